@@ -1,0 +1,120 @@
+package store
+
+import (
+	"fmt"
+	"strconv"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Limits of a document, the same for every backend.
+const (
+	// MaxBody is the longest body in bytes: MongoDB's 16 MiB for a document, less room for what is kept beside it.
+	MaxBody = 16<<20 - 64<<10
+	// MaxDepth is how deep documents and arrays may be nested in a body: MongoDB's 100, less room for what is around.
+	MaxDepth = 96
+	// MaxKind and MaxID are in bytes.
+	MaxKind = 64
+	MaxID   = 256
+	// MaxCount is the highest version or epoch: far above what counting reaches, far below an overflow.
+	MaxCount = 1 << 60
+)
+
+// CheckName tells whether a document may have this name: a kind of a-z, 0-9 and _ that does not begin with _, and an
+// id in valid UTF-8 without control characters. The error is an InvalidError.
+func CheckName(kind, id string) error {
+	if reason := badKind(kind); reason != "" {
+		return &InvalidError{What: "kind " + clip(kind), Reason: reason}
+	}
+	if reason := badID(id); reason != "" {
+		return &InvalidError{What: "id " + clip(id) + " of kind " + kind, Reason: reason}
+	}
+	return nil
+}
+
+func badKind(kind string) string {
+	switch {
+	case kind == "":
+		return "is empty"
+	case len(kind) > MaxKind:
+		return fmt.Sprintf("has %d bytes, %d are allowed", len(kind), MaxKind)
+	case kind[0] == '_':
+		return "begins with _"
+	}
+	for i := range len(kind) {
+		if c := kind[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {
+			return "has a character other than a-z, 0-9 and _"
+		}
+	}
+	return ""
+}
+
+func badID(id string) string {
+	switch {
+	case id == "":
+		return "is empty"
+	case len(id) > MaxID:
+		return fmt.Sprintf("has %d bytes, %d are allowed", len(id), MaxID)
+	case !utf8.ValidString(id):
+		return "is not valid UTF-8"
+	}
+	for _, r := range id {
+		if unicode.IsControl(r) {
+			return "has a control character"
+		}
+	}
+	return ""
+}
+
+// clip quotes text of a stranger for an error.
+func clip(s string) string {
+	const most = 48
+	if len(s) > most {
+		return strconv.Quote(s[:most]) + "..."
+	}
+	return strconv.Quote(s)
+}
+
+// CheckWrites looks at a batch before it goes to a database: one entry a write, nil or an InvalidError. A document that
+// comes a second time in the batch is refused the second time, because databases do not promise an order within one.
+// Backends call it.
+func CheckWrites(writes []Write) []error {
+	errs := make([]error, len(writes))
+	type name struct{ kind, id string }
+	var seen map[name]struct{}
+	if len(writes) > 1 {
+		seen = make(map[name]struct{}, len(writes))
+	}
+	for i, w := range writes {
+		if errs[i] = w.check(); errs[i] != nil || seen == nil {
+			continue
+		}
+		if _, twice := seen[name{w.Kind, w.ID}]; twice {
+			errs[i] = &InvalidError{What: Name(w.Kind, w.ID), Reason: "is written twice in one batch"}
+		}
+		seen[name{w.Kind, w.ID}] = struct{}{}
+	}
+	return errs
+}
+
+func (w Write) check() error {
+	if err := CheckName(w.Kind, w.ID); err != nil {
+		return err
+	}
+	reason := ""
+	switch {
+	case w.Version < 0 || w.Version > MaxCount:
+		reason = fmt.Sprintf("version %d is not in 0..%d", w.Version, int64(MaxCount))
+	case w.Epoch < 0 || w.Epoch > MaxCount:
+		reason = fmt.Sprintf("epoch %d is not in 0..%d", w.Epoch, int64(MaxCount))
+	case w.Nonce == 0:
+		reason = "the write has no nonce"
+	case w.Delete && len(w.Body) > 0:
+		reason = "a delete has no body"
+	case w.Delete:
+		return nil
+	default:
+		return CheckBody(w.Kind, w.ID, w.Body)
+	}
+	return &InvalidError{What: Name(w.Kind, w.ID), Reason: reason}
+}
