@@ -1,0 +1,32 @@
+package actor
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// deadLetters counts what could not be delivered and logs a sample: one at once, and then at most one a second with the number of those between.
+type deadLetters struct {
+	log   *slog.Logger
+	count atomic.Int64
+
+	mu     sync.Mutex
+	logged time.Time
+	silent int64
+}
+
+func (d *deadLetters) add(s *System, to, from Ref, msg any, code Code) {
+	d.count.Add(1)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if now := time.Now(); now.Sub(d.logged) >= time.Second {
+		d.log.Warn("dead letter", "to", s.nameOf(to), "from", s.nameOf(from), "message", fmt.Sprintf("%T", msg),
+			"reason", code.String(), "more", d.silent)
+		d.logged, d.silent = now, 0
+		return
+	}
+	d.silent++
+}

@@ -1,0 +1,57 @@
+package actor
+
+import "sync"
+
+// pool runs blocking work off the actors: at most limit pieces at a time, and a bounded queue of others, first in first out.
+type pool struct {
+	limit, queueLimit int
+
+	mu      sync.Mutex
+	queue   []func()
+	head    int
+	running int
+	workers sync.WaitGroup
+}
+
+// submit runs work soon, or tells false when the queue is full.
+func (p *pool) submit(work func()) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.running < p.limit {
+		p.running++
+		p.workers.Go(func() { p.work(work) })
+		return true
+	}
+	if len(p.queue)-p.head >= p.queueLimit {
+		return false
+	}
+	if p.head > 64 && p.head > len(p.queue)/2 {
+		p.queue = append([]func(){}, p.queue[p.head:]...)
+		p.head = 0
+	}
+	p.queue = append(p.queue, work)
+	return true
+}
+
+func (p *pool) work(work func()) {
+	for work != nil {
+		work()
+		work = p.take()
+	}
+}
+
+func (p *pool) take() func() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.head == len(p.queue) {
+		p.queue, p.head = nil, 0
+		p.running--
+		return nil
+	}
+	w := p.queue[p.head]
+	p.queue[p.head] = nil
+	p.head++
+	return w
+}
+
+func (p *pool) wait() { p.workers.Wait() }

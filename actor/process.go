@@ -1,0 +1,315 @@
+package actor
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+)
+
+// process is an actor with its mailbox and everything that the runtime keeps about it. Fields without a lock belong to the worker that
+// runs it; there is one at a time.
+type process struct {
+	mailbox
+	sys    *System
+	self   Ref
+	spec   Spec
+	parent *process
+	actor  Actor
+	ctx    Context
+	log    *slog.Logger
+
+	batch []envelope // what was taken from the mailbox,
+	pos   int        // handled up to here
+
+	life     uint32 // counts restarts
+	holds    int    // answers, work and Holds that have not come back
+	children map[*process]struct{}
+	timers   *Timer
+	started  chan error // gets the result of the first Start, for Spawn from outside; nil for a child
+	restarts restarts
+
+	startTold      bool // the result of the first Start is known
+	endingChildren bool // children are being stopped, for an end or a restart
+	hookDone       bool // Stop has been called, or need not be
+	stopReason     error
+
+	base   context.Context //nolint:containedctx // the lifetime of work that this actor gave away
+	cancel context.CancelFunc
+
+	openMu   sync.Mutex
+	open     *request // requests that were handled but not answered yet
+	watchers []*process
+	onEnd    []chan struct{}
+	ended    bool
+	aliases  []string // guarded by sys.mu
+}
+
+// systemMsg is what the runtime itself tells a process.
+type systemMsg struct {
+	op   op
+	err  error
+	proc *process
+}
+
+type op uint8
+
+const (
+	opStart op = iota
+	opStop
+	opChildEnded
+	opRestart
+)
+
+// resume is something that goes on in an actor: work that came back, a call from outside.
+type resume struct {
+	life uint32
+	in   frame
+	held bool
+	run  func()
+}
+
+// post puts e into the mailbox, and tells why it can't: the actor has ended, or is about to and takes no new messages.
+func (p *process) post(e envelope) Code {
+	p.mu.Lock()
+	if p.state != alive && (p.state == dead || e.kind == kindMessage || e.kind == kindDrain) {
+		p.mu.Unlock()
+		return Stopped
+	}
+	if p.queue == nil {
+		p.queue = takeBatch()
+	}
+	p.queue = append(p.queue, e)
+	warn := len(p.queue) >= p.warnAt
+	if warn {
+		p.warnAt *= 2
+	}
+	wake := !p.scheduled && !p.paused
+	if wake {
+		p.scheduled = true
+	}
+	n := len(p.queue)
+	p.mu.Unlock()
+	if wake {
+		p.sys.disp.run(p)
+	}
+	if warn {
+		p.sys.log.Warn("mailbox is long", "actor", p.sys.nameOf(p.self), "messages", n, "newest", fmt.Sprintf("%T", e.msg))
+	}
+	return 0
+}
+
+// tell gives the process a message of the system, ahead of all others.
+func (p *process) tell(m systemMsg) {
+	p.mu.Lock()
+	if p.state == dead {
+		p.mu.Unlock()
+		return
+	}
+	p.system = append(p.system, m)
+	p.urgent.Store(true)
+	wake := !p.scheduled
+	p.scheduled = true
+	p.mu.Unlock()
+	if wake {
+		p.sys.disp.run(p)
+	}
+}
+
+// run handles messages until there are none, or the actor ends or pauses.
+func (p *process) run() {
+	for {
+		p.mu.Lock()
+		if len(p.system) > 0 {
+			p.mu.Unlock()
+			p.step()
+			continue
+		}
+		if p.state == dead || p.paused || len(p.queue) == 0 {
+			p.scheduled = false
+			p.mu.Unlock()
+			return
+		}
+		p.batch, p.pos, p.queue = p.queue, 0, nil
+		p.warnAt = firstWarning
+		p.mu.Unlock()
+		for p.pos < len(p.batch) && p.step() {
+		}
+		p.putBack()
+	}
+}
+
+// putBack returns what was not handled to the head of the mailbox, and the batch to those who need one.
+func (p *process) putBack() {
+	rest := p.batch[p.pos:]
+	if len(rest) > 0 {
+		p.mu.Lock()
+		if p.state != dead {
+			p.queue = append(slices.Clone(rest), p.queue...)
+		}
+		p.mu.Unlock()
+		clear(rest)
+	}
+	giveBatch(p.batch)
+	p.batch, p.pos = nil, 0
+}
+
+// step handles messages of the batch until it is empty, one panics, or the actor may not go on; the latter is false.
+func (p *process) step() (goOn bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			p.failed(r)
+			goOn = !p.halted()
+		}
+	}()
+	for {
+		if p.urgent.Load() {
+			p.handleSystem()
+			if p.halted() {
+				return false
+			}
+		}
+		if p.pos >= len(p.batch) {
+			return true
+		}
+		e := p.batch[p.pos]
+		p.batch[p.pos] = envelope{}
+		p.pos++
+		p.handle(&e)
+		if p.urgent.Load() {
+			continue
+		}
+		if p.endingChildren && p.halted() {
+			return false
+		}
+	}
+}
+
+func (p *process) halted() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state == dead || p.paused
+}
+
+func (p *process) handle(e *envelope) {
+	switch e.kind {
+	case kindMessage:
+		p.receive(e)
+	case kindAnswer:
+		r := e.req
+		if r.life == p.life {
+			p.ctx.in = r.in
+			p.release()
+			r.then(r.value, r.err)
+		}
+	case kindResume:
+		switch m := e.msg.(type) {
+		case *Timer:
+			if m.life == p.life {
+				p.ctx.in = m.in
+				m.fire()
+			}
+		case *resume:
+			if m.life == p.life {
+				p.ctx.in = m.in
+				if m.held {
+					p.release()
+				}
+				m.run()
+			}
+		}
+	case kindDrain:
+		p.tell(systemMsg{op: opStop})
+	}
+	p.ctx.in = frame{}
+	p.endIfDone()
+}
+
+func (p *process) receive(e *envelope) {
+	if e.req != nil && e.req.done() {
+		return // nobody waits any more: its deadline has passed
+	}
+	p.ctx.in = frame{msg: e.msg, from: e.from, req: e.req}
+	p.actor.Receive(&p.ctx, e.msg)
+	if e.req != nil {
+		p.keepOpen(e.req)
+	}
+}
+
+// release ends a hold. The actor may end with it, but only after the continuation that follows, see endIfDone.
+func (p *process) release() { p.holds-- }
+
+// keepOpen remembers a request that its handler has left for later, so that its asker hears if the actor ends before.
+func (p *process) keepOpen(r *request) {
+	if r.moved || r.done() {
+		return
+	}
+	p.openMu.Lock()
+	defer p.openMu.Unlock()
+	if r.done() {
+		return
+	}
+	r.open = true
+	r.nextOpen = p.open
+	if p.open != nil {
+		p.open.prevOpen = r
+	}
+	p.open = r
+}
+
+func (p *process) closeRequest(r *request) {
+	p.openMu.Lock()
+	defer p.openMu.Unlock()
+	if !r.open {
+		return
+	}
+	r.open = false
+	if r.prevOpen != nil {
+		r.prevOpen.nextOpen = r.nextOpen
+	} else {
+		p.open = r.nextOpen
+	}
+	if r.nextOpen != nil {
+		r.nextOpen.prevOpen = r.prevOpen
+	}
+	r.nextOpen, r.prevOpen = nil, nil
+}
+
+func (p *process) addWatcher(w *process) bool {
+	p.openMu.Lock()
+	defer p.openMu.Unlock()
+	if p.ended {
+		return false
+	}
+	if !slices.Contains(p.watchers, w) {
+		p.watchers = append(p.watchers, w)
+	}
+	return true
+}
+
+func (p *process) removeWatcher(w *process) {
+	p.openMu.Lock()
+	defer p.openMu.Unlock()
+	p.watchers = slices.DeleteFunc(p.watchers, func(x *process) bool { return x == w })
+}
+
+// whenEnded is closed when the process has ended.
+func (p *process) whenEnded() <-chan struct{} {
+	ch := make(chan struct{})
+	p.openMu.Lock()
+	defer p.openMu.Unlock()
+	if p.ended {
+		close(ch)
+		return ch
+	}
+	p.onEnd = append(p.onEnd, ch)
+	return ch
+}
+
+func (p *process) lifetime() context.Context {
+	if p.base == nil {
+		p.base, p.cancel = context.WithCancel(p.sys.ctx)
+	}
+	return p.base
+}

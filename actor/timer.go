@@ -1,0 +1,72 @@
+package actor
+
+import "time"
+
+// Timer is a pending After or Every of an actor. Only that actor may use it.
+type Timer struct {
+	timerNode
+	p      *process
+	in     frame
+	life   uint32
+	period time.Duration
+	next   int64 // the tick of the next firing of a periodic timer
+	f      func()
+	off    bool
+
+	nextTimer, prevTimer *Timer // links of p.timers
+}
+
+func (p *process) startTimer(d, period time.Duration, in frame, f func()) *Timer {
+	t := &Timer{p: p, in: in, life: p.life, period: period, f: f}
+	t.due = t
+	t.nextTimer = p.timers
+	if p.timers != nil {
+		p.timers.prevTimer = t
+	}
+	p.timers = t
+	t.next = p.sys.tickAfter(d)
+	p.sys.wheel.add(&t.timerNode, t.next)
+	return t
+}
+
+// Cancel disarms the timer and tells whether it was still to fire. After it, f does not run.
+func (t *Timer) Cancel() bool {
+	if t.off {
+		return false
+	}
+	t.end()
+	t.p.sys.wheel.cancel(&t.timerNode)
+	return true
+}
+
+// end takes the timer off its actor's list.
+func (t *Timer) end() {
+	t.off = true
+	if t.prevTimer != nil {
+		t.prevTimer.nextTimer = t.nextTimer
+	} else {
+		t.p.timers = t.nextTimer
+	}
+	if t.nextTimer != nil {
+		t.nextTimer.prevTimer = t.prevTimer
+	}
+	t.nextTimer, t.prevTimer = nil, nil
+}
+
+// expire is called on the wheel's goroutine.
+func (t *Timer) expire() { t.p.post(envelope{kind: kindResume, msg: t}) }
+
+// fire is called in the actor.
+func (t *Timer) fire() {
+	if t.off {
+		return
+	}
+	if t.period == 0 {
+		t.end()
+	} else {
+		// The next tick is counted from the last one, so that a late firing does not shift all others; those missed are left out.
+		t.next = max(t.next+int64(t.period/tick), t.p.sys.wheel.ticks()+1)
+		t.p.sys.wheel.add(&t.timerNode, t.next)
+	}
+	t.f()
+}
