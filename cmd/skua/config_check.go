@@ -1,0 +1,156 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/url"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/skua-go/skua/cluster"
+	"github.com/skua-go/skua/services/admin"
+)
+
+// check collects what is wrong, each with its key, what was found and what was expected.
+type check struct{ failed []error }
+
+func (c *check) that(ok bool, key string, found any, expected string) {
+	if ok {
+		return
+	}
+	shown := fmt.Sprintf("%v", found)
+	if s, isString := found.(string); isString {
+		shown = strconv.Quote(s)
+	}
+	env := envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+	c.failed = append(c.failed, fmt.Errorf("config: %s (%s): found %s, expected %s", key, env, shown, expected))
+}
+
+func (c *check) oneOf(key, found string, choices ...string) {
+	c.that(slices.Contains(choices, found), key, found, "one of "+strings.Join(choices, ", "))
+}
+
+func (c *check) between(key string, found, least, most int) {
+	c.that(found >= least && found <= most, key, found, fmt.Sprintf("%d to %d", least, most))
+}
+
+func (c *check) duration(key string, found Duration, least, most time.Duration) {
+	c.that(found.Duration >= least && found.Duration <= most, key, found, fmt.Sprintf("%v to %v", least, most))
+}
+
+// validate looks at the whole configuration and reports all faults at once.
+func (c *Config) validate() error {
+	var k check
+	k.that(cluster.CheckName(c.Name) == nil, "name", c.Name, "1 to 64 letters, digits, - and _")
+	k.that(isScript(c.Start), "start", c.Start, "the name of a script, without .lua, inside lua.path")
+	k.that(c.Data != "", "data", c.Data, "a directory")
+	k.that(c.NATS == "" || isNATS(c.NATS.Reveal()), "nats", c.NATS, "URLs such as nats://127.0.0.1:4222, separated by commas, or nothing")
+	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	k.oneOf("log.format", c.Log.Format, "text", "json")
+	c.validateListen(&k)
+	c.validateGate(&k)
+	c.validateKCP(&k)
+	c.validateServices(&k)
+	return errors.Join(k.failed...)
+}
+
+func (c *Config) validateListen(k *check) {
+	for _, l := range []struct{ key, addr string }{
+		{"listen.tcp", c.Listen.TCP}, {"listen.kcp", c.Listen.KCP}, {"listen.http", c.Listen.HTTP}, {"listen.admin", c.Listen.Admin},
+	} {
+		k.that(isListenAddress(l.addr), l.key, l.addr, `an address such as 127.0.0.1:7000, or "off"`)
+	}
+	if Listens(c.Listen.Admin) && isListenAddress(c.Listen.Admin) {
+		if err := admin.CheckBind(c.Listen.Admin, c.Admin.Token.Reveal()); err != nil {
+			k.failed = append(k.failed, fmt.Errorf("config: listen.admin (%sLISTEN_ADMIN): %w", envPrefix, err))
+		}
+	}
+}
+
+func (c *Config) validateGate(k *check) {
+	g := &c.Gate
+	k.that(g.Agent == "" || isScript(g.Agent), "gate.agent", g.Agent, "the name of a script, without .lua, inside lua.path, or nothing")
+	k.duration("gate.heartbeat", g.Heartbeat, time.Second, 10*time.Minute)
+	k.duration("gate.handshake_timeout", g.HandshakeTimeout, 100*time.Millisecond, 5*time.Minute)
+	// The packet header has three bytes for the length.
+	k.between("gate.max_packet", g.MaxPacket, 1<<10, 1<<24-1)
+	k.that(g.Backlog >= g.MaxPacket, "gate.backlog", g.Backlog, fmt.Sprintf("at least gate.max_packet, %d", g.MaxPacket))
+	k.between("gate.max_connections", g.MaxConnections, 1, 10_000_000)
+	k.between("gate.max_connections_per_address", g.MaxConnectionsPerAddress, 1, 10_000_000)
+	k.between("gate.max_queue", g.MaxQueue, 1, 1<<20)
+	k.duration("gate.linger", g.Linger, 0, 24*time.Hour)
+	k.oneOf("gate.serializer", g.Serializer, "json")
+	for _, o := range g.Origins {
+		u, err := url.Parse(o)
+		k.that(o == "*" || err == nil && u.Scheme != "" && u.Host != "" && u.Path == "", "gate.origins", o, "origins such as https://play.example.com, or *")
+	}
+	byCode := make(map[uint16]string, len(g.Routes))
+	for route, code := range g.Routes {
+		k.that(code > 0 && route != "", "gate.routes", fmt.Sprintf("%s = %d", route, code), "a route's name and a code from 1 to 65535")
+		other, taken := byCode[code]
+		k.that(!taken, "gate.routes", fmt.Sprintf("%s and %s = %d", min(route, other), max(route, other), code), "a code of its own for each route")
+		byCode[code] = route
+	}
+}
+
+func (c *Config) validateKCP(k *check) {
+	k.duration("kcp.interval", c.KCP.Interval, 10*time.Millisecond, 5*time.Second)
+	k.between("kcp.resend", c.KCP.Resend, 0, 100)
+	k.between("kcp.sndwnd", c.KCP.SndWnd, 1, 32767)
+	k.between("kcp.rcvwnd", c.KCP.RcvWnd, 128, 32767)
+	k.between("kcp.mtu", c.KCP.MTU, 64, 1472)
+}
+
+func (c *Config) validateServices(k *check) {
+	k.oneOf("login.method", c.Login.Method, "password", "guest", "none")
+	k.between("login.hash_memory", c.Login.HashMemory, 8<<10, 4<<30)
+	k.between("login.hash_time", c.Login.HashTime, 1, 1000)
+	k.between("login.max_attempts", c.Login.MaxAttempts, 1, math.MaxInt32)
+	if m := c.Store.Mongo.Reveal(); m != "" {
+		k.that(strings.HasPrefix(m, "mongodb://") || strings.HasPrefix(m, "mongodb+srv://"), "store.mongo", c.Store.Mongo, "a URI such as mongodb://127.0.0.1:27017, or nothing")
+	}
+	// MongoDB's own limits on the name of a database.
+	k.that(len(c.Store.Database) > 0 && len(c.Store.Database) < 64 && !strings.ContainsAny(c.Store.Database, "/\\. \"$*<>:|?\x00"),
+		"store.database", c.Store.Database, `1 to 63 bytes without / \ . " $ * < > : | ? and spaces`)
+	k.duration("store.autosave", c.Store.Autosave, 10*time.Millisecond, time.Hour)
+	k.between("store.flush_batch", c.Store.FlushBatch, 1, 100_000)
+	k.that(c.Store.MaxPending >= c.Store.FlushBatch, "store.max_pending", c.Store.MaxPending, fmt.Sprintf("at least store.flush_batch, %d", c.Store.FlushBatch))
+	k.that(len(c.Lua.Path) > 0 && !slices.Contains(c.Lua.Path, ""), "lua.path", strings.Join(c.Lua.Path, ","), "at least one directory")
+	k.duration("lua.call_timeout", c.Lua.CallTimeout, time.Millisecond, time.Hour)
+}
+
+// Listens tells whether an address of [listen] opens a listener.
+func Listens(addr string) bool { return addr != "off" }
+
+func isListenAddress(addr string) bool {
+	if !Listens(addr) {
+		return true
+	}
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n <= math.MaxUint16
+}
+
+// isScript admits a/b and a.b alike, but nothing that leaves the directories of lua.path.
+func isScript(name string) bool {
+	return name != "" && !strings.HasSuffix(name, ".lua") && !path.IsAbs(name) &&
+		path.Clean(name) == name && name != "." && name != ".." && !strings.HasPrefix(name, "../") && !strings.ContainsAny(name, "\\\x00")
+}
+
+func isNATS(urls string) bool {
+	for u := range strings.SplitSeq(urls, ",") {
+		parsed, err := url.Parse(strings.TrimSpace(u))
+		if err != nil || parsed.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, parsed.Scheme) {
+			return false
+		}
+	}
+	return true
+}

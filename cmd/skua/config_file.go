@@ -1,0 +1,145 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// decode reads the text of a skua.toml over c. Errors begin with path:line:column.
+func (c *Config) decode(path string, text []byte) error {
+	err := decodeStrict(text, c)
+	if err == nil {
+		return nil
+	}
+	var strict *toml.StrictMissingError
+	var decode *toml.DecodeError
+	if !errors.As(err, &strict) && !errors.As(err, &decode) {
+		// A number where a text is parsed fails without a position. The same document read into plain strings fails there with one.
+		plain := decodeStrict(text, reflect.New(plainType(reflect.TypeFor[Config]())).Interface())
+		if !errors.As(plain, &decode) {
+			return fmt.Errorf("config: %s: %w", path, err)
+		}
+	}
+	d := document{path: path, text: string(text), keys: configKeys(c)}
+	if strict != nil {
+		unknown := make([]error, len(strict.Errors))
+		for i := range strict.Errors {
+			unknown[i] = d.unknown(&strict.Errors[i])
+		}
+		return errors.Join(unknown...)
+	}
+	return d.explain(decode)
+}
+
+func decodeStrict(text []byte, into any) error {
+	dec := toml.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	return dec.Decode(into)
+}
+
+// plainType is t with a string in the place of each type that parses its own text.
+func plainType(t reflect.Type) reflect.Type {
+	if t == reflect.TypeFor[Duration]() {
+		return reflect.TypeFor[string]()
+	}
+	if t.Kind() != reflect.Struct {
+		return t
+	}
+	fields := make([]reflect.StructField, t.NumField())
+	for i := range fields {
+		f := t.Field(i)
+		fields[i] = reflect.StructField{Name: f.Name, Type: plainType(f.Type), Tag: f.Tag}
+	}
+	return reflect.StructOf(fields)
+}
+
+// document explains errors in one file.
+type document struct {
+	path string
+	text string
+	keys []configKey
+}
+
+func (d document) at(e *toml.DecodeError) string {
+	line, column := e.Position()
+	return fmt.Sprintf("%s:%d:%d", d.path, line, column)
+}
+
+// unknown names the key that nobody reads, and the one that was probably meant.
+func (d document) unknown(e *toml.DecodeError) error {
+	key := strings.Join(e.Key(), ".")
+	kind := "key"
+	var candidates []string
+	if strings.HasSuffix(e.Error(), "missing table") {
+		kind = "table"
+	}
+	for _, k := range d.keys {
+		name := k.path
+		if kind == "table" {
+			i := strings.LastIndexByte(k.path, '.')
+			if i < 0 {
+				continue
+			}
+			name = k.path[:i]
+		}
+		candidates = append(candidates, name)
+	}
+	if near := nearest(key, candidates); near != "" {
+		return fmt.Errorf("%s: unknown %s %s, did you mean %s?", d.at(e), kind, key, near)
+	}
+	// The right name in the wrong table is as common as a misspelt one.
+	if kind == "key" {
+		last := e.Key()[len(e.Key())-1]
+		for _, c := range candidates {
+			if c == last || strings.HasSuffix(c, "."+last) {
+				return fmt.Errorf("%s: unknown key %s, did you mean %s?", d.at(e), key, c)
+			}
+		}
+	}
+	return fmt.Errorf("%s: unknown %s %s", d.at(e), kind, key)
+}
+
+// explain says what was found and expected where a value does not fit its key, and passes on what is wrong with the syntax.
+func (d document) explain(e *toml.DecodeError) error {
+	message := strings.TrimPrefix(e.Error(), "toml: ")
+	key := strings.Join(e.Key(), ".")
+	if key == "" {
+		return fmt.Errorf("%s: %s", d.at(e), message)
+	}
+	if strings.Contains(message, "already defined") || strings.Contains(message, "array table") {
+		return fmt.Errorf("%s: %s: %s", d.at(e), key, message)
+	}
+	for _, k := range d.keys {
+		if key == k.path || strings.HasPrefix(key, k.path+".") {
+			return fmt.Errorf("%s: %s: found %s, expected %s", d.at(e), key, d.found(e), k.expected())
+		}
+		if strings.HasPrefix(k.path, key+".") {
+			return fmt.Errorf("%s: %s: found %s, expected a table [%s]", d.at(e), key, d.found(e), key)
+		}
+	}
+	return fmt.Errorf("%s: %s: %s", d.at(e), key, message)
+}
+
+// found is the text of the value that the error points at.
+func (d document) found(e *toml.DecodeError) string {
+	row, column := e.Position()
+	lines := strings.Split(d.text, "\n")
+	if row > len(lines) || column-1 > len(lines[row-1]) {
+		return "nothing"
+	}
+	rest := strings.TrimRight(lines[row-1][column-1:], "\r")
+	if rest != "" && strings.ContainsRune(`"'`, rune(rest[0])) {
+		if end := strings.IndexByte(rest[1:], rest[0]); end >= 0 {
+			return rest[:end+2]
+		}
+	}
+	if end := strings.IndexAny(rest, " \t,#]}"); end > 0 {
+		rest = rest[:end]
+	}
+	return rest
+}
