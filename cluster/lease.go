@@ -1,0 +1,315 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	bucketName = "skua_nodes"
+	// gone is how long a holder of the name must be without a connection before it is taken for dead. Reconnecting takes well
+	// under a second. Were it alive after all, its next renewal fails, and whatever it writes under its incarnation is old.
+	gone = 3 * time.Second
+	// askAgain is the pause between two questions to a former holder of the name.
+	askAgain = 250 * time.Millisecond
+	// closeTimeout bounds what Close waits for servers.
+	closeTimeout = 2 * time.Second
+)
+
+// Lease is a node's right to its name.
+type Lease struct {
+	// Incarnation rises with each registration of the name in the cluster and is never used twice: it fences.
+	Incarnation uint64
+	// Held is true while the node may trust it: no other node can have been given the name. It turns false by itself when
+	// nothing could be renewed for three quarters of Config.Lease, and true again, possibly with a new Incarnation, when the cluster is back.
+	Held bool
+}
+
+// lease is what the node knows of its entry in the bucket.
+type lease struct {
+	mu          sync.Mutex
+	incarnation uint64
+	revision    uint64 // of the entry as last written
+	held        bool
+	until       time.Time // zero: for ever
+}
+
+// entry is the value of a node's key. Its incarnation is 0 in the first revision, which is the incarnation then.
+type entry struct {
+	Incarnation uint64    `json:"incarnation,omitempty"`
+	Version     string    `json:"version"`
+	Started     time.Time `json:"started"`
+}
+
+// Lease tells whether the node may act under its name, and as which incarnation.
+func (n *Node) Lease() Lease {
+	l := &n.lease
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Lease{Incarnation: l.incarnation, Held: l.held && (l.until.IsZero() || time.Now().Before(l.until))}
+}
+
+// wrote notes a revision that the server has acknowledged for a write that began at begun.
+func (n *Node) wrote(revision uint64, begun time.Time, fresh bool) {
+	l := &n.lease
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.revision, l.held = revision, true
+	if fresh {
+		l.incarnation = revision
+	}
+	if n.server == nil {
+		l.until = begun.Add(n.cfg.Lease / 4 * 3)
+	}
+}
+
+func (n *Node) drop() {
+	n.lease.mu.Lock()
+	defer n.lease.mu.Unlock()
+	n.lease.held = false
+}
+
+func (n *Node) revision() (revision, incarnation uint64) {
+	n.lease.mu.Lock()
+	defer n.lease.mu.Unlock()
+	return n.lease.revision, n.lease.incarnation
+}
+
+// openBucket makes the bucket of node names, or takes the one that is there with the settings that its operator gave it.
+func (n *Node) openBucket(ctx context.Context) error {
+	kv, err := n.js.KeyValue(ctx, bucketName)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		kv, err = n.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket:         bucketName,
+			Description:    "Names of Skua nodes, with the incarnation of each",
+			MaxValueSize:   4 << 10,
+			Replicas:       n.replicas(),
+			LimitMarkerTTL: n.cfg.Lease, // lets keys have a TTL, and watchers see it end
+		})
+		if errors.Is(err, jetstream.ErrBucketExists) { // another node was faster, with other settings
+			kv, err = n.js.KeyValue(ctx, bucketName)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("cluster: bucket %s: %w", bucketName, err)
+	}
+	n.kv = kv
+	return nil
+}
+
+// replicas is three where the cluster has three servers.
+func (n *Node) replicas() int {
+	if n.server == nil && len(n.conn.Servers()) >= 3 {
+		return 3
+	}
+	return 1
+}
+
+// create writes the first entry of a name that nobody holds; it fails with jetstream.ErrKeyExists otherwise.
+func (n *Node) create(ctx context.Context) error {
+	text, err := n.entry(0)
+	if err != nil {
+		return err
+	}
+	var options []jetstream.KVCreateOpt
+	if n.server == nil {
+		options = append(options, jetstream.KeyTTL(n.cfg.Lease))
+	}
+	begun := time.Now()
+	revision, err := n.kv.Create(ctx, n.cfg.Name, text, options...)
+	if err != nil {
+		return err
+	}
+	n.wrote(revision, begun, true)
+	return nil
+}
+
+// put replaces the entry if its revision is still the newest, else it fails with jetstream.ErrKeyExists. With incarnation 0 it is
+// a new registration. It publishes by itself because the bucket's Update knows no TTL.
+func (n *Node) put(ctx context.Context, revision, incarnation uint64) error {
+	text, err := n.entry(incarnation)
+	if err != nil {
+		return err
+	}
+	m := nats.NewMsg("$KV." + bucketName + "." + n.cfg.Name)
+	m.Data = text
+	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(revision, 10))
+	if n.server == nil {
+		m.Header.Set(jetstream.MsgTTLHeader, n.cfg.Lease.String())
+	}
+	begun := time.Now()
+	ack, err := n.js.PublishMsg(ctx, m)
+	if err != nil {
+		return conflict(err)
+	}
+	n.wrote(ack.Sequence, begun, incarnation == 0)
+	return nil
+}
+
+// conflict makes the second form in which servers refuse a compare-and-set, used by replicated streams, look like the first.
+func conflict(err error) error {
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant {
+		return fmt.Errorf("%w: %w", jetstream.ErrKeyExists, err)
+	}
+	return err
+}
+
+func (n *Node) entry(incarnation uint64) ([]byte, error) {
+	text, err := json.Marshal(entry{Incarnation: incarnation, Version: n.cfg.Version, Started: n.started})
+	if err != nil {
+		return nil, fmt.Errorf("cluster: entry of %s: %w", n.cfg.Name, err)
+	}
+	return text, nil
+}
+
+// register takes the name, or fails with ErrNameTaken.
+func (n *Node) register(ctx context.Context) error {
+	var goneSince time.Time
+	for {
+		err := n.create(ctx)
+		if errors.Is(err, jetstream.ErrKeyExists) {
+			err = n.replace(ctx, &goneSince)
+		}
+		if err == nil {
+			n.log.Debug("cluster: registered", "incarnation", n.Lease().Incarnation)
+			return nil
+		}
+		if !errors.Is(err, errHeld) {
+			return fmt.Errorf("cluster: registering %s: %w", n.cfg.Name, err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %s: the holder did not answer, but its lease has not ended: %w", ErrNameTaken, n.cfg.Name, ctx.Err())
+		case <-time.After(askAgain):
+		}
+	}
+}
+
+// errHeld says that the name may still have a living holder: ask again.
+var errHeld = errors.New("held")
+
+// replace takes over the entry of a former holder that is not there any more. goneSince is when it was first found without a connection.
+func (n *Node) replace(ctx context.Context, goneSince *time.Time) error {
+	found, err := n.kv.Get(ctx, n.cfg.Name)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return errHeld // it has just gone: create it in the next turn
+	}
+	if err != nil {
+		return err
+	}
+	// Nobody else reaches an embedded server: the entry is that of our own former self.
+	if n.server == nil {
+		if err := n.checkGone(ctx, found, goneSince); err != nil {
+			return err
+		}
+		n.log.Warn("cluster: taking over the name of a node that is gone", "its_revision", found.Revision())
+	}
+	if err := n.put(ctx, found.Revision(), 0); errors.Is(err, jetstream.ErrKeyExists) {
+		return errHeld // it was renewed, or another is faster
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// checkGone is nil when the holder has had no connection for long enough, ErrNameTaken when it answers, errHeld in between.
+func (n *Node) checkGone(ctx context.Context, found jetstream.KeyValueEntry, goneSince *time.Time) error {
+	ask, cancel := context.WithTimeout(ctx, askAgain*2)
+	defer cancel()
+	holder, err := n.Ping(ask, n.cfg.Name)
+	switch {
+	case err == nil:
+		return fmt.Errorf("%w: %s runs since %s as incarnation %d; give this node another name (key name, SKUA_NAME)",
+			ErrNameTaken, n.cfg.Name, holder.Started.Format(time.RFC3339), holder.Incarnation)
+	case !errors.Is(err, ErrNoNode): // connected but mute: paused, or the network is bad
+		*goneSince = time.Time{}
+		return errHeld
+	case goneSince.IsZero():
+		*goneSince = time.Now()
+		n.log.Info("cluster: the name has a holder that is not connected, waiting for it", "its_revision", found.Revision(), "for", gone)
+		return errHeld
+	case time.Since(*goneSince) < gone:
+		return errHeld
+	default:
+		return nil
+	}
+}
+
+// renew keeps the lease until ctx ends or another node has the name.
+func (n *Node) renew(ctx context.Context) {
+	interval := n.cfg.Lease / 5
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		attempt, cancel := context.WithTimeout(ctx, interval)
+		err := n.renewOnce(attempt)
+		cancel()
+		switch {
+		case err == nil || ctx.Err() != nil:
+		case errors.Is(err, ErrNameTaken):
+			n.drop()
+			n.log.Error("cluster: another node has taken this node's name", "err", err)
+			n.end(err)
+			return
+		default:
+			n.log.Warn("cluster: lease not renewed", "held", n.Lease().Held, "err", err)
+		}
+	}
+}
+
+// renewOnce writes the entry again. If it has ended meanwhile, the name is registered anew, under a new incarnation.
+func (n *Node) renewOnce(ctx context.Context) error {
+	revision, incarnation := n.revision()
+	err := n.put(ctx, revision, incarnation)
+	if !errors.Is(err, jetstream.ErrKeyExists) {
+		return err
+	}
+	// The entry is not the one that we wrote. An attempt whose acknowledgement was lost wrote it, or it has ended, or it is another's.
+	found, err := n.kv.Get(ctx, n.cfg.Name)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		n.drop()
+		if err := n.create(ctx); err != nil {
+			return err
+		}
+		n.log.Warn("cluster: the lease had ended, registered anew", "former_incarnation", incarnation, "incarnation", n.Lease().Incarnation)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var newest entry
+	if err := json.Unmarshal(found.Value(), &newest); err == nil && newest.Incarnation == incarnation {
+		return n.put(ctx, found.Revision(), incarnation)
+	}
+	return fmt.Errorf("%w: %s: revision %d is not this node's", ErrNameTaken, n.cfg.Name, found.Revision())
+}
+
+// release gives the name back, so that the next holder need not wait. It gives back nothing that is another's. Where that fails
+// the lease ends by itself, so it is no error of Close.
+func (n *Node) release() {
+	revision, _ := n.revision()
+	n.drop()
+	if revision == 0 || n.kv == nil || !n.conn.IsConnected() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	err := n.kv.Delete(ctx, n.cfg.Name, jetstream.LastRevision(revision))
+	if err != nil {
+		n.log.Warn("cluster: name not given back", "err", err)
+	}
+}
