@@ -88,7 +88,7 @@ func (c *Conn) arm(t time.Time) {
 	_ = c.nc.SetReadDeadline(t) // fails only on a closed connection, which the reader finds out anyway
 }
 
-// Close ends the connection at once with ErrClosed; what is queued is dropped.
+// Close ends the connection with ErrClosed; what is queued is dropped. It returns before the reading goroutine has noticed.
 func (c *Conn) Close() { c.abort(ErrClosed) }
 
 // CloseWith ends the connection with that reason (nil: ErrClosed) after everything that is queued, and then last (may be nil; it is copied), have been
@@ -112,15 +112,18 @@ func (c *Conn) CloseWith(reason error, last []byte) {
 	c.arm(time.Unix(1, 0)) // wakes the reader, which does the rest
 }
 
-// abort ends the connection at once. The first reason counts, but an abort also cuts short a graceful end.
+// abort ends the connection without delivering what is queued. The first reason counts, but an abort also cuts short a graceful end.
+// It only wakes the goroutines: closing a TLS or WebSocket connection can block, so linger does it.
 func (c *Conn) abort(reason error) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.reason == nil {
 		c.reason = reason
 	}
 	c.graceful = false
-	c.mu.Unlock()
-	_ = c.nc.Close() // outside the lock: a TLS or WebSocket connection says goodbye
+	past := time.Unix(1, 0)
+	c.arm(past)
+	_ = c.nc.SetWriteDeadline(past)
 }
 
 // end returns why the connection ends, nil while it does not.
@@ -141,7 +144,8 @@ func (c *Conn) run() {
 		c.refused(err)
 		return
 	}
-	if err := c.read(r); err != nil {
+	c.srv.cfg.Stats.accepted.Add(1)
+	if err := c.read(r); c.end() == nil {
 		c.finish(err)
 	}
 	c.done(r)
@@ -150,11 +154,14 @@ func (c *Conn) run() {
 
 // finish ends a connection for a reason that the reading goroutine found.
 func (c *Conn) finish(reason error) {
-	if errors.Is(reason, ErrPeerClosed) || errors.Is(reason, ErrRead) {
-		c.abort(reason) // nobody is there to be told
-		return
+	switch {
+	case errors.Is(reason, ErrRead):
+		c.abort(reason) // nobody is there any more
+	case errors.Is(reason, ErrPeerClosed):
+		c.CloseWith(reason, nil) // it may have ended only its own half, and still wait for its answers
+	default:
+		c.CloseWith(reason, c.srv.farewell(reason))
 	}
-	c.CloseWith(reason, c.srv.farewell(reason))
 }
 
 func (c *Conn) open() (r Receiver, err error) {
@@ -227,9 +234,11 @@ func (c *Conn) hangUp(until time.Time) {
 	if !ok || half.CloseWrite() != nil {
 		return
 	}
-	if c.nc.SetReadDeadline(until) != nil {
-		return
+	c.mu.Lock()
+	if c.graceful { // else an abort has set a deadline that must stay
+		c.arm(until)
 	}
+	c.mu.Unlock()
 	buf := c.srv.buffers.Get().(*[]byte)
 	defer c.srv.buffers.Put(buf)
 	for {

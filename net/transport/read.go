@@ -37,7 +37,7 @@ func (c *Conn) read(r Receiver) error {
 			rd.end += n
 			c.bytesIn.Add(uint64(n))
 			c.srv.cfg.Stats.bytesIn.Add(uint64(n))
-			if err := rd.deliver(r, time.Now()); err != nil {
+			if err := rd.deliver(r); err != nil {
 				return err
 			}
 			rd.fit(n)
@@ -99,7 +99,8 @@ func (rd *reader) due() (time.Time, error) {
 }
 
 // deliver hands over the whole frames in the buffer.
-func (rd *reader) deliver(r Receiver, now time.Time) error {
+func (rd *reader) deliver(r Receiver) error {
+	limit := rd.c.srv.cfg.MaxFrame
 	whole := false
 	for rd.start < rd.end {
 		advance, frame, err := rd.c.srv.cfg.Split(rd.buf[rd.start:rd.end])
@@ -116,6 +117,9 @@ func (rd *reader) deliver(r Receiver, now time.Time) error {
 		if frame == nil {
 			continue
 		}
+		if len(frame) > limit {
+			return fmt.Errorf("%w: %d bytes, at most %d are accepted", ErrFrameTooLong, len(frame), limit)
+		}
 		whole = true
 		rd.c.framesIn.Add(1)
 		rd.c.srv.cfg.Stats.framesIn.Add(1)
@@ -123,6 +127,10 @@ func (rd *reader) deliver(r Receiver, now time.Time) error {
 			return err
 		}
 	}
+	if have := rd.end - rd.start; have >= limit {
+		return fmt.Errorf("%w: not whole after %d bytes, at most %d are accepted", ErrFrameTooLong, have, limit)
+	}
+	now := time.Now() // after the Receiver, whose time must not count against the client
 	if whole {
 		rd.lastFrame = now
 	}
@@ -156,7 +164,7 @@ func (rd *reader) fit(n int) {
 		if n == idleBuffer { // there is likely more
 			rd.borrow()
 		}
-	case have == 0 && (len(rd.buf) > readBuffer || n <= idleBuffer/2):
+	case have == 0 && (len(rd.buf) > readBuffer || n < idleBuffer):
 		rd.release()
 		rd.buf = rd.small[:]
 	case rd.end < len(rd.buf): // still room

@@ -23,6 +23,7 @@ func Serve(ctx context.Context, ln net.Listener, h Handler, cfg Config) error {
 	}
 	s := &server{cfg: cfg, handler: h, conns: make(map[*Conn]struct{}), addrs: make(map[netip.Prefix]int), refusals: make(chan struct{}, maxRefusals)}
 	s.buffers.New = func() any { b := make([]byte, readBuffer); return &b }
+	s.batches.New = func() any { return new(batch) }
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
 	err = s.accept(ctx, ln)
 	stop()
@@ -40,6 +41,7 @@ type server struct {
 	handler  Handler
 	wg       sync.WaitGroup // reading goroutines and refusals
 	buffers  sync.Pool      // *[]byte of readBuffer bytes
+	batches  sync.Pool      // *batch, empty
 	refusals chan struct{}  // a slot for each refusal under way
 
 	mu     sync.Mutex
@@ -104,7 +106,6 @@ func (s *server) admit(nc net.Conn) {
 		s.refuse(c, err)
 		return
 	}
-	s.cfg.Stats.accepted.Add(1)
 	s.cfg.Stats.open.Add(1)
 	s.wg.Go(c.run)
 }

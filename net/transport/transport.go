@@ -13,7 +13,7 @@ import (
 
 // Handler is what a server does with its connections.
 type Handler interface {
-	// Open is called once for each connection, on its own reading goroutine, before the first byte is read. An error refuses the connection;
+	// Open is called once for each connection, on its reading goroutine, before the first byte is read. An error refuses the connection;
 	// Closed is then not called.
 	Open(c *Conn) (Receiver, error)
 }

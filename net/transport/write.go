@@ -9,7 +9,7 @@ import (
 // writeChunk is how much is written between two looks at the clock: a slow client has WriteTimeout for each of them.
 const writeChunk = 32 << 10
 
-// keptBuffer is the largest send buffer that is kept for re-use while a connection is being written to.
+// keptBuffer is the largest send buffer that is kept for re-use.
 const keptBuffer = 64 << 10
 
 // frameWriter is a connection that must know where frames end, such as a WebSocket. The bytes are valid until WriteFrames returns.
@@ -17,25 +17,38 @@ type frameWriter interface {
 	WriteFrames(frames [][]byte) error
 }
 
-// outbox is what waits to be written. The writing goroutine takes all of it and leaves its empty buffer, so that senders and writer never wait for
-// each other.
+// outbox is what waits to be written. The writing goroutine takes the whole batch, so that senders and writer never wait for each other.
 type outbox struct {
-	bytes   []byte
-	ends    []int         // where each frame in bytes ends
-	taken   int           // bytes that the writing goroutine holds
-	running chan struct{} // closed when the writing goroutine ends; nil when there is none
+	batch   *batch        // nil when nothing waits
+	taken   int           // bytes that the writing goroutine has not written yet
+	running bool          // there is a writing goroutine
+	stopped chan struct{} // closed when it ends, if somebody waits for that
 }
 
-func (o *outbox) size() int { return len(o.bytes) + o.taken }
+// batch is a run of frames, one after the other.
+type batch struct {
+	bytes []byte
+	ends  []int // where each frame ends
+}
+
+func (o *outbox) size() int {
+	if o.batch == nil {
+		return o.taken
+	}
+	return o.taken + len(o.batch.bytes)
+}
 
 // idle returns a channel that is closed when nothing is being written.
 func (o *outbox) idle() <-chan struct{} {
-	if o.running != nil {
-		return o.running
+	if !o.running {
+		done := make(chan struct{})
+		close(done)
+		return done
 	}
-	done := make(chan struct{})
-	close(done)
-	return done
+	if o.stopped == nil {
+		o.stopped = make(chan struct{})
+	}
+	return o.stopped
 }
 
 // Send queues one frame to the client, which the connection's frames must be (a WebSocket sends it as one message). It copies the bytes, so
@@ -60,56 +73,61 @@ func (c *Conn) Send(frame []byte) error {
 
 // enqueue appends a frame and starts the writing goroutine if there is none; c.mu is held.
 func (c *Conn) enqueue(frame []byte) {
-	c.out.bytes = append(c.out.bytes, frame...)
-	c.out.ends = append(c.out.ends, len(c.out.bytes))
+	b := c.out.batch
+	if b == nil {
+		b = c.srv.batches.Get().(*batch)
+		c.out.batch = b
+	}
+	b.bytes = append(b.bytes, frame...)
+	b.ends = append(b.ends, len(b.bytes))
 	c.srv.cfg.Stats.queued.Add(int64(len(frame)))
-	if c.out.running == nil {
-		c.out.running = make(chan struct{})
-		go c.write() // ends when the queue is empty or a write fails; linger waits for it
+	if !c.out.running {
+		c.out.running = true
+		go c.write() // ends when nothing waits or a write fails; linger waits for it
 	}
 }
 
-// drop forgets what was never written; c.mu is held.
+// drop forgets what was never written; c.mu is held and nothing is being written.
 func (c *Conn) drop() {
 	c.srv.cfg.Stats.queued.Add(-int64(c.out.size()))
-	c.out.bytes, c.out.ends, c.out.taken = nil, nil, 0
+	c.out.batch, c.out.taken = nil, 0
 }
 
 // write is the writing goroutine.
 func (c *Conn) write() {
 	frames, _ := c.nc.(frameWriter)
-	var buf []byte
-	var ends []int
 	for {
 		c.mu.Lock()
-		if len(c.out.ends) == 0 {
+		b := c.out.batch
+		if b == nil {
 			c.stopWriting()
 			c.mu.Unlock()
 			return
 		}
-		buf, c.out.bytes = c.out.bytes, buf[:0]
-		ends, c.out.ends = c.out.ends, ends[:0]
-		c.out.taken = len(buf)
+		c.out.batch, c.out.taken = nil, len(b.bytes)
 		c.mu.Unlock()
 
-		if err := c.writeAll(frames, buf, ends); err != nil {
+		if err := c.writeAll(frames, b.bytes, b.ends); err != nil {
 			c.abort(fmt.Errorf("%w: %w", ErrWrite, err))
 			c.mu.Lock()
 			c.stopWriting()
 			c.mu.Unlock()
 			return
 		}
-		if cap(buf) > keptBuffer {
-			buf, ends = nil, nil
+		if cap(b.bytes) <= keptBuffer {
+			b.bytes, b.ends = b.bytes[:0], b.ends[:0]
+			c.srv.batches.Put(b)
 		}
 	}
 }
 
 // stopWriting marks the end of the writing goroutine; c.mu is held.
 func (c *Conn) stopWriting() {
-	c.out.bytes, c.out.ends = nil, nil
-	close(c.out.running)
-	c.out.running = nil
+	c.out.running = false
+	if c.out.stopped != nil {
+		close(c.out.stopped)
+		c.out.stopped = nil
+	}
 }
 
 func (c *Conn) writeAll(frames frameWriter, buf []byte, ends []int) error {
