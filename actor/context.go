@@ -69,8 +69,8 @@ func (c *Context) Ask(to Ref, msg any, then func(any, error)) {
 func (c *Context) AskFor(to Ref, msg any, timeout time.Duration, then func(any, error)) {
 	p := c.p
 	deadline := p.sys.tickAfter(timeout)
-	if c.in.req != nil {
-		deadline = min(deadline, c.in.req.when)
+	if r := c.in.req; r != nil && r.state.Load() != answered {
+		deadline = min(deadline, r.when)
 	}
 	p.holds++
 	p.sys.ask(&request{sys: p.sys, asker: p, life: p.life, then: then, in: c.in, to: to}, p.self, msg, deadline)

@@ -1,0 +1,153 @@
+package lua
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/skua-go/skua/actor/value"
+	"github.com/skua-go/skua/lua/vm"
+)
+
+// PushList pushes the values of a message and returns how many there are.
+func PushList(s vm.State, l value.List) int {
+	for _, v := range l.All {
+		PushValue(s, v)
+	}
+	return l.Len()
+}
+
+// PushValue pushes one value. Tables are made anew: the VM may change them.
+func PushValue(s vm.State, v value.Value) {
+	switch v.Kind() {
+	case value.Nil:
+		s.PushNil()
+	case value.Bool:
+		s.PushBool(v.Bool())
+	case value.Int:
+		n, _ := v.Int()
+		s.PushInt(n)
+	case value.Float:
+		f, _ := v.Float()
+		s.PushFloat(f)
+	case value.String:
+		str, _ := v.Str()
+		s.PushString(str)
+	case value.Table:
+		pushTable(s, v)
+	}
+}
+
+func pushTable(s vm.State, v value.Value) {
+	s.NewTable(v.Len(), v.Fields())
+	t := s.Top()
+	for i, e := range v.Items {
+		PushValue(s, e)
+		s.RawSetInt(t, int64(i))
+	}
+	for k, e := range v.Pairs {
+		PushValue(s, k)
+		PushValue(s, e)
+		s.RawSet(t)
+	}
+}
+
+// TakeList makes a message of the values from index `from` to the top. What cannot leave a VM is an error that names where it is.
+func TakeList(s vm.State, from int) (value.List, error) {
+	var b value.Builder
+	top := s.Top()
+	b.Grow(top - from + 1)
+	for i := from; i <= top; i++ {
+		if err := takeValue(s, &b, i); err != nil {
+			return value.List{}, fmt.Errorf("argument %d%w", i-from+1, err)
+		}
+	}
+	return b.List(), nil
+}
+
+// takeValue adds the value at index i. Its errors begin with the path to what they are about.
+func takeValue(s vm.State, b *value.Builder, i int) error {
+	switch t := s.Type(i); t {
+	case vm.Nil:
+		b.Nil()
+	case vm.Boolean:
+		b.Bool(s.Bool(i))
+	case vm.Number:
+		if s.IsInt(i) {
+			n, _ := s.Int(i)
+			b.Int(n)
+			return nil
+		}
+		f, _ := s.Float(i)
+		b.Float(f)
+	case vm.String:
+		str, _ := s.String(i)
+		b.String(str)
+	case vm.Table:
+		return takeTable(s, b, i)
+	default:
+		return fmt.Errorf(": a %s cannot be sent", t)
+	}
+	return nil
+}
+
+func takeTable(s vm.State, b *value.Builder, t int) error {
+	if err := b.Begin(); err != nil {
+		return fmt.Errorf(": %w", err)
+	}
+	n := int64(s.Len(t))
+	for i := int64(1); i <= n; i++ {
+		s.RawGetInt(t, i)
+		if err := takeValue(s, b, s.Top()); err != nil {
+			return inPath(fmt.Sprintf("[%d]", i), err)
+		}
+		s.Pop(1)
+	}
+	s.PushNil()
+	for s.Next(t) {
+		key := s.Top() - 1
+		if s.IsInt(key) {
+			if k, _ := s.Int(key); k >= 1 && k <= n {
+				s.Pop(1)
+				continue
+			}
+		}
+		if err := takeKey(s, b, key); err != nil {
+			return err
+		}
+		if err := takeValue(s, b, key+1); err != nil {
+			return inPath("."+s.Text(key), err)
+		}
+		s.Pop(1)
+	}
+	b.End()
+	return nil
+}
+
+// inPath puts one more step before the path of an error; beyond a depth where a table must contain itself the path says nothing.
+func inPath(step string, err error) error {
+	if errors.Is(err, value.ErrDepth) {
+		return err
+	}
+	return fmt.Errorf("%s%w", step, err)
+}
+
+func takeKey(s vm.State, b *value.Builder, i int) error {
+	switch t := s.Type(i); t {
+	case vm.String:
+		str, _ := s.String(i)
+		b.Key(str)
+	case vm.Number:
+		if s.IsInt(i) {
+			n, _ := s.Int(i)
+			b.IntKey(n)
+			return nil
+		}
+		f, _ := s.Float(i)
+		b.FloatKey(f)
+	case vm.Boolean:
+		b.BoolKey(s.Bool(i))
+	default:
+		return fmt.Errorf(": a key that is a %s cannot be sent", t)
+	}
+	return nil
+}

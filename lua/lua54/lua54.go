@@ -1,0 +1,178 @@
+// Package lua54 puts github.com/speedata/go-lua, a Lua 5.4 in pure Go, behind the seam of package vm. It is the default engine.
+package lua54
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/skua-go/skua/lua/vm"
+	lua "github.com/speedata/go-lua"
+)
+
+// Engine makes Lua 5.4 VMs.
+type Engine struct{}
+
+// Name is the engine's name in the configuration.
+func (Engine) Name() string { return "lua54" }
+
+// machine is a VM.
+type machine struct {
+	main *lua.State
+	tick lua.Hook
+}
+
+// tickEvery is how many instructions pass between two calls of Options.Tick; fewer cost more (7 % at 10,000).
+const tickEvery = 100_000
+
+// New makes a VM with the libraries that o allows.
+func (Engine) New(o vm.Options) vm.VM {
+	m := &machine{main: lua.NewState()}
+	l := m.main
+	if o.Trusted {
+		lua.OpenLibraries(l)
+	} else {
+		openSandboxed(l)
+	}
+	if o.Tick != nil {
+		m.tick = func(l *lua.State, _ lua.Debug) {
+			if err := o.Tick(); err != nil {
+				lua.Errorf(l, "%s", err.Error())
+			}
+		}
+		m.hook(l)
+		hookNewThreads(l, m)
+	}
+	l.NewTable()
+	l.SetField(lua.RegistryIndex, refsField)
+	return m
+}
+
+func (m *machine) hook(l *lua.State) {
+	if m.tick != nil {
+		lua.SetDebugHook(l, m.tick, lua.MaskCount, tickEvery)
+	}
+}
+
+// hookNewThreads makes coroutine.create and coroutine.wrap hand the hook on, which the engine does not do by itself: a script could else
+// run for ever in a coroutine of its own.
+func hookNewThreads(l *lua.State, m *machine) {
+	l.Global("coroutine")
+	l.Field(-1, "create")
+	l.PushGoClosure(func(l *lua.State) int {
+		l.PushValue(lua.UpValueIndex(1))
+		l.Insert(1)
+		l.Call(l.Top()-1, 1)
+		m.hook(l.ToThread(-1))
+		return 1
+	}, 1)
+	l.SetField(-2, "create")
+	l.Pop(1)
+	err := lua.LoadBuffer(l, wrapSource, "=coroutine", "t")
+	if err == nil {
+		err = l.ProtectedCall(0, 0, 0)
+	}
+	if err != nil {
+		panic(fmt.Sprintf("lua54: prelude: %v", err)) // the source is a constant of ours
+	}
+}
+
+// wrapSource is coroutine.wrap on top of create. Errors pass on with the position they have.
+const wrapSource = `
+local create, resume, error = coroutine.create, coroutine.resume, error
+local function results(ok, ...)
+  if ok then return ... end
+  error((...), 0)
+end
+function coroutine.wrap(f)
+  local co = create(f)
+  return function(...) return results(resume(co, ...)) end
+end`
+
+// sandboxedOS are the functions of os that tell the time and touch nothing.
+var sandboxedOS = []string{"clock", "date", "difftime", "time"} //nolint:gochecknoglobals // a constant
+
+// sandboxedDebug are the functions of debug that only look.
+var sandboxedDebug = []string{"traceback", "getinfo"} //nolint:gochecknoglobals // a constant
+
+func openSandboxed(l *lua.State) {
+	for _, lib := range []lua.RegistryFunction{
+		{Name: "_G", Function: lua.BaseOpen}, {Name: "coroutine", Function: lua.CoroutineOpen},
+		{Name: "table", Function: lua.TableOpen}, {Name: "string", Function: lua.StringOpen}, {Name: "math", Function: lua.MathOpen},
+		{Name: "utf8", Function: lua.UTF8Open}, {Name: "os", Function: lua.OSOpen}, {Name: "debug", Function: lua.DebugOpen},
+	} {
+		lua.Require(l, lib.Name, lib.Function, true)
+		l.Pop(1)
+	}
+	keepOnly(l, "os", sandboxedOS)
+	keepOnly(l, "debug", sandboxedDebug)
+	for _, name := range []string{"dofile", "loadfile", "collectgarbage"} {
+		l.PushNil()
+		l.SetGlobal(name)
+	}
+	l.Global("load")
+	l.PushGoClosure(loadText, 1)
+	l.SetGlobal("load")
+}
+
+// loadText is load that takes source only: bytecode from outside can break the engine.
+func loadText(l *lua.State) int {
+	l.SetTop(4)
+	none := l.IsNone(4) || l.IsNil(4)
+	l.PushString("t")
+	l.Replace(3)
+	n := 4
+	if none {
+		l.SetTop(3)
+		n = 3
+	}
+	l.PushValue(lua.UpValueIndex(1))
+	l.Insert(1)
+	l.Call(n, lua.MultipleReturns)
+	return l.Top()
+}
+
+func keepOnly(l *lua.State, lib string, names []string) {
+	l.NewTable()
+	l.Global(lib)
+	for _, name := range names {
+		l.Field(-1, name)
+		l.SetField(-3, name)
+	}
+	l.Pop(1)
+	l.PushValue(-1)
+	l.SetGlobal(lib)
+	lua.SubTable(l, lua.RegistryIndex, "_LOADED")
+	l.PushValue(-2)
+	l.SetField(-2, lib)
+	l.Pop(2)
+}
+
+// Check compiles a chunk.
+func (Engine) Check(chunk, source string) error {
+	l := lua.NewState()
+	return load(l, chunk, source)
+}
+
+func load(l *lua.State, chunk, source string) error {
+	if strings.HasPrefix(source, "#") {
+		source = "--" + source // a first line for the shell; the line count stays
+	}
+	if err := lua.LoadBuffer(l, source, "@"+chunk, "t"); err != nil {
+		msg, ok := l.ToString(-1)
+		l.Pop(1)
+		if !ok {
+			msg = err.Error()
+		}
+		return errors.New(msg)
+	}
+	return nil
+}
+
+func (m *machine) Main() vm.State { return thread{m.main} }
+
+// Memory is not known to this engine: its values live in Go's heap.
+func (m *machine) Memory() int64 { return 0 }
+
+// Close leaves everything to Go's garbage collector.
+func (m *machine) Close() {}

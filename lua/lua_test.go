@@ -1,0 +1,391 @@
+package lua_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/actor/value"
+	"github.com/skua-go/skua/lua"
+	"github.com/skua-go/skua/scripts"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+type node struct {
+	t   *testing.T
+	sys *actor.System
+	rt  *lua.Runtime
+	log *logBuffer
+}
+
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// newNode is a system with a launcher for the scripts, which are given as name, text, name, text.
+func newNode(t *testing.T, files ...string) *node {
+	t.Helper()
+	tree := fstest.MapFS{}
+	for i := 0; i < len(files); i += 2 {
+		tree[files[i]] = &fstest.MapFile{Data: []byte(files[i+1])}
+	}
+	log := &logBuffer{}
+	logger := slog.New(slog.NewTextHandler(log, nil))
+	rt, err := lua.NewRuntime(lua.Config{Scripts: tree, Library: scripts.FS(), Log: logger, Budget: 300 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sys := actor.New(actor.Config{Log: logger, CallTimeout: 2 * time.Second})
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if err := sys.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := sys.Spawn(rt.Launcher()); err != nil {
+		t.Fatal(err)
+	}
+	return &node{t, sys, rt, log}
+}
+
+func (n *node) launch(script string, args ...any) (actor.Ref, error) {
+	l, _ := n.sys.Lookup(lua.LauncherName)
+	v, err := n.sys.Ask(context.Background(), l, lua.Launch{Script: script, Args: value.Of(args...)})
+	if err != nil {
+		return actor.Ref{}, err
+	}
+	return v.(actor.Ref), nil
+}
+
+func (n *node) start(script string, args ...any) actor.Ref {
+	n.t.Helper()
+	ref, err := n.launch(script, args...)
+	if err != nil {
+		n.t.Fatalf("launch %s: %v", script, err)
+	}
+	return ref
+}
+
+func (n *node) call(ref actor.Ref, cmd string, args ...any) (value.List, error) {
+	v, err := n.sys.Ask(context.Background(), ref, lua.Command(cmd, args...))
+	if err != nil {
+		return value.List{}, err
+	}
+	return v.(value.List), nil
+}
+
+// eval runs a body of Lua as a handler and gives its first result as text.
+func eval(t *testing.T, body string, files ...string) string {
+	t.Helper()
+	n := newNode(t, append([]string{"main.lua", `
+local skynet = require "skynet"
+local M = {}
+function M.eval(self, a, b) ` + body + ` end
+return M`}, files...)...)
+	l, err := n.call(n.start("main"), "eval", 1, "two")
+	if err != nil {
+		return "error: " + err.Error()
+	}
+	return l.At(0).String()
+}
+
+func TestATableOfHandlersAnswersWithItsResults(t *testing.T) {
+	n := newNode(t, "counter.lua", `
+local M = {}
+function M.start(self, n) self.n = n end
+function M.add(self, n) self.n = self.n + n; return self.n, { doubled = self.n * 2, list = { 1, "x", true } } end
+return M`)
+	ref := n.start("counter", 40)
+	got, err := n.call(ref, "add", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := got.At(0).String() + " " + got.At(1).String(); s != `42 {doubled = 84, list = {1, "x", true}}` {
+		t.Fatal(s)
+	}
+}
+
+func TestSkynetStyleServicesCallEachOther(t *testing.T) {
+	n := newNode(t, "main.lua", `
+local skynet = require "skynet"
+skynet.start(function()
+  local back = skynet.newservice("back", 7)
+  skynet.dispatch("lua", function(session, source, cmd, ...)
+    assert(session > 0)
+    local a, b = skynet.call(back, "lua", cmd, ...)
+    skynet.ret(skynet.pack(a, b, source))
+  end)
+end)`, "back.lua", `
+local skynet = require "skynet"
+local base = ...
+skynet.start(function()
+  skynet.dispatch("lua", function(session, source, cmd, n)
+    skynet.sleep(1)
+    skynet.retpack(cmd, base + n)
+  end)
+end)`)
+	got, err := n.call(n.start("main"), "sum", 35)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := got.At(0).String() + got.At(1).String(); s != `"sum"42` {
+		t.Fatal(s)
+	}
+}
+
+func TestAWaitingHandlerLetsOthersRun(t *testing.T) {
+	n := newNode(t, "main.lua", `
+local skynet = require "skynet"
+local M = {}
+function M.wait(self) skynet.wait("token") return "woken" end
+function M.wake(self) return skynet.wakeup("token"), skynet.wakeup("nobody") end
+return M`)
+	ref := n.start("main")
+	done := make(chan string, 1)
+	go func() {
+		l, err := n.call(ref, "wait")
+		if err != nil {
+			done <- err.Error()
+			return
+		}
+		s, _ := l.At(0).Str()
+		done <- s
+	}()
+	for {
+		l, err := n.call(ref, "wake")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.At(1).Bool() {
+			t.Fatal("woke nobody")
+		}
+		if l.At(0).Bool() {
+			break
+		}
+	}
+	if s := <-done; s != "woken" {
+		t.Fatal(s)
+	}
+}
+
+func TestWaitsGoThroughPcallMetamethodsIteratorsAndRequire(t *testing.T) {
+	for name, body := range map[string]string{
+		"pcall":    `local ok, v = pcall(function() skynet.sleep(1) return 42 end) return ok and v`,
+		"xpcall":   `local ok, v = xpcall(function() skynet.sleep(1) return 42 end, debug.traceback) return ok and v`,
+		"call":     `local ok, v = pcall(skynet.call, skynet.newservice("echo"), "lua", "echo", 42) return v`,
+		"index":    `local t = setmetatable({}, { __index = function() skynet.sleep(1) return 42 end }) return t.x`,
+		"add":      `local t = setmetatable({}, { __add = function(_, n) skynet.sleep(1) return n end }) return t + 42`,
+		"iterator": `for v in function(_, v) if not v then skynet.sleep(1) return 42 end end do return v end`,
+		"require":  `return require("slow")`,
+		"fork":     `local v skynet.fork(function(x) skynet.sleep(1) v = x skynet.wakeup("f") end, 42) skynet.wait("f") return v`,
+		"timeout":  `local v skynet.timeout(1, function() v = 42 skynet.wakeup("f") end) skynet.wait("f") return v`,
+		"timeout0": `local v skynet.timeout(0, function() v = 42 skynet.wakeup("f") end) skynet.wait("f") return v`,
+		"yield":    `skynet.yield() return 42`,
+		"break":    `local co = coroutine.running() skynet.fork(function() skynet.wakeup(co) end) return skynet.sleep(1000) == "BREAK" and 42`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := eval(t, body, "echo.lua", `return { echo = function(self, ...) return ... end }`,
+				"slow.lua", `require("skynet").sleep(1) return 42`)
+			if got != "42" {
+				t.Fatalf("got %s", got)
+			}
+		})
+	}
+}
+
+func TestValuesArriveAsTheyWereSent(t *testing.T) {
+	got := eval(t, `return skynet.call(skynet.newservice("echo"), "lua", "echo",
+		{ 9007199254740993, -9223372036854775807 - 1, 1.5, "a\0b", true, { x = { y = {} } }, [10] = 1, [-1] = 2, [1.5] = 3, [true] = 4 })`,
+		"echo.lua", `return { echo = function(self, ...) return ... end }`)
+	want := `{-1 = 2, 1.5 = 3, 10 = 1, 9007199254740993, -9223372036854775808, 1.5, "a\x00b", true, {x = {y = {}}}, true = 4}`
+	norm := func(s string) string { return s }
+	if norm(got) != want && !sameFields(got, want) {
+		t.Fatalf("got  %s\nwant %s", got, want)
+	}
+}
+
+func sameFields(a, b string) bool {
+	count := map[string]int{}
+	for _, f := range strings.Split(strings.Trim(a, "{}"), ", ") {
+		count[f]++
+	}
+	for _, f := range strings.Split(strings.Trim(b, "{}"), ", ") {
+		count[f]--
+	}
+	for _, n := range count {
+		if n != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func TestErrorsTellWhatWhereAndWhy(t *testing.T) {
+	for name, c := range map[string]struct{ body, want string }{
+		"function":   {`skynet.send(skynet.self(), "lua", "x", { a = { print } })`, "argument 2.a[1]: a function cannot be sent"},
+		"cycle":      {`local t = {} t.t = t skynet.send(skynet.self(), "lua", t)`, "does a table contain itself?"},
+		"service":    {`skynet.call("nobody", "lua", "x")`, `no service is registered as "nobody"`},
+		"script":     {`skynet.newservice("missing")`, `no script "missing": neither missing.lua nor missing/init.lua is there`},
+		"type":       {`skynet.send(skynet.self(), "luna", "x")`, `unknown message type "luna"`},
+		"handler":    {`skynet.call(skynet.newservice("echo"), "lua", "nothing")`, `echo: no handler "nothing"`},
+		"syntax":     {`skynet.newservice("broken")`, "broken.lua:2:"},
+		"position":   {"\n\nlocal x = nil\nreturn x.y", "main.lua:7: "},
+		"callee":     {`skynet.call(skynet.newservice("echo"), "lua", "fail")`, "echo.lua:1: attempt to"},
+		"dead":       {`local e = skynet.newservice("echo") require("skynet.manager").kill(e) skynet.call(e, "lua", "echo")`, "stopped|no such actor"},
+		"path":       {`require("../../etc/passwd")`, "is not a name of a script"},
+		"no reply":   {`skynet.call(skynet.newservice("forgets"), "lua", "x")`, "the handler did not answer (skynet.ret)"},
+		"twice":      {`skynet.call(skynet.newservice("twice"), "lua", "x") return "answered once"`, "answered once"},
+		"start":      {`skynet.newservice("badstart")`, "badstart.lua:1: no luck"},
+		"neither":    {`skynet.newservice("neither")`, "neither calls skynet.start nor returns a table"},
+		"raised":     {`local ok, e = pcall(skynet.call, skynet.newservice("echo"), "lua", "raise") return e.code .. e.gold`, `poor12`},
+		"deadline":   {`local ok, e = pcall(skynet.call_timeout, 5, skynet.newservice("echo"), "lua", "hang") return ok == false and e.code`, `deadline`},
+		"outside co": {`coroutine.yield(1)`, "attempt to yield from outside a coroutine"},
+		"own co":     {`local co = coroutine.wrap(function() skynet.sleep(1) end) co()`, "a wait is not possible in a coroutine that the script made itself"},
+		"sort":       {`table.sort({ 3, 2, 1 }, function(a, b) skynet.sleep(1) return a < b end)`, "attempt to yield across a Go-call boundary"},
+		"io":         {`return tostring(io) .. tostring(os.execute) .. tostring(load) `, "nilnil"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := eval(t, c.body, "echo.lua", `return { echo = function(self, ...) return ... end, fail = function() return nil + 1 end, raise = function() error({ code = "poor", gold = 12 }) end, hang = function() require("skynet").wait() end }`,
+				"broken.lua", "local x = 1\nlocal = 2",
+				"forgets.lua", `local s = require "skynet" s.start(function() s.dispatch("lua", function() end) end)`,
+				"twice.lua", `local s = require "skynet" s.start(function() s.dispatch("lua", function() s.retpack(1) s.retpack(2) end) end)`,
+				"badstart.lua", `error("no luck")`,
+				"neither.lua", `local x = 1`)
+			for _, want := range strings.Split(c.want, "|") {
+				if strings.Contains(got, want) {
+					return
+				}
+			}
+			t.Fatalf("got %s\nwant %s", got, c.want)
+		})
+	}
+}
+
+func TestAnEndlessHandlerIsStoppedAndTheServiceLivesOn(t *testing.T) {
+	n := newNode(t, "main.lua", `
+local M = {}
+function M.loop(self) while true do end end
+function M.co(self) coroutine.wrap(function() while true do end end)() end
+function M.hello(self) return "hello" end
+return M`)
+	ref := n.start("main")
+	for _, cmd := range []string{"loop", "co"} {
+		_, err := n.call(ref, cmd)
+		if err == nil || !strings.Contains(err.Error(), "CPU budget exceeded") {
+			t.Fatalf("%s: %v", cmd, err)
+		}
+	}
+	if got, err := n.call(ref, "hello"); err != nil || got.At(0).String() != `"hello"` {
+		t.Fatalf("afterwards: %v %v", got, err)
+	}
+}
+
+func TestAFailureIsLoggedWithItsTraceback(t *testing.T) {
+	n := newNode(t, "main.lua", `
+local function deep() error("boom") end
+local M = {}
+function M.x(self) deep() end
+return M`)
+	_, err := n.call(n.start("main"), "x")
+	if !errors.Is(err, actor.ErrFailed) {
+		t.Fatal(err)
+	}
+	var e *lua.Error
+	if !errors.As(err, &e) || !strings.Contains(e.Traceback, "main.lua:2") || !strings.Contains(e.Traceback, "main.lua:4") {
+		t.Fatalf("traceback: %+v", e)
+	}
+	if !strings.Contains(n.log.String(), "main.lua:2: boom") {
+		t.Fatalf("log: %s", n.log.String())
+	}
+}
+
+func TestUniqueServicesStartOnceAndQueriesWaitForThem(t *testing.T) {
+	n := newNode(t, "main.lua", `
+local skynet = require "skynet"
+local M = {}
+function M.all(self)
+  local found, n = {}, 0
+  skynet.fork(function() found[1] = skynet.queryservice("one") n = n + 1 skynet.wakeup("all") end)
+  for i = 2, 5 do
+    skynet.fork(function() found[i] = skynet.uniqueservice("one") n = n + 1 skynet.wakeup("all") end)
+  end
+  while n < 5 do skynet.wait("all") end
+  for i = 2, 5 do assert(found[i] == found[1]) end
+  return "same"
+end
+return M`, "one.lua", `require("skynet").sleep(1) return {}`)
+	got, err := n.call(n.start("main"), "all")
+	if err != nil || got.At(0).String() != `"same"` {
+		t.Fatalf("%v %v", got, err)
+	}
+}
+
+func TestStopRunsBeforeTheServiceEndsAndMayWait(t *testing.T) {
+	n := newNode(t, "main.lua", `
+local skynet = require "skynet"
+local M = {}
+function M.start(self, store) self.store = store end
+function M.stop(self) local ok = skynet.call(self.store, "lua", "save", "last words") skynet.error("stopped after", ok) end
+function M.quit(self) skynet.exit() end
+return M`)
+	saved := make(chan string, 1)
+	store, err := n.sys.Spawn(actor.Spec{Name: "store", New: func() actor.Actor {
+		return actor.Func(func(c *actor.Context, msg any) {
+			s, _ := msg.(lua.Message).Args.At(1).Str()
+			saved <- s
+			c.After(time.Millisecond, func() { c.Reply(value.Of("saved"), nil) })
+		})
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref := n.start("main", int64(store.ID()))
+	if _, err := n.call(ref, "quit"); !errors.Is(err, actor.ErrStopped) {
+		t.Fatalf("the caller of a service that exits gets %v", err)
+	}
+	if s := <-saved; s != "last words" {
+		t.Fatal(s)
+	}
+	if _, err := n.call(ref, "quit"); !errors.Is(err, actor.ErrNoActor) && !errors.Is(err, actor.ErrStopped) {
+		t.Fatal(err)
+	}
+	if !strings.Contains(n.log.String(), "stopped after") {
+		t.Fatal(n.log.String())
+	}
+}
+
+func TestArgumentsAndEnvironmentReachTheFirstService(t *testing.T) {
+	n := newNode(t, "main.lua", `
+local skynet = require "skynet"
+local a, b = ...
+skynet.setenv("greeting", "hello")
+print("args", a, b, skynet.getenv("greeting"), pcall(skynet.setenv, "greeting", "again"))
+return {}`)
+	n.start("main", "x", "y")
+	if log := n.log.String(); !strings.Contains(log, `args\tx\ty\thello\tfalse`) {
+		t.Fatal(log)
+	}
+}

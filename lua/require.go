@@ -1,0 +1,94 @@
+package lua
+
+import (
+	"strings"
+
+	"github.com/skua-go/skua/lua/vm"
+)
+
+// openBase sets the globals that every script gets: print, require and package.loaded.
+func (h *Host) openBase(s vm.State) {
+	s.PushFunc("print", h.print)
+	s.SetGlobal("print")
+	s.NewTable(0, 1)
+	s.NewTable(0, 8)
+	for _, lib := range []string{"string", "table", "math", "coroutine", "utf8", "os", "debug"} {
+		s.Global(lib)
+		s.SetField(-2, lib)
+	}
+	s.SetField(-2, "loaded")
+	s.SetGlobal("package")
+	s.PushFunc("skua.find", h.findModule)
+	if err := s.Load("=require", requireSource); err != nil {
+		s.Errorf("%s", err.Error()) // the source is a constant of ours
+	}
+	s.Insert(-2)
+	s.Call(1, 0)
+}
+
+// requireSource is Lua so that a module's top-level code can wait.
+const requireSource = `
+local find = ...
+local loaded, loading, error = package.loaded, {}, error
+function require(name)
+  local module = loaded[name]
+  if module ~= nil then return module end
+  if loading[name] then
+    error("module '" .. name .. "' requires itself, through " .. table.concat(loading, ", "), 2)
+  end
+  local open, file = find(name)
+  loading[name] = true
+  loading[#loading + 1] = name
+  module = open(name, file)
+  loading[name] = nil
+  loading[#loading] = nil
+  if loaded[name] == nil then
+    if module == nil then module = true end
+    loaded[name] = module
+  end
+  return loaded[name]
+end`
+
+// findModule pushes the function that makes a module, and the file that it is from.
+func (h *Host) findModule(s vm.State) int {
+	name, ok := s.String(1)
+	if !ok {
+		s.Errorf("require: the name of a module is expected, got %s", s.Type(1))
+	}
+	if m, ok := h.rt.modules[name]; ok {
+		s.PushFunc(name, func(s vm.State) int {
+			m.Open(h, s)
+			return 1
+		})
+		s.PushString(":go:")
+		return 2
+	}
+	if name == "skynet.core" {
+		s.PushFunc(name, h.openCore)
+		s.PushString(":go:")
+		return 2
+	}
+	file, text, err := h.rt.source(name)
+	if err == nil {
+		err = s.Load(file, text)
+	}
+	if err != nil {
+		s.Errorf("%s", strings.TrimPrefix(err.Error(), "lua: "))
+	}
+	s.PushString(file)
+	return 2
+}
+
+func (h *Host) print(s vm.State) int {
+	h.log.Info(joined(s, 1))
+	return 0
+}
+
+// joined is what print would print of the values from index i on.
+func joined(s vm.State, i int) string {
+	parts := make([]string, 0, s.Top())
+	for ; i <= s.Top(); i++ {
+		parts = append(parts, s.Text(i))
+	}
+	return strings.Join(parts, "\t")
+}

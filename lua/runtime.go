@@ -1,0 +1,181 @@
+// Package lua hosts services that are written in Lua. A service is an actor with a VM of its own: each message runs a handler in a coroutine, and a handler
+// that waits (skynet.call, skynet.sleep) lets the service take other messages meanwhile, as in Skynet.
+//
+// A script either calls skynet.start and skynet.dispatch as Skynet's do, or returns a table of handlers that take the service's state as their first argument:
+//
+//	local M = {}
+//	function M.start(self, ...) self.n = 0 end   -- once, with newservice's arguments
+//	function M.add(self, n) self.n = self.n + n return self.n end
+//	function M.stop(self) end                    -- before the service ends
+//	M.client = {}                                -- what clients may call, by route
+//	function M.client.hello(self, request) return { hello = request.name } end
+//	return M
+package lua
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/actor/value"
+	"github.com/skua-go/skua/lua/lua54"
+	"github.com/skua-go/skua/lua/vm"
+)
+
+// Config tells a Runtime what its services get. Scripts is needed.
+type Config struct {
+	// Scripts are the project's: services, and modules that require finds.
+	Scripts fs.FS
+	// Library are modules that require finds after those of the project.
+	Library fs.FS
+	// Modules are modules in Go, which require finds before all others.
+	Modules []Module
+	// Engine runs the scripts. Default lua54.
+	Engine vm.Engine
+	// Budget is how long a handler may compute without a wait before it gets an error. Default 1 s.
+	Budget time.Duration
+	// StartTimeout bounds newservice. Default 30 s.
+	StartTimeout time.Duration
+	// Env is what skynet.getenv finds.
+	Env map[string]string
+	// Abort is called by skynet.abort. It must not block.
+	Abort func()
+	// Log gets print, skynet.error and failures. Default slog.Default().
+	Log *slog.Logger
+}
+
+// Module is a module for scripts that is written in Go. Open pushes it onto the stack of s; it is called once in each VM that requires it.
+type Module struct {
+	Name string
+	Open func(h *Host, s vm.State)
+}
+
+// Runtime makes Lua services.
+type Runtime struct {
+	cfg     Config
+	modules map[string]Module
+	started time.Time
+
+	mu  sync.Mutex
+	env map[string]string
+}
+
+// NewRuntime checks the configuration.
+func NewRuntime(cfg Config) (*Runtime, error) {
+	if cfg.Scripts == nil {
+		return nil, errors.New("lua: Config.Scripts is nil")
+	}
+	if cfg.Engine == nil {
+		cfg.Engine = lua54.Engine{}
+	}
+	if cfg.Budget <= 0 {
+		cfg.Budget = time.Second
+	}
+	if cfg.StartTimeout <= 0 {
+		cfg.StartTimeout = 30 * time.Second
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	if cfg.Abort == nil {
+		cfg.Abort = func() { cfg.Log.Warn("skynet.abort: nobody listens") }
+	}
+	rt := &Runtime{cfg: cfg, modules: map[string]Module{}, started: time.Now(), env: map[string]string{}}
+	for k, v := range cfg.Env {
+		rt.env[k] = v
+	}
+	for _, m := range cfg.Modules {
+		rt.modules[m.Name] = m
+	}
+	return rt, nil
+}
+
+// Spec is how to spawn a service of a script. The service is ready when it has answered Ready.
+func (rt *Runtime) Spec(script string, args value.List) actor.Spec {
+	return actor.Spec{
+		New: func() actor.Actor { return &Host{rt: rt, script: script, args: args} },
+		// A script's errors are answered by its host. What panics here is a defect of the host or the engine, after which the VM can't be trusted.
+		Supervision: actor.Supervision{Limit: -1},
+	}
+}
+
+// source finds the text of a service or module: its name with dots as slashes, and .lua or /init.lua behind.
+func (rt *Runtime) source(name string) (file, text string, err error) {
+	base := strings.ReplaceAll(name, ".", "/")
+	tried := make([]string, 0, 4)
+	for _, file := range []string{base + ".lua", base + "/init.lua"} {
+		if !fs.ValidPath(file) {
+			return "", "", fmt.Errorf("lua: %q is not a name of a script", name)
+		}
+		for _, tree := range []fs.FS{rt.cfg.Scripts, rt.cfg.Library} {
+			if tree == nil {
+				continue
+			}
+			data, err := fs.ReadFile(tree, file)
+			if err == nil {
+				return file, string(data), nil
+			}
+			if !errors.Is(err, fs.ErrNotExist) {
+				return "", "", fmt.Errorf("lua: read %s: %w", file, err)
+			}
+		}
+		tried = append(tried, file)
+	}
+	return "", "", fmt.Errorf("lua: no script %q: neither %s is there", name, strings.Join(tried, " nor "))
+}
+
+// Has tells whether require would find a module of this name.
+func (rt *Runtime) Has(name string) bool {
+	if _, ok := rt.modules[name]; ok || name == "skynet.core" {
+		return true
+	}
+	_, _, err := rt.source(name)
+	return err == nil
+}
+
+// getenv and setenv are the node's variables. A variable is set once.
+func (rt *Runtime) getenv(key string) (string, bool) {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	v, ok := rt.env[key]
+	return v, ok
+}
+
+// maxEnv bounds what scripts can put there.
+const maxEnv = 10_000
+
+func (rt *Runtime) setenv(key, v string) error {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	if _, ok := rt.env[key]; ok {
+		return fmt.Errorf("setenv: %q is set already", key)
+	}
+	if len(rt.env) >= maxEnv {
+		return fmt.Errorf("setenv: %d variables are set already", maxEnv)
+	}
+	rt.env[key] = v
+	return nil
+}
+
+// Scripts lists the Lua files of a tree.
+func Scripts(tree fs.FS) ([]string, error) {
+	var files []string
+	err := fs.WalkDir(tree, ".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if !d.IsDir() && path.Ext(p) == ".lua" {
+			files = append(files, p)
+		}
+		return nil
+	})
+	sort.Strings(files)
+	return files, err
+}

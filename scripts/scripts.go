@@ -1,0 +1,10 @@
+// Package scripts is the library that Lua services find with require.
+package scripts
+
+import "embed"
+
+//go:embed *.lua skynet/*.lua
+var files embed.FS
+
+// FS is the library's files.
+func FS() embed.FS { return files }
