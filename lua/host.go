@@ -3,6 +3,7 @@ package lua
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/skua-go/skua/actor"
@@ -51,6 +52,13 @@ func (h *Host) Start(c *actor.Context) error {
 	h.c = c
 	h.log = h.rt.cfg.Log.With("service", fmt.Sprintf("%s:%08x", h.script, c.Self().ID()))
 	h.dispatch, h.sleepers = map[Type]int{}, map[int64]*sleeper{}
+	if err := h.boot(); err != nil {
+		h.started(&Error{Script: h.script, Message: strings.TrimPrefix(err.Error(), "lua: ")})
+	}
+	return nil
+}
+
+func (h *Host) boot() error {
 	file, text, err := h.rt.source(h.script)
 	if err != nil {
 		return err
@@ -130,13 +138,19 @@ func (h *Host) startDone(_ *coroutine, err *Error) { h.started(err) }
 
 // started answers those who wait for the service, and lets in the messages that came early.
 func (h *Host) started(err *Error) {
-	if h.ready {
+	if h.ready || h.failure != nil {
 		return
 	}
 	if err != nil {
 		h.log.Error("start failed", "error", err.Message, "traceback", err.Traceback)
+		h.failure = err
+		if len(h.whenReady) == 0 {
+			// Whoever started it has yet to ask how it went.
+			h.c.After(h.rt.cfg.StartTimeout, h.giveUp)
+			return
+		}
 		h.answerReady(err)
-		h.c.Stop(h.c.Self(), err)
+		h.giveUp()
 		return
 	}
 	h.ready = true
@@ -146,6 +160,8 @@ func (h *Host) started(err *Error) {
 	}
 	h.early = nil
 }
+
+func (h *Host) giveUp() { h.c.Stop(h.c.Self(), h.failure) }
 
 func (h *Host) answerReady(err *Error) {
 	for _, p := range h.whenReady {
@@ -164,10 +180,13 @@ func (h *Host) Receive(c *actor.Context, msg any) {
 	case Message:
 		h.receive(m)
 	case Ready:
-		if h.ready {
-			c.Reply(value.List{}, nil)
-		} else {
-			h.whenReady = append(h.whenReady, c.Promise())
+		h.whenReady = append(h.whenReady, c.Promise())
+		switch {
+		case h.ready:
+			h.answerReady(nil)
+		case h.failure != nil:
+			h.answerReady(h.failure)
+			h.giveUp()
 		}
 	default:
 		c.Reply(nil, fmt.Errorf("lua: %s takes no %T", h.script, msg))
@@ -176,6 +195,10 @@ func (h *Host) Receive(c *actor.Context, msg any) {
 }
 
 func (h *Host) receive(m Message) {
+	if h.failure != nil {
+		h.c.Reply(nil, h.failure)
+		return
+	}
 	if !h.ready && h.dispatch[m.Type] == 0 {
 		if len(h.early) >= maxEarly {
 			h.c.Reply(nil, &actor.Error{Code: actor.Overloaded, Actor: h.script, Text: "too many messages before the service was ready"})
@@ -314,7 +337,7 @@ func (h *Host) after(f func()) func() {
 
 // Stop lets the table's `stop` save what it has to; the service ends when that has returned.
 func (h *Host) Stop(c *actor.Context, reason error) {
-	if h.vm == nil || h.module == 0 || !h.pushHandler(h.vm.Main(), h.module, "stop") {
+	if h.module == 0 || !h.pushHandler(h.vm.Main(), h.module, "stop") {
 		return
 	}
 	stop := h.vm.Main().Ref()
