@@ -56,7 +56,7 @@ const truncated = "the BSON ends too early"
 
 // document checks the document that buf begins with and returns its length, or the reason why it can't be kept.
 func (w *walker) document(buf []byte, array bool) (int, string) {
-	if len(w.path) > MaxDepth {
+	if len(w.path) >= MaxDepth {
 		return 0, fmt.Sprintf("is nested deeper than %d levels", MaxDepth)
 	}
 	if len(buf) < 5 {

@@ -1,0 +1,64 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// applicationID is in the header of our files: "Skua". See https://www.sqlite.org/pragma.html#pragma_application_id.
+const applicationID = 0x536b7561
+
+// steps lead from each version of the schema to the next; user_version counts those that are done. A step that has been
+// released is never changed.
+func steps() []string {
+	return []string{
+		// body is NULL where a document was claimed but never written, or is deleted.
+		`CREATE TABLE docs (
+			kind  TEXT    NOT NULL,
+			id    TEXT    NOT NULL,
+			ver   INTEGER NOT NULL,
+			epoch INTEGER NOT NULL,
+			nonce INTEGER NOT NULL,
+			body  BLOB,
+			PRIMARY KEY (kind, id)
+		) STRICT`,
+	}
+}
+
+// migrate brings the schema to the newest version, in one transaction.
+func migrate(ctx context.Context, conn *sql.Conn) error {
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // does nothing after a commit
+	var app, version, objects int
+	if err := tx.QueryRowContext(ctx, `SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+		FROM pragma_application_id, pragma_user_version`).Scan(&app, &version, &objects); err != nil {
+		return err
+	}
+	fresh := app == 0 && version == 0 && objects == 0
+	if !fresh && app != applicationID {
+		return fmt.Errorf("is a SQLite database of another program (application id 0x%08x)", app)
+	}
+	todo := steps()
+	if version > len(todo) {
+		return fmt.Errorf("has schema %d, this program knows those up to %d: a newer Skua wrote it", version, len(todo))
+	}
+	if version == len(todo) {
+		return nil
+	}
+	for _, step := range todo[version:] {
+		if _, err := tx.ExecContext(ctx, step); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf(`PRAGMA application_id = %d`, applicationID)); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf(`PRAGMA user_version = %d`, len(todo))); err != nil {
+		return err
+	}
+	return tx.Commit()
+}

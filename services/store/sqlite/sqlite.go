@@ -1,0 +1,254 @@
+// Package sqlite keeps documents in a database file of this process: the store of a node that has no MongoDB.
+//
+// Writes go through one goroutine, which puts all that wait at the same moment into one transaction (group commit), and
+// are on the disk when they are acknowledged: write-ahead log, synchronous=FULL, which is an fsync a transaction
+// (https://www.sqlite.org/pragma.html#pragma_synchronous). Reads have connections of their own and never wait for it.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+
+	engine "modernc.org/sqlite"
+
+	"github.com/skua-go/skua/internal/filelock"
+	"github.com/skua-go/skua/services/store"
+	"github.com/skua-go/skua/services/store/internal/inflight"
+)
+
+// The files in the directory. SQLite keeps its log in store.db-wal and store.db-shm beside the first.
+const (
+	fileName = "store.db"
+	lockName = "store.lock"
+)
+
+// Options says where the database is.
+type Options struct {
+	// Dir holds the database; it is made, for this user only, if it is not there. One process at a time may have it.
+	Dir string
+	// Log hears of what an operator should know; nil: nothing is logged.
+	Log *slog.Logger
+}
+
+// DB is an open database file. It is a store.Backend; Ping reads from the file.
+type DB struct {
+	path    string
+	lock    *filelock.Lock
+	write   *sql.DB // one connection, the writer's
+	read    *sql.DB
+	load    *sql.Stmt
+	queue   chan *request
+	writer  sync.WaitGroup
+	calls   inflight.Calls
+	closing func() error
+}
+
+var _ store.Backend = (*DB)(nil)
+
+// Open opens the database in opt.Dir, or makes it, and starts the writing goroutine, which ends in Close. Errors: the
+// directory is held by another process (filelock.ErrHeld), the file is no database of ours or of a newer program,
+// whatever the file system says.
+func Open(ctx context.Context, opt Options) (*DB, error) {
+	if opt.Dir == "" {
+		return nil, errors.New("store: sqlite: no directory given")
+	}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	dir, err := filepath.Abs(opt.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("store: sqlite: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("store: sqlite: %w", err)
+	}
+	lock, err := filelock.Try(filepath.Join(dir, lockName))
+	if err != nil {
+		return nil, fmt.Errorf("store: sqlite: the directory %s is in use: %w", dir, err)
+	}
+	db := &DB{path: filepath.Join(dir, fileName), lock: lock, queue: make(chan *request, queueLength)}
+	db.closing = sync.OnceValue(db.shut)
+	if err := db.open(ctx, opt.Log); err != nil {
+		return nil, errors.Join(fmt.Errorf("store: sqlite: %s: %w", db.path, err), db.free())
+	}
+	return db, nil
+}
+
+func (db *DB) open(ctx context.Context, log *slog.Logger) error {
+	if err := makeFile(db.path, log); err != nil {
+		return err
+	}
+	var err error
+	if db.write, err = pool(db.path, 1, "journal_mode(WAL)", "synchronous(FULL)", "fullfsync(1)", "journal_size_limit(67108864)"); err != nil {
+		return err
+	}
+	if db.read, err = pool(db.path, readers, "query_only(1)"); err != nil {
+		return err
+	}
+	conn, err := db.write.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	if err := migrate(ctx, conn); err != nil {
+		return errors.Join(err, conn.Close())
+	}
+	if db.load, err = db.read.PrepareContext(ctx, loadSQL); err != nil {
+		return errors.Join(err, conn.Close())
+	}
+	w, err := newWriter(ctx, conn, log)
+	if err != nil {
+		return err // it has closed conn
+	}
+	db.writer.Go(func() { w.run(db.queue) })
+	return nil
+}
+
+// makeFile makes the file if it is not there, so that nobody else may read it from its first moment on; SQLite gives
+// its other files the same mode.
+func makeFile(path string, log *slog.Logger) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	switch {
+	case errors.Is(err, os.ErrExist):
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		if mode := info.Mode().Perm(); mode&0o077 != 0 {
+			log.Warn("store: others on this machine may read the database", "file", path, "mode", mode.String())
+		}
+		return nil
+	case err != nil:
+		return err
+	}
+	return file.Close()
+}
+
+const readers = 4
+
+func pool(path string, conns int, pragmas ...string) (*sql.DB, error) {
+	// Slashes and an absolute path: what a file URI needs on every system.
+	slashed := filepath.ToSlash(path)
+	if slashed[0] != '/' {
+		slashed = "/" + slashed
+	}
+	source := url.URL{Scheme: "file", Path: slashed, RawQuery: url.Values{"_pragma": append([]string{"busy_timeout(5000)"}, pragmas...)}.Encode()}
+	connector, err := engine.NewConnector(source.String())
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	return db, nil
+}
+
+const loadSQL = `SELECT ver, epoch, body FROM docs WHERE kind = ? AND id = ?`
+
+// Load implements store.Backend.
+func (db *DB) Load(ctx context.Context, kind, id string) (store.Doc, error) {
+	if err := store.CheckName(kind, id); err != nil {
+		return store.Doc{}, err
+	}
+	if !db.calls.Enter() {
+		return store.Doc{}, store.ErrClosed
+	}
+	defer db.calls.Leave()
+	doc := store.Doc{Kind: kind, ID: id}
+	err := db.load.QueryRowContext(ctx, kind, id).Scan(&doc.Version, &doc.Epoch, (*[]byte)(&doc.Body))
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return store.Doc{}, classify(ctx, "load "+store.Name(kind, id), err)
+	}
+	if !doc.Exists() {
+		return doc, fmt.Errorf("%w: %s", store.ErrNotFound, store.Name(kind, id))
+	}
+	return doc, nil
+}
+
+// Claim implements store.Backend.
+func (db *DB) Claim(ctx context.Context, kind, id string) (store.Doc, error) {
+	if err := store.CheckName(kind, id); err != nil {
+		return store.Doc{}, err
+	}
+	r := &request{ctx: ctx, op: "claim " + store.Name(kind, id), claim: true, doc: store.Doc{Kind: kind, ID: id}}
+	if err := db.do(r); err != nil {
+		return store.Doc{}, err
+	}
+	return r.doc, nil
+}
+
+// Apply implements store.Backend. No outcome is ever unknown here, but to whom the process is taken away.
+func (db *DB) Apply(ctx context.Context, writes []store.Write) ([]error, error) {
+	r := &request{ctx: ctx, op: "apply", writes: writes, errs: store.CheckWrites(writes)}
+	if err := db.do(r); err != nil {
+		return nil, err
+	}
+	return r.errs, nil
+}
+
+// Ping implements store.Backend.
+func (db *DB) Ping(ctx context.Context) error {
+	if !db.calls.Enter() {
+		return store.ErrClosed
+	}
+	defer db.calls.Leave()
+	var one int
+	if err := db.read.QueryRowContext(ctx, `SELECT 1 FROM sqlite_schema LIMIT 1`).Scan(&one); err != nil {
+		return classify(ctx, "ping", err)
+	}
+	return nil
+}
+
+// Close implements store.Backend. It leaves one file: the log is brought into it.
+func (db *DB) Close() error { return db.closing() }
+
+func (db *DB) shut() error {
+	db.calls.Close()
+	close(db.queue)
+	db.writer.Wait()
+	if err := db.free(); err != nil {
+		return fmt.Errorf("store: sqlite: close %s: %w", db.path, err)
+	}
+	return nil
+}
+
+// free closes what is open; the connection that is closed last checkpoints the log, so that is the writer's.
+func (db *DB) free() error {
+	var errs []error
+	if db.load != nil {
+		errs = append(errs, db.load.Close())
+	}
+	for _, pool := range []*sql.DB{db.read, db.write} {
+		if pool != nil {
+			errs = append(errs, pool.Close())
+		}
+	}
+	return errors.Join(append(errs, db.lock.Release())...)
+}
+
+// classify gives an error of the engine the class that callers decide by.
+func classify(ctx context.Context, op string, err error) error {
+	if cause := ctx.Err(); cause != nil {
+		return ended(op, cause)
+	}
+	var e *engine.Error
+	if errors.As(err, &e) && transient(e.Code()) {
+		return &store.UnavailableError{Op: op, Err: err}
+	}
+	return fmt.Errorf("store: sqlite: %s: %w", op, err)
+}
+
+// ended is the error of a call whose context has ended: one that ran out of time may be tried again, one that its
+// caller called off is nobody's any more.
+func ended(op string, cause error) error {
+	if errors.Is(cause, context.DeadlineExceeded) {
+		return &store.UnavailableError{Op: op, Err: cause}
+	}
+	return fmt.Errorf("store: %s: %w", op, cause)
+}
