@@ -114,6 +114,9 @@ func (d document) explain(e *toml.DecodeError) error {
 	if strings.Contains(message, "already defined") || strings.Contains(message, "array table") {
 		return fmt.Errorf("%s: %s: %s", d.at(e), key, message)
 	}
+	if inner := d.inlineKey(e); inner != "" {
+		key += "." + inner
+	}
 	for _, k := range d.keys {
 		if key == k.path || strings.HasPrefix(key, k.path+".") {
 			return fmt.Errorf("%s: %s: found %s, expected %s", d.at(e), key, d.found(e), k.expected())
@@ -125,14 +128,30 @@ func (d document) explain(e *toml.DecodeError) error {
 	return fmt.Errorf("%s: %s: %s", d.at(e), key, message)
 }
 
-// found is the text of the value that the error points at.
-func (d document) found(e *toml.DecodeError) string {
+// inlineKey is the key before the value that the error points at, if the table around it is written on one line: its errors carry the table's key only.
+func (d document) inlineKey(e *toml.DecodeError) string {
+	before, _ := d.split(e)
+	left, isValue := strings.CutSuffix(strings.TrimRight(before, " \t"), "=")
+	if !isValue || !strings.ContainsAny(left, "{,") {
+		return ""
+	}
+	return strings.Trim(left[strings.LastIndexAny(left, "{,")+1:], " \t\"'")
+}
+
+// split is the line that the error points at, up to there and from there.
+func (d document) split(e *toml.DecodeError) (before, from string) {
 	row, column := e.Position()
 	lines := strings.Split(d.text, "\n")
 	if row > len(lines) || column-1 > len(lines[row-1]) {
-		return "nothing"
+		return "", ""
 	}
-	rest := strings.TrimRight(lines[row-1][column-1:], "\r")
+	line := lines[row-1]
+	return line[:column-1], strings.TrimRight(line[column-1:], "\r")
+}
+
+// found is the text of the value that the error points at.
+func (d document) found(e *toml.DecodeError) string {
+	_, rest := d.split(e)
 	if rest != "" && strings.ContainsRune(`"'`, rune(rest[0])) {
 		if end := strings.IndexByte(rest[1:], rest[0]); end >= 0 {
 			return rest[:end+2]
@@ -140,6 +159,9 @@ func (d document) found(e *toml.DecodeError) string {
 	}
 	if end := strings.IndexAny(rest, " \t,#]}"); end > 0 {
 		rest = rest[:end]
+	}
+	if rest == "" {
+		return "nothing"
 	}
 	return rest
 }

@@ -57,6 +57,9 @@ func (k configKey) expected() string {
 
 // nearest returns the candidate that word most likely meant, or "" when none is near.
 func nearest(word string, candidates []string) string {
+	if len(word) > 100 {
+		return "" // no slip of the finger, and the comparison is quadratic
+	}
 	best, bestDistance := "", 1+max(1, len(word)/3)
 	for _, c := range candidates {
 		if d := editDistance(strings.ToLower(word), strings.ToLower(c)); d < bestDistance {
