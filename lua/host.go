@@ -34,6 +34,7 @@ type Host struct {
 	sleepers  map[int64]*sleeper
 	next      []func() // to run after the present message: forks and wake-ups
 	ready     bool
+	failure   *Error // why it is not going to be ready
 	whenReady []actor.Promise
 	early     []func() // messages that came before the service was ready to take them
 }
