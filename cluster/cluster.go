@@ -18,6 +18,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/skua-go/skua/internal/filelock"
 )
 
 // The errors that callers tell apart with errors.Is.
@@ -67,7 +69,7 @@ type Node struct {
 	started time.Time
 	metrics *metrics
 
-	unlock func() error   // nil with an external server
+	lock   *filelock.Lock // nil with an external server
 	server *server.Server // nil with an external server
 	conn   *nats.Conn
 	js     jetstream.JetStream
@@ -226,8 +228,8 @@ func (n *Node) close() error {
 		n.server.Shutdown()
 		n.server.WaitForShutdown()
 	}
-	if n.unlock != nil {
-		errs = append(errs, n.unlock())
+	if n.lock != nil {
+		errs = append(errs, n.lock.Release())
 	}
 	if n.cfg.Metrics != nil && n.metrics != nil {
 		n.metrics.unregister(n.cfg.Metrics)

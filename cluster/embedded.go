@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/skua-go/skua/internal/filelock"
 )
 
 const (
@@ -25,11 +27,14 @@ func (n *Node) startServer(ctx context.Context, dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}
-	unlock, err := lockFile(filepath.Join(dir, "lock"))
-	if err != nil {
-		return err
+	lock, err := filelock.Try(filepath.Join(dir, "lock"))
+	if errors.Is(err, filelock.ErrHeld) {
+		return fmt.Errorf("%w: %w", ErrDirInUse, err)
 	}
-	n.unlock = unlock
+	if err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	n.lock = lock
 	srv, err := server.NewServer(&server.Options{
 		ServerName:         n.cfg.Name,
 		DontListen:         true,
