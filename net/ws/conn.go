@@ -190,8 +190,8 @@ func (c *conn) begin() error {
 	case h.OpCode.IsControl():
 		c.in.control = c.in.control[:0]
 	default:
-		if max := c.l.cfg.MaxMessage; h.Length > max-c.in.message {
-			return c.fail(ws.StatusMessageTooBig, fmt.Errorf("%w: %d bytes and more, at most %d are accepted", ErrTooLong, c.in.message+h.Length, max))
+		if limit := c.l.cfg.MaxMessage; h.Length > limit-c.in.message {
+			return c.fail(ws.StatusMessageTooBig, fmt.Errorf("%w: %d bytes and more, at most %d are accepted", ErrTooLong, c.in.message+h.Length, limit))
 		}
 		c.in.message += h.Length
 		c.in.partial = !h.Fin
