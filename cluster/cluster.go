@@ -114,9 +114,9 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		n.log = slog.New(slog.DiscardHandler)
 	}
 	n.log = n.log.With("node", cfg.Name)
-	if err := n.open(ctx); err != nil {
+	if err := n.open(ctx); err != nil { //nolint:contextcheck // the renewal lives as long as the node, not as ctx
 		// What failed says more than what closing the half of a node may add.
-		_ = n.Close()
+		_ = n.Close() //nolint:contextcheck // ctx may be what has failed; Close has its own bounds
 		return nil, err
 	}
 	return n, nil

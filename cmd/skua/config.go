@@ -218,7 +218,10 @@ func loadConfig(dir string, environ []string, flags ...func(*Config)) (Config, e
 	if err := cfg.resolveSecrets(env); err != nil {
 		return Config{}, err
 	}
-	return cfg, cfg.validate()
+	if err := cfg.validate(); err != nil {
+		return Config{}, err
+	}
+	return cfg, nil
 }
 
 // Path makes a path of the configuration relative to the project's directory, unless it is absolute.

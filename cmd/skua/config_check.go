@@ -115,7 +115,7 @@ func (c *Config) validateServices(k *check) {
 		k.that(strings.HasPrefix(m, "mongodb://") || strings.HasPrefix(m, "mongodb+srv://"), "store.mongo", c.Store.Mongo, "a URI such as mongodb://127.0.0.1:27017, or nothing")
 	}
 	// MongoDB's own limits on the name of a database.
-	k.that(len(c.Store.Database) > 0 && len(c.Store.Database) < 64 && !strings.ContainsAny(c.Store.Database, "/\\. \"$*<>:|?\x00"),
+	k.that(c.Store.Database != "" && len(c.Store.Database) < 64 && !strings.ContainsAny(c.Store.Database, "/\\. \"$*<>:|?\x00"),
 		"store.database", c.Store.Database, `1 to 63 bytes without / \ . " $ * < > : | ? and spaces`)
 	k.duration("store.autosave", c.Store.Autosave, 10*time.Millisecond, time.Hour)
 	k.between("store.flush_batch", c.Store.FlushBatch, 1, 100_000)

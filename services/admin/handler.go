@@ -9,7 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/pprof" //nolint:gosec // G108: it also registers itself on http.DefaultServeMux, which nothing here serves.
+	"net/http/pprof" // it also registers itself on http.DefaultServeMux, which nothing here serves
 	"strconv"
 	"strings"
 	"time"

@@ -1,0 +1,23 @@
+# What a developer types. Each target is one line; what takes more is a script in tools/.
+.PHONY: run test lint bench fuzz build clean
+
+run: build # a node with the demo world
+	bin/skua run
+
+test: # vet, lint, all tests with the race detector, whole-node stories included
+	tools/test.sh
+
+lint: # the rules of .golangci.yml, with the linter that tools/go.mod pins
+	go tool -modfile=tools/go.mod golangci-lint run
+
+bench: # all benchmarks, or with ONLY=actor/ those whose id begins so; one JSON line each
+	go -C tools/bench run . -only "$(ONLY)"
+
+fuzz: # every fuzz test for a while; FUZZTIME=1m for longer
+	tools/fuzz.sh
+
+build: # bin/skua
+	tools/build.sh
+
+clean: # what was built; data stays
+	rm -rf bin

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# All checks: vet, lint, and every test with the race detector in a random order. The stories of whole nodes are tests of cmd/skua;
+# the seeds of fuzz tests run with the others.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+tools/deps.sh
+echo "== vet"
+go vet ./...
+echo "== lint"
+go tool -modfile=tools/go.mod golangci-lint run
+echo "== test"
+go test -race -shuffle=on -timeout 15m ./...
+# Modules of their own, so that their dependencies are not the product's.
+for mod in tools/*/go.mod; do
+	dir=$(dirname "$mod")
+	echo "== $dir"
+	go -C "$dir" vet ./...
+	go -C "$dir" test -shuffle=on -timeout 10m ./...
+done
