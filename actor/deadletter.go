@@ -18,7 +18,13 @@ type deadLetters struct {
 	silent int64
 }
 
+// Expendable is a message that may be lost without a word, such as a push to a client that has just gone: it is no dead letter.
+type Expendable interface{ Expendable() }
+
 func (d *deadLetters) add(s *System, to, from Ref, msg any, code Code) {
+	if _, ok := msg.(Expendable); ok {
+		return
+	}
 	d.count.Add(1)
 	d.mu.Lock()
 	defer d.mu.Unlock()

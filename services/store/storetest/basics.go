@@ -231,7 +231,7 @@ func mixedBatch(e *env) {
 
 func manyInABatch(e *env) {
 	prefix := id("many")
-	const many = 600
+	const many = 300
 	for version := range int64(2) {
 		writes := make([]store.Write, many)
 		for i := range writes {
@@ -245,7 +245,7 @@ func manyInABatch(e *env) {
 			e.Fatalf("%d results: %v", len(errs), err)
 		}
 	}
-	for _, i := range []int{0, 1, 2, 299, many - 1} {
+	for _, i := range []int{0, 1, 2, 149, many - 1} {
 		e.expect([]string{"player", "guild", "mail"}[i%3], fmt.Sprint(prefix, "/", i), 2, 1, body(e, "n", int64(i)+1))
 	}
 }

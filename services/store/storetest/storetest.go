@@ -22,12 +22,14 @@ type Ability string
 
 // What may be missing.
 const (
-	Atomic     Ability = "concurrent writes and claims of one document are exact"
-	Concurrent Ability = "many clients at once are served"
-	Decimal128 Ability = "Decimal128 values are kept"
-	AllTypes   Ability = "regular expressions, timestamps, min and max keys and odd doubles are kept"
-	Deep       Ability = "bodies of MaxDepth levels are kept"
-	Large      Ability = "bodies of MaxBody bytes are kept"
+	Atomic         Ability = "concurrent writes and claims of one document are exact"
+	Concurrent     Ability = "many clients at once are served"
+	Decimal128     Ability = "Decimal128 values are kept"
+	RareTypes      Ability = "regular expressions, timestamps, min and max keys, old binaries and far dates are kept"
+	SpecialDoubles Ability = "NaN, infinities and -0 are kept"
+	NestedArrays   Ability = "arrays in arrays are kept"
+	Deep           Ability = "bodies of MaxDepth levels are kept"
+	Large          Ability = "bodies of MaxBody bytes are kept"
 )
 
 // Options says what a backend's server can't show.
