@@ -114,7 +114,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		n.log = slog.New(slog.DiscardHandler)
 	}
 	n.log = n.log.With("node", cfg.Name)
-	if err := n.open(ctx); err != nil { //nolint:contextcheck // the renewal lives as long as the node, not as ctx
+	if err := n.open(ctx); err != nil {
 		// What failed says more than what closing the half of a node may add.
 		_ = n.Close() //nolint:contextcheck // ctx may be what has failed; Close has its own bounds
 		return nil, err
@@ -138,7 +138,7 @@ func (cfg *Config) check() error {
 	return nil
 }
 
-func (n *Node) open(ctx context.Context) error {
+func (n *Node) open(ctx context.Context) error { //nolint:contextcheck // the renewal lives as long as the node, not as ctx
 	n.metrics = newMetrics(n)
 	var inProcess []nats.Option
 	if n.cfg.URL == "" {
