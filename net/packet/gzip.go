@@ -41,15 +41,21 @@ func inflate(body []byte, limit int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := bytes.NewBuffer(make([]byte, 0, min(limit+1, 4*len(body)+512)))
-	n, err := io.Copy(out, io.LimitReader(r, int64(limit)+1))
-	switch {
-	case n > int64(limit):
-		return nil, fmt.Errorf("%w: %d compressed bytes are more than %d", ErrInflated, len(body), limit)
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrInflate, noEOF(err))
+	out := make([]byte, 0, min(limit+1, 4*len(body)+512))
+	for {
+		n, err := r.Read(out[len(out):cap(out)])
+		out = out[:len(out)+n]
+		switch {
+		case len(out) > limit:
+			return nil, fmt.Errorf("%w: %d compressed bytes are more than %d", ErrInflated, len(body), limit)
+		case errors.Is(err, io.EOF):
+			return out, nil
+		case err != nil:
+			return nil, fmt.Errorf("%w: %w", ErrInflate, err)
+		case len(out) == cap(out):
+			out = append(make([]byte, 0, min(limit+1, 2*cap(out))), out...)
+		}
 	}
-	return out.Bytes(), nil
 }
 
 func (f *inflater) open(body []byte) (io.Reader, error) {
