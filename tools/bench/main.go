@@ -1,0 +1,97 @@
+// Command bench measures Skua beside bare baselines and its peers. It is a module of its own, so that the peers are no dependencies of the product.
+//
+//	go -C tools/bench run . -only net/
+//
+// Standard output gets one line of JSON for each benchmark, standard error everything else. Exit codes: 0 done, 1 a benchmark failed, 2 wrong use.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+
+	"github.com/skua-go/skua/tools/bench/bare"
+	"github.com/skua-go/skua/tools/bench/measure"
+)
+
+// benchmarks is the table. The references are baselines measured for themselves; they run only with -only bare/.
+func benchmarks() []measure.Benchmark {
+	return []measure.Benchmark{
+		{ID: "bare/channel-send", Unit: "ns/op", Ours: bare.ChannelSend, Note: "buffered channel of 1,024, one sender, one receiver"},
+		{ID: "bare/channel-pingpong-1", Unit: "ns/op", Ours: bare.ChannelPingPong(1), Note: "two goroutines on channels"},
+		{ID: "bare/channel-pingpong-100", Unit: "ns/op", Ours: bare.ChannelPingPong(100), Note: "100 pairs of goroutines on channels, time by all round trips"},
+		{ID: "bare/tcp-100", Unit: "req/s", Ours: bare.TCPEcho(100), Note: "closed loop, 64 bytes, two processes"},
+		{ID: "bare/tcp-1000", Unit: "req/s", Ours: bare.TCPEcho(1000), Note: "closed loop, 64 bytes, two processes"},
+		{ID: "bare/kcp-100", Unit: "req/s", Ours: bare.KCPEcho(100), Note: "kcp-go at both ends, closed loop, 64 bytes, two processes"},
+		{ID: "bare/kcp-1000", Unit: "req/s", Ours: bare.KCPEcho(1000), Note: "kcp-go at both ends, closed loop, 64 bytes, two processes"},
+		{ID: "bare/ws-100", Unit: "req/s", Ours: bare.WebSocketEcho(100), Note: "gobwas/ws at both ends, closed loop, 64 bytes, two processes"},
+	}
+}
+
+// servers are what StartServer can start.
+func servers() map[string]measure.Server { return bare.Servers() }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	code := run(ctx, os.Args[1:], benchmarks(), os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+func run(ctx context.Context, args []string, all []measure.Benchmark, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	only := flags.String("only", "", "run the benchmarks whose id begins so")
+	runs := flags.Int("runs", 5, "measurements of each side; the median counts")
+	ids := flags.Bool("list", false, "print the ids")
+	server := flags.String(measure.ServeFlag, "", "be this server until standard input ends; for the program itself")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return 0
+	} else if err != nil {
+		return 2
+	}
+	if *runs < 1 || flags.NArg() > 0 {
+		fmt.Fprintf(stderr, "bench: found -runs %d and arguments %q, expected at least 1 run and no arguments\n", *runs, flags.Args())
+		return 2
+	}
+	if *server != "" {
+		return serve(ctx, *server, stdout, stderr)
+	}
+	if *ids {
+		for _, b := range all {
+			fmt.Fprintf(stdout, "%s %s\n", b.ID, b.Unit)
+		}
+		return 0
+	}
+	chosen, err := measure.Select(all, *only)
+	if err == nil {
+		err = measure.Runner{Runs: *runs, JSON: stdout, Text: stderr}.Run(ctx, chosen)
+	}
+	switch {
+	case errors.Is(err, measure.ErrNoMatch):
+		fmt.Fprintln(stderr, "bench:", err)
+		return 2
+	case err != nil:
+		fmt.Fprintln(stderr, "bench:", err)
+		return 1
+	}
+	return 0
+}
+
+// serve is the process that StartServer starts.
+func serve(ctx context.Context, name string, stdout, stderr io.Writer) int {
+	s, ok := servers()[name]
+	if !ok {
+		fmt.Fprintf(stderr, "bench: found -%s=%s, which is no server\n", measure.ServeFlag, name)
+		return 2
+	}
+	if err := measure.Serve(ctx, s, os.Stdin, stdout); err != nil {
+		fmt.Fprintf(stderr, "bench: server %s: %v\n", name, err)
+		return 1
+	}
+	return 0
+}
