@@ -130,6 +130,9 @@ func (c *conn) parse(raw []byte) (out int, err error) {
 // header takes a frame's header (RFC 6455, 5.2) from in, which may hold only a part of it.
 func (p *parser) header(in []byte) (n int, whole bool) {
 	need := 2
+	if p.headLen >= need {
+		need = headerSize(p.head[1])
+	}
 	for {
 		take := min(need-p.headLen, len(in)-n)
 		copy(p.head[p.headLen:], in[n:n+take])
