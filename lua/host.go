@@ -239,7 +239,7 @@ func (h *Host) receive(m Message) {
 func (h *Host) find(s vm.State, m Message) (ref int, args value.List, err error) {
 	if h.module == 0 {
 		if ref = h.dispatch[m.Type]; ref == 0 {
-			return 0, args, fmt.Errorf("%s: no dispatch function for messages of type %q (skynet.dispatch)", h.script, m.Type)
+			return 0, args, &NoHandlerError{Script: h.script, Kind: "dispatch function for messages of type", Name: m.Type.String()}
 		}
 		return ref, m.Args, nil
 	}
@@ -264,7 +264,7 @@ func (h *Host) find(s vm.State, m Message) (ref int, args value.List, err error)
 	return s.Ref(), m.Args.Rest(1), nil
 }
 
-// NoHandlerError is the answer to a message that a table of handlers has no function for.
+// NoHandlerError is the answer to a message that a script has no function for.
 type NoHandlerError struct{ Script, Kind, Name string }
 
 func (e *NoHandlerError) Error() string {

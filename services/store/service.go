@@ -31,6 +31,9 @@ type Save struct {
 // written when it is back, as after a Save.
 type Commit Save
 
+// Release ends the sender's ownership of a document before the sender ends. What it has handed in is still written.
+type Release struct{ Kind, ID string }
+
 // ErrNotOwner refuses a Save by an actor that has not claimed the document, or has been replaced as its owner on this node.
 var ErrNotOwner = errors.New("store: not the owner")
 
@@ -122,6 +125,8 @@ func (s *Service) Receive(c *actor.Context, msg any) {
 		c.Reply(nil, s.save(c, name{m.Kind, m.ID}, m.Body))
 	case Commit:
 		s.commit(c, name{m.Kind, m.ID}, m.Body)
+	case Release:
+		s.release(c, name{m.Kind, m.ID})
 	case lua.Message:
 		s.script(c, m)
 	case actor.Terminated:
@@ -189,6 +194,15 @@ func (s *Service) disown(d *document) {
 		delete(owned, d)
 	}
 	d.owner = actor.Ref{}
+}
+
+func (s *Service) release(c *actor.Context, n name) {
+	d := s.docs[n]
+	if d == nil || d.owner != c.From() {
+		return
+	}
+	s.disown(d)
+	s.forget(d)
 }
 
 func (s *Service) ownerEnded(owner actor.Ref) {

@@ -20,6 +20,9 @@ func values() []testcase {
 		{name: "ArraysInArraysComeBackExactly", needs: NestedArrays, run: func(e *env) {
 			e.keep("arrays", bson.D{{Key: "a", Value: bson.A{bson.A{}, bson.A{int32(1), bson.A{bson.A{"x"}}}}}})
 		}},
+		{name: "FieldNamedIDStaysInItsPlace", needs: IDField, run: func(e *env) {
+			e.keepRaw("id", body(e, "a", 1, "_id", "a field like any other", "b", bson.D{{Key: "x", Value: 1}, {Key: "_id", Value: 2}}))
+		}},
 		{name: "RareTypesComeBackExactly", needs: RareTypes, run: func(e *env) { e.keep("rare", rare()) }},
 		{name: "Decimal128ComesBackExactly", needs: Decimal128, run: decimals},
 		{name: "LargeBodyComesBack", run: func(e *env) { e.keepRaw("large", bulky(e, 4<<20)) }},
@@ -43,7 +46,6 @@ func common() bson.D {
 		{Key: "null", Value: nil},
 		{Key: "nested", Value: bson.D{{Key: "a", Value: bson.A{bson.D{}, bson.D{{Key: "b", Value: bson.A{"c"}}}}}}},
 		{Key: "order", Value: bson.D{{Key: "z", Value: int32(1)}, {Key: "a", Value: int32(2)}, {Key: "M", Value: int32(3)}}},
-		{Key: "_id", Value: "a field like any other"},
 		{Key: "ver", Value: "so"}, {Key: "epoch", Value: "are"}, {Key: "body", Value: "these"},
 		{Key: "日本", Value: "語"}, {Key: "a b", Value: "space"}, {Key: "a$", Value: "dollar"},
 	}
@@ -114,7 +116,15 @@ func firstDifference(got, want bson.Raw) string {
 			return fmt.Sprintf("%s: got %.300s, want %.300s", w.Key(), g, w.Value())
 		}
 	}
-	return fmt.Sprintf("got %d bytes, want %d, fields in another order", len(got), len(want))
+	return fmt.Sprintf("got %d bytes, want %d, with the fields %v, want %v", len(got), len(want), keys(got), keys(want))
+}
+
+func keys(raw bson.Raw) (names []string) {
+	elements, _ := raw.Elements()
+	for _, e := range elements {
+		names = append(names, e.Key())
+	}
+	return names
 }
 
 // bulky is a body of exactly size bytes that no compression shrinks.

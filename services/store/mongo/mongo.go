@@ -1,0 +1,215 @@
+// Package mongo keeps documents in MongoDB: a collection a kind, a document a document.
+//
+//	{_id: "42", ver: 7, epoch: 3, nonce: 123, body: {...}}
+//
+// Each write is one update whose filter has version and epoch, so it needs no transaction, and it is acknowledged when
+// a majority of the replica set has it in its journal. Whatever the URI says of write concern, read concern or read
+// preference is overruled: with less than these the store could not keep its word.
+package mongo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
+	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
+	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
+
+	"github.com/skua-go/skua/services/store"
+	"github.com/skua-go/skua/services/store/internal/inflight"
+)
+
+// Options says where the database is.
+type Options struct {
+	// URI names the deployment (https://www.mongodb.com/docs/manual/reference/connection-string/). It may hold a
+	// password: neither errors nor logs of this package show it.
+	URI string
+	// Database in the deployment; empty: skua.
+	Database string
+	// Timeout of a call, the search for a primary included; 0: 10 s. A caller's earlier deadline counts.
+	Timeout time.Duration
+	// CommandWrites is how many writes go into one command at most; 0: 1,000. More is hardly faster, and keeps others
+	// waiting longer. FerretDB 1.24 hangs for ever with some 100.
+	CommandWrites int
+}
+
+// DB is a MongoDB database. It is a store.Backend.
+type DB struct {
+	client  *driver.Client
+	db      *driver.Database
+	timeout time.Duration
+	most    int // writes in a command
+	clean   scrubber
+	calls   inflight.Calls
+	closing func() error
+}
+
+var _ store.Backend = (*DB)(nil)
+
+// Open looks at the options and connects in the background; Ping tells whether a database is there. The only errors are
+// those of a URI that can't be used, and of the look-up of a mongodb+srv one.
+func Open(opt Options) (*DB, error) {
+	if opt.Database == "" {
+		opt.Database = "skua"
+	}
+	if opt.Timeout == 0 {
+		opt.Timeout = 10 * time.Second
+	}
+	if opt.CommandWrites == 0 {
+		opt.CommandWrites = 1000
+	}
+	settings, err := parse(opt.URI)
+	if err != nil {
+		return nil, err
+	}
+	journal := true
+	settings.SetWriteConcern(&writeconcern.WriteConcern{W: writeconcern.WCMajority, Journal: &journal})
+	settings.SetReadConcern(readconcern.Majority())
+	settings.SetReadPreference(readpref.Primary())
+	settings.SetTimeout(opt.Timeout)
+	if settings.AppName == nil {
+		settings.SetAppName("skua")
+	}
+	clean := scrubberFor(opt.URI)
+	client, err := driver.Connect(settings)
+	if err != nil {
+		return nil, fmt.Errorf("store: mongo: %w", clean.error(err))
+	}
+	db := &DB{client: client, db: client.Database(opt.Database), timeout: opt.Timeout, most: opt.CommandWrites, clean: clean}
+	db.closing = sync.OnceValue(db.shut)
+	return db, nil
+}
+
+// begin lets a call in and gives it its deadline; end lets it out.
+func (db *DB) begin(ctx context.Context, op string) (inner context.Context, end func(), err error) {
+	if !db.calls.Enter() {
+		return nil, nil, store.ErrClosed
+	}
+	if ctx.Err() != nil {
+		db.calls.Leave()
+		return nil, nil, ended(op, ctx.Err())
+	}
+	inner, cancel := context.WithTimeout(ctx, db.timeout)
+	return inner, func() { cancel(); db.calls.Leave() }, nil
+}
+
+// Load implements store.Backend.
+func (db *DB) Load(ctx context.Context, kind, id string) (store.Doc, error) {
+	if err := store.CheckName(kind, id); err != nil {
+		return store.Doc{}, err
+	}
+	op := "load " + store.Name(kind, id)
+	inner, end, err := db.begin(ctx, op)
+	if err != nil {
+		return store.Doc{}, err
+	}
+	defer end()
+	raw, err := db.db.Collection(kind).FindOne(inner, bson.D{{Key: "_id", Value: id}}).Raw()
+	if errors.Is(err, driver.ErrNoDocuments) {
+		return store.Doc{Kind: kind, ID: id}, notFound(kind, id)
+	}
+	if err != nil {
+		return store.Doc{}, db.classify(ctx, op, err)
+	}
+	doc, err := decode(kind, id, raw)
+	if err == nil && !doc.Exists() {
+		err = notFound(kind, id)
+	}
+	return doc, err
+}
+
+func notFound(kind, id string) error {
+	return fmt.Errorf("%w: %s", store.ErrNotFound, store.Name(kind, id))
+}
+
+// Claim implements store.Backend.
+func (db *DB) Claim(ctx context.Context, kind, id string) (store.Doc, error) {
+	if err := store.CheckName(kind, id); err != nil {
+		return store.Doc{}, err
+	}
+	op := "claim " + store.Name(kind, id)
+	inner, end, err := db.begin(ctx, op)
+	if err != nil {
+		return store.Doc{}, err
+	}
+	defer end()
+	update := bson.D{
+		{Key: "$inc", Value: bson.D{{Key: "epoch", Value: int64(1)}}},
+		{Key: "$setOnInsert", Value: bson.D{{Key: "ver", Value: int64(0)}, {Key: "nonce", Value: int64(0)}}},
+	}
+	how := options.FindOneAndUpdate().SetUpsert(true).SetReturnDocument(options.After)
+	for {
+		raw, err := db.db.Collection(kind).FindOneAndUpdate(inner, bson.D{{Key: "_id", Value: id}}, update, how).Raw()
+		switch {
+		case err == nil:
+			return decode(kind, id, raw)
+		case driver.IsDuplicateKeyError(err) && inner.Err() == nil:
+			// Another one made the document at the same moment, so now there is one to claim.
+		default:
+			return store.Doc{}, db.classify(ctx, op, err)
+		}
+	}
+}
+
+// decode reads a document of ours. The body shares no memory with the driver's buffers.
+func decode(kind, id string, raw bson.Raw) (store.Doc, error) {
+	doc := store.Doc{Kind: kind, ID: id}
+	var stamp store.Stamp
+	if !readStamp(raw, &stamp) {
+		return store.Doc{}, fmt.Errorf("store: mongo: %s: the document in the database has no ver and epoch: another program wrote it", store.Name(kind, id))
+	}
+	doc.Version, doc.Epoch = stamp.Version, stamp.Epoch
+	value, err := raw.LookupErr("body")
+	if err != nil {
+		return doc, nil // claimed but never written, or deleted
+	}
+	body, ok := value.DocumentOK()
+	if !ok {
+		return store.Doc{}, fmt.Errorf("store: mongo: %s: the body in the database is of type %s: another program wrote it", store.Name(kind, id), value.Type)
+	}
+	doc.Body = append(bson.Raw(nil), body...)
+	return doc, nil
+}
+
+func readStamp(raw bson.Raw, into *store.Stamp) bool {
+	for field, to := range map[string]*int64{"ver": &into.Version, "epoch": &into.Epoch, "nonce": &into.Nonce} {
+		n, ok := raw.Lookup(field).AsInt64OK() // also an int32, which shells write
+		if !ok && field != "nonce" {
+			return false
+		}
+		*to = n
+	}
+	return true
+}
+
+// Ping implements store.Backend.
+func (db *DB) Ping(ctx context.Context) error {
+	inner, end, err := db.begin(ctx, "ping")
+	if err != nil {
+		return err
+	}
+	defer end()
+	if err := db.client.Ping(inner, readpref.Primary()); err != nil {
+		return db.classify(ctx, "ping", err)
+	}
+	return nil
+}
+
+// Close implements store.Backend. Calls that wait for a database that is away hold it up until their time is out.
+func (db *DB) Close() error { return db.closing() }
+
+func (db *DB) shut() error {
+	db.calls.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), db.timeout)
+	defer cancel()
+	if err := db.client.Disconnect(ctx); err != nil {
+		return fmt.Errorf("store: mongo: close: %w", db.clean.error(err))
+	}
+	return nil
+}
