@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
@@ -343,6 +344,53 @@ func TestReplacedNodeLearnsOfIt(t *testing.T) {
 	if e, err := kv.Get(t.Context(), "a"); err != nil || string(e.Value()) != `{"version":"other"}` {
 		t.Errorf("the replaced node touched its successor's entry: %v, %v", e, err)
 	}
+}
+
+func TestEndedLeaseIsRegisteredAnewUnderAHigherIncarnation(t *testing.T) {
+	srv := externalNATS(t, t.TempDir(), -1)
+	n := open(t, cluster.Config{URL: srv.ClientURL(), Name: "a", Lease: 2 * time.Second})
+	before := n.Lease()
+	kv, err := n.JetStream().KeyValue(t.Context(), "skua_nodes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What the server does at the end of a lease.
+	if err := kv.Purge(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 10*time.Second, "a new registration", func() bool { l := n.Lease(); return l.Held && l.Incarnation > before.Incarnation })
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if info, err := n.Ping(ctx, "a"); err != nil || info.Incarnation != n.Lease().Incarnation {
+		t.Errorf("answers pings with %+v, %v", info, err)
+	}
+	if n.Err() != nil {
+		t.Error(n.Err())
+	}
+}
+
+func TestLeaseOfASilentNodeEndsByItself(t *testing.T) {
+	srv := externalNATS(t, t.TempDir(), -1)
+	n := open(t, cluster.Config{URL: srv.ClientURL(), Name: "b", Lease: 2 * time.Second})
+	kv, err := n.JetStream().KeyValue(t.Context(), "skua_nodes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, err := cluster.Open(t.Context(), cluster.Config{URL: srv.ClientURL(), Name: "a", Lease: 2 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Conn().Close() // it can neither renew nor give the name back
+	if err := gone.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := kv.Get(t.Context(), "a"); err != nil {
+		t.Errorf("the lease ended with the connection: %v", err)
+	}
+	eventually(t, 15*time.Second, "the entry is gone", func() bool {
+		_, err := kv.Get(t.Context(), "a")
+		return errors.Is(err, jetstream.ErrKeyNotFound)
+	})
 }
 
 func TestLeaseIsRenewed(t *testing.T) {
