@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -251,7 +252,8 @@ func (c *Conn) hangUp(until time.Time) {
 // readError sorts what ended a Read.
 func readError(err error) error {
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe),
+		errors.Is(err, syscall.ECONNRESET): // how a client closes that has not read everything
 		return fmt.Errorf("%w: %w", ErrPeerClosed, err)
 	default:
 		return fmt.Errorf("%w: %w", ErrRead, err)
