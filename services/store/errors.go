@@ -24,8 +24,9 @@ var (
 	ErrClosed = errors.New("store: closed")
 )
 
-// errMoved is the reason when a write was refused by a state that is already gone.
-var errMoved = errors.New("the document changed while the write was judged")
+// errMoved is the reason when a write was not done although nothing stands against it: the document changed while it
+// was judged, or the database left the write out.
+var errMoved = errors.New("not done, although version and epoch agree")
 
 // Retryable tells whether the same call, with the same nonces, may work later.
 func Retryable(err error) bool { return errors.Is(err, ErrUnavailable) }

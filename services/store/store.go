@@ -73,7 +73,8 @@ type Backend interface {
 	// Apply does the writes, each on its own: one that is refused stops no other. Documents of one batch are distinct.
 	//
 	// If the second result is nil, the first has one entry a write, in order: nil when the write is durable, or
-	// ErrConflict, ErrFenced, ErrInvalid, ErrTooLarge, or ErrUnavailable when this one should be tried again.
+	// ErrConflict, ErrFenced, ErrInvalid, ErrTooLarge, or ErrUnavailable when this one should be tried again. A write
+	// that was under way while the owner changed may be fenced and yet be part of what the new owner took over.
 	// If the second is not nil, the first is nil, and any of the writes may have been done or not, or be done yet:
 	// the same writes with the same nonces can be applied again, and what got in counts as success.
 	Apply(ctx context.Context, writes []Write) ([]error, error)
@@ -94,8 +95,8 @@ type Stamp struct {
 }
 
 // Judge tells what became of a write that did not match, from what the database has: nil if it is this very write
-// that got in before, else FencedError, ConflictError, or ErrUnavailable when the document changed in between so that
-// the write would match now. Backends call it.
+// that got in before, else FencedError, ConflictError, or ErrUnavailable when the write would match now. Backends
+// call it.
 //
 // A write that got in counts as done even if the document has been claimed since: the new owner has seen it.
 func (w Write) Judge(have Stamp) error {

@@ -3,7 +3,6 @@ package mongo
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -145,11 +144,12 @@ func (b *batch) judge(ctx context.Context, collection *driver.Collection, c comm
 		return err
 	}
 	have := make(map[string]store.Stamp, len(ids))
+	foreign := map[string]error{}
 	for cursor.Next(ctx) {
 		var stamp store.Stamp
-		id, ok := cursor.Current.Lookup("_id").StringValueOK()
-		if !ok || !readStamp(cursor.Current, &stamp) {
-			return fmt.Errorf("store: mongo: kind %s has a document without ver and epoch: another program wrote it", c.kind)
+		id, _ := cursor.Current.Lookup("_id").StringValueOK() // strings are what was asked for
+		if !readStamp(cursor.Current, &stamp) {
+			foreign[id] = notOurs(c.kind, id)
 		}
 		have[id] = stamp
 	}
@@ -157,8 +157,13 @@ func (b *batch) judge(ctx context.Context, collection *driver.Collection, c comm
 		return err
 	}
 	for _, at := range c.writes {
-		if b.errs[at] == nil {
-			b.errs[at] = b.writes[at].Judge(have[b.writes[at].ID])
+		w := &b.writes[at]
+		switch {
+		case b.errs[at] != nil:
+		case foreign[w.ID] != nil:
+			b.errs[at] = foreign[w.ID]
+		default:
+			b.errs[at] = w.Judge(have[w.ID])
 		}
 	}
 	return nil

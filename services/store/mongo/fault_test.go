@@ -211,8 +211,12 @@ func TestForeignDocumentsAreReportedNotOverwritten(t *testing.T) {
 			t.Errorf("load %s: got %v", id, err)
 		}
 	}
-	if errs, err := db.Apply(ctx, []store.Write{write(t, "bare", 0, 0)}); err == nil && errs[0] == nil || store.Retryable(err) {
-		t.Errorf("a foreign document was overwritten: %v, %v", errs, err)
+	errs, err := db.Apply(ctx, []store.Write{write(t, "bare", 0, 1), write(t, "other", 0, 1)})
+	if err != nil || errs[0] == nil || store.Retryable(errs[0]) || !strings.Contains(errs[0].Error(), "player/bare") {
+		t.Errorf("a batch with a foreign document: %v, %v", errs, err)
+	}
+	if errs[1] != nil && !store.Retryable(errs[1]) { // FerretDB stops at the first error of a command
+		t.Errorf("the document beside it: %v", errs[1])
 	}
 	var kept bson.D
 	if err := raw.FindOne(ctx, bson.D{{Key: "_id", Value: "bare"}}).Decode(&kept); err != nil || fmt.Sprint(kept) != fmt.Sprint(bson.D{{Key: "_id", Value: "bare"}, {Key: "gold", Value: int32(1)}}) {

@@ -162,7 +162,7 @@ func decode(kind, id string, raw bson.Raw) (store.Doc, error) {
 	doc := store.Doc{Kind: kind, ID: id}
 	var stamp store.Stamp
 	if !readStamp(raw, &stamp) {
-		return store.Doc{}, fmt.Errorf("store: mongo: %s: the document in the database has no ver and epoch: another program wrote it", store.Name(kind, id))
+		return store.Doc{}, notOurs(kind, id)
 	}
 	doc.Version, doc.Epoch = stamp.Version, stamp.Epoch
 	value, err := raw.LookupErr("body")
@@ -175,6 +175,10 @@ func decode(kind, id string, raw bson.Raw) (store.Doc, error) {
 	}
 	doc.Body = append(bson.Raw(nil), body...)
 	return doc, nil
+}
+
+func notOurs(kind, id string) error {
+	return fmt.Errorf("store: mongo: %s: the document in the database has no ver and epoch: another program wrote it", store.Name(kind, id))
 }
 
 func readStamp(raw bson.Raw, into *store.Stamp) bool {

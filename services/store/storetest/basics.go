@@ -178,6 +178,7 @@ func mixedBatch(e *env) {
 	name := func(s string) string { return prefix + s }
 	e.must(write(e, "player", name("stale"), 0, 1, 1))
 	e.must(write(e, "player", name("stale"), 1, 1, 2))
+	e.must(write(e, "player", name("there"), 0, 1, 1))
 	e.must(write(e, "player", name("lost"), 0, 1, 1))
 	e.claim("player", name("lost"))
 	e.claim("player", name("lost"))
@@ -195,6 +196,8 @@ func mixedBatch(e *env) {
 	}{
 		{write(e, "player", name("new"), 0, 1, 1), nil},
 		{write(e, "player", name("stale"), 1, 1, 666), store.ErrConflict},
+		{write(e, "player", name("stale"), 0, 1, 666), store.ErrInvalid}, // twice in the batch
+		{write(e, "player", name("there"), 0, 1, 666), store.ErrConflict},
 		{write(e, "guild", name("new"), 0, 0, 2), nil},
 		{write(e, "player", name("lost"), 1, 1, 666), store.ErrFenced},
 		{again, nil},
@@ -211,10 +214,7 @@ func mixedBatch(e *env) {
 		writes[i] = b.write
 	}
 	for round := range 2 { // the second time, each success is a retry
-		errs, err := e.Apply(context.Background(), writes)
-		if err != nil || len(errs) != len(batch) {
-			e.Fatalf("round %d: %d results, %v", round, len(errs), err)
-		}
+		errs := e.settle(writes)
 		for i, b := range batch {
 			if !errors.Is(errs[i], b.want) {
 				e.Errorf("round %d, write %d, %s: got %v, want %v", round, i, b.write.ID, errs[i], b.want)

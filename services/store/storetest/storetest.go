@@ -25,7 +25,7 @@ const (
 	Atomic         Ability = "concurrent writes and claims of one document are exact"
 	Concurrent     Ability = "many clients at once are served"
 	Decimal128     Ability = "Decimal128 values are kept"
-	RareTypes      Ability = "regular expressions, timestamps, min and max keys, old binaries and far dates are kept"
+	MinMaxKeys     Ability = "min and max keys are kept"
 	SpecialDoubles Ability = "NaN, infinities and -0 are kept"
 	IDField        Ability = "a field _id keeps its place among the others"
 	NestedArrays   Ability = "arrays in arrays are kept"
@@ -115,6 +115,36 @@ func (e *env) one(w store.Write) error {
 		e.Fatalf("Apply of one write gave %d results", len(errs))
 	}
 	return errs[0]
+}
+
+// settle applies writes as a careful caller does: those that should be tried again are.
+func (e *env) settle(writes []store.Write) []error {
+	e.Helper()
+	results, todo := make([]error, len(writes)), make([]int, len(writes))
+	for i := range todo {
+		todo[i] = i
+	}
+	for range 2 + len(writes) {
+		batch := make([]store.Write, len(todo))
+		for i, at := range todo {
+			batch[i] = writes[at]
+		}
+		errs, err := e.Apply(context.Background(), batch)
+		if err != nil || len(errs) != len(batch) {
+			e.Fatalf("a batch of %d: %d results, %v", len(batch), len(errs), err)
+		}
+		var again []int
+		for i, at := range todo {
+			if results[at] = errs[i]; store.Retryable(errs[i]) {
+				again = append(again, at)
+			}
+		}
+		if todo = again; len(todo) == 0 {
+			return results
+		}
+	}
+	e.Fatalf("after many tries: %v", errors.Join(results...))
+	return nil
 }
 
 func (e *env) must(w store.Write) {
