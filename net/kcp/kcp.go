@@ -217,8 +217,8 @@ func (l *listener) release() {
 
 func (l *listener) shut() error {
 	err := l.socket.Close()
+	l.pumped.Wait() // kcp-go reports the socket's end after the last session it makes; its own Close would end the pump before that
 	_ = l.inner.Close()
-	l.pumped.Wait()
 	return err
 }
 
