@@ -9,5 +9,5 @@ import (
 //go:embed skua.toml scripts web
 var files embed.FS
 
-// FS is the project's directory, as `skua run` takes one: skua.toml, scripts and web.
-func FS() fs.FS { return files }
+// Files is the project's directory, as `skua run` takes one: skua.toml, scripts and web.
+func Files() fs.FS { return files }

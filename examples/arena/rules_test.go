@@ -40,6 +40,8 @@ type stage struct {
 	sys *actor.System
 	log *bytes.Buffer
 
+	session map[actor.Ref]int64 // of each agent
+
 	mu     sync.Mutex
 	pushes map[int64][]push
 }
@@ -73,12 +75,12 @@ return M`
 func newStage(t *testing.T, files ...string) *stage {
 	t.Helper()
 	tree := fstest.MapFS{"store.lua": {Data: []byte(storeLua)}, "vault.lua": {Data: []byte(vaultLua)}}
-	names, err := fs.Glob(arena.FS(), "scripts/*.lua")
+	names, err := fs.Glob(arena.Files(), "scripts/*.lua")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range names {
-		data, err := fs.ReadFile(arena.FS(), name)
+		data, err := fs.ReadFile(arena.Files(), name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +89,7 @@ func newStage(t *testing.T, files ...string) *stage {
 	for i := 0; i < len(files); i += 2 {
 		tree[files[i]] = &fstest.MapFile{Data: []byte(files[i+1])}
 	}
-	s := &stage{t: t, log: new(bytes.Buffer), pushes: map[int64][]push{}}
+	s := &stage{t: t, log: new(bytes.Buffer), session: map[actor.Ref]int64{}, pushes: map[int64][]push{}}
 	log := slog.New(slog.NewTextHandler(&lockedWriter{w: s.log}, nil))
 	rt, err := lua.NewRuntime(lua.Config{
 		Scripts: tree, Library: scripts.FS(), Log: log,
@@ -196,6 +198,7 @@ func (s *stage) request(agent actor.Ref, route, body string, into any) error {
 	var b value.Builder
 	b.String(route)
 	b.Value(v)
+	b.Int(s.session[agent])
 	answer, err := s.sys.Ask(context.Background(), agent, lua.Message{Type: lua.TypeClient, Args: b.List()})
 	if err != nil {
 		return fmt.Errorf("internal: %w", err)
@@ -306,7 +309,7 @@ func TestEverybodySeesExactlyWhoIsNear(t *testing.T) {
 	}
 	m := s.named("map")
 	picked := 0
-	for step := range 6000 {
+	for step := range 3000 {
 		switch roll := rng.IntN(100); {
 		case roll < 4 && len(away) > 0:
 			w := away[len(away)-1]
@@ -428,8 +431,14 @@ func TestAFullMapSaysSo(t *testing.T) {
 func (s *stage) agent(uid string, session int64) actor.Ref {
 	s.t.Helper()
 	ref := s.start("agent", map[string]any{"uid": uid, "name": "Name of " + uid})
-	s.call(ref, "connect", session)
+	s.connect(ref, session)
 	return ref
+}
+
+func (s *stage) connect(agent actor.Ref, session int64) {
+	s.t.Helper()
+	s.call(agent, "connect", session)
+	s.session[agent] = session
 }
 
 type standing struct {
@@ -621,7 +630,7 @@ func TestALateGoodbyeOfAnOldSessionLeavesTheNewOneThere(t *testing.T) {
 	if err := s.request(player, "enter", `{}`, &seat); err != nil {
 		t.Fatal(err)
 	}
-	s.call(player, "connect", 3) // the gate has let a second client in
+	s.connect(player, 3) // the gate has let a second client in
 	if err := s.request(player, "enter", `{}`, &seat); err != nil {
 		t.Fatal(err)
 	}

@@ -55,33 +55,29 @@ local function standing(self)
   return { x = doc.x, y = doc.y, n = doc.n, coins = self.purse.coins }
 end
 
-function client.enter(self)
-  local session = self.session
-  if not session then return nil, { code = "gone", msg = "the client is gone" } end
+function client.enter(self, request, session)
   if self.entered == session then return nil, { code = "entered", msg = "this session is on the map already" } end
-  self.entered = session
   -- A step of the session before this one may be under way: behind the fence its answer is in the document.
   skynet.call(self.map, "lua", "fence")
-  if self.session ~= session then return nil, { code = "gone", msg = "the client is gone" } end
+  if self.session ~= session then return nil, { code = "gone", msg = "another session has taken over" } end
   local doc = self.purse.doc
   local seat = skynet.call(self.map, "lua", "enter", { id = self.id, name = self.name, x = doc.x, y = doc.y, n = doc.n }, session)
-  if not seat then
-    self.entered = nil
-    return nil, { code = "full", msg = "there is no room on the map" }
-  end
+  if not seat then return nil, { code = "full", msg = "there is no room on the map" } end
+  if self.session ~= session then return nil, { code = "gone", msg = "another session has taken over" } end
+  self.entered = session
   keep(self, seat.x, seat.y, seat.n)
   seat.coins = self.purse.coins
   seat.inventory = self.purse.inventory
   return seat
 end
 
-function client.move(self, request)
+function client.move(self, request, session)
   local dx, err = check.integer(request, "dx", -1, 1)
   if not dx then return nil, err end
   local dy
   dy, err = check.integer(request, "dy", -1, 1)
   if not dy then return nil, err end
-  if not self.entered then return nil, not_entered end
+  if self.entered ~= session then return nil, not_entered end
   local x, y, n, kind = skynet.call(self.map, "lua", "move", self.id, dx, dy)
   if not x then return nil, not_entered end
   keep(self, x, y, n)
@@ -90,8 +86,8 @@ function client.move(self, request)
   return { x = x, y = y, n = n, coins = self.purse.coins, inventory = self.purse.inventory }
 end
 
-function client.save(self)
-  if not self.entered then return nil, not_entered end
+function client.save(self, request, session)
+  if self.entered ~= session then return nil, not_entered end
   local answer = standing(self)
   answer.coins = self.purse.doc.coins
   local ok, why = pcall(self.purse.commit, self.purse)
@@ -102,10 +98,10 @@ function client.save(self)
   return answer
 end
 
-function client.chat(self, request)
+function client.chat(self, request, session)
   local text, err = check.text(request, "text", chat_length)
   if not text then return nil, err end
-  if not self.entered then return nil, not_entered end
+  if self.entered ~= session then return nil, not_entered end
   local now = skynet.now()
   self.talk = math.min(chat_burst, self.talk + (now - self.talked) / chat_pause)
   self.talked = now
