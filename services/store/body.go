@@ -197,20 +197,28 @@ func blob(buf []byte) (int, string) {
 	return 5 + n, ""
 }
 
-// regex checks a regular expression: its pattern and its options, each with a NUL at its end.
+// regex checks a regular expression: its pattern and its options, each with a NUL at its end. The specification has the
+// options in alphabetical order, and drivers sort them.
 func regex(buf []byte) (int, string) {
-	pos := 0
-	for range 2 {
-		end := bytes.IndexByte(buf[pos:], 0)
-		if end < 0 {
-			return 0, truncated
-		}
-		if !utf8.Valid(buf[pos : pos+end]) {
-			return 0, "the regular expression is not valid UTF-8"
-		}
-		pos += end + 1
+	pattern := bytes.IndexByte(buf, 0)
+	if pattern < 0 {
+		return 0, truncated
 	}
-	return pos, ""
+	options := bytes.IndexByte(buf[pattern+1:], 0)
+	if options < 0 {
+		return 0, truncated
+	}
+	if !utf8.Valid(buf[:pattern]) {
+		return 0, "the regular expression is not valid UTF-8"
+	}
+	last := byte('a' - 1)
+	for _, c := range buf[pattern+1 : pattern+1+options] {
+		if c <= last || c > 'z' {
+			return 0, "the options of the regular expression are not letters in alphabetical order"
+		}
+		last = c
+	}
+	return pattern + options + 2, ""
 }
 
 // where is the path of the failed check, for people: long keys are cut, and so is the middle of a deep path.
