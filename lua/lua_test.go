@@ -193,18 +193,20 @@ return M`)
 
 func TestWaitsGoThroughPcallMetamethodsIteratorsAndRequire(t *testing.T) {
 	for name, body := range map[string]string{
-		"pcall":    `local ok, v = pcall(function() skynet.sleep(1) return 42 end) return ok and v`,
-		"xpcall":   `local ok, v = xpcall(function() skynet.sleep(1) return 42 end, debug.traceback) return ok and v`,
-		"call":     `local ok, v = pcall(skynet.call, skynet.newservice("echo"), "lua", "echo", 42) return v`,
-		"index":    `local t = setmetatable({}, { __index = function() skynet.sleep(1) return 42 end }) return t.x`,
-		"add":      `local t = setmetatable({}, { __add = function(_, n) skynet.sleep(1) return n end }) return t + 42`,
-		"iterator": `for v in function(_, v) if not v then skynet.sleep(1) return 42 end end do return v end`,
-		"require":  `return require("slow")`,
-		"fork":     `local v skynet.fork(function(x) skynet.sleep(1) v = x skynet.wakeup("f") end, 42) skynet.wait("f") return v`,
-		"timeout":  `local v skynet.timeout(1, function() v = 42 skynet.wakeup("f") end) skynet.wait("f") return v`,
-		"timeout0": `local v skynet.timeout(0, function() v = 42 skynet.wakeup("f") end) skynet.wait("f") return v`,
-		"yield":    `skynet.yield() return 42`,
-		"break":    `local co = coroutine.running() skynet.fork(function() skynet.wakeup(co) end) return skynet.sleep(1000) == "BREAK" and 42`,
+		"pcall":     `local ok, v = pcall(function() skynet.sleep(1) return 42 end) return ok and v`,
+		"xpcall":    `local ok, v = xpcall(function() skynet.sleep(1) return 42 end, debug.traceback) return ok and v`,
+		"call":      `local ok, v = pcall(skynet.call, skynet.newservice("echo"), "lua", "echo", 42) return v`,
+		"index":     `local t = setmetatable({}, { __index = function() skynet.sleep(1) return 42 end }) return t.x`,
+		"add":       `local t = setmetatable({}, { __add = function(_, n) skynet.sleep(1) return n end }) return t + 42`,
+		"iterator":  `for v in function(_, v) if not v then skynet.sleep(1) return 42 end end do return v end`,
+		"require":   `return require("slow")`,
+		"fork":      `local v skynet.fork(function(x) skynet.sleep(1) v = x skynet.wakeup("f") end, 42) skynet.wait("f") return v`,
+		"timeout":   `local v skynet.timeout(1, function() v = 42 skynet.wakeup("f") end) skynet.wait("f") return v`,
+		"timeout0":  `local v skynet.timeout(0, function() v = 42 skynet.wakeup("f") end) skynet.wait("f") return v`,
+		"behind":    `pcall(error, "x") pcall(print) local ok = pcall(skynet.call, skynet.newservice("echo"), "lua", "none") return (skynet.call(skynet.newservice("echo"), "lua", "echo", 42))`,
+		"co behind": `local co = coroutine.wrap(function() pcall(error, "x") local a = coroutine.yield(1) return a end) co() return co(42)`,
+		"yield":     `skynet.yield() return 42`,
+		"break":     `local co = coroutine.running() skynet.fork(function() skynet.wakeup(co) end) return skynet.sleep(1000) == "BREAK" and 42`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := eval(t, body, "echo.lua", `return { echo = function(self, ...) return ... end }`,

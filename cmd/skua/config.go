@@ -208,6 +208,21 @@ func loadConfig(dir string, environ []string, flags ...func(*Config)) (Config, e
 			}
 		}
 	}
+	return cfg.complete(environ, flags...)
+}
+
+// demoConfig is loadConfig for the demo in the binary, whose file has this text. Its data is kept in the working directory.
+func demoConfig(text []byte, environ []string, flags ...func(*Config)) (Config, error) {
+	cfg := DefaultConfig()
+	if err := cfg.decode(configFile+" (built in)", text); err != nil {
+		return Config{}, err
+	}
+	return cfg.complete(environ, flags...)
+}
+
+// complete applies what overrides the file, and checks everything.
+func (c Config) complete(environ []string, flags ...func(*Config)) (Config, error) {
+	cfg := c
 	env := environMap(environ)
 	if err := cfg.override(env); err != nil {
 		return Config{}, err

@@ -34,6 +34,10 @@ func (Engine) New(o vm.Options) vm.VM {
 	} else {
 		openSandboxed(l)
 	}
+	l.Global("coroutine")
+	l.PushGoFunction(func(l *lua.State) int { return thread{l}.Yield(l.Top()) })
+	l.SetField(-2, "yield") // the engine's own has the defect that thread.Yield tells of
+	l.Pop(1)
 	if o.Tick != nil {
 		m.tick = func(l *lua.State, _ lua.Debug) {
 			if err := o.Tick(); err != nil {

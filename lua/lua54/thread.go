@@ -202,7 +202,23 @@ func (t thread) Resume(n int) vm.Status {
 	return vm.Finished
 }
 
-func (t thread) Yield(n int) int { return t.l.Yield(n) }
+// Yield leaves nothing but its n values in the frame, and says how to go on: with whatever Resume was given. The engine would otherwise go on with
+// the continuation of whoever had this frame before: it uses frames again without forgetting it (v0.1.6, pushGoFrame), so that the first wait
+// behind a pcall got the pcall's results.
+func (t thread) Yield(n int) int {
+	l := t.l
+	for extra := l.Top() - n; extra > 0; extra-- {
+		l.Remove(1)
+	}
+	l.CheckStack(1)
+	l.PushGoFunction(nothing)
+	l.CallWithContinuation(0, 0, 0, resumed)
+	return l.Yield(n)
+}
+
+func nothing(*lua.State) int { return 0 }
+
+func resumed(l *lua.State) int { return l.Top() }
 
 func (t thread) Move(to vm.State, n int) {
 	dst := to.(thread).l //nolint:forcetypeassert // a State of another engine is a bug of the caller

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/actor/value"
+	"github.com/skua-go/skua/cluster"
+	"github.com/skua-go/skua/lua"
+	"github.com/skua-go/skua/lua/vm"
+	"github.com/skua-go/skua/net/transport"
+	"github.com/skua-go/skua/scripts"
+	"github.com/skua-go/skua/services/admin"
+	"github.com/skua-go/skua/services/gate"
+	"github.com/skua-go/skua/services/login"
+	"github.com/skua-go/skua/services/store"
+	"github.com/skua-go/skua/services/store/mongo"
+	"github.com/skua-go/skua/services/store/sqlite"
+	"golang.org/x/sync/errgroup"
+)
+
+// node is everything that one process runs. Serve starts it downwards and stops it upwards.
+type node struct {
+	project *project
+	args    []string // for the first service
+	log     *slog.Logger
+	ready   func(line string)    // told once, when clients can come
+	modules []lua.Module         // beside the node's own
+	play    func(n *node) error  // runs instead of the first service: for `skua test`
+	metrics *prometheus.Registry // made by Serve
+
+	sys   *actor.System
+	rt    *lua.Runtime
+	gate  *gate.Gate
+	first actor.Ref
+}
+
+// stopTimeout bounds the end of a node: a little more than its slowest part.
+const stopTimeout = time.Minute
+
+// Serve runs the node until ctx ends, the first service aborts it, or a part of it fails. Players are saved before it returns.
+func (n *node) Serve(ctx context.Context) (err error) {
+	ctx, abort := context.WithCancel(ctx)
+	defer abort()
+	cfg := &n.project.cfg
+	for _, w := range cfg.Warnings {
+		n.log.Warn(w)
+	}
+	n.metrics = prometheus.NewRegistry()
+
+	listeners, err := n.listen(ctx)
+	if err != nil {
+		return err
+	}
+	defer listeners.close()
+
+	peers, err := cluster.Open(ctx, cluster.Config{
+		URL: cfg.NATS.Reveal(), Name: cfg.Name, Dir: filepath.Join(cfg.Path(cfg.Data), "nats"), Version: version,
+		Log: n.log.With("part", "cluster"), Metrics: n.metrics,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, peers.Close()) }()
+
+	backend, err := n.openBackend(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, backend.Close()) }()
+
+	if err := n.build(backend, abort); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.stop()) }()
+	for _, spec := range n.services(backend) {
+		if _, err := n.sys.Spawn(spec); err != nil {
+			return err
+		}
+	}
+	if n.play != nil {
+		return n.play(n)
+	}
+	if err := n.startFirst(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // asked to stop while starting
+		}
+		return err
+	}
+	return n.serveClients(ctx, listeners, peers)
+}
+
+// services is what runs on every node, in the order of starting: what comes later needs what comes before, also while it stops.
+func (n *node) services(backend store.Backend) []actor.Spec {
+	cfg := &n.project.cfg
+	stored := store.NewMetrics()
+	n.metrics.MustRegister(stored)
+	return []actor.Spec{
+		store.Spec(store.Config{
+			Backend: backend, Autosave: cfg.Store.Autosave.Duration, Batch: cfg.Store.FlushBatch, MaxPending: cfg.Store.MaxPending, Metrics: stored,
+		}),
+		n.rt.Launcher(), // the project's services
+		login.Spec(login.Config{
+			Register: cfg.Login.Register, Memory: uint32(cfg.Login.HashMemory >> 10), Passes: uint32(cfg.Login.HashTime), MaxAttempts: cfg.Login.MaxAttempts,
+		}),
+		n.gate.Spec(), // sessions, and the agents of players
+	}
+}
+
+// build makes the parts that know each other.
+func (n *node) build(backend store.Backend, abort func()) error {
+	cfg := &n.project.cfg
+	n.sys = actor.New(actor.Config{Node: cfg.Name, CallTimeout: cfg.Lua.CallTimeout.Duration, Log: n.log})
+	n.metrics.MustRegister(systemMetrics(n.sys))
+	// The gate's module is part of the runtime that the gate makes its agents with.
+	rt, err := lua.NewRuntime(lua.Config{
+		Scripts: n.project.scripts, Library: scripts.FS(), Log: n.log, Abort: abort,
+		Modules: append(n.modules, lua.Module{Name: gate.ServiceName, Open: func(h *lua.Host, s vm.State) { n.gate.Module().Open(h, s) }}),
+		Env:     map[string]string{"node": cfg.Name, "start": cfg.Start},
+	})
+	if err != nil {
+		return err
+	}
+	n.rt = rt
+	counted := gate.NewMetrics()
+	n.metrics.MustRegister(counted)
+	n.gate, err = gate.New(n.sys, gate.Config{
+		Runtime: rt, Agent: cfg.Gate.Agent, First: func() actor.Ref { return n.first }, Login: gate.Login(cfg.Login.Method),
+		Heartbeat: cfg.Gate.Heartbeat.Duration, MaxQueue: cfg.Gate.MaxQueue, Linger: cfg.Gate.Linger.Duration, MaxPacket: cfg.Gate.MaxPacket,
+		Attempts: cfg.Login.MaxAttempts, Routes: cfg.Gate.Routes, Metrics: counted, Log: n.log,
+		Transport: transport.Config{
+			HandshakeTimeout: cfg.Gate.HandshakeTimeout.Duration, Backlog: cfg.Gate.Backlog,
+			MaxConns: cfg.Gate.MaxConnections, MaxConnsPerAddr: cfg.Gate.MaxConnectionsPerAddress,
+		},
+	})
+	return err
+}
+
+func (n *node) openBackend(ctx context.Context) (store.Backend, error) {
+	cfg := &n.project.cfg
+	if uri := cfg.Store.Mongo.Reveal(); uri != "" {
+		n.log.Info("players are kept in MongoDB", "uri", mongo.Redact(uri), "database", cfg.Store.Database)
+		return mongo.Open(mongo.Options{URI: uri, Database: cfg.Store.Database})
+	}
+	return sqlite.Open(ctx, sqlite.Options{Dir: cfg.Path(cfg.Data), Log: n.log.With("part", "sqlite")})
+}
+
+// startFirst launches the project's first service, which starts all others, and waits for it.
+func (n *node) startFirst(ctx context.Context) error {
+	launcher, _ := n.sys.Lookup(lua.LauncherName)
+	args := make([]any, len(n.args))
+	for i, a := range n.args {
+		args[i] = a
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	v, err := n.sys.Ask(ctx, launcher, lua.Launch{Script: n.project.cfg.Start, Args: value.Of(args...), Unique: true})
+	if err != nil {
+		return fmt.Errorf("first service %q: %w", n.project.cfg.Start, err)
+	}
+	n.first = v.(actor.Ref) //nolint:forcetypeassert // what Launch is answered by
+	return nil
+}
+
+// serveClients opens the doors and stands at them until ctx ends.
+func (n *node) serveClients(ctx context.Context, l *listeners, peers *cluster.Node) error {
+	doors, ctx := errgroup.WithContext(ctx)
+	if l.tcp != nil {
+		doors.Go(func() error { return n.gate.Serve(ctx, "tcp", l.tcp) })
+	}
+	if l.kcp != nil {
+		doors.Go(func() error { return n.gate.Serve(ctx, "kcp", l.kcp) })
+	}
+	if l.http != nil {
+		doors.Go(func() error { return n.gate.Serve(ctx, "ws", l.ws) })
+		doors.Go(func() error { return serveHTTP(ctx, l.http, n.pages(l.ws), n.log) })
+	}
+	if l.admin != nil {
+		server := &admin.Server{
+			Token: n.project.cfg.Admin.Token.Reveal(), Metrics: n.metrics, Log: n.log.With("part", "admin"),
+			Version: admin.Version{Version: version, Commit: commit, Go: runtime.Version(), Node: n.project.cfg.Name, Started: time.Now()},
+			Ready: func(context.Context) error {
+				if !peers.Lease().Held {
+					return errors.New("the node's name in the cluster is not held")
+				}
+				return nil
+			},
+		}
+		doors.Go(func() error { return server.Serve(ctx, l.admin) })
+	}
+	doors.Go(func() error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-peers.Done():
+			return fmt.Errorf("cluster: %w", peers.Err())
+		}
+	})
+	n.ready("ready" + l.String())
+	n.log.Info("serving", "addresses", strings.TrimSpace(l.String()))
+	err := doors.Wait()
+	n.log.Info("stopping")
+	return err
+}
+
+// stop ends all actors, the newest first.
+func (n *node) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	err := n.sys.Shutdown(ctx)
+	if err == nil {
+		n.log.Info("stopped")
+	}
+	return err
+}
+
+// systemMetrics are the actor system's counters.
+func systemMetrics(sys *actor.System) prometheus.Collector {
+	return &systemCollector{
+		sys:      sys,
+		actors:   prometheus.NewDesc("skua_actors", "Actors that live now.", nil, nil),
+		dead:     prometheus.NewDesc("skua_dead_letters_total", "Messages that could not be delivered.", nil, nil),
+		failures: prometheus.NewDesc("skua_actor_failures_total", "Handlers that panicked.", nil, nil),
+		restarts: prometheus.NewDesc("skua_actor_restarts_total", "Restarts of actors by their supervision.", nil, nil),
+	}
+}
+
+type systemCollector struct {
+	sys                              *actor.System
+	actors, dead, failures, restarts *prometheus.Desc
+}
+
+func (c *systemCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.actors, c.dead, c.failures, c.restarts} {
+		ch <- d
+	}
+}
+
+func (c *systemCollector) Collect(ch chan<- prometheus.Metric) {
+	s := c.sys.Stats()
+	ch <- prometheus.MustNewConstMetric(c.actors, prometheus.GaugeValue, float64(s.Actors))
+	ch <- prometheus.MustNewConstMetric(c.dead, prometheus.CounterValue, float64(s.DeadLetters))
+	ch <- prometheus.MustNewConstMetric(c.failures, prometheus.CounterValue, float64(s.Failures))
+	ch <- prometheus.MustNewConstMetric(c.restarts, prometheus.CounterValue, float64(s.Restarts))
+}
