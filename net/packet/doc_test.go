@@ -1,0 +1,65 @@
+package packet_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/skua-go/skua/net/packet"
+)
+
+// TestTheExamplesInTheProtocolDocAreTrue decodes each ```hex block of docs/protocol.md and compares it with what the block's first line says of it.
+func TestTheExamplesInTheProtocolDocAreTrue(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/protocol.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dict := routes(t, map[string]uint16{"arena.move": 1, "arena.chat": 2}) // as the doc's handshake has it
+	kinds := []string{"handshake {\"sys", "handshake {\"code", "handshake ack", "heartbeat", "data request", "data response", "data error", "data notify", "data push", "kick"}
+	shown := make(map[string]bool)
+	for i, block := range strings.Split(string(doc), "```hex ")[1:] {
+		block, _, ended := strings.Cut(block, "\n```")
+		says, lines, _ := strings.Cut(block, "\n")
+		if !ended || lines == "" {
+			t.Fatalf("example %d (%s) is no block", i+1, says)
+		}
+		var digits strings.Builder
+		for line := range strings.Lines(lines) {
+			bytes, _, _ := strings.Cut(line, "#")
+			digits.WriteString(strings.TrimSpace(bytes))
+		}
+		got, err := describe(unhex(t, digits.String()), dict)
+		if err != nil || got != says {
+			t.Errorf("example %d says\n%s\nits bytes are\n%s, %v", i+1, says, got, err)
+		}
+		for _, kind := range kinds {
+			shown[kind] = shown[kind] || strings.HasPrefix(says, kind)
+		}
+	}
+	for _, kind := range kinds {
+		if !shown[kind] {
+			t.Errorf("the doc has no example of %q", kind)
+		}
+	}
+}
+
+func describe(frame []byte, dict *packet.Routes) (string, error) {
+	p, err := packet.Decode(frame)
+	if err != nil || p.Type != packet.Data {
+		return strings.TrimSpace(fmt.Sprintf("%s %s", p.Type, p.Body)), err
+	}
+	m, err := packet.DecodeMessage(p.Body, dict, 0)
+	what := []string{"data"}
+	if m.Error {
+		what = append(what, "error")
+	}
+	what = append(what, m.Type.String())
+	if m.Type == packet.Request || m.Type == packet.Response {
+		what = append(what, fmt.Sprint(m.ID))
+	}
+	if m.Type != packet.Response {
+		what = append(what, m.Route)
+	}
+	return strings.Join(append(what, string(m.Body)), " "), err
+}
