@@ -96,6 +96,9 @@ func (db *DB) open(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	if err := durable(ctx, conn); err != nil {
+		return errors.Join(err, conn.Close())
+	}
 	if err := migrate(ctx, conn); err != nil {
 		return errors.Join(err, conn.Close())
 	}
@@ -107,6 +110,20 @@ func (db *DB) open(ctx context.Context, log *slog.Logger) error {
 		return err // it has closed conn
 	}
 	db.writer.Go(func() { w.run(db.queue) })
+	return nil
+}
+
+// durable makes sure that the settings hold by which an acknowledged write is on the disk: a pragma that the engine can't
+// follow, such as a log on a file system without shared memory, is no error by itself.
+func durable(ctx context.Context, conn *sql.Conn) error {
+	var journal string
+	var synchronous int
+	if err := conn.QueryRowContext(ctx, `SELECT journal_mode, synchronous FROM pragma_journal_mode, pragma_synchronous`).Scan(&journal, &synchronous); err != nil {
+		return err
+	}
+	if journal != "wal" || synchronous != 2 {
+		return fmt.Errorf("the file system does not allow a write-ahead log: the engine is in journal mode %s with synchronous=%d, not wal with 2", journal, synchronous)
+	}
 	return nil
 }
 
