@@ -13,8 +13,8 @@ import (
 )
 
 // Serve accepts connections from ln and hands their frames to h until ctx is done or ln fails for good. Then it closes ln, closes the connections
-// that are left with ErrShutdown (what is queued to them is still delivered within Config.Linger), and returns when all its goroutines are gone:
-// nil after ctx, the listener's error otherwise.
+// that are left with ErrShutdown (what is queued to them is still delivered within Config.Linger), and returns when all its goroutines are gone, so
+// not before every Receiver has returned: nil after ctx, the listener's error otherwise.
 func Serve(ctx context.Context, ln net.Listener, h Handler, cfg Config) error {
 	cfg, err := cfg.withDefaults()
 	if err != nil {

@@ -84,7 +84,8 @@ type Config struct {
 	Linger time.Duration
 
 	// Backlog is how many bytes may wait to be written to one connection. Beyond it the connection is closed with ErrBacklog: a client that does not
-	// read must not hold the server's memory. Default 256 KiB; it must hold the longest frame that is sent.
+	// read must not hold the server's memory. Default 256 KiB. It must hold the largest burst that is sent, since a burst is queued faster than any client
+	// reads it.
 	Backlog int
 
 	// MaxConns is how many connections may be open at once. 0: no limit.
