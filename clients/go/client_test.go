@@ -317,7 +317,7 @@ func TestCloseIsNoticedByTheServer(t *testing.T) {
 func TestHeartbeatsMeasureTheRoundTripAndFindASilentServer(t *testing.T) {
 	each(t, func(t *testing.T, kind string) {
 		s := serve(t, kind, func(s *server, _ *transport.Config) {
-			s.heartbeat = 0.1
+			s.heartbeat = 0.4
 			mute := false
 			s.raw = func(ss *session, p packet.Packet) error {
 				if p.Type == packet.Data {

@@ -75,7 +75,7 @@ func readType(t *testing.T, r io.Reader, typ packet.Type) packet.Packet {
 
 func TestHostileBytesGetAKickOnEveryTransportAndOthersPlayOn(t *testing.T) {
 	each(t, func(t *testing.T, kind string) {
-		s := serve(t, kind, func(_ *server, cfg *transport.Config) { cfg.HandshakeTimeout = 300 * time.Millisecond })
+		s := serve(t, kind, func(_ *server, cfg *transport.Config) { cfg.HandshakeTimeout = time.Second })
 		good := s.dial(client.Options{})
 		for name, c := range map[string]struct {
 			bytes string
