@@ -171,7 +171,7 @@ func DefaultConfig() Config {
 			Backlog:                  1 << 20,
 			MaxConnections:           10_000,
 			MaxConnectionsPerAddress: 1_000,
-			MaxQueue:                 64,
+			MaxQueue:                 128,
 			Linger:                   Duration{10 * time.Second},
 			Serializer:               "json",
 		},

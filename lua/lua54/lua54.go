@@ -34,6 +34,8 @@ func (Engine) New(o vm.Options) vm.VM {
 	} else {
 		openSandboxed(l)
 	}
+	l.PushGoFunction(loadSource)
+	l.SetGlobal("load")
 	l.Global("coroutine")
 	l.PushGoFunction(func(l *lua.State) int { return thread{l}.Yield(l.Top()) })
 	l.SetField(-2, "yield") // the engine's own has the defect that thread.Yield tells of
@@ -114,26 +116,58 @@ func openSandboxed(l *lua.State) {
 		l.PushNil()
 		l.SetGlobal(name)
 	}
-	l.Global("load")
-	l.PushGoClosure(loadText, 1)
-	l.SetGlobal("load")
 }
 
-// loadText is load that takes source only: bytecode from outside can break the engine.
-func loadText(l *lua.State) int {
+// loadSource is load that takes source only, since bytecode from outside can break the engine, and that mends it.
+func loadSource(l *lua.State) int {
 	l.SetTop(4)
-	none := l.IsNone(4) || l.IsNil(4)
-	l.PushString("t")
-	l.Replace(3)
-	n := 4
-	if none {
-		l.SetTop(3)
-		n = 3
+	source, err := chunkText(l)
+	name := "=(load)"
+	if s, ok := l.ToString(2); ok {
+		name = s
+	} else if s, ok := l.ToString(1); ok {
+		name = s
 	}
-	l.PushValue(lua.UpValueIndex(1))
-	l.Insert(1)
-	l.Call(n, lua.MultipleReturns)
-	return l.Top()
+	if err == nil {
+		err = compile(l, name, source)
+	}
+	if err != nil {
+		l.PushNil()
+		l.PushString(err.Error())
+		return 2
+	}
+	if !l.IsNil(4) {
+		l.PushValue(4)
+		if _, ok := lua.SetUpValue(l, -2, 1); !ok {
+			l.Pop(1)
+		}
+	}
+	return 1
+}
+
+// chunkText is the source that load was given: a string, or a function that returns it piece by piece.
+func chunkText(l *lua.State) (string, error) {
+	if s, ok := l.ToString(1); ok {
+		return s, nil
+	}
+	if !l.IsFunction(1) {
+		return "", fmt.Errorf("bad argument #1 to 'load' (string or function expected, got %s)", lua.TypeNameOf(l, 1))
+	}
+	var b strings.Builder
+	for {
+		l.PushValue(1)
+		if err := l.ProtectedCall(0, 1, 0); err != nil {
+			msg, _ := l.ToString(-1)
+			l.Pop(1)
+			return "", errors.New(msg)
+		}
+		piece, ok := l.ToString(-1)
+		l.Pop(1)
+		if !ok || piece == "" {
+			return b.String(), nil
+		}
+		b.WriteString(piece)
+	}
 }
 
 func keepOnly(l *lua.State, lib string, names []string) {
@@ -159,10 +193,19 @@ func (Engine) Check(chunk, source string) error {
 }
 
 func load(l *lua.State, chunk, source string) error {
+	return compile(l, "@"+chunk, source)
+}
+
+// compile pushes the function of a source.
+func compile(l *lua.State, name, source string) error {
+	source = mend(source)
 	if strings.HasPrefix(source, "#") {
 		source = "--" + source // a first line for the shell; the line count stays
 	}
-	if err := lua.LoadBuffer(l, source, "@"+chunk, "t"); err != nil {
+	if strings.HasPrefix(source, "\x1b") {
+		return errors.New("attempt to load a binary chunk")
+	}
+	if err := lua.LoadBuffer(l, source, name, "t"); err != nil {
 		msg, ok := l.ToString(-1)
 		l.Pop(1)
 		if !ok {

@@ -40,7 +40,7 @@ type Config struct {
 	Login Login
 	// Heartbeat is the interval that clients are told, in whole seconds; one that is silent for two of them is closed. Default 10 s.
 	Heartbeat time.Duration
-	// MaxQueue is how many requests of a session may wait for those before them; one more closes it. Default 64.
+	// MaxQueue is how many requests of a session may wait for those before them; one more closes it. Default 128.
 	MaxQueue int
 	// Linger is how long an agent stays after its client is gone. 0: not at all.
 	Linger time.Duration
@@ -79,7 +79,7 @@ func New(sys *actor.System, cfg Config) (*Gate, error) {
 	}
 	cfg.Heartbeat = max(cfg.Heartbeat.Round(time.Second), time.Second)
 	if cfg.MaxQueue <= 0 {
-		cfg.MaxQueue = 64
+		cfg.MaxQueue = 128
 	}
 	if cfg.Attempts <= 0 {
 		cfg.Attempts = 5

@@ -114,7 +114,8 @@ func (l *link) acknowledged() error {
 	}
 	l.session = v.(actor.Ref) //nolint:forcetypeassert // the answer to open
 	l.conn.Ready()
-	return nil
+	// Pomelo's JavaScript client sends its own heartbeats only as answers, so the first has to come from here.
+	return l.conn.Send(heartbeat)
 }
 
 func (l *link) message(body []byte) error {
