@@ -11,7 +11,7 @@ lint: # the rules of .golangci.yml, with the linter that tools/go.mod pins
 	go tool -modfile=tools/go.mod golangci-lint run
 
 bench: # all benchmarks, or with ONLY=actor/ those whose id begins so; standard output is one JSON line each and nothing else
-	@go -C tools/bench run . -only "$(ONLY)"
+	@go -C tools/bench run -mod=mod . -only "$(ONLY)"
 
 fuzz: # every fuzz test for a while; FUZZTIME=1m for longer
 	tools/fuzz.sh

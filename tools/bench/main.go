@@ -11,16 +11,45 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
 
+	"github.com/skua-go/skua/tools/bench/actors"
 	"github.com/skua-go/skua/tools/bench/bare"
+	"github.com/skua-go/skua/tools/bench/clients"
+	"github.com/skua-go/skua/tools/bench/luas"
 	"github.com/skua-go/skua/tools/bench/measure"
 )
 
 // benchmarks is the table. The references are baselines measured for themselves; they run only with -only bare/.
 func benchmarks() []measure.Benchmark {
+	const (
+		channel   = "base: buffered channel, one sender, one receiver, same run"
+		channels  = "base: goroutines on channels, same run"
+		pingpong  = "base: our ping-pong, same run"
+		tcpEcho   = "agent in Lua a connection, JSON of 64 bytes, closed loop; base: bare TCP echo of 64 bytes, same run"
+		kcpEcho   = "agent in Lua a connection, JSON of 64 bytes, closed loop; base: bare kcp-go server's echo of 64 bytes, same run"
+		webSocket = "agent in Lua a connection, JSON of 64 bytes, closed loop; base: our TCP through Lua, same run"
+	)
 	return []measure.Benchmark{
+		{ID: "actor/send", Unit: "ns/op", Ours: actors.Send, Base: bare.ChannelSend, Note: channel},
+		{ID: "actor/pingpong-1", Unit: "ns/op", Ours: actors.PingPong(1), Base: bare.ChannelPingPong(1), Note: channels},
+		{ID: "actor/pingpong-100", Unit: "ns/op", Ours: actors.PingPong(100), Base: bare.ChannelPingPong(100), Note: channels},
+		{ID: "actor/ask-1", Unit: "ns/op", Ours: actors.Ask(1), Base: actors.PingPong(1), Note: pingpong},
+		{ID: "actor/ask-100", Unit: "ns/op", Ours: actors.Ask(100), Base: actors.PingPong(100), Note: pingpong},
+
+		{ID: "lua/call-1", Unit: "op/s", Ours: luas.Call(1), Note: "skynet.call with a number there and back, one caller"},
+		{ID: "lua/call-100", Unit: "op/s", Ours: luas.Call(100), Note: "the same with 100 calls in flight"},
+		{ID: "lua/call-table", Unit: "op/s", Ours: luas.CallTable, Note: "skynet.call with a table of 4 fields there and back, one caller"},
+		{ID: "lua/send", Unit: "op/s", Ours: luas.Send, Note: "skynet.send of a number, until all are handled"},
+
+		{ID: "net/tcp-lua-100", Unit: "req/s", Ours: clients.LuaEcho("tcp", 100), Base: bare.TCPEcho(100), Note: tcpEcho},
+		{ID: "net/tcp-lua-1000", Unit: "req/s", Ours: clients.LuaEcho("tcp", 1000), Base: bare.TCPEcho(1000), Note: tcpEcho},
+		{ID: "net/kcp-lua-100", Unit: "req/s", Ours: clients.LuaEcho("kcp", 100), Base: bare.KCPEcho(100), Note: kcpEcho},
+		{ID: "net/kcp-lua-1000", Unit: "req/s", Ours: clients.LuaEcho("kcp", 1000), Base: bare.KCPEcho(1000), Note: kcpEcho},
+		{ID: "net/ws-lua-100", Unit: "req/s", Ours: clients.LuaEcho("ws", 100), Base: clients.LuaEcho("tcp", 100), Note: webSocket},
+
 		{ID: "bare/channel-send", Unit: "ns/op", Ours: bare.ChannelSend, Note: "buffered channel of 1,024, one sender, one receiver"},
 		{ID: "bare/channel-pingpong-1", Unit: "ns/op", Ours: bare.ChannelPingPong(1), Note: "two goroutines on channels"},
 		{ID: "bare/channel-pingpong-100", Unit: "ns/op", Ours: bare.ChannelPingPong(100), Note: "100 pairs of goroutines on channels, time by all round trips"},
@@ -33,7 +62,11 @@ func benchmarks() []measure.Benchmark {
 }
 
 // servers are what StartServer can start.
-func servers() map[string]measure.Server { return bare.Servers() }
+func servers() map[string]measure.Server {
+	all := bare.Servers()
+	maps.Copy(all, clients.Servers())
+	return all
+}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
