@@ -258,6 +258,9 @@ func TestErrorsTellWhatWhereAndWhy(t *testing.T) {
 		"callee":     {`skynet.call(skynet.newservice("echo"), "lua", "fail")`, "echo.lua:1: attempt to"},
 		"dead":       {`local e = skynet.newservice("echo") require("skynet.manager").kill(e) skynet.call(e, "lua", "echo")`, "stopped|no such actor"},
 		"path":       {`require("../../etc/passwd")`, "is not a name of a script"},
+		"module":     {`require("absent")`, `main.lua:4: no script "absent"`},
+		"twice bad":  {`local a, x = pcall(require, "badstart") local b, y = pcall(require, "badstart") return x == y and x`, "badstart.lua:1: no luck"},
+		"itself":     {`require("selfish")`, "module 'selfish' requires itself"},
 		"no reply":   {`skynet.call(skynet.newservice("forgets"), "lua", "x")`, "the handler did not answer (skynet.ret)"},
 		"twice":      {`skynet.call(skynet.newservice("twice"), "lua", "x") return "answered once"`, "answered once"},
 		"start":      {`skynet.newservice("badstart")`, "badstart.lua:1: no luck"},
@@ -275,7 +278,7 @@ func TestErrorsTellWhatWhereAndWhy(t *testing.T) {
 				"forgets.lua", `local s = require "skynet" s.start(function() s.dispatch("lua", function() end) end)`,
 				"twice.lua", `local s = require "skynet" s.start(function() s.dispatch("lua", function() s.retpack(1) s.retpack(2) end) end)`,
 				"badstart.lua", `error("no luck")`,
-				"neither.lua", `local x = 1`)
+				"neither.lua", `local x = 1`, "selfish.lua", `return require("selfish")`)
 			for _, want := range strings.Split(c.want, "|") {
 				if strings.Contains(got, want) {
 					return

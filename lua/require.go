@@ -18,38 +18,55 @@ func (h *Host) openBase(s vm.State) {
 	}
 	s.SetField(-2, "loaded")
 	s.SetGlobal("package")
-	s.PushFunc("skua.find", h.findModule)
 	if err := s.Load("=require", requireSource); err != nil {
 		s.Errorf("%s", err.Error()) // the source is a constant of ours
 	}
-	s.Insert(-2)
-	s.Call(1, 0)
+	s.PushFunc("find", h.findModule)
+	s.PushFunc("wait", h.apiWait)
+	s.PushFunc("wakeup", h.apiWakeup)
+	s.Call(3, 0)
 }
 
-// requireSource is Lua so that a module's top-level code can wait.
+// requireSource is Lua so that a module's top-level code can wait. Who asks for a module that another coroutine is still making waits for it, under a
+// number below zero, which skynet.wait does not use.
 const requireSource = `
-local find = ...
-local loaded, loading, error = package.loaded, {}, error
-function require(name)
-  local module = loaded[name]
-  if module ~= nil then return module end
-  if loading[name] then
-    error("module '" .. name .. "' requires itself, through " .. table.concat(loading, ", "), 2)
-  end
-  local open, file = find(name)
-  loading[name] = true
-  loading[#loading + 1] = name
-  module = open(name, file)
-  loading[name] = nil
-  loading[#loading] = nil
+local find, wait, wakeup = ...
+local loaded, making, error, pcall, running = package.loaded, {}, error, pcall, coroutine.running
+local last = 0
+
+local function make(name, open, file)
+  local mine = { co = running(), waiting = {} }
+  making[name] = mine
+  local ok, module = pcall(open, name, file)
+  making[name] = nil
+  for i = 1, #mine.waiting do wakeup(mine.waiting[i]) end
+  if not ok then error(module, 0) end
   if loaded[name] == nil then
     if module == nil then module = true end
     loaded[name] = module
   end
   return loaded[name]
-end`
+end
 
-// findModule pushes the function that makes a module, and the file that it is from.
+local function require(name)
+  local module = loaded[name]
+  if module ~= nil then return module end
+  local other = making[name]
+  if other then
+    if other.co == running() then error("module '" .. name .. "' requires itself", 2) end
+    last = last - 1
+    other.waiting[#other.waiting + 1] = last
+    wait(last)
+    return require(name)
+  end
+  local open, file = find(name)
+  if not open then error(file, 2) end
+  return make(name, open, file)
+end
+
+_G.require = require`
+
+// findModule pushes the function that makes a module and the file that it is from, or nil and what is wrong.
 func (h *Host) findModule(s vm.State) int {
 	name, ok := s.String(1)
 	if !ok {
@@ -73,7 +90,8 @@ func (h *Host) findModule(s vm.State) int {
 		err = s.Load(file, text)
 	}
 	if err != nil {
-		s.Errorf("%s", strings.TrimPrefix(err.Error(), "lua: "))
+		s.PushNil()
+		file = strings.TrimPrefix(err.Error(), "lua: ")
 	}
 	s.PushString(file)
 	return 2

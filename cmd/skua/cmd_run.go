@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -42,7 +43,9 @@ Arguments behind -- are handed to the first service. It stops on SIGINT and SIGT
 				set("listen-kcp", kcp, &c.Listen.KCP)
 				set("listen-http", http, &c.Listen.HTTP)
 				set("admin", admin, &c.Listen.Admin)
-				set("data", data, &c.Data)
+				if abs, err := filepath.Abs(data); err == nil && cmd.Flags().Changed("data") {
+					c.Data = abs // a flag's path begins where the user is, a key's where the project is
+				}
 			})
 			if err != nil {
 				return &usageError{err}

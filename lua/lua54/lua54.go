@@ -193,7 +193,10 @@ func (Engine) Check(chunk, source string) error {
 }
 
 func load(l *lua.State, chunk, source string) error {
-	return compile(l, "@"+chunk, source)
+	if !strings.HasPrefix(chunk, "=") {
+		chunk = "@" + chunk // the name of a file; one that begins with = is shown as it is
+	}
+	return compile(l, chunk, source)
 }
 
 // compile pushes the function of a source.
