@@ -43,18 +43,24 @@ local function free(self, x, y)
   return walkable(self, x, y) and not self.coin_at[spot(self, x, y)] and not someone_at(self, x, y)
 end
 
--- A spot without wall, player or coin; nil if there is none.
-local function free_spot(self)
-  local all = self.width * self.height
+-- A spot of the area without wall, player or coin; nil if there is none.
+local function free_spot(self, area)
+  local all = area.w * area.h
   local at = 0
+  local function try()
+    local x, y = area.x + at % area.w, area.y + at // area.w
+    if free(self, x, y) then return x, y end
+  end
   for _ = 1, 50 do
     at = math.random(0, all - 1)
-    if free(self, at % self.width, at // self.width) then return at % self.width, at // self.width end
+    local x, y = try()
+    if x then return x, y end
   end
   -- Nearly everything is taken: look at each spot in turn.
-  for i = 1, all do
-    local n = (at + i) % all
-    if free(self, n % self.width, n // self.width) then return n % self.width, n // self.width end
+  for _ = 1, all do
+    at = (at + 1) % all
+    local x, y = try()
+    if x then return x, y end
   end
 end
 
@@ -103,7 +109,7 @@ end
 -- Lays coins until as many lie about as there should.
 local function lay_coins(self)
   while self.coin_count < self.wanted do
-    local x, y = free_spot(self)
+    local x, y = free_spot(self, self.everywhere)
     if not x then return end
     self.last_coin = self.last_coin + 1
     local coin = { id = self.last_coin, x = x, y = y, kind = random_kind(self) }
@@ -120,6 +126,8 @@ function M.start(self, world)
   self.width = w.width
   self.height = w.height
   self.view = w.view
+  self.everywhere = { x = 0, y = 0, w = w.width, h = w.height }
+  self.arrival = w.arrival or self.everywhere
   self.walls = w.walls
   self.kinds = w.kinds
   self.wanted = w.coins
@@ -164,7 +172,10 @@ function M.enter(self, player, session)
     if x and y then
       x, y = nearest_walkable(self, x, y)
     else
-      x, y = free_spot(self)
+      x, y = free_spot(self, self.arrival)
+      if not x then
+        x, y = free_spot(self, self.everywhere)
+      end
     end
     if not x then return nil end
     p = { id = player.id, name = player.name, x = x, y = y, n = player.n, session = session }

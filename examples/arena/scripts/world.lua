@@ -6,6 +6,8 @@ return {
   coins = 190, -- how many lie about at a time
   -- What coins are made of, and how many in a hundred are.
   kinds = { { name = "copper", share = 70 }, { name = "silver", share = 24 }, { name = "gold", share = 6 } },
+  -- Where new players arrive; without it they are spread over the whole map.
+  -- arrival = { x = 45, y = 41, w = 6, h = 14 },
   -- Rectangles that nobody walks on. Coordinates begin at 0, x to the right, y down.
   walls = {
     { x = 44, y = 40, w = 8, h = 1 }, { x = 44, y = 41, w = 1, h = 4 }, { x = 51, y = 41, w = 1, h = 4 },
