@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"sync"
 	"time"
 )
 
@@ -26,7 +27,7 @@ type frame struct {
 func (c *Context) Self() Ref { return c.p.self }
 
 // Name is the actor's name, or its address if it has none.
-func (c *Context) Name() string { return c.p.sys.nameOf(c.p.self) }
+func (c *Context) Name() string { return c.p.name() }
 
 // From is who sent the message; nobody for messages from outside.
 func (c *Context) From() Ref { return c.in.from }
@@ -76,7 +77,11 @@ func (c *Context) AskFor(to Ref, msg any, timeout time.Duration, then func(any, 
 	p.sys.ask(&request{sys: p.sys, asker: p, life: p.life, then: then, in: c.in, to: to}, p.self, msg, deadline)
 }
 
-// Forward hands the request or message that is being handled to another actor, which answers in this one's place.
+// maxHops is how often a request may be forwarded. What is handed on more often goes in a circle.
+const maxHops = 64
+
+// Forward hands the request or message that is being handled to another actor, which answers in this one's place. A request that has been answered
+// already stays where it is; one that was forwarded 64 times fails with ErrCycle.
 func (c *Context) Forward(to Ref) {
 	s := c.p.sys
 	r := c.in.req
@@ -84,9 +89,16 @@ func (c *Context) Forward(to Ref) {
 		s.send(to, c.in.from, c.in.msg)
 		return
 	}
+	if r.done() {
+		return
+	}
+	if r.hops >= maxHops {
+		r.answer(nil, &Error{Code: Cycle, Actor: c.Name(), Text: "forwarded too often"})
+		return
+	}
 	r.moved = true
 	c.p.closeRequest(r)
-	next := &request{sys: s, to: to, then: func(v any, err error) { r.answer(v, err) }}
+	next := &request{sys: s, to: to, hops: r.hops + 1, then: func(v any, err error) { r.answer(v, err) }}
 	s.ask(next, c.in.from, c.in.msg, r.when)
 }
 
@@ -147,13 +159,13 @@ func protect(ctx context.Context, name string, work func(context.Context) (any, 
 	return work(ctx)
 }
 
-// Hold keeps a stopping actor alive until release is called, from any goroutine and once.
+// Hold keeps a stopping actor alive until release is called, from any goroutine. Only the first call counts.
 func (c *Context) Hold() (release func()) {
 	p, life := c.p, c.p.life
 	p.holds++
-	return func() {
+	return sync.OnceFunc(func() {
 		p.post(envelope{kind: kindResume, msg: &resume{life: life, held: true, run: func() {}}})
-	}
+	})
 }
 
 // Resume makes a function that any goroutine may call, any number of times: run is then called in this actor, as part of the request that is
@@ -193,16 +205,24 @@ type Terminated struct {
 	Reason error
 }
 
-// Watch sends this actor a Terminated, once, when the other has ended; at once if there is no such actor.
+// Watch sends this actor a Terminated, once, when the other has ended; at once if there is no such actor. A restart of the watcher ends its watches.
 func (c *Context) Watch(to Ref) {
-	target := c.p.sys.process(to)
-	if target == nil || !target.addWatcher(c.p) {
-		c.p.post(envelope{msg: Terminated{Ref: to, Reason: c.p.sys.absent(to)}})
+	p := c.p
+	if _, watches := p.watching[to]; watches {
+		return
+	}
+	if p.watching == nil {
+		p.watching = map[Ref]struct{}{}
+	}
+	p.watching[to] = struct{}{}
+	if target := p.sys.process(to); target == nil || !target.addWatcher(p) {
+		p.post(envelope{kind: kindTerminated, msg: Terminated{Ref: to, Reason: p.sys.absent(to)}})
 	}
 }
 
-// Unwatch takes Watch back. A Terminated that is already in the mailbox still comes.
+// Unwatch takes Watch back: no Terminated comes from then on.
 func (c *Context) Unwatch(to Ref) {
+	delete(c.p.watching, to)
 	if target := c.p.sys.process(to); target != nil {
 		target.removeWatcher(c.p)
 	}

@@ -26,13 +26,21 @@ func (d *deadLetters) add(s *System, to, from Ref, msg any, code Code) {
 		return
 	}
 	d.count.Add(1)
+	if more, ok := d.sample(time.Now()); ok {
+		d.log.Warn("dead letter", "to", s.nameOf(to), "from", s.nameOf(from), "message", fmt.Sprintf("%T", msg),
+			"reason", code.String(), "more", more)
+	}
+}
+
+// sample tells whether this one is logged, and how many before it were not.
+func (d *deadLetters) sample(now time.Time) (more int64, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if now := time.Now(); now.Sub(d.logged) >= time.Second {
-		d.log.Warn("dead letter", "to", s.nameOf(to), "from", s.nameOf(from), "message", fmt.Sprintf("%T", msg),
-			"reason", code.String(), "more", d.silent)
-		d.logged, d.silent = now, 0
-		return
+	if now.Sub(d.logged) < time.Second {
+		d.silent++
+		return 0, false
 	}
-	d.silent++
+	more = d.silent
+	d.logged, d.silent = now, 0
+	return more, true
 }

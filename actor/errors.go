@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 )
@@ -16,11 +17,13 @@ const (
 	Failed                      // the handler panicked; Text and Stack tell how
 	Deadline                    // no answer in time
 	Overloaded                  // a bounded queue was full
+	Cycle                       // it was handed on in a circle
 )
 
 var codeTexts = map[Code]string{
 	NoActor: "no such actor", Stopped: "actor stopped", Unreachable: "node unreachable",
 	Failed: "handler failed", Deadline: "no answer before the deadline", Overloaded: "overloaded",
+	Cycle: "cycle",
 }
 
 func (c Code) String() string {
@@ -50,8 +53,11 @@ func (e *Error) Error() string {
 	return s
 }
 
-// Is makes errors.Is match by code.
+// Is makes errors.Is match by code. A Deadline is a context.DeadlineExceeded too.
 func (e *Error) Is(target error) bool {
+	if target == context.DeadlineExceeded { //nolint:errorlint // Is compares with one target
+		return e.Code == Deadline
+	}
 	t, ok := target.(*Error)
 	return ok && t.Code == e.Code && t.Actor == "" && t.Text == ""
 }
@@ -64,6 +70,7 @@ var (
 	ErrFailed      error = &Error{Code: Failed}
 	ErrDeadline    error = &Error{Code: Deadline}
 	ErrOverloaded  error = &Error{Code: Overloaded}
+	ErrCycle       error = &Error{Code: Cycle}
 
 	// ErrNameTaken is returned by Spawn when another actor has the name.
 	ErrNameTaken = errors.New("actor: name is taken")

@@ -50,8 +50,10 @@ func (p *process) handleOne(m systemMsg, behind []systemMsg) {
 		delete(p.children, m.proc)
 		p.childrenEnded()
 	case opRestart:
-		p.restarts.paused = false
-		p.childrenEnded()
+		if p.restarts.waiting { // else it was stopped meanwhile
+			p.restarts.paused = false
+			p.childrenEnded()
+		}
 	}
 	done = true
 }
@@ -64,8 +66,7 @@ func (p *process) start() {
 		p.ctx.in = frame{}
 		if err := s.Start(&p.ctx); err != nil {
 			p.reportStart(err)
-			p.hookDone = true // it never lived, so there is nothing to stop
-			p.beginStop(err)
+			p.abandon(err)
 			return
 		}
 	}
@@ -104,17 +105,22 @@ func (p *process) failed(reason any) {
 	}
 	if !p.startTold {
 		p.reportStart(err)
-		p.hookDone = true
-		p.beginStop(err)
+		p.abandon(err)
 		return
 	}
 	pause, ok := p.allowRestart(time.Now())
 	if !ok {
-		p.hookDone = true
-		p.beginStop(fmt.Errorf("%w: %w", ErrExhausted, err))
+		p.abandon(fmt.Errorf("%w: %w", ErrExhausted, err))
 		return
 	}
 	p.beginRestart(pause)
+}
+
+// abandon stops an actor whose state can't be trusted: without its Stop, and without what it was waiting for.
+func (p *process) abandon(reason error) {
+	p.hookDone = true
+	p.endLife()
+	p.beginStop(reason)
 }
 
 // allowRestart tells how long to wait before the next restart, or that there were too many.
@@ -152,7 +158,7 @@ func (t *restartTimer) arm(d time.Duration) {
 
 func (t *restartTimer) expire() { t.p.tell(systemMsg{op: opRestart}) }
 
-// endLife forgets all timers, waits and unanswered requests of the actor's present life.
+// endLife forgets all timers, waits, watches and unanswered requests of the actor's present life.
 func (p *process) endLife() {
 	p.life++
 	p.holds = 0
@@ -163,6 +169,12 @@ func (p *process) endLife() {
 		p.cancel()
 		p.base, p.cancel = nil, nil
 	}
+	for ref := range p.watching {
+		if target := p.sys.process(ref); target != nil {
+			target.removeWatcher(p)
+		}
+	}
+	p.watching = nil
 	p.failOpen()
 }
 
@@ -232,13 +244,14 @@ func (p *process) beginStop(reason error) {
 	if resting {
 		p.hookDone = true // the life that Stop would have been for has ended
 	}
+	p.restarts.waiting = false
 	p.stopReason = reason
 	rest := append(slices.Clone(p.batch[p.pos:]), waiting...)
 	clear(p.batch[p.pos:])
 	p.pos = len(p.batch)
 	var keep []envelope
 	for _, e := range rest {
-		if e.kind == kindMessage || e.kind == kindDrain {
+		if e.kind.ordinary() {
 			p.refuse(e)
 			continue
 		}
@@ -258,9 +271,7 @@ func (p *process) refuse(e envelope) {
 	case e.req != nil:
 		e.req.answer(nil, &Error{Code: Stopped, Actor: p.ctx.Name()})
 	default:
-		if _, notice := e.msg.(Terminated); !notice {
-			p.sys.dead.add(p.sys, p.self, e.from, e.msg, Stopped)
-		}
+		p.sys.dead.add(p.sys, p.self, e.from, e.msg, Stopped)
 	}
 }
 
@@ -306,8 +317,8 @@ func (p *process) endIfDone() {
 	watchers, onEnd := p.watchers, p.onEnd
 	p.watchers, p.onEnd = nil, nil
 	p.openMu.Unlock()
-	for _, w := range watchers {
-		w.post(envelope{msg: Terminated{Ref: p.self, Reason: p.stopReason}})
+	for w := range watchers {
+		w.post(envelope{kind: kindTerminated, msg: Terminated{Ref: p.self, Reason: p.stopReason}})
 	}
 	if p.parent != nil {
 		p.parent.tell(systemMsg{op: opChildEnded, proc: p})
@@ -326,8 +337,9 @@ func (p *process) unregister() {
 	for _, name := range p.aliases {
 		delete(s.names, name)
 	}
+	p.aliases, p.gone = nil, true
 	if p.parent == nil {
-		s.roots = slices.DeleteFunc(s.roots, func(x *process) bool { return x == p })
+		s.removeRoot(p)
 	}
 	s.mu.Unlock()
 	s.table.remove(p)

@@ -16,11 +16,15 @@ type envelope struct {
 type kind uint8
 
 const (
-	kindMessage kind = iota // for Receive
-	kindAnswer              // a request of ours came back
-	kindResume              // a timer or a call from outside; msg is a resumer
-	kindDrain               // stop when this is reached; msg is the reason
+	kindMessage    kind = iota // for Receive
+	kindAnswer                 // a request of ours came back
+	kindResume                 // a timer or a call from outside; msg is a *Timer or a *resume
+	kindTerminated             // for Receive, if the actor still watches
+	kindDrain                  // stop when this is reached
 )
+
+// ordinary messages are refused by an actor that is about to end; others are part of its end.
+func (k kind) ordinary() bool { return k == kindMessage || k >= kindTerminated }
 
 // mailbox is an unbounded queue of many writers and one reader, emptied a batch at a time: the reader takes all there is with one lock.
 // Messages of the system go ahead of the others and are never refused.

@@ -1,6 +1,9 @@
 package actor
 
-import "sync"
+import (
+	"context"
+	"sync"
+)
 
 // pool runs blocking work off the actors: at most limit pieces at a time, and a bounded queue of others, first in first out.
 type pool struct {
@@ -10,7 +13,7 @@ type pool struct {
 	queue   []func()
 	head    int
 	running int
-	workers sync.WaitGroup
+	idle    chan struct{} // closed when nothing runs, if somebody waits for that
 }
 
 // submit runs work soon, or tells false when the queue is full.
@@ -19,7 +22,7 @@ func (p *pool) submit(work func()) bool {
 	defer p.mu.Unlock()
 	if p.running < p.limit {
 		p.running++
-		p.workers.Go(func() { p.work(work) })
+		go p.work(work)
 		return true
 	}
 	if len(p.queue)-p.head >= p.queueLimit {
@@ -46,6 +49,10 @@ func (p *pool) take() func() {
 	if p.head == len(p.queue) {
 		p.queue, p.head = nil, 0
 		p.running--
+		if p.running == 0 && p.idle != nil {
+			close(p.idle)
+			p.idle = nil
+		}
 		return nil
 	}
 	w := p.queue[p.head]
@@ -54,4 +61,22 @@ func (p *pool) take() func() {
 	return w
 }
 
-func (p *pool) wait() { p.workers.Wait() }
+// wait returns when all work is done, or with ctx's error.
+func (p *pool) wait(ctx context.Context) error {
+	p.mu.Lock()
+	if p.running == 0 {
+		p.mu.Unlock()
+		return nil
+	}
+	if p.idle == nil {
+		p.idle = make(chan struct{})
+	}
+	idle := p.idle
+	p.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

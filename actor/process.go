@@ -40,10 +40,16 @@ type process struct {
 
 	openMu   sync.Mutex
 	open     *request // requests that were handled but not answered yet
-	watchers []*process
+	watchers map[*process]struct{}
 	onEnd    []chan struct{}
 	ended    bool
-	aliases  []string // guarded by sys.mu
+
+	watching map[Ref]struct{} // whose end this actor is to be told
+
+	// Guarded by sys.mu.
+	aliases            []string
+	gone               bool // it has no names any more, and must not get one
+	nextRoot, prevRoot *process
 }
 
 // systemMsg is what the runtime itself tells a process.
@@ -73,7 +79,7 @@ type resume struct {
 // post puts e into the mailbox, and tells why it can't: the actor has ended, or is about to and takes no new messages.
 func (p *process) post(e envelope) Code {
 	p.mu.Lock()
-	if p.state != alive && (p.state == dead || e.kind == kindMessage || e.kind == kindDrain) {
+	if p.state != alive && (p.state == dead || e.kind.ordinary()) {
 		p.mu.Unlock()
 		return Stopped
 	}
@@ -132,7 +138,9 @@ func (p *process) run() {
 			return
 		}
 		p.batch, p.pos, p.queue = p.queue, 0, nil
-		p.warnAt = firstWarning
+		if len(p.batch) < firstWarning {
+			p.warnAt = firstWarning // not before: an actor that stays behind would warn at each batch
+		}
 		p.mu.Unlock()
 		for p.pos < len(p.batch) && p.step() {
 		}
@@ -219,6 +227,12 @@ func (p *process) handle(e *envelope) {
 				m.run()
 			}
 		}
+	case kindTerminated:
+		t := e.msg.(Terminated) //nolint:forcetypeassert // nothing else has this kind
+		if _, watches := p.watching[t.Ref]; watches {
+			delete(p.watching, t.Ref)
+			p.receive(e)
+		}
 	case kindDrain:
 		p.tell(systemMsg{op: opStop})
 	}
@@ -282,16 +296,17 @@ func (p *process) addWatcher(w *process) bool {
 	if p.ended {
 		return false
 	}
-	if !slices.Contains(p.watchers, w) {
-		p.watchers = append(p.watchers, w)
+	if p.watchers == nil {
+		p.watchers = map[*process]struct{}{}
 	}
+	p.watchers[w] = struct{}{}
 	return true
 }
 
 func (p *process) removeWatcher(w *process) {
 	p.openMu.Lock()
 	defer p.openMu.Unlock()
-	p.watchers = slices.DeleteFunc(p.watchers, func(x *process) bool { return x == w })
+	delete(p.watchers, w)
 }
 
 // whenEnded is closed when the process has ended.

@@ -16,7 +16,8 @@ type request struct {
 	to     Ref
 	callee *process
 	state  atomic.Uint32
-	moved  bool // forwarded: whoever handled it before has nothing to do with it any more
+	moved  bool  // forwarded: whoever handled it before has nothing to do with it any more
+	hops   uint8 // how often it has been forwarded
 
 	value any
 	err   error

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -101,7 +101,7 @@ type System struct {
 
 	mu     sync.RWMutex
 	names  map[string]*process
-	roots  []*process // in the order they were spawned
+	last   *process // of the list of those without a parent, in the order they were spawned
 	closed bool
 }
 
@@ -150,7 +150,8 @@ func (s *System) Spawn(spec Spec) (Ref, error) {
 		return Ref{}, err
 	}
 	if err := <-p.started; err != nil {
-		return Ref{}, fmt.Errorf("actor: start %s: %w", s.nameOf(p.self), err)
+		<-p.whenEnded() // its name is free again
+		return Ref{}, fmt.Errorf("actor: start %s: %w", p.name(), err)
 	}
 	return p.self, nil
 }
@@ -166,6 +167,9 @@ func (s *System) spawn(spec Spec, parent *process) (*process, error) {
 	p := &process{sys: s, spec: spec, parent: parent}
 	p.warnAt = firstWarning
 	p.ctx.p = p
+	// It is found by others before it runs, so its first message is there before it is found.
+	p.system, p.scheduled = []systemMsg{{op: opStart}}, true
+	p.urgent.Store(true)
 	if parent == nil {
 		p.started = make(chan error, 1)
 	}
@@ -174,7 +178,7 @@ func (s *System) spawn(spec Spec, parent *process) (*process, error) {
 		s.mu.Unlock()
 		return nil, ErrShutdown
 	}
-	if _, taken := s.names[spec.Name]; taken {
+	if _, taken := s.names[spec.Name]; taken { // never for the empty name
 		s.mu.Unlock()
 		return nil, fmt.Errorf("%w: %q", ErrNameTaken, spec.Name)
 	}
@@ -186,11 +190,31 @@ func (s *System) spawn(spec Spec, parent *process) (*process, error) {
 		s.names[spec.Name] = p
 	}
 	if parent == nil {
-		s.roots = append(s.roots, p)
+		s.addRoot(p)
 	}
 	s.mu.Unlock()
-	p.tell(systemMsg{op: opStart})
+	s.disp.run(p)
 	return p, nil
+}
+
+func (s *System) addRoot(p *process) {
+	p.prevRoot = s.last
+	if s.last != nil {
+		s.last.nextRoot = p
+	}
+	s.last = p
+}
+
+func (s *System) removeRoot(p *process) {
+	if p.prevRoot != nil {
+		p.prevRoot.nextRoot = p.nextRoot
+	}
+	if p.nextRoot != nil {
+		p.nextRoot.prevRoot = p.prevRoot
+	} else {
+		s.last = p.prevRoot
+	}
+	p.nextRoot, p.prevRoot = nil, nil
 }
 
 // Lookup finds an actor of this node by name.
@@ -204,16 +228,25 @@ func (s *System) Lookup(name string) (Ref, bool) {
 	return p.self, true
 }
 
-// Register gives an actor of this node a name, beside the one it may have.
+// Register gives an actor of this node a name, beside the one it may have, until it ends.
 func (s *System) Register(name string, to Ref) error {
+	if name == "" {
+		return errors.New("actor: register: the name is empty")
+	}
 	p := s.process(to)
-	if p == nil {
+	if p == nil || p.sys != s {
 		return &Error{Code: NoActor, Actor: to.String()}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if holder, taken := s.names[name]; taken && holder != p {
+	if holder, taken := s.names[name]; taken {
+		if holder == p {
+			return nil
+		}
 		return fmt.Errorf("%w: %q", ErrNameTaken, name)
+	}
+	if p.gone {
+		return &Error{Code: NoActor, Actor: to.String()}
 	}
 	s.names[name] = p
 	p.aliases = append(p.aliases, name)
@@ -234,7 +267,7 @@ func (s *System) send(to, from Ref, msg any) {
 	}
 }
 
-// Ask sends a request from outside of all actors and waits for the answer, until ctx ends or the default deadline has passed.
+// Ask sends a request from outside of all actors and waits for the answer, until ctx ends; the default deadline is for a ctx without one.
 func (s *System) Ask(ctx context.Context, to Ref, msg any) (any, error) {
 	type result struct {
 		v   any
@@ -251,10 +284,16 @@ func (s *System) Ask(ctx context.Context, to Ref, msg any) (any, error) {
 	case a := <-answer:
 		return a.v, a.err
 	case <-ctx.Done():
-		r.answer(nil, ctx.Err())
-		a := <-answer
-		return a.v, a.err
+		err := ctx.Err()
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = &Error{Code: Deadline, Actor: s.nameOf(to)}
+		}
+		r.complete(expired, nil, err)
+	case <-s.ctx.Done(): // nothing keeps deadlines any more
+		r.complete(expired, nil, &Error{Code: Stopped, Actor: s.nameOf(to), Text: ErrShutdown.Error()})
 	}
+	a := <-answer
+	return a.v, a.err
 }
 
 // ask sends r. An answer, if only that there is nobody, comes to r in any case.
@@ -289,15 +328,25 @@ func (s *System) process(to Ref) *process {
 
 // nameOf is how errors and logs call an actor.
 func (s *System) nameOf(r Ref) string {
-	if p := s.process(r); p != nil && p.spec.Name != "" {
-		return p.spec.Name
+	if p := s.process(r); p != nil {
+		return p.name()
 	}
 	return r.String()
 }
 
+func (p *process) name() string {
+	if p.spec.Name != "" {
+		return p.spec.Name
+	}
+	return p.self.String()
+}
+
+// longest is what the wheel can hold with room to spare; who waits longer waits for ever.
+const longest = 100 * 365 * 24 * time.Hour
+
 // tickAfter is the tick at which d has passed in full.
 func (s *System) tickAfter(d time.Duration) int64 {
-	return int64((time.Since(s.wheel.start) + d + tick - 1) / tick)
+	return int64((time.Since(s.wheel.start) + min(d, longest) + tick - 1) / tick)
 }
 
 // Stop asks an actor to end: at once, without the messages that wait.
@@ -307,35 +356,55 @@ func (s *System) Stop(to Ref, reason error) {
 	}
 }
 
-// Shutdown stops the actors that Spawn has started, the newest first, each with all its children before the next one. When ctx ends
-// the rest is left as it is, and the error names it.
+// Shutdown stops the actors that Spawn has started, the newest first, each with all its children before the next one, and waits for the work given to
+// Context.Go. When ctx ends first, those that are left are told to stop all at once, and the error names whom it was waiting for and who is left.
 func (s *System) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed = true
-	roots := slices.Clone(s.roots)
+	var roots []*process
+	for p := s.last; p != nil; p = p.prevRoot {
+		roots = append(roots, p)
+	}
 	s.mu.Unlock()
-	var late []string
-	for _, p := range slices.Backward(roots) {
+	var late *process
+	for _, p := range roots {
 		ended := p.whenEnded()
 		p.tell(systemMsg{op: opStop, err: ErrShutdown})
+		if late != nil {
+			continue
+		}
 		select {
 		case <-ended:
 		case <-ctx.Done():
-			select {
-			case <-ended:
-			default:
-				late = append(late, s.nameOf(p.self))
-			}
+			late = p
 		}
 	}
 	s.end()
 	s.driver.Wait()
-	if len(late) > 0 {
-		return fmt.Errorf("actor: shutdown: %w; still running: %v", ctx.Err(), late)
+	if late != nil {
+		return fmt.Errorf("actor: shutdown: %s did not end: %w; alive: %s", late.name(), ctx.Err(), s.alive())
 	}
-	s.pool.wait()
+	if err := s.pool.wait(ctx); err != nil {
+		return fmt.Errorf("actor: shutdown: work given to Go does not end: %w", err)
+	}
 	s.disp.close()
 	return nil
+}
+
+// alive names those who live, or some of them.
+func (s *System) alive() string {
+	const some = 16
+	var names []string
+	s.table.all(func(p *process) {
+		if len(names) < some {
+			names = append(names, p.name())
+		}
+	})
+	out := strings.Join(names, ", ")
+	if n := int(s.table.alive.Load()); n > some {
+		out += fmt.Sprintf(" and %d more", n-some)
+	}
+	return out
 }
 
 // Stats are counters of a System since it was made, and how many actors live now.
