@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The snippets of docs/lua.md are files of one project; what they say of themselves must be true.
+func TestTheScriptersBookRuns(t *testing.T) {
+	text, err := os.ReadFile("../../docs/lua.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write := func(name, body string) {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(body), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	blocks := regexp.MustCompile("(?s)```lua\n-- (\\S+\\.lua)\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	if all := strings.Count(string(text), "```lua"); len(blocks) != all || all == 0 {
+		t.Fatalf("%d snippets of %d name their file in the first line", len(blocks), all)
+	}
+	for _, b := range blocks {
+		write(b[1], b[2])
+	}
+	write(configFile, "[gate]\nagent = \"player\"\n")
+
+	p, err := openProject(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, problems, err := p.check(); err != nil || len(problems) > 0 {
+		t.Fatalf("check: %v %q", err, problems)
+	}
+	var out, log bytes.Buffer
+	if err := testProject(t.Context(), dir, time.Minute, &out, &log); err != nil {
+		t.Fatalf("%v\n%s\n%s", err, out.String(), log.String())
+	}
+	if !strings.HasSuffix(out.String(), "8 passed, 0 failed\n") {
+		t.Fatal(out.String())
+	}
+}
+
+// The list of functions in the book is the one of the library.
+func TestTheScriptersBookListsWhatIsThere(t *testing.T) {
+	text, err := os.ReadFile("../../docs/lua.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, ok := strings.Cut(string(text), "\n## What is there\n")
+	if !ok {
+		t.Fatal("no chapter of that name")
+	}
+	listed := map[string]bool{}
+	for _, m := range regexp.MustCompile("`([A-Za-z_]+)`").FindAllStringSubmatch(list, -1) {
+		listed[m[1]] = true
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "names_test.lua"), []byte(`
+local skynet = require "skynet"
+require "skynet.manager"
+it("lists", function()
+  local names = {}
+  for name in pairs(skynet) do names[#names + 1] = name end
+  error("NAMES " .. table.concat(names, ",") .. " END")
+end)`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var out, log bytes.Buffer
+	_ = testProject(t.Context(), dir, time.Minute, &out, &log) // it fails, that is how the names get out
+	m := regexp.MustCompile(`NAMES (\S+) END`).FindStringSubmatch(out.String())
+	if m == nil {
+		t.Fatal(out.String())
+	}
+	for _, name := range strings.Split(m[1], ",") {
+		if !listed[name] {
+			t.Errorf("skynet.%s is there and not in the list", name)
+		}
+		delete(listed, name)
+	}
+	for _, word := range []string{"io", "dofile", "require"} { // what the last sentence says is not there, and where modules come from
+		delete(listed, word)
+	}
+	for name := range listed {
+		t.Errorf("skynet.%s is in the list and not there", name)
+	}
+}
