@@ -1,2 +1,0 @@
-// Package bot plays the arena without a screen: it loads a node, and checks everything that the node answers and pushes.
-package bot

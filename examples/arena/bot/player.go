@@ -1,0 +1,373 @@
+package bot
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	client "github.com/skua-go/skua/clients/go"
+)
+
+// player is one bot.
+type player struct {
+	run      *run
+	target   Target
+	name     string
+	rng      *rand.Rand
+	conn     *client.Client
+	far      int
+	lastTalk time.Time
+
+	mu         sync.Mutex
+	id         string
+	view       *View
+	early      []early // pushes from before the answer to enter
+	seen       map[string]bool
+	steps      []Step
+	coins      int64
+	saved      Saved
+	unanswered int
+	latency    samples
+	lost       error
+}
+
+type early struct {
+	route string
+	body  []byte
+}
+
+// dial connects, and sees to it that no push is missed.
+func (p *player) dial(ctx context.Context) error {
+	url, err := p.target.url()
+	if err != nil {
+		return err
+	}
+	opts := p.run.cfg.Options
+	opts.OnAny = p.push
+	p.conn, err = client.Dial(ctx, url, opts)
+	return err
+}
+
+// busyPause is how long a bot waits that was told that too many log in at once.
+const busyPause = 200 * time.Millisecond
+
+func (p *player) login(ctx context.Context) error {
+	for {
+		var out struct{ UID, Name string }
+		err := p.ask(ctx, "login", map[string]string{"name": p.name, "password": p.run.cfg.Password}, &out)
+		var refused *client.Error
+		if errors.As(err, &refused) && refused.Code == "busy" {
+			if !wait(ctx, busyPause) {
+				return context.Cause(ctx)
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if out.Name != p.name || out.UID == "" {
+			return fmt.Errorf("bot: %q logged in and is %+v", p.name, out)
+		}
+		return nil
+	}
+}
+
+// enter puts the player on the map and starts the view.
+func (p *player) enter(ctx context.Context) (Seat, error) {
+	var seat Seat
+	if err := p.ask(ctx, "enter", nil, &seat); err != nil {
+		return seat, err
+	}
+	view, err := NewView(seat)
+	if err != nil {
+		return seat, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.id, p.far, p.view, p.coins = seat.ID, seat.View, view, seat.Coins
+	p.steps = []Step{{N: seat.N, X: seat.X, Y: seat.Y, At: time.Now()}}
+	for id := range view.Players {
+		p.seen[id] = true
+	}
+	for _, e := range p.early {
+		p.apply(e.route, e.body)
+	}
+	p.early = nil
+	return seat, nil
+}
+
+// maxEarly bounds the pushes before the answer to enter.
+const maxEarly = 10_000
+
+func (p *player) push(route string, body []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.view != nil {
+		p.apply(route, body)
+		return
+	}
+	if len(p.early) < maxEarly {
+		p.early = append(p.early, early{route, body})
+		return
+	}
+	p.run.errors.add("%s: more than %d pushes before the answer to enter", p.name, maxEarly)
+}
+
+// apply takes one push; p.mu is held.
+func (p *player) apply(route string, body []byte) {
+	var err error
+	switch route {
+	case "enter", "move", "leave", "coin", "coin_gone":
+		err = p.view.Apply(route, body)
+		if route == "enter" {
+			for id := range p.view.Players {
+				p.seen[id] = true
+			}
+		}
+	case "chat":
+		err = apply(body, func(m struct{ ID, Name, Text string }) error {
+			if m.ID == "" || m.Name == "" || m.Text == "" {
+				return fmt.Errorf("%w: chat %+v", ErrView, m)
+			}
+			return nil
+		})
+	case "purse":
+		err = apply(body, func(m struct{ Coins int64 }) error {
+			p.coins = max(p.coins, m.Coins)
+			return nil
+		})
+	default:
+		err = fmt.Errorf("%w: nobody knows the route %q", ErrView, route)
+	}
+	if err != nil {
+		p.run.errors.add("%s (%s): %v", p.name, p.target.Transport, err)
+	}
+}
+
+// errLost is wrapped by what ask returns when it is the connection that failed, and not the answer.
+var errLost = errors.New("bot: connection lost")
+
+// ask makes a request. Errors: *client.Error, errLost, ctx's, or what the node did wrong.
+func (p *player) ask(ctx context.Context, route string, in, out any) error {
+	before := p.conn.Stats().BytesIn
+	begin := time.Now()
+	timeout, cancel := context.WithTimeout(ctx, p.run.cfg.Timeout)
+	defer cancel()
+	err := p.conn.Request(timeout, route, in, out)
+	var refused *client.Error
+	switch {
+	case err == nil || errors.As(err, &refused):
+		p.mu.Lock()
+		p.latency.add(time.Since(begin))
+		p.mu.Unlock()
+		return err
+	case ctx.Err() != nil:
+		return fmt.Errorf("bot: cancelled: %w", context.Cause(ctx))
+	case timeout.Err() != nil && p.conn.Stats().BytesIn == before:
+		// Not a byte since the request: nobody is there, which a datagram transport hears of only by silence.
+		return fmt.Errorf("%w: silence for %v: %w", errLost, p.run.cfg.Timeout, err)
+	case connectionEnded(err):
+		return fmt.Errorf("%w: %w", errLost, err)
+	}
+	return err
+}
+
+// connectionEnded says whether the error is one that a node that dies or stops leaves behind. A node that breaks the protocol or kicks is another matter.
+func connectionEnded(err error) bool {
+	var kick *client.KickError
+	if errors.As(err, &kick) {
+		return kick.Code == "shutdown"
+	}
+	return errors.Is(err, client.ErrServerClosed) || errors.Is(err, client.ErrServerSilent) || errors.Is(err, client.ErrWrite)
+}
+
+// play walks about until the time is over. It returns when nothing is under way any more.
+func (p *player) play(ctx context.Context, until <-chan struct{}) {
+	for {
+		select {
+		case <-until:
+			return
+		case <-ctx.Done():
+			return
+		default:
+		}
+		if !p.burst(ctx) || !p.sometimes(ctx) {
+			return
+		}
+		if pause := p.run.cfg.Pause; pause > 0 {
+			timer := time.NewTimer(pause/3 + time.Duration(p.rng.Int64N(int64(pause-pause/3)+1)))
+			select {
+			case <-timer.C:
+			case <-until:
+			case <-ctx.Done():
+			}
+			timer.Stop()
+		}
+	}
+}
+
+// moved is a step and its answer.
+type moved struct {
+	DX int `json:"dx"`
+	DY int `json:"dy"`
+
+	err    error
+	at     time.Time
+	answer struct {
+		X, Y     int
+		N, Coins int64
+	}
+}
+
+// burst sends a few steps at once and checks their answers against each other. It is false when the player can't go on.
+func (p *player) burst(ctx context.Context) bool {
+	moves := make([]moved, 1+p.rng.IntN(p.run.cfg.Pipeline))
+	for i := range moves {
+		moves[i].DX, moves[i].DY = p.rng.IntN(3)-1, p.rng.IntN(3)-1
+	}
+	var all sync.WaitGroup
+	for i := range moves {
+		m := &moves[i]
+		all.Go(func() {
+			m.err = p.ask(ctx, "move", m, &m.answer)
+			m.at = time.Now()
+		})
+	}
+	all.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	unanswered := 0
+	for i := range moves {
+		if m := &moves[i]; m.err != nil {
+			unanswered++
+			p.failed(ctx, "move", m.err)
+		}
+	}
+	p.unanswered += unanswered
+	p.record(moves, unanswered)
+	return unanswered == 0
+}
+
+// failed reports an error of a request, unless it is the end of the connection or of the run; p.mu is held.
+func (p *player) failed(ctx context.Context, route string, err error) {
+	switch {
+	case ctx.Err() != nil:
+	case errors.Is(err, errLost):
+		if p.lost == nil {
+			p.lost = err
+		}
+	default:
+		p.run.errors.add("%s (%s): %s: %v", p.name, p.target.Transport, route, err)
+	}
+}
+
+// record checks a burst's answers and keeps the positions; p.mu is held. An answer belongs to its own request if the step that it tells of
+// is the one that was asked for, so each new position must be explained by a request of its own.
+func (p *player) record(moves []moved, unanswered int) {
+	last := p.steps[len(p.steps)-1]
+	answered := slices.DeleteFunc(slices.Clone(moves), func(m moved) bool { return m.err != nil })
+	slices.SortStableFunc(answered, func(a, b moved) int { return cmp.Compare(a.answer.N, b.answer.N) })
+	for _, m := range answered {
+		p.coins = max(p.coins, m.answer.Coins)
+	}
+	for i := 0; i < len(answered); {
+		n := answered[i].answer.N
+		same := i
+		explained := false
+		for ; same < len(answered) && answered[same].answer.N == n; same++ {
+			m := answered[same]
+			if m.answer.X != answered[i].answer.X || m.answer.Y != answered[i].answer.Y {
+				p.run.errors.add("%s: two answers with n=%d: %+v and %+v", p.name, n, m.answer, answered[i].answer)
+			}
+			explained = explained || m.answer.X-last.X == m.DX && m.answer.Y-last.Y == m.DY
+		}
+		at := Step{N: n, X: answered[i].answer.X, Y: answered[i].answer.Y, At: answered[i].at}
+		switch {
+		case n == last.N && (at.X != last.X || at.Y != last.Y):
+			p.run.errors.add("%s: n=%d was at %d,%d and is answered with %d,%d", p.name, n, last.X, last.Y, at.X, at.Y)
+		case n < last.N || n > last.N+1 && unanswered == 0:
+			p.run.errors.add("%s: n=%d follows n=%d", p.name, n, last.N)
+		case n == last.N+1 && !explained:
+			p.run.errors.add("%s: from %+v to %+v, which no request asked for: %+v", p.name, last, at, answered[i:same])
+		}
+		if n > last.N {
+			p.steps = append(p.steps, at)
+			last = at
+		}
+		i = same
+	}
+	if extra := len(p.steps) - MaxSteps; extra > 0 {
+		p.steps = slices.Delete(p.steps, 0, max(extra, MaxSteps/4))
+	}
+}
+
+// talkPause is the time between two things that a bot says: the map allows one a second.
+const talkPause = 3 * time.Second
+
+// sometimes saves or says something.
+func (p *player) sometimes(ctx context.Context) bool {
+	switch roll := p.rng.IntN(100); {
+	case roll < 4:
+		return p.save(ctx)
+	case roll < 6 && time.Since(p.lastTalk) > talkPause:
+		p.lastTalk = time.Now()
+		return p.check(ctx, "chat", p.ask(ctx, "chat", map[string]string{"text": fmt.Sprintf("hello from %s, %d", p.name, p.rng.IntN(1000))}, nil))
+	}
+	return true
+}
+
+func (p *player) check(ctx context.Context, route string, err error) bool {
+	if err == nil {
+		return true
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.failed(ctx, route, err)
+	return false
+}
+
+func (p *player) save(ctx context.Context) bool {
+	var got struct {
+		X, Y     int
+		N, Coins int64
+	}
+	if !p.check(ctx, "save", p.ask(ctx, "save", nil, &got)) {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := p.steps[len(p.steps)-1]
+	if got.N != last.N || got.X != last.X || got.Y != last.Y || got.Coins < p.coins {
+		p.run.errors.add("%s: saved %+v, was answered %+v and %d coins before", p.name, got, last, p.coins)
+	}
+	p.coins = max(p.coins, got.Coins)
+	p.saved = Saved{got.X, got.Y, got.N, got.Coins, time.Now()}
+	return true
+}
+
+// report is the player's part of the report.
+func (p *player) report() PlayerReport {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return PlayerReport{
+		Target: p.target, Name: p.name, ID: p.id, Saved: p.saved, Coins: p.coins,
+		Steps: slices.Clone(p.steps), Unanswered: p.unanswered,
+	}
+}
+
+// wait lets the time pass; false if ctx ended first.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
