@@ -3,7 +3,8 @@ local skynet = require "skynet"
 
 local store = {}
 
--- Makes this service the owner of a document and gives its content, nil if it has none yet. Only the owner can write; the ownership ends with the service.
+-- Makes this service the owner of a document and gives its content, nil if it has none yet. Only the owner can write. The ownership ends with the service,
+-- or when another one claims the document; should that be on another node, this service is stopped at its next write.
 function store.claim(kind, id)
   return skynet.call("store", "lua", "claim", kind, id)
 end
@@ -13,7 +14,7 @@ function store.load(kind, id)
   return skynet.call("store", "lua", "load", kind, id)
 end
 
--- Hands in the document's new content. It is durable within `store.autosave` and the time of one batch; later calls replace what was not written yet.
+-- Hands in the document's new content, which replaces what was not written yet. It is written when it is `store.autosave` old.
 function store.save(kind, id, body)
   skynet.call("store", "lua", "save", kind, id, body)
 end
@@ -22,6 +23,11 @@ end
 -- and written when it is back.
 function store.commit(kind, id, body)
   skynet.call("store", "lua", "commit", kind, id, body)
+end
+
+-- Ends the ownership before the service ends. What was handed in is still written.
+function store.release(kind, id)
+  skynet.call("store", "lua", "release", kind, id)
 end
 
 return store

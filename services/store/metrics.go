@@ -6,7 +6,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type Metrics struct {
 	saves, commits, writes, retries, refused prometheus.Counter
 	pending, down                            prometheus.Gauge
-	batch                                    prometheus.Histogram
+	batch, size                              prometheus.Histogram
 }
 
 // NewMetrics makes the counters; register them where the operator looks.
@@ -22,18 +22,22 @@ func NewMetrics() *Metrics {
 		commits: counter("commits_total", "Changes whose owner waited until they were durable."),
 		writes:  counter("writes_total", "Documents written."),
 		retries: counter("retries_total", "Writes that failed because the database was not available, and are tried again."),
-		refused: counter("refused_total", "Writes that the database refused for good: fenced, in conflict, or not valid."),
+		refused: counter("refused_total", "Writes that the database refused for good: fenced, in conflict, or not valid for it."),
 		pending: gauge("pending_documents", "Documents with changes that are not written yet."),
 		down:    gauge("database_down", "1 while the database can't be reached."),
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "skua", Subsystem: "store", Name: "batch_seconds", Help: "Time of one batch of writes.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15),
 		}),
+		size: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "skua", Subsystem: "store", Name: "batch_documents", Help: "Documents in one batch of writes.",
+			Buckets: prometheus.ExponentialBuckets(1, 4, 8),
+		}),
 	}
 }
 
 func (m *Metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.saves, m.commits, m.writes, m.retries, m.refused, m.pending, m.down, m.batch}
+	return []prometheus.Collector{m.saves, m.commits, m.writes, m.retries, m.refused, m.pending, m.down, m.batch, m.size}
 }
 
 // Describe is part of prometheus.Collector.

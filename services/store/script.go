@@ -9,7 +9,7 @@ import (
 	"github.com/skua-go/skua/lua"
 )
 
-// script takes the messages of scripts: claim, load, save and commit, each with a kind and an id, the latter two with a table.
+// script takes the messages of scripts: claim, load, save, commit and release, each with a kind and an id, save and commit with a table.
 func (s *Service) script(c *actor.Context, m lua.Message) {
 	var cmd, kind, id string
 	if err := m.Args.Scan(&cmd, &kind, &id); err != nil {
@@ -19,13 +19,15 @@ func (s *Service) script(c *actor.Context, m lua.Message) {
 	n := name{kind, id}
 	switch cmd {
 	case "claim":
-		s.claim(c, n, replyTable(c))
+		s.claim(c, n, claimer{script: true, answer: asTable})
 	case "load":
-		s.load(c, n, replyTable(c))
+		s.load(c, n, asTable)
+	case "release":
+		c.Reply(nil, s.release(c, n))
 	case "save", "commit":
 		body, err := FromValue(m.Args.At(3))
 		if err != nil {
-			c.Reply(nil, fmt.Errorf("%w: %s: %w", ErrInvalid, Name(kind, id), err))
+			c.Reply(nil, fmt.Errorf("%w: %s: %w", ErrInvalid, n, err))
 			return
 		}
 		if cmd == "save" {
@@ -34,31 +36,21 @@ func (s *Service) script(c *actor.Context, m lua.Message) {
 		}
 		s.commit(c, n, body)
 	default:
-		c.Reply(nil, fmt.Errorf("store: %q is no command of the store: claim, load, save or commit is expected", cmd))
+		c.Reply(nil, fmt.Errorf("store: %q is no command of the store: claim, load, save, commit or release is expected", cmd))
 	}
 }
 
-// replyTable answers a script with the content of a document, or nil.
-func replyTable(c *actor.Context) func(any, error) {
-	return func(v any, err error) {
-		if errors.Is(err, ErrNotFound) {
-			c.Reply(value.Of(nil), nil)
-			return
-		}
-		if err != nil {
-			c.Reply(nil, err)
-			return
-		}
-		doc := v.(Doc) //nolint:forcetypeassert // what claim and load give
-		if empty(doc.Body) {
-			c.Reply(value.Of(nil), nil)
-			return
-		}
-		l, err := ToValue(doc.Body)
-		if err != nil {
-			c.Reply(nil, fmt.Errorf("store: %s: %w", Name(doc.Kind, doc.ID), err))
-			return
-		}
-		c.Reply(l, nil)
+// asTable answers a script with the content of a document, or nil.
+func asTable(doc Doc, err error) (any, error) {
+	if errors.Is(err, ErrNotFound) || err == nil && !doc.Exists() {
+		return value.Of(nil), nil
 	}
+	if err != nil {
+		return nil, err
+	}
+	l, err := ToValue(doc.Body)
+	if err != nil {
+		return nil, fmt.Errorf("store: %s: %w", Name(doc.Kind, doc.ID), err)
+	}
+	return l, nil
 }

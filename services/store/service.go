@@ -6,29 +6,41 @@ import (
 	"fmt"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
+
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/lua"
-	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
 // ServiceName is the name under which a node's store is found.
 const ServiceName = "store"
 
-// Claim makes the sender the owner of a document: answered by its Doc, whose Body is empty if there is none yet. The ownership ends with the sender.
+// Claim makes the sender the owner of a document, in the place of the one that it may have: answered by its Doc, whose Body is empty if there is none yet and
+// is read only. The ownership ends with the sender. Of several claims at a time the last one holds, and the others get ErrNotOwner.
+//
+// When somebody on another node claims the document, or the database has another version than the owner's, the owner's next write fails and the ownership
+// ends: an owner in Go gets a Lost, a script's service is stopped with the reason.
 type Claim struct{ Kind, ID string }
 
-// Load reads a document: answered by its Doc, or ErrNotFound. It sees what an owner on this node has saved but not yet written.
+// Lost tells an owner that a document is no longer its own, and why: ErrFenced or ErrConflict. What it handed in last is not written.
+type Lost struct {
+	Kind, ID string
+	Err      error
+}
+
+// Load reads a document: answered by its Doc, or ErrNotFound. It sees what an owner on this node has saved but not yet written; Version and Epoch are those of
+// the database. Body is read only.
 type Load struct{ Kind, ID string }
 
-// Save hands in a document's new content, which replaces what was handed in before. It is answered when the content is accepted; it becomes durable within
-// Config.Autosave and the time of one batch. ErrNotOwner, ErrInvalid, ErrTooLarge and actor.ErrOverloaded refuse it. The body is read only from then on.
+// Save hands in a document's new content, which replaces what was handed in before. It is answered when the content is accepted; how soon it is durable says
+// Config.Autosave. ErrNotOwner, ErrInvalid, ErrTooLarge and actor.ErrOverloaded refuse it. The body is read only from then on.
 type Save struct {
 	Kind, ID string
 	Body     bson.Raw
 }
 
-// Commit is a Save that is answered when the content is durable. ErrUnavailable says that the database can't be reached: the content is then kept and
-// written when it is back, as after a Save.
+// Commit is a Save that is answered when the content is durable, or something newer is that was saved on top of it. ErrUnavailable says that the database can't
+// be reached: the content is then kept and written when it is back, as after a Save.
 type Commit Save
 
 // Release ends the sender's ownership of a document before the sender ends. What it has handed in is still written.
@@ -40,35 +52,38 @@ var ErrNotOwner = errors.New("store: not the owner")
 // Config tells a Service how to write. Backend is needed.
 type Config struct {
 	Backend Backend
-	// Autosave is the longest time that a saved change waits to be written: with the time of one batch it is what a crash may lose. Default 2 s.
+	// Autosave is the longest time that a saved change waits for its turn to be written. A crash may lose it until then, and for as long as the batch that
+	// is under way at that moment and its own take. Default 2 s.
 	Autosave time.Duration
-	// Batch is how many documents are written at once. Default 500.
+	// Batch is how many documents are written at once. Default 500. A batch ends earlier when its bodies have 16 MiB.
 	Batch int
-	// MaxPending is how many documents may wait to be written; beyond it, changes of further ones are refused. Default 100,000.
+	// MaxPending is how many documents may wait to be written; beyond it, changes of further ones are refused. A document counts once, however often it
+	// changes, and keeps two bodies at most. Default 100,000.
 	MaxPending int
-	// Timeout bounds one batch. Default 10 s.
+	// Timeout bounds one batch, and the claim of a document. Default 10 s.
 	Timeout time.Duration
 	// Retry is the pause after the first failed batch; it doubles up to 5 s, with jitter. Default 100 ms.
 	Retry time.Duration
+	// StopTimeout is how long a stopping Service tries to write what it holds; what remains is lost, and named in the log. Default 30 s.
+	StopTimeout time.Duration
 	// Metrics counts; nil is fine.
 	Metrics *Metrics
 }
 
 func (cfg *Config) defaults() {
-	if cfg.Autosave <= 0 {
-		cfg.Autosave = 2 * time.Second
+	for _, d := range []struct {
+		v   *time.Duration
+		def time.Duration
+	}{{&cfg.Autosave, 2 * time.Second}, {&cfg.Timeout, 10 * time.Second}, {&cfg.Retry, 100 * time.Millisecond}, {&cfg.StopTimeout, 30 * time.Second}} {
+		if *d.v <= 0 {
+			*d.v = d.def
+		}
 	}
 	if cfg.Batch <= 0 {
 		cfg.Batch = 500
 	}
 	if cfg.MaxPending <= 0 {
 		cfg.MaxPending = 100_000
-	}
-	if cfg.Timeout <= 0 {
-		cfg.Timeout = 10 * time.Second
-	}
-	if cfg.Retry <= 0 {
-		cfg.Retry = 100 * time.Millisecond
 	}
 	if cfg.Metrics == nil {
 		cfg.Metrics = NewMetrics()
@@ -78,36 +93,23 @@ func (cfg *Config) defaults() {
 // Service is the actor that keeps the documents of its node's owners between a change and the database.
 type Service struct {
 	cfg     Config
-	docs    map[name]*document
+	docs    map[name]*document // those that have an owner on this node, or wait to be written
 	byOwner map[actor.Ref]map[*document]struct{}
+	claims  map[name][]claimer // who waits for a claim that the database is being asked for
+	loads   int                // that the database is being asked for
 	out     outbox
 }
 
-type name struct{ kind, id string }
+// stopGrace is how much later than a Service itself its supervisor loses patience.
+const stopGrace = time.Second
 
-// document is one that has an owner on this node, or still waits to be written.
-type document struct {
-	name
-	owner   actor.Ref // zero when it has ended
-	epoch   int64
-	version int64
-	known   bson.Raw // the newest content: what a new owner on this node gets
-
-	changed bool            // known is newer than write
-	since   time.Time       // when it changed
-	waiting []actor.Promise // commits of known
-	write   *Write          // on its way, or to be tried again just as it is
-	told    []actor.Promise // commits of write
-	place   place
-}
-
-// Spec is how to spawn the store of a node.
+// Spec is how to spawn the store of a node. Whatever owns documents is to be spawned later, so that it stops earlier.
 func Spec(cfg Config) actor.Spec {
 	cfg.defaults()
 	return actor.Spec{
-		Name: ServiceName, StopTimeout: 30 * time.Second,
+		Name: ServiceName, StopTimeout: cfg.StopTimeout + stopGrace,
 		New: func() actor.Actor {
-			return &Service{cfg: cfg, docs: map[name]*document{}, byOwner: map[actor.Ref]map[*document]struct{}{}}
+			return &Service{cfg: cfg, docs: map[name]*document{}, byOwner: map[actor.Ref]map[*document]struct{}{}, claims: map[name][]claimer{}}
 		},
 		// What it holds exists nowhere else, so a restart with nothing would pretend that nothing is lost.
 		Supervision: actor.Supervision{Limit: -1},
@@ -118,15 +120,15 @@ func Spec(cfg Config) actor.Spec {
 func (s *Service) Receive(c *actor.Context, msg any) {
 	switch m := msg.(type) {
 	case Claim:
-		s.claim(c, name{m.Kind, m.ID}, c.Reply)
+		s.claim(c, name{m.Kind, m.ID}, claimer{answer: asDoc})
 	case Load:
-		s.load(c, name{m.Kind, m.ID}, c.Reply)
+		s.load(c, name{m.Kind, m.ID}, asDoc)
 	case Save:
 		c.Reply(nil, s.save(c, name{m.Kind, m.ID}, m.Body))
 	case Commit:
 		s.commit(c, name{m.Kind, m.ID}, m.Body)
 	case Release:
-		s.release(c, name{m.Kind, m.ID})
+		c.Reply(nil, s.release(c, name{m.Kind, m.ID}))
 	case lua.Message:
 		s.script(c, m)
 	case actor.Terminated:
@@ -136,100 +138,33 @@ func (s *Service) Receive(c *actor.Context, msg any) {
 	}
 }
 
-func (s *Service) claim(c *actor.Context, n name, then func(any, error)) {
-	owner := c.From()
-	if owner.IsZero() {
-		then(nil, fmt.Errorf("%w: only an actor can own %s", ErrNotOwner, Name(n.kind, n.id)))
-		return
-	}
+// form makes the answer to a Claim or Load what its sender understands.
+type form func(Doc, error) (any, error)
+
+func asDoc(doc Doc, err error) (any, error) { return doc, err }
+
+// maxProbes is how many reads ask a database that is known to be away. They may find it back; more would take the threads that the retries need.
+const maxProbes = 8
+
+func (s *Service) load(c *actor.Context, n name, answer form) {
 	if d := s.docs[n]; d != nil {
-		// It was this node's before, so nobody else can have written it: the new owner goes on where the old one was, even while the database is away.
-		s.own(c, d, owner)
-		then(d.doc(), nil)
+		c.Reply(answer(d.loaded()))
 		return
 	}
-	if err := CheckName(n.kind, n.id); err != nil {
-		then(nil, err)
+	if s.out.down() && s.loads >= maxProbes {
+		c.Reply(answer(Doc{}, s.unavailable("load "+n.String())))
 		return
 	}
-	c.Go(func(ctx context.Context) (any, error) { return s.cfg.Backend.Claim(ctx, n.kind, n.id) }, func(v any, err error) {
-		if err != nil {
-			then(nil, err)
+	s.loads++
+	c.Go(func(ctx context.Context) (any, error) { return s.cfg.Backend.Load(ctx, n.kind, n.id) }, func(v any, err error) {
+		s.loads--
+		if d := s.docs[n]; d != nil { // somebody has claimed it meanwhile, and may have changed it
+			c.Reply(answer(d.loaded()))
 			return
 		}
-		doc := v.(Doc) //nolint:forcetypeassert // what Claim returns
-		d := s.docs[n]
-		if d == nil {
-			d = &document{name: n}
-			s.docs[n] = d
-		}
-		// Of two claims at a time the one with the newer epoch holds; the other's content is the same, since neither has written.
-		if doc.Epoch > d.epoch {
-			d.epoch, d.version, d.known = doc.Epoch, doc.Version, doc.Body
-		}
-		s.own(c, d, owner)
-		then(d.doc(), nil)
+		doc, _ := v.(Doc)
+		c.Reply(answer(doc, err))
 	})
-}
-
-func (d *document) doc() Doc {
-	return Doc{Kind: d.kind, ID: d.id, Version: d.version, Epoch: d.epoch, Body: d.known}
-}
-
-func (s *Service) own(c *actor.Context, d *document, owner actor.Ref) {
-	if d.owner == owner {
-		return
-	}
-	s.disown(d)
-	d.owner = owner
-	if s.byOwner[owner] == nil {
-		s.byOwner[owner] = map[*document]struct{}{}
-		c.Watch(owner)
-	}
-	s.byOwner[owner][d] = struct{}{}
-}
-
-func (s *Service) disown(d *document) {
-	if owned := s.byOwner[d.owner]; owned != nil {
-		delete(owned, d)
-	}
-	d.owner = actor.Ref{}
-}
-
-func (s *Service) release(c *actor.Context, n name) {
-	d := s.docs[n]
-	if d == nil || d.owner != c.From() {
-		return
-	}
-	s.disown(d)
-	s.forget(d)
-}
-
-func (s *Service) ownerEnded(owner actor.Ref) {
-	for d := range s.byOwner[owner] {
-		d.owner = actor.Ref{}
-		s.forget(d)
-	}
-	delete(s.byOwner, owner)
-}
-
-// forget drops a document that nobody owns and nothing is to be written of.
-func (s *Service) forget(d *document) {
-	if d.owner.IsZero() && d.write == nil && !d.changed && s.docs[d.name] == d {
-		delete(s.docs, d.name)
-	}
-}
-
-func (s *Service) load(c *actor.Context, n name, then func(any, error)) {
-	if d := s.docs[n]; d != nil {
-		if len(d.known) == 0 {
-			then(nil, fmt.Errorf("%w: %s", ErrNotFound, Name(n.kind, n.id)))
-			return
-		}
-		then(d.doc(), nil)
-		return
-	}
-	c.Go(func(ctx context.Context) (any, error) { return s.cfg.Backend.Load(ctx, n.kind, n.id) }, then)
 }
 
 // save takes a change in; it is written later.
@@ -239,7 +174,7 @@ func (s *Service) save(c *actor.Context, n name, body bson.Raw) error {
 		return err
 	}
 	s.cfg.Metrics.saves.Inc()
-	s.out.later(d)
+	s.out.want(d, time.Now().Add(s.cfg.Autosave))
 	s.pump(c)
 	return nil
 }
@@ -252,39 +187,40 @@ func (s *Service) commit(c *actor.Context, n name, body bson.Raw) {
 		return
 	}
 	s.cfg.Metrics.commits.Inc()
+	s.out.want(d, time.Now())
 	if s.out.down() {
-		s.out.later(d)
-		c.Reply(nil, &UnavailableError{Op: "commit " + Name(n.kind, n.id) + " (kept until the database is back)", Err: s.out.cause})
-		return
+		c.Reply(nil, s.kept(d))
+	} else {
+		d.waiting = append(d.waiting, c.Promise())
 	}
-	d.waiting = append(d.waiting, c.Promise())
-	s.out.soon(d)
 	s.pump(c)
 }
 
 func (s *Service) accept(c *actor.Context, n name, body bson.Raw) (*document, error) {
 	d := s.docs[n]
 	if d == nil || d.owner.IsZero() || d.owner != c.From() {
-		return nil, fmt.Errorf("%w: %s must be claimed first", ErrNotOwner, Name(n.kind, n.id))
+		return nil, fmt.Errorf("%w: %s must be claimed first", ErrNotOwner, n)
 	}
 	if err := CheckBody(n.kind, n.id, body); err != nil {
 		return nil, err
 	}
-	if d.place == nowhere && d.write == nil && s.out.pending >= s.cfg.MaxPending {
+	if d.place == nowhere && s.out.pending >= s.cfg.MaxPending {
 		return nil, &actor.Error{Code: actor.Overloaded, Actor: ServiceName, Text: fmt.Sprintf("%d documents wait for the database", s.out.pending)}
-	}
-	if !d.changed {
-		d.changed, d.since = true, time.Now()
 	}
 	d.known = body
 	return d, nil
 }
 
-// Stop writes what waits to be written. The service ends when that is done.
-func (s *Service) Stop(c *actor.Context, _ error) {
-	s.out.stopping = true
-	if s.out.pending > 0 {
-		s.out.release = c.Hold()
+// unavailable is the error of what can't be done, or not be known, until the database is back.
+func (s *Service) unavailable(op string) error {
+	cause := s.out.cause
+	var inner *UnavailableError
+	if errors.As(cause, &inner) {
+		cause = inner.Err
 	}
-	s.pump(c)
+	return &UnavailableError{Op: op, Err: cause}
+}
+
+func (s *Service) kept(d *document) error {
+	return s.unavailable("commit " + d.String() + " (kept until the database is back)")
 }

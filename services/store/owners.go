@@ -1,0 +1,176 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"github.com/skua-go/skua/actor"
+)
+
+type name struct{ kind, id string }
+
+func (n name) String() string { return Name(n.kind, n.id) }
+
+// document is one that has an owner on this node, or still waits to be written.
+type document struct {
+	name
+	owner   actor.Ref // zero when it has ended
+	script  bool      // the owner is a script's service
+	epoch   int64
+	version int64    // of the last write
+	known   bson.Raw // the newest content: what a new owner on this node gets
+
+	next    time.Time       // when known is to be written; zero: it is no newer than write
+	waiting []actor.Promise // commits of known
+	write   *Write          // on its way, or to be tried again just as it is
+	told    []actor.Promise // commits of write
+
+	place place
+	due   time.Time // when it may leave the queue
+	index int       // in the queue
+}
+
+func (d *document) doc() Doc {
+	return Doc{Kind: d.kind, ID: d.id, Version: d.version, Epoch: d.epoch, Body: d.known}
+}
+
+func (d *document) loaded() (Doc, error) {
+	if len(d.known) == 0 {
+		return d.doc(), fmt.Errorf("%w: %s", ErrNotFound, d)
+	}
+	return d.doc(), nil
+}
+
+// claimer is somebody who wants to own a document.
+type claimer struct {
+	owner   actor.Ref
+	script  bool
+	promise actor.Promise
+	answer  form
+}
+
+func (w claimer) reply(doc Doc, err error) { w.promise.Reply(w.answer(doc, err)) }
+
+func (s *Service) claim(c *actor.Context, n name, who claimer) {
+	who.owner, who.promise = c.From(), c.Promise()
+	waiting, asked := s.claims[n]
+	switch d := s.docs[n]; {
+	case who.owner.IsZero():
+		who.reply(Doc{}, fmt.Errorf("%w: only an actor can own %s", ErrNotOwner, n))
+	case d != nil:
+		// It was this node's before, so the new owner goes on where the old one was, even while the database is away. Should another node have claimed it
+		// since, the next write will tell.
+		s.own(c, d, who)
+		who.reply(d.doc(), nil)
+	case asked:
+		// Two claims at the database could come back in any order, the later one with content from before the first owner's changes.
+		s.claims[n] = append(waiting, who)
+	case s.out.down():
+		who.reply(Doc{}, s.unavailable("claim "+n.String()))
+	default:
+		if err := CheckName(n.kind, n.id); err != nil {
+			who.reply(Doc{}, err)
+			return
+		}
+		s.claims[n] = []claimer{who}
+		c.Detached(func() { s.ask(c, n) })
+	}
+}
+
+// ask claims a document at the database, for all who want it until that has answered.
+func (s *Service) ask(c *actor.Context, n name) {
+	c.Go(func(ctx context.Context) (any, error) {
+		ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+		defer cancel()
+		return s.cfg.Backend.Claim(ctx, n.kind, n.id)
+	}, func(v any, err error) {
+		waiting := s.claims[n]
+		delete(s.claims, n)
+		doc, ok := v.(Doc)
+		if err == nil && !ok {
+			err = errors.New("store: the backend's claim gave no document")
+		}
+		if err != nil {
+			for _, w := range waiting {
+				w.reply(Doc{}, err)
+			}
+			return
+		}
+		d := &document{name: n, epoch: doc.Epoch, version: doc.Version, known: doc.Body}
+		s.docs[n] = d
+		for i := len(waiting) - 1; i >= 0; i-- {
+			w := waiting[i]
+			switch {
+			case !w.promise.Open(): // gave up, and would not know that it owns anything
+			case d.owner.IsZero(), d.owner == w.owner:
+				s.own(c, d, w)
+				w.reply(d.doc(), nil)
+			default:
+				w.reply(Doc{}, fmt.Errorf("%w: another actor claimed %s as well, and later", ErrNotOwner, n))
+			}
+		}
+		s.forget(d)
+	})
+}
+
+func (s *Service) own(c *actor.Context, d *document, by claimer) {
+	if d.owner == by.owner {
+		return
+	}
+	s.disown(d)
+	d.owner, d.script = by.owner, by.script
+	if s.byOwner[d.owner] == nil {
+		s.byOwner[d.owner] = map[*document]struct{}{}
+		c.Watch(d.owner) // an owner that has ended by now is told of at once
+	}
+	s.byOwner[d.owner][d] = struct{}{}
+}
+
+func (s *Service) disown(d *document) {
+	delete(s.byOwner[d.owner], d) // the watched owner stays in the map, without documents, until it ends
+	d.owner = actor.Ref{}
+}
+
+func (s *Service) release(c *actor.Context, n name) error {
+	d := s.docs[n]
+	if d == nil || d.owner.IsZero() || d.owner != c.From() {
+		return fmt.Errorf("%w: %s", ErrNotOwner, n)
+	}
+	s.disown(d)
+	s.forget(d)
+	return nil
+}
+
+func (s *Service) ownerEnded(owner actor.Ref) {
+	owned := s.byOwner[owner]
+	delete(s.byOwner, owner)
+	for d := range owned {
+		d.owner = actor.Ref{}
+		s.forget(d)
+	}
+}
+
+// forget drops a document that nobody owns and nothing is to be written of.
+func (s *Service) forget(d *document) {
+	if d.owner.IsZero() && d.place == nowhere && s.docs[d.name] == d {
+		delete(s.docs, d.name)
+	}
+}
+
+// lose ends the ownership of a document that is somebody else's now: what its owner believes of it is no longer true.
+func (s *Service) lose(c *actor.Context, d *document, why error) {
+	owner := d.owner
+	s.disown(d)
+	s.forget(d)
+	switch {
+	case owner.IsZero():
+	case d.script:
+		c.Stop(owner, why)
+	default:
+		c.Send(owner, Lost{Kind: d.kind, ID: d.id, Err: why})
+	}
+}
