@@ -2,6 +2,7 @@ package actor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -139,15 +140,24 @@ func (c *Context) Go(work func(ctx context.Context) (any, error), then func(any,
 		p.post(envelope{kind: kindResume, msg: &resume{life: life, in: in, held: true, run: func() { then(v, err) }}})
 	}
 	ok := p.sys.pool.submit(func() {
-		if err := ctx.Err(); err != nil {
-			back(nil, err)
+		if ctx.Err() != nil {
+			back(nil, lateWork(ctx, p.name()))
 			return
 		}
-		back(protect(ctx, p.sys.nameOf(p.self), work))
+		back(protect(ctx, p.name(), work))
 	})
 	if !ok {
 		back(nil, &Error{Code: Overloaded, Actor: c.Name(), Text: "too much blocking work is waiting"})
 	}
+}
+
+// lateWork is why work was not begun.
+func lateWork(ctx context.Context, name string) error {
+	code := Stopped
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		code = Deadline
+	}
+	return &Error{Code: code, Actor: name, Text: "before the work began"}
 }
 
 func protect(ctx context.Context, name string, work func(context.Context) (any, error)) (v any, err error) {

@@ -1,0 +1,62 @@
+package actor
+
+// Wheel is the timing wheel without its clock, for tests that compare it with a sorted list.
+type Wheel struct {
+	w     wheel
+	fired []int
+}
+
+// WheelTimer is a timer of a Wheel.
+type WheelTimer struct {
+	node  timerNode
+	wheel *Wheel
+	id    int
+}
+
+func (t *WheelTimer) expire() { t.wheel.fired = append(t.wheel.fired, t.id) }
+
+func NewWheel() *Wheel { return &Wheel{w: *newWheel()} } //nolint:govet // its mutex has not been used
+
+func (w *Wheel) Timer(id int) *WheelTimer {
+	t := &WheelTimer{wheel: w, id: id}
+	t.node.due = t
+	return t
+}
+
+func (w *Wheel) Add(t *WheelTimer, when int64)  { w.w.add(&t.node, when) }
+func (w *Wheel) Cancel(t *WheelTimer) bool      { return w.w.cancel(&t.node) }
+func (w *Wheel) When(t *WheelTimer) int64       { return t.node.when }
+func (w *Wheel) Now() int64                     { return w.w.now }
+func (w *Wheel) Next() (at int64, pending bool) { return w.w.next, w.w.next != never }
+
+// Advance moves the time on and returns who fired, in order.
+func (w *Wheel) Advance(to int64) []int {
+	w.fired = nil
+	for _, n := range w.w.expired(to, nil) {
+		n.due.expire()
+	}
+	return w.fired
+}
+
+// LongestWait is the longest time that a timer can be set to.
+const LongestWait = longest
+
+// Tick is the wheel's resolution.
+const Tick = tick
+
+// FirstWarning is the length of a mailbox that is warned of first.
+const FirstWarning = firstWarning
+
+// MinFree is how many slots rest before one is used again.
+const MinFree = minFree
+
+// Slot is the place of the actor in the table.
+func Slot(r Ref) uint32 { return slotOf(r.id) }
+
+// Watchers is how many actors are to hear of the end of an actor.
+func Watchers(s *System, r Ref) int {
+	p := s.process(r)
+	p.openMu.Lock()
+	defer p.openMu.Unlock()
+	return len(p.watchers)
+}
