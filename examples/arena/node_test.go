@@ -2,9 +2,11 @@ package arena_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -191,4 +193,22 @@ func TestTheEmbeddedProjectIsTheWholeProject(t *testing.T) {
 	if err != nil || len(want) > 0 {
 		t.Fatalf("not embedded: %v %v", want, err)
 	}
+}
+
+// onFirstRecord is a logger that closes the channel when something is logged: the bots log when all are in.
+func onFirstRecord(entered chan<- struct{}) *slog.Logger {
+	return slog.New(&firstRecord{Handler: slog.DiscardHandler, entered: entered})
+}
+
+type firstRecord struct {
+	slog.Handler
+	once    sync.Once
+	entered chan<- struct{}
+}
+
+func (f *firstRecord) Enabled(context.Context, slog.Level) bool { return true }
+
+func (f *firstRecord) Handle(context.Context, slog.Record) error {
+	f.once.Do(func() { close(f.entered) })
+	return nil
 }

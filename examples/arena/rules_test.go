@@ -26,7 +26,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// kcp-go, which the bots use, keeps timers for the whole process.
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/xtaci/kcp-go/v5.(*TimedSched).sched"),
+		goleak.IgnoreAnyFunction("github.com/xtaci/kcp-go/v5.(*TimedSched).prepend"))
+}
 
 // push is what the scripts gave to gate.push for one session.
 type push struct {

@@ -45,18 +45,22 @@ function Grid:move(thing, x, y)
   self:add(thing)
 end
 
--- Calls visit(thing) for all in the cells that the rectangle touches: everything in it, and some beside it.
--- visit must not change the grid.
-function Grid:near(x1, y1, x2, y2, visit)
+-- A list of all things in the cells that the rectangle touches: everything in it, and some beside it.
+function Grid:near(x1, y1, x2, y2)
+  local found, n = {}, 0
   local size, cells = self.size, self.cells
   for row = y1 // size, y2 // size do
     for column = x1 // size, x2 // size do
       local cell = cells[(row << 20) + column]
       if cell then
-        for i = 1, #cell do visit(cell[i]) end
+        for i = 1, #cell do
+          n = n + 1
+          found[n] = cell[i]
+        end
       end
     end
   end
+  return found
 end
 
 return Grid

@@ -9,12 +9,6 @@ local Grid = require "grid"
 
 local M = {}
 
-local function each_cell(rectangle, visit)
-  for y = rectangle.y, rectangle.y + rectangle.h - 1 do
-    for x = rectangle.x, rectangle.x + rectangle.w - 1 do visit(x, y) end
-  end
-end
-
 local function inside(self, x, y)
   return x >= 0 and y >= 0 and x < self.width and y < self.height
 end
@@ -34,9 +28,10 @@ local function distance(thing, x, y)
 end
 
 local function someone_at(self, x, y)
-  local found = false
-  self.grid:near(x, y, x, y, function(p) found = found or p.x == x and p.y == y end)
-  return found
+  for _, p in ipairs(self.grid:near(x, y, x, y)) do
+    if p.x == x and p.y == y then return true end
+  end
+  return false
 end
 
 local function free(self, x, y)
@@ -47,20 +42,11 @@ end
 local function free_spot(self, area)
   local all = area.w * area.h
   local at = 0
-  local function try()
+  for i = 1, 50 + all do
+    -- After some tries nearly everything is taken: then each spot in turn.
+    at = i <= 50 and math.random(0, all - 1) or (at + 1) % all
     local x, y = area.x + at % area.w, area.y + at // area.w
     if free(self, x, y) then return x, y end
-  end
-  for _ = 1, 50 do
-    at = math.random(0, all - 1)
-    local x, y = try()
-    if x then return x, y end
-  end
-  -- Nearly everything is taken: look at each spot in turn.
-  for _ = 1, all do
-    at = (at + 1) % all
-    local x, y = try()
-    if x then return x, y end
   end
 end
 
@@ -88,9 +74,9 @@ end
 -- The sessions of all who see the spot.
 local function witnesses(self, x, y)
   local sessions, r = {}, self.view
-  self.grid:near(x - r, y - r, x + r, y + r, function(p)
+  for _, p in ipairs(self.grid:near(x - r, y - r, x + r, y + r)) do
     if distance(p, x, y) <= r then sessions[#sessions + 1] = p.session end
-  end)
+  end
   return sessions
 end
 
@@ -135,9 +121,11 @@ function M.start(self, world)
   for _, kind in ipairs(w.kinds) do self.shares = self.shares + kind.share end
   self.blocked = {}
   for _, wall in ipairs(w.walls) do
-    each_cell(wall, function(x, y)
-      if inside(self, x, y) then self.blocked[spot(self, x, y)] = true end
-    end)
+    for y = wall.y, wall.y + wall.h - 1 do
+      for x = wall.x, wall.x + wall.w - 1 do
+        if inside(self, x, y) then self.blocked[spot(self, x, y)] = true end
+      end
+    end
   end
   self.players = {} -- by id
   self.grid = Grid.new(w.view) -- the same, by where they are
@@ -152,12 +140,12 @@ end
 local function sight(self, p)
   local players, coins, r = {}, {}, self.view
   local x1, y1, x2, y2 = p.x - r, p.y - r, p.x + r, p.y + r
-  self.grid:near(x1, y1, x2, y2, function(q)
+  for _, q in ipairs(self.grid:near(x1, y1, x2, y2)) do
     if q ~= p and distance(q, p.x, p.y) <= r then players[#players + 1] = describe(q) end
-  end)
-  self.coins:near(x1, y1, x2, y2, function(c)
+  end
+  for _, c in ipairs(self.coins:near(x1, y1, x2, y2)) do
     if distance(c, p.x, p.y) <= r then coins[#coins + 1] = describe_coin(c) end
-  end)
+  end
   return players, coins
 end
 
@@ -209,10 +197,11 @@ local function tell_step(self, p, ox, oy)
   local x, y, r = p.x, p.y, self.view
   local x1, y1, x2, y2 = math.min(x, ox) - r, math.min(y, oy) - r, math.max(x, ox) + r, math.max(y, oy) + r
   local see, met, lost = {}, {}, {}
-  self.grid:near(x1, y1, x2, y2, function(q)
-    if q == p then return end
+  for _, q in ipairs(self.grid:near(x1, y1, x2, y2)) do
     local was, is = distance(q, ox, oy) <= r, distance(q, x, y) <= r
-    if was and is then
+    if q == p then
+      -- Nobody is told of their own steps: the answer tells them.
+    elseif was and is then
       see[#see + 1] = q.session
     elseif is then
       met[#met + 1] = q.session
@@ -221,18 +210,18 @@ local function tell_step(self, p, ox, oy)
       lost[#lost + 1] = q.session
       gate.push(p.session, "leave", { id = q.id })
     end
-  end)
+  end
   tell(see, "move", { id = p.id, x = x, y = y, n = p.n })
   tell(met, "enter", describe(p))
   tell(lost, "leave", { id = p.id })
-  self.coins:near(x1, y1, x2, y2, function(c)
+  for _, c in ipairs(self.coins:near(x1, y1, x2, y2)) do
     local was, is = distance(c, ox, oy) <= r, distance(c, x, y) <= r
     if is and not was then
       gate.push(p.session, "coin", describe_coin(c))
     elseif was and not is then
       gate.push(p.session, "coin_gone", { id = c.id })
     end
-  end)
+  end
 end
 
 local function pick_up(self, coin)
