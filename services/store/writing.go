@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/skua-go/skua/actor"
@@ -215,14 +216,12 @@ func (s *Service) giveUp(c *actor.Context) {
 	if o.release == nil {
 		return
 	}
-	var names []string
-	for _, list := range [][]*document{o.batch, o.queue} {
-		for _, d := range list {
-			if len(names) < maxNamed {
-				names = append(names, d.String())
-			}
-		}
+	names := make([]string, 0, o.pending)
+	for _, d := range slices.Concat(o.batch, o.queue) {
+		names = append(names, d.String())
 	}
+	slices.Sort(names)
+	names = names[:min(len(names), maxNamed)]
 	c.Log().Error("stopped before all changes were written: they are lost", "documents", o.pending, "names", names,
 		"more", o.pending-len(names), "tried", s.cfg.StopTimeout, "error", o.cause)
 	o.release()
