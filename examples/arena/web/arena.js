@@ -21,7 +21,7 @@ const state = {
 let client = null;
 let entered = false; // the answer to enter has come
 let early = []; // pushes that came before it
-const painter = new Painter($("map"), state);
+const painter = new Painter($("map"), document.querySelector(".side"), state);
 
 // An empty table of Lua is an object in JSON.
 const list = (v) => (Array.isArray(v) ? v : []);
@@ -264,7 +264,7 @@ function said({ id, name, text }) {
   state.chat.push({ id, name, text });
   if (state.chat.length > CHAT_KEPT) state.chat.shift();
   const who = make("span", "who", name);
-  who.style.color = colorOf(id);
+  who.style.color = `color-mix(in oklab, ${colorOf(id)} 60%, var(--text))`;
   const line = make("li");
   line.append(who, document.createTextNode(text));
   add(line);

@@ -13,8 +13,10 @@ export function colorOf(id) {
 }
 
 export class Painter {
-  constructor(canvas, state) {
+  /** side is the element with the panels. */
+  constructor(canvas, side, state) {
     this.canvas = canvas;
+    this.side = side;
     this.state = state;
     this.ctx = canvas.getContext("2d");
     this.shown = new Map(); // id -> where a player is painted, in tiles, and how
@@ -23,7 +25,9 @@ export class Painter {
     this.camera = null;
     this.readColors();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.readColors());
-    new ResizeObserver(() => this.resize()).observe(canvas);
+    const observer = new ResizeObserver(() => this.resize());
+    observer.observe(canvas);
+    observer.observe(side);
     this.resize();
   }
 
@@ -40,6 +44,10 @@ export class Painter {
     const { width, height } = this.canvas.getBoundingClientRect();
     this.width = width;
     this.height = height;
+    // The player stands in the middle of what the panels leave free.
+    const side = this.side.getBoundingClientRect();
+    const beside = side.height > 0.6 * height;
+    this.free = { width: beside && side.width > 0 ? side.left : width, height: beside || side.height === 0 ? height : side.top };
     this.canvas.width = Math.max(1, Math.round(width * dpr));
     this.canvas.height = Math.max(1, Math.round(height * dpr));
     this.ctx.setTransform(dpr, 0, 0, dpr, 0, 0);
@@ -48,19 +56,19 @@ export class Painter {
   /** Side of a tile in CSS pixels: what a player can see fills the shorter side of the window. */
   get tile() {
     const seen = 2 * (this.state.world?.view || 12) + 1;
-    return Math.max(18, Math.min(46, Math.floor(Math.min(this.width, this.height * 1.35) / seen)));
+    return Math.max(18, Math.min(46, Math.floor(Math.min(this.free.width, this.free.height * 1.35) / seen)));
   }
 
   /** The middle of a tile in CSS pixels from the canvas's corner. */
   toScreen(x, y) {
     const t = this.tile, c = this.camera || { x: 0, y: 0 };
-    return { x: (x - c.x) * t + this.width / 2, y: (y - c.y) * t + this.height / 2 };
+    return { x: (x - c.x) * t + this.free.width / 2, y: (y - c.y) * t + this.free.height / 2 };
   }
 
   /** The tile, with fractions, at a point in CSS pixels from the canvas's corner. */
   toTile(px, py) {
     const t = this.tile, c = this.camera || { x: 0, y: 0 };
-    return { x: (px - this.width / 2) / t + c.x, y: (py - this.height / 2) / t + c.y };
+    return { x: (px - this.free.width / 2) / t + c.x, y: (py - this.free.height / 2) / t + c.y };
   }
 
   frame(now) {
@@ -135,7 +143,8 @@ export class Painter {
 
   walls(world) {
     const g = this.ctx, t = this.tile, high = t * 0.28;
-    for (const w of world.walls) {
+    // Those farther down stand before the others.
+    for (const w of [...world.walls].sort((a, b) => a.y + a.h - b.y - b.h)) {
       const a = this.toScreen(w.x - 0.5, w.y - 0.5), wide = w.w * t, deep = w.h * t;
       if (a.x > this.width || a.y > this.height || a.x + wide < 0 || a.y + deep < 0) continue;
       g.fillStyle = "rgb(0 0 0 / 20%)";
@@ -205,7 +214,7 @@ export class Painter {
     if (isMe) {
       const pulse = this.calm.matches ? 0 : Math.sin(now / 420) * 0.05;
       g.strokeStyle = this.color.accent;
-      g.lineWidth = 2.5;
+      g.lineWidth = document.activeElement === this.canvas ? 3 : 1.5;
       g.beginPath();
       g.ellipse(s.x, s.y + t * 0.3, r * (1.3 + pulse), r * (0.55 + pulse / 2), 0, 0, TAU);
       g.stroke();
