@@ -21,8 +21,12 @@ type link struct {
 	conn    *transport.Conn
 	shaken  bool
 	session actor.Ref
-	queued  atomic.Int32 // messages that the session has not handled yet
+	queued  atomic.Int64 // messages that are not answered yet,
+	bytes   atomic.Int64 // and what they take
 }
+
+// maxQueued is how many bytes of unanswered requests a session may have, if only a package of the longest kind fits in.
+const maxQueued = 1 << 20
 
 // inbound is a client's request or notify on its way to the session.
 type inbound struct {
@@ -32,16 +36,11 @@ type inbound struct {
 	body  []byte
 }
 
+// size is what the message takes, roughly.
+func (m *inbound) size() int64 { return int64(len(m.route) + len(m.body) + 64) }
+
 // gone tells the session that its connection has ended.
 type gone struct{ reason error }
-
-// errLimit is why the gate itself closes a connection.
-type refusal struct{ packet.Reason }
-
-func (r *refusal) Error() string { return "gate: " + r.Code + ": " + r.Msg }
-
-// errLeft is a client that said goodbye.
-var errLeft = errors.New("gate: the client has left")
 
 // Serve lets the clients of one listener in until ctx ends, and returns when all its connections are gone.
 func (g *Gate) Serve(ctx context.Context, name string, ln net.Listener) error {
@@ -52,7 +51,7 @@ func (g *Gate) Serve(ctx context.Context, name string, ln net.Listener) error {
 	cfg.Idle = g.cfg.Heartbeat*2 + g.cfg.Heartbeat/2
 	cfg.Farewell = farewell
 	cfg.Classify = classify
-	cfg.Log = g.cfg.Log.With("transport", name)
+	cfg.Log = g.cfg.Log
 	cfg.Stats = g.cfg.Metrics.transport(name)
 	return transport.Serve(ctx, ln, transport.HandlerFunc(g.open), cfg)
 }
@@ -109,8 +108,12 @@ func (l *link) acknowledged() error {
 		return transport.ErrShutdown
 	}
 	v, err := l.gate.sys.Ask(context.Background(), players, open{l})
-	if err != nil {
-		return fmt.Errorf("gate: no session: %w", err)
+	switch {
+	case errors.Is(err, actor.ErrStopped), errors.Is(err, actor.ErrNoActor):
+		return transport.ErrShutdown
+	case err != nil:
+		l.gate.cfg.Log.Error("no session for a client", "transport", l.conn.Transport(), "remote", l.conn.RemoteAddr(), "error", err)
+		return &refusal{packet.Reason{Code: kickUnavailable, Msg: "the server is too busy; try again"}}
 	}
 	l.session = v.(actor.Ref) //nolint:forcetypeassert // the answer to open
 	l.conn.Ready()
@@ -129,12 +132,25 @@ func (l *link) message(body []byte) error {
 	if err := m.Type.SentBy(packet.Client); err != nil {
 		return err
 	}
-	if n := l.queued.Add(1); int(n) > l.gate.cfg.MaxQueue {
-		return &refusal{packet.Reason{Code: "too_many_requests", Msg: fmt.Sprintf("more than %d requests wait for an answer", l.gate.cfg.MaxQueue)}}
+	in := inbound{m.Type, m.ID, m.Route, slices.Clone(m.Body)}
+	if limit := int64(l.gate.cfg.MaxQueue); l.queued.Add(1) > limit {
+		return &refusal{packet.Reason{Code: kickTooManyRequests, Msg: fmt.Sprintf("more than %d requests wait for an answer", limit)}}
 	}
-	l.gate.sys.Send(l.session, inbound{m.Type, m.ID, m.Route, slices.Clone(m.Body)})
+	if limit := int64(max(maxQueued, 2*l.gate.cfg.MaxPacket)); l.bytes.Add(in.size()) > limit {
+		return &refusal{packet.Reason{Code: kickTooManyRequests, Msg: fmt.Sprintf("more than %d bytes of requests wait for an answer", limit)}}
+	}
+	l.gate.sys.Send(l.session, in)
 	return nil
 }
+
+// answered makes room for the next message.
+func (l *link) answered(m *inbound) {
+	l.queued.Add(-1)
+	l.bytes.Add(-m.size())
+}
+
+// kick closes the connection and tells the client why. Once it is closing this does nothing.
+func (l *link) kick(r packet.Reason) { l.conn.CloseWith(&refusal{r}, packet.AppendKick(nil, r)) }
 
 // Closed tells the session.
 func (l *link) Closed(reason error) {
@@ -150,67 +166,4 @@ func (l *link) addr() netip.Addr {
 		return netip.Addr{}
 	}
 	return ap.Addr().Unmap()
-}
-
-// farewell is the kick that a client gets when its connection is closed for this reason.
-func farewell(reason error) []byte {
-	r := reasonOf(reason)
-	if r.Code == "" {
-		return nil
-	}
-	return packet.AppendKick(nil, r)
-}
-
-func reasonOf(reason error) packet.Reason {
-	var own *refusal
-	if errors.As(reason, &own) {
-		return own.Reason
-	}
-	for _, e := range []struct {
-		err  error
-		code string
-		msg  string
-	}{
-		{errLeft, "", ""},
-		{transport.ErrPeerClosed, "", ""},
-		{transport.ErrRead, "", ""},
-		{transport.ErrWrite, "", ""},
-		{transport.ErrShutdown, "shutdown", "the server is stopping"},
-		{transport.ErrHandshakeTimeout, "handshake_timeout", "the handshake was not finished in time"},
-		{transport.ErrFrameTimeout, "slow", "a package was not finished in time"},
-		{transport.ErrIdle, "idle", "no heartbeat in time"},
-		{transport.ErrBacklog, "backlog", "the client reads too slowly"},
-		{transport.ErrTooManyConns, "full", "too many connections"},
-		{transport.ErrTooManyFromAddr, "too_many_connections", "too many connections from this address"},
-		{transport.ErrPanic, "internal", "internal error"},
-	} {
-		if errors.Is(reason, e.err) {
-			return packet.Reason{Code: e.code, Msg: e.msg}
-		}
-	}
-	if errors.Is(reason, transport.ErrFrame) || errors.Is(reason, transport.ErrFrameTooLong) || isPacketError(reason) {
-		return packet.Reason{Code: "bad_packet", Msg: reason.Error()}
-	}
-	return packet.Reason{Code: "internal", Msg: "internal error"}
-}
-
-func isPacketError(err error) bool {
-	return slices.ContainsFunc([]error{
-		packet.ErrType, packet.ErrTooLong, packet.ErrTruncated, packet.ErrTrailing, packet.ErrEmpty, packet.ErrFlag, packet.ErrMessageType,
-		packet.ErrVarint, packet.ErrRoute, packet.ErrRouteCode, packet.ErrInflate, packet.ErrInflated, packet.ErrDirection, packet.ErrHandshake,
-	}, func(e error) bool { return errors.Is(err, e) })
-}
-
-// classify names the gate's own reasons for the counters.
-func classify(reason error) string {
-	var own *refusal
-	switch {
-	case errors.As(reason, &own):
-		return own.Code
-	case errors.Is(reason, errLeft):
-		return "left"
-	case isPacketError(reason):
-		return "bad_packet"
-	}
-	return ""
 }

@@ -51,13 +51,15 @@ func (m *Metrics) own() []prometheus.Collector {
 
 // Descriptions of what is read from the transports' own counters.
 var ( //nolint:gochecknoglobals // constants
-	descOpen     = prometheus.NewDesc("skua_transport_connections", "Connections that are open.", []string{"transport"}, nil)
-	descQueued   = prometheus.NewDesc("skua_transport_queued_bytes", "Bytes that wait to be written to clients.", []string{"transport"}, nil)
-	descAccepted = prometheus.NewDesc("skua_transport_accepted_total", "Connections that were accepted.", []string{"transport"}, nil)
-	descRefused  = prometheus.NewDesc("skua_transport_refused_total", "Connections that were refused.", []string{"transport", "reason"}, nil)
-	descClosed   = prometheus.NewDesc("skua_transport_closed_total", "Connections that ended.", []string{"transport", "reason"}, nil)
-	descBytes    = prometheus.NewDesc("skua_transport_bytes_total", "Bytes of packets.", []string{"transport", "direction"}, nil)
-	descFrames   = prometheus.NewDesc("skua_transport_packets_total", "Packets.", []string{"transport", "direction"}, nil)
+	descOpen      = prometheus.NewDesc("skua_transport_connections", "Connections that are open.", []string{"transport"}, nil)
+	descQueued    = prometheus.NewDesc("skua_transport_queued_bytes", "Bytes that wait to be written to clients.", []string{"transport"}, nil)
+	descAccepted  = prometheus.NewDesc("skua_transport_accepted_total", "Connections that were accepted.", []string{"transport"}, nil)
+	descRefused   = prometheus.NewDesc("skua_transport_refused_total", "Connections that were refused.", []string{"transport", "reason"}, nil)
+	descClosed    = prometheus.NewDesc("skua_transport_closed_total", "Connections that ended.", []string{"transport", "reason"}, nil)
+	descBytes     = prometheus.NewDesc("skua_transport_bytes_total", "Bytes of packets.", []string{"transport", "direction"}, nil)
+	descAcceptErr = prometheus.NewDesc("skua_transport_accept_errors_total", "Failures to accept that passed, such as having no file descriptors left.", []string{"transport"}, nil)
+	descPanics    = prometheus.NewDesc("skua_transport_panics_total", "Panics of handlers, each of which closed a connection.", []string{"transport"}, nil)
+	descFrames    = prometheus.NewDesc("skua_transport_packets_total", "Packets.", []string{"transport", "direction"}, nil)
 )
 
 // Describe is part of prometheus.Collector.
@@ -65,7 +67,7 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, c := range m.own() {
 		c.Describe(ch)
 	}
-	for _, d := range []*prometheus.Desc{descOpen, descQueued, descAccepted, descRefused, descClosed, descBytes, descFrames} {
+	for _, d := range []*prometheus.Desc{descOpen, descQueued, descAccepted, descRefused, descClosed, descBytes, descFrames, descAcceptErr, descPanics} {
 		ch <- d
 	}
 }
@@ -102,4 +104,6 @@ func collect(ch chan<- prometheus.Metric, name string, s transport.Snapshot) {
 	count(descBytes, s.BytesOut, "out")
 	count(descFrames, s.FramesIn, "in")
 	count(descFrames, s.FramesOut, "out")
+	count(descAcceptErr, s.AcceptErr)
+	count(descPanics, s.Panics)
 }

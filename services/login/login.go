@@ -2,9 +2,6 @@
 package login
 
 import (
-	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -13,9 +10,6 @@ import (
 
 	"github.com/alexedwards/argon2id"
 	"github.com/skua-go/skua/actor"
-	"github.com/skua-go/skua/services/store"
-	"go.mongodb.org/mongo-driver/v2/bson"
-	"golang.org/x/text/secure/precis"
 )
 
 // ServiceName is the name under which a node's login service is found.
@@ -27,6 +21,9 @@ type Password struct {
 	// Addr is where the attempt comes from; wrong passwords are counted by name and address, so that nobody can lock others out.
 	Addr netip.Addr
 }
+
+// Guest is a request to let somebody in under a name that nobody checks: answered by an Account or by an *Error.
+type Guest struct{ Name string }
 
 // Account is who somebody is.
 type Account struct {
@@ -40,13 +37,12 @@ type Code string
 
 // The reasons.
 const (
-	Denied       Code = "denied"        // no such name, or a wrong password: which one is not told
-	BadName      Code = "bad_name"      // the name can't be one
-	BadPassword  Code = "bad_password"  // the password can't be one
-	TooMany      Code = "too_many"      // too many wrong passwords; wait
-	Busy         Code = "busy"          // more logins than the node can check
-	Unavailable  Code = "unavailable"   // the database can't be reached
-	NotSupported Code = "not_supported" // this node lets nobody in that way
+	Denied      Code = "denied"       // no such name, or a wrong password: which one is not told
+	BadName     Code = "bad_name"     // the name can't be one
+	BadPassword Code = "bad_password" // the password can't be one
+	TooMany     Code = "too_many"     // too many wrong passwords; wait
+	Busy        Code = "busy"         // more logins than the node can check
+	Unavailable Code = "unavailable"  // the database can't be reached
 )
 
 // Error is a refusal that the client may read.
@@ -55,17 +51,24 @@ type Error struct {
 	Msg  string
 }
 
-func (e *Error) Error() string { return "login: " + e.Msg }
+func (e *Error) Error() string { return "login: " + string(e.Code) + ": " + e.Msg }
+
+// Guessed tells whether a login failed by the fault of whoever tried, and not of the server.
+func Guessed(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Code != Busy && e.Code != Unavailable
+}
 
 // Config tells a Service whom to let in. The zero value works.
 type Config struct {
 	// Register makes an account for a name that nobody has.
 	Register bool
-	// Memory that one hash takes, in KiB, and Passes over it: the costs of argon2id (RFC 9106). Default 19,456 and 2, OWASP's first choice.
+	// Memory that one hash takes, in KiB, and Passes over it: the costs of argon2id (RFC 9106). Default 19,456 and 2, OWASP's first choice. They hold for
+	// new accounts; one that exists keeps the costs that it was made with.
 	Memory, Passes uint32
-	// MaxAttempts is how many wrong passwords a name may get from one address before it has to Wait. Default 5.
+	// MaxAttempts is how many wrong passwords a name may get from one address (IPv6: one /64) before it has to Wait. Default 5.
 	MaxAttempts int
-	// Wait after too many attempts. Default 30 s.
+	// Wait after too many attempts; after as long without a wrong one, they are forgotten. Default 30 s.
 	Wait time.Duration
 	// Hashing is how many passwords are checked at a time; each takes a core and Memory. Default: the number of cores.
 	Hashing int
@@ -73,44 +76,7 @@ type Config struct {
 	Queue int
 }
 
-// Service is the actor that checks passwords. Accounts are documents of kind "account" whose id is the name, folded so that
-// names which look alike are one (RFC 8265, UsernameCaseMapped).
-type Service struct {
-	cfg      Config
-	params   argon2id.Params
-	decoy    string // checked in place of an account that does not exist, so that the time tells nothing
-	hashing  int
-	waiting  []func()
-	attempts map[attempt]*failures
-	pending  map[string][]func() // logins for a name behind the one that may be making it
-}
-
-type attempt struct {
-	id   string
-	addr netip.Addr
-}
-
-type failures struct {
-	n     int
-	until time.Time
-}
-
-// account is the document.
-type account struct {
-	UID     string    `bson:"uid"`
-	Name    string    `bson:"name"`
-	Hash    string    `bson:"hash"`
-	Created time.Time `bson:"created"`
-}
-
-const (
-	accountKind = "account"
-	// maxAttempts bounds the memory of wrong passwords; beyond it the oldest wait is not remembered.
-	maxAttempts = 100_000
-)
-
-// Spec is how to spawn the login service.
-func Spec(cfg Config) actor.Spec {
+func (cfg *Config) defaults() {
 	if cfg.Memory == 0 {
 		cfg.Memory = 19 << 10
 	}
@@ -129,18 +95,38 @@ func Spec(cfg Config) actor.Spec {
 	if cfg.Queue <= 0 {
 		cfg.Queue = 4096
 	}
+}
+
+// Service is the actor that checks passwords. Accounts are documents of kind "account" whose id is the name, folded so that names which differ only in case,
+// width or composition of letters are one (RFC 8265, UsernameCaseMapped).
+type Service struct {
+	cfg     Config
+	hasher  hasher
+	decoy   string // checked in place of an account that does not exist, so that the time tells nothing
+	guesses guesses
+	inside  int                 // logins that are not answered yet
+	turns   map[string][]func() // by id: those behind the login that is being checked
+}
+
+// Spec is how to spawn the login service.
+func Spec(cfg Config) actor.Spec {
+	cfg.defaults()
 	return actor.Spec{Name: ServiceName, New: func() actor.Actor {
 		return &Service{
-			cfg:      cfg,
-			params:   argon2id.Params{Memory: cfg.Memory, Iterations: cfg.Passes, Parallelism: 1, SaltLength: 16, KeyLength: 32},
-			attempts: map[attempt]*failures{}, pending: map[string][]func(){},
+			cfg: cfg,
+			hasher: hasher{
+				limit:  cfg.Hashing,
+				params: argon2id.Params{Memory: cfg.Memory, Iterations: cfg.Passes, Parallelism: 1, SaltLength: 16, KeyLength: 32},
+			},
+			guesses: guesses{limit: cfg.MaxAttempts, wait: cfg.Wait, failed: map[origin]*failures{}},
+			turns:   map[string][]func(){},
 		}
 	}}
 }
 
 // Start makes the decoy.
 func (s *Service) Start(*actor.Context) error {
-	hash, err := argon2id.CreateHash("nobody has this password", &s.params)
+	hash, err := argon2id.CreateHash("nobody has this password", &s.hasher.params)
 	if err != nil {
 		return fmt.Errorf("login: %w", err)
 	}
@@ -148,36 +134,30 @@ func (s *Service) Start(*actor.Context) error {
 	return nil
 }
 
-// Receive handles Password.
+// Stop forgets the logins that wait: they are answered by the end of the service. Those that are being checked are still answered.
+func (s *Service) Stop(*actor.Context, error) {
+	s.hasher.waiting = nil
+	clear(s.turns)
+}
+
+// Receive handles Password and Guest.
 func (s *Service) Receive(c *actor.Context, msg any) {
 	switch m := msg.(type) {
 	case Password:
 		s.password(c, m)
+	case Guest:
+		c.Reply(guest(m))
 	default:
 		c.Reply(nil, fmt.Errorf("login: %T is no message of the login service", msg))
 	}
 }
 
-// credentials are a name and a password in the form in which they are compared.
-type credentials struct {
-	attempt
-	name, password string
-}
-
-func check(m Password) (credentials, error) {
-	id, err := precis.UsernameCaseMapped.String(m.Name)
-	if err != nil || id == "" || len(id) > 64 {
-		return credentials{}, &Error{BadName, "a name has 1 to 64 bytes of letters, digits and the like, without spaces"}
-	}
-	name, err := precis.UsernameCasePreserved.String(m.Name)
+func guest(m Guest) (any, error) {
+	id, name, err := checkName(m.Name)
 	if err != nil {
-		return credentials{}, &Error{BadName, "a name has 1 to 64 bytes of letters, digits and the like, without spaces"}
+		return nil, err
 	}
-	password, err := precis.OpaqueString.String(m.Password)
-	if err != nil || len(password) > 256 {
-		return credentials{}, &Error{BadPassword, "a password has 1 to 256 bytes of text"}
-	}
-	return credentials{attempt{id, m.Addr}, name, password}, nil
+	return Account{UID: "guest:" + id, Name: name}, nil
 }
 
 func (s *Service) password(c *actor.Context, m Password) {
@@ -186,12 +166,14 @@ func (s *Service) password(c *actor.Context, m Password) {
 		c.Reply(nil, err)
 		return
 	}
-	if wait := s.mustWait(cred.attempt); wait > 0 {
-		c.Reply(nil, &Error{TooMany, fmt.Sprintf("too many wrong passwords; try again in %v", wait.Round(time.Second))})
+	if s.inside >= s.cfg.Hashing+s.cfg.Queue {
+		c.Reply(nil, errBusy)
 		return
 	}
+	s.inside++
 	s.inTurn(cred.id, c.Resume(func() {
-		s.find(c, cred, func(acc Account, err error) {
+		s.attempt(c, cred, func(acc Account, err error) {
+			s.inside--
 			c.Reply(acc, err)
 			s.turnEnds(cred.id)
 		})
@@ -200,181 +182,34 @@ func (s *Service) password(c *actor.Context, m Password) {
 
 // inTurn runs the logins of one name one after the other: two of them must not both make its account, nor guess faster than one.
 func (s *Service) inTurn(id string, run func()) {
-	turns, busy := s.pending[id]
+	behind, busy := s.turns[id]
 	if busy {
-		s.pending[id] = append(turns, run)
+		s.turns[id] = append(behind, run)
 		return
 	}
-	s.pending[id] = nil
+	s.turns[id] = nil
 	run()
 }
 
 func (s *Service) turnEnds(id string) {
-	turns := s.pending[id]
-	if len(turns) == 0 {
-		delete(s.pending, id)
+	behind := s.turns[id]
+	if len(behind) == 0 {
+		delete(s.turns, id)
 		return
 	}
-	s.pending[id] = turns[1:]
-	turns[0]()
+	s.turns[id] = behind[1:]
+	behind[0]()
 }
 
-func (s *Service) mustWait(a attempt) time.Duration {
-	f := s.attempts[a]
-	if f == nil || f.n < s.cfg.MaxAttempts {
-		return 0
-	}
-	wait := time.Until(f.until)
-	if wait <= 0 {
-		delete(s.attempts, a)
-	}
-	return wait
-}
-
-func (s *Service) find(c *actor.Context, cred credentials, done func(Account, error)) {
-	db, ok := c.System().Lookup(store.ServiceName)
-	if !ok {
-		done(Account{}, &Error{Unavailable, "accounts can't be looked up now"})
+// attempt checks a login whose turn it is.
+func (s *Service) attempt(c *actor.Context, cred credentials, done func(Account, error)) {
+	if !c.IsRequest() {
+		done(Account{}, errBusy) // nobody waits for it any more
 		return
 	}
-	c.Ask(db, store.Load{Kind: accountKind, ID: cred.id}, func(v any, err error) {
-		if errors.Is(err, store.ErrNotFound) {
-			s.absent(c, db, cred, done)
-			return
-		}
-		var acc account
-		if err == nil {
-			err = bson.Unmarshal(v.(store.Doc).Body, &acc) //nolint:forcetypeassert // what Load gives
-		}
-		if err != nil {
-			c.Log().Error("account can't be read", "account", cred.id, "error", err)
-			done(Account{}, &Error{Unavailable, "accounts can't be looked up now"})
-			return
-		}
-		s.compare(c, cred, acc.Hash, func(match bool, err error) {
-			switch {
-			case err != nil:
-				done(Account{}, err)
-			case !match:
-				done(Account{}, s.denied(cred.attempt))
-			default:
-				delete(s.attempts, cred.attempt)
-				done(Account{UID: acc.UID, Name: acc.Name}, nil)
-			}
-		})
-	})
-}
-
-// absent makes the account, or refuses as slowly as for a wrong password.
-func (s *Service) absent(c *actor.Context, db actor.Ref, cred credentials, done func(Account, error)) {
-	if !s.cfg.Register {
-		s.compare(c, cred, s.decoy, func(_ bool, err error) {
-			if err == nil {
-				err = s.denied(cred.attempt)
-			}
-			done(Account{}, err)
-		})
+	if wait := s.guesses.mustWait(cred.origin); wait > 0 {
+		done(Account{}, &Error{TooMany, fmt.Sprintf("too many wrong passwords; try again in %v", max(wait.Round(time.Second), time.Second))})
 		return
 	}
-	s.hash(c, func() (any, error) { return argon2id.CreateHash(cred.password, &s.params) }, func(v any, err error) {
-		if err != nil {
-			done(Account{}, err)
-			return
-		}
-		s.create(c, db, cred, v.(string), done) //nolint:forcetypeassert // the work above
-	})
-}
-
-func (s *Service) create(c *actor.Context, db actor.Ref, cred credentials, hash string, done func(Account, error)) {
-	acc := account{UID: newUID(), Name: cred.name, Hash: hash, Created: time.Now().UTC()}
-	body, err := bson.Marshal(acc)
-	if err != nil {
-		done(Account{}, fmt.Errorf("login: %w", err))
-		return
-	}
-	failed := func(err error) {
-		c.Log().Error("account can't be made", "account", cred.id, "error", err)
-		done(Account{}, &Error{Unavailable, "accounts can't be made now"})
-	}
-	c.Ask(db, store.Claim{Kind: accountKind, ID: cred.id}, func(_ any, err error) {
-		if err != nil {
-			failed(err)
-			return
-		}
-		c.Ask(db, store.Commit{Kind: accountKind, ID: cred.id, Body: body}, func(_ any, err error) {
-			c.Send(db, store.Release{Kind: accountKind, ID: cred.id})
-			if err != nil {
-				failed(err)
-				return
-			}
-			done(Account{UID: acc.UID, Name: acc.Name, New: true}, nil)
-		})
-	})
-}
-
-func newUID() string {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails: crypto/rand
-	return hex.EncodeToString(b[:])
-}
-
-func (s *Service) denied(a attempt) error {
-	f := s.attempts[a]
-	if f == nil {
-		if len(s.attempts) >= maxAttempts {
-			s.prune()
-		}
-		f = &failures{}
-		s.attempts[a] = f
-	}
-	f.n++
-	f.until = time.Now().Add(s.cfg.Wait)
-	return &Error{Denied, "the name or the password is wrong"}
-}
-
-// prune forgets waits that are over, and some others if none is.
-func (s *Service) prune() {
-	now := time.Now()
-	for a, f := range s.attempts {
-		if now.After(f.until) || len(s.attempts) > maxAttempts*9/10 {
-			delete(s.attempts, a)
-		}
-	}
-}
-
-func (s *Service) compare(c *actor.Context, cred credentials, hash string, then func(bool, error)) {
-	s.hash(c, func() (any, error) { return argon2id.ComparePasswordAndHash(cred.password, hash) }, func(v any, err error) {
-		match, _ := v.(bool)
-		then(match, err)
-	})
-}
-
-// hash runs work off the actor, with as many others as there are cores, and after those that came before.
-func (s *Service) hash(c *actor.Context, work func() (any, error), then func(any, error)) {
-	start := func() {
-		s.hashing++
-		c.Go(func(context.Context) (any, error) { return work() }, func(v any, err error) {
-			s.hashing--
-			if len(s.waiting) > 0 {
-				next := s.waiting[0]
-				s.waiting = s.waiting[1:]
-				next()
-			}
-			if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-				c.Log().Error("password can't be hashed", "error", err)
-			}
-			if err != nil {
-				err = &Error{Busy, "too many logins at a time"}
-			}
-			then(v, err)
-		})
-	}
-	switch {
-	case s.hashing < s.cfg.Hashing:
-		start()
-	case len(s.waiting) < s.cfg.Queue:
-		s.waiting = append(s.waiting, c.Resume(start))
-	default:
-		then(nil, &Error{Busy, "too many logins at a time"})
-	}
+	s.find(c, cred, done)
 }

@@ -1,0 +1,311 @@
+package gate
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/actor/value"
+	"github.com/skua-go/skua/lua"
+	"github.com/skua-go/skua/net/packet"
+)
+
+// players is the actor that knows who is in: a player has at most one agent, and an agent at most one session. It never waits for anybody: a player
+// is in a stage, and whatever changes that ends in advance, which finds out what can be done now.
+type players struct {
+	gate    *Gate
+	byUID   map[string]*player
+	byAgent map[actor.Ref]*player
+	clients map[actor.Ref]*client
+}
+
+// client is what is to be cleaned up behind a session, should it end without a word.
+type client struct {
+	link *link
+	uid  string
+}
+
+type player struct {
+	uid, name string
+	agent     actor.Ref
+	stage     stage
+	session   actor.Ref // who is attached; zero while there is no client
+	closing   bool      // the session is asked to close, and may still send requests until it has answered
+	next      waiter    // the newest login; those before it have been replaced
+	linger    *actor.Timer
+}
+
+// stage is how far a player's agent is.
+type stage uint8
+
+const (
+	absent   stage = iota // there is none
+	starting              // its start has not returned
+	ready                 // it takes sessions
+	ending                // it saves; there is no next one before it is gone
+)
+
+type waiter struct {
+	session actor.Ref
+	promise actor.Promise
+}
+
+// open asks for a session of a connection that has shaken hands: answered by its Ref.
+type open struct{ link *link }
+
+// attach asks for the player's agent: answered by its Ref once it knows the session.
+type attach struct{ uid, name string }
+
+// detach tells that a session sends nothing more.
+type detach struct{ uid, reason string }
+
+// attachTimeout bounds the wait for an agent: an old one saves, a new one loads.
+const attachTimeout = 15 * time.Second
+
+// Expendable: a gate that ends, ends all agents.
+func (detach) Expendable() {}
+
+var errLoggedInElsewhere = packet.Reason{Code: kickReplaced, Msg: "the player has logged in elsewhere"} //nolint:gochecknoglobals // a constant
+
+// Receive handles what sessions ask for.
+func (p *players) Receive(c *actor.Context, msg any) {
+	switch m := msg.(type) {
+	case open:
+		p.open(c, m)
+	case attach:
+		p.attach(c, m)
+	case detach:
+		p.detach(c, c.From(), m)
+	case actor.Terminated:
+		if pl := p.byAgent[m.Ref]; pl != nil {
+			p.agentEnded(c, pl, m.Reason)
+		} else {
+			p.sessionEnded(c, m.Ref)
+		}
+	default:
+		c.Reply(nil, fmt.Errorf("gate: %T is no message of the gate", msg))
+	}
+}
+
+func (p *players) open(c *actor.Context, m open) {
+	ref, err := c.Spawn(actor.Spec{
+		New: func() actor.Actor { return &session{gate: p.gate, link: m.link} },
+		// What panics here is a defect; the client has to begin anew, since nobody knows which of its requests were handled.
+		Supervision: actor.Supervision{Limit: -1},
+	})
+	if err != nil {
+		c.Reply(nil, err)
+		return
+	}
+	p.clients[ref] = &client{link: m.link}
+	c.Watch(ref)
+	if !c.Promise().Reply(ref, nil) {
+		c.Stop(ref, nil) // the connection has given up, and would never tell the session that it has ended
+	}
+}
+
+// sessionEnded cleans up behind a session, which has done it itself unless it panicked.
+func (p *players) sessionEnded(c *actor.Context, session actor.Ref) {
+	cl := p.clients[session]
+	if cl == nil {
+		return
+	}
+	delete(p.clients, session)
+	cl.link.kick(packet.Reason{Code: kickInternal, Msg: "internal error"})
+	p.detach(c, session, detach{cl.uid, "failed"})
+}
+
+func (p *players) attach(c *actor.Context, m attach) {
+	pl := p.byUID[m.uid]
+	if pl == nil {
+		pl = &player{uid: m.uid, name: m.name}
+		p.byUID[m.uid] = pl
+	}
+	if cl := p.clients[c.From()]; cl != nil {
+		cl.uid = m.uid
+	}
+	if pl.linger != nil {
+		pl.linger.Cancel()
+		pl.linger = nil
+	}
+	p.refuse(c, pl, &refusal{errLoggedInElsewhere})
+	pl.next = waiter{c.From(), c.Promise()}
+	if !pl.session.IsZero() && !pl.closing {
+		p.evict(c, pl)
+	}
+	p.advance(c, pl)
+}
+
+// refuse tells the session that waits that there will be no agent for it. One that is replaced is closed, too.
+func (p *players) refuse(c *actor.Context, pl *player, why error) {
+	if pl.next.session.IsZero() {
+		return
+	}
+	var replaced *refusal
+	if errors.As(why, &replaced) && replaced.Code == kickReplaced {
+		p.gate.cfg.Metrics.replaced.Inc()
+		c.Send(pl.next.session, kick{replaced.Reason})
+	}
+	pl.next.promise.Reply(nil, why)
+	pl.next = waiter{}
+}
+
+// evict closes the session that is attached. When it has answered, all that it ever sent to the agent is in the agent's mailbox, so the agent hears of
+// the next session behind the last request of this one.
+func (p *players) evict(c *actor.Context, pl *player) {
+	p.gate.cfg.Metrics.replaced.Inc()
+	pl.closing = true
+	old := pl.session
+	c.Detached(func() {
+		c.Ask(old, kick{errLoggedInElsewhere}, func(any, error) { p.detach(c, old, detach{pl.uid, kickReplaced}) })
+	})
+}
+
+// detach ends what ties a session to its player. It may come more than once.
+func (p *players) detach(c *actor.Context, session actor.Ref, m detach) {
+	pl := p.byUID[m.uid]
+	if pl == nil {
+		return
+	}
+	if pl.next.session == session {
+		p.refuse(c, pl, errLeft)
+	}
+	if pl.session == session {
+		p.tell(c, pl, "disconnect", m.reason)
+		pl.session, pl.closing = actor.Ref{}, false
+	}
+	p.advance(c, pl)
+}
+
+// advance does what can be done for a player now. A player who is starting or ending advances when the agent has.
+func (p *players) advance(c *actor.Context, pl *player) {
+	waits, attached := !pl.next.session.IsZero(), !pl.session.IsZero()
+	switch {
+	case attached: // a next one has to wait until this one has closed
+	case pl.stage == absent && waits:
+		p.startAgent(c, pl)
+	case pl.stage == absent && p.byUID[pl.uid] == pl:
+		delete(p.byUID, pl.uid)
+	case pl.stage == ready && waits:
+		p.welcome(c, pl)
+	case pl.stage == ready:
+		p.startLinger(c, pl)
+	}
+}
+
+func (p *players) startAgent(c *actor.Context, pl *player) {
+	ref, err := c.Spawn(p.gate.cfg.Runtime.Spec(p.gate.cfg.Agent, value.Of(map[string]any{"uid": pl.uid, "name": pl.name})))
+	if err != nil {
+		p.refuse(c, pl, err)
+		p.advance(c, pl)
+		return
+	}
+	pl.agent, pl.stage = ref, starting
+	p.byAgent[ref] = pl
+	c.Watch(ref)
+	c.Detached(func() {
+		c.AskFor(ref, lua.Ready{}, attachTimeout, func(_ any, err error) {
+			switch {
+			case pl.agent != ref: // it has ended, and that was dealt with
+			case err != nil:
+				p.refuse(c, pl, err)
+				p.end(c, pl, err)
+			default:
+				pl.stage = ready
+				p.advance(c, pl)
+			}
+		})
+	})
+}
+
+// welcome attaches the session that waits.
+func (p *players) welcome(c *actor.Context, pl *player) {
+	w, agent := pl.next, pl.agent
+	pl.session, pl.next = w.session, waiter{}
+	c.Detached(func() {
+		c.Ask(agent, lua.Command("connect", int64(w.session.ID())), func(_ any, err error) {
+			if err != nil && !noHandler(err) {
+				w.promise.Reply(nil, err)
+				return
+			}
+			w.promise.Reply(agent, nil)
+		})
+	})
+}
+
+// noHandler tells whether the script simply has no function for it, which is its good right.
+func noHandler(err error) bool {
+	var none *lua.NoHandlerError
+	return errors.As(err, &none)
+}
+
+// tell calls a function of the agent that it may have, about the session that is attached.
+func (p *players) tell(c *actor.Context, pl *player, what, reason string) {
+	if pl.agent.IsZero() {
+		return
+	}
+	msg := lua.Command(what, int64(pl.session.ID()), reason)
+	c.Detached(func() {
+		c.Ask(pl.agent, msg, func(_ any, err error) {
+			if err != nil && !noHandler(err) && !errors.Is(err, actor.ErrStopped) && !errors.Is(err, actor.ErrNoActor) {
+				c.Log().Warn("agent's "+what+" failed", "player", pl.uid, "error", err)
+			}
+		})
+	})
+}
+
+func (p *players) startLinger(c *actor.Context, pl *player) {
+	if p.gate.cfg.Linger <= 0 {
+		p.end(c, pl, nil)
+		return
+	}
+	if pl.linger != nil {
+		return
+	}
+	c.Detached(func() {
+		pl.linger = c.After(p.gate.cfg.Linger, func() {
+			pl.linger = nil
+			if pl.stage == ready {
+				p.end(c, pl, nil)
+			}
+		})
+	})
+}
+
+// end stops the agent; agentEnded hears when it has saved and is gone.
+func (p *players) end(c *actor.Context, pl *player, why error) {
+	pl.stage = ending
+	if why == nil {
+		c.Drain(pl.agent) // behind its disconnect and the last requests
+		return
+	}
+	c.Stop(pl.agent, why)
+}
+
+// agentEnded forgets an agent. Whoever waits for the player gets the next one, unless this one did not even start: then there is nothing to hope for.
+func (p *players) agentEnded(c *actor.Context, pl *player, reason error) {
+	was := pl.stage
+	delete(p.byAgent, pl.agent)
+	pl.agent, pl.stage = actor.Ref{}, absent
+	if pl.linger != nil {
+		pl.linger.Cancel()
+		pl.linger = nil
+	}
+	if was == starting {
+		p.refuse(c, pl, fmt.Errorf("gate: the agent ended before it was ready: %w", cause(reason)))
+	}
+	if !pl.session.IsZero() {
+		c.Log().Error("agent ended while its player was in", "player", pl.uid, "reason", reason)
+		c.Send(pl.session, kick{packet.Reason{Code: kickAgentEnded, Msg: "the game had to end your session; log in again"}})
+		pl.session, pl.closing = actor.Ref{}, false
+	}
+	p.advance(c, pl)
+}
+
+func cause(reason error) error {
+	if reason == nil {
+		return actor.ErrStopped
+	}
+	return reason
+}

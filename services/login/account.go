@@ -1,0 +1,131 @@
+package login
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/services/store"
+	"go.mongodb.org/mongo-driver/v2/bson"
+)
+
+const accountKind = "account"
+
+// account is the document.
+type account struct {
+	UID     string    `bson:"uid"`
+	Name    string    `bson:"name"`
+	Hash    string    `bson:"hash"`
+	Created time.Time `bson:"created"`
+}
+
+// find looks the account up.
+func (s *Service) find(c *actor.Context, cred credentials, done func(Account, error)) {
+	db, ok := c.System().Lookup(store.ServiceName)
+	if !ok {
+		done(Account{}, errNoAccounts)
+		return
+	}
+	c.Ask(db, store.Load{Kind: accountKind, ID: cred.id}, func(v any, err error) {
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			s.absent(c, db, cred, done)
+		case err != nil:
+			done(Account{}, unavailable(c, cred.id, err))
+		default:
+			s.present(c, v.(store.Doc), cred, done) //nolint:forcetypeassert // what Load gives
+		}
+	})
+}
+
+// unavailable tells the operator why, and the client that it is so.
+func unavailable(c *actor.Context, id string, err error) error {
+	c.Log().Error("account can't be read or made", "account", id, "error", err)
+	return errNoAccounts
+}
+
+// present checks the password of an account.
+func (s *Service) present(c *actor.Context, doc store.Doc, cred credentials, done func(Account, error)) {
+	var acc account
+	if err := bson.Unmarshal(doc.Body, &acc); err != nil {
+		done(Account{}, unavailable(c, cred.id, err))
+		return
+	}
+	s.hasher.compare(c, cred.password, acc.Hash, func(match bool, err error) {
+		switch {
+		case err != nil:
+			done(Account{}, err)
+		case !match:
+			s.guesses.wrong(cred.origin)
+			done(Account{}, errDenied)
+		default:
+			s.guesses.right(cred.origin)
+			done(Account{UID: acc.UID, Name: acc.Name}, nil)
+		}
+	})
+}
+
+// absent makes the account, or refuses as slowly as for a wrong password.
+func (s *Service) absent(c *actor.Context, db actor.Ref, cred credentials, done func(Account, error)) {
+	if s.cfg.Register {
+		s.register(c, db, cred, done)
+		return
+	}
+	s.hasher.compare(c, cred.password, s.decoy, func(_ bool, err error) {
+		if err == nil {
+			s.guesses.wrong(cred.origin)
+			err = errDenied
+		}
+		done(Account{}, err)
+	})
+}
+
+func (s *Service) register(c *actor.Context, db actor.Ref, cred credentials, done func(Account, error)) {
+	s.hasher.hash(c, cred.password, func(hash string, err error) {
+		if err != nil {
+			done(Account{}, err)
+			return
+		}
+		c.Ask(db, store.Claim{Kind: accountKind, ID: cred.id}, func(v any, err error) {
+			if err != nil {
+				done(Account{}, unavailable(c, cred.id, err))
+				return
+			}
+			if doc := v.(store.Doc); doc.Exists() { //nolint:forcetypeassert // what Claim gives
+				// Another node has made it since find: it is somebody's, and has a password of its own.
+				c.Send(db, store.Release{Kind: accountKind, ID: cred.id})
+				s.present(c, doc, cred, done)
+				return
+			}
+			s.create(c, db, cred, hash, done)
+		})
+	})
+}
+
+// create writes the account, which this service has claimed.
+func (s *Service) create(c *actor.Context, db actor.Ref, cred credentials, hash string, done func(Account, error)) {
+	acc := account{UID: newUID(), Name: cred.name, Hash: hash, Created: time.Now().UTC()}
+	body, err := bson.Marshal(acc)
+	if err != nil {
+		c.Send(db, store.Release{Kind: accountKind, ID: cred.id})
+		done(Account{}, fmt.Errorf("login: %w", err))
+		return
+	}
+	c.Ask(db, store.Commit{Kind: accountKind, ID: cred.id, Body: body}, func(_ any, err error) {
+		c.Send(db, store.Release{Kind: accountKind, ID: cred.id})
+		if err != nil {
+			done(Account{}, unavailable(c, cred.id, err))
+			return
+		}
+		done(Account{UID: acc.UID, Name: acc.Name, New: true}, nil)
+	})
+}
+
+func newUID() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand
+	return hex.EncodeToString(b[:])
+}
