@@ -6,9 +6,11 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/skua-go/skua/net/transport"
 	"github.com/skua-go/skua/services/gate"
 	"github.com/skua-go/skua/services/login"
+	"github.com/skua-go/skua/services/store"
 )
 
 func inflating(n int) []byte {
@@ -180,6 +183,33 @@ func TestWrongPasswordsEndInAKickAndAccountsHaveOneError(t *testing.T) {
 			t.Errorf("the log has a password: %q", secret)
 		}
 	}
+}
+
+// away is a database that can't be reached while it says so.
+type away struct {
+	store.Backend
+	now atomic.Bool
+}
+
+func (a *away) Load(ctx context.Context, kind, id string) (store.Doc, error) {
+	if a.now.Load() {
+		return store.Doc{}, &store.UnavailableError{Op: "load", Err: errors.New("pulled the plug")}
+	}
+	return a.Backend.Load(ctx, kind, id)
+}
+
+func TestADatabaseThatIsAwayIsNotTheClientsFault(t *testing.T) {
+	db := &away{}
+	n := start(t, world{gate: gate.Config{Attempts: 2}, backend: func(b store.Backend) store.Backend { db.Backend = b; return db }})
+	c := n.dial(client.Options{})
+	db.now.Store(true)
+	for range 5 {
+		if err := logIn(c, "ann"); codeOf(err) != "unavailable" {
+			t.Errorf("login: %v", err)
+		}
+	}
+	db.now.Store(false)
+	must(t, logIn(c, "ann"))
 }
 
 func TestLoginsOfEveryWrongShapeAreRefused(t *testing.T) {

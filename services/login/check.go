@@ -2,6 +2,7 @@ package login
 
 import (
 	"net/netip"
+	"unicode/utf8"
 
 	"golang.org/x/text/secure/precis"
 )
@@ -48,7 +49,7 @@ func check(m Password) (credentials, error) {
 	if err != nil {
 		return credentials{}, err
 	}
-	if len(m.Password) > maxRaw {
+	if len(m.Password) > maxRaw || !utf8.ValidString(m.Password) {
 		return credentials{}, errBadPassword
 	}
 	password, err := precis.OpaqueString.String(m.Password)

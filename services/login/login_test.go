@@ -1,0 +1,411 @@
+package login_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/services/login"
+	"github.com/skua-go/skua/services/store"
+	"github.com/skua-go/skua/services/store/sqlite"
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const patience = 20 * time.Second
+
+type node struct {
+	t   *testing.T
+	sys *actor.System
+	db  *database
+	log *logBuffer
+}
+
+// database is a real one that can go away, and that others can write behind the node's back.
+type database struct {
+	store.Backend
+	away atomic.Bool
+	late func() // runs once, behind the first Load
+	once sync.Once
+}
+
+func (d *database) Load(ctx context.Context, kind, id string) (store.Doc, error) {
+	if d.away.Load() {
+		return store.Doc{}, &store.UnavailableError{Op: "load", Err: errors.New("pulled the plug")}
+	}
+	doc, err := d.Backend.Load(ctx, kind, id)
+	if d.late != nil {
+		d.once.Do(d.late)
+	}
+	return doc, err
+}
+
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// cheap costs of hashes, where they are not what is tested.
+func cheap(cfg login.Config) login.Config {
+	cfg.Memory, cfg.Passes = 64, 1
+	return cfg
+}
+
+func start(t *testing.T, cfg login.Config) *node {
+	t.Helper()
+	log := &logBuffer{}
+	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	db, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir()})
+	must(t, err)
+	n := &node{t: t, sys: actor.New(actor.Config{Log: logger, CallTimeout: patience}), db: &database{Backend: db}, log: log}
+	for _, spec := range []actor.Spec{store.Spec(store.Config{Backend: n.db}), login.Spec(cfg)} {
+		_, err := n.sys.Spawn(spec)
+		must(t, err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		must(t, n.sys.Shutdown(ctx))
+		must(t, db.Close())
+	})
+	return n
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+var home = netip.MustParseAddr("192.0.2.1")
+
+func (n *node) login(name, password string) (login.Account, error) { return n.loginFrom(home, name, password) }
+
+func (n *node) loginFrom(addr netip.Addr, name, password string) (login.Account, error) {
+	ref, _ := n.sys.Lookup(login.ServiceName)
+	v, err := n.sys.Ask(context.Background(), ref, login.Password{Name: name, Password: password, Addr: addr})
+	acc, _ := v.(login.Account)
+	return acc, err
+}
+
+// code is the reason of a failed login; "" for one that worked.
+func code(err error) login.Code {
+	var e *login.Error
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &e):
+		return e.Code
+	}
+	return login.Code(err.Error())
+}
+
+func (n *node) want(want login.Code, name, password string) {
+	n.t.Helper()
+	if _, err := n.login(name, password); code(err) != want {
+		n.t.Errorf("login of %.40q with %.40q: %v, want %q", name, password, err, want)
+	}
+}
+
+func TestFiftyFirstLoginsOfOneNameMakeOneAccount(t *testing.T) {
+	n := start(t, cheap(login.Config{Register: true}))
+	var all sync.WaitGroup
+	var made atomic.Int64
+	uids := make([]string, 50)
+	for i := range uids {
+		all.Go(func() {
+			acc, err := n.login([]string{"ann", "Ann", "ANN"}[i%3], "secret")
+			if err != nil {
+				t.Error(err)
+			}
+			if acc.New {
+				made.Add(1)
+			}
+			uids[i] = acc.UID
+		})
+	}
+	all.Wait()
+	if len(slices.Compact(uids)) != 1 || uids[0] == "" || made.Load() != 1 {
+		t.Errorf("%d accounts were made, uids %v", made.Load(), slices.Compact(uids))
+	}
+	n.want(login.Denied, "ann", "another")
+}
+
+func TestAnAccountKeepsOnlyAnArgon2idHash(t *testing.T) {
+	n := start(t, login.Config{Register: true, Memory: 1024, Passes: 3})
+	n.want("", "Ann", "the secret")
+	n.want(login.Denied, "ann", "a wrong secret")
+	doc, err := n.db.Load(t.Context(), "account", "ann")
+	must(t, err)
+	var acc struct{ UID, Name, Hash string }
+	must(t, bson.Unmarshal(doc.Body, &acc))
+	if phc := regexp.MustCompile(`^\$argon2id\$v=19\$m=1024,t=3,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$`); !phc.MatchString(acc.Hash) {
+		t.Errorf("the hash is %q", acc.Hash)
+	}
+	if acc.Name != "Ann" || len(acc.UID) != 16 {
+		t.Errorf("%+v", acc)
+	}
+	if strings.Contains(doc.Body.String()+n.log.String(), "secret") {
+		t.Error("the password is in the database or in the log")
+	}
+}
+
+func TestLookAlikesAreOneAccount(t *testing.T) {
+	n := start(t, cheap(login.Config{Register: true}))
+	first, err := n.login("\u00c9lodie7", "x")
+	must(t, err)
+	for _, name := range []string{"\u00e9lodie7", "E\u0301LODIE7", "\uff45\u0301lodie7", "\u00e9lodie\uff17"} {
+		acc, err := n.login(name, "x")
+		if err != nil || acc.UID != first.UID || acc.New || acc.Name != "\u00c9lodie7" {
+			t.Errorf("%q is %+v, %v; want %+v", name, acc, err, first)
+		}
+	}
+	if other, err := n.login("elodie7", "x"); err != nil || other.UID == first.UID {
+		t.Errorf("elodie7 is %+v, %v", other, err)
+	}
+	n.want("", "bob", "pass word\u00a0\u00e9")
+	n.want("", "bob", "pass word e\u0301")
+}
+
+func TestNamesAndPasswordsOfEveryWrongShapeAreRefused(t *testing.T) {
+	n := start(t, cheap(login.Config{Register: true}))
+	for _, name := range []string{
+		"", " ", "a b", " ann", "a\x00b", "a\nb", "\xff\xfe", "a\u202eb", "\u200b", "a\u00a0b", strings.Repeat("a", 65), strings.Repeat("a", 1<<20),
+		strings.Repeat("\uff41", 65), "\U0001f600",
+	} {
+		n.want(login.BadName, name, "x")
+	}
+	n.want("", strings.Repeat("a", 64), "x")
+	for _, password := range []string{"", "a\x00b", "a\nb", "\xff", strings.Repeat("x", 257), strings.Repeat("x", 1<<20)} {
+		n.want(login.BadPassword, "ann", password)
+	}
+	n.want("", "ann", strings.Repeat("x", 256))
+}
+
+func TestAnUnknownNameIsRefusedLikeAWrongPassword(t *testing.T) {
+	open := login.Config{Register: true, MaxAttempts: 1000} // true costs, since it is the time that is looked at
+	n := start(t, open)
+	n.want("", "ann", "right")
+	doc, err := n.db.Load(t.Context(), "account", "ann")
+	must(t, err)
+	open.Register = false
+	n = start(t, open)
+	_, err = n.db.Apply(t.Context(), []store.Write{{Kind: "account", ID: "ann", Nonce: store.NewNonce(), Body: doc.Body}})
+	must(t, err)
+	n.want("", "ann", "right")
+
+	took := map[string][]time.Duration{}
+	texts := map[string]string{}
+	for range 7 {
+		for _, name := range []string{"ann", "nobody"} {
+			began := time.Now()
+			_, err := n.login(name, "wrong")
+			took[name] = append(took[name], time.Since(began))
+			if texts[name] = fmt.Sprint(err); code(err) != login.Denied {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	if texts["ann"] != texts["nobody"] {
+		t.Errorf("%q tells from %q", texts["ann"], texts["nobody"])
+	}
+	// The fastest of each, since other load only ever adds to it.
+	known, unknown := slices.Min(took["ann"]), slices.Min(took["nobody"])
+	if unknown < known/2 || unknown > known*2 {
+		t.Errorf("a wrong password takes %v, an unknown name %v", known, unknown)
+	}
+	if _, err := n.db.Load(t.Context(), "account", "nobody"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("an account was made: %v", err)
+	}
+}
+
+func TestTooManyWrongPasswordsHaveToWaitByNameAndAddress(t *testing.T) {
+	n := start(t, cheap(login.Config{Register: true, MaxAttempts: 3, Wait: time.Second}))
+	n.want("", "ann", "right")
+	n.want("", "bob", "right")
+	net6 := func(host int) netip.Addr { return netip.MustParseAddr(fmt.Sprintf("2001:db8::%x", host)) }
+	for i := range 3 {
+		n.want(login.Denied, "ann", "wrong")
+		if _, err := n.loginFrom(net6(i), "ann", "wrong"); code(err) != login.Denied {
+			t.Errorf("attempt %d from IPv6: %v", i, err)
+		}
+	}
+	n.want(login.TooMany, "ANN", "right")
+	if _, err := n.loginFrom(net6(99), "ann", "right"); code(err) != login.TooMany {
+		t.Errorf("another host of the same IPv6 network: %v", err)
+	}
+	n.want("", "bob", "right")
+	if _, err := n.loginFrom(netip.MustParseAddr("192.0.2.2"), "ann", "right"); err != nil {
+		t.Errorf("the owner at another address: %v", err)
+	}
+	deadline := time.After(patience)
+	for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
+		_, err := n.login("ann", "right")
+		if err == nil {
+			break
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("still after the wait: %v", err)
+		default:
+		}
+	}
+	n.want(login.Denied, "ann", "wrong") // counted from the start
+	n.want(login.Denied, "ann", "wrong")
+	n.want("", "ann", "right")
+}
+
+func TestGuessesAtTheSameTimeAreCountedToo(t *testing.T) {
+	n := start(t, cheap(login.Config{Register: true, MaxAttempts: 3, Wait: time.Hour}))
+	n.want("", "ann", "right")
+	var all sync.WaitGroup
+	var denied, refused atomic.Int64
+	for i := range 50 {
+		all.Go(func() {
+			switch _, err := n.login("ann", fmt.Sprint("guess", i)); code(err) {
+			case login.Denied:
+				denied.Add(1)
+			case login.TooMany:
+				refused.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if denied.Load() != 3 || refused.Load() != 47 {
+		t.Errorf("%d guesses were checked and %d refused, want 3 and 47", denied.Load(), refused.Load())
+	}
+}
+
+func TestWithoutItsDatabaseTheServiceSaysSo(t *testing.T) {
+	n := start(t, cheap(login.Config{Register: true, MaxAttempts: 2}))
+	n.want("", "ann", "right")
+	n.db.away.Store(true)
+	for range 5 { // which are nobody's wrong passwords
+		n.want(login.Unavailable, "ann", "right")
+		n.want(login.Unavailable, "bob", "right")
+	}
+	if !strings.Contains(n.log.String(), "pulled the plug") {
+		t.Error("the log does not say why")
+	}
+	n.db.away.Store(false)
+	n.want("", "ann", "right")
+	n.want("", "bob", "right")
+}
+
+func TestAnAccountThatAnotherNodeMadeMeanwhileIsNotTaken(t *testing.T) {
+	n := start(t, cheap(login.Config{Register: true}))
+	other := start(t, cheap(login.Config{Register: true}))
+	theirs, err := other.login("ann", "theirs")
+	must(t, err)
+	doc, err := other.db.Load(t.Context(), "account", "ann")
+	must(t, err)
+	n.db.late = func() {
+		_, err := n.db.Apply(context.Background(), []store.Write{{Kind: "account", ID: "ann", Nonce: store.NewNonce(), Body: doc.Body}})
+		must(t, err)
+	}
+	n.want(login.Denied, "ann", "mine")
+	if acc, err := n.login("ann", "theirs"); err != nil || acc.UID != theirs.UID || acc.New {
+		t.Errorf("%+v, %v; want %+v", acc, err, theirs)
+	}
+}
+
+func TestMoreLoginsThanTheQueueHoldsAreBusy(t *testing.T) {
+	n := start(t, login.Config{Register: true, Memory: 8 << 10, Passes: 2, Hashing: 1, Queue: 4})
+	var all sync.WaitGroup
+	var in, busy atomic.Int64
+	for i := range 60 {
+		all.Go(func() {
+			switch _, err := n.login(fmt.Sprint("player", i), "x"); code(err) {
+			case "":
+				in.Add(1)
+			case login.Busy:
+				busy.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if in.Load() < 5 || busy.Load() == 0 {
+		t.Errorf("%d got in and %d were told that the node is busy", in.Load(), busy.Load())
+	}
+	n.want("", "player", "x") // the places are free again
+}
+
+func TestABrokenAccountIsTheServersFault(t *testing.T) {
+	n := start(t, cheap(login.Config{Register: true}))
+	for i, body := range []any{bson.M{"uid": "1", "hash": "$2y$10$abc"}, bson.M{"hash": 7}} {
+		data, err := bson.Marshal(body)
+		must(t, err)
+		id := fmt.Sprint("ann", i)
+		_, err = n.db.Apply(t.Context(), []store.Write{{Kind: "account", ID: id, Nonce: store.NewNonce(), Body: data}})
+		must(t, err)
+		n.want(login.Unavailable, id, "x")
+	}
+}
+
+func TestAServiceThatStopsKeepsNobodyWaiting(t *testing.T) {
+	n := start(t, login.Config{Register: true, Hashing: 1, Queue: 100})
+	var all, asked sync.WaitGroup
+	for i := range 100 {
+		asked.Add(1)
+		all.Go(func() {
+			asked.Done()
+			_, err := n.login(fmt.Sprint("p", i%60), "x")
+			if c := code(err); c != "" && c != login.Unavailable && !errors.Is(err, actor.ErrStopped) && !errors.Is(err, actor.ErrNoActor) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	asked.Wait()
+	ref, _ := n.sys.Lookup(login.ServiceName)
+	began := time.Now()
+	n.sys.Stop(ref, nil)
+	all.Wait()
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the end took %v", took)
+	}
+}
+
+func TestGuestsAreTheirNames(t *testing.T) {
+	n := start(t, login.Config{})
+	ref, _ := n.sys.Lookup(login.ServiceName)
+	v, err := n.sys.Ask(t.Context(), ref, login.Guest{Name: "Ann"})
+	if want := (login.Account{UID: "guest:ann", Name: "Ann"}); err != nil || v != any(want) {
+		t.Errorf("%+v, %v", v, err)
+	}
+	if _, err := n.sys.Ask(t.Context(), ref, login.Guest{Name: strings.Repeat("a", 100)}); code(err) != login.BadName {
+		t.Error(err)
+	}
+	if _, err := n.sys.Ask(t.Context(), ref, 7); err == nil {
+		t.Error("7 is a login")
+	}
+}
