@@ -36,12 +36,14 @@ func (Engine) New(o vm.Options) vm.VM {
 	}
 	l.PushGoFunction(loadSource)
 	l.SetGlobal("load")
+	mendLibrary(l)
 	l.Global("coroutine")
 	l.PushGoFunction(func(l *lua.State) int { return thread{l}.Yield(l.Top()) })
 	l.SetField(-2, "yield") // the engine's own has the defect that thread.Yield tells of
 	l.Pop(1)
 	if o.Tick != nil {
 		m.tick = func(l *lua.State, _ lua.Debug) {
+			m.tidy(l)
 			if err := o.Tick(); err != nil {
 				lua.Errorf(l, "%s", err.Error())
 			}
@@ -57,6 +59,17 @@ func (Engine) New(o vm.Options) vm.VM {
 func (m *machine) hook(l *lua.State) {
 	if m.tick != nil {
 		lua.SetDebugHook(l, m.tick, lua.MaskCount, tickEvery)
+	}
+}
+
+// tidy keeps the thread's list of upvalues short: see upvalues.go. A script that fills it fast is looked at more often.
+func (m *machine) tidy(l *lua.State) {
+	const many, often = 200, tickEvery / 50
+	switch forgotten := upValues().forgetClosed(l); {
+	case forgotten > many && lua.DebugHookCount(l) != often:
+		lua.SetDebugHook(l, m.tick, lua.MaskCount, often)
+	case forgotten < many/50 && lua.DebugHookCount(l) == often:
+		m.hook(l)
 	}
 }
 
@@ -208,6 +221,10 @@ func compile(l *lua.State, name, source string) error {
 	if strings.HasPrefix(source, "\x1b") {
 		return errors.New("attempt to load a binary chunk")
 	}
+	return loadText(l, name, source)
+}
+
+func loadText(l *lua.State, name, source string) error {
 	if err := lua.LoadBuffer(l, source, name, "t"); err != nil {
 		msg, ok := l.ToString(-1)
 		l.Pop(1)

@@ -1,38 +1,131 @@
 package lua54
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/skua-go/skua/lua/token"
 )
 
-// sink is a local that mended sources get: the extra target of their multiple assignments.
-const sink = "__skua_extra"
+const (
+	// sink is a local that mended sources get: the extra target of their multiple assignments.
+	sink = "__skua_extra"
+	// noTail is a statement behind which a function makes no tail calls (Lua 5.4 manual, 3.3.8).
+	noTail = "local __skua_tail <close> = nil"
+)
 
-// mend works around a defect of the engine's compiler (code.go, codeABRK, v0.1.6 to v0.1.10): in `a.x, a.y = p.u, p.v` the register of the last value is
-// not given back, so that all targets get that value. Where there are more targets than values the compiler takes another way, which is right; so each
-// multiple assignment gets one target more, on its own line. Sources without one stay as they are.
+// mend works around defects of the engine (v0.1.6 to v0.1.10). Sources that don't meet them stay as they are, and no line moves.
+//
+// In `a.x, a.y = p.u, p.v` the register of the last value is not given back (code.go, codeABRK), so that all targets get that value. Where there are
+// more targets than values the compiler takes another way, which is right; so each multiple assignment gets one target more.
+//
+// `#t` is a float (vm.go, objectLength), which shows as soon as it leaves the VM: 3.0 in JSON, where a client expects 3. `~~#t` is the integer, and
+// binds as `#t` does.
+//
+// A tail call from a function that was given two values or more for its `...` can return to the wrong place (vm.go, opTailCall), so such functions
+// make none. The price is that they can't recur without end.
 func mend(source string) string {
-	at := multipleAssignments(token.Scan(source))
-	if len(at) == 0 {
+	tokens := token.Scan(source)
+	var edits []edit
+	prologue := ""
+	for _, offset := range multipleAssignments(tokens) {
+		edits = append(edits, edit{offset, "," + sink + " "})
+		prologue = "local " + sink
+	}
+	for _, t := range tokens {
+		if t.Is("#") {
+			edits = append(edits, edit{t.Offset, "~~"})
+		}
+	}
+	functions, chunk := tailCallers(tokens)
+	for _, offset := range functions {
+		edits = append(edits, edit{offset, " " + noTail + ";"})
+	}
+	if chunk {
+		prologue = strings.TrimPrefix(prologue+";"+noTail, ";")
+	}
+	if prologue != "" {
+		end := ";"
+		if strings.HasPrefix(source, "#") {
+			end = " --" // the first line is for the shell: as a comment it leaves no place behind it
+		}
+		edits = append(edits, edit{0, prologue + end})
+	}
+	return apply(source, edits)
+}
+
+// edit is text to insert.
+type edit struct {
+	offset int
+	text   string
+}
+
+func apply(source string, edits []edit) string {
+	if len(edits) == 0 {
 		return source
 	}
-	var b strings.Builder
-	b.Grow(len(source) + len(at)*(len(sink)+2) + len(sink) + 8)
-	from := 0
-	if strings.HasPrefix(source, "#") {
-		// The first line is for the shell. As a comment it leaves no place in its line, so the local goes in front of it.
-		b.WriteString("local " + sink + " --")
-	} else {
-		b.WriteString("local " + sink + ";")
+	slices.SortFunc(edits, func(a, b edit) int { return a.offset - b.offset })
+	size := len(source)
+	for _, e := range edits {
+		size += len(e.text)
 	}
-	for _, offset := range at {
-		b.WriteString(source[from:offset])
-		b.WriteString("," + sink + " ")
-		from = offset
+	var b strings.Builder
+	b.Grow(size)
+	from := 0
+	for _, e := range edits {
+		b.WriteString(source[from:e.offset])
+		b.WriteString(e.text)
+		from = e.offset
 	}
 	b.WriteString(source[from:])
 	return b.String()
+}
+
+// tailCallers finds the functions with a `...` that may make a tail call, as the offsets behind their parameters, and tells whether the chunk may.
+func tailCallers(tokens []token.Token) (functions []int, chunk bool) {
+	const other, fixed = -1, -2 // what is open: a block, a function without `...`, or the offset behind the parameters of one with it
+	var open []int
+	for i, t := range tokens {
+		switch {
+		case t.Is("function"):
+			open = append(open, fixed)
+			if at := varargs(tokens[i+1:]); at > 0 {
+				open[len(open)-1] = at
+			}
+		case t.Is("do"), t.Is("if"), t.Is("repeat"):
+			open = append(open, other)
+		case t.Is("end"), t.Is("until"):
+			if len(open) == 0 {
+				return nil, false // no Lua: the compiler will say so
+			}
+			open = open[:len(open)-1]
+		case t.Is("return") && i+1 < len(tokens) && (tokens[i+1].Kind == token.Name || tokens[i+1].Is("(")):
+			n := len(open) - 1
+			for n >= 0 && open[n] == other {
+				n--
+			}
+			switch {
+			case n < 0:
+				chunk = true
+			case open[n] > 0 && !slices.Contains(functions, open[n]):
+				functions = append(functions, open[n])
+			}
+		}
+	}
+	return functions, chunk
+}
+
+// varargs is the offset behind the parameters of the function whose name or parameters come next, if they end with `...`.
+func varargs(tokens []token.Token) int {
+	for i, t := range tokens {
+		if t.Is(")") {
+			if i > 0 && tokens[i-1].Is("...") {
+				return t.Offset + 1
+			}
+			return 0
+		}
+	}
+	return 0
 }
 
 // multipleAssignments finds the offsets of the `=` of all assignments with more than one target, which are not declarations of locals.

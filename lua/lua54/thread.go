@@ -193,7 +193,9 @@ func (t thread) NewThread() vm.State {
 }
 
 func (t thread) Resume(n int) vm.Status {
-	if err := t.l.Resume(nil, n); err != nil {
+	err := t.l.Resume(nil, n)
+	upValues().forgetClosed(t.l)
+	if err != nil {
 		return vm.Failed
 	}
 	if t.l.Status() == statusYield {

@@ -1,0 +1,163 @@
+package lua54_test
+
+import (
+	"bufio"
+	"bytes"
+	_ "embed"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/skua-go/skua/lua/lua54"
+	"github.com/skua-go/skua/lua/vm"
+)
+
+var (
+	programs    = flag.Int("programs", 400, "how many generated programs to compare with PUC Lua")
+	programSeed = flag.Uint64("programs.seed", 1, "the seed of the first of them; the others follow")
+)
+
+// harness runs one program with a P that collects what it prints, and returns that.
+//
+//go:embed testdata/harness.lua
+var harness string
+
+// server lets PUC Lua run programs that come on its standard input, each behind its length.
+const server = `
+local run = assert(load(io.read(tonumber(io.read("l"))), "=harness"))()
+while true do
+  local n = io.read("l")
+  if not n then return end
+  local out = run(io.read(tonumber(n)))
+  io.write(#out, "\n", out)
+  io.flush()
+end`
+
+// puc is the reference implementation in a process of its own.
+type puc struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+func startPUC(t *testing.T) *puc {
+	t.Helper()
+	path, err := exec.LookPath("lua5.4")
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("lua5.4 is missing (tools/deps.sh installs it)")
+		}
+		t.Skip("lua5.4 is not installed (tools/deps.sh): nothing to compare with")
+	}
+	p := &puc{cmd: exec.CommandContext(t.Context(), path, "-e", server)}
+	p.cmd.Stderr = os.Stderr
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.out = bufio.NewReader(out)
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = p.in.Close()
+		_ = p.cmd.Wait()
+	})
+	p.send(t, harness)
+	return p
+}
+
+func (p *puc) send(t *testing.T, s string) {
+	t.Helper()
+	if _, err := fmt.Fprintf(p.in, "%d\n%s", len(s), s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *puc) run(t *testing.T, source string) string {
+	t.Helper()
+	p.send(t, source)
+	line, err := p.out.ReadString('\n')
+	if err != nil {
+		t.Fatalf("lua5.4 has ended (%v) on:\n%s", err, source)
+	}
+	n, err := strconv.Atoi(line[:len(line)-1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := make([]byte, n)
+	if _, err := io.ReadFull(p.out, out); err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+// ours runs a program in a machine of its own.
+func ours(source string) (out string) {
+	defer func() {
+		if r := recover(); r != nil {
+			out = fmt.Sprintf("the engine panicked: %v", r)
+		}
+	}()
+	began := time.Now()
+	m := lua54.Engine{}.New(vm.Options{Tick: func() error {
+		if time.Since(began) > 10*time.Second {
+			return errors.New("too long")
+		}
+		return nil
+	}})
+	defer m.Close()
+	s := m.Main()
+	if err := s.Load("harness", harness); err != nil {
+		return err.Error()
+	}
+	s.Call(0, 1)
+	s.PushString(source)
+	if err := s.PCall(1, 1); err != nil {
+		return "error: " + s.Text(-1)
+	}
+	return s.Text(-1)
+}
+
+func TestGeneratedProgramsPrintWhatTheyPrintInPUCLua(t *testing.T) {
+	reference := startPUC(t)
+	failed := 0
+	for seed := *programSeed; seed < *programSeed+uint64(*programs); seed++ { //nolint:gosec // a count
+		source := generate(seed)
+		want, got := reference.run(t, source), ours(source)
+		if got == want {
+			continue
+		}
+		t.Errorf("seed %d:\n%s\n%s", seed, difference(got, want), source)
+		if failed++; failed == 5 {
+			t.Fatal("that is enough")
+		}
+	}
+}
+
+// difference shows the first line that differs.
+func difference(got, want string) string {
+	g, w := bytes.Split([]byte(got), []byte("\n")), bytes.Split([]byte(want), []byte("\n"))
+	for i := range max(len(g), len(w)) {
+		var a, b []byte
+		if i < len(g) {
+			a = g[i]
+		}
+		if i < len(w) {
+			b = w[i]
+		}
+		if !bytes.Equal(a, b) {
+			return fmt.Sprintf("line %d of the output: got %q, PUC Lua prints %q", i+1, a, b)
+		}
+	}
+	return "no difference"
+}
