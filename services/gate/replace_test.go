@@ -46,7 +46,9 @@ func (w *witness) module() lua.Module {
 	}}
 }
 
-func (w *witness) fault(format string, args ...any) { w.wrong = append(w.wrong, fmt.Sprintf(format, args...)) }
+func (w *witness) fault(format string, args ...any) {
+	w.wrong = append(w.wrong, fmt.Sprintf(format, args...))
+}
 
 func (w *witness) start(uid string, _ int64, s vm.State) {
 	w.starts++

@@ -105,7 +105,9 @@ func must(t *testing.T, err error) {
 
 var home = netip.MustParseAddr("192.0.2.1")
 
-func (n *node) login(name, password string) (login.Account, error) { return n.loginFrom(home, name, password) }
+func (n *node) login(name, password string) (login.Account, error) {
+	return n.loginFrom(home, name, password)
+}
 
 func (n *node) loginFrom(addr netip.Addr, name, password string) (login.Account, error) {
 	ref, _ := n.sys.Lookup(login.ServiceName)
