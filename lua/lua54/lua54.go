@@ -22,8 +22,8 @@ type machine struct {
 	tick lua.Hook
 }
 
-// tickEvery is how many instructions pass between two calls of Options.Tick; fewer cost more (7 % at 10,000).
-const tickEvery = 100_000
+// tickEvery is how many instructions pass between two calls of Options.Tick. Fewer cost more; more let tidy come late.
+const tickEvery = 10_000
 
 // New makes a VM with the libraries that o allows.
 func (Engine) New(o vm.Options) vm.VM {
@@ -64,7 +64,7 @@ func (m *machine) hook(l *lua.State) {
 
 // tidy keeps the thread's list of upvalues short: see upvalues.go. A script that fills it fast is looked at more often.
 func (m *machine) tidy(l *lua.State) {
-	const many, often = 200, tickEvery / 50
+	const many, often = 200, 2_000
 	switch forgotten := upValues().forgetClosed(l); {
 	case forgotten > many && lua.DebugHookCount(l) != often:
 		lua.SetDebugHook(l, m.tick, lua.MaskCount, often)

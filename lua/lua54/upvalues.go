@@ -65,7 +65,7 @@ func sameShape(theirs, ours reflect.Type) bool {
 
 // list is the head of a thread's list.
 func (u upValueLayout) list(l *lua.State) **openUpValue {
-	return (**openUpValue)(unsafe.Add(unsafe.Pointer(l), u.openList))
+	return (**openUpValue)(unsafe.Add(unsafe.Pointer(l), u.openList)) //nolint:gosec // findLayout has seen that this is what stands there
 }
 
 // forgetClosed takes closed upvalues off the thread's list and returns how many there were. Whoever has them keeps them: they have their values.
