@@ -112,6 +112,24 @@ func TestACommitIsAnsweredWhenItIsDurableAndNotBefore(t *testing.T) {
 	})
 }
 
+// A save that waits for its turn is overtaken by the commit behind it, and goes out with it.
+func TestACommitDoesNotWaitForTheSaveBeforeIt(t *testing.T) {
+	in(t, store.Config{Autosave: time.Hour}, func(t *testing.T, r *rig) {
+		o := r.players(2)[0]
+		o.save("p0", 1)
+		began := time.Now()
+		o.must(store.Commit{Kind: "player", ID: "p0", Body: numbered(2)})
+		if !time.Now().Equal(began) {
+			t.Errorf("it took %v", time.Since(began))
+		}
+		pass(2 * time.Hour)
+		if n := len(r.db.writes("p0")); n != 1 {
+			t.Errorf("%d writes", n)
+		}
+		r.has("p0", 2)
+	})
+}
+
 // What comes while a batch is under way shares the next one, so batches grow with the load.
 func TestCommitsOfManyOwnersShareBatches(t *testing.T) {
 	in(t, store.Config{Batch: 60}, func(t *testing.T, r *rig) {

@@ -65,6 +65,23 @@ func TestStopOutlastsAnOutage(t *testing.T) {
 	})
 }
 
+// The pause after the last failure may be long, and the outage over.
+func TestStopTriesAtOnce(t *testing.T) {
+	in(t, store.Config{Autosave: 10 * time.Millisecond, Retry: 5 * time.Second}, func(t *testing.T, r *rig) {
+		o := r.players(1)[0]
+		back := r.db.cut()
+		o.save("p0", 1)
+		pass(time.Second)
+		back()
+		began := time.Now()
+		r.stop()
+		if took := time.Since(began); took > 100*time.Millisecond {
+			t.Errorf("it took %v", took)
+		}
+		r.has("p0", 1)
+	})
+}
+
 func TestStopThatCanNotWriteNamesWhatIsLost(t *testing.T) {
 	in(t, store.Config{Autosave: time.Second, StopTimeout: 7 * time.Second, Batch: 10}, func(t *testing.T, r *rig) {
 		owners := r.players(30)
