@@ -63,6 +63,7 @@ func (f *botFlags) run(cmd *cobra.Command) error {
 	if f.Pause == 0 {
 		f.Pause = -1 // none; the zero Config means the default
 	}
+	f.Entered = func(clients int) { fmt.Fprintf(cmd.ErrOrStderr(), "skua bot: %d clients are in\n", clients) }
 	report, err := bot.Run(cmd.Context(), f.Config)
 	if err != nil {
 		return err

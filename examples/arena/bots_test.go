@@ -46,7 +46,7 @@ func TestWhatWasPromisedIsThereAfterAKill(t *testing.T) {
 	}
 	played := make(chan result, 1)
 	entered := make(chan struct{})
-	cfg := n.targets(bot.Config{Duration: time.Minute, Pause: 100 * time.Millisecond, Log: onFirstRecord(entered)}, 8)
+	cfg := n.targets(bot.Config{Duration: time.Minute, Pause: 100 * time.Millisecond, Entered: func(int) { close(entered) }}, 8)
 	go func() {
 		report, err := bot.Run(ctx, cfg)
 		played <- result{report, err}

@@ -2,11 +2,9 @@ package arena_test
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -20,12 +18,16 @@ import (
 	"github.com/skua-go/skua/examples/arena"
 )
 
-// buildSkua makes the program once for all tests of the package, in a directory that outlives the first of them.
+// built is where the program is; TestMain removes it.
+var built string //nolint:gochecknoglobals // one build for all tests
+
+// buildSkua makes the program once for all tests of the package.
 var buildSkua = sync.OnceValues(func() (string, error) { //nolint:gochecknoglobals // one build for all tests
 	dir, err := os.MkdirTemp("", "skua-arena-test-")
 	if err != nil {
 		return "", err
 	}
+	built = dir
 	file := filepath.Join(dir, "skua")
 	out, err := exec.Command("go", "build", "-o", file, "github.com/skua-go/skua/cmd/skua").CombinedOutput()
 	if err != nil {
@@ -193,22 +195,4 @@ func TestTheEmbeddedProjectIsTheWholeProject(t *testing.T) {
 	if err != nil || len(want) > 0 {
 		t.Fatalf("not embedded: %v %v", want, err)
 	}
-}
-
-// onFirstRecord is a logger that closes the channel when something is logged: the bots log when all are in.
-func onFirstRecord(entered chan<- struct{}) *slog.Logger {
-	return slog.New(&firstRecord{Handler: slog.DiscardHandler, entered: entered})
-}
-
-type firstRecord struct {
-	slog.Handler
-	once    sync.Once
-	entered chan<- struct{}
-}
-
-func (f *firstRecord) Enabled(context.Context, slog.Level) bool { return true }
-
-func (f *firstRecord) Handle(context.Context, slog.Record) error {
-	f.once.Do(func() { close(f.entered) })
-	return nil
 }

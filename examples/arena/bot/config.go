@@ -4,7 +4,6 @@ package bot
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	client "github.com/skua-go/skua/clients/go"
@@ -48,8 +47,8 @@ type Config struct {
 	Logins int
 	// Options are those of the connections.
 	Options client.Options
-	// Log gets the progress. Default: nothing is logged.
-	Log *slog.Logger
+	// Entered is called when all are in, with how many they are, before they begin to play. Optional; it must not block.
+	Entered func(clients int)
 }
 
 // ErrConfig is wrapped by the errors of a configuration that makes no sense.
@@ -78,8 +77,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Password == "" {
 		c.Password = "skua-bot-password"
 	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
+	if c.Entered == nil {
+		c.Entered = func(int) {}
 	}
 	for _, t := range c.targets() {
 		if _, err := t.url(); err != nil {

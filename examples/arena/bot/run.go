@@ -42,7 +42,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		}
 		return nil, fmt.Errorf("bot: nobody got in: %s", r.errors.texts[0])
 	}
-	cfg.Log.Info("all are in", "clients", len(in))
+	cfg.Entered(len(in))
 	began := time.Now()
 	r.play(ctx, in)
 	played := time.Since(began)
