@@ -71,6 +71,7 @@ func TestPlayersPlayOnWhileTheDatabaseIsKilled(t *testing.T) {
 	for i := range 5 {
 		players = append(players, n.login(fmt.Sprint("player", i)))
 	}
+	leaver := n.login("leaver")
 	over := make(chan struct{})
 	var playing sync.WaitGroup
 	for _, p := range players {
@@ -106,6 +107,8 @@ func TestPlayersPlayOnWhileTheDatabaseIsKilled(t *testing.T) {
 		t.Errorf("a login without a database got %v", err)
 	}
 
+	left := leaver.leaveDuringOutage()
+
 	db.Restart(t)
 	await(t, "the log tells that the database is back", func() bool { return strings.Contains(n.log(), "database is back") })
 	await(t, "the gauge tells that the database is back", func() bool { return n.metric("skua_store_database_down") == 0 })
@@ -115,17 +118,17 @@ func TestPlayersPlayOnWhileTheDatabaseIsKilled(t *testing.T) {
 	each("commits again", func(s score) bool { return s.done > 0 })
 	stop()
 
-	want := map[string]playerDoc{}
+	want := map[string]playerDoc{leaver.name: left}
 	for i, p := range players {
 		want[p.name] = p.finish(1_000_000 + i)
 	}
-	for _, p := range players {
-		n.holds(p.name, want[p.name])
+	for name, doc := range want {
+		n.holds(name, doc)
 	}
 	n.stop()
 	n = startProgram(t, binary, "run", dir)
-	for _, p := range players {
-		n.holds(p.name, want[p.name])
+	for name, doc := range want {
+		n.holds(name, doc)
 	}
 	n.stop()
 }
@@ -281,4 +284,18 @@ func (g *gamer) finish(n int) playerDoc {
 	}
 	_ = g.c.Close()
 	return playerDoc{Saved: n, Committed: now.Committed}
+}
+
+// leaveDuringOutage changes what nobody changes again, so that only what the store has kept can bring it into the database.
+func (g *gamer) leaveDuringOutage() playerDoc {
+	g.t.Helper()
+	if err := g.c.Request(g.t.Context(), "save", map[string]int{"n": 77}, nil); err != nil {
+		g.t.Error(err)
+	}
+	var refused *client.Error
+	if err := g.c.Request(g.t.Context(), "commit", map[string]int{"n": 78}, nil); !errors.As(err, &refused) || refused.Code != "unsaved" {
+		g.t.Errorf("a commit without a database got %v", err)
+	}
+	_ = g.c.Close()
+	return playerDoc{Saved: 77, Committed: 78}
 }
