@@ -14,7 +14,7 @@ import (
 
 // sleeper is a coroutine that waits for a moment or for somebody to wake it.
 type sleeper struct {
-	co    *coroutine
+	waiter
 	timer *actor.Timer
 }
 
@@ -110,8 +110,12 @@ func (h *Host) apiCall(s vm.State) int {
 }
 
 // answerTo goes on with a coroutine when its call has been answered.
-func (h *Host) answerTo(co *coroutine) func(any, error) {
+func (h *Host) answerTo(w waiter) func(any, error) {
 	return func(v any, err error) {
+		if !w.waits() {
+			return
+		}
+		co := w.co
 		if err != nil {
 			h.resume(co, pushError(co.th, err))
 		} else {
@@ -162,6 +166,7 @@ func pushError(s vm.State, err error) int {
 var codeNames = map[actor.Code]string{ //nolint:gochecknoglobals // a constant
 	actor.NoActor: "no_actor", actor.Stopped: "stopped", actor.Unreachable: "unreachable",
 	actor.Failed: "failed", actor.Deadline: "deadline", actor.Overloaded: "overloaded",
+	actor.Cycle: "cycle",
 }
 
 func centiseconds(cs float64) time.Duration {

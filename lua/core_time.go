@@ -35,6 +35,9 @@ func takeCall(s vm.State, i int) func(s vm.State) int {
 
 func (h *Host) apiFork(s vm.State) int {
 	checkFunction(s, 1, "skynet.fork")
+	if len(h.next) >= maxNext {
+		s.Errorf("skynet.fork: %d functions wait to run already", maxNext)
+	}
 	push := takeCall(s, 1)
 	h.detached(func() { h.run(coroutine{}, push) })
 	return 0
@@ -69,13 +72,14 @@ func (h *Host) apiSleep(s vm.State) int {
 		s.Errorf("skynet.sleep: a time in 1/100 s is expected, got %s", s.Type(1))
 	}
 	id, _ := s.Int(2)
-	co := h.wait(s, "skynet.sleep")
-	sl := &sleeper{co: co}
+	sl := &sleeper{waiter: h.wait(s, "skynet.sleep")}
 	h.sleepers[id] = sl
 	sl.timer = h.in(cs, h.after(func() {
 		if h.sleepers[id] == sl {
 			delete(h.sleepers, id)
-			h.resume(co, 0)
+			if sl.waits() {
+				h.resume(sl.co, 0)
+			}
 		}
 	}))
 	return s.Yield(0)
@@ -84,8 +88,7 @@ func (h *Host) apiSleep(s vm.State) int {
 // apiWait waits under the number of argument 1 until apiWakeup.
 func (h *Host) apiWait(s vm.State) int {
 	id, _ := s.Int(1)
-	co := h.wait(s, "skynet.wait")
-	h.sleepers[id] = &sleeper{co: co}
+	h.sleepers[id] = &sleeper{waiter: h.wait(s, "skynet.wait")}
 	return s.Yield(0)
 }
 
@@ -100,8 +103,10 @@ func (h *Host) apiWakeup(s vm.State) int {
 		sl.timer.Cancel()
 	}
 	h.next = append(h.next, func() {
-		sl.co.th.PushString("BREAK")
-		h.resume(sl.co, 1)
+		if sl.waits() {
+			sl.co.th.PushString("BREAK")
+			h.resume(sl.co, 1)
+		}
 	})
 	return 0
 }

@@ -16,6 +16,7 @@ type coroutine struct {
 	replied bool // or the duty to reply has been taken over
 	session int64
 	source  actor.Ref
+	ticket  uint64                          // counts waits and their ends, see wait
 	done    func(co *coroutine, err *Error) // takes the results from the thread's stack, or the error
 }
 
@@ -54,7 +55,7 @@ func (h *Host) run(co coroutine, push func(s vm.State) int) {
 	if n := len(h.pool); n > 0 {
 		c = h.pool[n-1]
 		h.pool = h.pool[:n-1]
-		co.th = c.th
+		co.th, co.ticket = c.th, c.ticket+1
 		*c = co
 		c.th.SetTop(0)
 		h.resume(c, push(c.th)+1)
@@ -73,6 +74,7 @@ func (h *Host) resume(c *coroutine, n int) {
 		h.began = time.Now()
 	}
 	h.cur, c.yield = c, yieldNone
+	c.ticket++
 	status := c.th.Resume(n)
 	h.cur = outer
 	switch {
@@ -108,17 +110,49 @@ func (h *Host) fail(c *coroutine, err *Error) {
 func (h *Host) errorOf(s vm.State) *Error {
 	e := &Error{Script: h.script}
 	if s.Type(-1) == vm.Table {
-		if l, err := TakeList(s, s.Top()); err == nil {
+		top := s.Top()
+		if l, err := TakeList(s, top); err == nil {
 			e.Value = l
 		}
+		s.SetTop(top)
 	}
-	e.Message = s.Text(-1)
+	e.Message = h.text(s)
 	e.Traceback = s.Traceback(e.Message)
 	return e
 }
 
+// text is tostring of the value on top of a thread that may have failed; its __tostring may fail too.
+func (h *Host) text(s vm.State) string {
+	if s.Type(-1) != vm.Table && s.Type(-1) != vm.Userdata {
+		return s.Text(-1)
+	}
+	h.began = time.Now()
+	main := h.vm.Main()
+	top := main.Top()
+	defer main.SetTop(top)
+	main.PushFunc("tostring", func(s vm.State) int {
+		s.PushString(s.Text(1))
+		return 1
+	})
+	s.Copy(-1)
+	s.Move(main, 1)
+	if err := main.PCall(1, 1); err != nil {
+		return "an error value whose __tostring fails: " + err.Error()
+	}
+	text, _ := main.String(-1)
+	return text
+}
+
+// waiter is one wait of a coroutine. Where the engine can't yield, the wait ends with an error at once, and what was to end it must not end a later one.
+type waiter struct {
+	co     *coroutine
+	ticket uint64
+}
+
+func (w waiter) waits() bool { return w.co.ticket == w.ticket }
+
 // wait prepares the running coroutine for a Yield that the library will resume.
-func (h *Host) wait(s vm.State, what string) *coroutine {
+func (h *Host) wait(s vm.State, what string) waiter {
 	if h.cur == nil {
 		s.Errorf("%s: a wait is possible in a handler only", what)
 	}
@@ -126,5 +160,6 @@ func (h *Host) wait(s vm.State, what string) *coroutine {
 		s.Errorf("%s: a wait is not possible in a coroutine that the script made itself", what)
 	}
 	h.cur.yield = yieldWait
-	return h.cur
+	h.cur.ticket++
+	return waiter{h.cur, h.cur.ticket}
 }

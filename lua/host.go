@@ -36,8 +36,15 @@ type Host struct {
 	ready     bool
 	failure   *Error // why it is not going to be ready
 	whenReady []actor.Promise
-	early     []func() // messages that came before the service was ready to take them
+	early     []func() // messages that came before the service was ready to take them,
+	behind    int      // how many of these are in the mailbox again; whatever comes has to go behind them
 }
+
+// maxNext bounds what a handler can put off, and maxRound how much of that runs before other messages do.
+const (
+	maxNext  = 100_000
+	maxRound = 1000
+)
 
 // maxEarly bounds the messages that wait for a service to start.
 const maxEarly = 10_000
@@ -123,7 +130,8 @@ func (h *Host) loaded(co *coroutine, err *Error) {
 
 // openModule keeps the table of handlers that is at index 1.
 func (h *Host) openModule(s vm.State) {
-	s.Field(1, "client")
+	s.PushString("client")
+	s.RawGet(1)
 	if s.Type(-1) == vm.Table {
 		h.client = s.Ref()
 	} else {
@@ -145,6 +153,7 @@ func (h *Host) started(err *Error) {
 	if err != nil {
 		h.log.Error("start failed", "error", err.Message, "traceback", err.Traceback)
 		h.failure = err
+		h.admitEarly()
 		if len(h.whenReady) == 0 {
 			// Whoever started it has yet to ask how it went.
 			h.c.After(h.rt.cfg.StartTimeout, h.giveUp)
@@ -156,10 +165,25 @@ func (h *Host) started(err *Error) {
 	}
 	h.ready = true
 	h.answerReady(nil)
+	h.admitEarly()
+}
+
+// admitEarly lets in what came early. It goes through the mailbox, where newer messages may be before it: these are sent behind it.
+func (h *Host) admitEarly() {
+	h.behind = len(h.early)
 	for _, again := range h.early {
 		again()
 	}
 	h.early = nil
+}
+
+// again puts a message into the mailbox once more.
+func (h *Host) again(m Message) func() {
+	return h.c.Resume(func() {
+		h.behind--
+		h.handle(m)
+		h.runNext()
+	})
 }
 
 func (h *Host) giveUp() { h.c.Stop(h.c.Self(), h.failure) }
@@ -196,19 +220,25 @@ func (h *Host) Receive(c *actor.Context, msg any) {
 }
 
 func (h *Host) receive(m Message) {
-	if h.failure != nil {
-		h.c.Reply(nil, h.failure)
+	if h.behind > 0 {
+		h.behind++
+		h.again(m)()
 		return
 	}
-	if !h.ready && h.dispatch[m.Type] == 0 {
+	if h.failure == nil && !h.ready && h.dispatch[m.Type] == 0 {
 		if len(h.early) >= maxEarly {
 			h.c.Reply(nil, &actor.Error{Code: actor.Overloaded, Actor: h.script, Text: "too many messages before the service was ready"})
 			return
 		}
-		h.early = append(h.early, h.c.Resume(func() {
-			h.receive(m)
-			h.runNext()
-		}))
+		h.early = append(h.early, h.again(m))
+		return
+	}
+	h.handle(m)
+}
+
+func (h *Host) handle(m Message) {
+	if h.failure != nil {
+		h.reject(h.failure)
 		return
 	}
 	co := coroutine{promise: h.c.Promise(), request: h.c.IsRequest(), source: h.c.From(), done: h.handled}
@@ -319,12 +349,17 @@ func (h *Host) handled(co *coroutine, err *Error) {
 
 // runNext runs what was put off until after the present message.
 func (h *Host) runNext() {
-	for len(h.next) > 0 {
+	for n := 0; len(h.next) > 0; {
+		if n >= maxRound {
+			h.c.Resume(h.runNext)() // functions that fork on and on must not keep messages away
+			return
+		}
 		next := h.next
 		h.next = nil
 		for _, f := range next {
 			f()
 		}
+		n += len(next)
 	}
 }
 
@@ -338,7 +373,7 @@ func (h *Host) after(f func()) func() {
 
 // Stop lets the table's `stop` save what it has to; the service ends when that has returned.
 func (h *Host) Stop(c *actor.Context, reason error) {
-	if h.module == 0 || !h.pushHandler(h.vm.Main(), h.module, "stop") {
+	if !h.ready || h.module == 0 || !h.pushHandler(h.vm.Main(), h.module, "stop") {
 		return
 	}
 	stop := h.vm.Main().Ref()

@@ -20,7 +20,7 @@ func mendLibrary(l *lua.State) {
 			"max": extreme(func(l *lua.State, i, best int) bool { return l.Compare(best, i, lua.OpLT) }),
 			"min": extreme(func(l *lua.State, i, best int) bool { return l.Compare(i, best, lua.OpLT) }),
 		}},
-		{"string", map[string]lua.Function{"rep": stringRep}},
+		{"string", map[string]lua.Function{"rep": stringRep, "upper": letters('a', 'z', 'A'-'a'), "lower": letters('A', 'Z', 'a'-'A')}},
 	} {
 		l.Global(lib.name)
 		for name, f := range lib.funcs {
@@ -48,6 +48,20 @@ func extreme(better func(l *lua.State, i, best int) bool) lua.Function {
 			}
 		}
 		l.PushValue(best)
+		return 1
+	}
+}
+
+// letters is string.upper or string.lower of ASCII. The engine's break bytes that are not UTF-8.
+func letters(from, to byte, distance int) lua.Function {
+	return func(l *lua.State) int {
+		b := []byte(lua.CheckString(l, 1))
+		for i, c := range b {
+			if c >= from && c <= to {
+				b[i] = byte(int(c) + distance)
+			}
+		}
+		l.PushString(string(b))
 		return 1
 	}
 }

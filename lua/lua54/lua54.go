@@ -18,8 +18,9 @@ func (Engine) Name() string { return "lua54" }
 
 // machine is a VM.
 type machine struct {
-	main *lua.State
-	tick lua.Hook
+	main  *lua.State
+	tick  lua.Hook
+	every int // instructions from one tick to the next
 }
 
 // tickEvery is how many instructions pass between two calls of Options.Tick. Fewer cost more; more let tidy come late.
@@ -41,10 +42,19 @@ func (Engine) New(o vm.Options) vm.VM {
 	l.PushGoFunction(func(l *lua.State) int { return thread{l}.Yield(l.Top()) })
 	l.SetField(-2, "yield") // the engine's own has the defect that thread.Yield tells of
 	l.Pop(1)
+	m.every = tickEvery
 	if o.Tick != nil {
 		m.tick = func(l *lua.State, _ lua.Debug) {
 			m.tidy(l)
-			if err := o.Tick(); err != nil {
+			err := o.Tick()
+			every := m.every
+			if m.every = tickEvery; err != nil {
+				m.every = 1 // a script that catches the error gets the next one at once, until nothing is left to catch it
+			}
+			if every != m.every || err != nil || lua.DebugHookCount(l) != m.every {
+				m.hook(l)
+			}
+			if err != nil {
 				lua.Errorf(l, "%s", err.Error())
 			}
 		}
@@ -58,7 +68,7 @@ func (Engine) New(o vm.Options) vm.VM {
 
 func (m *machine) hook(l *lua.State) {
 	if m.tick != nil {
-		lua.SetDebugHook(l, m.tick, lua.MaskCount, tickEvery)
+		lua.SetDebugHook(l, m.tick, lua.MaskCount, m.every)
 	}
 }
 

@@ -116,7 +116,8 @@ const VariadicResults = -1
 type Options struct {
 	// Trusted gives scripts io, os, debug and loaders of the engine. Others get what cannot reach the host.
 	Trusted bool
-	// Tick is called about every 100,000 instructions of a thread that the host has made; an error that it returns is raised in the script.
+	// Tick is called about every 100,000 instructions of a thread that the host has made; an error that it returns is raised in the script,
+	// and from then on, until Tick returns nil, it is called about every instruction: who catches the error has no time to go on.
 	Tick func() error
 }
 
