@@ -57,18 +57,21 @@ func (s *session) explain(c *actor.Context, route string, err error) packet.Reas
 	r := packet.Reason{Code: answerInternal, Msg: "internal error"}
 	switch {
 	case errors.Is(err, actor.ErrDeadline):
-		r = noAnswer
+		r = noAnswer()
 	case errors.Is(err, actor.ErrStopped), errors.Is(err, actor.ErrNoActor), errors.Is(err, actor.ErrUnreachable), errors.Is(err, actor.ErrOverloaded):
-		r = notThere
+		r = notThere()
 	}
 	c.Log().Error("request failed", "route", route, "player", s.uid, "answered", r.Code, "error", err)
 	return r
 }
 
-var ( //nolint:gochecknoglobals // constants
-	noAnswer = packet.Reason{Code: answerTimeout, Msg: "no answer in time"}
-	notThere = packet.Reason{Code: answerUnavailable, Msg: "who should answer is not there"}
-)
+func noAnswer() packet.Reason {
+	return packet.Reason{Code: answerTimeout, Msg: "no answer in time"}
+}
+
+func notThere() packet.Reason {
+	return packet.Reason{Code: answerUnavailable, Msg: "who should answer is not there"}
+}
 
 // explainScript tells a raised table that is meant for the client from an error. One with a traceback is what skynet.call raises: its message is about
 // the server's inside, but why it failed can be told. Errors that are no tables are logged by the script's host.
@@ -80,9 +83,9 @@ func (s *session) explainScript(c *actor.Context, route string, err *lua.Error) 
 	r := packet.Reason{Code: answerInternal, Msg: "internal error"}
 	switch code, _ := raised.Get("code").Str(); code {
 	case "deadline":
-		r = noAnswer
+		r = noAnswer()
 	case "no_actor", "stopped", "unreachable", "overloaded":
-		r = notThere
+		r = notThere()
 	}
 	if raised.Kind() == value.Table {
 		c.Log().Error("request failed", "route", route, "player", s.uid, "answered", r.Code, "error", err.Message, "traceback", err.Traceback)

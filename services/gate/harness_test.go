@@ -15,6 +15,8 @@ import (
 	"testing/fstest"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/skua-go/skua/actor"
 	client "github.com/skua-go/skua/clients/go"
 	"github.com/skua-go/skua/lua"
@@ -28,7 +30,6 @@ import (
 	"github.com/skua-go/skua/services/login"
 	"github.com/skua-go/skua/services/store"
 	"github.com/skua-go/skua/services/store/sqlite"
-	"go.uber.org/goleak"
 )
 
 // kcp-go has timer goroutines of its own that last as long as the process.
@@ -70,7 +71,8 @@ type world struct {
 	modules     []lua.Module
 	first       string // started as the first service
 	kinds       []string
-	closed      bool // no accounts for new names
+	closed      bool        // no accounts for new names
+	loginActor  actor.Actor // in place of the login service
 }
 
 // node is a whole one, but for the command.
@@ -136,7 +138,11 @@ func start(t *testing.T, w world) *node {
 	}
 	g, err = gate.New(n.sys, w.gate)
 	must(t, err)
-	for _, spec := range []actor.Spec{store.Spec(store.Config{Backend: n.backend, Autosave: 50 * time.Millisecond}), rt.Launcher(), login.Spec(w.login), g.Spec()} {
+	logins := login.Spec(w.login)
+	if w.loginActor != nil {
+		logins = actor.Spec{Name: login.ServiceName, New: func() actor.Actor { return w.loginActor }}
+	}
+	for _, spec := range []actor.Spec{store.Spec(store.Config{Backend: n.backend, Autosave: 50 * time.Millisecond}), rt.Launcher(), logins, g.Spec()} {
 		_, err := n.sys.Spawn(spec)
 		must(t, err)
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skua-go/skua/actor"
 	client "github.com/skua-go/skua/clients/go"
 	"github.com/skua-go/skua/net/packet"
 	"github.com/skua-go/skua/net/transport"
@@ -134,13 +135,13 @@ func (n *node) loris() {
 
 // players lets one player a transport play until the returned function is called: each request is answered in time and in order.
 func (n *node) players() (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
+	var stopped atomic.Bool
 	var all sync.WaitGroup
 	for kind := range n.urls {
 		c := n.dialOn(kind, client.Options{})
 		must(n.t, logIn(c, "good-"+kind))
 		all.Go(func() {
-			for i := 0; ctx.Err() == nil; i++ {
+			for i := 0; !stopped.Load(); i++ {
 				began := time.Now()
 				var got struct{ N int }
 				if err := request(c, "echo", map[string]int{"n": i}, &got); err != nil || got.N != i {
@@ -158,7 +159,7 @@ func (n *node) players() (stop func()) {
 		})
 	}
 	return func() {
-		cancel()
+		stopped.Store(true)
 		all.Wait()
 	}
 }
@@ -318,6 +319,26 @@ func TestAStopOfTheActorsAloneIsSaidToo(t *testing.T) {
 	if why := r.kicked(); why.Code != "shutdown" {
 		t.Errorf("kicked with %+v", why)
 	}
+}
+
+func TestASessionThatPanicsEndsItsConnectionAndNoOther(t *testing.T) {
+	n := start(t, world{loginActor: actor.Func(func(c *actor.Context, msg any) {
+		if m := msg.(login.Password); m.Name != "bad" { // the others get what the session takes for granted
+			c.Reply(login.Account{UID: m.Name, Name: m.Name}, nil)
+			return
+		}
+		c.Reply("no account", nil)
+	})})
+	before := n.actors()
+	good := n.enter("ann", client.Options{})
+	c := n.dial(client.Options{})
+	_ = logIn(c, "bad")
+	if code := kickOf(t, c); code != "internal" {
+		t.Errorf("kicked with %s", code)
+	}
+	must(t, request(good, "echo", nil, nil))
+	must(t, good.Close())
+	n.quiet(before)
 }
 
 func TestGuestsAndStrangersGetIn(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/skua-go/skua/net/transport"
 )
 
@@ -14,6 +15,7 @@ type Metrics struct {
 
 	mu         sync.Mutex
 	transports map[string]*transport.Stats
+	descs      transportDescs
 }
 
 // NewMetrics makes the counters; register them where the operator looks.
@@ -31,7 +33,7 @@ func NewMetrics() *Metrics {
 		denied:   counter("logins_denied_total", "Logins that failed."),
 		replaced: counter("sessions_replaced_total", "Sessions that ended because their player logged in elsewhere."),
 
-		transports: map[string]*transport.Stats{},
+		transports: map[string]*transport.Stats{}, descs: newTransportDescs(),
 	}
 }
 
@@ -49,26 +51,36 @@ func (m *Metrics) own() []prometheus.Collector {
 	return []prometheus.Collector{m.sessions, m.requests, m.failed, m.pushes, m.pushErr, m.logins, m.denied, m.replaced}
 }
 
-// Descriptions of what is read from the transports' own counters.
-var ( //nolint:gochecknoglobals // constants
-	descOpen      = prometheus.NewDesc("skua_transport_connections", "Connections that are open.", []string{"transport"}, nil)
-	descQueued    = prometheus.NewDesc("skua_transport_queued_bytes", "Bytes that wait to be written to clients.", []string{"transport"}, nil)
-	descAccepted  = prometheus.NewDesc("skua_transport_accepted_total", "Connections that were accepted.", []string{"transport"}, nil)
-	descRefused   = prometheus.NewDesc("skua_transport_refused_total", "Connections that were refused.", []string{"transport", "reason"}, nil)
-	descClosed    = prometheus.NewDesc("skua_transport_closed_total", "Connections that ended.", []string{"transport", "reason"}, nil)
-	descBytes     = prometheus.NewDesc("skua_transport_bytes_total", "Bytes of packets.", []string{"transport", "direction"}, nil)
-	descAcceptErr = prometheus.NewDesc("skua_transport_accept_errors_total", "Failures to accept that passed, such as having no file descriptors left.", []string{"transport"}, nil)
-	descPanics    = prometheus.NewDesc("skua_transport_panics_total", "Panics of handlers, each of which closed a connection.", []string{"transport"}, nil)
-	descFrames    = prometheus.NewDesc("skua_transport_packets_total", "Packets.", []string{"transport", "direction"}, nil)
-)
+// transportDescs describe what is read from the transports' own counters.
+type transportDescs struct {
+	open, queued, accepted, refused, closed, bytes, acceptErr, panics, frames *prometheus.Desc
+}
+
+func newTransportDescs() transportDescs {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("skua_transport_"+name, help, append([]string{"transport"}, labels...), nil)
+	}
+	return transportDescs{
+		open:      desc("connections", "Connections that are open."),
+		queued:    desc("queued_bytes", "Bytes that wait to be written to clients."),
+		accepted:  desc("accepted_total", "Connections that were accepted."),
+		refused:   desc("refused_total", "Connections that were refused.", "reason"),
+		closed:    desc("closed_total", "Connections that ended.", "reason"),
+		bytes:     desc("bytes_total", "Bytes of packets.", "direction"),
+		acceptErr: desc("accept_errors_total", "Failures to accept that passed, such as having no file descriptors left."),
+		panics:    desc("panics_total", "Panics of handlers, each of which closed a connection."),
+		frames:    desc("packets_total", "Packets.", "direction"),
+	}
+}
 
 // Describe is part of prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, c := range m.own() {
 		c.Describe(ch)
 	}
-	for _, d := range []*prometheus.Desc{descOpen, descQueued, descAccepted, descRefused, descClosed, descBytes, descFrames, descAcceptErr, descPanics} {
-		ch <- d
+	d := &m.descs
+	for _, desc := range []*prometheus.Desc{d.open, d.queued, d.accepted, d.refused, d.closed, d.bytes, d.acceptErr, d.panics, d.frames} {
+		ch <- desc
 	}
 }
 
@@ -80,30 +92,30 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for name, stats := range m.transports {
-		collect(ch, name, stats.Snapshot())
+		m.descs.collect(ch, name, stats.Snapshot())
 	}
 }
 
-func collect(ch chan<- prometheus.Metric, name string, s transport.Snapshot) {
-	gauge := func(d *prometheus.Desc, v float64) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, name)
+func (d *transportDescs) collect(ch chan<- prometheus.Metric, name string, s transport.Snapshot) {
+	gauge := func(desc *prometheus.Desc, v float64) {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, name)
 	}
-	count := func(d *prometheus.Desc, v uint64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), append([]string{name}, labels...)...)
+	count := func(desc *prometheus.Desc, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(v), append([]string{name}, labels...)...)
 	}
-	gauge(descOpen, float64(s.Open))
-	gauge(descQueued, float64(s.Queued))
-	count(descAccepted, s.Accepted)
+	gauge(d.open, float64(s.Open))
+	gauge(d.queued, float64(s.Queued))
+	count(d.accepted, s.Accepted)
 	for reason, n := range s.Refused {
-		count(descRefused, n, reason)
+		count(d.refused, n, reason)
 	}
 	for reason, n := range s.Closed {
-		count(descClosed, n, reason)
+		count(d.closed, n, reason)
 	}
-	count(descBytes, s.BytesIn, "in")
-	count(descBytes, s.BytesOut, "out")
-	count(descFrames, s.FramesIn, "in")
-	count(descFrames, s.FramesOut, "out")
-	count(descAcceptErr, s.AcceptErr)
-	count(descPanics, s.Panics)
+	count(d.bytes, s.BytesIn, "in")
+	count(d.bytes, s.BytesOut, "out")
+	count(d.frames, s.FramesIn, "in")
+	count(d.frames, s.FramesOut, "out")
+	count(d.acceptErr, s.AcceptErr)
+	count(d.panics, s.Panics)
 }

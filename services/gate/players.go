@@ -66,7 +66,7 @@ const attachTimeout = 15 * time.Second
 // Expendable: a gate that ends, ends all agents.
 func (detach) Expendable() {}
 
-var errLoggedInElsewhere = packet.Reason{Code: kickReplaced, Msg: "the player has logged in elsewhere"} //nolint:gochecknoglobals // a constant
+var loggedInElsewhere = packet.Reason{Code: kickReplaced, Msg: "the player has logged in elsewhere"} //nolint:gochecknoglobals // a constant
 
 // Receive handles what sessions ask for.
 func (p *players) Receive(c *actor.Context, msg any) {
@@ -129,7 +129,7 @@ func (p *players) attach(c *actor.Context, m attach) {
 		pl.linger.Cancel()
 		pl.linger = nil
 	}
-	p.refuse(c, pl, &refusal{errLoggedInElsewhere})
+	p.refuse(c, pl, &refusal{loggedInElsewhere})
 	pl.next = waiter{c.From(), c.Promise()}
 	if !pl.session.IsZero() && !pl.closing {
 		p.evict(c, pl)
@@ -158,7 +158,7 @@ func (p *players) evict(c *actor.Context, pl *player) {
 	pl.closing = true
 	old := pl.session
 	c.Detached(func() {
-		c.Ask(old, kick{errLoggedInElsewhere}, func(any, error) { p.detach(c, old, detach{pl.uid, kickReplaced}) })
+		c.Ask(old, kick{loggedInElsewhere}, func(any, error) { p.detach(c, old, detach{pl.uid, kickReplaced}) })
 	})
 }
 

@@ -1,8 +1,10 @@
 package gate_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	client "github.com/skua-go/skua/clients/go"
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/lua/vm"
+	"github.com/skua-go/skua/net/packet"
 	"github.com/skua-go/skua/services/gate"
 )
 
@@ -102,6 +105,13 @@ func (w *witness) started() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.starts
+}
+
+// reasons is why sessions were gone, as their agents were told.
+func (w *witness) reasons() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.gone)
 }
 
 // saver is an agent that counts in the store what it is asked, and takes its time to start and to save.
@@ -212,6 +222,34 @@ func replaced(err error) bool {
 	return errors.As(err, &k) && k.Code == "replaced"
 }
 
+func TestRequestsOfAReplacedSessionComeBeforeItsEndOrNotAtAll(t *testing.T) {
+	w := newWitness()
+	n := start(t, watched(w, gate.Config{Login: gate.LoginGuest, Linger: time.Hour, MaxQueue: 1 << 20}))
+	in := ask(1, "login", `{"name":"ann"}`)
+	flood := bytes.Repeat(ask(2, "add", ""), 300)
+	var readers sync.WaitGroup
+	for range 150 {
+		r := n.shaken()
+		r.send(in)
+		if m := r.answer(); m.Error {
+			t.Fatalf("login: %s", m.Body)
+		}
+		readers.Go(func() { // which keeps the session busy until the next one replaces it
+			r.send(flood)
+			for {
+				if p, err := r.read(); err != nil || p.Type == packet.Kick {
+					_ = r.Close()
+					return
+				}
+			}
+		})
+	}
+	n.stop()
+	readers.Wait()
+	must(t, n.sys.Shutdown(t.Context()))
+	w.check(t)
+}
+
 func TestANewerLoginReplacesTheOlderWhichIsToldWhy(t *testing.T) {
 	w := newWitness()
 	n := start(t, watched(w, gate.Config{Linger: time.Hour}))
@@ -226,8 +264,8 @@ func TestANewerLoginReplacesTheOlderWhichIsToldWhy(t *testing.T) {
 	if before != after {
 		t.Errorf("the agent was %v and is %v", before, after)
 	}
-	if w.gone[0] != "replaced" {
-		t.Errorf("the agent was told %q", w.gone)
+	if why := w.reasons(); !slices.Equal(why, []string{"replaced"}) {
+		t.Errorf("the agent was told %q", why)
 	}
 }
 
@@ -260,8 +298,9 @@ func TestAnAgentThatLingersIsUsedAgainAndOneThatEndsSavesBeforeTheNext(t *testin
 		must(t, c.Close())
 	}
 	n.quiet(before)
-	if w.check(t); len(w.gone) != 3 || w.gone[0] != "left" {
-		t.Errorf("the agents were told %q, want three that left", w.gone)
+	w.check(t)
+	if why := w.reasons(); !slices.Equal(why, []string{"left", "left", "left"}) {
+		t.Errorf("the agents were told %q, want three that left", why)
 	}
 }
 
@@ -313,7 +352,7 @@ func TestAScriptKicksWithItsOwnReason(t *testing.T) {
 		t.Errorf("kicked with %s", code)
 	}
 	n.quiet(before)
-	if w.gone[0] != "cheater" {
-		t.Errorf("the agent was told %q", w.gone)
+	if why := w.reasons(); !slices.Equal(why, []string{"cheater"}) {
+		t.Errorf("the agent was told %q", why)
 	}
 }

@@ -1,6 +1,7 @@
 package gate_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -65,7 +66,7 @@ func TestAnswersComeInOrderWithTheirOwnIDsWhileHandlersWait(t *testing.T) {
 		}
 	}
 	m := r.answer()
-	if want, _ := json.Marshal(notified); m.ID != 9999 || string(m.Body) != string(want) {
+	if want, _ := json.Marshal(notified); m.ID != 9999 || !bytes.Equal(m.Body, want) {
 		t.Errorf("notifies were handled as %s, want %s", m.Body, want)
 	}
 }
@@ -194,7 +195,7 @@ func TestRoutesOfTheDictionaryGoAsCodesBothWays(t *testing.T) {
 	must(t, err)
 	r.send(coded)
 	p := r.next()
-	if want := []byte{0x07, 0x01, 0x2c}; !strings.HasPrefix(string(p.Body), string(want)) {
+	if want := []byte{0x07, 0x01, 0x2c}; !bytes.HasPrefix(p.Body, want) {
 		t.Errorf("the push begins with % x, want % x: push, route is code 300", p.Body[:3], want)
 	}
 	if m := r.answer(); m.ID != 2 || m.Error {

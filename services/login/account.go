@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
+
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/services/store"
-	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
 const accountKind = "account"

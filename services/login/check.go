@@ -20,7 +20,8 @@ type credentials struct {
 	name, password string
 }
 
-var ( //nolint:gochecknoglobals // constants
+// What clients hear.
+var (
 	errBadName     = &Error{BadName, "a name has 1 to 64 bytes of letters, digits and the like, without spaces"}
 	errBadPassword = &Error{BadPassword, "a password has 1 to 256 bytes of text"}
 	errDenied      = &Error{Denied, "the name or the password is wrong"}

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/alexedwards/argon2id"
+
 	"github.com/skua-go/skua/actor"
 )
 

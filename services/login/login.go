@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/alexedwards/argon2id"
+
 	"github.com/skua-go/skua/actor"
 )
 

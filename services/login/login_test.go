@@ -15,12 +15,13 @@ import (
 	"testing"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.uber.org/goleak"
+
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/services/login"
 	"github.com/skua-go/skua/services/store"
 	"github.com/skua-go/skua/services/store/sqlite"
-	"go.mongodb.org/mongo-driver/v2/bson"
-	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
