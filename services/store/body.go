@@ -44,7 +44,7 @@ type walker struct {
 type byteKey []byte
 
 // fixed is the length of the types that have one; -1: not fixed.
-var fixed = [...]int{
+var fixed = [...]int{ //nolint:gochecknoglobals // a constant
 	bson.TypeDouble: 8, bson.TypeObjectID: 12, bson.TypeBoolean: 1, bson.TypeDateTime: 8, bson.TypeNull: 0,
 	bson.TypeInt32: 4, bson.TypeTimestamp: 8, bson.TypeInt64: 8, bson.TypeDecimal128: 16,
 	bson.TypeString: -1, bson.TypeEmbeddedDocument: -1, bson.TypeArray: -1, bson.TypeBinary: -1, bson.TypeRegex: -1,

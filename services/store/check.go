@@ -101,7 +101,7 @@ func (w Write) check() error {
 	if err := CheckName(w.Kind, w.ID); err != nil {
 		return err
 	}
-	reason := ""
+	var reason string
 	switch {
 	case w.Version < 0 || w.Version > MaxCount:
 		reason = fmt.Sprintf("version %d is not in 0..%d", w.Version, int64(MaxCount))

@@ -153,7 +153,7 @@ func addDocument(b *value.Builder, doc []byte, array bool) error {
 			return fmt.Errorf(": %w", errMalformed)
 		}
 		key, v := e.Key(), e.Value()
-		step := ""
+		var step string
 		if !array {
 			b.Key(key)
 		}

@@ -200,8 +200,8 @@ func addSeeds(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add([]byte(raw))
-		f.Add([]byte(raw[:len(raw)*2/3]))
+		f.Add(raw)
+		f.Add(raw[:len(raw)*2/3])
 	}
 	f.Add([]byte{13, 0, 0, 0, 2, 'a', 0, 0xff, 0xff, 0xff, 0x7f, 0, 0})       // a string as long as the world
 	f.Add([]byte{13, 0, 0, 0, 3, 'a', 0, 0xff, 0xff, 0xff, 0xff, 0, 0})       // a document of length -1

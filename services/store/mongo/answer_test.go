@@ -1,6 +1,7 @@
 package mongo_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -74,7 +75,7 @@ func (a *answerer) serve(conn net.Conn) {
 		opcode, frame := uint32(opMsg), make([]byte, 5) // flags, a section of kind 0
 		doc := rest[5:]
 		if binary.LittleEndian.Uint32(head[12:]) == opQuery {
-			name := strings.IndexByte(string(rest[4:]), 0)
+			name := bytes.IndexByte(rest[4:], 0)
 			doc = rest[4+name+1+8:]
 			opcode, frame = opReply, make([]byte, 20) // flags, cursor, from, number of documents
 			frame[16] = 1
@@ -104,9 +105,14 @@ func (a *answerer) reply(doc bson.Raw) bson.D {
 		return reply
 	}
 	return bson.D{
-		{Key: "ok", Value: 1}, {Key: "isWritablePrimary", Value: true}, {Key: "helloOk", Value: true},
-		{Key: "maxBsonObjectSize", Value: 16 << 20}, {Key: "maxMessageSizeBytes", Value: 48_000_000}, {Key: "maxWriteBatchSize", Value: 100_000},
-		{Key: "minWireVersion", Value: 0}, {Key: "maxWireVersion", Value: 21},
+		{Key: "ok", Value: 1},
+		{Key: "isWritablePrimary", Value: true},
+		{Key: "helloOk", Value: true},
+		{Key: "maxBsonObjectSize", Value: 16 << 20},
+		{Key: "maxMessageSizeBytes", Value: 48_000_000},
+		{Key: "maxWriteBatchSize", Value: 100_000},
+		{Key: "minWireVersion", Value: 0},
+		{Key: "maxWireVersion", Value: 21},
 	}
 }
 

@@ -124,7 +124,8 @@ func model(w *store.Write) driver.WriteModel {
 	if w.Delete {
 		update = append(update, bson.E{Key: "$unset", Value: bson.D{{Key: "body", Value: ""}}})
 	} else {
-		update[0].Value = append(set, bson.E{Key: "body", Value: w.Body})
+		set = append(set, bson.E{Key: "body", Value: w.Body})
+		update[0].Value = set
 	}
 	// With no such document, version 0 makes one; with one that does not match, its _id is taken: a duplicate key.
 	return driver.NewUpdateOneModel().SetFilter(filter).SetUpdate(update).SetUpsert(w.Version == 0)

@@ -165,8 +165,8 @@ func decode(kind, id string, raw bson.Raw) (store.Doc, error) {
 		return store.Doc{}, notOurs(kind, id)
 	}
 	doc.Version, doc.Epoch = stamp.Version, stamp.Epoch
-	value, err := raw.LookupErr("body")
-	if err != nil {
+	value := raw.Lookup("body")
+	if value.IsZero() {
 		return doc, nil // claimed but never written, or deleted
 	}
 	body, ok := value.DocumentOK()

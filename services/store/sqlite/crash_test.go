@@ -70,7 +70,7 @@ func child(dir string) {
 					fmt.Fprintln(os.Stderr, err)
 					os.Exit(1)
 				}
-				if _, err := fmt.Printf("%d %d\n", worker, version+1); err != nil {
+				if _, err := fmt.Fprintf(os.Stdout, "%d %d\n", worker, version+1); err != nil {
 					os.Exit(1)
 				}
 			}

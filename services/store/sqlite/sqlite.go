@@ -109,7 +109,7 @@ func (db *DB) open(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err // it has closed conn
 	}
-	db.writer.Go(func() { w.run(db.queue) })
+	db.writer.Go(func() { w.run(db.queue) }) //nolint:contextcheck // it outlives Open
 	return nil
 }
 

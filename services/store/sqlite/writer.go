@@ -24,7 +24,7 @@ const (
 
 // request is one call to the writer: a claim, or writes.
 type request struct {
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // the call's, on its way to the writer
 	op     string
 	claim  bool
 	doc    store.Doc
@@ -105,7 +105,7 @@ func newWriter(ctx context.Context, conn *sql.Conn, log *slog.Logger) (*writer, 
 			ON CONFLICT (kind, id) DO UPDATE SET epoch = epoch + 1 RETURNING ver, epoch, body`},
 		{&w.stamp, `SELECT ver, epoch, nonce FROM docs WHERE kind = ?1 AND id = ?2`},
 	} {
-		stmt, err := conn.PrepareContext(ctx, s.text)
+		stmt, err := conn.PrepareContext(ctx, s.text) //nolint:sqlclosecheck // close does
 		if err != nil {
 			return nil, errors.Join(err, w.close())
 		}

@@ -274,7 +274,7 @@ func endedContext(e *env) {
 	late, cancel := context.WithTimeout(context.Background(), 0)
 	defer cancel()
 	for _, c := range []struct {
-		ctx       context.Context
+		ctx       context.Context //nolint:containedctx // a case of the table
 		want      error
 		retryable bool
 	}{{cancelled, context.Canceled, false}, {late, context.DeadlineExceeded, true}} {

@@ -22,9 +22,22 @@ func hostile() []testcase {
 func hostileNames(e *env) {
 	ctx := context.Background()
 	for _, name := range [][2]string{
-		{"", "x"}, {"Player", "x"}, {"pl ayer", "x"}, {"$cmd", "x"}, {"system.users", "x"}, {"a/b", "x"}, {"_internal", "x"}, {"é", "x"},
-		{"p\x00", "x"}, {"p;DROP TABLE docs", "x"}, {strings.Repeat("k", store.MaxKind+1), "x"},
-		{"player", ""}, {"player", "a\x00b"}, {"player", "a\nb"}, {"player", "\xff\xfe"}, {"player", strings.Repeat("i", store.MaxID+1)},
+		{"", "x"},
+		{"Player", "x"},
+		{"pl ayer", "x"},
+		{"$cmd", "x"},
+		{"system.users", "x"},
+		{"a/b", "x"},
+		{"_internal", "x"},
+		{"é", "x"},
+		{"p\x00", "x"},
+		{"p;DROP TABLE docs", "x"},
+		{strings.Repeat("k", store.MaxKind+1), "x"},
+		{"player", ""},
+		{"player", "a\x00b"},
+		{"player", "a\nb"},
+		{"player", "\xff\xfe"},
+		{"player", strings.Repeat("i", store.MaxID+1)},
 	} {
 		_, load := e.Load(ctx, name[0], name[1])
 		_, claim := e.Claim(ctx, name[0], name[1])

@@ -80,7 +80,7 @@ type env struct {
 	reopen func()
 }
 
-var serial atomic.Int64
+var serial atomic.Int64 //nolint:gochecknoglobals // one count for all suites of a process, so that ids never meet
 
 // id is one that no other test uses.
 func id(prefix string) string { return fmt.Sprintf("%s-%d", prefix, serial.Add(1)) }
@@ -88,7 +88,7 @@ func id(prefix string) string { return fmt.Sprintf("%s-%d", prefix, serial.Add(1
 func body(tb testing.TB, fields ...any) bson.Raw {
 	tb.Helper()
 	d := bson.D{}
-	for i := 0; i < len(fields); i += 2 {
+	for i := 0; i+1 < len(fields); i += 2 {
 		d = append(d, bson.E{Key: fields[i].(string), Value: fields[i+1]})
 	}
 	raw, err := bson.Marshal(d)

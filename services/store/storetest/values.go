@@ -49,8 +49,12 @@ func common() bson.D {
 		{Key: "null", Value: nil},
 		{Key: "nested", Value: bson.D{{Key: "a", Value: bson.A{bson.D{}, bson.D{{Key: "b", Value: bson.A{"c"}}}}}}},
 		{Key: "order", Value: bson.D{{Key: "z", Value: int32(1)}, {Key: "a", Value: int32(2)}, {Key: "M", Value: int32(3)}}},
-		{Key: "ver", Value: "so"}, {Key: "epoch", Value: "are"}, {Key: "body", Value: "these"},
-		{Key: "日本", Value: "語"}, {Key: "a b", Value: "space"}, {Key: "a$", Value: "dollar"},
+		{Key: "ver", Value: "so"},
+		{Key: "epoch", Value: "are"},
+		{Key: "body", Value: "these"},
+		{Key: "日本", Value: "語"},
+		{Key: "a b", Value: "space"},
+		{Key: "a$", Value: "dollar"},
 	}
 }
 
@@ -69,7 +73,7 @@ func rare() bson.D {
 }
 
 func decimals(e *env) {
-	var all bson.A
+	all := make(bson.A, 0, 8)
 	for _, text := range []string{"0", "-0", "1.10", "-9.999999999999999999999999999999999E+6144", "1E-6176", "NaN", "Infinity", "-Infinity"} {
 		d, err := bson.ParseDecimal128(text)
 		if err != nil {
