@@ -418,6 +418,10 @@ func TestThePageTellsPlayersWhatWentWrong(t *testing.T) {
 	n.stop(syscall.SIGTERM)
 	first.login("Ada", "secret of ada")
 	first.until("document.getElementById('problem').innerText.includes(\"can't be reached\")")
+	// Who is at the door decides when to try again.
+	if first.becomes("arena.state.connection.state !== 'closed'", time.Second) {
+		t.Errorf("the page tries by itself: %+v", first.state().Connection)
+	}
 	second.until("arena.state.connection.state === 'reconnecting'")
 	for _, p := range []*page{first, second} {
 		if c := p.complaints("WebSocket connection to"); len(c) > 0 {

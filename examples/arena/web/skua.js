@@ -88,7 +88,6 @@ export class Client {
 
   open() {
     this.timer = null;
-    this.set(this.attempt === 0 ? "connecting" : "reconnecting", { attempt: this.attempt });
     const link = new Link(this.url, {
       ready: async () => {
         try {
@@ -111,6 +110,7 @@ export class Client {
       },
     });
     this.link = link;
+    this.set(this.attempt === 0 ? "connecting" : "reconnecting", { attempt: this.attempt });
   }
 
   lost(why) {
@@ -127,8 +127,8 @@ export class Client {
     this.attempt++;
     // Twice as long each time up to 10 s, and never all clients at the same moment.
     const wait = Math.min(10000, 250 * 2 ** Math.min(this.attempt, 6)) * (0.5 + Math.random() / 2);
-    this.set("reconnecting", { ...why, attempt: this.attempt, wait });
     this.timer = setTimeout(() => this.open(), wait);
+    this.set("reconnecting", { ...why, attempt: this.attempt, wait }); // last: onState may close us
   }
 
   finish(state, detail) {
