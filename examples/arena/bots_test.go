@@ -32,6 +32,18 @@ func TestBotsFindNothingWrongOverAnyTransport(t *testing.T) {
 		t.Errorf("%d clients, %d requests, %d answers, %d pushes, %d strangers", report.Clients, report.Requests, report.Answers, report.Pushes, report.Strangers)
 	}
 	t.Logf("%d requests, %d pushes, %+v", report.Requests, report.Pushes, report.Latency)
+
+	// A node that is asked to stop loses nothing, not even what was not committed.
+	n.stop(syscall.SIGTERM)
+	stopped := time.Now()
+	n.start()
+	wrong, err := bot.Verify(t.Context(), n.targets(bot.Config{}, 12), report, stopped, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range wrong {
+		t.Error(text)
+	}
 }
 
 // TestWhatWasPromisedIsThereAfterAKill kills the node while bots play, and holds what they have afterwards against what they had been told.
