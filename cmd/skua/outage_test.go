@@ -151,7 +151,8 @@ func (p *program) tryLogin(name string) (*client.Client, error) {
 		return nil, err
 	}
 	p.t.Cleanup(func() { _ = c.Close() })
-	return c, c.Request(ctx, "login", map[string]string{"name": name, "password": "secret"}, nil)
+	err = c.Request(ctx, "login", map[string]string{"name": name, "password": "secret"}, nil)
+	return c, err
 }
 
 func (p *program) login(name string) *gamer {

@@ -89,7 +89,8 @@ func body(tb testing.TB, fields ...any) bson.Raw {
 	tb.Helper()
 	d := bson.D{}
 	for i := 0; i+1 < len(fields); i += 2 {
-		d = append(d, bson.E{Key: fields[i].(string), Value: fields[i+1]})
+		key := fields[i].(string) //nolint:forcetypeassert // a test's own literal
+		d = append(d, bson.E{Key: key, Value: fields[i+1]})
 	}
 	raw, err := bson.Marshal(d)
 	if err != nil {
