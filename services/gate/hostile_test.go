@@ -371,7 +371,9 @@ func TestGuestsAndStrangersGetIn(t *testing.T) {
 func TestWithoutLoginAnAgentThatDoesNotStartIsAKick(t *testing.T) {
 	n := start(t, world{scripts: map[string]string{"agent.lua": `error("no")`}, gate: gate.Config{Login: gate.LoginNone}})
 	before := n.actors()
-	if why := n.shaken().kicked(); why.Code != "internal" {
+	r := n.raw()
+	r.send(pack(packet.Handshake, nil), pack(packet.HandshakeAck, nil))
+	if why := r.kicked(); why.Code != "internal" {
 		t.Errorf("kicked with %+v", why)
 	}
 	n.quiet(before)
