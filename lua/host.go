@@ -33,6 +33,7 @@ type Host struct {
 	sessions  int64
 	sleepers  map[int64]*sleeper
 	next      []func() // to run after the present message: forks and wake-ups
+	nextLater bool     // the rest of them runs behind the messages that wait now
 	ready     bool
 	failure   *Error // why it is not going to be ready
 	whenReady []actor.Promise
@@ -349,17 +350,24 @@ func (h *Host) handled(co *coroutine, err *Error) {
 
 // runNext runs what was put off until after the present message.
 func (h *Host) runNext() {
-	for n := 0; len(h.next) > 0; {
-		if n >= maxRound {
-			h.c.Resume(h.runNext)() // functions that fork on and on must not keep messages away
+	for range maxRound {
+		if len(h.next) == 0 {
+			h.next = nil
 			return
 		}
-		next := h.next
-		h.next = nil
-		for _, f := range next {
-			f()
-		}
-		n += len(next)
+		f := h.next[0]
+		h.next[0] = nil
+		h.next = h.next[1:]
+		f()
+	}
+	if len(h.next) > 0 && !h.nextLater {
+		h.nextLater = true // functions that fork on and on must not keep messages away
+		h.c.Detached(func() {
+			h.c.Resume(func() {
+				h.nextLater = false
+				h.runNext()
+			})()
+		})
 	}
 }
 

@@ -1,0 +1,181 @@
+package lua_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/skua-go/skua/lua"
+)
+
+// Each handler of this script tries to take the service or the node with it; hello tells whether the service is still there.
+const hostile = `
+local skynet = require "skynet"
+local M = {}
+function M.hello() return "hello" end
+function M.caught() while true do pcall(function() while true do end end) end end
+function M.handled() while true do xpcall(function() while true do end end, function() while true do end end) end end
+function M.closed() while true do local c <close> = setmetatable({}, { __close = function() while true do end end }) end end
+function M.wrapped() while true do pcall(coroutine.wrap(function() while true do end end)) end end
+function M.rep() return #string.rep("x", 10000000000) end
+function M.rep2() return #("x"):rep(1 << 62, "yy") end
+function M.deep() local function f(n) return 1 + f(n + 1) end return f(1) end
+function M.deeper() local t = setmetatable({}, {}) getmetatable(t).__index = function(t, k) return t[k .. "x"] end return t.x end
+function M.pattern() return (("a"):rep(30)):find((("a?"):rep(30)) .. ("a"):rep(30)) end
+function M.nest() return (("("):rep(100000)):find(("("):rep(100000)) end
+function M.format() return string.format("%1000000000d", 1) end
+function M.none() error(nil) end
+function M.silent() error(setmetatable({}, { __tostring = function() error("no text") end })) end
+function M.endless() error(setmetatable({}, { __tostring = function() while true do end end })) end
+function M.loaded() return load("while true do end", "x", "t", {})() end
+function M.self() local t = {} t.t = t error(t) end
+function M.func() error({ f = print }) end
+function M.storm() while true do skynet.fork(function() end) end end
+function M.forks() local function f() skynet.fork(f) end f() return "forked" end
+function M.address() skynet.call({}, "lua") end
+function M.typename() skynet.call(skynet.self(), "no such type") end
+function M.unsendable() skynet.call(skynet.self(), "lua", print) end
+function M.results() return print end
+function M.yields() coroutine.yield(1) end
+function M.zero() return 1 // 0 end
+return M`
+
+func TestNothingThatAScriptDoesTakesItsServiceWithIt(t *testing.T) {
+	n := newNode(t, "main.lua", hostile)
+	ref := n.start("main")
+	tests := []struct{ cmd, want string }{
+		{"caught", "CPU budget exceeded"},
+		{"handled", ""},
+		{"closed", "CPU budget exceeded"},
+		{"wrapped", ""},
+		{"rep", "resulting string too large"},
+		{"rep2", "resulting string too large"},
+		{"deep", ""},
+		{"deeper", ""},
+		{"nest", ""},
+		{"format", ""},
+		{"none", "nil"},
+		{"silent", "no text"},
+		{"endless", "CPU budget exceeded"},
+		{"loaded", "CPU budget exceeded"},
+		{"self", "table"},
+		{"func", "table"},
+		{"storm", ""},
+		{"address", "bad address"},
+		{"typename", "unknown message type"},
+		{"unsendable", "a function cannot be sent"},
+		{"results", "a function cannot be sent"},
+		{"yields", "outside a coroutine"},
+		{"zero", "divide by zero"},
+	}
+	for range 2 { // what one left behind the other would meet
+		for _, tt := range tests {
+			began := time.Now()
+			if _, err := n.call(ref, tt.cmd); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%s: got %v, want an error with %q", tt.cmd, err, tt.want)
+			}
+			if d := time.Since(began); d > 5*time.Second {
+				t.Errorf("%s took %v", tt.cmd, d)
+			}
+			if got, err := n.call(ref, "hello"); err != nil || got.At(0).String() != `"hello"` {
+				t.Fatalf("after %s: %v %v", tt.cmd, got, err)
+			}
+		}
+	}
+}
+
+func TestFunctionsThatForkOnAndOnLetMessagesThrough(t *testing.T) {
+	n := newNode(t, "main.lua", hostile)
+	ref := n.start("main")
+	for range 3 {
+		if got, err := n.call(ref, "forks"); err != nil || got.At(0).String() != `"forked"` {
+			t.Fatalf("%v %v", got, err)
+		}
+	}
+	n.sys.Stop(ref, nil)
+}
+
+// A call where a wait is not possible fails at once; its answer must not be taken for that of the next call.
+func TestAWaitThatCouldNotBeginEndsNoOther(t *testing.T) {
+	got := eval(t, `
+  local other = skynet.newservice("other")
+  local ok, err = pcall(table.sort, { 3, 2, 1 }, function(x, y) return skynet.call(other, "lua", "slow", "wrong") end)
+  local first = skynet.call(other, "lua", "slow", "right")
+  local again = skynet.call(other, "lua", "slow", "right again")
+  return tostring(ok) .. " " .. first .. " " .. again`,
+		"other.lua", `
+local skynet = require "skynet"
+return { slow = function(_, x) skynet.sleep(1) return x end }`)
+	if got != `"false right right again"` {
+		t.Fatal(got)
+	}
+}
+
+func TestMessagesThatCameEarlyAreHandledInTheirOrder(t *testing.T) {
+	n := newNode(t, "main.lua", `
+local skynet = require "skynet"
+local M = { }
+function M.start(self) self.seen = {} skynet.sleep(5) end
+function M.add(self, i) self.seen[#self.seen + 1] = i end
+function M.seen(self) return table.concat(self.seen, " ") end
+return M`)
+	rt := n.rt.Spec("main", lua.Command("x").Args)
+	ref, err := n.sys.Spawn(rt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for i := range 3000 {
+		n.sys.Send(ref, lua.Command("add", i))
+		want = append(want, fmt.Sprint(i))
+		if i%100 == 0 {
+			time.Sleep(time.Millisecond) // some come before the service is ready, some while it becomes so, some after
+		}
+	}
+	got, err := n.call(ref, "seen")
+	if err != nil || got.At(0).String() != `"`+strings.Join(want, " ")+`"` {
+		t.Fatalf("out of order: %v %.200v", err, got.At(0))
+	}
+}
+
+func TestMessagesToAServiceThatDidNotStartHearWhy(t *testing.T) {
+	n := newNode(t, "main.lua", `
+local skynet = require "skynet"
+return { start = function() skynet.sleep(2) error("no floor") end }`)
+	ref, err := n.sys.Spawn(n.rt.Spec("main", lua.Command("x").Args))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.call(ref, "hello"); err == nil || !strings.Contains(err.Error(), "no floor") {
+		t.Fatal(err)
+	}
+}
+
+func TestAThousandServicesEndWithNothingLeft(t *testing.T) {
+	n := newNode(t, "main.lua", `
+local skynet = require "skynet"
+local M = {}
+function M.start(self) skynet.fork(function() skynet.sleep(100000) end) skynet.fork(function() skynet.wait() end) end
+return M`)
+	before := n.sys.Stats().Actors
+	for range 1000 {
+		n.sys.Stop(n.start("main"), nil)
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for n.sys.Stats().Actors != before {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d actors are left", n.sys.Stats().Actors-before)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func TestAVarargFunctionMayEndWithACall(t *testing.T) {
+	if got := eval(t, `
+  local function pass(x) return x end
+  local function tail(x, ...) return pass(x) end
+  return tail("first", 2, 3, 4)`); got != `"first"` {
+		t.Fatal(got)
+	}
+}
