@@ -91,13 +91,12 @@ func (c *Client) answer(m packet.Message) {
 	k := &c.calls
 	call, ok := k.pending[m.ID]
 	if !ok {
-		if _, late := k.abandoned[m.ID]; late {
-			delete(k.abandoned, m.ID)
-			c.stats.late.Add(1)
-		} else {
+		if _, late := k.abandoned[m.ID]; !late {
 			c.stats.unknown.Add(1)
 			return
 		}
+		delete(k.abandoned, m.ID)
+		c.stats.late.Add(1)
 	}
 	if m.ID < k.highest {
 		c.stats.outOfOrder.Add(1)

@@ -413,7 +413,7 @@ func TestAServerThatDoesNotReadHoldsNobodyBeyondTheContext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close() //nolint:errcheck
+	defer ln.Close()
 	hold := make(chan net.Conn, 1)
 	go func() { // shakes hands and never reads again
 		c, err := ln.Accept()

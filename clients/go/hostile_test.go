@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
 	client "github.com/skua-go/skua/clients/go"
 	"github.com/skua-go/skua/net/kcp"
 	"github.com/skua-go/skua/net/packet"

@@ -23,9 +23,9 @@ const pushCost = 64
 func (c *Client) push(m packet.Message) error {
 	c.stats.pushes.Add(1)
 	c.handlers.RLock()
-	on, any := c.on[m.Route], c.onAny
+	on, every := c.on[m.Route], c.onAny
 	c.handlers.RUnlock()
-	if on == nil && any == nil {
+	if on == nil && every == nil {
 		c.stats.unhandled.Add(1)
 		return nil
 	}
@@ -34,8 +34,8 @@ func (c *Client) push(m packet.Message) error {
 		if on != nil {
 			on(body)
 		}
-		if any != nil {
-			any(route, body)
+		if every != nil {
+			every(route, body)
 		}
 	})
 }

@@ -12,13 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	client "github.com/skua-go/skua/clients/go"
 	"github.com/skua-go/skua/net/kcp"
 	"github.com/skua-go/skua/net/packet"
 	"github.com/skua-go/skua/net/tcp"
 	"github.com/skua-go/skua/net/transport"
 	"github.com/skua-go/skua/net/ws"
-	"go.uber.org/goleak"
 )
 
 // kcp-go has timer goroutines of its own that last as long as the process.

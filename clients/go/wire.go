@@ -13,8 +13,9 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	"github.com/skua-go/skua/net/packet"
 	"github.com/xtaci/kcp-go/v5"
+
+	"github.com/skua-go/skua/net/packet"
 )
 
 // wire is a byte stream to the server. One goroutine reads, one at a time writes, any may close.
@@ -99,7 +100,7 @@ func dialKCP(ctx context.Context, host string, k KCP) (wire, error) {
 		return nil, err
 	}
 	socket := &datagrams{PacketConn: pc, sent: make(chan struct{}, 1)}
-	s, err := kcp.NewConn4(rand.Uint32(), remote, nil, 0, 0, true, socket) //nolint:gosec // a conversation id is no secret
+	s, err := kcp.NewConn4(rand.Uint32(), remote, nil, 0, 0, true, socket)
 	if err != nil {
 		_ = pc.Close()
 		return nil, err

@@ -6,8 +6,9 @@ import (
 	"io"
 	"time"
 
-	"github.com/skua-go/skua/examples/arena/bot"
 	"github.com/spf13/cobra"
+
+	"github.com/skua-go/skua/examples/arena/bot"
 )
 
 // botFlags are what `skua bot` is told.

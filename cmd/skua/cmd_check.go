@@ -5,12 +5,13 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/lua/lua54"
 	"github.com/skua-go/skua/lua/vm"
 	"github.com/skua-go/skua/scripts"
 	"github.com/skua-go/skua/services/gate"
-	"github.com/spf13/cobra"
 )
 
 func newCheckCommand() *cobra.Command {

@@ -9,8 +9,9 @@ import (
 	"path/filepath"
 	"text/template"
 
-	"github.com/skua-go/skua/cluster"
 	"github.com/spf13/cobra"
+
+	"github.com/skua-go/skua/cluster"
 )
 
 //go:embed template
@@ -69,7 +70,7 @@ func writeTemplate(path, target, name string) (err error) {
 	if err != nil {
 		return fmt.Errorf("new: %w", err)
 	}
-	f, err := os.Create(target) //nolint:gosec // the user has named the directory
+	f, err := os.Create(target)
 	if err != nil {
 		return fmt.Errorf("new: %w", err)
 	}

@@ -10,10 +10,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/lua"
-	"github.com/spf13/cobra"
 )
 
 func newTestCommand() *cobra.Command {
@@ -50,7 +51,7 @@ func testProject(ctx context.Context, dir string, timeout time.Duration, out, lo
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(data) //nolint:errcheck // best effort in a temporary directory
+	defer os.RemoveAll(data)
 	p, err := openProject(dir, func(c *Config) {
 		c.Data = data
 		c.NATS, c.Store.Mongo = "", ""
@@ -59,8 +60,7 @@ func testProject(ctx context.Context, dir string, timeout time.Duration, out, lo
 	if err != nil {
 		return &usageError{err}
 	}
-	trees, _ := p.scripts.(layers)
-	p.scripts = append(trees, os.DirFS(dir)) // so that tests outside of the scripts' directories are modules, too
+	p.scripts = layers{p.scripts, os.DirFS(dir)} // so that tests outside of the scripts' directories are modules, too
 	files, err := testFiles(p)
 	if err != nil {
 		return err

@@ -129,7 +129,7 @@ type StoreConfig struct {
 	Mongo Secret `toml:"mongo" env:"MONGO"`
 	// Name of the MongoDB database. Not used by the embedded one.
 	Database string `toml:"database" env:"DATABASE"`
-	// Longest time that a change which was not committed stays in memory only: what a crash may lose. Shorter writes more.
+	// Longest time that a change which was not committed waits to be written: with the time of up to two batches it is what a crash may lose. Shorter writes more.
 	Autosave Duration `toml:"autosave" env:"AUTOSAVE"`
 	// Documents a batch. Larger batches are cheaper a document and hold up a commit longer.
 	FlushBatch int `toml:"flush_batch" env:"FLUSH_BATCH"`

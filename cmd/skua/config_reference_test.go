@@ -14,7 +14,7 @@ import (
 )
 
 // -update writes the reference of the configuration into docs/operating.md.
-var update = flag.Bool("update", false, "write generated documentation") //nolint:gochecknoglobals // how package flag works
+var update = flag.Bool("update", false, "write generated documentation")
 
 const (
 	operatingDoc   = "../../docs/operating.md"

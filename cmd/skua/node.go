@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/cluster"
@@ -24,7 +26,6 @@ import (
 	"github.com/skua-go/skua/services/store"
 	"github.com/skua-go/skua/services/store/mongo"
 	"github.com/skua-go/skua/services/store/sqlite"
-	"golang.org/x/sync/errgroup"
 )
 
 // node is everything that one process runs. Serve starts it downwards and stops it upwards.
@@ -81,10 +82,15 @@ func (n *node) Serve(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, n.stop()) }()
-	for _, spec := range n.services(backend) {
+	services := n.services(backend)
+	for _, spec := range services {
 		if _, err := n.sys.Spawn(spec); err != nil {
 			return err
 		}
+	}
+	lost, err := n.watch(services)
+	if err != nil {
+		return err
 	}
 	if n.play != nil {
 		return n.play(n)
@@ -95,7 +101,7 @@ func (n *node) Serve(ctx context.Context) (err error) {
 		}
 		return err
 	}
-	return n.serveClients(ctx, listeners, peers)
+	return n.serveClients(ctx, listeners, peers, lost)
 }
 
 // services is what runs on every node, in the order of starting: what comes later needs what comes before, also while it stops.
@@ -113,6 +119,39 @@ func (n *node) services(backend store.Backend) []actor.Spec {
 		}),
 		n.gate.Spec(), // sessions, and the agents of players
 	}
+}
+
+// watch tells when one of the node's own services has ended: a node without its store, say, must not play on.
+func (n *node) watch(services []actor.Spec) (<-chan error, error) {
+	lost := make(chan error, len(services))
+	names := map[actor.Ref]string{}
+	for _, spec := range services {
+		if ref, ok := n.sys.Lookup(spec.Name); ok {
+			names[ref] = spec.Name
+		}
+	}
+	_, err := n.sys.Spawn(actor.Spec{Name: "node", New: func() actor.Actor {
+		return actor.Func(func(c *actor.Context, msg any) {
+			switch m := msg.(type) {
+			case actor.Terminated:
+				reason := m.Reason
+				if reason == nil {
+					reason = errors.New("it was asked to stop")
+				}
+				lost <- fmt.Errorf("service %q ended: %w", names[m.Ref], reason)
+			default:
+				for ref := range names {
+					c.Watch(ref)
+				}
+			}
+		})
+	}})
+	if err != nil {
+		return nil, err
+	}
+	ref, _ := n.sys.Lookup("node")
+	n.sys.Send(ref, struct{}{})
+	return lost, nil
 }
 
 // build makes the parts that know each other.
@@ -171,7 +210,7 @@ func (n *node) startFirst(ctx context.Context) error {
 }
 
 // serveClients opens the doors and stands at them until ctx ends.
-func (n *node) serveClients(ctx context.Context, l *listeners, peers *cluster.Node) error {
+func (n *node) serveClients(ctx context.Context, l *listeners, peers *cluster.Node, lost <-chan error) error {
 	doors, ctx := errgroup.WithContext(ctx)
 	if l.tcp != nil {
 		doors.Go(func() error { return n.gate.Serve(ctx, "tcp", l.tcp) })
@@ -202,6 +241,8 @@ func (n *node) serveClients(ctx context.Context, l *listeners, peers *cluster.No
 			return nil
 		case <-peers.Done():
 			return fmt.Errorf("cluster: %w", peers.Err())
+		case err := <-lost:
+			return err
 		}
 	})
 	n.ready("ready" + l.String())

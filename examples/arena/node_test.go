@@ -19,10 +19,10 @@ import (
 )
 
 // built is where the program is; TestMain removes it.
-var built string //nolint:gochecknoglobals // one build for all tests
+var built string
 
 // buildSkua makes the program once for all tests of the package.
-var buildSkua = sync.OnceValues(func() (string, error) { //nolint:gochecknoglobals // one build for all tests
+var buildSkua = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "skua-arena-test-")
 	if err != nil {
 		return "", err

@@ -16,6 +16,8 @@ import (
 	"testing/fstest"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/codec"
 	"github.com/skua-go/skua/actor/value"
@@ -24,7 +26,6 @@ import (
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/lua/vm"
 	"github.com/skua-go/skua/scripts"
-	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
@@ -596,7 +597,7 @@ func TestRequestsThatMakeNoSenseAreAnsweredWithWhatWasExpected(t *testing.T) {
 	}
 	// No JSON can say this, but another serializer might.
 	v, err := s.sys.Ask(context.Background(), agent, lua.Message{Type: lua.TypeClient, Args: value.Of("chat", map[string]any{"text": "\xff\xfe"})})
-	if err != nil || !strings.Contains(fmt.Sprint(v.(value.List).At(1)), "text: UTF-8 is expected") {
+	if err != nil || !strings.Contains(v.(value.List).At(1).String(), "text: UTF-8 is expected") {
 		t.Errorf("%v %v", v, err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// ErrHeld: somebody else holds the file, another process or another part of this one.
+// ErrHeld says that somebody else holds the file, another process or another part of this one.
 var ErrHeld = errors.New("filelock: held by another")
 
 // Lock is a held file. The system lets go of it when the process ends, however it ends.

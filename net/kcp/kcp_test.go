@@ -11,9 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/skua-go/skua/net/kcp"
 	kcpgo "github.com/xtaci/kcp-go/v5"
 	"go.uber.org/goleak"
+
+	"github.com/skua-go/skua/net/kcp"
 )
 
 // kcp-go has timer goroutines of its own that last as long as the process.
@@ -84,7 +85,7 @@ func TestPlainKCPGoConnects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close() //nolint:errcheck
+	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(patience))
 	if _, err := c.Write([]byte("hello")); err != nil {
 		t.Fatal(err)
@@ -93,7 +94,7 @@ func TestPlainKCPGoConnects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close() //nolint:errcheck
+	defer s.Close()
 	buf := make([]byte, 10)
 	if n, err := s.Read(buf); err != nil || string(buf[:n]) != "hello" {
 		t.Errorf("read %q, %v", buf[:n], err)

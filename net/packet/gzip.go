@@ -11,6 +11,8 @@ import (
 )
 
 // A deflater weighs some 800 KB and an inflater 40 KB: too much for each message. These pools hold nothing but spare ones.
+//
+//nolint:gochecknoglobals // caches, which no caller can tell from none
 var (
 	deflaters sync.Pool // *gzip.Writer
 	inflaters sync.Pool // *inflater

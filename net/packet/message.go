@@ -47,7 +47,7 @@ func (t MessageType) SentBy(s Side) error {
 func (t MessageType) hasID() bool    { return t == Request || t == Response }
 func (t MessageType) hasRoute() bool { return t != Response }
 
-// The flag byte: 0 0 error gzip type type type compressed-route.
+// The flag byte, from its highest bit: two of 0, error, gzip, three of the type, compressed route.
 const (
 	flagRoute   = 0x01
 	flagType    = 0x0e

@@ -240,7 +240,7 @@ func (c *Conn) hangUp(until time.Time) {
 		c.arm(until)
 	}
 	c.mu.Unlock()
-	buf := c.srv.buffers.Get().(*[]byte)
+	buf := c.srv.buffers.Get().(*[]byte) //nolint:forcetypeassert // what the pool makes
 	defer c.srv.buffers.Put(buf)
 	for {
 		if _, err := c.nc.Read(*buf); err != nil {

@@ -4,14 +4,14 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"net"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/skua-go/skua/net/transport"
 	"go.uber.org/goleak"
+
+	"github.com/skua-go/skua/net/transport"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -204,5 +204,5 @@ func text(n int) string {
 	for i := range b {
 		b[i] = 'a' + byte(i%26)
 	}
-	return fmt.Sprintf("%s", b)
+	return string(b)
 }

@@ -177,7 +177,7 @@ func (rd *reader) fit(n int) {
 }
 
 func (rd *reader) borrow() {
-	rd.pooled = rd.c.srv.buffers.Get().(*[]byte)
+	rd.pooled = rd.c.srv.buffers.Get().(*[]byte) //nolint:forcetypeassert // what the pool makes
 	rd.buf = *rd.pooled
 }
 

@@ -31,7 +31,7 @@ func Serve(ctx context.Context, ln net.Listener, h Handler, cfg Config) error {
 	s.shutdown()
 	s.wg.Wait()
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // the listener failed because it was closed, as asked
 	}
 	return err
 }
@@ -67,7 +67,7 @@ func (s *server) accept(ctx context.Context, ln net.Listener) error {
 			continue
 		}
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // as above
 		}
 		if !passes(err) {
 			return fmt.Errorf("transport: %s listener %s: %w", s.cfg.Name, ln.Addr(), err)

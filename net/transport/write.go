@@ -75,7 +75,7 @@ func (c *Conn) Send(frame []byte) error {
 func (c *Conn) enqueue(frame []byte) {
 	b := c.out.batch
 	if b == nil {
-		b = c.srv.batches.Get().(*batch)
+		b = c.srv.batches.Get().(*batch) //nolint:forcetypeassert // what the pool makes
 		c.out.batch = b
 	}
 	b.bytes = append(b.bytes, frame...)

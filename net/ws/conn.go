@@ -156,7 +156,7 @@ func (p *parser) header(in []byte) (n int, whole bool) {
 		p.frame.Length = int64(binary.BigEndian.Uint16(rest))
 		rest = rest[2:]
 	case 127:
-		p.frame.Length = int64(binary.BigEndian.Uint64(rest)) //nolint:gosec // a length beyond 63 bits is negative here and refused
+		p.frame.Length = int64(binary.BigEndian.Uint64(rest))
 		rest = rest[8:]
 	}
 	copy(p.frame.Mask[:], rest)

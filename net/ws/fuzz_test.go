@@ -9,6 +9,7 @@ import (
 	"time"
 
 	gobwas "github.com/gobwas/ws"
+
 	"github.com/skua-go/skua/net/ws"
 )
 
@@ -42,7 +43,7 @@ func FuzzRead(f *testing.F) {
 	f.Add(masked(gobwas.NewCloseFrame(gobwas.NewCloseFrameBody(1000, "bye"))), byte(5), byte(9))
 	f.Add([]byte{0x82, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}, byte(1), byte(1))
 	f.Fuzz(func(t *testing.T, data []byte, step, size byte) {
-		read := func(step, size int) ([]byte, error, *canned) {
+		read := func(step, size int) ([]byte, *canned, error) {
 			c := &canned{in: bytes.Clone(data), step: step}
 			conn := ws.NewConn(c, ws.Config{MaxMessage: 1 << 12})
 			var got []byte
@@ -51,12 +52,12 @@ func FuzzRead(f *testing.F) {
 				n, err := conn.Read(buf)
 				got = append(got, buf[:n]...)
 				if err != nil {
-					return got, err, c
+					return got, c, err
 				}
 			}
 		}
-		whole, err, c := read(len(data)+1, len(data)+1)
-		cut, cutErr, cutC := read(int(step)+1, int(size)+1)
+		whole, c, err := read(len(data)+1, len(data)+1)
+		cut, cutC, cutErr := read(int(step)+1, int(size)+1)
 		if !bytes.Equal(whole, cut) || err.Error() != cutErr.Error() {
 			t.Fatalf("%d bytes, %v as a whole; %d bytes, %v in pieces", len(whole), err, len(cut), cutErr)
 		}

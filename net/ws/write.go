@@ -20,7 +20,7 @@ func (c *conn) Write(p []byte) (int, error) {
 
 // WriteFrames sends each frame as one message, all of them with one system call. The bytes are valid until it returns.
 func (c *conn) WriteFrames(frames [][]byte) error {
-	buf := c.l.buffers.Get().(*[]byte)
+	buf := c.l.buffers.Get().(*[]byte) //nolint:forcetypeassert // what the pool makes
 	out := (*buf)[:0]
 	for _, f := range frames {
 		out = appendFrame(out, ws.OpBinary, f)
@@ -76,8 +76,8 @@ func (c *conn) sendControl() {
 	for c.controlDue() && c.writing.TryLock() {
 		out := c.takeControl()
 		if len(out) > 0 {
-			_ = c.Conn.SetWriteDeadline(time.Now().Add(controlTimeout)) // the one set for the last message may be over
-			_, _ = c.Conn.Write(out)                                    // a failure shows in the next Read or Write
+			_ = c.SetWriteDeadline(time.Now().Add(controlTimeout)) // the one set for the last message may be over
+			_, _ = c.Conn.Write(out)                               // a failure shows in the next Read or Write
 		}
 		c.writing.Unlock()
 	}

@@ -19,8 +19,9 @@ import (
 
 	"github.com/coder/websocket"
 	gobwas "github.com/gobwas/ws"
-	"github.com/skua-go/skua/net/ws"
 	"go.uber.org/goleak"
+
+	"github.com/skua-go/skua/net/ws"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -83,10 +84,23 @@ func masked(f gobwas.Frame) []byte {
 	return b
 }
 
+// readFrame reads one frame of at most 1 MiB.
+func readFrame(r io.Reader) (f gobwas.Frame, err error) {
+	if f.Header, err = gobwas.ReadHeader(r); err != nil {
+		return f, err
+	}
+	if f.Header.Length > 1<<20 {
+		return f, fmt.Errorf("a frame of %d bytes", f.Header.Length)
+	}
+	f.Payload = make([]byte, f.Header.Length)
+	_, err = io.ReadFull(r, f.Payload)
+	return f, err
+}
+
 func closeCode(t *testing.T, r io.Reader) gobwas.StatusCode {
 	t.Helper()
 	for {
-		f, err := gobwas.ReadFrame(r)
+		f, err := readFrame(r)
 		if err != nil {
 			t.Fatalf("no close frame: %v", err)
 		}
@@ -105,7 +119,7 @@ func TestMessagesAreAStreamBothWays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer client.CloseNow() //nolint:errcheck
+	t.Cleanup(func() { _ = client.CloseNow() })
 	server := accept(t, l)
 
 	var want []byte
@@ -161,7 +175,7 @@ func TestFragmentsAndControlFramesArriveInPieces(t *testing.T) {
 	if want := "hello" + strings.Repeat("x", 300); string(got) != want {
 		t.Errorf("read %q", got)
 	}
-	f, err := gobwas.ReadFrame(br)
+	f, err := readFrame(br)
 	if err != nil || f.Header.OpCode != gobwas.OpPong || string(f.Payload) != "p1" {
 		t.Errorf("answer to the ping: %+v, %v", f, err)
 	}
@@ -327,7 +341,7 @@ func TestAFloodOfPingsIsAnsweredWithoutAQueue(t *testing.T) {
 	})
 	last, ticks := -1, 0
 	for last < pings-1 || ticks < 500 {
-		f, err := gobwas.ReadFrame(br)
+		f, err := readFrame(br)
 		if err != nil {
 			t.Fatalf("after pong %d and %d messages: %v", last, ticks, err)
 		}

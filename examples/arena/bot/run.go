@@ -30,7 +30,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 			i := len(r.players)
 			r.players = append(r.players, &player{
 				run: r, target: t, name: fmt.Sprintf("%s-%d", cfg.Prefix, i+1),
-				rng: rand.New(rand.NewPCG(cfg.Seed, uint64(i))), seen: map[string]bool{}, //nolint:gosec // no secret
+				rng: rand.New(rand.NewPCG(cfg.Seed, uint64(i))), seen: map[string]bool{},
 			})
 		}
 	}
@@ -195,7 +195,7 @@ func (r *run) close() {
 func (r *run) report(in []*player, played time.Duration) *Report {
 	rep := &Report{Clients: len(in), Played: played}
 	known, strangers := map[string]bool{}, map[string]bool{}
-	var latencies []*samples
+	latencies := make([]*samples, 0, len(in))
 	for _, p := range in {
 		known[p.id] = true
 	}

@@ -53,7 +53,7 @@ func (p *player) comeBack(ctx context.Context, was PlayerReport, deadline time.T
 	if err := p.dial(ctx); err != nil {
 		return err
 	}
-	defer p.conn.Close() //nolint:errcheck // it returns nil
+	defer p.conn.Close()
 	if err := p.login(ctx); err != nil {
 		return err
 	}

@@ -26,8 +26,13 @@ func newView(t *testing.T) *bot.View {
 func TestAViewFollowsItsPushes(t *testing.T) {
 	v := newView(t)
 	for _, p := range [][2]string{
-		{"move", `{"id":"a","x":7,"y":7,"n":11}`}, {"enter", `{"id":"b","name":"B","x":1,"y":1,"n":0}`}, {"coin", `{"id":1,"x":5,"y":6,"kind":"gold"}`},
-		{"leave", `{"id":"a"}`}, {"enter", `{"id":"a","name":"A","x":9,"y":9,"n":15}`}, {"coin_gone", `{"id":1}`}, {"chat", `{}`},
+		{"move", `{"id":"a","x":7,"y":7,"n":11}`},
+		{"enter", `{"id":"b","name":"B","x":1,"y":1,"n":0}`},
+		{"coin", `{"id":1,"x":5,"y":6,"kind":"gold"}`},
+		{"leave", `{"id":"a"}`},
+		{"enter", `{"id":"a","name":"A","x":9,"y":9,"n":15}`},
+		{"coin_gone", `{"id":1}`},
+		{"chat", `{}`},
 	} {
 		if err := v.Apply(p[0], []byte(p[1])); err != nil {
 			t.Fatal(err)
