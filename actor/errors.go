@@ -55,7 +55,7 @@ func (e *Error) Error() string {
 
 // Is makes errors.Is match by code. A Deadline is a context.DeadlineExceeded too.
 func (e *Error) Is(target error) bool {
-	if target == context.DeadlineExceeded { //nolint:errorlint // Is compares with one target
+	if target == context.DeadlineExceeded {
 		return e.Code == Deadline
 	}
 	t, ok := target.(*Error)

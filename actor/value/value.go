@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"sort"
+	"strconv"
 )
 
 // Kind tells what a Value is.
@@ -237,7 +238,7 @@ func (v Value) tableAny() any {
 	}
 	m := make(map[string]any, v.Len()+v.Fields())
 	for i, e := range v.Items {
-		m[fmt.Sprint(i)] = e.Any()
+		m[strconv.Itoa(i)] = e.Any()
 	}
 	for k, e := range v.Pairs {
 		m[k.KeyText()] = e.Any()

@@ -131,7 +131,7 @@ func ours(source string) (out string) {
 func TestGeneratedProgramsPrintWhatTheyPrintInPUCLua(t *testing.T) {
 	reference := startPUC(t)
 	failed := 0
-	for seed := *programSeed; seed < *programSeed+uint64(*programs); seed++ { //nolint:gosec // a count
+	for seed := *programSeed; seed < *programSeed+uint64(*programs); seed++ {
 		source := generate(seed)
 		want, got := reference.run(t, source), ours(source)
 		if got == want {

@@ -22,7 +22,7 @@ type program struct {
 }
 
 func generate(seed uint64) string {
-	p := &program{r: rand.New(rand.NewPCG(seed, 54)), vars: map[byte][]string{}, consts: map[string]bool{}, fuel: 120, vararg: true} //nolint:gosec // not for secrets
+	p := &program{r: rand.New(rand.NewPCG(seed, 54)), vars: map[byte][]string{}, consts: map[string]bool{}, fuel: 120, vararg: true}
 	p.line("local unpack, yield = table.unpack, coroutine.yield")
 	p.line("local function id(...) return ... end")
 	p.line("local function nothing() end")
@@ -319,7 +319,7 @@ func (p *program) str(depth int) string {
 	case 2:
 		return fmt.Sprintf("(%s):rep(%d, %s)", s(), p.r.IntN(4)-1, s())
 	case 3:
-		return fmt.Sprintf("string.format(%s, F(%s))", p.one(`"%5.1f|"`, `"%g"`, `"%10.4g"`, `"%e"`), p.num(depth-1))
+		return fmt.Sprintf("string.format(%s, 0.0 + F(%s))", p.one(`"%5.1f|"`, `"%g"`, `"%10.4g"`, `"%e"`), p.num(depth-1))
 	case 4:
 		return fmt.Sprintf("string.format(%s, math.tointeger(%s) or 42)", p.one(`"%d"`, `"%05d"`, `"%x"`, `"%+d"`, `"%c"`, `"%#o"`, `"%i"`, `"%8X|"`), p.num(depth-1))
 	case 5:
