@@ -59,7 +59,7 @@ func (c *Context) Deadline() (time.Time, bool) {
 }
 
 // Send gives a message to an actor. It never blocks.
-func (c *Context) Send(to Ref, msg any) { c.p.sys.send(to, c.p.self, msg) }
+func (c *Context) Send(to Ref, msg any) { c.p.sys.send(to, c.p.self, msg, c.p.worker) }
 
 // Ask sends a request; then runs in this actor with the answer, or with the reason why there is none. The deadline is the one of the request
 // that is being handled, and at most the system's default.
@@ -75,7 +75,7 @@ func (c *Context) AskFor(to Ref, msg any, timeout time.Duration, then func(any, 
 		deadline = min(deadline, r.when)
 	}
 	p.holds++
-	p.sys.ask(&request{sys: p.sys, asker: p, life: p.life, then: then, in: c.in, to: to}, p.self, msg, deadline)
+	p.sys.ask(&request{sys: p.sys, asker: p, life: p.life, then: then, in: c.in, to: to}, p.self, msg, deadline, p.worker)
 }
 
 // maxHops is how often a request may be forwarded. What is handed on more often goes in a circle.
@@ -87,7 +87,7 @@ func (c *Context) Forward(to Ref) {
 	s := c.p.sys
 	r := c.in.req
 	if r == nil {
-		s.send(to, c.in.from, c.in.msg)
+		s.send(to, c.in.from, c.in.msg, c.p.worker)
 		return
 	}
 	if r.done() {
@@ -100,14 +100,14 @@ func (c *Context) Forward(to Ref) {
 	r.moved = true
 	c.p.closeRequest(r)
 	next := &request{sys: s, to: to, hops: r.hops + 1, then: func(v any, err error) { r.answer(v, err) }}
-	s.ask(next, c.in.from, c.in.msg, r.when)
+	s.ask(next, c.in.from, c.in.msg, r.when, c.p.worker)
 }
 
 // Reply answers the request that is being handled; for a message that is none it does nothing. An answer to a request that has already
 // been answered is dropped and logged, unless it was the deadline that answered it.
 func (c *Context) Reply(v any, err error) {
 	r := c.in.req
-	if r == nil || r.answer(v, err) {
+	if r == nil || r.complete(answered, v, err, c.p.worker) {
 		return
 	}
 	if r.state.Load() != expired {
@@ -137,7 +137,7 @@ func (c *Context) Go(work func(ctx context.Context) (any, error), then func(any,
 	p.holds++
 	back := func(v any, err error) {
 		cancel()
-		p.post(envelope{kind: kindResume, msg: &resume{life: life, in: in, held: true, run: func() { then(v, err) }}})
+		p.post(envelope{kind: kindResume, msg: &resume{life: life, in: in, held: true, run: func() { then(v, err) }}}, nil)
 	}
 	ok := p.sys.pool.submit(func() {
 		if ctx.Err() != nil {
@@ -174,7 +174,7 @@ func (c *Context) Hold() (release func()) {
 	p, life := c.p, c.p.life
 	p.holds++
 	return sync.OnceFunc(func() {
-		p.post(envelope{kind: kindResume, msg: &resume{life: life, held: true, run: func() {}}})
+		p.post(envelope{kind: kindResume, msg: &resume{life: life, held: true, run: func() {}}}, nil)
 	})
 }
 
@@ -182,7 +182,7 @@ func (c *Context) Hold() (release func()) {
 // being handled now. It does nothing once the actor has ended.
 func (c *Context) Resume(run func()) func() {
 	p, in, life := c.p, c.in, c.p.life
-	return func() { p.post(envelope{kind: kindResume, msg: &resume{life: life, in: in, run: run}}) }
+	return func() { p.post(envelope{kind: kindResume, msg: &resume{life: life, in: in, run: run}}, nil) }
 }
 
 // After runs f in the actor when d has passed, as part of the request that is being handled.
@@ -226,7 +226,7 @@ func (c *Context) Watch(to Ref) {
 	}
 	p.watching[to] = struct{}{}
 	if target := p.sys.process(to); target == nil || !target.addWatcher(p) {
-		p.post(envelope{kind: kindTerminated, msg: Terminated{Ref: to, Reason: p.sys.absent(to)}})
+		p.post(envelope{kind: kindTerminated, msg: Terminated{Ref: to, Reason: p.sys.absent(to)}}, nil)
 	}
 }
 
@@ -244,6 +244,6 @@ func (c *Context) Stop(to Ref, reason error) { c.p.sys.Stop(to, reason) }
 // Drain asks an actor to end after the messages that it has been sent so far.
 func (c *Context) Drain(to Ref) {
 	if p := c.p.sys.process(to); p != nil {
-		p.post(envelope{kind: kindDrain, from: c.p.self})
+		p.post(envelope{kind: kindDrain, from: c.p.self}, nil)
 	}
 }

@@ -318,7 +318,7 @@ func (p *process) endIfDone() {
 	p.watchers, p.onEnd = nil, nil
 	p.openMu.Unlock()
 	for w := range watchers {
-		w.post(envelope{kind: kindTerminated, msg: Terminated{Ref: p.self, Reason: p.stopReason}})
+		w.post(envelope{kind: kindTerminated, msg: Terminated{Ref: p.self, Reason: p.stopReason}}, nil)
 	}
 	if p.parent != nil {
 		p.parent.tell(systemMsg{op: opChildEnded, proc: p})

@@ -49,19 +49,41 @@ const (
 
 const firstWarning = 1024
 
-// batches lends queues to actors while they have messages, so that an idle actor holds none.
-var batches = sync.Pool{New: func() any { s := make([]envelope, 0, batchCap); return &s }}
-
 const (
-	batchCap     = 8
-	keepBatchCap = 256 // a queue that a burst has grown beyond this goes to the garbage collector
+	smallQueue = 4    // envelopes: what an actor that has had messages keeps
+	largeQueue = 1024 // lent to those that have more, while they have
 )
 
-func takeBatch() []envelope { return *batches.Get().(*[]envelope) }
+// largeQueues lends queues to busy actors, so that idle ones hold little and busy ones need not grow theirs step by step each time.
+var largeQueues = sync.Pool{New: func() any { return new([largeQueue]envelope) }}
 
-func giveBatch(b []envelope) {
-	if cap(b) <= keepBatchCap {
-		b = b[:0]
-		batches.Put(&b)
+// grown is a longer queue with the same messages.
+func grown(q []envelope) []envelope {
+	switch {
+	case cap(q) == 0:
+		return make([]envelope, 0, smallQueue)
+	case cap(q) < largeQueue:
+		large := largeQueues.Get().(*[largeQueue]envelope) //nolint:forcetypeassert // what the pool makes
+		n := copy(large[:], q)
+		clear(q)
+		return large[:n]
+	default:
+		longer := make([]envelope, len(q), 2*cap(q))
+		copy(longer, q)
+		return longer
 	}
+}
+
+// restingQueue gives back the queues of an actor that has no messages, and returns the one that it keeps, if any is small.
+func restingQueue(queues ...[]envelope) []envelope {
+	var keep []envelope
+	for _, q := range queues {
+		switch cap(q) {
+		case smallQueue:
+			keep = q[:0]
+		case largeQueue:
+			largeQueues.Put((*[largeQueue]envelope)(q[:largeQueue]))
+		}
+	}
+	return keep
 }

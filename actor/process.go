@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
 )
@@ -20,8 +21,10 @@ type process struct {
 	ctx    Context
 	log    *slog.Logger
 
-	batch []envelope // what was taken from the mailbox,
-	pos   int        // handled up to here
+	worker  *worker    // that runs it
+	emptied []envelope // the last batch, to be the next queue
+	batch   []envelope // what was taken from the mailbox,
+	pos     int        // handled up to here
 
 	life     uint32 // counts restarts
 	holds    int    // answers, work and Holds that have not come back
@@ -77,14 +80,14 @@ type resume struct {
 }
 
 // post puts e into the mailbox, and tells why it can't: the actor has ended, or is about to and takes no new messages.
-func (p *process) post(e envelope) Code {
+func (p *process) post(e envelope, w *worker) Code {
 	p.mu.Lock()
 	if p.state != alive && (p.state == dead || e.kind.ordinary()) {
 		p.mu.Unlock()
 		return Stopped
 	}
-	if p.queue == nil {
-		p.queue = takeBatch()
+	if len(p.queue) == cap(p.queue) {
+		p.queue = grown(p.queue)
 	}
 	p.queue = append(p.queue, e)
 	warn := len(p.queue) >= p.warnAt
@@ -98,7 +101,7 @@ func (p *process) post(e envelope) Code {
 	n := len(p.queue)
 	p.mu.Unlock()
 	if wake {
-		p.sys.disp.run(p)
+		p.sys.disp.schedule(p, w)
 	}
 	if warn {
 		p.sys.log.Warn("mailbox is long", "actor", p.sys.nameOf(p.self), "messages", n, "newest", fmt.Sprintf("%T", e.msg))
@@ -124,7 +127,9 @@ func (p *process) tell(m systemMsg) {
 }
 
 // run handles messages until there are none, or the actor ends or pauses.
-func (p *process) run() {
+func (p *process) run(w *worker) {
+	p.worker = w
+	handled := 0
 	for {
 		p.mu.Lock()
 		if len(p.system) > 0 {
@@ -132,21 +137,38 @@ func (p *process) run() {
 			p.step()
 			continue
 		}
+		if len(p.queue) == 0 && handled >= streaming && p.state == alive {
+			// Whoever keeps it so busy will send more at once: looking again is cheaper than being woken again.
+			handled = 0
+			p.mu.Unlock()
+			runtime.Gosched()
+			continue
+		}
 		if p.state == dead || p.paused || len(p.queue) == 0 {
 			p.scheduled = false
+			p.warnAt = firstWarning
+			if len(p.queue) == 0 {
+				p.queue = restingQueue(p.queue, p.emptied)
+				p.emptied = nil
+			}
 			p.mu.Unlock()
 			return
 		}
-		p.batch, p.pos, p.queue = p.queue, 0, nil
+		p.batch, p.pos, p.queue = p.queue, 0, p.emptied
+		p.emptied = nil
 		if len(p.batch) < firstWarning {
 			p.warnAt = firstWarning // not before: an actor that stays behind would warn at each batch
 		}
 		p.mu.Unlock()
 		for p.pos < len(p.batch) && p.step() {
 		}
+		handled += p.pos
 		p.putBack()
 	}
 }
+
+// streaming is how many messages in a row make an actor look for more before it rests.
+const streaming = 16
 
 // putBack returns what was not handled to the head of the mailbox, and the batch to those who need one.
 func (p *process) putBack() {
@@ -157,9 +179,10 @@ func (p *process) putBack() {
 			p.queue = append(slices.Clone(rest), p.queue...)
 		}
 		p.mu.Unlock()
-		clear(rest)
 	}
-	giveBatch(p.batch)
+	clear(p.batch)
+	p.ctx.in = frame{}
+	p.emptied = p.batch[:0]
 	p.batch, p.pos = nil, 0
 }
 
@@ -181,15 +204,17 @@ func (p *process) step() (goOn bool) {
 		if p.pos >= len(p.batch) {
 			return true
 		}
-		e := p.batch[p.pos]
-		p.batch[p.pos] = envelope{}
+		e := &p.batch[p.pos]
 		p.pos++
-		p.handle(&e)
-		if p.urgent.Load() {
-			continue
+		if p.pos&(handOver-1) == 0 && p.worker.after.Load() != nil {
+			p.worker.give()
 		}
-		if p.endingChildren && p.halted() {
-			return false
+		p.handle(e)
+		if p.endingChildren {
+			p.endIfDone()
+			if p.halted() {
+				return false
+			}
 		}
 	}
 }
@@ -236,8 +261,6 @@ func (p *process) handle(e *envelope) {
 	case kindDrain:
 		p.tell(systemMsg{op: opStop})
 	}
-	p.ctx.in = frame{}
-	p.endIfDone()
 }
 
 func (p *process) receive(e *envelope) {

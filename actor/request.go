@@ -35,9 +35,9 @@ const (
 )
 
 // answer completes the request and tells whether this was its first answer.
-func (r *request) answer(v any, err error) bool { return r.complete(answered, v, err) }
+func (r *request) answer(v any, err error) bool { return r.complete(answered, v, err, nil) }
 
-func (r *request) complete(state uint32, v any, err error) bool {
+func (r *request) complete(state uint32, v any, err error, w *worker) bool {
 	if !r.state.CompareAndSwap(unanswered, state) {
 		return false
 	}
@@ -50,13 +50,13 @@ func (r *request) complete(state uint32, v any, err error) bool {
 		r.then(v, err)
 		return true
 	}
-	r.asker.post(envelope{kind: kindAnswer, req: r})
+	r.asker.post(envelope{kind: kindAnswer, req: r}, w)
 	return true
 }
 
 // expire makes the request its own timer.
 func (r *request) expire() {
-	r.complete(expired, nil, &Error{Code: Deadline, Actor: r.sys.nameOf(r.to)})
+	r.complete(expired, nil, &Error{Code: Deadline, Actor: r.sys.nameOf(r.to)}, nil)
 }
 
 func (r *request) done() bool { return r.state.Load() != unanswered }

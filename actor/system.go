@@ -127,6 +127,7 @@ func New(cfg Config) *System {
 	s.ctx, s.end = context.WithCancel(context.Background())
 	s.pool = pool{limit: cfg.Blocking, queueLimit: cfg.BlockingQueue}
 	s.dead.log = cfg.Log
+	s.disp.done = s.ctx.Done()
 	s.driver.Go(func() { s.wheel.drive(s.ctx.Done()) })
 	return s
 }
@@ -254,15 +255,15 @@ func (s *System) Register(name string, to Ref) error {
 }
 
 // Send gives a message to an actor. It never blocks; what cannot be delivered is a dead letter.
-func (s *System) Send(to Ref, msg any) { s.send(to, Ref{}, msg) }
+func (s *System) Send(to Ref, msg any) { s.send(to, Ref{}, msg, nil) }
 
-func (s *System) send(to, from Ref, msg any) {
+func (s *System) send(to, from Ref, msg any, w *worker) {
 	p := s.process(to)
 	if p == nil {
 		s.dead.add(s, to, from, msg, NoActor)
 		return
 	}
-	if code := p.post(envelope{msg: msg, from: from}); code != 0 {
+	if code := p.post(envelope{msg: msg, from: from}, w); code != 0 {
 		s.dead.add(s, to, from, msg, code)
 	}
 }
@@ -279,7 +280,7 @@ func (s *System) Ask(ctx context.Context, to Ref, msg any) (any, error) {
 		timeout = time.Until(d)
 	}
 	r := &request{sys: s, to: to, then: func(v any, err error) { answer <- result{v, err} }}
-	s.ask(r, Ref{}, msg, s.tickAfter(timeout))
+	s.ask(r, Ref{}, msg, s.tickAfter(timeout), nil)
 	select {
 	case a := <-answer:
 		return a.v, a.err
@@ -288,16 +289,16 @@ func (s *System) Ask(ctx context.Context, to Ref, msg any) (any, error) {
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = &Error{Code: Deadline, Actor: s.nameOf(to)}
 		}
-		r.complete(expired, nil, err)
+		r.complete(expired, nil, err, nil)
 	case <-s.ctx.Done(): // nothing keeps deadlines any more
-		r.complete(expired, nil, &Error{Code: Stopped, Actor: s.nameOf(to), Text: ErrShutdown.Error()})
+		r.complete(expired, nil, &Error{Code: Stopped, Actor: s.nameOf(to), Text: ErrShutdown.Error()}, nil)
 	}
 	a := <-answer
 	return a.v, a.err
 }
 
 // ask sends r. An answer, if only that there is nobody, comes to r in any case.
-func (s *System) ask(r *request, from Ref, msg any, deadline int64) {
+func (s *System) ask(r *request, from Ref, msg any, deadline int64, w *worker) {
 	p := s.process(r.to)
 	if p == nil {
 		r.answer(nil, s.absent(r.to))
@@ -306,7 +307,7 @@ func (s *System) ask(r *request, from Ref, msg any, deadline int64) {
 	r.callee = p
 	r.due = r
 	s.wheel.add(&r.timerNode, deadline)
-	if code := p.post(envelope{msg: msg, from: from, req: r}); code != 0 {
+	if code := p.post(envelope{msg: msg, from: from, req: r}, w); code != 0 {
 		r.answer(nil, &Error{Code: code, Actor: s.nameOf(r.to)})
 	}
 }

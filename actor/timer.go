@@ -54,7 +54,7 @@ func (t *Timer) end() {
 }
 
 // expire is called on the wheel's goroutine.
-func (t *Timer) expire() { t.p.post(envelope{kind: kindResume, msg: t}) }
+func (t *Timer) expire() { t.p.post(envelope{kind: kindResume, msg: t}, nil) }
 
 // fire is called in the actor.
 func (t *Timer) fire() {

@@ -15,12 +15,14 @@ type wheel struct {
 	mu     sync.Mutex
 	now    int64 // ticks that have been processed
 	next   int64 // when the driver wakes; never if there is nothing to wait for
+	idle   bool  // nothing has been added since the driver found nothing
 	levels [levels]level
 }
 
 const (
 	tick      = time.Millisecond
-	levels    = 7 // 64^7 ms, 139 years
+	idleLook  = 1000 // ticks after which the driver looks once more before it rests
+	levels    = 7    // 64^7 ms, 139 years
 	slotShift = 6
 	slots     = 1 << slotShift
 	never     = int64(1)<<62 - 1
@@ -55,6 +57,7 @@ func (w *wheel) ticks() int64 { return int64(time.Since(w.start) / tick) }
 // add arms n for the tick `when`, at the earliest the next one. The caller must not add a node that is queued.
 func (w *wheel) add(n *timerNode, when int64) {
 	w.mu.Lock()
+	w.idle = false
 	n.when = max(when, w.now+1)
 	w.insert(n)
 	wake := n.when < w.next
@@ -141,6 +144,12 @@ func (w *wheel) expired(to int64, due []*timerNode) []*timerNode {
 		if !ok || at > to {
 			w.now = max(w.now, to)
 			w.next = at
+			if !ok && !w.idle {
+				// Timers come and go, mostly without firing. Were there no alarm now, the next one would have to wake the driver, and so would each
+				// that follows a cancelled one.
+				w.idle = true
+				w.next = w.now + idleLook
+			}
 			return due
 		}
 		w.now = at
