@@ -5,13 +5,15 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/skua-go/skua/actor"
 	"go.uber.org/goleak"
+
+	"github.com/skua-go/skua/actor"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -118,7 +120,7 @@ func TestMessagesOfOneSenderArriveInOrder(t *testing.T) {
 func TestAskRunsItsContinuationInTheActorAndAnswersTheRightRequest(t *testing.T) {
 	sys := newSystem(t)
 	back := spawn(t, sys, func(c *actor.Context, msg any) {
-		c.After(time.Duration(10-msg.(int))*time.Millisecond, func() { c.Reply(msg.(int)*2, nil) })
+		c.After(time.Duration(10-msg.(int))*1e6, func() { c.Reply(msg.(int)*2, nil) })
 	})
 	inside := 0
 	front := spawn(t, sys, func(c *actor.Context, msg any) {
@@ -372,7 +374,7 @@ func TestTimersFireInOrderAndCancelledOnesDoNot(t *testing.T) {
 			}
 		})
 		sys.Send(ref, "go")
-		time.Sleep(2 * time.Hour)
+		time.Sleep(2 * time.Hour) //nolint:forbidigo // fake time
 		got := ask(t, sys, ref, "get").([]time.Duration)
 		want := []time.Duration{time.Millisecond, 5 * time.Millisecond, 64 * time.Millisecond, 4096 * time.Millisecond, 5 * time.Second, 70 * time.Minute}
 		if len(got) != len(want) {
@@ -401,7 +403,7 @@ func TestEveryKeepsItsPace(t *testing.T) {
 			}
 		})
 		sys.Send(ref, "start")
-		time.Sleep(time.Second + 5*time.Millisecond)
+		time.Sleep(time.Second + 5*time.Millisecond) //nolint:forbidigo // fake time
 		if got := ask(t, sys, ref, "stop").(int); got < 99 || got > 101 {
 			t.Fatalf("fired %d times in a second", got)
 		}
@@ -418,7 +420,7 @@ func TestASecondAnswerIsDroppedAndLogged(t *testing.T) {
 		t.Fatalf("got %v", got)
 	}
 	ask(t, sys, ref, "x")
-	if !bytes.Contains([]byte(log.String()), []byte("answered twice")) {
+	if !strings.Contains(log.String(), "answered twice") {
 		t.Fatalf("the log does not tell: %s", log)
 	}
 }
@@ -477,7 +479,7 @@ func TestDeadLettersAreCountedAndLogged(t *testing.T) {
 	if n := sys.Stats().DeadLetters; n != 100 {
 		t.Fatalf("%d dead letters, want 100", n)
 	}
-	if n := bytes.Count([]byte(log.String()), []byte("dead letter")); n != 1 {
+	if n := strings.Count(log.String(), "dead letter"); n != 1 {
 		t.Fatalf("%d lines in the log, want a sample of one", n)
 	}
 }

@@ -450,7 +450,7 @@ func TestAWaitLongerThanTheWheelIsAWaitForEver(t *testing.T) {
 			c.Reply(nil, nil)
 		})
 		ask(t, sys, ref, 1)
-		time.Sleep(24 * 365 * time.Hour)
+		time.Sleep(24 * 365 * time.Hour) //nolint:forbidigo // fake time
 		ask(t, sys, ref, 1)
 		if fired {
 			t.Fatal("a timer of 292 years fired within one")

@@ -20,7 +20,7 @@ const (
 	Cycle                       // it was handed on in a circle
 )
 
-var codeTexts = map[Code]string{
+var codeTexts = map[Code]string{ //nolint:gochecknoglobals // a constant
 	NoActor: "no such actor", Stopped: "actor stopped", Unreachable: "node unreachable",
 	Failed: "handler failed", Deadline: "no answer before the deadline", Overloaded: "overloaded",
 	Cycle: "cycle",

@@ -15,7 +15,7 @@ type WheelTimer struct {
 
 func (t *WheelTimer) expire() { t.wheel.fired = append(t.wheel.fired, t.id) }
 
-func NewWheel() *Wheel { return &Wheel{w: *newWheel()} } //nolint:govet // its mutex has not been used
+func NewWheel() *Wheel { return &Wheel{w: *newWheel()} }
 
 func (w *Wheel) Timer(id int) *WheelTimer {
 	t := &WheelTimer{wheel: w, id: id}

@@ -55,7 +55,7 @@ const (
 )
 
 // largeQueues lends queues to busy actors, so that idle ones hold little and busy ones need not grow theirs step by step each time.
-var largeQueues = sync.Pool{New: func() any { return new([largeQueue]envelope) }}
+var largeQueues = sync.Pool{New: func() any { return new([largeQueue]envelope) }} //nolint:gochecknoglobals // a cache, which nobody can tell from none
 
 // grown is a longer queue with the same messages.
 func grown(q []envelope) []envelope {

@@ -10,8 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/skua-go/skua/actor"
 	"pgregory.net/rapid"
+
+	"github.com/skua-go/skua/actor"
 )
 
 // plan is what an actor of the stress test does with a message, and with what it passes on. The actors' code is this file's; the plans are random.

@@ -77,7 +77,9 @@ func (t *table) slot() (uint32, bool) {
 		chunks = *old
 	}
 	if int(slot>>chunkBits) == len(chunks) {
-		grown := append(chunks[:len(chunks):len(chunks)], &chunk{})
+		grown := make([]*chunk, len(chunks), len(chunks)+1)
+		copy(grown, chunks)
+		grown = append(grown, &chunk{})
 		t.chunks.Store(&grown)
 	}
 	return slot, true

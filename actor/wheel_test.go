@@ -4,8 +4,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/skua-go/skua/actor"
 	"pgregory.net/rapid"
+
+	"github.com/skua-go/skua/actor"
 )
 
 // sorted is what the wheel has to agree with: timers in a list, by tick and in a tick by their making.

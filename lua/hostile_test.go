@@ -128,7 +128,7 @@ return M`)
 		n.sys.Send(ref, lua.Command("add", i))
 		want = append(want, fmt.Sprint(i))
 		if i%100 == 0 {
-			time.Sleep(time.Millisecond) // some come before the service is ready, some while it becomes so, some after
+			time.Sleep(time.Millisecond) //nolint:forbidigo // some come before the service is ready, some while it becomes so, some after
 		}
 	}
 	got, err := n.call(ref, "seen")
@@ -160,12 +160,14 @@ return M`)
 	for range 1000 {
 		n.sys.Stop(n.start("main"), nil)
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline, tick := time.After(20*time.Second), time.NewTicker(time.Millisecond)
+	defer tick.Stop()
 	for n.sys.Stats().Actors != before {
-		if time.Now().After(deadline) {
+		select {
+		case <-tick.C:
+		case <-deadline:
 			t.Fatalf("%d actors are left", n.sys.Stats().Actors-before)
 		}
-		time.Sleep(time.Millisecond)
 	}
 }
 

@@ -5,9 +5,10 @@ import (
 	"reflect"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/skua-go/skua/actor/codec"
 	"github.com/skua-go/skua/actor/value"
-	"pgregory.net/rapid"
 )
 
 func genTree(depth int) *rapid.Generator[any] {

@@ -230,7 +230,8 @@ func addMap[T any](b *Builder, m map[string]T) error {
 // The error names the argument, what was found and what was expected.
 func (l List) Scan(dst ...any) error {
 	for i, d := range dst {
-		v, ok, want := l.At(i), false, ""
+		v, want := l.At(i), ""
+		var ok bool
 		switch d := d.(type) {
 		case *string:
 			*d, ok = v.Str()

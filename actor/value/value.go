@@ -10,6 +10,7 @@ import (
 	"math"
 	"sort"
 	"strconv"
+	"strings"
 )
 
 // Kind tells what a Value is.
@@ -33,7 +34,7 @@ func (k Kind) String() string {
 }
 
 // kindNames are Lua's names: most who read an error here write Lua.
-var kindNames = [...]string{"nil", "boolean", "integer", "number", "string", "table"}
+var kindNames = [...]string{"nil", "boolean", "integer", "number", "string", "table"} //nolint:gochecknoglobals // a constant
 
 // item is one scalar, or the head of a table: arr values and then hash pairs of key and value follow it, size items in all
 // including the head.
@@ -277,14 +278,7 @@ func (v Value) String() string {
 			fields = append(fields, k.KeyText()+" = "+e.String())
 		}
 		sort.Strings(fields)
-		out := "{"
-		for i, p := range append(parts, fields...) {
-			if i > 0 {
-				out += ", "
-			}
-			out += p
-		}
-		return out + "}"
+		return "{" + strings.Join(append(parts, fields...), ", ") + "}"
 	}
 	if v.IsNil() {
 		return "nil"

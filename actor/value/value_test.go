@@ -6,8 +6,9 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/skua-go/skua/actor/value"
 	"pgregory.net/rapid"
+
+	"github.com/skua-go/skua/actor/value"
 )
 
 func TestAListGivesBackWhatWasBuilt(t *testing.T) {

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/skua-go/skua/lua/vm"
 	lua "github.com/speedata/go-lua"
+
+	"github.com/skua-go/skua/lua/vm"
 )
 
 // Engine makes Lua 5.4 VMs.
@@ -135,7 +136,8 @@ local function results(ok, ...)
 end
 function coroutine.wrap(f)
   local co = create(f)
-  return function(...) return results(resume(co, ...)) end
+  local function step(...) return results(resume(co, ...)) end
+  return step
 end`
 
 // sandboxedOS are the functions of os that tell the time and touch nothing.
@@ -146,9 +148,14 @@ var sandboxedDebug = []string{"traceback", "getinfo"} //nolint:gochecknoglobals 
 
 func openSandboxed(l *lua.State) {
 	for _, lib := range []lua.RegistryFunction{
-		{Name: "_G", Function: lua.BaseOpen}, {Name: "coroutine", Function: lua.CoroutineOpen},
-		{Name: "table", Function: lua.TableOpen}, {Name: "string", Function: lua.StringOpen}, {Name: "math", Function: lua.MathOpen},
-		{Name: "utf8", Function: lua.UTF8Open}, {Name: "os", Function: lua.OSOpen}, {Name: "debug", Function: lua.DebugOpen},
+		{Name: "_G", Function: lua.BaseOpen},
+		{Name: "coroutine", Function: lua.CoroutineOpen},
+		{Name: "table", Function: lua.TableOpen},
+		{Name: "string", Function: lua.StringOpen},
+		{Name: "math", Function: lua.MathOpen},
+		{Name: "utf8", Function: lua.UTF8Open},
+		{Name: "os", Function: lua.OSOpen},
+		{Name: "debug", Function: lua.DebugOpen},
 	} {
 		lua.Require(l, lib.Name, lib.Function, true)
 		l.Pop(1)

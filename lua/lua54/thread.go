@@ -3,8 +3,9 @@ package lua54
 import (
 	"fmt"
 
-	"github.com/skua-go/skua/lua/vm"
 	lua "github.com/speedata/go-lua"
+
+	"github.com/skua-go/skua/lua/vm"
 )
 
 // thread is a State. It is a pointer and nothing else, so that handing one to a vm.Func allocates nothing.

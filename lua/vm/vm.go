@@ -21,7 +21,7 @@ const (
 	Thread
 )
 
-var typeNames = [...]string{"no value", "nil", "boolean", "number", "string", "table", "function", "userdata", "thread"}
+var typeNames = [...]string{"no value", "nil", "boolean", "number", "string", "table", "function", "userdata", "thread"} //nolint:gochecknoglobals // a constant
 
 func (t Type) String() string { return typeNames[t] }
 
