@@ -20,7 +20,7 @@ func mendLibrary(l *lua.State) {
 			"max": extreme(func(l *lua.State, i, best int) bool { return l.Compare(best, i, lua.OpLT) }),
 			"min": extreme(func(l *lua.State, i, best int) bool { return l.Compare(i, best, lua.OpLT) }),
 		}},
-		{"string", map[string]lua.Function{"rep": stringRep, "upper": letters('a', 'z', 'A'-'a'), "lower": letters('A', 'Z', 'a'-'A')}},
+		{"string", map[string]lua.Function{"rep": stringRep, "upper": letters('a', 'z', 'A'-'a'), "lower": letters('A', 'Z', 'a'-'A'), armName: arm}},
 	} {
 		l.Global(lib.name)
 		for name, f := range lib.funcs {

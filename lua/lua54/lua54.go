@@ -251,12 +251,12 @@ func load(l *lua.State, chunk, source string) error {
 
 // compile pushes the function of a source.
 func compile(l *lua.State, name, source string) error {
+	if strings.HasPrefix(source, "\x1b") {
+		return errors.New("attempt to load a binary chunk")
+	}
 	source = mend(source)
 	if strings.HasPrefix(source, "#") {
 		source = "--" + source // a first line for the shell; the line count stays
-	}
-	if strings.HasPrefix(source, "\x1b") {
-		return errors.New("attempt to load a binary chunk")
 	}
 	return loadText(l, name, source)
 }

@@ -14,7 +14,7 @@ const (
 	noTail = "local __skua_tail <close> = nil"
 )
 
-// mend works around defects of the engine (v0.1.6 to v0.1.10). Sources that don't meet them stay as they are, and no line moves.
+// mend works around defects of the engine (v0.1.6 to v0.1.10). No line moves.
 //
 // In `a.x, a.y = p.u, p.v` the register of the last value is not given back (code.go, codeABRK), so that all targets get that value. Where there are
 // more targets than values the compiler takes another way, which is right; so each multiple assignment gets one target more.
@@ -24,33 +24,41 @@ const (
 //
 // A tail call from a function that was given two values or more for its `...` can return to the wrong place (vm.go, opTailCall), so such functions
 // make none. The price is that they can't recur without end.
+//
+// The count hook can be lost where a function with `...` begins, and a chunk is one: see arm.go.
 func mend(source string) string {
 	tokens := token.Scan(source)
 	var edits []edit
-	prologue := ""
+	sinks := false
+	prologue := "local " + armName + `=("").` + armName + " " + armName + "()"
 	for _, offset := range multipleAssignments(tokens) {
 		edits = append(edits, edit{offset, "," + sink + " "})
-		prologue = "local " + sink
+		sinks = true
+	}
+	if sinks {
+		prologue += " local " + sink
 	}
 	for _, t := range tokens {
 		if t.Is("#") {
 			edits = append(edits, edit{t.Offset, "~~"})
 		}
 	}
-	functions, chunk := tailCallers(tokens)
-	for _, offset := range functions {
-		edits = append(edits, edit{offset, " " + noTail + ";"})
+	functions, chunk := variadic(tokens)
+	for _, f := range functions {
+		text := " " + armName + "();"
+		if f.tail {
+			text += noTail + ";"
+		}
+		edits = append(edits, edit{f.offset, text})
 	}
 	if chunk {
-		prologue = strings.TrimPrefix(prologue+";"+noTail, ";")
+		prologue += " " + noTail
 	}
-	if prologue != "" {
-		end := ";"
-		if strings.HasPrefix(source, "#") {
-			end = " --" // the first line is for the shell: as a comment it leaves no place behind it
-		}
-		edits = append(edits, edit{0, prologue + end})
+	end := ";"
+	if strings.HasPrefix(source, "#") {
+		end = " --" // the first line is for the shell: as a comment it leaves no place behind it
 	}
+	edits = append(edits, edit{0, prologue + end})
 	return apply(source, edits)
 }
 
@@ -81,16 +89,23 @@ func apply(source string, edits []edit) string {
 	return b.String()
 }
 
-// tailCallers finds the functions with a `...` that may make a tail call, as the offsets behind their parameters, and tells whether the chunk may.
-func tailCallers(tokens []token.Token) (functions []int, chunk bool) {
-	const other, fixed = -1, -2 // what is open: a block, a function without `...`, or the offset behind the parameters of one with it
+// variadicFunction is a function with a `...`.
+type variadicFunction struct {
+	offset int  // behind its parameters
+	tail   bool // it may make a tail call
+}
+
+// variadic finds the functions with a `...`, and tells whether the chunk, which is one too, may make a tail call.
+func variadic(tokens []token.Token) (functions []variadicFunction, chunk bool) {
+	const other, fixed = -1, -2 // what is open: a block, a function without `...`, or the index of one with it
 	var open []int
 	for i, t := range tokens {
 		switch {
 		case t.Is("function"):
 			open = append(open, fixed)
 			if at := varargs(tokens[i+1:]); at > 0 {
-				open[len(open)-1] = at
+				open[len(open)-1] = len(functions)
+				functions = append(functions, variadicFunction{offset: at})
 			}
 		case t.Is("do"), t.Is("if"), t.Is("repeat"):
 			open = append(open, other)
@@ -107,8 +122,8 @@ func tailCallers(tokens []token.Token) (functions []int, chunk bool) {
 			switch {
 			case n < 0:
 				chunk = true
-			case open[n] > 0 && !slices.Contains(functions, open[n]):
-				functions = append(functions, open[n])
+			case open[n] >= 0:
+				functions[open[n]].tail = true
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package lua54_test
 
 import (
+	"errors"
 	"os/exec"
 	"strings"
 	"testing"
@@ -86,5 +87,35 @@ func TestLinesStayWhereTheyAreInMendedSources(t *testing.T) {
 func TestBytecodeIsRefused(t *testing.T) {
 	if got := run(t, `return select(2, load("\27Lua"))`); !strings.Contains(got, "binary chunk") {
 		t.Fatal(got)
+	}
+}
+
+// The hook's count comes to 0 at any instruction of the loop, also where a function with `...` begins.
+func TestTheWatchOverAHandlerIsNotLostInFunctionsWithVarargs(t *testing.T) {
+	for _, source := range []string{
+		`local function f(...) end while true do f() end`,
+		`local function f(...) return ... end while true do f(1, f(2)) end`,
+		`local f = function(...) local a = ... end while true do pcall(f, 1) end`,
+		`local c = load("local a = ...", "c", "t", {}) while true do c() end`,
+	} {
+		ticks := 0
+		m := lua54.Engine{}.New(vm.Options{Tick: func() error {
+			if ticks++; ticks > 50 {
+				return errors.New("enough")
+			}
+			return nil
+		}})
+		co := m.Main().NewThread()
+		if err := co.Load("=loop", "return 1"); err != nil {
+			t.Fatal(err)
+		}
+		co.Pop(1)
+		if err := co.Load("loop", source); err != nil {
+			t.Fatal(err)
+		}
+		if status := co.Resume(0); status != vm.Failed || !strings.Contains(co.Text(-1), "enough") {
+			t.Errorf("%s: ended with %v after %d ticks: %s", source, status, ticks, co.Text(-1))
+		}
+		m.Close()
 	}
 }

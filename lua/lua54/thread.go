@@ -194,6 +194,7 @@ func (t thread) NewThread() vm.State {
 }
 
 func (t thread) Resume(n int) vm.Status {
+	arm(t.l)
 	err := t.l.Resume(nil, n)
 	upValues().forgetClosed(t.l)
 	if err != nil {
