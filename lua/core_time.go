@@ -155,10 +155,10 @@ func (h *Host) apiRegister(s vm.State) int {
 func (h *Host) apiExit(s vm.State) int {
 	if h.cur != nil && s == h.cur.th {
 		h.cur.yield = yieldWait
-		h.c.Stop(h.c.Self(), nil)
+		h.leave()
 		return s.Yield(0)
 	}
-	h.c.Stop(h.c.Self(), nil)
+	h.leave()
 	return 0
 }
 

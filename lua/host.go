@@ -36,6 +36,7 @@ type Host struct {
 	nextLater bool     // the rest of them runs behind the messages that wait now
 	ready     bool
 	failure   *Error // why it is not going to be ready
+	leaving   bool   // it has called skynet.exit before it was ready
 	whenReady []actor.Promise
 	early     []func() // messages that came before the service was ready to take them,
 	behind    int      // how many of these are in the mailbox again; whatever comes has to go behind them
@@ -187,6 +188,18 @@ func (h *Host) again(m Message) func() {
 	})
 }
 
+// leave ends the service. One that ends before it was ready has done what it was started for: a first service that starts the others and exits, say. Whoever
+// started it hears that all is well, so if that has yet to ask, the end waits for it.
+func (h *Host) leave() {
+	if !h.ready && h.failure == nil && len(h.whenReady) == 0 {
+		h.leaving = true
+		h.c.Detached(func() { h.c.After(h.rt.cfg.StartTimeout, h.giveUp) })
+		return
+	}
+	h.answerReady(nil)
+	h.c.Stop(h.c.Self(), nil)
+}
+
 func (h *Host) giveUp() { h.c.Stop(h.c.Self(), h.failure) }
 
 func (h *Host) answerReady(err *Error) {
@@ -213,6 +226,8 @@ func (h *Host) Receive(c *actor.Context, msg any) {
 		case h.failure != nil:
 			h.answerReady(h.failure)
 			h.giveUp()
+		case h.leaving:
+			h.leave()
 		}
 	default:
 		c.Reply(nil, fmt.Errorf("lua: %s takes no %T", h.script, msg))

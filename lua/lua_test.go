@@ -328,6 +328,29 @@ return M`)
 	}
 }
 
+func TestAServiceMayExitInItsStartFunction(t *testing.T) {
+	n := newNode(t, "main.lua", `
+local skynet = require "skynet"
+skynet.start(function()
+  skynet.newservice("other")
+  skynet.exit()
+end)`, "waits.lua", `
+local skynet = require "skynet"
+skynet.start(function() skynet.sleep(1) skynet.exit() end)`, "other.lua", `print("other started") return {}`)
+	for _, script := range []string{"main", "waits"} {
+		ref, err := n.launch(script)
+		if err != nil {
+			t.Fatalf("%s: %v", script, err)
+		}
+		if _, err := n.call(ref, "anything"); !errors.Is(err, actor.ErrStopped) && !errors.Is(err, actor.ErrNoActor) {
+			t.Fatalf("%s still answers: %v", script, err)
+		}
+	}
+	if !strings.Contains(n.log.String(), "other started") || strings.Contains(n.log.String(), "level=ERROR") {
+		t.Fatal(n.log.String())
+	}
+}
+
 func TestUniqueServicesStartOnceAndQueriesWaitForThem(t *testing.T) {
 	n := newNode(t, "main.lua", `
 local skynet = require "skynet"
