@@ -11,7 +11,8 @@ import (
 type coroutine struct {
 	th      vm.State
 	yield   yield
-	promise actor.Promise // the request that its handler has to answer
+	push    func(s vm.State) int // puts the next handler and its arguments onto the stack
+	promise actor.Promise        // the request that its handler has to answer
 	request bool
 	replied bool // or the duty to reply has been taken over
 	session int64
@@ -31,8 +32,11 @@ const (
 // poolSize bounds the coroutines that a service keeps for later.
 const poolSize = 64
 
-// loopSource is what a pooled coroutine runs: a function, then whatever `done` is resumed with.
-const loopSource = `local done = ... local function loop(f, ...) return loop(done(f(...))) end return loop`
+// loopSource is what a pooled coroutine runs: a handler and its arguments from take, its results to done, over and over. It is a loop, since a tail call
+// would need the engine to make them from a function with `...`.
+const loopSource = `local take, done = ...
+local function run(f, ...) done(f(...)) end
+return function() while true do run(take()) end end`
 
 // openLoop makes the function that all coroutines of the service run.
 func (h *Host) openLoop() error {
@@ -40,11 +44,16 @@ func (h *Host) openLoop() error {
 	if err := s.Load("=skua", loopSource); err != nil {
 		return err
 	}
+	s.PushFunc("take", func(s vm.State) int {
+		push := h.cur.push
+		h.cur.push = nil
+		return push(s) + 1
+	})
 	s.PushFunc("done", func(s vm.State) int {
 		h.cur.yield = yieldDone
 		return s.Yield(s.Top())
 	})
-	s.Call(1, 1)
+	s.Call(2, 1)
 	h.loop = s.Ref()
 	return nil
 }
@@ -55,16 +64,16 @@ func (h *Host) run(co coroutine, push func(s vm.State) int) {
 	if n := len(h.pool); n > 0 {
 		c = h.pool[n-1]
 		h.pool = h.pool[:n-1]
-		co.th, co.ticket = c.th, c.ticket+1
+		co.th, co.ticket, co.push = c.th, c.ticket+1, push
 		*c = co
 		c.th.SetTop(0)
-		h.resume(c, push(c.th)+1)
+		h.resume(c, 0)
 		return
 	}
 	c = &co
-	c.th = h.vm.Main().NewThread()
+	c.th, c.push = h.vm.Main().NewThread(), push
 	c.th.Push(h.loop)
-	h.resume(c, push(c.th)+1)
+	h.resume(c, 0)
 }
 
 // resume lets a coroutine go on with the n values on its stack's top, until it waits or ends.

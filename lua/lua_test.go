@@ -22,7 +22,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 type node struct {
-	t   *testing.T
+	t   testing.TB
 	sys *actor.System
 	rt  *lua.Runtime
 	log *logBuffer
@@ -46,7 +46,7 @@ func (b *logBuffer) String() string {
 }
 
 // newNode is a system with a launcher for the scripts, which are given as name, text, name, text.
-func newNode(t *testing.T, files ...string) *node {
+func newNode(t testing.TB, files ...string) *node {
 	t.Helper()
 	tree := fstest.MapFS{}
 	for i := 0; i < len(files); i += 2 {
@@ -348,6 +348,29 @@ skynet.start(function() skynet.sleep(1) skynet.exit() end)`, "other.lua", `print
 	}
 	if !strings.Contains(n.log.String(), "other started") || strings.Contains(n.log.String(), "level=ERROR") {
 		t.Fatal(n.log.String())
+	}
+}
+
+// A coroutine that handles one message after the other must not keep anything of those before: its stack once grew with each, until it overflowed.
+func TestAServiceHandlesManyMessagesWithOneCoroutine(t *testing.T) {
+	n := newNode(t, "main.lua", `
+local M = { n = 0 }
+function M.add(self, by) M.n = M.n + by end
+function M.get(self) return M.n end
+return M`)
+	ref := n.start("main")
+	const many = 300_000
+	for range many {
+		n.sys.Send(ref, lua.Command("add", 1))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	v, err := n.sys.Ask(ctx, ref, lua.Command("get"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := v.(value.List).At(0).Int(); got != many {
+		t.Fatalf("%d of %d messages were handled; log: %.2000s", got, many, n.log.String())
 	}
 }
 
