@@ -36,7 +36,7 @@ const poolSize = 64
 // would need the engine to make them from a function with `...`.
 const loopSource = `local take, done = ...
 local function run(f, ...) done(f(...)) end
-return function() while true do run(take()) end end`
+return function() repeat run(take()) until false end`
 
 // openLoop makes the function that all coroutines of the service run.
 func (h *Host) openLoop() error {

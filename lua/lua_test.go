@@ -1,12 +1,10 @@
 package lua_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/value"
+	"github.com/skua-go/skua/internal/logtest"
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/scripts"
 )
@@ -25,24 +24,7 @@ type node struct {
 	t   testing.TB
 	sys *actor.System
 	rt  *lua.Runtime
-	log *logBuffer
-}
-
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
+	log *logtest.Buffer
 }
 
 // newNode is a system with a launcher for the scripts, which are given as name, text, name, text.
@@ -52,7 +34,7 @@ func newNode(t testing.TB, files ...string) *node {
 	for i := 0; i < len(files); i += 2 {
 		tree[files[i]] = &fstest.MapFile{Data: []byte(files[i+1])}
 	}
-	log := &logBuffer{}
+	log := &logtest.Buffer{}
 	logger := slog.New(slog.NewTextHandler(log, nil))
 	rt, err := lua.NewRuntime(lua.Config{Scripts: tree, Library: scripts.FS(), Log: logger, Budget: 300 * time.Millisecond})
 	if err != nil {

@@ -65,7 +65,7 @@ type ListenConfig struct {
 type GateConfig struct {
 	// Script that plays the agent of one player; empty sends every request to the first service.
 	Agent string `toml:"agent" env:"AGENT"`
-	// Interval of the heartbeat that clients are told to send; a client silent for two of them is closed. Shorter finds the dead sooner and costs phones battery.
+	// Interval of the heartbeat that clients are told to send; a client silent for two and a half is closed. Shorter finds the dead sooner and costs phones battery.
 	Heartbeat Duration `toml:"heartbeat" env:"HEARTBEAT"`
 	// Time a new connection has to finish its handshake. Long enough for bad mobile networks, short enough that half-open connections do not pile up.
 	HandshakeTimeout Duration `toml:"handshake_timeout" env:"HANDSHAKE_TIMEOUT"`
@@ -73,9 +73,9 @@ type GateConfig struct {
 	MaxPacket int `toml:"max_packet" env:"MAX_PACKET"`
 	// Bytes that may wait to be written to one client; one that is slower is closed with a reason. Multiply by the connections for the worst case of memory.
 	Backlog int `toml:"backlog" env:"BACKLOG"`
-	// Connections in all, over every transport. Further ones are refused.
+	// Connections over each transport. Further ones are refused.
 	MaxConnections int `toml:"max_connections" env:"MAX_CONNECTIONS"`
-	// Connections from one address. Players behind one carrier's NAT share an address, so too low a figure locks them out.
+	// Connections from one address over each transport. Players behind one carrier's NAT share an address, so too low a figure locks them out.
 	MaxConnectionsPerAddress int `toml:"max_connections_per_address" env:"MAX_CONNECTIONS_PER_ADDRESS"`
 	// Requests of one session that may wait for earlier ones; one more closes the session with a reason.
 	MaxQueue int `toml:"max_queue" env:"MAX_QUEUE"`

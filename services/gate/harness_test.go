@@ -1,7 +1,6 @@
 package gate_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/skua-go/skua/actor"
 	client "github.com/skua-go/skua/clients/go"
+	"github.com/skua-go/skua/internal/logtest"
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/lua/vm"
 	"github.com/skua-go/skua/net/kcp"
@@ -81,31 +81,14 @@ type node struct {
 	sys     *actor.System
 	metrics *gate.Metrics
 	backend store.Backend
-	log     *logBuffer
+	log     *logtest.Buffer
 	urls    map[string]string
 	stop    func() // the doors: waits until all connections are gone
 }
 
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
 func start(t *testing.T, w world) *node {
 	t.Helper()
-	n := &node{t: t, log: &logBuffer{}, metrics: gate.NewMetrics(), urls: map[string]string{}}
+	n := &node{t: t, log: &logtest.Buffer{}, metrics: gate.NewMetrics(), urls: map[string]string{}}
 	logger := slog.New(slog.NewTextHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if w.scripts == nil {
 		w.scripts = map[string]string{"agent.lua": agent}

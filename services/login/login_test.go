@@ -1,7 +1,6 @@
 package login_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/internal/logtest"
 	"github.com/skua-go/skua/services/login"
 	"github.com/skua-go/skua/services/store"
 	"github.com/skua-go/skua/services/store/sqlite"
@@ -32,7 +32,7 @@ type node struct {
 	t   *testing.T
 	sys *actor.System
 	db  *database
-	log *logBuffer
+	log *logtest.Buffer
 }
 
 // database is a real one that can go away, and that others can write behind the node's back.
@@ -54,23 +54,6 @@ func (d *database) Load(ctx context.Context, kind, id string) (store.Doc, error)
 	return doc, err
 }
 
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
 // cheap costs of hashes, where they are not what is tested.
 func cheap(cfg login.Config) login.Config {
 	cfg.Memory, cfg.Passes = 64, 1
@@ -79,7 +62,7 @@ func cheap(cfg login.Config) login.Config {
 
 func start(t *testing.T, cfg login.Config) *node {
 	t.Helper()
-	log := &logBuffer{}
+	log := &logtest.Buffer{}
 	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	db, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir()})
 	must(t, err)

@@ -45,7 +45,7 @@ func TestPlayersPlayOnWhileTheDatabaseIsAwayAndNothingIsLost(t *testing.T) {
 		}
 		retries := r.metric("skua_store_retries_total")
 		attempts := len(r.db.sent())
-		if retries < 3 || r.log.count("database unavailable") != attempts || r.log.count("connection refused") != attempts {
+		if retries < 3 || r.log.Count("database unavailable") != attempts || r.log.Count("connection refused") != attempts {
 			t.Errorf("%d attempts, %v retries, the log:\n%s", attempts, retries, r.log)
 		}
 		back()
@@ -53,7 +53,7 @@ func TestPlayersPlayOnWhileTheDatabaseIsAwayAndNothingIsLost(t *testing.T) {
 		for id, n := range map[string]int{"p0": 10, "p1": 1, "p2": 10} {
 			r.has(id, n)
 		}
-		if r.metric("skua_store_database_down") != 0 || r.metric("skua_store_pending_documents") != 0 || r.log.count("database is back") != 1 {
+		if r.metric("skua_store_database_down") != 0 || r.metric("skua_store_pending_documents") != 0 || r.log.Count("database is back") != 1 {
 			t.Errorf("it is not told that the database is back:\n%s", r.log)
 		}
 		began = time.Now()

@@ -199,7 +199,7 @@ func TestAFencedOwnerHearsWhyAndChangesNothing(t *testing.T) {
 		if doc := r.owner().claim("p0"); doc.Epoch != 3 || number(doc.Body) != 100 {
 			t.Errorf("the next owner got %+v", doc)
 		}
-		if r.metric("skua_store_refused_total") != 1 || r.log.count("write refused") != 1 {
+		if r.metric("skua_store_refused_total") != 1 || r.log.Count("write refused") != 1 {
 			t.Error("the operator does not hear of it")
 		}
 	})

@@ -1,11 +1,9 @@
 package store_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -15,6 +13,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/internal/logtest"
 	"github.com/skua-go/skua/services/store"
 	"github.com/skua-go/skua/services/store/sqlite"
 )
@@ -113,41 +112,13 @@ func (f *faulty) cut() (back func()) {
 	}
 }
 
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
-// count tells how many lines have the text.
-func (b *logBuffer) count(text string) int {
-	n := 0
-	for line := range strings.Lines(b.String()) {
-		if strings.Contains(line, text) {
-			n++
-		}
-	}
-	return n
-}
-
 // rig is a store on a real database, in a bubble of its own time.
 type rig struct {
 	*testing.T
 	db      *faulty
 	sys     *actor.System
 	store   actor.Ref
-	log     *logBuffer
+	log     *logtest.Buffer
 	metrics *prometheus.Registry
 	stopped bool
 }
@@ -161,7 +132,7 @@ func in(t *testing.T, cfg store.Config, run func(t *testing.T, r *rig)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := &rig{T: t, db: &faulty{Backend: db}, log: &logBuffer{}, metrics: prometheus.NewRegistry()}
+		r := &rig{T: t, db: &faulty{Backend: db}, log: &logtest.Buffer{}, metrics: prometheus.NewRegistry()}
 		r.sys = actor.New(actor.Config{Log: slog.New(slog.NewTextHandler(r.log, nil))})
 		cfg.Backend, cfg.Metrics = r.db, store.NewMetrics()
 		r.metrics.MustRegister(cfg.Metrics)

@@ -254,7 +254,7 @@ func TestADocumentThatTheDatabaseRefusesHoldsUpNobody(t *testing.T) {
 		owners[1].must(store.Commit{Kind: "player", ID: "p1", Body: numbered(1)})
 		owners[0].must(store.Commit{Kind: "player", ID: "p0", Body: numbered(14)})
 		r.has("p0", 14)
-		if r.metric("skua_store_refused_total") != 1 || r.log.count("write refused") != 1 || r.log.count("validator says no") != 1 {
+		if r.metric("skua_store_refused_total") != 1 || r.log.Count("write refused") != 1 || r.log.Count("validator says no") != 1 {
 			t.Error("the operator does not hear of it")
 		}
 	})
@@ -281,7 +281,7 @@ func TestWritesThatWereLeftOutAreTriedAgain(t *testing.T) {
 		for i := range owners {
 			r.has(fmt.Sprint("p", i), i)
 		}
-		if len(r.db.sent()) != 2 || r.metric("skua_store_retries_total") != 2 || r.metric("skua_store_database_down") != 0 || r.log.count("database unavailable") != 0 {
+		if len(r.db.sent()) != 2 || r.metric("skua_store_retries_total") != 2 || r.metric("skua_store_database_down") != 0 || r.log.Count("database unavailable") != 0 {
 			t.Errorf("%d batches, %v retries", len(r.db.sent()), r.metric("skua_store_retries_total"))
 		}
 	})
@@ -305,7 +305,7 @@ func TestABackendThatMiscountsDoesNotEndTheStore(t *testing.T) {
 		}
 		pass(time.Second)
 		r.has("p0", 1)
-		if r.log.count("0 results for 1 writes") != 1 || r.log.count("a defect") != 1 {
+		if r.log.Count("0 results for 1 writes") != 1 || r.log.Count("a defect") != 1 {
 			t.Error("the log does not tell")
 		}
 	})

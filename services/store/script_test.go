@@ -159,7 +159,7 @@ func TestAFencedScriptIsStoppedWithTheReason(t *testing.T) {
 		if got := r.call(a, "load", "ann"); !strings.Contains(got, "no such actor") {
 			t.Errorf("the service lives: %s", got)
 		}
-		if r.log.count("stopped: store: fenced: player/ann: the writer owns epoch 1, the database is at 2") != 1 {
+		if r.log.Count("stopped: store: fenced: player/ann: the writer owns epoch 1, the database is at 2") != 1 {
 			t.Error("it did not hear why")
 		}
 		// The next login works.

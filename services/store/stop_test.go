@@ -22,7 +22,7 @@ func TestStopWritesEverything(t *testing.T) {
 		for i := range 50 {
 			r.has(fmt.Sprint("p", i), i)
 		}
-		if r.log.count("lost") != 0 {
+		if r.log.Count("lost") != 0 {
 			t.Error("the log speaks of losses")
 		}
 	})
@@ -59,7 +59,7 @@ func TestStopOutlastsAnOutage(t *testing.T) {
 			t.Errorf("it took %v", took)
 		}
 		r.has("p0", 1)
-		if r.log.count("lost") != 0 || r.log.count("database is back") != 1 {
+		if r.log.Count("lost") != 0 || r.log.Count("database is back") != 1 {
 			t.Errorf("the log:\n%s", r.log)
 		}
 	})
