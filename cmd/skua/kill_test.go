@@ -1,149 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
-	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
-	"strconv"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/skua-go/skua/examples/arena/bot"
 )
-
-// program is a node in a process of its own, as users run it.
-type program struct {
-	t     *testing.T
-	cmd   *exec.Cmd
-	addrs map[string]string // tcp, kcp, http, admin
-
-	mu   sync.Mutex
-	text strings.Builder // its log
-	read sync.WaitGroup
-}
-
-// buildProgram builds the program once a run of tests, without the race detector: these tests measure time.
-func buildProgram(t *testing.T) string {
-	t.Helper()
-	bin := filepath.Join(t.TempDir(), "skua")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".").CombinedOutput()
-	if err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	return bin
-}
-
-// startProgram runs the program with free ports and waits until it serves.
-func startProgram(t *testing.T, bin string, args ...string) *program {
-	t.Helper()
-	p := &program{t: t, addrs: map[string]string{}}
-	args = append(args, "--listen-tcp", "127.0.0.1:0", "--listen-kcp", "127.0.0.1:0", "--listen-http", "127.0.0.1:0", "--admin", "127.0.0.1:0")
-	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), bin, args...)
-	// Over UDP nobody tells a client that the node was killed; it knows by its silence, sooner with a short heartbeat.
-	p.cmd.Env = append(os.Environ(), "SKUA_GATE_HEARTBEAT=2s")
-	stdout, err := p.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stderr, err := p.cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if p.cmd.ProcessState == nil {
-			p.kill()
-		}
-		if t.Failed() {
-			t.Logf("log of the node:\n%s", p.log())
-		}
-	})
-	p.read.Go(func() {
-		for s := bufio.NewScanner(stderr); s.Scan(); {
-			p.mu.Lock()
-			p.text.WriteString(s.Text() + "\n")
-			p.mu.Unlock()
-		}
-	})
-	lines := bufio.NewScanner(stdout)
-	for lines.Scan() {
-		if words := strings.Fields(lines.Text()); len(words) > 0 && words[0] == "ready" {
-			for _, word := range words[1:] {
-				if name, addr, ok := strings.Cut(word, "="); ok {
-					p.addrs[name] = addr
-				}
-			}
-			p.read.Go(func() { _, _ = io.Copy(io.Discard, stdout) })
-			return p
-		}
-	}
-	_ = p.cmd.Wait()
-	p.read.Wait()
-	t.Fatalf("the node was never ready:\n%s", p.log())
-	return nil
-}
-
-func (p *program) log() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.text.String()
-}
-
-// kill is kill -9.
-func (p *program) kill() {
-	_ = p.cmd.Process.Kill()
-	p.read.Wait()
-	_ = p.cmd.Wait()
-}
-
-// stop asks the node to end and expects exit code 0.
-func (p *program) stop() {
-	p.t.Helper()
-	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
-		p.t.Fatal(err)
-	}
-	p.read.Wait()
-	if err := p.cmd.Wait(); err != nil {
-		p.t.Fatalf("stopped with %v", err)
-	}
-}
-
-// metric reads a counter or gauge without labels.
-func (p *program) metric(name string) float64 {
-	p.t.Helper()
-	req, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, "http://"+p.addrs["admin"]+"/metrics", http.NoBody)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\S+)$`).FindSubmatch(body)
-	if m == nil {
-		p.t.Fatalf("no metric %s", name)
-	}
-	v, err := strconv.ParseFloat(string(m[1]), 64)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return v
-}
 
 func (p *program) bots(prefix string, each int) bot.Config {
 	return bot.Config{
@@ -213,20 +77,4 @@ func TestPlayersAreStillThereAfterAKill(t *testing.T) {
 
 func summary(r *bot.Report) string {
 	return fmt.Sprintf("%d clients, %d requests, %d pushes, %d errors, p50 %v, p99 %v", r.Clients, r.Requests, r.Pushes, r.ErrorCount, r.Latency.P50, r.Latency.P99)
-}
-
-// await polls a condition.
-func await(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(time.Minute)
-	defer deadline.Stop()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatalf("waited for a minute: %s", what)
-		}
-	}
 }
