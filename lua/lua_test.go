@@ -282,7 +282,7 @@ return M`)
 	ref := n.start("main")
 	for _, cmd := range []string{"loop", "co"} {
 		_, err := n.call(ref, cmd)
-		if err == nil || !strings.Contains(err.Error(), "CPU budget exceeded") {
+		if err == nil || !strings.HasPrefix(err.Error(), "main.lua:") || !strings.Contains(err.Error(), "CPU budget exceeded") {
 			t.Fatalf("%s: %v", cmd, err)
 		}
 	}

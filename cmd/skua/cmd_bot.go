@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -66,8 +68,12 @@ func (f *botFlags) run(cmd *cobra.Command) error {
 	}
 	f.Entered = func(clients int) { fmt.Fprintf(cmd.ErrOrStderr(), "skua bot: %d clients are in\n", clients) }
 	report, err := bot.Run(cmd.Context(), f.Config)
-	if err != nil {
+	if errors.Is(err, bot.ErrConfig) {
 		return err
+	}
+	if err != nil {
+		// Nobody played, and that is the result: whoever reads the line of JSON gets one in any case.
+		report = &bot.Report{Errors: []string{strings.TrimPrefix(err.Error(), "bot: ")}, ErrorCount: 1}
 	}
 	if f.json {
 		if err := printBotJSON(cmd.OutOrStdout(), report); err != nil {

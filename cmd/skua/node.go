@@ -97,7 +97,7 @@ func (n *node) Serve(ctx context.Context) (err error) {
 	}
 	if err := n.startFirst(ctx); err != nil {
 		if ctx.Err() != nil {
-			return nil // asked to stop while starting
+			return nil // told to stop before it served
 		}
 		return err
 	}
@@ -130,28 +130,35 @@ func (n *node) watch(services []actor.Spec) (<-chan error, error) {
 			names[ref] = spec.Name
 		}
 	}
-	_, err := n.sys.Spawn(actor.Spec{Name: "node", New: func() actor.Actor {
-		return actor.Func(func(c *actor.Context, msg any) {
-			switch m := msg.(type) {
-			case actor.Terminated:
-				reason := m.Reason
-				if reason == nil {
-					reason = errors.New("it was asked to stop")
-				}
-				lost <- fmt.Errorf("service %q ended: %w", names[m.Ref], reason)
-			default:
-				for ref := range names {
-					c.Watch(ref)
-				}
-			}
-		})
-	}})
-	if err != nil {
-		return nil, err
+	_, err := n.sys.Spawn(actor.Spec{Name: "node", New: func() actor.Actor { return &watcher{names: names, lost: lost} }})
+	return lost, err
+}
+
+// watcher is the actor that hears of the ends of services.
+type watcher struct {
+	names map[actor.Ref]string
+	lost  chan<- error
+}
+
+// Start begins to watch.
+func (w *watcher) Start(c *actor.Context) error {
+	for ref := range w.names {
+		c.Watch(ref)
 	}
-	ref, _ := n.sys.Lookup("node")
-	n.sys.Send(ref, struct{}{})
-	return lost, nil
+	return nil
+}
+
+// Receive passes on what has ended.
+func (w *watcher) Receive(_ *actor.Context, msg any) {
+	m, ok := msg.(actor.Terminated)
+	if !ok {
+		return
+	}
+	reason := m.Reason
+	if reason == nil {
+		reason = errors.New("it was asked to stop")
+	}
+	w.lost <- fmt.Errorf("service %q ended: %w", w.names[m.Ref], reason)
 }
 
 // build makes the parts that know each other.
@@ -169,6 +176,9 @@ func (n *node) build(backend store.Backend, abort func()) error {
 		return err
 	}
 	n.rt = rt
+	if agent := cfg.Gate.Agent; agent != "" && !rt.Has(agent) {
+		return fmt.Errorf("gate.agent = %q: there is no such script in %s", agent, strings.Join(cfg.Lua.Path, ", "))
+	}
 	counted := gate.NewMetrics()
 	n.metrics.MustRegister(counted)
 	n.gate, err = gate.New(n.sys, gate.Config{
@@ -199,14 +209,14 @@ func (n *node) startFirst(ctx context.Context) error {
 	for i, a := range n.args {
 		args[i] = a
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	limited, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	v, err := n.sys.Ask(ctx, launcher, lua.Launch{Script: n.project.cfg.Start, Args: value.Of(args...), Unique: true})
+	v, err := n.sys.Ask(limited, launcher, lua.Launch{Script: n.project.cfg.Start, Args: value.Of(args...), Unique: true})
 	if err != nil {
 		return fmt.Errorf("first service %q: %w", n.project.cfg.Start, err)
 	}
 	n.first = v.(actor.Ref) //nolint:forcetypeassert // what Launch is answered by
-	return nil
+	return ctx.Err()        // it may have aborted the node while it started
 }
 
 // serveClients opens the doors and stands at them until ctx ends.

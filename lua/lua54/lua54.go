@@ -80,7 +80,7 @@ func unprotected(l *lua.State) int {
 
 // interrupt raises err, but not through the message handler of an xpcall, which the engine would run within the hook: without a hook, so for ever.
 func interrupt(l *lua.State, err error) {
-	lua.Where(l, 1)
+	lua.Where(l, 0) // the function that runs: the hook is none of its own
 	at, _ := l.ToString(-1)
 	l.Pop(1)
 	l.PushString(at + err.Error())
