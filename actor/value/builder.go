@@ -60,11 +60,7 @@ func (b *Builder) Nil() { b.add(item{kind: Nil}) }
 
 // Bool adds a boolean.
 func (b *Builder) Bool(v bool) {
-	it := item{kind: Bool}
-	if v {
-		it.bits = 1
-	}
-	b.add(it)
+	b.add(boolItem(v))
 }
 
 // Int adds an integer.
@@ -96,38 +92,43 @@ func (b *Builder) Begin() error {
 	return nil
 }
 
+func boolItem(v bool) item {
+	if v {
+		return item{kind: Bool, bits: 1}
+	}
+	return item{kind: Bool}
+}
+
+// addKey adds the key of the value that is added next.
+func (b *Builder) addKey(it item) {
+	it.size = 1
+	b.items = append(b.items, it)
+	b.open[len(b.open)-1].key = true
+}
+
 // Key gives the string key of the value that is added next.
 func (b *Builder) Key(k string) {
-	b.items = append(b.items, item{kind: String, size: 1, str: k})
-	b.open[len(b.open)-1].key = true
+	b.addKey(item{kind: String, str: k})
 }
 
 // IntKey gives the integer key of the value that is added next.
 func (b *Builder) IntKey(k int64) {
-	b.items = append(b.items, item{kind: Int, size: 1, bits: uint64(k)})
-	b.open[len(b.open)-1].key = true
+	b.addKey(item{kind: Int, bits: uint64(k)})
 }
 
 // ValueKey gives a scalar of another list as the key of the value that is added next.
 func (b *Builder) ValueKey(k Value) {
-	b.items = append(b.items, k.items[0])
-	b.open[len(b.open)-1].key = true
+	b.addKey(k.items[0])
 }
 
 // FloatKey gives the float key of the value that is added next.
 func (b *Builder) FloatKey(k float64) {
-	b.items = append(b.items, item{kind: Float, size: 1, bits: math.Float64bits(k)})
-	b.open[len(b.open)-1].key = true
+	b.addKey(item{kind: Float, bits: math.Float64bits(k)})
 }
 
 // BoolKey gives the boolean key of the value that is added next.
 func (b *Builder) BoolKey(k bool) {
-	it := item{kind: Bool, size: 1}
-	if k {
-		it.bits = 1
-	}
-	b.items = append(b.items, it)
-	b.open[len(b.open)-1].key = true
+	b.addKey(boolItem(k))
 }
 
 // End closes the table that was opened last.

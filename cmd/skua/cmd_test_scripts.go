@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -108,9 +109,11 @@ func testFiles(p *project) ([]string, error) {
 
 // testResults collects what the test services report.
 type testResults struct {
+	done chan string
+
+	mu             sync.Mutex // a file that is given up may still report
 	out            io.Writer
 	passed, failed int
-	done           chan string
 }
 
 func (r *testResults) run(ctx context.Context, n *node, files []string, timeout time.Duration) error {
@@ -132,14 +135,25 @@ func (r *testResults) run(ctx context.Context, n *node, files []string, timeout 
 		}
 		cancel()
 		if err != nil {
-			r.failed++
-			fmt.Fprintf(r.out, "FAIL %s: %v\n", file, err)
+			r.tell(false, "FAIL %s: %v\n", file, err)
 		}
 	}
 	return nil
 }
 
-// receive takes reports. It runs in an actor, one at a time; run reads the totals when all files are done.
+// tell writes one result and counts it.
+func (r *testResults) tell(passed bool, format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if passed {
+		r.passed++
+	} else {
+		r.failed++
+	}
+	fmt.Fprintf(r.out, format, args...)
+}
+
+// receive takes reports. It runs in an actor; the totals are read when that has ended.
 func (r *testResults) receive(c *actor.Context, msg any) {
 	m, ok := msg.(lua.Message)
 	if !ok {
@@ -161,11 +175,9 @@ func (r *testResults) receive(c *actor.Context, msg any) {
 		return
 	}
 	if passed {
-		r.passed++
-		fmt.Fprintf(r.out, "ok   %s: %s (%.0f ms)\n", file, name, seconds*1000)
+		r.tell(true, "ok   %s: %s (%.0f ms)\n", file, name, seconds*1000)
 	} else {
-		r.failed++
-		fmt.Fprintf(r.out, "FAIL %s: %s\n     %s\n", file, name, strings.ReplaceAll(text, "\n", "\n     "))
+		r.tell(false, "FAIL %s: %s\n     %s\n", file, name, strings.ReplaceAll(text, "\n", "\n     "))
 	}
 	c.Reply(nil, nil)
 }

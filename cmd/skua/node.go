@@ -34,7 +34,6 @@ type node struct {
 	args    []string // for the first service
 	log     *slog.Logger
 	ready   func(line string)    // told once, when clients can come
-	modules []lua.Module         // beside the node's own
 	play    func(n *node) error  // runs instead of the first service: for `skua test`
 	metrics *prometheus.Registry // made by Serve
 
@@ -78,10 +77,11 @@ func (n *node) Serve(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, backend.Close()) }()
 
-	if err := n.build(backend, abort); err != nil {
+	n.sys = actor.New(actor.Config{Node: cfg.Name, CallTimeout: cfg.Lua.CallTimeout.Duration, Log: n.log})
+	defer func() { err = errors.Join(err, n.stop()) }()
+	if err := n.build(abort); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, n.stop()) }()
 	services := n.services(backend)
 	for _, spec := range services {
 		if _, err := n.sys.Spawn(spec); err != nil {
@@ -162,14 +162,13 @@ func (w *watcher) Receive(_ *actor.Context, msg any) {
 }
 
 // build makes the parts that know each other.
-func (n *node) build(backend store.Backend, abort func()) error {
+func (n *node) build(abort func()) error {
 	cfg := &n.project.cfg
-	n.sys = actor.New(actor.Config{Node: cfg.Name, CallTimeout: cfg.Lua.CallTimeout.Duration, Log: n.log})
 	n.metrics.MustRegister(systemMetrics(n.sys))
 	// The gate's module is part of the runtime that the gate makes its agents with.
 	rt, err := lua.NewRuntime(lua.Config{
 		Scripts: n.project.scripts, Library: scripts.FS(), Log: n.log, Abort: abort,
-		Modules: append(n.modules, lua.Module{Name: gate.ServiceName, Open: func(h *lua.Host, s vm.State) { n.gate.Module().Open(h, s) }}),
+		Modules: []lua.Module{{Name: gate.ServiceName, Open: func(h *lua.Host, s vm.State) { n.gate.Module().Open(h, s) }}},
 		Env:     map[string]string{"node": cfg.Name, "start": cfg.Start},
 	})
 	if err != nil {

@@ -1,8 +1,6 @@
 package gate
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 
 	"github.com/skua-go/skua/actor"
@@ -12,13 +10,6 @@ import (
 )
 
 const loginRoute = "login"
-
-// newID is a player for one connection, where nobody logs in.
-func newID() string {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails: crypto/rand
-	return hex.EncodeToString(b[:])
-}
 
 // login finds out who the client is, and lets it in.
 func (s *session) login(c *actor.Context, m inbound, body value.Value) {

@@ -9,6 +9,7 @@ import (
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/net/packet"
+	"github.com/skua-go/skua/services/login"
 )
 
 // session is a client's place on this node: it hands the client's requests to whoever answers them, one after the other, and writes answers and pushes
@@ -48,7 +49,7 @@ func (s *session) Start(c *actor.Context) error {
 	s.gate.cfg.Metrics.sessions.Inc()
 	if s.gate.cfg.Login == LoginNone {
 		s.busy = true
-		s.enter(c, newID(), "", func(err error) {
+		s.enter(c, login.NewUID(), "", func(err error) {
 			if err != nil {
 				s.close(s.explain(c, "", err))
 				return

@@ -108,7 +108,7 @@ func (s *Service) register(c *actor.Context, db actor.Ref, cred credentials, don
 
 // create writes the account, which this service has claimed.
 func (s *Service) create(c *actor.Context, db actor.Ref, cred credentials, hash string, done func(Account, error)) {
-	acc := account{UID: newUID(), Name: cred.name, Hash: hash, Created: time.Now().UTC()}
+	acc := account{UID: NewUID(), Name: cred.name, Hash: hash, Created: time.Now().UTC()}
 	body, err := bson.Marshal(acc)
 	if err != nil {
 		c.Send(db, store.Release{Kind: accountKind, ID: cred.id})
@@ -125,7 +125,8 @@ func (s *Service) create(c *actor.Context, db actor.Ref, cred credentials, hash 
 	})
 }
 
-func newUID() string {
+// NewUID is a name for somebody new: random, never given twice.
+func NewUID() string {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand
 	return hex.EncodeToString(b[:])
