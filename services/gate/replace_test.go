@@ -296,6 +296,8 @@ func TestAnAgentThatLingersIsUsedAgainAndOneThatEndsSavesBeforeTheNext(t *testin
 			t.Errorf("add gives %d, want %d", got.N, i+1)
 		}
 		must(t, c.Close())
+		// A login before the node has heard of the end would replace the session, which is another story.
+		until(t, "the agent is told", func() bool { return len(w.reasons()) == i+1 })
 	}
 	n.quiet(before)
 	w.check(t)
