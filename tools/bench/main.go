@@ -14,31 +14,74 @@ import (
 	"maps"
 	"os"
 	"os/signal"
+	"slices"
 
 	"github.com/skua-go/skua/tools/bench/actors"
 	"github.com/skua-go/skua/tools/bench/bare"
 	"github.com/skua-go/skua/tools/bench/clients"
 	"github.com/skua-go/skua/tools/bench/luas"
 	"github.com/skua-go/skua/tools/bench/measure"
+	"github.com/skua-go/skua/tools/bench/peers"
 )
 
 // benchmarks is the table. The references are baselines measured for themselves; they run only with -only bare/.
-func benchmarks() []measure.Benchmark {
+func benchmarks(programs *peers.Programs) []measure.Benchmark {
+	return slices.Concat(actorBenchmarks(programs), otherBenchmarks())
+}
+
+// actorBenchmarks are the actor runtime's, beside channels and beside what other runtimes do with their own defaults.
+func actorBenchmarks(programs *peers.Programs) []measure.Benchmark {
 	const (
-		channel   = "base: buffered channel, one sender, one receiver, same run"
-		channels  = "base: goroutines on channels, same run"
-		pingpong  = "base: our ping-pong, same run"
+		channel     = "base: buffered channel, one sender, one receiver, same run"
+		channels    = "base: goroutines on channels, same run"
+		pingpong    = "base: our ping-pong, same run"
+		hollywood   = "base: Hollywood v1.0.5 with its defaults, in a process of its own, same run"
+		protoactor  = "base: protoactor-go 2024-08-22 with its defaults, in a process of its own, same run"
+		ask         = "one request at a time from actor to actor: ours goes on in a continuation, protoactor-go's waits for its Future in the handler, its faster way; "
+		outside     = "one request at a time from a goroutine that waits for each answer; "
+		spawn       = "one goroutine starts and stops actors, until all have ended, at most 1,088 at a time"
+		spawnPeer   = spawn + "; ours waits for each Start, protoactor-go's does not; "
+		idle        = "resident memory an actor, with 1,000,000 that have handled one message each"
+		idleFew     = "the same with 250,000; "
+		fanout      = "all have handled a message before the next one; base: goroutines on a channel each, same run"
+		timerCreate = "After and Cancel, with 100,000 other timers outstanding in the actor"
+		timerBytes  = "resident memory a timer, with 1,000,000 outstanding in one actor"
+		timerIdle   = "the whole process, 2 s, with 1,000,000 timers outstanding of which none is due"
+	)
+	peer := programs.Figure
+	return []measure.Benchmark{
+		{ID: "actor/send", Unit: "ns/op", Ours: actors.Send, Base: bare.ChannelSend, Note: channel},
+		{ID: "actor/send-hollywood", Unit: "ns/op", Ours: actors.Send, Base: peer(peers.Hollywood, "send"), Note: hollywood},
+		{ID: "actor/send-protoactor", Unit: "ns/op", Ours: actors.Send, Base: peer(peers.Protoactor, "send"), Note: protoactor},
+		{ID: "actor/send-allocs", Unit: "allocs/op", Ours: actors.SendAllocs, Note: "of a pointer"},
+		{ID: "actor/pingpong-1", Unit: "ns/op", Ours: actors.PingPong(1), Base: bare.ChannelPingPong(1), Note: channels},
+		{ID: "actor/pingpong-100", Unit: "ns/op", Ours: actors.PingPong(100), Base: bare.ChannelPingPong(100), Note: channels},
+		{ID: "actor/pingpong-hollywood", Unit: "ns/op", Ours: actors.PingPong(1), Base: peer(peers.Hollywood, "pingpong"), Note: hollywood},
+		{ID: "actor/pingpong-protoactor", Unit: "ns/op", Ours: actors.PingPong(1), Base: peer(peers.Protoactor, "pingpong"), Note: protoactor},
+		{ID: "actor/ask-1", Unit: "ns/op", Ours: actors.Ask(1), Base: actors.PingPong(1), Note: pingpong},
+		{ID: "actor/ask-100", Unit: "ns/op", Ours: actors.Ask(100), Base: actors.PingPong(100), Note: pingpong},
+		{ID: "actor/ask-protoactor", Unit: "ns/op", Ours: actors.Ask(1), Base: peer(peers.Protoactor, "ask"), Note: ask + protoactor},
+		{ID: "actor/ask-outside-protoactor", Unit: "ns/op", Ours: actors.AskOutside, Base: peer(peers.Protoactor, "ask-outside"), Note: outside + protoactor},
+		{ID: "actor/ask-allocs", Unit: "allocs/op", Ours: actors.AskAllocs, Note: "a request and its answer, with the continuation"},
+		{ID: "actor/spawn", Unit: "op/s", Ours: actors.Spawn, Note: spawn},
+		{ID: "actor/spawn-protoactor", Unit: "op/s", Ours: actors.Spawn, Base: peer(peers.Protoactor, "spawn"), Note: spawnPeer + protoactor},
+		{ID: "actor/idle-bytes", Unit: "B/actor", Ours: actors.IdleBytes(), Note: idle},
+		{ID: "actor/idle-bytes-protoactor", Unit: "B/actor", Ours: actors.IdleBytesOfFew(), Base: peer(peers.Protoactor, "idle-bytes-250k"), Note: idleFew + protoactor},
+		{ID: "actor/fanout-1000", Unit: "deliveries/s", Ours: actors.Fanout(1000), Base: bare.ChannelFanout(1000), Note: fanout},
+		{ID: "actor/timer-create", Unit: "ns/op", Ours: actors.TimerCreate(100_000), Note: timerCreate},
+		{ID: "actor/timer-bytes", Unit: "B", Ours: actors.TimerBytes(), Note: timerBytes},
+		{ID: "actor/timer-idle-cpu", Unit: "% of a core", Ours: actors.TimerIdleCPU(), Note: timerIdle},
+	}
+}
+
+// otherBenchmarks are those of what stands on the actors, and the references.
+func otherBenchmarks() []measure.Benchmark {
+	const (
 		tcpEcho   = "agent in Lua a connection, JSON of 64 bytes, closed loop; base: bare TCP echo of 64 bytes, same run"
 		kcpEcho   = "agent in Lua a connection, JSON of 64 bytes, closed loop; base: bare kcp-go server's echo of 64 bytes, same run"
 		webSocket = "agent in Lua a connection, JSON of 64 bytes, closed loop; base: our TCP through Lua, same run"
 	)
 	return []measure.Benchmark{
-		{ID: "actor/send", Unit: "ns/op", Ours: actors.Send, Base: bare.ChannelSend, Note: channel},
-		{ID: "actor/pingpong-1", Unit: "ns/op", Ours: actors.PingPong(1), Base: bare.ChannelPingPong(1), Note: channels},
-		{ID: "actor/pingpong-100", Unit: "ns/op", Ours: actors.PingPong(100), Base: bare.ChannelPingPong(100), Note: channels},
-		{ID: "actor/ask-1", Unit: "ns/op", Ours: actors.Ask(1), Base: actors.PingPong(1), Note: pingpong},
-		{ID: "actor/ask-100", Unit: "ns/op", Ours: actors.Ask(100), Base: actors.PingPong(100), Note: pingpong},
-
 		{ID: "lua/call-1", Unit: "op/s", Ours: luas.Call(1), Note: "skynet.call with a number there and back, one caller"},
 		{ID: "lua/call-100", Unit: "op/s", Ours: luas.Call(100), Note: "the same with 100 calls in flight"},
 		{ID: "lua/call-table", Unit: "op/s", Ours: luas.CallTable, Note: "skynet.call with a table of 4 fields there and back, one caller"},
@@ -70,7 +113,11 @@ func servers() map[string]measure.Server {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	code := run(ctx, os.Args[1:], benchmarks(), os.Stdout, os.Stderr)
+	var programs peers.Programs
+	code := run(ctx, os.Args[1:], benchmarks(&programs), os.Stdout, os.Stderr)
+	if err := programs.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+	}
 	stop()
 	os.Exit(code)
 }
@@ -82,6 +129,7 @@ func run(ctx context.Context, args []string, all []measure.Benchmark, stdout, st
 	runs := flags.Int("runs", 5, "measurements of each side; the median counts")
 	ids := flags.Bool("list", false, "print the ids")
 	server := flags.String(measure.ServeFlag, "", "be this server until standard input ends; for the program itself")
+	figure := flags.String(measure.FigureFlag, "", "measure this figure in this process and print it; for the program itself")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
 	} else if err != nil {
@@ -93,6 +141,9 @@ func run(ctx context.Context, args []string, all []measure.Benchmark, stdout, st
 	}
 	if *server != "" {
 		return serve(ctx, *server, stdout, stderr)
+	}
+	if *figure != "" {
+		return printFigure(ctx, *figure, stdout, stderr)
 	}
 	if *ids {
 		for _, b := range all {
@@ -124,6 +175,20 @@ func serve(ctx context.Context, name string, stdout, stderr io.Writer) int {
 	}
 	if err := measure.Serve(ctx, s, os.Stdin, stdout); err != nil {
 		fmt.Fprintf(stderr, "bench: server %s: %v\n", name, err)
+		return 1
+	}
+	return 0
+}
+
+// printFigure is the process that InChild starts.
+func printFigure(ctx context.Context, name string, stdout, stderr io.Writer) int {
+	err := measure.PrintFigure(ctx, actors.Figures(), name, stdout)
+	switch {
+	case errors.Is(err, measure.ErrNoFigure):
+		fmt.Fprintln(stderr, "bench:", err)
+		return 2
+	case err != nil:
+		fmt.Fprintf(stderr, "bench: figure %s: %v\n", name, err)
 		return 1
 	}
 	return 0

@@ -5,11 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/skua-go/skua/tools/bench/measure"
+	"github.com/skua-go/skua/tools/bench/peers"
 )
 
 func one(context.Context) (float64, error) { return 1, nil }
@@ -47,6 +50,7 @@ func TestExitCodesTellWrongUseFromFailure(t *testing.T) {
 		{"-nonsense", 2, "nonsense"},
 		{"stray", 2, "stray"},
 		{"-serve=nothing", 2, "no server"},
+		{"-figure=nothing", 2, "idle-bytes"},
 		{"-help", 0, "-only"},
 	} {
 		var out, text bytes.Buffer
@@ -61,13 +65,26 @@ func TestExitCodesTellWrongUseFromFailure(t *testing.T) {
 
 func TestTableIsWellFormed(t *testing.T) {
 	seen := make(map[string]bool)
-	for _, b := range benchmarks() {
+	for _, b := range benchmarks(&peers.Programs{}) {
 		if !regexp.MustCompile(`^[a-z]+/[a-z0-9-]+$`).MatchString(b.ID) || seen[b.ID] {
 			t.Errorf("id %q is malformed or not the only one", b.ID)
 		}
 		seen[b.ID] = true
 		if b.Unit == "" || b.Ours == nil || b.Base != nil && b.Note == "" {
 			t.Errorf("%s lacks its unit, its measurement, or a note on its base", b.ID)
+		}
+	}
+}
+
+func TestNotesNameThePeersVersions(t *testing.T) {
+	mod, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for in, want := range map[string]string{"Hollywood v1.0.5 ": "anthdm/hollywood v1.0.5\n", "protoactor-go 2024-08-22 ": "asynkron/protoactor-go v0.0.0-20240822202345-"} {
+		named := slices.ContainsFunc(benchmarks(&peers.Programs{}), func(b measure.Benchmark) bool { return strings.Contains(b.Note, in) })
+		if !named || !strings.Contains(string(mod), want) {
+			t.Errorf("%q in a note: %v; go.mod does not have %q, or no note says so", in, named, want)
 		}
 	}
 }

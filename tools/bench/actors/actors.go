@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 
 	"github.com/skua-go/skua/actor"
 
@@ -29,27 +28,34 @@ func spawn(sys *actor.System, f actor.Func) (actor.Ref, error) {
 
 // Send is ns for a message from one goroutine to one actor, all messages handled.
 func Send(ctx context.Context) (float64, error) {
-	return with(ctx, func(sys *actor.System) (float64, error) {
-		return measure.PerOp(ctx, func(n int) error {
-			left, done := n, make(chan struct{})
-			ref, err := spawn(sys, func(c *actor.Context, msg any) {
-				left -= msg.(*message).n
-				if left == 0 {
-					close(done)
-				}
-			})
-			if err != nil {
-				return err
+	return with(ctx, func(sys *actor.System) (float64, error) { return measure.PerOp(ctx, sends(sys)) })
+}
+
+// SendAllocs is heap objects for such a message.
+func SendAllocs(ctx context.Context) (float64, error) {
+	return with(ctx, func(sys *actor.System) (float64, error) { return measure.AllocsPerOp(sends(sys)) })
+}
+
+func sends(sys *actor.System) func(n int) error {
+	return func(n int) error {
+		left, done := n, make(chan struct{})
+		ref, err := spawn(sys, func(c *actor.Context, msg any) {
+			left -= msg.(*message).n
+			if left == 0 {
+				close(done)
 			}
-			m := &message{n: 1}
-			for range n {
-				sys.Send(ref, m)
-			}
-			<-done
-			sys.Stop(ref, nil)
-			return nil
 		})
-	})
+		if err != nil {
+			return err
+		}
+		m := &message{n: 1}
+		for range n {
+			sys.Send(ref, m)
+		}
+		<-done
+		sys.Stop(ref, nil)
+		return nil
+	}
 }
 
 // PingPong is ns for a message there and back between two actors, with many pairs at once: the time divided by all round trips.
@@ -130,49 +136,3 @@ func (r *rallier) Receive(c *actor.Context, msg any) {
 var over = new(struct{ string })
 
 func finished(_ any, c *actor.Context) { c.Send(c.Self(), over) }
-
-// Ask is ns for a request and its answer between two actors, with inFlight requests at a time.
-func Ask(inFlight int) measure.Func {
-	return func(ctx context.Context) (float64, error) {
-		return with(ctx, func(sys *actor.System) (float64, error) {
-			var failed atomic.Pointer[error]
-			echo, err := spawn(sys, func(c *actor.Context, msg any) { c.Reply(msg, nil) })
-			if err != nil {
-				return 0, err
-			}
-			v, err := measure.PerOp(ctx, func(n int) error {
-				left := n
-				return rally(sys, 1, func(int) (actor.Func, error) {
-					m := &message{n: 1}
-					sent := 0
-					var again func(c *actor.Context)
-					again = func(c *actor.Context) {
-						if sent == n {
-							return
-						}
-						sent++
-						c.Ask(echo, m, func(_ any, err error) {
-							if err != nil {
-								failed.Store(&err)
-							}
-							if left--; left == 0 {
-								finished(nil, c)
-								return
-							}
-							again(c)
-						})
-					}
-					return func(c *actor.Context, _ any) {
-						for range inFlight {
-							again(c)
-						}
-					}, nil
-				})
-			})
-			if e := failed.Load(); e != nil {
-				err = errors.Join(err, *e)
-			}
-			return v, err
-		})
-	}
-}

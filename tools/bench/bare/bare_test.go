@@ -30,6 +30,7 @@ func TestEveryBaselineMeasures(t *testing.T) {
 		"channel send":      {bare.ChannelSend, 1, 100_000},
 		"channel ping-pong": {bare.ChannelPingPong(1), 10, 1_000_000},
 		"100 pairs":         {bare.ChannelPingPong(100), 10, 1_000_000},
+		"fan-out":           {bare.ChannelFanout(1000), 10_000, 1_000_000_000},
 		"TCP":               {bare.TCPEcho(10), 100, 10_000_000},
 		"KCP":               {bare.KCPEcho(10), 100, 10_000_000},
 		"WebSocket":         {bare.WebSocketEcho(10), 100, 10_000_000},

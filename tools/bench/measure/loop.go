@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -156,24 +153,4 @@ func pause(ctx context.Context, d time.Duration, failed <-chan error) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// RSS is the resident memory of a process in bytes, as the operating system sees it (proc(5), VmRSS).
-func RSS(pid int) (int64, error) {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	if err != nil {
-		return 0, fmt.Errorf("measure: %w", err)
-	}
-	for line := range strings.Lines(string(text)) {
-		rest, ok := strings.CutPrefix(line, "VmRSS:")
-		if !ok {
-			continue
-		}
-		kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("measure: %w", err)
-		}
-		return kib << 10, nil
-	}
-	return 0, fmt.Errorf("measure: /proc/%d/status has no VmRSS: the process has ended", pid)
 }

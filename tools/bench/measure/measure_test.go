@@ -37,6 +37,13 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	// InChild does, too.
+	if len(os.Args) == 2 && strings.HasPrefix(os.Args[1], "-figure=") {
+		if err := measure.PrintFigure(context.Background(), figures, strings.TrimPrefix(os.Args[1], "-figure="), os.Stdout); err != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	goleak.VerifyTestMain(m)
 }
 
