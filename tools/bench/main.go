@@ -37,12 +37,12 @@ func actorBenchmarks(programs *peers.Programs) []measure.Benchmark {
 		pingpong    = "base: our ping-pong, same run"
 		hollywood   = "base: Hollywood v1.0.5 with its defaults, in a process of its own, same run"
 		protoactor  = "base: protoactor-go 2024-08-22 with its defaults, in a process of its own, same run"
-		ask         = "one request at a time from actor to actor: ours goes on in a continuation, protoactor-go's waits for its Future in the handler, its faster way; "
+		ask         = "one request at a time from actor to actor: ours in a continuation, protoactor-go's waiting in the handler, its faster way; "
 		outside     = "one request at a time from a goroutine that waits for each answer; "
 		spawn       = "one goroutine starts and stops actors, until all have ended, at most 1,088 at a time"
 		spawnPeer   = spawn + "; ours waits for each Start, protoactor-go's does not; "
 		idle        = "resident memory an actor, with 1,000,000 that have handled one message each"
-		idleFew     = "the same with 250,000; "
+		few         = "the same with 250,000; "
 		fanout      = "all have handled a message before the next one; base: goroutines on a channel each, same run"
 		timerCreate = "After and Cancel, with 100,000 other timers outstanding in the actor"
 		timerBytes  = "resident memory a timer, with 1,000,000 outstanding in one actor"
@@ -66,7 +66,7 @@ func actorBenchmarks(programs *peers.Programs) []measure.Benchmark {
 		{ID: "actor/spawn", Unit: "op/s", Ours: actors.Spawn, Note: spawn},
 		{ID: "actor/spawn-protoactor", Unit: "op/s", Ours: actors.Spawn, Base: peer(peers.Protoactor, "spawn"), Note: spawnPeer + protoactor},
 		{ID: "actor/idle-bytes", Unit: "B/actor", Ours: actors.IdleBytes(), Note: idle},
-		{ID: "actor/idle-bytes-protoactor", Unit: "B/actor", Ours: actors.IdleBytesOfFew(), Base: peer(peers.Protoactor, "idle-bytes-250k"), Note: idleFew + protoactor},
+		{ID: "actor/idle-bytes-protoactor", Unit: "B/actor", Ours: actors.IdleBytesOfFew(), Base: peer(peers.Protoactor, "idle-bytes-250k"), Note: few + protoactor},
 		{ID: "actor/fanout-1000", Unit: "deliveries/s", Ours: actors.Fanout(1000), Base: bare.ChannelFanout(1000), Note: fanout},
 		{ID: "actor/timer-create", Unit: "ns/op", Ours: actors.TimerCreate(100_000), Note: timerCreate},
 		{ID: "actor/timer-bytes", Unit: "B", Ours: actors.TimerBytes(), Note: timerBytes},

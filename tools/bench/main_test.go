@@ -81,7 +81,10 @@ func TestNotesNameThePeersVersions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for in, want := range map[string]string{"Hollywood v1.0.5 ": "anthdm/hollywood v1.0.5\n", "protoactor-go 2024-08-22 ": "asynkron/protoactor-go v0.0.0-20240822202345-"} {
+	for in, want := range map[string]string{
+		"Hollywood v1.0.5 ":         "anthdm/hollywood v1.0.5\n",
+		"protoactor-go 2024-08-22 ": "asynkron/protoactor-go v0.0.0-20240822202345-",
+	} {
 		named := slices.ContainsFunc(benchmarks(&peers.Programs{}), func(b measure.Benchmark) bool { return strings.Contains(b.Note, in) })
 		if !named || !strings.Contains(string(mod), want) {
 			t.Errorf("%q in a note: %v; go.mod does not have %q, or no note says so", in, named, want)
