@@ -1,153 +1,248 @@
 package actor
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// dispatcher runs processes that have messages on a stack of parked workers. The last one that parked goes first, because its goroutine's
-// stack has already grown and its caches are warm. When none is parked a new one starts, so no actor waits for another.
+// dispatcher runs processes that have messages: as many workers as there are cores take them from one queue, first in first out. An actor that a handler wakes
+// is kept back for the same worker, which runs it next: a request and its answer then take no switch between goroutines.
 //
-// An actor that a handler wakes is kept back for the same worker, which runs it next: a request and its answer then take no switch between
-// goroutines. If the handler, or what is left of its batch, takes longer than that saves, another worker gets it: after handOver messages, or
-// after one to two milliseconds, which rescue watches over.
+// A handler should not block, but no actor may have to wait for one that does: rescue looks each millisecond, and lets more workers in while some are stuck.
+// Workers that are not needed are parked on a stack. The last one that parked goes first, because its goroutine's stack has already grown and its caches are warm.
 type dispatcher struct {
-	mu      sync.Mutex
-	parked  []*worker
-	workers []*worker
-	closed  bool
-	running sync.WaitGroup
+	cores     int
+	start     time.Time
+	done      <-chan struct{}
+	scheduler Scheduler // instead of all this, for tests
+	monitor   monitor
+
+	ready atomic.Int32 // processes in the queue, for those who look without the lock
+
+	mu         sync.Mutex
+	head, tail *process
+	parked     []*worker
+	workers    []*worker
+	seeking    bool // a worker is awake and looks for work, so nobody need be woken
+	stuck      int  // workers, at rescue's last look
+	closed     bool
+	running    sync.WaitGroup
 
 	watched atomic.Bool // rescue is on its way
-	done    <-chan struct{}
 }
 
 type worker struct {
-	d     *dispatcher
-	next  chan *process
-	after atomic.Pointer[process] // to be run behind the present process
-	index int                     // in dispatcher.workers
-	seen  *process                // what rescue found here the last time
+	d         *dispatcher
+	wake      chan struct{}
+	after     atomic.Pointer[process] // to be run behind the present process
+	current   atomic.Pointer[process] // the present process; nil while the worker has none
+	goroutine atomic.Pointer[[]byte]  // its number
+	clock     int64                   // the end of the last thing that it did, in ns since d.start
+
+	// Of the process that it runs.
+	in        frame  // the message that is being handled
+	kept      *frame // the same, for continuations that share it; nil until there are any
+	forwarded bool   // the request in it
+	one       [1]envelope
+	batch     []envelope // what was taken from the mailbox,
+	pos       int        // handled up to here,
+	counted   int        // and counted up to here
+	emptied   []envelope // the last batch, to be the next queue
+
+	// Guarded by d.mu.
+	woken  bool // to seek work, and has not come to it yet
+	index  int  // in dispatcher.workers
+	seen   *process
+	rounds uint32
+	behind *process // what it had kept back
 }
 
 const (
 	// maxParked workers stay for later; more than that end when they have nothing to do.
 	maxParked = 256
-	// handOver is how many messages a worker handles before another one gets what it has kept back.
+	// handOver is how many messages a worker handles before another one may take what it has kept back.
 	handOver = 8
-	// rescueRest is how many milliseconds with nothing to watch over end the watch.
-	rescueRest = 100
+	// maxStreak is how often a worker prefers what it has kept back to what waits in the queue.
+	maxStreak = 32
+	// seeks is how often a worker looks for work before it parks. Waking it would cost its waker more than this costs.
+	seeks = 30
 )
+
+func (d *dispatcher) init(s *System) {
+	d.cores, d.start = max(2, runtime.GOMAXPROCS(0)), time.Now()
+	d.done, d.scheduler = s.ctx.Done(), s.cfg.Scheduler
+	d.monitor = monitor{d: d, log: s.log, limit: s.cfg.StuckAfter}
+}
+
+// now is the time in ns since the dispatcher was made.
+func (d *dispatcher) now() int64 { return int64(time.Since(d.start)) }
 
 // schedule has p run soon: by w, the worker that woke it, or by another one.
 func (d *dispatcher) schedule(p *process, w *worker) {
-	if w != nil && w.after.Load() == nil && w.after.CompareAndSwap(nil, p) {
-		if !d.watched.Load() && d.watched.CompareAndSwap(false, true) {
-			d.running.Go(d.rescue)
-		}
+	if d.scheduler == nil && w != nil && w.after.Load() == nil && w.after.CompareAndSwap(nil, p) {
+		d.watch()
 		return
 	}
-	d.run(p)
+	d.push(p)
 }
 
-func (d *dispatcher) run(p *process) {
+// push puts p into the queue.
+func (d *dispatcher) push(p *process) {
+	if d.scheduler != nil {
+		d.scheduler.Ready(Runnable{p})
+		return
+	}
 	d.mu.Lock()
+	if d.tail == nil {
+		d.head = p
+	} else {
+		d.tail.nextReady = p
+	}
+	d.tail = p
+	d.ready.Add(1)
+	d.wakeOne()
+	d.mu.Unlock()
+	d.watch()
+}
+
+// wakeOne gets one more worker to work if fewer than there are cores do. The lock is held.
+func (d *dispatcher) wakeOne() {
+	if !d.seeking && len(d.workers)-len(d.parked)-d.stuck < d.cores {
+		d.enlist()
+	}
+}
+
+// enlist gets one more worker to work. The lock is held.
+func (d *dispatcher) enlist() {
+	d.seeking = true
 	if n := len(d.parked); n > 0 {
 		w := d.parked[n-1]
 		d.parked[n-1] = nil
 		d.parked = d.parked[:n-1]
-		d.mu.Unlock()
-		w.next <- p
+		w.woken = true
+		w.wake <- struct{}{}
 		return
 	}
-	w := &worker{d: d, next: make(chan *process, 1), index: len(d.workers)}
+	w := &worker{d: d, wake: make(chan struct{}, 1), index: len(d.workers), woken: true}
 	d.workers = append(d.workers, w)
 	d.running.Add(1)
-	d.mu.Unlock()
-	go w.work(p)
+	go w.work(nil)
 }
 
+// pop takes the first process from the queue. The lock is held.
+func (d *dispatcher) pop() *process {
+	p := d.head
+	if p == nil {
+		return nil
+	}
+	d.head, p.nextReady = p.nextReady, nil
+	if d.head == nil {
+		d.tail = nil
+	}
+	d.ready.Add(-1)
+	return p
+}
+
+// work runs processes until the worker is not needed. p is the one with which a predecessor, whose goroutine was ended by its handler, was busy.
 func (w *worker) work(p *process) {
-	defer w.d.running.Done()
-	for p != nil {
-		p.run(w)
-		if p = w.after.Swap(nil); p != nil {
-			continue
-		}
-		if !w.d.park(w) {
+	finished := false
+	id := goroutineID()
+	w.goroutine.Store(&id)
+	defer func() {
+		if finished {
+			w.d.running.Done()
 			return
 		}
-		p = <-w.next
+		go w.work(w.current.Load()) // a handler called runtime.Goexit
+	}()
+	for {
+		if p == nil {
+			w.current.Store(nil)
+			if p = w.d.take(w); p == nil {
+				break
+			}
+			w.clock = w.d.now()
+			w.d.monitor.watch()
+		}
+		for streak := 0; p != nil; streak++ {
+			w.current.Store(p)
+			p.run(w)
+			if w.after.Load() == nil {
+				p = nil
+				continue
+			}
+			p = w.after.Swap(nil)
+			if p != nil && streak >= maxStreak && w.d.ready.Load() > 0 {
+				w.d.push(p)
+				p = nil
+			}
+		}
 	}
+	finished = true
 }
 
-// give hands what w has kept back to another worker.
-func (w *worker) give() {
-	if p := w.after.Swap(nil); p != nil {
-		w.d.run(p)
-	}
-}
-
-func (d *dispatcher) park(w *worker) bool {
+// take waits for a process to run; nil ends the worker.
+func (d *dispatcher) take(w *worker) *process {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.closed || len(d.parked) >= maxParked {
-		last := len(d.workers) - 1
-		d.workers[w.index] = d.workers[last]
-		d.workers[w.index].index = w.index
-		d.workers[last] = nil
-		d.workers = d.workers[:last]
-		return false
-	}
-	d.parked = append(d.parked, w)
-	return true
-}
-
-// rescue looks each millisecond for processes that wait behind a long handler, until there has been nothing that waits for a while.
-func (d *dispatcher) rescue() {
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for quiet := 0; ; {
-		select {
-		case <-tick.C:
-		case <-d.done:
-			return
+	for {
+		if w.woken {
+			w.woken, d.seeking = false, false
 		}
-		quiet++
-		if d.look() {
-			quiet = 0
+		if p := d.pop(); p != nil {
+			if d.head != nil {
+				d.wakeOne()
+			}
+			return p
 		}
-		if quiet < rescueRest {
+		if d.closed {
+			d.remove(w)
+			return nil
+		}
+		if d.seek() || d.closed {
 			continue
 		}
-		d.watched.Store(false)
-		// Whoever has kept a process back before it could see that nobody watches any more is seen now.
-		if !d.look() || !d.watched.CompareAndSwap(false, true) {
-			return
+		if len(d.parked) >= maxParked {
+			d.remove(w)
+			return nil
 		}
-		quiet = 0
+		d.parked = append(d.parked, w)
+		d.mu.Unlock()
+		<-w.wake
+		d.mu.Lock()
 	}
 }
 
-// look has other workers run what has waited since the last look, and tells whether anything waits.
-func (d *dispatcher) look() (waiting bool) {
-	var late []*process
-	d.mu.Lock()
-	for _, w := range d.workers {
-		p := w.after.Load()
-		waiting = waiting || p != nil
-		if p != nil && p == w.seen && w.after.CompareAndSwap(p, nil) {
-			late = append(late, p)
-			p = nil
-		}
-		w.seen = p
+// seek looks for work for a while, if no other worker does, and tells whether there is some. The lock is held, but not meanwhile.
+func (d *dispatcher) seek() bool {
+	if d.seeking {
+		return false
 	}
+	d.seeking = true
 	d.mu.Unlock()
-	for _, p := range late {
-		d.run(p)
+	for n := 0; n < seeks && d.ready.Load() == 0; n++ {
+		runtime.Gosched()
 	}
-	return waiting
+	d.mu.Lock()
+	d.seeking = false
+	return d.head != nil
+}
+
+func (d *dispatcher) remove(w *worker) {
+	last := len(d.workers) - 1
+	d.workers[w.index] = d.workers[last]
+	d.workers[w.index].index = w.index
+	d.workers[last] = nil
+	d.workers = d.workers[:last]
+}
+
+// give lets another worker have what w has kept back.
+func (w *worker) give() {
+	if p := w.after.Swap(nil); p != nil {
+		w.d.push(p)
+	}
 }
 
 // close ends all workers that are idle now or will be, and waits for them.
@@ -155,7 +250,7 @@ func (d *dispatcher) close() {
 	d.mu.Lock()
 	d.closed = true
 	for _, w := range d.parked {
-		w.next <- nil
+		w.wake <- struct{}{}
 	}
 	d.parked = nil
 	d.mu.Unlock()

@@ -17,13 +17,15 @@ const (
 	Failed                      // the handler panicked; Text and Stack tell how
 	Deadline                    // no answer in time
 	Overloaded                  // a bounded queue was full
-	Cycle                       // it was handed on in a circle
+	Cycle                       // it waits for itself; Text tells who waits for whom
+	Canceled                    // the asker gave up, or ended
+	Refused                     // the handler answered with an error of its own; only across nodes, see Portable
 )
 
 var codeTexts = map[Code]string{ //nolint:gochecknoglobals // a constant
 	NoActor: "no such actor", Stopped: "actor stopped", Unreachable: "node unreachable",
 	Failed: "handler failed", Deadline: "no answer before the deadline", Overloaded: "overloaded",
-	Cycle: "cycle",
+	Cycle: "call cycle", Canceled: "given up", Refused: "refused",
 }
 
 func (c Code) String() string {
@@ -35,10 +37,10 @@ func (c Code) String() string {
 
 // Error is how the runtime reports that a request failed. Compare it with errors.Is and the sentinels below: equal codes match.
 type Error struct {
-	Code  Code
-	Actor string // who was asked
-	Text  string // what happened, if there is more to say than the code does
-	Stack string // the handler's, for Failed
+	Code  Code   `json:"code"`
+	Actor string `json:"actor,omitempty"` // who was asked
+	Text  string `json:"text,omitempty"`  // what happened, if there is more to say than the code does
+	Stack string `json:"stack,omitempty"` // the handler's, for Failed
 }
 
 func (e *Error) Error() string {
@@ -53,10 +55,13 @@ func (e *Error) Error() string {
 	return s
 }
 
-// Is makes errors.Is match by code. A Deadline is a context.DeadlineExceeded too.
+// Is makes errors.Is match by code. A Deadline is a context.DeadlineExceeded too, and a Canceled a context.Canceled.
 func (e *Error) Is(target error) bool {
-	if target == context.DeadlineExceeded {
+	switch target {
+	case context.DeadlineExceeded:
 		return e.Code == Deadline
+	case context.Canceled:
+		return e.Code == Canceled
 	}
 	t, ok := target.(*Error)
 	return ok && t.Code == e.Code && t.Actor == "" && t.Text == ""
@@ -71,6 +76,8 @@ var (
 	ErrDeadline    error = &Error{Code: Deadline}
 	ErrOverloaded  error = &Error{Code: Overloaded}
 	ErrCycle       error = &Error{Code: Cycle}
+	ErrCanceled    error = &Error{Code: Canceled}
+	ErrRefused     error = &Error{Code: Refused}
 
 	// ErrNameTaken is returned by Spawn when another actor has the name.
 	ErrNameTaken = errors.New("actor: name is taken")
@@ -79,3 +86,24 @@ var (
 	// ErrShutdown is the reason of actors that end because their system does.
 	ErrShutdown = errors.New("actor: system shuts down")
 )
+
+// Portable is err as an Error that can go to another node, as JSON for example, and matches the same sentinels there: the Error in err's chain if there
+// is one; a Deadline or Canceled for the context's errors; else a Refused with err's text. It is nil for nil.
+func Portable(err error) *Error {
+	var e *Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &e):
+		if err.Error() == e.Error() {
+			return e
+		}
+		return &Error{Code: e.Code, Text: err.Error(), Stack: e.Stack}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &Error{Code: Deadline, Text: err.Error()}
+	case errors.Is(err, context.Canceled):
+		return &Error{Code: Canceled, Text: err.Error()}
+	default:
+		return &Error{Code: Refused, Text: err.Error()}
+	}
+}

@@ -1,18 +1,6 @@
 package actor
 
-import (
-	"fmt"
-	"runtime/debug"
-	"slices"
-	"time"
-)
-
-// restarts is the history that supervision decides by.
-type restarts struct {
-	times   []time.Time
-	waiting bool // for the pause and for the children to end
-	paused  bool // the pause is not over
-}
+import "slices"
 
 func (p *process) handleSystem() {
 	for {
@@ -21,17 +9,21 @@ func (p *process) handleSystem() {
 		p.system = nil
 		p.urgent.Store(false)
 		p.mu.Unlock()
+		if !p.begun {
+			p.begun = true
+			p.handleOne(func() { p.start(nil, nil) }, msgs)
+		}
 		if len(msgs) == 0 {
 			return
 		}
 		for i, m := range msgs {
-			p.handleOne(m, msgs[i+1:])
+			p.handleOne(func() { p.handleSystemMsg(m) }, msgs[i+1:])
 		}
 	}
 }
 
 // handleOne does what one message of the system says. Should it panic, those behind it go back.
-func (p *process) handleOne(m systemMsg, behind []systemMsg) {
+func (p *process) handleOne(do func(), behind []systemMsg) {
 	done := false
 	defer func() {
 		if !done && len(behind) > 0 {
@@ -41,43 +33,75 @@ func (p *process) handleOne(m systemMsg, behind []systemMsg) {
 			p.mu.Unlock()
 		}
 	}()
-	switch m.op {
-	case opStart:
-		p.start()
-	case opStop:
-		p.beginStop(m.err)
-	case opChildEnded:
-		delete(p.children, m.proc)
-		p.childrenEnded()
-	case opRestart:
-		if p.restarts.waiting { // else it was stopped meanwhile
-			p.restarts.paused = false
-			p.childrenEnded()
-		}
-	}
+	do()
 	done = true
 }
 
-// start makes the actor and runs its Start.
-func (p *process) start() {
-	p.actor = p.spec.New()
-	s, ok := p.actor.(Starter)
-	if ok {
-		p.ctx.in = frame{}
+func (p *process) handleSystemMsg(m systemMsg) {
+	switch m.op {
+	case opStop:
+		p.beginStop(m.err)
+	case opKill:
+		p.kill(m.err)
+	case opChildEnded:
+		delete(p.children, m.proc)
+		p.childrenEnded()
+	case opChildFailed:
+		p.restartSiblings(m)
+	case opEscalated:
+		p.fail(&Error{Code: Failed, Actor: p.name(), Text: m.err.Error()})
+	case opRestart:
+		p.endPause()
+	case opRestarted:
+		p.restartToo(m.pause)
+	case opAlarm:
+		p.alarmed()
+	case opTap, opUntap:
+		p.setTap(m.tap, m.op == opTap)
+	case opLook, opBeat: // that it was come to is all
+	}
+}
+
+// start makes the actor and runs its Start. from is its predecessor that failed, if there was one.
+func (p *process) start(from Actor, failure error) {
+	p.actor = p.anew()
+	p.worker.enter(frame{})
+	if h, ok := p.actor.(Inheritor); ok && from != nil {
+		h.Inherit(from, failure)
+	}
+	if s, ok := p.actor.(Starter); ok {
 		if err := s.Start(&p.ctx); err != nil {
-			p.reportStart(err)
-			p.abandon(err)
+			p.startFailed(err)
 			return
 		}
 	}
 	p.reportStart(nil)
 }
 
+// startFailed ends an actor that can't begin; one that was there before tries again.
+func (p *process) startFailed(err error) {
+	if p.startTold {
+		p.fail(&Error{Code: Failed, Actor: p.name(), Text: "start: " + err.Error()})
+		return
+	}
+	p.reportStart(err)
+	p.forsake(err)
+}
+
+// reportStart tells whoever waits for the first Start.
 func (p *process) reportStart(err error) {
-	first := !p.startTold
+	if p.startTold {
+		return
+	}
+	p.openMu.Lock()
 	p.startTold = true
-	if first && p.started != nil {
-		p.started <- err
+	told := p.told
+	if told != nil {
+		told.startErr = err
+	}
+	p.openMu.Unlock()
+	if told != nil {
+		close(told.start)
 		return
 	}
 	if err != nil {
@@ -85,89 +109,60 @@ func (p *process) reportStart(err error) {
 	}
 }
 
-// failed is called after a panic: the asker is told, and supervision decides how to go on.
-func (p *process) failed(reason any) {
-	stack := string(debug.Stack())
-	p.sys.fails.Add(1)
-	err := &Error{Code: Failed, Actor: p.ctx.Name(), Text: fmt.Sprint(reason), Stack: stack}
-	p.ctx.Log().Error("handler failed", "panic", err.Text, "message", fmt.Sprintf("%T", p.ctx.in.msg), "stack", stack)
-	if r := p.ctx.in.req; r != nil {
-		r.answer(nil, err)
-	}
-	p.ctx.in = frame{}
-	p.mu.Lock()
-	stopped := p.state != alive
-	p.mu.Unlock()
-	if stopped {
-		p.hookDone = true
-		p.endIfDone()
-		return
-	}
-	if !p.startTold {
-		p.reportStart(err)
-		p.abandon(err)
-		return
-	}
-	pause, ok := p.allowRestart(time.Now())
-	if !ok {
-		p.abandon(fmt.Errorf("%w: %w", ErrExhausted, err))
-		return
-	}
-	p.beginRestart(pause)
+// told is for those outside of all actors who wait for something of an actor.
+type told struct {
+	start    chan struct{} // closed when the first Start is over, with startErr
+	startErr error
+	end      chan struct{} // closed when the actor has ended
 }
 
-// abandon stops an actor whose state can't be trusted: without its Stop, and without what it was waiting for.
-func (p *process) abandon(reason error) {
+// whenTold is made when the first one asks; it must be before the start for the start to be told.
+func (p *process) whenTold() *told {
+	p.openMu.Lock()
+	defer p.openMu.Unlock()
+	if p.told == nil {
+		p.told = &told{start: make(chan struct{}), end: make(chan struct{})}
+		if p.startTold {
+			close(p.told.start)
+		}
+		if p.ended {
+			close(p.told.end)
+		}
+	}
+	return p.told
+}
+
+// forsake stops an actor whose state can't be trusted: without its Stop, and without what it was waiting for.
+func (p *process) forsake(reason error) {
 	p.hookDone = true
 	p.endLife()
 	p.beginStop(reason)
 }
 
-// allowRestart tells how long to wait before the next restart, or that there were too many.
-func (p *process) allowRestart(now time.Time) (time.Duration, bool) {
-	sup := p.spec.Supervision
-	p.restarts.times = slices.DeleteFunc(p.restarts.times, func(t time.Time) bool { return now.Sub(t) > sup.Within })
-	n := len(p.restarts.times)
-	if n >= sup.Limit {
-		return 0, false
+// kill ends an actor, or hurries the end that it has begun.
+func (p *process) kill(reason error) {
+	p.killed = true
+	if !p.endingChildren || p.restarts != nil && p.restarts.waiting {
+		p.forsake(reason)
+		return
 	}
-	p.restarts.times = append(p.restarts.times, now)
-	return sup.Backoff << min(n, 6), true
+	p.hookDone = true
+	p.holds = 0
+	p.tellChildren(systemMsg{op: opKill, err: p.stopReason})
+	p.endIfDone()
 }
 
-// beginRestart ends the actor's present life. Its messages wait, its children are stopped, what it waited for is forgotten.
-func (p *process) beginRestart(pause time.Duration) {
-	p.mu.Lock()
-	p.paused = true
-	p.mu.Unlock()
-	p.endLife()
-	p.restarts.waiting, p.restarts.paused = true, true
-	(&restartTimer{p: p}).arm(pause)
-	p.stopChildren(&Error{Code: Stopped, Actor: p.ctx.Name(), Text: "restarts"})
-}
-
-type restartTimer struct {
-	timerNode
-	p *process
-}
-
-func (t *restartTimer) arm(d time.Duration) {
-	t.due = t
-	t.p.sys.wheel.add(&t.timerNode, t.p.sys.tickAfter(d))
-}
-
-func (t *restartTimer) expire() { t.p.tell(systemMsg{op: opRestart}) }
-
-// endLife forgets all timers, waits, watches and unanswered requests of the actor's present life.
+// endLife forgets all timers, waits, watches, subscriptions and unanswered requests of the actor's present life.
 func (p *process) endLife() {
+	p.giveUp()
 	p.life++
 	p.holds = 0
 	for p.timers != nil {
 		p.timers.Cancel()
 	}
-	if p.cancel != nil {
-		p.cancel()
-		p.base, p.cancel = nil, nil
+	if p.rare != nil && p.rare.cancel != nil {
+		p.rare.cancel()
+		p.rare.base, p.rare.cancel = nil, nil
 	}
 	for ref := range p.watching {
 		if target := p.sys.process(ref); target != nil {
@@ -175,30 +170,24 @@ func (p *process) endLife() {
 		}
 	}
 	p.watching = nil
+	p.unsubscribeAll()
 	p.failOpen()
-}
-
-// failOpen answers all requests that were left for later.
-func (p *process) failOpen() {
-	for {
-		p.openMu.Lock()
-		r := p.open
-		p.openMu.Unlock()
-		if r == nil {
-			return
-		}
-		if !r.answer(nil, &Error{Code: Stopped, Actor: p.ctx.Name()}) {
-			p.closeRequest(r) // whoever answered has not come to this yet
-		}
-	}
 }
 
 func (p *process) stopChildren(reason error) {
 	p.endingChildren = true
-	for child := range p.children {
-		child.tell(systemMsg{op: opStop, err: reason})
+	m := systemMsg{op: opStop, err: reason}
+	if p.killed {
+		m.op = opKill
 	}
+	p.tellChildren(m)
 	p.childrenEnded()
+}
+
+func (p *process) tellChildren(m systemMsg) {
+	for child := range p.children {
+		child.tell(m)
+	}
 }
 
 // childrenEnded goes on with what had to wait for the children.
@@ -209,23 +198,16 @@ func (p *process) childrenEnded() {
 	p.mu.Lock()
 	stop := p.state == stopping
 	p.mu.Unlock()
-	if stop {
+	if !stop {
+		p.restartIfReady()
+		return
+	}
+	p.runStopHook()
+	if p.holds > 0 {
 		// The clock starts now, not earlier: children have clocks of their own, and this actor is still there for them.
-		p.startTimer(p.spec.StopTimeout, 0, frame{}, p.stopTooLate)
-		p.runStopHook()
-		p.endIfDone()
-		return
+		p.startTimer(p.opts.stopTimeout, 0, nil, p.stopTooLate)
 	}
-	if !p.restarts.waiting || p.restarts.paused {
-		return
-	}
-	p.restarts.waiting = false
-	p.endingChildren = false
-	p.mu.Lock()
-	p.paused = false
-	p.mu.Unlock()
-	p.sys.restart.Add(1)
-	p.start()
+	p.endIfDone()
 }
 
 // beginStop refuses new messages, fails those that wait, and stops the children; what remains to be done then decides when the actor ends.
@@ -238,17 +220,19 @@ func (p *process) beginStop(reason error) {
 	p.state = stopping
 	resting := p.paused
 	p.paused = false
-	waiting := p.queue
-	p.queue = nil
+	waiting := p.waiting()
 	p.mu.Unlock()
 	if resting {
 		p.hookDone = true // the life that Stop would have been for has ended
 	}
-	p.restarts.waiting = false
+	if p.restarts != nil {
+		p.restarts.waiting = false
+	}
 	p.stopReason = reason
-	rest := append(slices.Clone(p.batch[p.pos:]), waiting...)
-	clear(p.batch[p.pos:])
-	p.pos = len(p.batch)
+	w := p.worker
+	rest := append(slices.Clone(w.batch[w.pos:]), waiting...)
+	clear(w.batch[w.pos:])
+	w.batch = w.batch[:w.pos]
 	var keep []envelope
 	for _, e := range rest {
 		if e.kind.ordinary() {
@@ -257,21 +241,33 @@ func (p *process) beginStop(reason error) {
 		}
 		keep = append(keep, e)
 	}
-	if len(keep) > 0 {
-		p.mu.Lock()
-		p.queue = append(keep, p.queue...)
-		p.mu.Unlock()
-	}
+	p.putFirst(keep)
 	p.stopChildren(reason)
+}
+
+// putFirst puts messages before those that wait.
+func (p *process) putFirst(e []envelope) {
+	if len(e) == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch l := p.limits; {
+	case p.state == dead:
+	case l != nil:
+		l.aside, l.asideAt = append(slices.Clone(e), l.aside[l.asideAt:]...), 0
+	default:
+		p.queue = append(slices.Clone(e), p.queue...)
+	}
 }
 
 func (p *process) refuse(e envelope) {
 	switch {
-	case e.kind != kindMessage:
+	case !e.kind.bounded():
 	case e.req != nil:
-		e.req.answer(nil, &Error{Code: Stopped, Actor: p.ctx.Name()})
+		e.req.answer(nil, &Error{Code: Stopped, Actor: p.name()})
 	default:
-		p.sys.dead.add(p.sys, p.self, e.from, e.msg, Stopped)
+		p.sys.dead.add(p.sys, p.self, e.from, e.content(), Stopped)
 	}
 }
 
@@ -281,14 +277,14 @@ func (p *process) runStopHook() {
 	}
 	p.hookDone = true
 	if s, ok := p.actor.(Stopper); ok {
-		p.ctx.in = frame{}
+		p.worker.enter(frame{})
 		s.Stop(&p.ctx, p.stopReason)
-		p.ctx.in = frame{}
+		p.worker.enter(frame{})
 	}
 }
 
 func (p *process) stopTooLate() {
-	p.ctx.Log().Warn("did not stop in time", "timeout", p.spec.StopTimeout, "waiting for", p.holds)
+	p.ctx.Log().Warn("did not stop in time", "timeout", p.opts.stopTimeout, "waiting for", p.holds)
 	p.holds = 0
 }
 
@@ -303,8 +299,8 @@ func (p *process) endIfDone() {
 		return
 	}
 	p.state = dead
-	waiting := p.queue
-	p.queue, p.system = nil, nil
+	waiting := p.waiting()
+	p.system = nil
 	p.mu.Unlock()
 	for _, e := range waiting {
 		p.refuse(e)
@@ -314,8 +310,8 @@ func (p *process) endIfDone() {
 	p.unregister()
 	p.openMu.Lock()
 	p.ended = true
-	watchers, onEnd := p.watchers, p.onEnd
-	p.watchers, p.onEnd = nil, nil
+	watchers, told := p.watchers, p.told
+	p.watchers = nil
 	p.openMu.Unlock()
 	for w := range watchers {
 		w.post(envelope{kind: kindTerminated, msg: Terminated{Ref: p.self, Reason: p.stopReason}}, nil)
@@ -323,19 +319,21 @@ func (p *process) endIfDone() {
 	if p.parent != nil {
 		p.parent.tell(systemMsg{op: opChildEnded, proc: p})
 	}
-	for _, ch := range onEnd {
-		close(ch)
+	if told != nil {
+		close(told.end)
 	}
 }
 
 func (p *process) unregister() {
 	s := p.sys
 	s.mu.Lock()
-	if p.spec.Name != "" {
-		delete(s.names, p.spec.Name)
+	if p.named != "" {
+		delete(s.names, p.named)
 	}
-	for _, name := range p.aliases {
-		delete(s.names, name)
+	if p.aliases != nil {
+		for _, name := range *p.aliases {
+			delete(s.names, name)
+		}
 	}
 	p.aliases, p.gone = nil, true
 	if p.parent == nil {
@@ -343,4 +341,23 @@ func (p *process) unregister() {
 	}
 	s.mu.Unlock()
 	s.table.remove(p)
+}
+
+func (p *process) addWatcher(w *process) bool {
+	p.openMu.Lock()
+	defer p.openMu.Unlock()
+	if p.ended {
+		return false
+	}
+	if p.watchers == nil {
+		p.watchers = map[*process]struct{}{}
+	}
+	p.watchers[w] = struct{}{}
+	return true
+}
+
+func (p *process) removeWatcher(w *process) {
+	p.openMu.Lock()
+	defer p.openMu.Unlock()
+	delete(p.watchers, w)
 }

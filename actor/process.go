@@ -2,10 +2,8 @@ package actor
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"runtime"
-	"slices"
 	"sync"
 )
 
@@ -15,185 +13,242 @@ type process struct {
 	mailbox
 	sys    *System
 	self   Ref
-	spec   Spec
+	named  string
+	anew   func() Actor
+	opts   *options
 	parent *process
 	actor  Actor
 	ctx    Context
-	log    *slog.Logger
+	worker *worker // that runs it
 
-	worker  *worker    // that runs it
-	emptied []envelope // the last batch, to be the next queue
-	batch   []envelope // what was taken from the mailbox,
-	pos     int        // handled up to here
-
+	holds    int32  // answers, work and Holds that have not come back
 	life     uint32 // counts restarts
-	holds    int    // answers, work and Holds that have not come back
+	asked    *request
+	alarm    *alarm // for the deadlines of asked
 	children map[*process]struct{}
+	watching map[Ref]struct{} // whose end this actor is to be told
 	timers   *Timer
-	started  chan error // gets the result of the first Start, for Spawn from outside; nil for a child
-	restarts restarts
+	restarts *restarts
+	rare     *rare
 
+	begun          bool // New and Start have been called
+	observed       bool // somebody wants to know of each message
 	startTold      bool // the result of the first Start is known
 	endingChildren bool // children are being stopped, for an end or a restart
 	hookDone       bool // Stop has been called, or need not be
+	killed         bool // its children end as it does
 	stopReason     error
 
-	base   context.Context //nolint:containedctx // the lifetime of work that this actor gave away
-	cancel context.CancelFunc
-
 	openMu   sync.Mutex
+	ended    bool
 	open     *request // requests that were handled but not answered yet
 	watchers map[*process]struct{}
-	onEnd    []chan struct{}
-	ended    bool
-
-	watching map[Ref]struct{} // whose end this actor is to be told
+	told     *told
 
 	// Guarded by sys.mu.
-	aliases            []string
 	gone               bool // it has no names any more, and must not get one
+	aliases            *[]string
 	nextRoot, prevRoot *process
+
+	nextReady *process // in the dispatcher's queue, guarded by its lock
+}
+
+// rare is what few actors have.
+type rare struct {
+	log      *slog.Logger
+	base     context.Context //nolint:containedctx // the lifetime of work that this actor gave away
+	cancel   context.CancelFunc
+	works    *work    // given away, not come back
+	topics   []string // subscribed to
+	taps     []*tap
+	handling Span // of the message that is being handled and is no request
+}
+
+func (p *process) more() *rare {
+	if p.rare == nil {
+		p.rare = &rare{}
+	}
+	return p.rare
 }
 
 // systemMsg is what the runtime itself tells a process.
 type systemMsg struct {
-	op   op
-	err  error
-	proc *process
+	op    op
+	err   error
+	proc  *process
+	pause int64
+	tap   *tap
 }
 
 type op uint8
 
 const (
-	opStart op = iota
-	opStop
+	opStop op = iota
+	opKill
 	opChildEnded
+	opChildFailed
+	opEscalated
 	opRestart
+	opRestarted
+	opAlarm
+	opLook
+	opBeat
+	opTap
+	opUntap
 )
 
 // resume is something that goes on in an actor: work that came back, a call from outside.
 type resume struct {
 	life uint32
-	in   frame
 	held bool
+	in   frame
+	work *work
 	run  func()
 }
 
-// post puts e into the mailbox, and tells why it can't: the actor has ended, or is about to and takes no new messages.
-func (p *process) post(e envelope, w *worker) Code {
-	p.mu.Lock()
-	if p.state != alive && (p.state == dead || e.kind.ordinary()) {
-		p.mu.Unlock()
-		return Stopped
-	}
-	if len(p.queue) == cap(p.queue) {
-		p.queue = grown(p.queue)
-	}
-	p.queue = append(p.queue, e)
-	warn := len(p.queue) >= p.warnAt
-	if warn {
-		p.warnAt *= 2
-	}
-	wake := !p.scheduled && !p.paused
-	if wake {
-		p.scheduled = true
-	}
-	n := len(p.queue)
-	p.mu.Unlock()
-	if wake {
-		p.sys.disp.schedule(p, w)
-	}
-	if warn {
-		p.sys.log.Warn("mailbox is long", "actor", p.sys.nameOf(p.self), "messages", n, "newest", fmt.Sprintf("%T", e.msg))
-	}
-	return 0
-}
-
-// tell gives the process a message of the system, ahead of all others.
-func (p *process) tell(m systemMsg) {
-	p.mu.Lock()
-	if p.state == dead {
-		p.mu.Unlock()
-		return
-	}
-	p.system = append(p.system, m)
-	p.urgent.Store(true)
-	wake := !p.scheduled
-	p.scheduled = true
-	p.mu.Unlock()
-	if wake {
-		p.sys.disp.run(p)
-	}
-}
+// fairShare is how many messages an actor may handle while others wait for a worker.
+const fairShare = 256
 
 // run handles messages until there are none, or the actor ends or pauses.
 func (p *process) run(w *worker) {
 	p.worker = w
-	handled := 0
+	if len(w.batch) > 0 { // of a predecessor whose goroutine was ended by a handler
+		p.finishBatch(!p.halted())
+	}
+	handled, looks := 0, 0
 	for {
-		p.mu.Lock()
-		if len(p.system) > 0 {
-			p.mu.Unlock()
+		if p.urgent.Load() {
 			p.step()
 			continue
 		}
-		if len(p.queue) == 0 && handled >= streaming && p.state == alive {
-			// Whoever keeps it so busy will send more at once: looking again is cheaper than being woken again.
-			handled = 0
+		waits := p.limits != nil && p.busyWithLast()
+		p.mu.Lock()
+		handled += p.count(w)
+		if len(p.system) > 0 {
 			p.mu.Unlock()
-			runtime.Gosched()
 			continue
 		}
-		if p.state == dead || p.paused || len(p.queue) == 0 {
-			p.scheduled = false
-			p.warnAt = firstWarning
-			if len(p.queue) == 0 {
-				p.queue = restingQueue(p.queue, p.emptied)
-				p.emptied = nil
-			}
-			p.mu.Unlock()
+		if p.state == dead || p.paused {
+			p.rest()
 			return
 		}
-		p.batch, p.pos, p.queue = p.queue, 0, p.emptied
-		p.emptied = nil
-		if len(p.batch) < firstWarning {
-			p.warnAt = firstWarning // not before: an actor that stays behind would warn at each batch
+		if handled >= fairShare && w.d.ready.Load() > 0 {
+			p.mu.Unlock()
+			w.d.push(p)
+			return
 		}
+		if !p.fetch(waits) {
+			if looks >= maxLooks || handled < streaming || w.d.ready.Load() > 0 || w.after.Load() != nil || p.state != alive {
+				p.rest()
+				return
+			}
+			// Whoever keeps it so busy will send more at once: looking again is cheaper than being woken again.
+			p.mu.Unlock()
+			looks++
+			for range lookRest {
+				runtime.Gosched()
+			}
+			w.clock = w.d.now()
+			continue
+		}
+		looks = 0
 		p.mu.Unlock()
-		for p.pos < len(p.batch) && p.step() {
-		}
-		handled += p.pos
-		p.putBack()
+		p.finishBatch(true)
 	}
 }
 
-// streaming is how many messages in a row make an actor look for more before it rests.
-const streaming = 16
+const (
+	// streaming is how many messages in a row make an actor look for more before it rests,
+	streaming = 16
+	// up to maxLooks times in a row,
+	maxLooks = 8
+	// with lookRest turns of others in between, so that more than one message has come.
+	lookRest = 4
+)
 
-// putBack returns what was not handled to the head of the mailbox, and the batch to those who need one.
-func (p *process) putBack() {
-	rest := p.batch[p.pos:]
-	if len(rest) > 0 {
-		p.mu.Lock()
-		if p.state != dead {
-			p.queue = append(slices.Clone(rest), p.queue...)
+// fetch takes what is to be handled next. The mailbox's lock is held.
+func (p *process) fetch(waits bool) bool {
+	w := p.worker
+	if p.limits != nil {
+		e, ok := p.pop(waits)
+		if !ok {
+			return false
 		}
-		p.mu.Unlock()
+		w.one[0] = e
+		w.batch = w.one[:]
+	} else {
+		if len(p.queue) == 0 {
+			return false
+		}
+		w.batch, p.queue, w.emptied = p.queue, w.emptied, nil
+		p.most = max(p.most, uint32(len(w.batch)))
+		p.calmDown(len(w.batch))
 	}
-	clear(p.batch)
-	p.ctx.in = frame{}
-	p.emptied = p.batch[:0]
-	p.batch, p.pos = nil, 0
+	w.pos, w.counted = 0, 0
+	p.taken = uint32(len(w.batch))
+	p.rounds++
+	return true
+}
+
+// rest leaves the process to whoever wakes it. The mailbox's lock is held, and released.
+func (p *process) rest() {
+	p.scheduled = false
+	if len(p.queue) == 0 && p.limits == nil {
+		p.queue = restingQueue(p.queue, p.worker.emptied)
+		p.worker.emptied = nil
+	}
+	p.mu.Unlock()
+}
+
+// count adds what the worker has done since it last counted, and returns how many messages that were. The mailbox's lock is held.
+func (p *process) count(w *worker) int {
+	now := w.d.now()
+	p.busy += now - w.clock
+	w.clock = now
+	n := w.counted
+	w.counted = 0
+	p.processed += uint64(n)
+	p.taken = 0
+	return n
+}
+
+// finishBatch handles what the worker has taken from the mailbox, and puts back what can't be handled now.
+func (p *process) finishBatch(goOn bool) {
+	w := p.worker
+	for goOn && w.pos < len(w.batch) {
+		goOn = p.step()
+	}
+	p.putFirst(w.batch[w.pos:])
+	w.counted = w.pos
+	clear(w.batch)
+	if p.limits == nil {
+		w.emptied = w.batch[:0]
+	}
+	w.batch, w.pos = nil, 0
+	w.enter(frame{})
 }
 
 // step handles messages of the batch until it is empty, one panics, or the actor may not go on; the latter is false.
 func (p *process) step() (goOn bool) {
+	done := false
 	defer func() {
-		if r := recover(); r != nil {
-			p.failed(r)
-			goOn = !p.halted()
+		if done {
+			return
 		}
+		r := recover()
+		if r == nil {
+			r = errGoexit // the goroutine ends, and another one goes on for it
+		}
+		p.failed(r)
+		goOn = !p.halted()
 	}()
+	goOn = p.steps()
+	done = true
+	return goOn
+}
+
+func (p *process) steps() bool {
+	w := p.worker
 	for {
 		if p.urgent.Load() {
 			p.handleSystem()
@@ -201,13 +256,13 @@ func (p *process) step() (goOn bool) {
 				return false
 			}
 		}
-		if p.pos >= len(p.batch) {
+		if w.pos >= len(w.batch) {
 			return true
 		}
-		e := &p.batch[p.pos]
-		p.pos++
-		if p.pos&(handOver-1) == 0 && p.worker.after.Load() != nil {
-			p.worker.give()
+		e := &w.batch[w.pos]
+		w.pos++
+		if w.pos&(handOver-1) == 0 && w.after.Load() != nil {
+			w.give()
 		}
 		p.handle(e)
 		if p.endingChildren {
@@ -226,31 +281,21 @@ func (p *process) halted() bool {
 }
 
 func (p *process) handle(e *envelope) {
+	w := p.worker
 	switch e.kind {
-	case kindMessage:
+	case kindMessage, kindTraced:
 		p.receive(e)
 	case kindAnswer:
-		r := e.req
-		if r.life == p.life {
-			p.ctx.in = r.in
-			p.release()
-			r.then(r.value, r.err)
-		}
+		p.answered(e.req)
 	case kindResume:
 		switch m := e.msg.(type) {
 		case *Timer:
 			if m.life == p.life {
-				p.ctx.in = m.in
+				w.enter(m.frame())
 				m.fire()
 			}
 		case *resume:
-			if m.life == p.life {
-				p.ctx.in = m.in
-				if m.held {
-					p.release()
-				}
-				m.run()
-			}
+			p.resumed(m)
 		}
 	case kindTerminated:
 		t := e.msg.(Terminated) //nolint:forcetypeassert // nothing else has this kind
@@ -260,94 +305,82 @@ func (p *process) handle(e *envelope) {
 		}
 	case kindDrain:
 		p.tell(systemMsg{op: opStop})
+	case kindGivenUp:
+		p.abandon(e.req)
+	case kindGone:
 	}
 }
 
 func (p *process) receive(e *envelope) {
-	if e.req != nil && e.req.done() {
-		return // nobody waits any more: its deadline has passed
+	r := e.req
+	if r != nil && !p.accepts(r) {
+		return
 	}
-	p.ctx.in = frame{msg: e.msg, from: e.from, req: e.req}
-	p.actor.Receive(&p.ctx, e.msg)
-	if e.req != nil {
-		p.keepOpen(e.req)
+	w := p.worker
+	w.enter(frame{msg: e.content(), from: e.from, req: r})
+	if p.observed {
+		p.observe(e)
+	}
+	p.actor.Receive(&p.ctx, w.in.msg)
+	if r != nil {
+		if !w.forwarded {
+			p.keepOpen(r)
+		}
+	} else if p.observed {
+		p.endSpan(nil)
 	}
 }
 
-// release ends a hold. The actor may end with it, but only after the continuation that follows, see endIfDone.
-func (p *process) release() { p.holds-- }
-
-// keepOpen remembers a request that its handler has left for later, so that its asker hears if the actor ends before.
-func (p *process) keepOpen(r *request) {
-	if r.moved || r.done() {
-		return
+// accepts tells whether a request is to be handled: somebody still waits for its answer, and not in a circle.
+func (p *process) accepts(r *request) bool {
+	for a := r.parent; a != nil; a = a.parent {
+		if a.state.Load() == expired {
+			r.complete(expired, nil, &Error{Code: Canceled, Actor: p.name()}, nil)
+			return false
+		}
 	}
-	p.openMu.Lock()
-	defer p.openMu.Unlock()
-	if r.done() {
-		return
-	}
-	r.open = true
-	r.nextOpen = p.open
-	if p.open != nil {
-		p.open.prevOpen = r
-	}
-	p.open = r
+	return !r.done()
 }
 
-func (p *process) closeRequest(r *request) {
-	p.openMu.Lock()
-	defer p.openMu.Unlock()
-	if !r.open {
+// resumed goes on with what work has brought back, or what was called from outside.
+func (p *process) resumed(m *resume) {
+	if m.work != nil {
+		p.worked(m.work)
+	}
+	if m.life != p.life {
 		return
 	}
-	r.open = false
-	if r.prevOpen != nil {
-		r.prevOpen.nextOpen = r.nextOpen
-	} else {
-		p.open = r.nextOpen
+	p.worker.enter(m.in)
+	if m.held {
+		p.holds--
 	}
-	if r.nextOpen != nil {
-		r.nextOpen.prevOpen = r.prevOpen
-	}
-	r.nextOpen, r.prevOpen = nil, nil
+	m.run()
 }
 
-func (p *process) addWatcher(w *process) bool {
-	p.openMu.Lock()
-	defer p.openMu.Unlock()
-	if p.ended {
+// busyWithLast tells whether a serial actor has not finished its last message.
+func (p *process) busyWithLast() bool {
+	if !p.limits.serial {
 		return false
 	}
-	if p.watchers == nil {
-		p.watchers = map[*process]struct{}{}
+	if p.holds > 0 {
+		return true
 	}
-	p.watchers[w] = struct{}{}
-	return true
-}
-
-func (p *process) removeWatcher(w *process) {
 	p.openMu.Lock()
 	defer p.openMu.Unlock()
-	delete(p.watchers, w)
+	return p.open != nil
 }
 
-// whenEnded is closed when the process has ended.
-func (p *process) whenEnded() <-chan struct{} {
-	ch := make(chan struct{})
-	p.openMu.Lock()
-	defer p.openMu.Unlock()
-	if p.ended {
-		close(ch)
-		return ch
+func (p *process) name() string {
+	if p.named != "" {
+		return p.named
 	}
-	p.onEnd = append(p.onEnd, ch)
-	return ch
+	return p.self.String()
 }
 
 func (p *process) lifetime() context.Context {
-	if p.base == nil {
-		p.base, p.cancel = context.WithCancel(p.sys.ctx)
+	m := p.more()
+	if m.base == nil {
+		m.base, m.cancel = context.WithCancel(p.sys.ctx)
 	}
-	return p.base
+	return m.base
 }

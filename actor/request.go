@@ -1,37 +1,55 @@
 package actor
 
 import (
+	"slices"
+	"strings"
 	"sync/atomic"
 )
 
 // request is one question on its way: who asked, what to do with the answer, and until when. It is answered at most once, by whoever
-// comes first: the handler, its deadline, or the end of the actor that was asked.
+// comes first: the handler, its deadline, the end of the actor that was asked, or an asker that gives up.
 type request struct {
-	timerNode
 	sys    *System
 	asker  *process // nil when the question came from outside of all actors
-	life   uint32   // the asker's incarnation; a restarted actor does not get its predecessor's answers
+	parent *request // as part of which it was asked, if that was not answered then
 	then   func(any, error)
 	in     frame // the message that the asker was handling
 	to     Ref
-	callee *process
-	state  atomic.Uint32
-	moved  bool  // forwarded: whoever handled it before has nothing to do with it any more
+	when   int64 // its deadline, in ticks
+	life   uint32
+	inline bool  // then is called by whoever completes the request, and not in the asker
+	depth  uint8 // how many requests wait for this one
 	hops   uint8 // how often it has been forwarded
+	open   bool  // in callee.open, guarded by callee.openMu
+
+	state     atomic.Uint32
+	opening   atomic.Bool // it is, or is about to be, in callee.open
+	followed  atomic.Bool // the callee does something that ends when nobody waits any more
+	callee    *process
+	forwarded atomic.Pointer[request]
+	span      Span // of its handler
 
 	value any
 	err   error
 
-	// Of callee.open, guarded by callee.openMu.
-	open               bool
-	nextOpen, prevOpen *request
+	nextOpen, prevOpen   *request // of callee.open, guarded by callee.openMu
+	nextAsked, prevAsked *request // of asker.asked, which the asker's worker owns
+	kids                 *request // asked as part of this one and not answered yet; the callee's worker owns them
+	nextKid, prevKid     *request
 }
 
 // States of a request.
 const (
 	unanswered uint32 = iota
 	answered
-	expired
+	expired // nobody waits any more: the deadline has passed, or the asker gave up or ended
+)
+
+const (
+	// maxHops is how often a request may be forwarded. What is handed on more often goes in a circle.
+	maxHops = 64
+	// maxDepth is how many requests may wait for each other in a chain.
+	maxDepth = 100
 )
 
 // answer completes the request and tells whether this was its first answer.
@@ -41,33 +59,315 @@ func (r *request) complete(state uint32, v any, err error, w *worker) bool {
 	if !r.state.CompareAndSwap(unanswered, state) {
 		return false
 	}
-	r.sys.wheel.cancel(&r.timerNode)
-	if c := r.callee; c != nil {
-		c.closeRequest(r)
+	if r.opening.Load() {
+		r.callee.closeRequest(r)
 	}
-	r.value, r.err = v, err
-	if r.asker == nil {
+	if r.span != nil {
+		r.span.End(err)
+	}
+	if state == expired {
+		if next := r.forwarded.Load(); next != nil {
+			next.complete(expired, nil, err, w)
+		} else if r.followed.Load() {
+			r.callee.post(envelope{kind: kindGivenUp, req: r}, w)
+		}
+	}
+	if r.inline {
 		r.then(v, err)
 		return true
 	}
+	r.value, r.err = v, err
 	r.asker.post(envelope{kind: kindAnswer, req: r}, w)
 	return true
 }
 
-// expire makes the request its own timer.
-func (r *request) expire() {
-	r.complete(expired, nil, &Error{Code: Deadline, Actor: r.sys.nameOf(r.to)}, nil)
+func (r *request) done() bool { return r.state.Load() != unanswered }
+
+// outside is a request that no actor made, so the wheel keeps its deadline.
+type outside struct {
+	request
+	timerNode
 }
 
-func (r *request) done() bool { return r.state.Load() != unanswered }
+func (o *outside) expire() {
+	o.complete(expired, nil, &Error{Code: Deadline, Actor: o.sys.nameOf(o.to)}, nil)
+}
+
+// Call is a request that an actor has made, so that it can give it up.
+type Call struct{ r *request }
+
+// Cancel gives the request up: its continuation does not run, and who handles it learns that nobody waits: what it has asked for or given to Go on behalf of it
+// is given up too. It tells false when the answer has been dealt with before. Only the actor that asked may call it.
+func (c Call) Cancel() bool {
+	r := c.r
+	if r == nil || r.then == nil {
+		return false
+	}
+	p := r.asker
+	r.complete(expired, nil, &Error{Code: Canceled, Actor: p.name()}, nil)
+	if r.life == p.life {
+		p.unask(r)
+		p.holds--
+	}
+	r.then = nil
+	return true
+}
 
 // Promise answers a request later, from whatever message or goroutine has the answer. The zero Promise answers nobody.
 type Promise struct{ req *request }
 
-// Reply answers the request; it tells false when it had been answered before or its deadline is over.
+// Reply answers the request; it tells false when it had been answered before or nobody waits any more.
 func (p Promise) Reply(v any, err error) bool {
 	return p.req != nil && p.req.answer(v, err)
 }
 
 // Open tells whether somebody still waits for the answer.
 func (p Promise) Open() bool { return p.req != nil && !p.req.done() }
+
+// ask sends r. An answer, if only that there is nobody, comes to r in any case.
+func (s *System) ask(r *request, from Ref, msg any, w *worker) {
+	p := s.process(r.to)
+	if p == nil {
+		r.answer(nil, s.absent(r.to))
+		return
+	}
+	if r.callee == nil {
+		r.callee = p
+	}
+	if p.limits != nil && p.limits.serial && r.waitsFor(p) {
+		r.answer(nil, &Error{Code: Cycle, Actor: p.name(), Text: r.chain(p)})
+		return
+	}
+	if r.depth > maxDepth {
+		r.answer(nil, &Error{Code: Cycle, Actor: p.name(), Text: "too many wait for each other: " + r.chain(nil)})
+		return
+	}
+	if code := p.post(envelope{msg: msg, from: from, req: r}, w); code != 0 {
+		r.answer(nil, &Error{Code: code, Actor: s.nameOf(r.to)})
+	}
+}
+
+// waitsFor tells whether the request was made on behalf of one that p has made, and will not be handled while p waits for that.
+func (r *request) waitsFor(p *process) bool {
+	for a := r; a != nil; a = a.parent {
+		if a.asker == p {
+			return true
+		}
+	}
+	return false
+}
+
+// chain names who waits for whom, up to the actor that was asked; from is where it begins, nil for the last few.
+func (r *request) chain(from *process) string {
+	const some = 8
+	names := []string{r.sys.nameOf(r.to)}
+	for a := r; a != nil && a.asker != nil; a = a.parent {
+		names = append(names, a.asker.name())
+		if a.asker == from {
+			break
+		}
+		if from == nil && len(names) == some {
+			names = append(names, "...")
+			break
+		}
+	}
+	slices.Reverse(names)
+	return strings.Join(names, " waits for ")
+}
+
+// alarm wakes an actor when an answer that it waits for is late. It is set to the earliest deadline that there was, not to each one: most answers come in
+// time, and then nothing was set and nothing needs be taken back.
+type alarm struct {
+	timerNode
+	p  *process
+	at int64 // never when it is not set
+}
+
+func (a *alarm) expire() { a.p.tell(systemMsg{op: opAlarm}) }
+
+// awaits has the actor wait for r's answer.
+func (p *process) awaits(r *request) {
+	p.holds++
+	r.nextAsked = p.asked
+	if p.asked != nil {
+		p.asked.prevAsked = r
+	}
+	p.asked = r
+	if parent := r.parent; parent != nil {
+		r.nextKid = parent.kids
+		if parent.kids != nil {
+			parent.kids.prevKid = r
+		}
+		parent.kids = r
+		p.follow(parent)
+	}
+	p.alarmAt(r.when)
+}
+
+// follow has the actor learn when nobody waits for r any more.
+func (p *process) follow(r *request) {
+	r.followed.Store(true)
+	if r.state.Load() == expired { // and whoever made it so may not have seen that somebody follows
+		p.post(envelope{kind: kindGivenUp, req: r}, nil)
+	}
+}
+
+func (p *process) alarmAt(when int64) {
+	if p.alarm == nil {
+		p.alarm = &alarm{p: p, at: never}
+		p.alarm.due = p.alarm
+	}
+	if when >= p.alarm.at {
+		return
+	}
+	p.alarm.at = when
+	p.sys.wheel.cancel(&p.alarm.timerNode)
+	p.sys.wheel.add(&p.alarm.timerNode, when)
+}
+
+// unask is the opposite of awaits.
+func (p *process) unask(r *request) {
+	if r.prevAsked != nil {
+		r.prevAsked.nextAsked = r.nextAsked
+	} else {
+		p.asked = r.nextAsked
+	}
+	if r.nextAsked != nil {
+		r.nextAsked.prevAsked = r.prevAsked
+	}
+	r.nextAsked, r.prevAsked = nil, nil
+	parent := r.parent
+	if parent == nil {
+		return
+	}
+	if r.prevKid != nil {
+		r.prevKid.nextKid = r.nextKid
+	} else {
+		parent.kids = r.nextKid
+	}
+	if r.nextKid != nil {
+		r.nextKid.prevKid = r.prevKid
+	}
+	r.nextKid, r.prevKid = nil, nil
+}
+
+// answered goes on with the answer to what this actor asked.
+func (p *process) answered(r *request) {
+	if r.life != p.life || r.then == nil {
+		return
+	}
+	p.unask(r)
+	p.holds--
+	p.worker.enter(r.in)
+	then := r.then
+	r.in, r.then = frame{}, nil // others may keep the request; what led to it ends here
+	then(r.value, r.err)
+}
+
+// alarmed ends the requests that are late, and waits for the next one.
+func (p *process) alarmed() {
+	if p.alarm == nil {
+		return
+	}
+	p.alarm.at = never
+	now, next := p.sys.wheel.ticks(), never
+	for r := p.asked; r != nil; r = r.nextAsked {
+		switch {
+		case r.done():
+		case r.when <= now:
+			r.complete(expired, nil, &Error{Code: Deadline, Actor: p.sys.nameOf(r.to)}, nil)
+		default:
+			next = min(next, r.when)
+		}
+	}
+	if next != never {
+		p.alarmAt(next)
+	}
+}
+
+// giveUp ends all that the actor has asked for, because it ends itself or begins a new life.
+func (p *process) giveUp() {
+	for p.asked != nil {
+		r := p.asked
+		p.unask(r)
+		r.complete(expired, nil, &Error{Code: Canceled, Actor: p.name()}, nil)
+		r.then = nil
+	}
+	if p.alarm != nil {
+		p.sys.wheel.cancel(&p.alarm.timerNode)
+		p.alarm.at = never
+	}
+}
+
+// abandon ends what was begun for a request for whose answer nobody waits any more.
+func (p *process) abandon(r *request) {
+	for kid := r.kids; kid != nil; kid = kid.nextKid {
+		kid.complete(expired, nil, &Error{Code: Canceled, Actor: p.name()}, nil)
+	}
+	if p.rare == nil {
+		return
+	}
+	for w := p.rare.works; w != nil; w = w.next {
+		if w.in.req == r {
+			w.cancel()
+		}
+	}
+}
+
+// keepOpen remembers a request that its handler has left for later, so that its asker hears if the actor ends before.
+func (p *process) keepOpen(r *request) {
+	if r.done() {
+		return
+	}
+	p.openMu.Lock()
+	defer p.openMu.Unlock()
+	// Whoever completes the request from now on sees that it is opening and waits for the lock; whoever did before is seen here.
+	r.opening.Store(true)
+	if r.done() {
+		return
+	}
+	r.open = true
+	r.nextOpen = p.open
+	if p.open != nil {
+		p.open.prevOpen = r
+	}
+	p.open = r
+}
+
+func (p *process) closeRequest(r *request) {
+	p.openMu.Lock()
+	if !r.open {
+		p.openMu.Unlock()
+		return
+	}
+	r.open = false
+	if r.prevOpen != nil {
+		r.prevOpen.nextOpen = r.nextOpen
+	} else {
+		p.open = r.nextOpen
+	}
+	if r.nextOpen != nil {
+		r.nextOpen.prevOpen = r.prevOpen
+	}
+	r.nextOpen, r.prevOpen = nil, nil
+	free := p.open == nil
+	p.openMu.Unlock()
+	if free && p.limits != nil && p.limits.serial {
+		p.tell(systemMsg{op: opLook})
+	}
+}
+
+// failOpen answers all requests that were left for later.
+func (p *process) failOpen() {
+	for {
+		p.openMu.Lock()
+		r := p.open
+		p.openMu.Unlock()
+		if r == nil {
+			return
+		}
+		if !r.answer(nil, &Error{Code: Stopped, Actor: p.name()}) {
+			p.closeRequest(r) // whoever answered has not come to this yet
+		}
+	}
+}

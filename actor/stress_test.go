@@ -202,7 +202,7 @@ func (a *tested) doSmall(c *actor.Context, p *plan, then func(any, error)) {
 	case "stop":
 		c.Stop(to, errPlanned)
 	case "drain":
-		c.Drain(to)
+		c.Drain(to, p.Wait)
 	case "watch":
 		if a.watches[to] == 0 {
 			a.watches[to]++

@@ -11,63 +11,6 @@ import (
 	"time"
 )
 
-// Actor handles one message at a time. Receive must not block; what it gets in msg it must not change.
-type Actor interface {
-	Receive(c *Context, msg any)
-}
-
-// Func is an Actor without state of its own.
-type Func func(c *Context, msg any)
-
-// Receive calls f.
-func (f Func) Receive(c *Context, msg any) { f(c, msg) }
-
-// Starter is an Actor that prepares itself before its first message. An error ends the actor; Spawn from outside returns it.
-type Starter interface {
-	Start(c *Context) error
-}
-
-// Stopper is an Actor that has something to do before it ends. It may still Ask and Go; the actor ends when all of that, and whatever it
-// was waiting for before, has come back, or when its StopTimeout is over. It gets no new messages meanwhile.
-type Stopper interface {
-	Stop(c *Context, reason error)
-}
-
-// Spec tells how to make an actor.
-type Spec struct {
-	// Name registers the actor on its node; empty for one that is known by its Ref only.
-	Name string
-	// New makes the actor, and makes it anew when it is restarted.
-	New func() Actor
-	// Supervision tells what happens after a panic.
-	Supervision Supervision
-	// StopTimeout bounds the graceful end. Default 10 s.
-	StopTimeout time.Duration
-}
-
-// Supervision restarts an actor that panicked: its request is answered with Failed, its children are stopped, and New makes its successor, which
-// gets the messages that wait. The first restart comes after Backoff, each further one within Within after twice as long, up to 64 times Backoff.
-type Supervision struct {
-	// Limit is how many restarts within Within are allowed before the actor ends with ErrExhausted. Default 5; negative: none at all.
-	Limit int
-	// Within is the window of Limit. Default 30 s.
-	Within time.Duration
-	// Backoff is the pause before the first restart. Default 10 ms.
-	Backoff time.Duration
-}
-
-func (s *Supervision) defaults() {
-	if s.Limit == 0 {
-		s.Limit = 5
-	}
-	if s.Within == 0 {
-		s.Within = 30 * time.Second
-	}
-	if s.Backoff == 0 {
-		s.Backoff = 10 * time.Millisecond
-	}
-}
-
 // Config is what a System may be told. The zero value works.
 type Config struct {
 	// Node is the name of this node. Default "skua".
@@ -78,35 +21,17 @@ type Config struct {
 	Blocking int
 	// BlockingQueue is how many more may wait; beyond it Go fails with ErrOverloaded. Default 65,536.
 	BlockingQueue int
+	// StuckAfter is how long an actor may be in one handler before it is logged, with its stack. Default 5 s; negative: for ever.
+	StuckAfter time.Duration
+	// Tracer makes spans of what actors handle. Default nil: no tracing, at no cost.
+	Tracer Tracer
+	// Scheduler runs the actors instead of the system's own workers: for tests that decide who handles its next message, see package actortest.
+	Scheduler Scheduler
 	// Log gets failures and warnings. Default slog.Default().
 	Log *slog.Logger
 }
 
-// System is the actors of one node. Make it with New and end it with Shutdown.
-type System struct {
-	cfg   Config
-	log   *slog.Logger
-	node  *Node
-	table table
-	disp  dispatcher
-	wheel *wheel
-	pool  pool
-	ctx   context.Context //nolint:containedctx // the lifetime of all work that actors give away
-	end   context.CancelFunc
-
-	driver  sync.WaitGroup
-	dead    deadLetters
-	fails   atomic.Int64
-	restart atomic.Int64
-
-	mu     sync.RWMutex
-	names  map[string]*process
-	last   *process // of the list of those without a parent, in the order they were spawned
-	closed bool
-}
-
-// New makes a System that is ready to use.
-func New(cfg Config) *System {
+func (cfg *Config) defaults() {
 	if cfg.Node == "" {
 		cfg.Node = "skua"
 	}
@@ -119,15 +44,48 @@ func New(cfg Config) *System {
 	if cfg.BlockingQueue <= 0 {
 		cfg.BlockingQueue = 65536
 	}
+	if cfg.StuckAfter == 0 {
+		cfg.StuckAfter = 5 * time.Second
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	s := &System{cfg: cfg, log: cfg.Log, wheel: newWheel(), names: map[string]*process{}}
+}
+
+// System is the actors of one node. Make it with New and end it with Shutdown.
+type System struct {
+	cfg    Config
+	log    *slog.Logger
+	node   *Node
+	table  table
+	disp   dispatcher
+	wheel  *wheel
+	pool   pool
+	topics topics
+	ctx    context.Context //nolint:containedctx // the lifetime of all work that actors give away
+	end    context.CancelFunc
+
+	driver  sync.WaitGroup
+	dead    deadLetters
+	fails   atomic.Int64
+	restart atomic.Int64
+
+	mu     sync.RWMutex
+	names  map[string]*process
+	last   *process // of the list of those without a parent, in the order they were spawned
+	opts   *options // of the actor spawned last
+	closed bool
+}
+
+// New makes a System that is ready to use.
+func New(cfg Config) *System {
+	cfg.defaults()
+	s := &System{cfg: cfg, log: cfg.Log, wheel: newWheel(), names: map[string]*process{}, opts: ordinaryOptions}
 	s.node = &Node{name: cfg.Node, local: s}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	s.pool = pool{limit: cfg.Blocking, queueLimit: cfg.BlockingQueue}
 	s.dead.log = cfg.Log
-	s.disp.done = s.ctx.Done()
+	s.disp.init(s)
 	s.driver.Go(func() { s.wheel.drive(s.ctx.Done()) })
 	return s
 }
@@ -144,172 +102,58 @@ func (s *System) CallTimeout() time.Duration { return s.cfg.CallTimeout }
 // RefOf is the Ref of the actor with this id on this node, whether it lives or not.
 func (s *System) RefOf(id uint64) Ref { return Ref{node: s.node, id: id} }
 
-// Spawn starts an actor and waits for its Start, whose error it returns. It blocks: actors use [Context.Spawn].
-func (s *System) Spawn(spec Spec) (Ref, error) {
-	p, err := s.spawn(spec, nil)
-	if err != nil {
-		return Ref{}, err
-	}
-	if err := <-p.started; err != nil {
-		<-p.whenEnded() // its name is free again
-		return Ref{}, fmt.Errorf("actor: start %s: %w", p.name(), err)
-	}
-	return p.self, nil
-}
-
-func (s *System) spawn(spec Spec, parent *process) (*process, error) {
-	if spec.New == nil {
-		return nil, errors.New("actor: Spec.New is nil")
-	}
-	spec.Supervision.defaults()
-	if spec.StopTimeout <= 0 {
-		spec.StopTimeout = 10 * time.Second
-	}
-	p := &process{sys: s, spec: spec, parent: parent}
-	p.warnAt = firstWarning
-	p.ctx.p = p
-	// It is found by others before it runs, so its first message is there before it is found.
-	p.system, p.scheduled = []systemMsg{{op: opStart}}, true
-	p.urgent.Store(true)
-	if parent == nil {
-		p.started = make(chan error, 1)
-	}
-	s.mu.Lock()
-	if s.closed && parent == nil {
-		s.mu.Unlock()
-		return nil, ErrShutdown
-	}
-	if _, taken := s.names[spec.Name]; taken { // never for the empty name
-		s.mu.Unlock()
-		return nil, fmt.Errorf("%w: %q", ErrNameTaken, spec.Name)
-	}
-	if !s.table.add(p, s.node) {
-		s.mu.Unlock()
-		return nil, &Error{Code: Overloaded, Actor: spec.Name, Text: "16 million actors are alive"}
-	}
-	if spec.Name != "" {
-		s.names[spec.Name] = p
-	}
-	if parent == nil {
-		s.addRoot(p)
-	}
-	s.mu.Unlock()
-	s.disp.run(p)
-	return p, nil
-}
-
-func (s *System) addRoot(p *process) {
-	p.prevRoot = s.last
-	if s.last != nil {
-		s.last.nextRoot = p
-	}
-	s.last = p
-}
-
-func (s *System) removeRoot(p *process) {
-	if p.prevRoot != nil {
-		p.prevRoot.nextRoot = p.nextRoot
-	}
-	if p.nextRoot != nil {
-		p.nextRoot.prevRoot = p.prevRoot
-	} else {
-		s.last = p.prevRoot
-	}
-	p.nextRoot, p.prevRoot = nil, nil
-}
-
-// Lookup finds an actor of this node by name.
-func (s *System) Lookup(name string) (Ref, bool) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	p, ok := s.names[name]
-	if !ok {
-		return Ref{}, false
-	}
-	return p.self, true
-}
-
-// Register gives an actor of this node a name, beside the one it may have, until it ends.
-func (s *System) Register(name string, to Ref) error {
-	if name == "" {
-		return errors.New("actor: register: the name is empty")
-	}
-	p := s.process(to)
-	if p == nil || p.sys != s {
-		return &Error{Code: NoActor, Actor: to.String()}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if holder, taken := s.names[name]; taken {
-		if holder == p {
-			return nil
-		}
-		return fmt.Errorf("%w: %q", ErrNameTaken, name)
-	}
-	if p.gone {
-		return &Error{Code: NoActor, Actor: to.String()}
-	}
-	s.names[name] = p
-	p.aliases = append(p.aliases, name)
-	return nil
-}
-
 // Send gives a message to an actor. It never blocks; what cannot be delivered is a dead letter.
-func (s *System) Send(to Ref, msg any) { s.send(to, Ref{}, msg, nil) }
+func (s *System) Send(to Ref, msg any) { s.send(to, Ref{}, msg, nil, nil) }
 
-func (s *System) send(to, from Ref, msg any, w *worker) {
+func (s *System) send(to, from Ref, msg any, span Span, w *worker) {
 	p := s.process(to)
 	if p == nil {
 		s.dead.add(s, to, from, msg, NoActor)
 		return
 	}
-	if code := p.post(envelope{msg: msg, from: from}, w); code != 0 {
+	if code := p.post(newEnvelope(msg, from, span), w); code != 0 {
 		s.dead.add(s, to, from, msg, code)
 	}
 }
 
+// Publish sends one message to all subscribers of a topic, which share it, and returns how many there are.
+func (s *System) Publish(topic string, msg any) int {
+	return s.topics.publish(topic, Ref{}, msg, nil, nil)
+}
+
 // Ask sends a request from outside of all actors and waits for the answer, until ctx ends; the default deadline is for a ctx without one.
 func (s *System) Ask(ctx context.Context, to Ref, msg any) (any, error) {
-	type result struct {
-		v   any
-		err error
-	}
-	answer := make(chan result, 1)
+	done := make(chan struct{})
+	var v any
+	var err error
 	timeout := s.cfg.CallTimeout
 	if d, ok := ctx.Deadline(); ok {
 		timeout = time.Until(d)
 	}
-	r := &request{sys: s, to: to, then: func(v any, err error) { answer <- result{v, err} }}
-	s.ask(r, Ref{}, msg, s.tickAfter(timeout), nil)
-	select {
-	case a := <-answer:
-		return a.v, a.err
-	case <-ctx.Done():
-		err := ctx.Err()
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = &Error{Code: Deadline, Actor: s.nameOf(to)}
-		}
-		r.complete(expired, nil, err, nil)
-	case <-s.ctx.Done(): // nothing keeps deadlines any more
-		r.complete(expired, nil, &Error{Code: Stopped, Actor: s.nameOf(to), Text: ErrShutdown.Error()}, nil)
-	}
-	a := <-answer
-	return a.v, a.err
-}
-
-// ask sends r. An answer, if only that there is nobody, comes to r in any case.
-func (s *System) ask(r *request, from Ref, msg any, deadline int64, w *worker) {
-	p := s.process(r.to)
-	if p == nil {
-		r.answer(nil, s.absent(r.to))
-		return
-	}
-	r.callee = p
+	r := &outside{request: request{
+		sys: s, to: to, when: s.tickAfter(timeout), callee: s.process(to), inline: true,
+		then: func(answer any, failure error) { v, err = answer, failure; close(done) },
+	}}
 	r.due = r
-	s.wheel.add(&r.timerNode, deadline)
-	if code := p.post(envelope{msg: msg, from: from, req: r}, w); code != 0 {
-		r.answer(nil, &Error{Code: code, Actor: s.nameOf(r.to)})
+	if r.callee != nil {
+		s.wheel.add(&r.timerNode, r.request.when)
+		defer s.wheel.cancel(&r.timerNode)
 	}
+	s.ask(&r.request, Ref{}, msg, nil)
+	stop := context.AfterFunc(s.ctx, func() { // from then on nothing keeps deadlines
+		r.complete(expired, nil, &Error{Code: Stopped, Actor: s.nameOf(to), Text: ErrShutdown.Error()}, nil)
+	})
+	defer stop()
+	s.await(ctx, done)
+	if ctx.Err() != nil {
+		code := Canceled
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			code = Deadline
+		}
+		r.complete(expired, nil, &Error{Code: code, Actor: s.nameOf(to)}, nil)
+	}
+	<-done
+	return v, err
 }
 
 func (s *System) absent(to Ref) error {
@@ -335,13 +179,6 @@ func (s *System) nameOf(r Ref) string {
 	return r.String()
 }
 
-func (p *process) name() string {
-	if p.spec.Name != "" {
-		return p.spec.Name
-	}
-	return p.self.String()
-}
-
 // longest is what the wheel can hold with room to spare; who waits longer waits for ever.
 const longest = 100 * 365 * 24 * time.Hour
 
@@ -350,15 +187,86 @@ func (s *System) tickAfter(d time.Duration) int64 {
 	return int64((time.Since(s.wheel.start) + min(d, longest) + tick - 1) / tick)
 }
 
-// Stop asks an actor to end: at once, without the messages that wait.
+// Stop asks an actor to end: at once, without the messages that wait. It is given its StopTimeout for its end.
 func (s *System) Stop(to Ref, reason error) {
 	if p := s.process(to); p != nil {
 		p.tell(systemMsg{op: opStop, err: reason})
 	}
 }
 
+// Kill ends an actor after the message that it handles, and its children with it: without their Stop, and without what they wait for.
+func (s *System) Kill(to Ref, reason error) {
+	if p := s.process(to); p != nil {
+		p.tell(systemMsg{op: opKill, err: reason})
+	}
+}
+
+// Drain asks an actor to end after the messages that it has been sent so far, or when within has passed; 0 sets no limit.
+func (s *System) Drain(to Ref, within time.Duration) { s.drain(to, Ref{}, within) }
+
+func (s *System) drain(to, from Ref, within time.Duration) {
+	p := s.process(to)
+	if p == nil {
+		return
+	}
+	if within > 0 {
+		l := &drainLimit{p: p}
+		l.due = l
+		s.wheel.add(&l.timerNode, s.tickAfter(within))
+	}
+	p.post(envelope{kind: kindDrain, from: from}, nil)
+}
+
+// drainLimit stops an actor whose queue was too long.
+type drainLimit struct {
+	timerNode
+	p *process
+}
+
+func (l *drainLimit) expire() { l.p.tell(systemMsg{op: opStop}) }
+
+// Ended is closed when the actor has ended; at once if there is no such actor. Actors use [Context.Watch].
+func (s *System) Ended(of Ref) <-chan struct{} {
+	if p := s.process(of); p != nil {
+		return p.whenTold().end
+	}
+	gone := make(chan struct{})
+	close(gone)
+	return gone
+}
+
+// ShutdownError tells who did not end in time.
+type ShutdownError struct {
+	Waiting string // the actor that the system was waiting for; empty if all have ended and only work given to Go goes on
+	Alive   []Info // those who live, at most 1,000
+	Err     error  // the context's
+}
+
+func (e *ShutdownError) Error() string {
+	if e.Waiting == "" {
+		return fmt.Sprintf("actor: shutdown: work given to Go does not end: %v", e.Err)
+	}
+	const some = 16
+	names := make([]string, 0, some)
+	for _, i := range e.Alive[:min(some, len(e.Alive))] {
+		name := i.Name
+		if name == "" {
+			name = i.Ref.String()
+		}
+		names = append(names, name)
+	}
+	more := ""
+	if n := len(e.Alive) - some; n > 0 {
+		more = fmt.Sprintf(" and %d more", n)
+	}
+	return fmt.Sprintf("actor: shutdown: %s did not end: %v; alive: %s%s", e.Waiting, e.Err, strings.Join(names, ", "), more)
+}
+
+// Unwrap is the context's error.
+func (e *ShutdownError) Unwrap() error { return e.Err }
+
 // Shutdown stops the actors that Spawn has started, the newest first, each with all its children before the next one, and waits for the work given to
-// Context.Go. When ctx ends first, those that are left are told to stop all at once, and the error names whom it was waiting for and who is left.
+// Context.Go. When ctx ends first, those that are left are told to stop all at once, and a *ShutdownError names whom it was waiting for and who is left.
 func (s *System) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed = true
@@ -369,50 +277,41 @@ func (s *System) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 	var late *process
 	for _, p := range roots {
-		ended := p.whenEnded()
+		ended := p.whenTold().end
 		p.tell(systemMsg{op: opStop, err: ErrShutdown})
 		if late != nil {
 			continue
 		}
+		s.await(ctx, ended)
 		select {
 		case <-ended:
-		case <-ctx.Done():
+		default:
 			late = p
 		}
 	}
 	s.end()
 	s.driver.Wait()
 	if late != nil {
-		return fmt.Errorf("actor: shutdown: %s did not end: %w; alive: %s", late.name(), ctx.Err(), s.alive())
+		e := &ShutdownError{Waiting: late.name(), Err: ctx.Err()}
+		for i := range s.Actors() {
+			if e.Alive = append(e.Alive, i); len(e.Alive) == 1000 {
+				break
+			}
+		}
+		return e
 	}
 	if err := s.pool.wait(ctx); err != nil {
-		return fmt.Errorf("actor: shutdown: work given to Go does not end: %w", err)
+		return &ShutdownError{Err: err}
 	}
 	s.disp.close()
 	return nil
-}
-
-// alive names those who live, or some of them.
-func (s *System) alive() string {
-	const some = 16
-	var names []string
-	s.table.all(func(p *process) {
-		if len(names) < some {
-			names = append(names, p.name())
-		}
-	})
-	out := strings.Join(names, ", ")
-	if n := int(s.table.alive.Load()); n > some {
-		out += fmt.Sprintf(" and %d more", n-some)
-	}
-	return out
 }
 
 // Stats are counters of a System since it was made, and how many actors live now.
 type Stats struct {
 	Actors      int64
 	DeadLetters int64
-	Failures    int64 // panics of handlers
+	Failures    int64 // of handlers, and of actors whose children escalated
 	Restarts    int64
 }
 

@@ -94,16 +94,16 @@ func (t *table) remove(p *process) {
 	t.alive.Add(-1)
 }
 
-// all calls f with each live process.
-func (t *table) all(f func(*process)) {
+// all calls f with each live process until it returns false.
+func (t *table) all(f func(*process) bool) {
 	chunks := t.chunks.Load()
 	if chunks == nil {
 		return
 	}
 	for _, c := range *chunks {
 		for i := range c.procs {
-			if p := c.procs[i].Load(); p != nil {
-				f(p)
+			if p := c.procs[i].Load(); p != nil && !f(p) {
+				return
 			}
 		}
 	}

@@ -5,18 +5,17 @@ import "time"
 // Timer is a pending After or Every of an actor. Only that actor may use it.
 type Timer struct {
 	timerNode
-	p      *process
-	in     frame
 	life   uint32
-	period time.Duration
-	next   int64 // the tick of the next firing of a periodic timer
-	f      func()
 	off    bool
+	p      *process
+	in     *frame
+	period time.Duration
+	f      func()
 
 	nextTimer, prevTimer *Timer // links of p.timers
 }
 
-func (p *process) startTimer(d, period time.Duration, in frame, f func()) *Timer {
+func (p *process) startTimer(d, period time.Duration, in *frame, f func()) *Timer {
 	t := &Timer{p: p, in: in, life: p.life, period: period, f: f}
 	t.due = t
 	t.nextTimer = p.timers
@@ -24,9 +23,15 @@ func (p *process) startTimer(d, period time.Duration, in frame, f func()) *Timer
 		p.timers.prevTimer = t
 	}
 	p.timers = t
-	t.next = p.sys.tickAfter(d)
-	p.sys.wheel.add(&t.timerNode, t.next)
+	p.sys.wheel.add(&t.timerNode, p.sys.tickAfter(d))
 	return t
+}
+
+func (t *Timer) frame() frame {
+	if t.in == nil {
+		return frame{}
+	}
+	return *t.in
 }
 
 // Cancel disarms the timer and tells whether it was still to fire. After it, f does not run.
@@ -65,8 +70,8 @@ func (t *Timer) fire() {
 		t.end()
 	} else {
 		// The next tick is counted from the last one, so that a late firing does not shift all others; those missed are left out.
-		t.next = max(t.next+int64(t.period/tick), t.p.sys.wheel.ticks()+1)
-		t.p.sys.wheel.add(&t.timerNode, t.next)
+		now := t.p.sys.wheel.ticks()
+		t.p.sys.wheel.add(&t.timerNode, max(t.when+int64(t.period/tick), now+1))
 	}
 	t.f()
 }

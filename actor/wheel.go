@@ -47,6 +47,9 @@ type timerNode struct {
 // expirer is told once when its moment has come. It is called on the wheel's goroutine and must not block.
 type expirer interface{ expire() }
 
+// tickTime is how long it takes to tick n.
+func tickTime(n int64) time.Duration { return time.Duration(n) * tick }
+
 func newWheel() *wheel {
 	return &wheel{start: time.Now(), wake: make(chan struct{}, 1), next: never}
 }

@@ -277,7 +277,7 @@ func (p *players) startLinger(c *actor.Context, pl *player) {
 func (p *players) end(c *actor.Context, pl *player, why error) {
 	pl.stage = ending
 	if why == nil {
-		c.Drain(pl.agent) // behind its disconnect and the last requests
+		c.Drain(pl.agent, 0) // behind its disconnect and the last requests
 		return
 	}
 	c.Stop(pl.agent, why)

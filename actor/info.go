@@ -1,0 +1,106 @@
+package actor
+
+import (
+	"fmt"
+	"iter"
+	"time"
+)
+
+// Info is what one actor does.
+type Info struct {
+	Ref    Ref
+	Name   string // empty for one without a name
+	Parent Ref    // nobody for one that was spawned from outside
+	// Waiting is how many messages wait, and MostWaiting how many did at once since the actor was spawned. An unbounded mailbox is emptied a batch at
+	// a time; what is left of the batch in hand counts as waiting as a whole.
+	Waiting, MostWaiting int
+	// Processed is how many messages have been handled, continuations and timers among them; it grows at the end of each batch.
+	Processed uint64
+	// Dropped is how many a bounded mailbox has dropped by its policy.
+	Dropped uint64
+	// Busy is the time that handlers have taken, ended batches only.
+	Busy time.Duration
+	// Restarting actors wait for the end of their pause after a failure, Stopping ones for the end of what they have begun.
+	Restarting, Stopping bool
+}
+
+// Inspect tells what an actor of this node does; false if there is no such actor.
+func (s *System) Inspect(of Ref) (Info, bool) {
+	p := s.process(of)
+	if p == nil {
+		return Info{}, false
+	}
+	return p.info(), true
+}
+
+// Actors are all actors of this node, each as it is at the moment when it is reached.
+func (s *System) Actors() iter.Seq[Info] {
+	return func(yield func(Info) bool) {
+		s.table.all(func(p *process) bool { return yield(p.info()) })
+	}
+}
+
+func (p *process) info() Info {
+	i := Info{Ref: p.self, Name: p.named}
+	if p.parent != nil {
+		i.Parent = p.parent.self
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i.Waiting = len(p.queue) + int(p.taken)
+	if l := p.limits; l != nil {
+		i.Waiting, i.Dropped = l.count, l.dropped
+	}
+	i.MostWaiting, i.Processed, i.Busy = int(p.most), p.processed, time.Duration(p.busy)
+	i.Restarting, i.Stopping = p.paused, p.state != alive
+	return i
+}
+
+// Typed is a message that tells its type itself, for warnings, dead letters and traces; others are called by their Go type.
+type Typed interface{ MessageType() string }
+
+func typeName(msg any) string {
+	if t, ok := msg.(Typed); ok {
+		return t.MessageType()
+	}
+	return fmt.Sprintf("%T", msg)
+}
+
+// warnOfLength says that many messages wait, and which are the most frequent. It looks at a sample, because the mailbox stands still meanwhile.
+func (p *process) warnOfLength() {
+	const samples = 1024
+	p.mu.Lock()
+	waiting := len(p.queue)
+	seen := make([]any, 0, min(waiting, samples))
+	for i := 0; i < len(p.queue) && len(seen) < samples; i += 1 + len(p.queue)/samples {
+		if e := &p.queue[i]; e.kind.bounded() {
+			seen = append(seen, e.content())
+		}
+	}
+	p.mu.Unlock()
+	byType := map[string]int{}
+	var most string
+	for _, msg := range seen {
+		name := typeName(msg)
+		byType[name]++
+		if byType[name] > byType[most] {
+			most = name
+		}
+	}
+	p.sys.log.Warn("mailbox is long", "actor", p.name(), "messages", waiting, "most", most, "percent", 100*byType[most]/max(1, len(seen)))
+}
+
+// calmDown makes warnings begin anew at the first length after a quiet time. An actor that goes up and down there would else warn all the time.
+// The mailbox's lock is held.
+func (p *process) calmDown(waited int) {
+	const quiet = 10 // seconds
+	switch now := uint32(p.worker.clock / int64(time.Second)); {
+	case p.warnAt == firstWarning:
+	case waited >= firstWarning:
+		p.warned = 0
+	case p.warned == 0:
+		p.warned = now + quiet
+	case now >= p.warned:
+		p.warnAt, p.warned = firstWarning, 0
+	}
+}
