@@ -25,8 +25,10 @@ type dispatcher struct {
 	head, tail *process
 	parked     []*worker
 	workers    []*worker
-	seeking    bool // a worker is awake and looks for work, so nobody need be woken
-	stuck      int  // workers, at rescue's last look
+	seeking    bool   // a worker is awake and looks for work, so nobody need be woken
+	stuck      int    // workers that are in one handler for long, at rescue's last look
+	taken      uint64 // processes from the queue
+	seen       uint64 // taken at rescue's last look
 	closed     bool
 	running    sync.WaitGroup
 
@@ -39,6 +41,7 @@ type worker struct {
 	after     atomic.Pointer[process] // to be run behind the present process
 	current   atomic.Pointer[process] // the present process; nil while the worker has none
 	goroutine atomic.Pointer[[]byte]  // its number
+	yielded   int64                   // when it last let other goroutines have its core
 	clock     int64                   // the end of the last thing that it did, in ns since d.start
 
 	// Of the process that it runs.
@@ -56,6 +59,7 @@ type worker struct {
 	index  int  // in dispatcher.workers
 	seen   *process
 	rounds uint32
+	still  int      // looks since it has begun something
 	behind *process // what it had kept back
 }
 
@@ -95,6 +99,14 @@ func (d *dispatcher) push(p *process) {
 		return
 	}
 	d.mu.Lock()
+	d.enqueue(p)
+	d.wakeOne()
+	d.mu.Unlock()
+	d.watch()
+}
+
+// enqueue puts p at the end of the queue. The lock is held.
+func (d *dispatcher) enqueue(p *process) {
 	if d.tail == nil {
 		d.head = p
 	} else {
@@ -102,14 +114,14 @@ func (d *dispatcher) push(p *process) {
 	}
 	d.tail = p
 	d.ready.Add(1)
-	d.wakeOne()
-	d.mu.Unlock()
-	d.watch()
 }
+
+// working is how many workers are neither parked nor stuck. The lock is held.
+func (d *dispatcher) working() int { return len(d.workers) - len(d.parked) - d.stuck }
 
 // wakeOne gets one more worker to work if fewer than there are cores do. The lock is held.
 func (d *dispatcher) wakeOne() {
-	if !d.seeking && len(d.workers)-len(d.parked)-d.stuck < d.cores {
+	if !d.seeking && d.working() < d.cores {
 		d.enlist()
 	}
 }
@@ -142,6 +154,7 @@ func (d *dispatcher) pop() *process {
 		d.tail = nil
 	}
 	d.ready.Add(-1)
+	d.taken++
 	return p
 }
 
@@ -164,6 +177,7 @@ func (w *worker) work(p *process) {
 				break
 			}
 			w.clock = w.d.now()
+			w.yielded = w.clock
 			w.d.monitor.watch()
 		}
 		for streak := 0; p != nil; streak++ {
@@ -188,8 +202,15 @@ func (d *dispatcher) take(w *worker) *process {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for {
-		if w.woken {
+		woken := w.woken
+		if woken {
 			w.woken, d.seeking = false, false
+		}
+		if !woken && d.working() > d.cores && !d.closed { // as many as were let in for stuck ones are too many now
+			if !d.park(w) {
+				return nil
+			}
+			continue
 		}
 		if p := d.pop(); p != nil {
 			if d.head != nil {
@@ -204,15 +225,23 @@ func (d *dispatcher) take(w *worker) *process {
 		if d.seek() || d.closed {
 			continue
 		}
-		if len(d.parked) >= maxParked {
-			d.remove(w)
+		if !d.park(w) {
 			return nil
 		}
-		d.parked = append(d.parked, w)
-		d.mu.Unlock()
-		<-w.wake
-		d.mu.Lock()
 	}
+}
+
+// park waits until the worker is woken, or tells that it is one too many. The lock is held, but not meanwhile.
+func (d *dispatcher) park(w *worker) bool {
+	if len(d.parked) >= maxParked {
+		d.remove(w)
+		return false
+	}
+	d.parked = append(d.parked, w)
+	d.mu.Unlock()
+	<-w.wake
+	d.mu.Lock()
+	return true
 }
 
 // seek looks for work for a while, if no other worker does, and tells whether there is some. The lock is held, but not meanwhile.
@@ -236,6 +265,19 @@ func (d *dispatcher) remove(w *worker) {
 	d.workers[w.index].index = w.index
 	d.workers[last] = nil
 	d.workers = d.workers[:last]
+}
+
+// yieldAfter is how many ns a worker keeps its core. Busy workers would else let the goroutines of connections wait until Go preempts them, 10 ms later.
+const yieldAfter = 100_000
+
+// yield lets other goroutines run. What it takes is nobody's time.
+func (w *worker) yield(times int) {
+	counted := w.d.now()
+	for range times {
+		runtime.Gosched()
+	}
+	w.yielded = w.d.now()
+	w.clock += w.yielded - counted
 }
 
 // give lets another worker have what w has kept back.

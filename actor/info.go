@@ -3,6 +3,7 @@ package actor
 import (
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 )
 
@@ -47,7 +48,7 @@ func (p *process) info() Info {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i.Waiting = len(p.queue) + int(p.taken)
+	i.Waiting = p.length() + int(p.taken)
 	if l := p.limits; l != nil {
 		i.Waiting, i.Dropped = l.count, l.dropped
 	}
@@ -66,14 +67,18 @@ func typeName(msg any) string {
 	return fmt.Sprintf("%T", msg)
 }
 
-// warnOfLength says that many messages wait, and which are the most frequent. It looks at a sample, because the mailbox stands still meanwhile.
+// warnOfLength says that many messages wait, and which are the most frequent. It looks at the newest ones, because the mailbox stands still meanwhile.
 func (p *process) warnOfLength() {
-	const samples = 1024
+	const samples = largeBlock
 	p.mu.Lock()
-	waiting := len(p.queue)
-	seen := make([]any, 0, min(waiting, samples))
-	for i := 0; i < len(p.queue) && len(seen) < samples; i += 1 + len(p.queue)/samples {
-		if e := &p.queue[i]; e.kind.bounded() {
+	waiting := p.length()
+	last := p.queue[max(0, len(p.queue)-samples):]
+	if b := p.blocks; b != nil && len(last) < samples && len(b.list) > 0 {
+		last = append(slices.Clone(b.list[len(b.list)-1]), last...)
+	}
+	seen := make([]any, 0, len(last))
+	for i := range last {
+		if e := &last[i]; e.kind.bounded() {
 			seen = append(seen, e.content())
 		}
 	}

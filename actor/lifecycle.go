@@ -257,7 +257,7 @@ func (p *process) putFirst(e []envelope) {
 	case l != nil:
 		l.aside, l.asideAt = append(slices.Clone(e), l.aside[l.asideAt:]...), 0
 	default:
-		p.queue = append(slices.Clone(e), p.queue...)
+		p.addBlock(slices.Clone(e), true)
 	}
 }
 

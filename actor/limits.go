@@ -245,7 +245,10 @@ func (p *process) closeUp() {
 // waiting takes out everything that waits.
 func (p *process) waiting() []envelope {
 	q := p.queue
-	p.queue = nil
+	if b := p.blocks; b != nil {
+		q = append(slices.Concat(b.list...), q...)
+	}
+	p.queue, p.blocks = nil, nil
 	if l := p.limits; l != nil {
 		q = append(slices.Clone(l.aside[l.asideAt:]), q[l.head:]...)
 		q = slices.DeleteFunc(q, func(e envelope) bool { return e.kind == kindGone })

@@ -36,7 +36,8 @@ func (k kind) bounded() bool { return k <= kindTraced }
 // Messages of the system go ahead of the others and are never refused.
 type mailbox struct {
 	mu        sync.Mutex
-	queue     []envelope
+	queue     []envelope // the last messages,
+	blocks    *blocks    // those before them
 	system    []systemMsg
 	limits    *limits // of a mailbox that is bounded or serial, nil for others; never changes
 	scheduled bool    // a worker has, or is about to have, the process
@@ -78,45 +79,6 @@ const (
 
 const firstWarning = 1024
 
-const (
-	smallQueue = 4    // envelopes: what an actor that has had messages keeps
-	largeQueue = 1024 // lent to those that have more, while they have
-)
-
-// largeQueues lends queues to busy actors, so that idle ones hold little and busy ones need not grow theirs step by step each time.
-var largeQueues = sync.Pool{New: func() any { return new([largeQueue]envelope) }} //nolint:gochecknoglobals // a cache, which nobody can tell from none
-
-// grown is a longer queue with the same messages.
-func grown(q []envelope) []envelope {
-	switch {
-	case cap(q) == 0:
-		return make([]envelope, 0, smallQueue)
-	case cap(q) < largeQueue:
-		large := largeQueues.Get().(*[largeQueue]envelope) //nolint:forcetypeassert // what the pool makes
-		n := copy(large[:], q)
-		clear(q)
-		return large[:n]
-	default:
-		longer := make([]envelope, len(q), 2*cap(q))
-		copy(longer, q)
-		return longer
-	}
-}
-
-// restingQueue gives back the queues of an actor that has no messages, and returns the one that it keeps, if any is small.
-func restingQueue(queues ...[]envelope) []envelope {
-	var keep []envelope
-	for _, q := range queues {
-		switch cap(q) {
-		case smallQueue:
-			keep = q[:0]
-		case largeQueue:
-			largeQueues.Put((*[largeQueue]envelope)(q[:largeQueue]))
-		}
-	}
-	return keep
-}
-
 // post puts e into the mailbox, and tells why it can't: the actor has ended, or is about to and takes no new messages, or has too many.
 func (p *process) post(e envelope, w *worker) Code {
 	if p.limits != nil {
@@ -128,10 +90,10 @@ func (p *process) post(e envelope, w *worker) Code {
 		return Stopped
 	}
 	if len(p.queue) == cap(p.queue) {
-		p.queue = grown(p.queue)
+		p.makeSpace()
 	}
 	p.queue = append(p.queue, e)
-	warn := len(p.queue) >= int(p.warnAt)
+	warn := p.length() >= int(p.warnAt)
 	if warn {
 		p.warnAt *= 2
 	}

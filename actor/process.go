@@ -3,7 +3,6 @@ package actor
 import (
 	"context"
 	"log/slog"
-	"runtime"
 	"sync"
 )
 
@@ -121,9 +120,14 @@ func (p *process) run(w *worker) {
 			p.step()
 			continue
 		}
+		if w.clock-w.yielded > yieldAfter {
+			w.yield(1)
+		}
 		waits := p.limits != nil && p.busyWithLast()
 		p.mu.Lock()
-		handled += p.count(w)
+		if w.counted > 0 {
+			handled += p.count(w)
+		}
 		if len(p.system) > 0 {
 			p.mu.Unlock()
 			continue
@@ -145,10 +149,7 @@ func (p *process) run(w *worker) {
 			// Whoever keeps it so busy will send more at once: looking again is cheaper than being woken again.
 			p.mu.Unlock()
 			looks++
-			for range lookRest {
-				runtime.Gosched()
-			}
-			w.clock = w.d.now()
+			w.yield(lookRest)
 			continue
 		}
 		looks = 0
@@ -177,12 +178,13 @@ func (p *process) fetch(waits bool) bool {
 		w.one[0] = e
 		w.batch = w.one[:]
 	} else {
-		if len(p.queue) == 0 {
+		n := p.length()
+		if n == 0 {
 			return false
 		}
-		w.batch, p.queue, w.emptied = p.queue, w.emptied, nil
-		p.most = max(p.most, uint32(len(w.batch)))
-		p.calmDown(len(w.batch))
+		w.batch, w.emptied = p.takeBlock(w.emptied)
+		p.most = max(p.most, uint32(n))
+		p.calmDown(n)
 	}
 	w.pos, w.counted = 0, 0
 	p.taken = uint32(len(w.batch))
@@ -193,8 +195,8 @@ func (p *process) fetch(waits bool) bool {
 // rest leaves the process to whoever wakes it. The mailbox's lock is held, and released.
 func (p *process) rest() {
 	p.scheduled = false
-	if len(p.queue) == 0 && p.limits == nil {
-		p.queue = restingQueue(p.queue, p.worker.emptied)
+	if p.limits == nil && p.length() == 0 {
+		p.keepSmall(p.worker.emptied)
 		p.worker.emptied = nil
 	}
 	p.mu.Unlock()
@@ -222,6 +224,7 @@ func (p *process) finishBatch(goOn bool) {
 	w.counted = w.pos
 	clear(w.batch)
 	if p.limits == nil {
+		recycle(w.emptied)
 		w.emptied = w.batch[:0]
 	}
 	w.batch, w.pos = nil, 0

@@ -38,51 +38,54 @@ func (d *dispatcher) rescue() {
 	}
 }
 
-// look counts the workers that have been in one batch since the last look, lets others in for them, and gives them what these have kept back. It tells
-// whether anything waits.
+// stuckAfter is how many looks in one batch make a worker count as stuck. It is longer than others may take its core away from it.
+const stuckAfter = 20
+
+// look gives to others what stuck workers have kept back, and lets more workers in when the queue stands still. It tells whether anything waits.
 func (d *dispatcher) look() (waiting bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.stuck = 0
-	var late *process
 	for _, w := range d.workers {
-		p := w.current.Load()
-		var rounds uint32
-		if p != nil {
-			p.mu.Lock()
-			rounds = p.rounds
-			p.mu.Unlock()
-			if p == w.seen && rounds == w.rounds {
-				d.stuck++
-			}
+		if w.progressed() {
+			w.still = 0
+		} else if w.still++; w.still >= stuckAfter {
+			d.stuck++
 		}
-		w.seen, w.rounds = p, rounds
 		kept := w.after.Load()
 		waiting = waiting || kept != nil
 		if kept != nil && kept == w.behind && w.after.CompareAndSwap(kept, nil) {
-			kept.nextReady, late = late, kept
+			d.enqueue(kept)
 			kept = nil
 		}
 		w.behind = kept
 	}
-	for late != nil {
-		p := late
-		late, p.nextReady = p.nextReady, nil
-		if d.tail == nil {
-			d.head = p
-		} else {
-			d.tail.nextReady = p
-		}
-		d.tail = p
-		d.ready.Add(1)
+	if d.head == nil {
+		return waiting
 	}
-	waiting = waiting || d.head != nil
-	// As many again as are stuck: should these get stuck too, twice as many come a millisecond later.
-	free := d.cores - (len(d.workers) - len(d.parked) - d.stuck)
-	if free > 0 {
-		for range min(int(d.ready.Load()), max(free, d.stuck)) {
-			d.enlist()
-		}
+	// Either all that work are in long handlers; then as many more, and should these get stuck too, twice as many a millisecond later. Or those who should
+	// be let in for the stuck ones have not been.
+	more := d.cores - d.working()
+	if d.taken == d.seen {
+		more = max(more, len(d.workers)-len(d.parked))
 	}
-	return waiting
+	d.seen = d.taken
+	for range min(int(d.ready.Load()), more) {
+		d.enlist()
+	}
+	return true
+}
+
+// progressed tells whether the worker has begun something since the last look.
+func (w *worker) progressed() bool {
+	p := w.current.Load()
+	var rounds uint32
+	if p != nil {
+		p.mu.Lock()
+		rounds = p.rounds
+		p.mu.Unlock()
+	}
+	same := p != nil && p == w.seen && rounds == w.rounds
+	w.seen, w.rounds = p, rounds
+	return !same
 }

@@ -51,14 +51,18 @@ func (p *process) fetchOne(waits bool) bool {
 	if p.limits != nil {
 		return p.fetch(waits)
 	}
-	if len(p.queue) == 0 {
+	n := p.length()
+	if n == 0 {
 		return false
 	}
 	w := p.worker
-	p.most = max(p.most, uint32(len(p.queue)))
-	w.batch = []envelope{p.queue[0]}
-	p.queue = slices.Delete(p.queue, 0, 1)
+	p.most = max(p.most, uint32(n))
 	p.rounds++
+	block, _ := p.takeBlock(nil)
+	w.batch = block[:1:1]
+	if len(block) > 1 {
+		p.addBlock(block[1:], true)
+	}
 	return true
 }
 
@@ -66,7 +70,7 @@ func (p *process) fetchOne(waits bool) bool {
 func (p *process) has(waits bool) bool {
 	l := p.limits
 	if l == nil {
-		return len(p.queue) > 0
+		return p.length() > 0
 	}
 	if l.asideAt < len(l.aside) {
 		return true
