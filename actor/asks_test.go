@@ -189,7 +189,10 @@ func TestAskingManyEndsWhenItIsDecided(t *testing.T) {
 			began := time.Now()
 			done := make(chan struct{})
 			ref := spawn(t, sys, func(c *actor.Context, _ any) {
-				do(c, func(a []actor.Answer, err error) { r = result{a, err, time.Since(began).Truncate(10 * time.Millisecond)}; close(done) })
+				do(c, func(a []actor.Answer, err error) {
+					r = result{a, err, time.Since(began).Truncate(10 * time.Millisecond)}
+					close(done)
+				})
 			})
 			sys.Send(ref, 1)
 			<-done

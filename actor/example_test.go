@@ -526,7 +526,9 @@ func ExampleContext_Kill() {
 	one(func(c *actor.Context, _ any) {
 		child := crowd(c, 1)[0]
 		c.Kill(child, nil)
-		c.Ask(child, "hello?", func(_ any, err error) { c.Reply(errors.Is(err, actor.ErrStopped) || errors.Is(err, actor.ErrNoActor), nil) })
+		c.Ask(child, "hello?", func(_ any, err error) {
+			c.Reply(errors.Is(err, actor.ErrStopped) || errors.Is(err, actor.ErrNoActor), nil)
+		})
 	})
 	// Output: true <nil>
 }

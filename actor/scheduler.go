@@ -42,7 +42,7 @@ func (r Runnable) Step() (more bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.count(w)
-	p.scheduled = len(p.system) > 0 || !p.paused && p.state != dead && p.has(waits)
+	p.scheduled = p.system != nil || !p.paused && p.state != dead && p.has(waits)
 	return p.scheduled
 }
 
