@@ -24,11 +24,11 @@ func (s *System) awaitStart(p *process, begin *beginning) error {
 	if begin == nil {
 		return nil
 	}
-	s.await(context.Background(), begin.done)
+	s.await(context.Background(), begin.done, nil)
 	if begin.err == nil {
 		return nil
 	}
-	s.await(context.Background(), p.whenEnded()) // its name is free again
+	s.await(context.Background(), p.whenEnded(), nil) // its name is free again
 	return fmt.Errorf("actor: start %s: %w", p.name(), begin.err)
 }
 

@@ -418,7 +418,7 @@ func (w *world) drive(number int, steps []step) {
 				}
 			}
 			if remove, err := w.sys.Tap(to, func(actor.Inbound) {}); err == nil && s.Wait%2 == 0 {
-				defer remove()
+				remove()
 			}
 		case "spawn":
 			w.sys.Stop(to, errPlanned)

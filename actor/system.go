@@ -140,17 +140,14 @@ func (s *System) Ask(ctx context.Context, to Ref, msg any) (any, error) {
 		defer s.wheel.cancel(&r.timerNode)
 	}
 	s.ask(&r.request, Ref{}, msg, nil)
-	stop := context.AfterFunc(s.ctx, func() { // from then on nothing keeps deadlines
+	s.await(ctx, done, s.ctx.Done())
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		r.abandon(expired)
+	case ctx.Err() != nil:
+		r.abandon(givenUp)
+	case s.ctx.Err() != nil: // nothing keeps deadlines any more
 		r.complete(givenUp, nil, &Error{Code: Stopped, Actor: s.nameOf(to), Text: ErrShutdown.Error()}, nil)
-	})
-	defer stop()
-	s.await(ctx, done)
-	if ctx.Err() != nil {
-		why := givenUp
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			why = expired
-		}
-		r.abandon(why)
 	}
 	<-done
 	return v, err
@@ -282,7 +279,7 @@ func (s *System) Shutdown(ctx context.Context) error {
 		if late != nil {
 			continue
 		}
-		s.await(ctx, ended)
+		s.await(ctx, ended, nil)
 		select {
 		case <-ended:
 		default:

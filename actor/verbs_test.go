@@ -6,12 +6,13 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
 // What only tells something about the message in hand, or the system, needs no example of its own.
-const tellsSomething = "Self Name From Message System Log IsRequest Deadline Span Node CallTimeout"
+var tellsSomething = []string{"Self", "Name", "From", "Message", "System", "Log", "IsRequest", "Deadline", "Span", "Node", "CallTimeout"}
 
 func TestEveryVerbHasAnExample(t *testing.T) {
 	files, err := filepath.Glob("*.go")
@@ -46,7 +47,7 @@ func TestEveryVerbHasAnExample(t *testing.T) {
 	}
 	for verb := range verbs {
 		_, name, _ := strings.Cut(verb, "_")
-		if !examples["Example"+verb] && !strings.Contains(" "+tellsSomething+" ", " "+name+" ") {
+		if !examples["Example"+verb] && !slices.Contains(tellsSomething, name) {
 			t.Errorf("%s has no example", verb)
 		}
 	}
