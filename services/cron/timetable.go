@@ -21,12 +21,23 @@ func civil(at time.Time) time.Time {
 	return time.Unix(at.Unix()+int64(offset), int64(at.Nanosecond())).UTC()
 }
 
+// bounds is from when to when the zone's offset at a moment holds at least; zero for a side without an end.
+func bounds(at time.Time) (began, ends time.Time) {
+	began, ends = at.ZoneBounds()
+	if !ends.IsZero() && !ends.After(at) {
+		// Behind the last change that the database lists, Go takes all years for 365 days: on 31 December of a leap year the bounds are over before it
+		// has begun (golang/go#81583).
+		ends = time.Date(at.UTC().Year()+1, time.January, 1, 0, 0, 0, 0, time.UTC)
+	}
+	return began, ends
+}
+
 // next is the first time behind `after` at which the job is due, in the timetable's zone; zero if there is none.
 func (t *timetable) next(after time.Time) time.Time {
 	at := after.In(t.zone)
 	seen := civil(at) // times up to here are over
 	for {
-		began, ends := at.ZoneBounds()
+		began, ends := bounds(at)
 		if !t.everyHour && !began.IsZero() {
 			// The clock may have been set back then, and shows times for the second time.
 			if shown := civil(began.Add(-1)); shown.After(seen) {
@@ -43,8 +54,8 @@ func (t *timetable) next(after time.Time) time.Time {
 			return due
 		}
 		ends = ends.In(t.zone)
-		sets := civil(ends) // what the clock is set to before it can show what we want
-		if !t.everyHour && want.Before(sets) && !want.Before(civil(ends.Add(-1))) {
+		sets := civil(ends) // what the clock shows from then on; it has not shown what we want before
+		if !t.everyHour && want.Before(sets) {
 			return ends
 		}
 		// Nothing is due until two days before; no change of a clock is larger than one.
