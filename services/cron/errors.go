@@ -35,6 +35,6 @@ func (e *Error) Error() string {
 
 // Is makes errors.Is match by code.
 func (e *Error) Is(target error) bool {
-	t, ok := target.(*Error) //nolint:errorlint // a sentinel is compared with, not unwrapped
+	t, ok := target.(*Error)
 	return ok && t.Code == e.Code
 }

@@ -63,12 +63,23 @@ func (c clock) shows(civil time.Time) bool {
 // changes are nights in which clocks are set, in all ways that there are: by an hour and by half of one, at night, at midnight, for good, by a day.
 func changes() []struct{ zone, day string } {
 	return []struct{ zone, day string }{
-		{"Europe/Berlin", "2026-03-29"}, {"Europe/Berlin", "2026-10-25"}, {"Europe/Berlin", "2048-10-25"}, {"Europe/Berlin", "2028-12-31"},
-		{"America/New_York", "2026-03-08"}, {"America/New_York", "2026-11-01"},
-		{"Australia/Lord_Howe", "2026-04-05"}, {"Australia/Lord_Howe", "2026-10-04"}, {"Australia/Lord_Howe", "2041-04-07"},
-		{"America/Sao_Paulo", "2018-02-18"}, {"America/Sao_Paulo", "2018-11-04"},
-		{"Africa/Casablanca", "2026-02-15"}, {"Africa/Casablanca", "2026-03-22"},
-		{"Asia/Pyongyang", "2015-08-15"}, {"America/Caracas", "2016-05-01"}, {"Pacific/Apia", "2011-12-30"}, {"Pacific/Kwajalein", "1993-08-21"},
+		{"Europe/Berlin", "2026-03-29"},
+		{"Europe/Berlin", "2026-10-25"},
+		{"Europe/Berlin", "2048-10-25"},
+		{"Europe/Berlin", "2028-12-31"},
+		{"America/New_York", "2026-03-08"},
+		{"America/New_York", "2026-11-01"},
+		{"Australia/Lord_Howe", "2026-04-05"},
+		{"Australia/Lord_Howe", "2026-10-04"},
+		{"Australia/Lord_Howe", "2041-04-07"},
+		{"America/Sao_Paulo", "2018-02-18"},
+		{"America/Sao_Paulo", "2018-11-04"},
+		{"Africa/Casablanca", "2026-02-15"},
+		{"Africa/Casablanca", "2026-03-22"},
+		{"Asia/Pyongyang", "2015-08-15"},
+		{"America/Caracas", "2016-05-01"},
+		{"Pacific/Apia", "2011-12-30"},
+		{"Pacific/Kwajalein", "1993-08-21"},
 		{"UTC", "2026-12-31"},
 	}
 }
