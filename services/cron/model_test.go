@@ -87,19 +87,21 @@ func changes() []struct{ zone, day string } {
 // scan finds all times between two moments by looking at what the clock on the wall shows at each second: slow, and with nothing to get wrong.
 func scan(c clock, everyHour bool, loc *time.Location, from, to time.Time) []time.Time {
 	var due []time.Time
-	began := from.Add(-26 * time.Hour) // no clock is set back by more, so what it has shown by then it shows no more
-	before := shown(began.In(loc))
-	newest := before
-	for at := began.Add(time.Second); !at.After(to); at = at.Add(time.Second) {
+	before := shown(from.In(loc))
+	newest := before // that the clock has shown; it is set at full minutes, and back by a day at most
+	for at := from.Truncate(time.Minute).Add(-time.Second); at.After(from.Add(-26 * time.Hour)); at = at.Add(-time.Minute) {
+		if then := shown(at.In(loc)); then.After(newest) {
+			newest = then
+		}
+	}
+	for at := from.Add(time.Second); !at.After(to); at = at.Add(time.Second) {
 		now := shown(at.In(loc))
-		if at.After(from) {
-			counts := c.shows(now) && (everyHour || now.After(newest))
-			for skipped := before.Add(time.Second); !everyHour && !counts && skipped.Before(now); skipped = skipped.Add(time.Second) {
-				counts = c.shows(skipped)
-			}
-			if counts {
-				due = append(due, at)
-			}
+		counts := c.shows(now) && (everyHour || now.After(newest))
+		for skipped := before.Add(time.Second); !everyHour && !counts && skipped.Before(now); skipped = skipped.Add(time.Second) {
+			counts = c.shows(skipped)
+		}
+		if counts {
+			due = append(due, at)
 		}
 		before = now
 		if now.After(newest) {

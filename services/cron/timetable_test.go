@@ -152,13 +152,13 @@ func TestTimesWhenTheClockIsChanged(t *testing.T) {
 }
 
 // Go's time package ends the year 2040 a day early, see bounds.
-func TestEachDayOfACenturyHasItsTime(t *testing.T) {
+func TestEachDayOfFortyYearsHasItsTime(t *testing.T) {
 	for _, name := range []string{"UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			next := times(t, "30 12 * * *", name)
 			want := time.Date(2026, 1, 1, 12, 30, 0, 0, zone(t, name))
-			for at := want; want.Year() < 2126; at = next(at) {
+			for at := want; want.Year() < 2066; at = next(at) {
 				if !at.Equal(want) {
 					t.Fatalf("got %v, want %v", at, want)
 				}
