@@ -96,7 +96,7 @@ type Job struct {
 
 // Config tells a Service its bounds. The zero value works.
 type Config struct {
-	// MaxJobs is how many jobs there may be. Default 10,000. One takes about 1 KiB.
+	// MaxJobs is how many jobs there may be. Default 10,000. One takes about half a KiB, beside what it sends.
 	MaxJobs int
 	// Now is the wall clock. Default time.Now.
 	Now func() time.Time
