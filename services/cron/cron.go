@@ -5,25 +5,25 @@
 //	second        0-59   0 if there are five fields
 //	minute        0-59
 //	hour          0-23
-//	day of month  1-31   also L (the last), L-2 (the second to last but one), LW (the last from Monday to Friday), 15W (the one nearest to the 15th)
+//	day of month  1-31   also L (the last), L-2 (two days before it), LW (the last from Monday to Friday), 15W (the one of these nearest to the 15th)
 //	month         1-12   or JAN-DEC
 //	day of week   0-7    or SUN-SAT; 0 and 7 are Sunday; also FRI#2 (the second Friday of the month), FRI#L (the last)
 //
-// Each takes a value, a list (1,15), a range (9-17, also 22-5), a step (*/10, 9-17/2) or * for all; ? is * in the two fields of days. If both of these are given,
-// that is neither is * or ?, a day counts when one of them fits, as in crontab(5). Names for common ones are @yearly, @annually, @monthly, @weekly, @daily,
-// @midnight and @hourly.
+// Each takes a value, a list (1,15), a range (9-17, also 22-5), a step (*/10, 9-17/2) or * for all; ? is * in the two fields of days. If both of these are
+// given, that is neither is * or ?, a day counts when one of them fits, as in crontab(5). Names for common ones are @yearly, @annually, @monthly, @weekly,
+// @daily, @midnight and @hourly.
 //
 // # When the clock is changed for summer
 //
-// A job whose hour field begins with * goes by the clock of the zone and runs whenever that shows a time of its own: in both of the hours that come twice in autumn,
-// and not in the one that is left out in spring. A job that names its hours runs once for each time that it names: in the first of the two hours, and, for what is
-// left out, at the moment when the clock is set, once for all of it. So a job at 2:30 runs once each day of the year.
+// A job whose hour field begins with * goes by the clock of the zone and runs whenever that shows a time of its own: in both of the hours that come twice in
+// autumn, and not in the one that is left out in spring. A job that names its hours runs once for each time that it names: in the first of the two hours, and,
+// for what is left out, at the moment when the clock is set, once for all of it. So a job at 2:30 runs once each day of the year.
 //
 // # When the node's clock is set
 //
-// Jobs go by the wall clock, which is looked at each 30 s at least. Times that are passed over, because the clock was set forward or the machine slept, are made up
-// for by one Tick a job. A clock that is set back by up to a minute repeats nothing. One that is set back further makes the times between come again: who must
-// not do a thing twice remembers the Due that it was done for.
+// Jobs go by the wall clock, which is looked at each 30 s at least. Times that are passed over, because the clock was set forward or the machine slept, are
+// made up for by one Tick a job. A clock that is set back by up to a minute repeats nothing. One that is set back further makes the times between come again:
+// who must not do a thing twice remembers the Due that it was done for.
 package cron
 
 import (
@@ -40,6 +40,9 @@ const ServiceName = "cron"
 type Add struct {
 	// Name is the job's: 1 to 200 bytes. A target has one job of a name; jobs of others do not matter.
 	Name string
+	// Replace puts the job in the place of the one that its target may have under this name, and which is NameTaken else. Actors that are restarted keep their
+	// jobs; with it, their Start can add them as the first time.
+	Replace bool
 	// Expr says when, see the package.
 	Expr string
 	// Zone is the one that Expr is meant in: a name of the IANA database, such as Europe/Berlin. Empty is UTC. A program that may run where there is no

@@ -14,7 +14,7 @@ type greeter struct{ done chan struct{} }
 
 func (g *greeter) Start(c *actor.Context) error {
 	service, _ := c.System().Lookup(cron.ServiceName)
-	c.Ask(service, cron.Add{Name: "greet", Expr: "30 2 * * *", Zone: "Europe/Berlin", Msg: "good night"}, func(due any, err error) {
+	c.Ask(service, cron.Add{Name: "greet", Replace: true, Expr: "30 2 * * *", Zone: "Europe/Berlin", Msg: "good night"}, func(due any, err error) {
 		if err != nil {
 			c.Log().Error("no greetings", "error", err)
 			return

@@ -72,7 +72,7 @@ func parse(expr string) (days calendar, everyHour bool, err *Error) {
 		texts = append([]string{"0"}, texts...)
 	case 6:
 	default:
-		msg := fmt.Sprintf("the expression %q has %d fields: minute, hour, day of month, month and day of week are expected, and the second before them if it matters",
+		msg := fmt.Sprintf("the expression %q has %d fields: minute, hour, day of month, month and day of week are expected, and the second in front if it matters",
 			expr, len(texts))
 		return nil, false, &Error{Code: BadExpr, Msg: msg}
 	}

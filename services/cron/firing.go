@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// relook is how often the wall clock is looked at while there are jobs. A timer measures time that passes, so it does not notice that the clock was set, nor, on
-	// some systems, that the machine slept; at the latest then what is due by the clock is found.
+	// relook is how often the wall clock is looked at while there are jobs. A timer measures time that passes, so it does not notice that the clock was set,
+	// nor, on some systems, that the machine slept; at the latest then what is due by the clock is found.
 	relook = 30 * time.Second
 	// slack is how far the clock may be set back without a change of plans: jobs that ran do not run again.
 	slack = time.Minute

@@ -8,7 +8,8 @@ import (
 	"github.com/skua-go/skua/lua"
 )
 
-// fromScript takes the messages of scripts/cron.lua: add, remove and next, each with a name, add with an expression and a zone. Times are Unix seconds.
+// fromScript takes the messages of scripts/cron.lua: add, remove and next, each with a name, add with an expression and a zone. Times are Unix seconds. The
+// script knows which names its functions have; a job that it does not know is one of its VM before a restart.
 func (s *Service) fromScript(c *actor.Context, m lua.Message) {
 	var cmd, name, expr, zone string
 	if err := m.Args.Scan(&cmd, &name); err != nil {
@@ -21,7 +22,7 @@ func (s *Service) fromScript(c *actor.Context, m lua.Message) {
 			c.Reply(nil, fmt.Errorf("cron: job %q: a name, an expression and a zone are expected: %w", name, err))
 			return
 		}
-		due, err := s.add(c, Add{Name: name, Expr: expr, Zone: zone}, true)
+		due, err := s.add(c, Add{Name: name, Replace: true, Expr: expr, Zone: zone}, true)
 		if err != nil {
 			s.refuse(c, err)
 			return

@@ -148,7 +148,7 @@ func TestErrorsOfScriptsNameTheJobAndTheField(t *testing.T) {
 		}{
 			{"add", []any{"x", "61 * * * *"}, `cron: job "x": minute "61":`},
 			{"add", []any{"x", "* * * * *", "Mars/Olympus"}, `zone "Mars/Olympus"`},
-			{"add", []any{"job", "* * * * *"}, "the name is taken"},
+			{"add", []any{"job", "* * * * *"}, "cron.add: there is a job job already; cron.remove ends it"},
 			{"add", []any{"x", "0 0 30 2 *"}, "never due"},
 			{"add", []any{"x", 5}, `cron: job "x": a name, an expression and a zone are expected: `},
 			{"add", []any{nil, "* * * * *"}, "a command and the name of a job are expected: "},

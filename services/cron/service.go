@@ -84,6 +84,9 @@ func (s *Service) add(c *actor.Context, m Add, script bool) (time.Time, error) {
 	if len(s.queue) == 0 {
 		s.looked = s.glance(now)
 	}
+	if old := s.jobs[j.key]; old != nil {
+		s.drop(old)
+	}
 	j.script = script
 	s.order++
 	j.order = s.order
@@ -124,10 +127,10 @@ func (s *Service) plan(c *actor.Context, m Add) (*job, *Error) {
 		return nil, err
 	}
 	k := key{to: to, service: m.Service, name: m.Name}
-	if s.jobs[k] != nil {
+	switch taken := s.jobs[k] != nil; {
+	case taken && !m.Replace:
 		return nil, &Error{Code: NameTaken, Msg: "the name is taken by another job of the same target"}
-	}
-	if len(s.jobs) >= s.cfg.MaxJobs {
+	case !taken && len(s.jobs) >= s.cfg.MaxJobs:
 		return nil, &Error{Code: TooMany, Msg: fmt.Sprintf("there are %d jobs, and no more are allowed", len(s.jobs))}
 	}
 	return &job{key: k, expr: m.Expr, times: timetable{days: days, everyHour: everyHour, zone: zone}, msg: m.Msg}, nil

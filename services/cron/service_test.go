@@ -144,11 +144,11 @@ func TestAClockThatIsSetBackALittleRepeatsNothing(t *testing.T) {
 	in(t, cron.Config{}, func(t *testing.T, r *rig) {
 		g := r.target("")
 		r.add(cron.Add{Name: "job", Expr: "*/10 * * * *", To: g.ref})
-		r.until(start().Add(10*time.Minute + 5*time.Second))
+		r.until(start().Add(10*time.Minute + time.Second))
 		if n := len(g.ticks(t)); n != 1 {
 			t.Fatalf("%d ticks", n)
 		}
-		r.set(start().Add(9*time.Minute + 50*time.Second))
+		r.set(start().Add(9*time.Minute + 5*time.Second))
 		r.until(start().Add(19 * time.Minute))
 		if ticks := g.ticks(t); len(ticks) != 0 {
 			t.Errorf("10:00 came again: %+v", ticks)
@@ -165,6 +165,7 @@ func TestAClockThatIsSetBackIsFollowed(t *testing.T) {
 		g := r.target("")
 		r.set(start().AddDate(30, 0, 0)) // a clock that is wrong when the machine starts
 		r.add(cron.Add{Name: "job", Expr: "0 * * * *", To: g.ref})
+		r.add(cron.Add{Name: "other", Expr: "30 1 * * *", To: g.ref}) // comes before the other one now, and behind it later
 		pass(time.Hour + time.Minute)
 		g.ticks(t)
 		r.set(start().Add(30 * time.Minute))
@@ -290,7 +291,8 @@ func TestAJobOfAServiceOutlivesItsRestarts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if job := v.(cron.Job); job.Absent != 3 || job.Missed != 3 || job.Count != 1 || !job.Last.Equal(start().Add(time.Minute)) || !job.Next.Equal(start().Add(5*time.Minute)) {
+		job := v.(cron.Job)
+		if job.Absent != 3 || job.Missed != 3 || job.Count != 1 || !job.Last.Equal(start().Add(time.Minute)) || !job.Next.Equal(start().Add(5*time.Minute)) {
 			t.Errorf("got %+v", job)
 		}
 		second := r.target("guild")
@@ -308,6 +310,63 @@ func TestAJobOfAServiceOutlivesItsRestarts(t *testing.T) {
 	})
 }
 
+// fragile adds its job at each start, and fails when it is told to.
+type fragile struct{ target *target }
+
+func (f *fragile) Start(c *actor.Context) error {
+	service, _ := c.System().Lookup(cron.ServiceName)
+	c.Ask(service, cron.Add{Name: "job", Replace: true, Expr: "* * * * *"}, func(_ any, err error) {
+		if err != nil {
+			panic(err)
+		}
+	})
+	return nil
+}
+
+func (f *fragile) Receive(_ *actor.Context, msg any) {
+	if msg == "fail" {
+		panic(msg)
+	}
+	f.target.mu.Lock()
+	defer f.target.mu.Unlock()
+	f.target.got = append(f.target.got, msg)
+}
+
+func TestAnActorThatIsRestartedHasItsJobOnce(t *testing.T) {
+	in(t, cron.Config{MaxJobs: 1}, func(t *testing.T, r *rig) {
+		g := &target{}
+		ref, err := r.sys.Spawn(actor.Spec{New: func() actor.Actor { return &fragile{target: g} }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			pass(30 * time.Second)
+			r.sys.Send(ref, "fail")
+			pass(30 * time.Second)
+		}
+		pass(time.Second)
+		if n := len(g.ticks(t)); n != 3 {
+			t.Errorf("%d ticks in 3 minutes", n)
+		}
+		if n := r.sys.Stats().Restarts; n != 3 {
+			t.Errorf("%d restarts", n)
+		}
+		r.refused(cron.Add{Name: "job", Expr: "@daily", To: ref}, cron.NameTaken)
+		if due := r.add(cron.Add{Name: "job", Replace: true, Expr: "@daily", To: ref}); !due.Equal(start().AddDate(0, 0, 1)) {
+			t.Errorf("due %v", due)
+		}
+		r.refused(cron.Add{Name: "job", Replace: true, Expr: "60 * * * *", To: ref}, cron.BadExpr)
+		if jobs := r.list(); len(jobs) != 1 || jobs[0].Expr != "@daily" {
+			t.Errorf("got %+v", jobs)
+		}
+		r.sys.Stop(ref, nil)
+		synctest.Wait()
+		if jobs := r.list(); len(jobs) != 0 {
+			t.Errorf("got %+v", jobs)
+		}
+	})
+}
+
 func TestTenThousandJobsThatAreDueAtOnce(t *testing.T) {
 	const n = 10_000
 	in(t, cron.Config{}, func(t *testing.T, r *rig) {
@@ -320,7 +379,7 @@ func TestTenThousandJobsThatAreDueAtOnce(t *testing.T) {
 		}
 		r.until(start().Add(time.Hour + 59*time.Second)) // 2:00 in Berlin
 		g.mu.Lock()
-		last := g.at[len(g.at)-1]
+		first, last := g.at[len(g.at)-n], g.at[len(g.at)-1]
 		g.mu.Unlock()
 		got := map[string]int{}
 		ticks := g.ticks(t)
@@ -335,6 +394,9 @@ func TestTenThousandJobsThatAreDueAtOnce(t *testing.T) {
 		}
 		if late := last.Sub(start().Add(time.Hour)); late > 50*time.Millisecond {
 			t.Errorf("the last came %v late", late)
+		}
+		if !last.After(first) {
+			t.Error("nothing else could run between them")
 		}
 		// At 2:00 all are due, and the oldest comes first.
 		for i, tick := range ticks[len(ticks)-n:] {

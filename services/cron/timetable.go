@@ -7,8 +7,8 @@ import (
 
 // timetable is when a job is due: days and times of a calendar, by the clock of a zone.
 //
-// The calendar is asked about civil time, the one that a clock on the wall shows, which is kept as if it were UTC. What becomes of it when that clock is changed
-// is decided here: no library for cron expressions gets all of the changes right (see docs/dependencies.md).
+// The calendar is asked about civil time, the one that a clock on the wall shows, which is kept as if it were UTC. What becomes of it when that clock is
+// changed is decided here: no library for cron expressions gets all of the changes right (see docs/dependencies.md).
 type timetable struct {
 	days      calendar
 	everyHour bool // whether it goes by the clock, or runs once for each time that it names: see the package
