@@ -3,6 +3,7 @@ package cron_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/skua-go/skua/actor"
@@ -32,9 +33,10 @@ func (g *greeter) Receive(_ *actor.Context, msg any) {
 }
 
 func Example() {
-	// A clock that shows the moment before an hour is left out in Berlin. Without it, the service goes by the machine's.
-	began, shows := time.Now(), time.Date(2026, time.March, 29, 0, 59, 59, 990_000_000, time.UTC)
-	clock := func() time.Time { return shows.Add(time.Since(began)) }
+	// A clock that shows, when it is first looked at, the moment before an hour is left out in Berlin. Without it, the service goes by the machine's.
+	began := sync.OnceValue(time.Now)
+	shows := time.Date(2026, time.March, 29, 0, 59, 59, 990_000_000, time.UTC)
+	clock := func() time.Time { return shows.Add(time.Since(began())) }
 
 	sys := actor.New(actor.Config{})
 	defer func() { _ = sys.Shutdown(context.Background()) }()
