@@ -81,7 +81,8 @@ func (r *request) complete(state uint32, v any, err error, w *worker) bool {
 	if state >= expired {
 		if next := r.forwarded.Load(); next != nil {
 			next.complete(state, nil, err, w)
-		} else if r.followed.Load() {
+		}
+		if r.followed.Load() {
 			r.callee.post(envelope{kind: kindGivenUp, req: r}, w)
 		}
 	}
