@@ -85,7 +85,11 @@ func TestWhoeverWorksForAnAskerThatGaveUpLearnsIt(t *testing.T) {
 						results <- "work"
 					})
 				})
-				middle := spawn(t, sys, func(c *actor.Context, msg any) { c.Forward(back) })
+				silent := spawn(t, sys, func(*actor.Context, any) {})
+				middle := spawn(t, sys, func(c *actor.Context, msg any) {
+					c.AskFor(silent, msg, time.Hour, func(any, error) { results <- "aside" })
+					c.Forward(back)
+				})
 				front := spawn(t, sys, func(c *actor.Context, msg any) {
 					c.AskFor(middle, msg, time.Hour, func(_ any, err error) {
 						if !errors.Is(err, actor.ErrCanceled) {
@@ -99,7 +103,7 @@ func TestWhoeverWorksForAnAskerThatGaveUpLearnsIt(t *testing.T) {
 				if err := giveUp(sys, ctx, cancel, front); !errors.Is(err, context.Canceled) {
 					t.Error(err)
 				}
-				for range 2 {
+				for range 3 {
 					ended[<-results] = time.Since(began)
 				}
 				for what, at := range ended {
