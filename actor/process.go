@@ -277,7 +277,7 @@ func (p *process) steps() bool {
 		}
 		e := &w.batch[w.pos]
 		w.pos++
-		if w.pos&(handOver-1) == 0 && w.after.Load() != nil {
+		if w.pos&(handOver-1) == 0 && w.after.Load() != nil && w.d.now()-w.clock > keepFor {
 			w.give()
 		}
 		p.handle(e)
