@@ -8,14 +8,16 @@ import (
 )
 
 // Tracer makes the spans of a trace, one for each message that is handled. A request's span lasts until it is answered, that of another message until its
-// handler returns, or longer, see Context.KeepSpan. Its methods are called by many goroutines and must not block. Package actor/trace has one for OpenTelemetry.
+// handler returns, or longer, see Context.KeepSpan. Its methods are called by many goroutines and must not block. Package actor/trace has one for
+// OpenTelemetry.
 type Tracer interface {
 	// Begin is called before a handler runs. parent is the span in which the message was sent; nil for messages from outside of all actors, with which a
 	// trace begins if the tracer so chooses. A nil result is a message that is not traced, and nothing that its handler sends is.
 	Begin(parent Span, h Handling) Span
 }
 
-// Carrier is a Tracer whose spans are in contexts, too: System.Ask takes the caller's from its context, and work given to Context.Go finds its actor's in its own.
+// Carrier is a Tracer whose spans are in contexts, too: System.Ask takes the caller's from its context, and work given to Context.Go finds its actor's in
+// its own.
 type Carrier interface {
 	Tracer
 	// SpanIn is the span in ctx. A nil one is no span, with which a trace begins if the tracer so chooses.

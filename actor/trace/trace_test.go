@@ -122,7 +122,7 @@ func tree(spans tracetest.SpanStubs) string {
 func of(s tracetest.SpanStub, key attribute.Key) string {
 	for _, a := range s.Attributes {
 		if a.Key == key {
-			return a.Value.Emit()
+			return a.Value.String()
 		}
 	}
 	return ""

@@ -40,7 +40,9 @@ type inbound struct {
 const maxName = 64
 
 // MessageType is what logs and traces call it.
-func (m inbound) MessageType() string { return m.typ.String() + " " + m.route[:min(len(m.route), maxName)] }
+func (m inbound) MessageType() string {
+	return m.typ.String() + " " + m.route[:min(len(m.route), maxName)]
+}
 
 // Awaited tells whether the client waits for an answer.
 func (m inbound) Awaited() bool { return m.typ == packet.Request }

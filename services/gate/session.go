@@ -40,6 +40,9 @@ var errClosed = errors.New("gate: the session has ended before the answer")
 // push is an encoded push, shared by all sessions that get it.
 type push struct{ frame []byte }
 
+// MessageType is what logs and traces call it.
+func (*push) MessageType() string { return "push" }
+
 // Expendable: a push may miss a client that has just gone.
 func (*push) Expendable() {}
 
