@@ -127,7 +127,7 @@ func (c *Context) Reply(v any, err error) {
 	if r == nil || r.complete(answered, v, err, c.p.worker) {
 		return
 	}
-	if r.state.Load() != expired {
+	if !r.abandoned() {
 		c.Log().Warn("answered twice", "message", typeName(c.in().msg))
 	}
 }

@@ -173,6 +173,7 @@ func (w *worker) work(p *process) {
 	for {
 		if p == nil {
 			w.current.Store(nil)
+			w.enter(frame{}) // keep nothing alive
 			if p = w.d.take(w); p == nil {
 				break
 			}

@@ -217,18 +217,26 @@ func (p *process) endSpan(err error) {
 
 // failSpan ends the span of what has panicked, unless it is a request, whose answer does.
 func (p *process) failSpan(err error) {
-	p.endSpan(err)
+	if p.rare != nil && p.rare.handling != nil {
+		p.endSpan(err)
+		return
+	}
 	if in := &p.worker.in; in.span != nil && in.req == nil {
-		in.span.End(err) // one that was kept
+		in.span.End(err) // one that was kept, or else has ended
 	}
 }
 
 // begin sets the span of the request's handler, which lasts as long as the request. Somebody may have given that up meanwhile.
 func (r *request) begin(s Span) {
 	r.span.Store(&s)
-	if r.done() {
-		r.endSpan(&Error{Code: Canceled, Actor: r.callee.name(), Text: "when its handler began"})
+	code := Canceled
+	switch r.state.Load() {
+	case unanswered:
+		return
+	case expired:
+		code = Deadline
 	}
+	r.endSpan(&Error{Code: code, Actor: r.callee.name(), Text: "when its handler began"})
 }
 
 func (r *request) endSpan(err error) {

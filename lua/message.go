@@ -15,9 +15,10 @@ const (
 	TypeText   Type = 0  // a plain string
 	TypeClient Type = 3  // a request of a client: route and body
 	TypeLua    Type = 10 // a command and its arguments
+	TypeCron   Type = 12 // a job is due, see scripts/cron.lua
 )
 
-var typeNames = map[string]Type{"text": TypeText, "client": TypeClient, "lua": TypeLua} //nolint:gochecknoglobals // a constant
+var typeNames = map[string]Type{"text": TypeText, "client": TypeClient, "lua": TypeLua, "cron": TypeCron} //nolint:gochecknoglobals // a constant
 
 func (t Type) String() string {
 	for name, v := range typeNames {
