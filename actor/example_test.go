@@ -641,7 +641,7 @@ type tree struct{}
 type branch struct{ name string }
 
 func (tree) Begin(parent actor.Span, h actor.Handling) actor.Span {
-	b := &branch{h.Actor}
+	b := &branch{h.Actor()}
 	if p, ok := parent.(*branch); ok {
 		b.name = p.name + " > " + b.name
 	}

@@ -219,11 +219,11 @@ type span struct {
 }
 
 func (s *spans) Begin(parent actor.Span, h actor.Handling) actor.Span {
-	path := h.Actor
+	path := h.Actor()
 	if p, ok := parent.(*span); ok {
 		path = p.path + ">" + path
 	}
-	if h.Message == "string" {
+	if h.Message() == "string" {
 		return nil // not sampled
 	}
 	return &span{s, path}

@@ -27,7 +27,7 @@ type request struct {
 	followed  atomic.Bool // the callee does something that ends when nobody waits any more
 	callee    *process
 	forwarded atomic.Pointer[request]
-	span      Span // of its handler
+	span      atomic.Pointer[Span] // of its handler
 
 	value any
 	err   error
@@ -75,9 +75,7 @@ func (r *request) complete(state uint32, v any, err error, w *worker) bool {
 	if r.opening.Load() {
 		r.callee.closeRequest(r)
 	}
-	if r.span != nil {
-		r.span.End(err)
-	}
+	r.endSpan(err)
 	if state >= expired {
 		if next := r.forwarded.Load(); next != nil {
 			next.complete(state, nil, err, w)
@@ -167,7 +165,9 @@ func (s *System) ask(r *request, from Ref, msg any, w *worker) {
 		r.answer(nil, &Error{Code: Cycle, Actor: p.name(), Text: "too many wait for each other: " + r.chain(nil)})
 		return
 	}
-	if code := p.post(envelope{msg: msg, from: from, req: r}, w); code != 0 {
+	e := newEnvelope(msg, from, r.in.span) // a frame of the asker's, which others must not look into
+	e.req = r
+	if code := p.post(e, w); code != 0 {
 		r.answer(nil, &Error{Code: code, Actor: s.nameOf(r.to)})
 	}
 }

@@ -26,6 +26,7 @@ func (p *process) giveAway(in *frame, f func(context.Context) (any, error), then
 		p.rare.works = w
 		p.follow(r)
 	}
+	ctx = p.sys.carry(ctx, in.span)
 	p.holds++
 	life, name := p.life, p.name()
 	back := func(v any, err error) {

@@ -54,6 +54,9 @@ const maxEarly = 10_000
 // Context is what the service's actor can do now.
 func (h *Host) Context() *actor.Context { return h.c }
 
+// ActorType is the script, for traces.
+func (h *Host) ActorType() string { return h.script }
+
 // Log is the service's logger.
 func (h *Host) Log() *slog.Logger { return h.log }
 

@@ -35,6 +35,19 @@ type Message struct {
 	Args value.List
 }
 
+// maxName bounds the part of a message's type that a script or a client has chosen.
+const maxName = 64
+
+// MessageType is what logs and traces call the message: "lua" and the command, or "client" and the route.
+func (m Message) MessageType() string {
+	kind := m.Type.String()
+	name, ok := m.Args.At(0).Str()
+	if !ok || m.Type != TypeLua && m.Type != TypeClient { // else it is no name but what the message says
+		return kind
+	}
+	return kind + " " + name[:min(len(name), maxName)]
+}
+
 // Command is a Message of TypeLua: a command and its arguments, see value.Of.
 func Command(cmd string, args ...any) Message {
 	return Message{Type: TypeLua, Args: value.Of(append([]any{cmd}, args...)...)}
@@ -63,6 +76,9 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return e.Message }
+
+// StackTrace is the traceback, for traces.
+func (e *Error) StackTrace() string { return e.Traceback }
 
 // Is makes a script's error one of actor.ErrFailed.
 func (e *Error) Is(target error) bool { return target == actor.ErrFailed }

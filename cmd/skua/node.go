@@ -78,7 +78,13 @@ func (n *node) Serve(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, backend.Close()) }()
 
-	n.sys = actor.New(actor.Config{Node: cfg.Name, CallTimeout: cfg.Lua.CallTimeout.Duration, Log: n.log})
+	traces, err := n.openTraces(ctx)
+	if err != nil {
+		return err
+	}
+	defer traces.close() // behind the actors: their last spans are sent, too
+
+	n.sys = actor.New(actor.Config{Node: cfg.Name, CallTimeout: cfg.Lua.CallTimeout.Duration, Tracer: traces.tracer(), Log: n.log})
 	defer func() { err = errors.Join(err, n.stop()) }()
 	if err := n.build(abort); err != nil {
 		return err
