@@ -301,3 +301,46 @@ func TestASpanOfAHandlerThatFailsEndsWithItsError(t *testing.T) {
 		t.Fatalf("%q", tracer.log)
 	}
 }
+
+// broken is a Tracer, and a Span, that panics.
+type broken struct{ begin bool }
+
+func (b broken) Begin(actor.Span, actor.Handling) actor.Span {
+	if b.begin {
+		panic("planned")
+	}
+	return b
+}
+
+func (broken) End(error) { panic("planned") }
+
+func TestAnObserverThatPanicsHarmsNobody(t *testing.T) {
+	for name, tracer := range map[string]actor.Tracer{"begin": broken{true}, "end": broken{false}, "tap": nil} {
+		t.Run(name, func(t *testing.T) {
+			log := &logtest.Buffer{}
+			sys := actor.New(actor.Config{Tracer: tracer, Log: slog.New(slog.NewTextHandler(log, nil)), CallTimeout: 5 * time.Millisecond})
+			ref := spawn(t, sys, func(c *actor.Context, msg any) {
+				if msg != "silent" { // else the span ends with the deadline, in another goroutine
+					c.Reply(msg, nil)
+				}
+			})
+			if tracer == nil {
+				if _, err := sys.Tap(ref, func(actor.Inbound) { panic("planned") }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			sys.Send(ref, "send")
+			_, err := sys.Ask(t.Context(), ref, "silent")
+			wantErr(t, err, actor.ErrDeadline)
+			if got, err := sys.Ask(t.Context(), ref, 7); got != 7 && !errors.Is(err, actor.ErrDeadline) {
+				t.Error(got, err)
+			}
+			if err := sys.Shutdown(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if n := sys.Stats().Failures; n != 0 || !strings.Contains(log.String(), "observer failed") {
+				t.Fatalf("%d failures: %s", n, log)
+			}
+		})
+	}
+}

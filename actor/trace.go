@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 )
 
@@ -174,7 +175,7 @@ func (p *process) observe(e *envelope) {
 	in := &p.worker.in
 	if p.rare != nil {
 		for _, t := range p.rare.taps {
-			t.f(Inbound{At: time.Now(), From: in.from, Message: in.msg, Request: in.req != nil})
+			p.sys.guarded("tap", func() { t.f(Inbound{At: time.Now(), From: in.from, Message: in.msg, Request: in.req != nil}) })
 		}
 	}
 	tracer := p.sys.cfg.Tracer
@@ -195,7 +196,8 @@ func (p *process) observe(e *envelope) {
 	if m, ok := in.msg.(Awaited); ok && !waits {
 		waits = m.Awaited()
 	}
-	span := tracer.Begin(parent, Handling{Request: waits, p: p, msg: in.msg})
+	var span Span
+	p.sys.guarded("tracer", func() { span = tracer.Begin(parent, Handling{Request: waits, p: p, msg: in.msg}) })
 	if span == nil {
 		return
 	}
@@ -210,7 +212,7 @@ func (p *process) observe(e *envelope) {
 // endSpan ends the span of a message that is no request.
 func (p *process) endSpan(err error) {
 	if p.rare != nil && p.rare.handling != nil {
-		p.rare.handling.End(err)
+		p.sys.endSpan(p.rare.handling, err)
 		p.rare.handling = nil
 	}
 }
@@ -222,7 +224,7 @@ func (p *process) failSpan(err error) {
 		return
 	}
 	if in := &p.worker.in; in.span != nil && in.req == nil {
-		in.span.End(err) // one that was kept, or else has ended
+		p.sys.endSpan(in.span, err) // one that was kept, or else has ended
 	}
 }
 
@@ -244,8 +246,20 @@ func (r *request) endSpan(err error) {
 		return
 	}
 	if s := r.span.Swap(nil); s != nil {
-		(*s).End(err)
+		r.sys.endSpan(*s, err)
 	}
+}
+
+func (s *System) endSpan(span Span, err error) { s.guarded("span", func() { span.End(err) }) }
+
+// guarded calls an observer. Its panic is not the actor's whose goroutine it happens to be in, and must not end the node.
+func (s *System) guarded(what string, f func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.log.Error("observer failed", "observer", what, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+		}
+	}()
+	f()
 }
 
 // errGoexit is what is said of a handler that ended its goroutine, as testing.T.FailNow does.
