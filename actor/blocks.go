@@ -34,7 +34,7 @@ func (m *mailbox) makeSpace() {
 		return
 	}
 	large := largeBlocks.Get().(*[largeBlock]envelope) //nolint:forcetypeassert // what the pool makes
-	if len(m.queue) == largeBlock {
+	if len(m.queue) >= largeBlock {
 		m.addBlock(m.queue, false)
 		m.queue = large[:0]
 		return
@@ -84,6 +84,14 @@ func (m *mailbox) keepSmall(spare []envelope) {
 		}
 	}
 	recycle(spare)
+}
+
+// reusable is the memory of a block that has been handled; nil if it is of no size that is used again.
+func reusable(b []envelope) []envelope {
+	if cap(b) == smallBlock || cap(b) == largeBlock {
+		return b[:0]
+	}
+	return nil
 }
 
 // recycle gives an empty block back, if it is one that was lent.

@@ -60,7 +60,7 @@ func (c *Context) Deadline() (time.Time, bool) {
 	if r == nil {
 		return time.Time{}, false
 	}
-	return c.p.sys.wheel.start.Add(time.Duration(r.when) * tick), true
+	return r.deadline(), true
 }
 
 // Send gives a message to an actor. It never blocks.
@@ -82,10 +82,14 @@ func (c *Context) Ask(to Ref, msg any, then func(any, error)) Call {
 // AskFor is Ask with a timeout of its own, which the deadline of the request that is being handled still bounds.
 func (c *Context) AskFor(to Ref, msg any, timeout time.Duration, then func(any, error)) Call {
 	p, in := c.p, c.in()
+	if then == nil {
+		then = func(any, error) {}
+	}
 	r := &request{sys: p.sys, asker: p, life: p.life, then: then, in: *in, to: to, when: p.sys.tickAfter(timeout)}
 	if in.req != nil && in.req.state.Load() != answered {
-		r.when = min(r.when, in.req.when)
-		r.parent, r.depth = in.req, in.req.depth+1
+		r.when = min(r.when, in.req.whenIn(p.sys))
+		r.parent.Store(in.req)
+		r.depth = min(in.req.depth, maxDepth) + 1
 	}
 	p.awaits(r)
 	p.sys.ask(r, p.self, msg, p.worker)
@@ -110,9 +114,10 @@ func (c *Context) Forward(to Ref) {
 	}
 	c.p.worker.forwarded = true
 	next := &request{
-		sys: s, asker: r.asker, parent: r.parent, depth: r.depth, to: to, hops: r.hops + 1, when: r.when, callee: s.process(to),
+		sys: r.sys, asker: r.asker, depth: r.depth, to: to, hops: r.hops + 1, when: r.when, callee: s.process(to),
 		in: frame{span: c.passOn()}, inline: true, then: func(v any, err error) { r.answer(v, err) },
 	}
+	next.parent.Store(r.parent.Load())
 	r.forwarded.Store(next)
 	c.p.closeRequest(r)
 	if !r.done() { // else whoever gave it up may not have known where it went
@@ -152,6 +157,13 @@ func (c *Context) Hold() (release func()) {
 func (c *Context) Resume(run func()) func() {
 	p, in, life := c.p, *c.in(), c.p.life
 	return func() { p.post(envelope{kind: kindResume, msg: &resume{life: life, in: in, run: run}}, nil) }
+}
+
+// soon runs f when the present handler has returned. A stopping actor waits for it.
+func (c *Context) soon(f func()) {
+	p := c.p
+	p.holds++
+	p.post(envelope{kind: kindResume, msg: &resume{life: p.life, in: *c.in(), held: true, run: f}}, nil)
 }
 
 // After runs f in the actor when d has passed, as part of the request that is being handled.

@@ -78,7 +78,7 @@ const (
 
 func (d *dispatcher) init(s *System) {
 	d.cores, d.start = max(2, runtime.GOMAXPROCS(0)), time.Now()
-	d.done, d.scheduler = s.ctx.Done(), s.cfg.Scheduler
+	d.done, d.scheduler = s.quiet, s.cfg.Scheduler
 	d.monitor = monitor{d: d, log: s.log, limit: s.cfg.StuckAfter}
 }
 
@@ -87,7 +87,7 @@ func (d *dispatcher) now() int64 { return int64(time.Since(d.start)) }
 
 // schedule has p run soon: by w, the worker that woke it, or by another one.
 func (d *dispatcher) schedule(p *process, w *worker) {
-	if d.scheduler == nil && w != nil && w.after.Load() == nil && w.after.CompareAndSwap(nil, p) {
+	if d.scheduler == nil && w != nil && w.d == d && w.after.Load() == nil && w.after.CompareAndSwap(nil, p) {
 		d.watch()
 		return
 	}

@@ -99,3 +99,6 @@ func Topics(s *System) int {
 	defer s.topics.mu.RUnlock()
 	return len(s.topics.byName)
 }
+
+// Cap is how many places the mailbox takes.
+func (b Box) Cap() int { return cap(b.p.queue) }

@@ -60,11 +60,17 @@ func (p *process) info() Info {
 // Typed is a message that tells its type itself, for warnings, dead letters and traces; others are called by their Go type.
 type Typed interface{ MessageType() string }
 
-func typeName(msg any) string {
-	if t, ok := msg.(Typed); ok {
-		return t.MessageType()
+func typeName(msg any) (name string) {
+	t, ok := msg.(Typed)
+	if !ok {
+		return fmt.Sprintf("%T", msg)
 	}
-	return fmt.Sprintf("%T", msg)
+	defer func() {
+		if recover() != nil { // of a nil pointer, say: whoever asks for a name may be in the middle of anything
+			name = fmt.Sprintf("%T", msg)
+		}
+	}()
+	return t.MessageType()
 }
 
 // warnOfLength says that many messages wait, and which are the most frequent. It looks at the newest ones, because the mailbox stands still meanwhile.

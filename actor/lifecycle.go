@@ -49,6 +49,9 @@ func (p *process) handleSystemMsg(m systemMsg) {
 	case opChildFailed:
 		p.restartSiblings(m)
 	case opEscalated:
+		if p.isStopping() { // it ends anyway, and properly
+			return
+		}
 		p.fail(&Error{Code: Failed, Actor: p.name(), Text: m.err.Error()})
 	case opRestart:
 		p.endPause()
@@ -60,6 +63,12 @@ func (p *process) handleSystemMsg(m systemMsg) {
 		p.setTap(m.tap, m.op == opTap)
 	case opLook, opBeat: // that it was come to is all
 	}
+}
+
+func (p *process) isStopping() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state != alive
 }
 
 // start makes the actor and runs its Start. from is its predecessor that failed, if there was one.
@@ -261,7 +270,9 @@ func (p *process) putFirst(e []envelope) {
 	switch l := p.limits; {
 	case p.state == dead:
 	case l != nil:
-		l.aside, l.asideAt = append(slices.Clone(e), l.aside[l.asideAt:]...), 0
+		for _, m := range slices.Backward(e) {
+			p.putBack(m)
+		}
 	default:
 		p.addBlock(slices.Clone(e), true)
 	}

@@ -39,6 +39,7 @@ type limits struct {
 	serial  bool
 	head    int    // of queue: what is before has been taken
 	count   int    // bounded messages that wait
+	gaps    int    // of queue, where messages were taken out
 	dropped uint64 // by policy
 	aside   []envelope
 	asideAt int // of aside, which keeps from a serial actor's queue what must not wait for its turn
@@ -77,7 +78,7 @@ func (p *process) postLimited(e envelope, w *worker) Code {
 		key = p.key(&e)
 	}
 	p.mu.Lock()
-	if p.state != alive && (p.state == dead || e.kind.ordinary()) {
+	if !p.takes(&e) {
 		p.mu.Unlock()
 		return Stopped
 	}
@@ -165,6 +166,7 @@ func (p *process) makeRoom(key any) (gone envelope, v verdict) {
 	}
 	switch l.Policy {
 	case DropOldest:
+		p.passGaps()
 		for i := l.head; i < len(p.queue); i++ {
 			if p.queue[i].kind.bounded() {
 				return p.takeOut(i), take
@@ -177,13 +179,56 @@ func (p *process) makeRoom(key any) (gone envelope, v verdict) {
 	return envelope{}, refuse
 }
 
+// passGaps moves the head to a message, so that who drops the oldest finds it there.
+func (p *process) passGaps() {
+	l := p.limits
+	for l.head < len(p.queue) && p.queue[l.head].kind == kindGone {
+		l.head++
+		l.taken++
+		l.gaps--
+	}
+	if l.head > 64 && l.head > len(p.queue)/2 {
+		p.closeUp()
+	}
+}
+
 // takeOut leaves a gap, which pop passes over.
 func (p *process) takeOut(i int) envelope {
+	l := p.limits
 	e := p.queue[i]
 	p.queue[i] = envelope{kind: kindGone}
-	p.limits.count--
-	p.limits.dropped++
+	l.count--
+	l.dropped++
+	if l.gaps++; l.gaps > l.Limit+64 {
+		p.closeGaps()
+	}
 	return e
+}
+
+// closeGaps removes all gaps. They are many, so each costs little.
+func (p *process) closeGaps() {
+	l := p.limits
+	n := 0
+	for i := l.head; i < len(p.queue); i++ {
+		if p.queue[i].kind == kindGone {
+			continue
+		}
+		p.queue[n] = p.queue[i]
+		if l.places != nil {
+			l.keys[n] = l.keys[i]
+			if key := l.keys[n]; key != nil {
+				l.places[key] = uint64(n)
+			}
+		}
+		n++
+	}
+	clear(p.queue[n:])
+	p.queue = p.queue[:n]
+	if l.places != nil {
+		clear(l.keys[n:])
+		l.keys = l.keys[:n]
+	}
+	l.head, l.taken, l.gaps = 0, 0, 0
 }
 
 // tellDropped answers whoever asked.
@@ -219,6 +264,7 @@ func (p *process) pop(waits bool) (envelope, bool) {
 			p.closeUp()
 		}
 		if e.kind == kindGone {
+			l.gaps--
 			continue
 		}
 		if e.kind.bounded() {
@@ -230,6 +276,28 @@ func (p *process) pop(waits bool) (envelope, bool) {
 		p.closeUp()
 	}
 	return envelope{}, false
+}
+
+// putBack puts a message that was taken before all others again.
+func (p *process) putBack(e envelope) {
+	l := p.limits
+	if l.serial && !e.kind.ordinary() {
+		l.aside = slices.Insert(l.aside, l.asideAt, e)
+		return
+	}
+	if l.head > 0 {
+		l.head--
+		p.queue[l.head] = e
+	} else {
+		p.queue = slices.Insert(p.queue, 0, e)
+		if l.places != nil {
+			l.keys = slices.Insert(l.keys, 0, any(nil))
+		}
+	}
+	l.taken-- // may be less than nothing; places are compared only
+	if e.kind.bounded() {
+		l.count++
+	}
 }
 
 // closeUp moves what waits to the beginning of the queue.
@@ -258,6 +326,6 @@ func (p *process) waiting() []envelope {
 }
 
 func (l *limits) clear() {
-	l.aside, l.asideAt, l.keys, l.head, l.count, l.taken = nil, 0, nil, 0, 0, 0
+	l.aside, l.asideAt, l.keys, l.head, l.count, l.gaps, l.taken = nil, 0, nil, 0, 0, 0, 0
 	clear(l.places)
 }

@@ -85,7 +85,7 @@ func (p *process) post(e envelope, w *worker) Code {
 		return p.postLimited(e, w)
 	}
 	p.mu.Lock()
-	if p.state != alive && (p.state == dead || e.kind.ordinary()) {
+	if !p.takes(&e) {
 		p.mu.Unlock()
 		return Stopped
 	}
@@ -109,6 +109,27 @@ func (p *process) post(e envelope, w *worker) Code {
 		p.warnOfLength()
 	}
 	return 0
+}
+
+// takes tells whether a message may come in. The lock is held.
+func (p *process) takes(e *envelope) bool {
+	switch {
+	case p.state != alive:
+		return p.state != dead && !e.kind.ordinary()
+	case p.paused && e.kind == kindMessage && e.req != nil:
+		return !e.req.asker.below(p) // it would wait for the restart, and the restart for it
+	}
+	return true
+}
+
+// below tells whether p is a child of other, or a child's child.
+func (p *process) below(other *process) bool {
+	for ; p != nil; p = p.parent {
+		if p.parent == other {
+			return true
+		}
+	}
+	return false
 }
 
 // tell gives the process a message of the system, ahead of all others.

@@ -34,13 +34,14 @@ func (c *Context) AskFirst(to []Ref, msg any, then func(Answer, error)) {
 // AskQuorum asks many actors the same; then gets the first need answers that are no failures, in the order in which they came, and the other requests are
 // given up. It fails with ErrNoQuorum as soon as so many have failed that there can't be enough.
 func (c *Context) AskQuorum(to []Ref, need int, msg any, then func([]Answer, error)) {
-	c.askMany(to, msg, &many{answers: make([]Answer, 0, len(to)), left: len(to), need: need, quorum: then})
+	c.askMany(to, msg, &many{answers: make([]Answer, 0, len(to)), asked: len(to), left: len(to), need: need, quorum: then})
 }
 
 // many is a request to many actors.
 type many struct {
 	answers []Answer // of AskAll: of all; else those that count
 	failed  []error
+	asked   int
 	left    int
 	need    int
 	calls   []Call
@@ -50,8 +51,8 @@ type many struct {
 }
 
 func (c *Context) askMany(to []Ref, msg any, m *many) {
-	if len(to) == 0 || m.need <= 0 {
-		c.Resume(func() { m.decide() })() // not before this function returns
+	if len(to) == 0 || m.need <= 0 || m.all == nil && m.need > len(to) {
+		c.soon(m.decide) // not before this function returns
 		return
 	}
 	m.calls = make([]Call, len(to))
@@ -97,6 +98,6 @@ func (m *many) decide() {
 		m.quorum(m.answers, nil)
 		return
 	}
-	err := fmt.Errorf("%w: %d of %d failed, %d had to answer", ErrNoQuorum, len(m.failed), len(m.calls), m.need)
+	err := fmt.Errorf("%w: %d of %d failed, %d had to answer", ErrNoQuorum, len(m.failed), m.asked, m.need)
 	m.quorum(nil, errors.Join(append([]error{err}, m.failed...)...))
 }

@@ -239,7 +239,7 @@ func (p *process) finishBatch(goOn bool) {
 	clear(w.batch)
 	if p.limits == nil {
 		recycle(w.emptied)
-		w.emptied = w.batch[:0]
+		w.emptied = reusable(w.batch)
 	}
 	w.batch, w.pos = nil, 0
 }

@@ -4,22 +4,24 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // request is one question on its way: who asked, what to do with the answer, and until when. It is answered at most once, by whoever
 // comes first: the handler, its deadline, the end of the actor that was asked, or an asker that gives up.
 type request struct {
 	sys    *System
-	asker  *process // nil when the question came from outside of all actors
-	parent *request // as part of which it was asked, if that was not answered then
+	asker  *process                // nil when the question came from outside of all actors
+	parent atomic.Pointer[request] // as part of which it was asked, if that is not answered
 	then   func(any, error)
 	in     frame // the message that the asker was handling
 	to     Ref
 	when   int64 // its deadline, in ticks
 	life   uint32
 	inline bool  // then is called by whoever completes the request, and not in the asker
-	depth  uint8 // how many requests wait for this one
+	depth  uint8 // how many requests waited for this one when it was made
 	hops   uint8 // how often it has been forwarded
+	listed bool  // in sys.waits
 	open   bool  // in callee.open, guarded by callee.openMu
 
 	state     atomic.Uint32
@@ -93,11 +95,22 @@ func (r *request) complete(state uint32, v any, err error, w *worker) bool {
 	return true
 }
 
+// deadline is when nobody waits any more.
+func (r *request) deadline() time.Time { return r.sys.wheel.start.Add(tickTime(r.when)) }
+
+// whenIn is the deadline in ticks of another system, whose clock began at another time.
+func (r *request) whenIn(s *System) int64 {
+	if r.sys == s {
+		return r.when
+	}
+	return tickAt(r.deadline().Sub(s.wheel.start))
+}
+
 func (r *request) done() bool { return r.state.Load() != unanswered }
 
 // wanted tells whether somebody still waits for the answer, and for what depends on it.
 func (r *request) wanted() bool {
-	for a := r.parent; a != nil; a = a.parent {
+	for a := r.parent.Load(); a != nil && a.state.Load() != answered; a = a.parent.Load() {
 		if a.abandoned() {
 			r.abandon(a.state.Load())
 			return false
@@ -157,11 +170,19 @@ func (s *System) ask(r *request, from Ref, msg any, w *worker) {
 	if r.callee == nil {
 		r.callee = p
 	}
-	if p.limits != nil && p.limits.serial && r.waitsFor(p) {
-		r.answer(nil, &Error{Code: Cycle, Actor: p.name(), Text: r.chain(p)})
-		return
+	if p.serial() {
+		chain := ""
+		if r.waitsFor(p) {
+			chain = r.chain(p)
+		} else if r.asker != nil && r.asker.serial() {
+			chain = s.waits.circle(r)
+		}
+		if chain != "" {
+			r.answer(nil, &Error{Code: Cycle, Actor: p.name(), Text: chain})
+			return
+		}
 	}
-	if r.depth > maxDepth {
+	if r.depth > maxDepth && r.waiting() > maxDepth {
 		r.answer(nil, &Error{Code: Cycle, Actor: p.name(), Text: "too many wait for each other: " + r.chain(nil)})
 		return
 	}
@@ -174,7 +195,7 @@ func (s *System) ask(r *request, from Ref, msg any, w *worker) {
 
 // waitsFor tells whether the request was made on behalf of one that p has made, and will not be handled while p waits for that.
 func (r *request) waitsFor(p *process) bool {
-	for a := r; a != nil; a = a.parent {
+	for a := r; a != nil && !a.done(); a = a.parent.Load() { // what has been answered makes nobody wait
 		if a.asker == p {
 			return true
 		}
@@ -182,11 +203,19 @@ func (r *request) waitsFor(p *process) bool {
 	return false
 }
 
+// waiting is how many requests wait for this one. Depth, which counts those that waited when it was made, is at least as large.
+func (r *request) waiting() (n int) {
+	for a := r.parent.Load(); a != nil && !a.done(); a = a.parent.Load() {
+		n++
+	}
+	return n
+}
+
 // chain names who waits for whom, up to the actor that was asked; from is where it begins, nil for the last few.
 func (r *request) chain(from *process) string {
 	const some = 8
 	names := []string{r.sys.nameOf(r.to)}
-	for a := r; a != nil && a.asker != nil; a = a.parent {
+	for a := r; a != nil && a.asker != nil; a = a.parent.Load() {
 		names = append(names, a.asker.name())
 		if a.asker == from {
 			break
@@ -218,7 +247,7 @@ func (p *process) awaits(r *request) {
 		p.asked.prevAsked = r
 	}
 	p.asked = r
-	if parent := r.parent; parent != nil {
+	if parent := r.parent.Load(); parent != nil {
 		r.nextKid = parent.kids
 		if parent.kids != nil {
 			parent.kids.prevKid = r
@@ -228,6 +257,9 @@ func (p *process) awaits(r *request) {
 	}
 	p.alarmAt(r.when)
 }
+
+// serial tells whether the actor finishes one message before it takes the next.
+func (p *process) serial() bool { return p.limits != nil && p.limits.serial }
 
 // follow has the actor learn when nobody waits for r any more.
 func (p *process) follow(r *request) {
@@ -252,6 +284,9 @@ func (p *process) alarmAt(when int64) {
 
 // unask is the opposite of awaits.
 func (p *process) unask(r *request) {
+	if r.listed {
+		p.sys.waits.remove(r)
+	}
 	if r.prevAsked != nil {
 		r.prevAsked.nextAsked = r.nextAsked
 	} else {
@@ -261,7 +296,7 @@ func (p *process) unask(r *request) {
 		r.nextAsked.prevAsked = r.prevAsked
 	}
 	r.nextAsked, r.prevAsked = nil, nil
-	parent := r.parent
+	parent := r.parent.Swap(nil) // else a ring of requests would keep all that ever were
 	if parent == nil {
 		return
 	}
@@ -377,7 +412,7 @@ func (p *process) closeRequest(r *request) {
 	r.nextOpen, r.prevOpen = nil, nil
 	free := p.open == nil
 	p.openMu.Unlock()
-	if free && p.limits != nil && p.limits.serial {
+	if free && p.serial() {
 		p.tell(systemMsg{op: opLook})
 	}
 }

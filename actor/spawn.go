@@ -52,7 +52,10 @@ func (s *System) Unique(spec Spec) (Ref, error) {
 		if err := s.awaitStart(p, p.whenBegun()); err != nil {
 			return Ref{}, err
 		}
-		return p.self, nil
+		if !p.isStopping() {
+			return p.self, nil
+		}
+		s.await(context.Background(), p.whenEnded(), nil)
 	}
 }
 

@@ -62,9 +62,11 @@ type System struct {
 	wheel  *wheel
 	pool   pool
 	topics topics
+	waits  waits
 	ctx    context.Context //nolint:containedctx // the lifetime of all work that actors give away
 	end    context.CancelFunc
 
+	quiet   chan struct{} // closed when all actors have ended: nobody needs the time any more
 	driver  sync.WaitGroup
 	dead    deadLetters
 	fails   atomic.Int64
@@ -80,13 +82,13 @@ type System struct {
 // New makes a System that is ready to use.
 func New(cfg Config) *System {
 	cfg.defaults()
-	s := &System{cfg: cfg, log: cfg.Log, wheel: newWheel(), names: map[string]*process{}, opts: ordinaryOptions}
+	s := &System{cfg: cfg, log: cfg.Log, wheel: newWheel(), names: map[string]*process{}, opts: ordinaryOptions, quiet: make(chan struct{})}
 	s.node = &Node{name: cfg.Node, local: s}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	s.pool = pool{limit: cfg.Blocking, queueLimit: cfg.BlockingQueue}
 	s.dead.log = cfg.Log
 	s.disp.init(s)
-	s.driver.Go(func() { s.wheel.drive(s.ctx.Done()) })
+	s.driver.Go(func() { s.wheel.drive(s.quiet) })
 	return s
 }
 
@@ -146,7 +148,7 @@ func (s *System) Ask(ctx context.Context, to Ref, msg any) (any, error) {
 		r.abandon(expired)
 	case ctx.Err() != nil:
 		r.abandon(givenUp)
-	case s.ctx.Err() != nil: // nothing keeps deadlines any more
+	case s.ctx.Err() != nil: // the system has been shut down, or its time for that is over
 		r.complete(givenUp, nil, &Error{Code: Stopped, Actor: s.nameOf(to), Text: ErrShutdown.Error()}, nil)
 	}
 	<-done
@@ -181,7 +183,7 @@ const longest = 100 * 365 * 24 * time.Hour
 
 // tickAfter is the tick at which d has passed in full.
 func (s *System) tickAfter(d time.Duration) int64 {
-	return int64((time.Since(s.wheel.start) + min(d, longest) + tick - 1) / tick)
+	return tickAt(time.Since(s.wheel.start) + min(d, longest))
 }
 
 // Stop asks an actor to end: at once, without the messages that wait. It is given its StopTimeout for its end.
@@ -207,20 +209,21 @@ func (s *System) drain(to, from Ref, within time.Duration) {
 		return
 	}
 	if within > 0 {
-		l := &drainLimit{p: p}
+		l := &drainLimit{sys: s, of: to}
 		l.due = l
 		s.wheel.add(&l.timerNode, s.tickAfter(within))
 	}
 	p.post(envelope{kind: kindDrain, from: from}, nil)
 }
 
-// drainLimit stops an actor whose queue was too long.
+// drainLimit stops an actor whose queue was too long. It does not keep alive what has ended before.
 type drainLimit struct {
 	timerNode
-	p *process
+	sys *System
+	of  Ref
 }
 
-func (l *drainLimit) expire() { l.p.tell(systemMsg{op: opStop}) }
+func (l *drainLimit) expire() { l.sys.Stop(l.of, nil) }
 
 // Ended is closed when the actor has ended; at once if there is no such actor. Actors use [Context.Watch].
 func (s *System) Ended(of Ref) <-chan struct{} {
@@ -263,7 +266,8 @@ func (e *ShutdownError) Error() string {
 func (e *ShutdownError) Unwrap() error { return e.Err }
 
 // Shutdown stops the actors that Spawn has started, the newest first, each with all its children before the next one, and waits for the work given to
-// Context.Go. When ctx ends first, those that are left are told to stop all at once, and a *ShutdownError names whom it was waiting for and who is left.
+// Context.Go. When ctx ends first, those that are left are told to stop all at once, and a *ShutdownError names whom it was waiting for and who is left; they go on
+// to end within their StopTimeouts, and Shutdown may be called again to wait for that.
 func (s *System) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed = true
@@ -287,7 +291,6 @@ func (s *System) Shutdown(ctx context.Context) error {
 		}
 	}
 	s.end()
-	s.driver.Wait()
 	if late != nil {
 		e := &ShutdownError{Waiting: late.name(), Err: ctx.Err()}
 		for i := range s.Actors() {
@@ -297,6 +300,14 @@ func (s *System) Shutdown(ctx context.Context) error {
 		}
 		return e
 	}
+	s.mu.Lock()
+	select {
+	case <-s.quiet:
+	default:
+		close(s.quiet)
+	}
+	s.mu.Unlock()
+	s.driver.Wait()
 	if err := s.pool.wait(ctx); err != nil {
 		return &ShutdownError{Err: err}
 	}

@@ -10,6 +10,7 @@ type Timer struct {
 	p      *process
 	in     *frame
 	period time.Duration
+	at     time.Duration // of a periodic timer: when it is due, since the wheel was made
 	f      func()
 
 	nextTimer, prevTimer *Timer // links of p.timers
@@ -23,7 +24,8 @@ func (p *process) startTimer(d, period time.Duration, in *frame, f func()) *Time
 		p.timers.prevTimer = t
 	}
 	p.timers = t
-	p.sys.wheel.add(&t.timerNode, p.sys.tickAfter(d))
+	t.at = time.Since(p.sys.wheel.start) + min(d, longest)
+	p.sys.wheel.add(&t.timerNode, tickAt(t.at))
 	return t
 }
 
@@ -69,9 +71,10 @@ func (t *Timer) fire() {
 	if t.period == 0 {
 		t.end()
 	} else {
-		// The next tick is counted from the last one, so that a late firing does not shift all others; those missed are left out.
-		now := t.p.sys.wheel.ticks()
-		t.p.sys.wheel.add(&t.timerNode, max(t.when+int64(t.period/tick), now+1))
+		// The next time is counted from the last one, so that a late firing does not shift all others; those missed are left out.
+		late := time.Since(t.p.sys.wheel.start) - t.at
+		t.at += t.period * max(1, (late+t.period-1)/t.period)
+		t.p.sys.wheel.add(&t.timerNode, tickAt(t.at))
 	}
 	t.f()
 }

@@ -28,15 +28,20 @@ func (t *topics) publish(name string, from Ref, msg any, span Span, w *worker) i
 	if to == nil {
 		return 0
 	}
-	to.mu.RLock()
-	defer to.mu.RUnlock()
 	e := newEnvelope(msg, from, span)
+	var full []*process
+	to.mu.RLock()
+	n := len(to.subscribers)
 	for _, p := range to.subscribers {
-		if code := p.post(e, w); code == Overloaded {
-			p.sys.dead.add(p.sys, p.self, from, msg, code)
+		if p.post(e, w) == Overloaded {
+			full = append(full, p)
 		}
 	}
-	return len(to.subscribers)
+	to.mu.RUnlock()
+	for _, p := range full { // not under the lock: these are published too
+		p.sys.dead.add(p.sys, p.self, from, msg, Overloaded)
+	}
+	return n
 }
 
 func (p *process) subscribe(name string) {

@@ -50,6 +50,9 @@ type expirer interface{ expire() }
 // tickTime is how long it takes to tick n.
 func tickTime(n int64) time.Duration { return time.Duration(n) * tick }
 
+// tickAt is the first tick at which d has passed in full.
+func tickAt(d time.Duration) int64 { return int64((d + tick - 1) / tick) }
+
 func newWheel() *wheel {
 	return &wheel{start: time.Now(), wake: make(chan struct{}, 1), next: never}
 }

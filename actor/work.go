@@ -17,8 +17,8 @@ type work struct {
 // giveAway runs f in the pool and then in the actor.
 func (p *process) giveAway(in *frame, f func(context.Context) (any, error), then func(any, error)) {
 	ctx, w := p.lifetime(), &work{in: *in}
-	if r := in.req; r != nil {
-		ctx, w.cancel = context.WithDeadline(ctx, p.sys.wheel.start.Add(tickTime(r.when)))
+	if r := in.req; r != nil && r.state.Load() != answered {
+		ctx, w.cancel = context.WithDeadline(ctx, r.deadline())
 		w.next = p.rare.works
 		if w.next != nil {
 			w.next.prev = w

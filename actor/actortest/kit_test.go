@@ -57,7 +57,7 @@ func TestWhatWaitsInTheTestLetsActorsRun(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
 		begin := time.Now()
-		if _, err := k.Ask(ctx, front, "too slow"); !errors.Is(err, actor.ErrDeadline) || time.Since(begin) != 300*time.Millisecond {
+		if _, err := k.Ask(ctx, front, "too slow"); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != 300*time.Millisecond {
 			t.Fatalf("%v after %v", err, time.Since(begin))
 		}
 		if _, err := k.System.Spawn(actor.Spec{New: func() actor.Actor { panic("can't") }}); !errors.Is(err, actor.ErrFailed) {
