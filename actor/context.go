@@ -98,7 +98,7 @@ func (c *Context) Forward(to Ref) {
 	s, in := c.p.sys, c.in()
 	r := in.req
 	if r == nil {
-		s.send(to, in.from, in.msg, in.span, c.p.worker)
+		s.send(to, in.from, in.msg, c.passOn(), c.p.worker)
 		return
 	}
 	if r.done() {
@@ -111,7 +111,7 @@ func (c *Context) Forward(to Ref) {
 	c.p.worker.forwarded = true
 	next := &request{
 		sys: s, asker: r.asker, parent: r.parent, depth: r.depth, to: to, hops: r.hops + 1, when: r.when, callee: s.process(to),
-		in: frame{span: in.span}, inline: true, then: func(v any, err error) { r.answer(v, err) },
+		in: frame{span: c.passOn()}, inline: true, then: func(v any, err error) { r.answer(v, err) },
 	}
 	r.forwarded.Store(next)
 	c.p.closeRequest(r)
@@ -127,7 +127,7 @@ func (c *Context) Reply(v any, err error) {
 	if r == nil || r.complete(answered, v, err, c.p.worker) {
 		return
 	}
-	if r.state.Load() != expired {
+	if !r.abandoned() {
 		c.Log().Warn("answered twice", "message", typeName(c.in().msg))
 	}
 }
@@ -136,13 +136,7 @@ func (c *Context) Reply(v any, err error) {
 func (c *Context) Promise() Promise { return Promise{c.in().req} }
 
 // Detached runs f as if no message were being handled: what it asks inherits no deadline, and its continuations answer nobody.
-func (c *Context) Detached(f func()) {
-	w := c.p.worker
-	in, kept := w.in, w.kept
-	w.in, w.kept = frame{}, nil
-	defer func() { w.in, w.kept = in, kept }()
-	f()
-}
+func (c *Context) Detached(f func()) { c.Within(nil, f) }
 
 // Hold keeps a stopping actor alive until release is called, from any goroutine. Only the first call counts.
 func (c *Context) Hold() (release func()) {
@@ -171,7 +165,7 @@ func (c *Context) Every(d time.Duration, f func()) *Timer {
 // keep is the present frame for continuations that share it; nil for an empty one.
 func (c *Context) keep() *frame {
 	w := c.p.worker
-	if w.kept == nil && (w.in.msg != nil || w.in.req != nil) {
+	if w.kept == nil && (w.in.msg != nil || w.in.req != nil || w.in.span != nil) {
 		f := w.in
 		w.kept = &f
 	}

@@ -66,8 +66,10 @@ type worker struct {
 const (
 	// maxParked workers stay for later; more than that end when they have nothing to do.
 	maxParked = 256
-	// handOver is how many messages a worker handles before another one may take what it has kept back.
+	// handOver is how many messages a worker handles before it looks how long others wait for what it has kept back,
 	handOver = 8
+	// and keepFor is how many ns they may. Shorter handlers are over before another core could have begun.
+	keepFor = 50_000
 	// maxStreak is how often a worker prefers what it has kept back to what waits in the queue.
 	maxStreak = 32
 	// seeks is how often a worker looks for work before it parks. Waking it would cost its waker more than this costs.
@@ -173,6 +175,7 @@ func (w *worker) work(p *process) {
 	for {
 		if p == nil {
 			w.current.Store(nil)
+			w.enter(frame{}) // keep nothing alive
 			if p = w.d.take(w); p == nil {
 				break
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -273,6 +274,32 @@ func TestTooMuchBlockingWorkIsRefused(t *testing.T) {
 	}
 	if err := sys.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestWorkThatEndsItsGoroutineIsAnErrorAndOtherWorkGoesOn(t *testing.T) {
+	sys := actor.New(actor.Config{Blocking: 1, Log: slog.New(slog.DiscardHandler)})
+	results := make(chan error, 4)
+	ref := spawn(t, sys, func(c *actor.Context, _ any) {
+		for i := range 4 {
+			c.Go(func(context.Context) (any, error) {
+				if i%2 == 0 {
+					runtime.Goexit()
+				}
+				return 1, nil
+			}, func(_ any, err error) { results <- err })
+		}
+	})
+	sys.Send(ref, 1)
+	failures := 0
+	for range 4 {
+		if err := <-results; err != nil {
+			wantErr(t, err, actor.ErrFailed)
+			failures++
+		}
+	}
+	if err := sys.Shutdown(t.Context()); err != nil || failures != 2 {
+		t.Fatal(failures, err)
 	}
 }
 

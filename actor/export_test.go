@@ -60,3 +60,42 @@ func Watchers(s *System, r Ref) int {
 	defer p.openMu.Unlock()
 	return len(p.watchers)
 }
+
+// Box is the mailbox of an actor that is never run.
+type Box struct{ p *process }
+
+func NewBox(s *System, m Mailbox) Box {
+	p := &process{sys: s}
+	p.limits = newLimits(&Spec{Mailbox: m})
+	p.self = Ref{node: s.node, id: 1<<53 - 1}
+	p.scheduled = true
+	return Box{p}
+}
+
+func (b Box) Send(msg any) { b.p.post(envelope{msg: msg}, nil) }
+func (b Box) Len() int     { return b.p.limits.count }
+
+func (b Box) Take() (any, bool) {
+	b.p.mu.Lock()
+	defer b.p.mu.Unlock()
+	e, ok := b.p.pop(false)
+	return e.msg, ok
+}
+
+// OpenRequests is how many requests an actor has left for later.
+func OpenRequests(s *System, r Ref) (n int) {
+	p := s.process(r)
+	p.openMu.Lock()
+	defer p.openMu.Unlock()
+	for o := p.open; o != nil; o = o.nextOpen {
+		n++
+	}
+	return n
+}
+
+// Topics is how many topics have subscribers.
+func Topics(s *System) int {
+	s.topics.mu.RLock()
+	defer s.topics.mu.RUnlock()
+	return len(s.topics.byName)
+}

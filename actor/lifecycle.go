@@ -5,7 +5,7 @@ import "slices"
 func (p *process) handleSystem() {
 	for {
 		p.mu.Lock()
-		msgs := p.system
+		msgs := p.system.take()
 		p.system = nil
 		p.urgent.Store(false)
 		p.mu.Unlock()
@@ -28,7 +28,7 @@ func (p *process) handleOne(do func(), behind []systemMsg) {
 	defer func() {
 		if !done && len(behind) > 0 {
 			p.mu.Lock()
-			p.system = append(slices.Clone(behind), p.system...)
+			p.system = &systemMsgs{list: append(slices.Clone(behind), p.system.take()...)}
 			p.urgent.Store(true)
 			p.mu.Unlock()
 		}
@@ -95,41 +95,47 @@ func (p *process) reportStart(err error) {
 	}
 	p.openMu.Lock()
 	p.startTold = true
-	told := p.told
-	if told != nil {
-		told.startErr = err
+	begin := p.begin
+	if begin != nil {
+		begin.err = err
+		close(begin.done)
+	}
+	if err == nil {
+		p.begin = nil // nobody who comes later has to wait
 	}
 	p.openMu.Unlock()
-	if told != nil {
-		close(told.start)
-		return
-	}
-	if err != nil {
+	if err != nil && begin == nil {
 		p.ctx.Log().Error("start failed", "error", err)
 	}
 }
 
-// told is for those outside of all actors who wait for something of an actor.
-type told struct {
-	start    chan struct{} // closed when the first Start is over, with startErr
-	startErr error
-	end      chan struct{} // closed when the actor has ended
+// beginning is a first Start for which somebody outside of all actors waits.
+type beginning struct {
+	done chan struct{}
+	err  error // when done is closed
 }
 
-// whenTold is made when the first one asks; it must be before the start for the start to be told.
-func (p *process) whenTold() *told {
+// whenBegun is nil when the first Start is over and was no failure.
+func (p *process) whenBegun() *beginning {
 	p.openMu.Lock()
 	defer p.openMu.Unlock()
-	if p.told == nil {
-		p.told = &told{start: make(chan struct{}), end: make(chan struct{})}
-		if p.startTold {
-			close(p.told.start)
-		}
+	if p.begin == nil && !p.startTold {
+		p.begin = &beginning{done: make(chan struct{})}
+	}
+	return p.begin
+}
+
+// whenEnded is closed when the actor has ended.
+func (p *process) whenEnded() <-chan struct{} {
+	p.openMu.Lock()
+	defer p.openMu.Unlock()
+	if p.end == nil {
+		p.end = make(chan struct{})
 		if p.ended {
-			close(p.told.end)
+			close(p.end)
 		}
 	}
-	return p.told
+	return p.end
 }
 
 // forsake stops an actor whose state can't be trusted: without its Stop, and without what it was waiting for.
@@ -310,7 +316,7 @@ func (p *process) endIfDone() {
 	p.unregister()
 	p.openMu.Lock()
 	p.ended = true
-	watchers, told := p.watchers, p.told
+	watchers, end := p.watchers, p.end
 	p.watchers = nil
 	p.openMu.Unlock()
 	for w := range watchers {
@@ -319,8 +325,8 @@ func (p *process) endIfDone() {
 	if p.parent != nil {
 		p.parent.tell(systemMsg{op: opChildEnded, proc: p})
 	}
-	if told != nil {
-		close(told.end)
+	if end != nil {
+		close(end)
 	}
 }
 

@@ -38,7 +38,7 @@ type mailbox struct {
 	mu        sync.Mutex
 	queue     []envelope // the last messages,
 	blocks    *blocks    // those before them
-	system    []systemMsg
+	system    *systemMsgs
 	limits    *limits // of a mailbox that is bounded or serial, nil for others; never changes
 	scheduled bool    // a worker has, or is about to have, the process
 	paused    bool    // a failed actor that waits for its restart; only system messages move
@@ -118,7 +118,11 @@ func (p *process) tell(m systemMsg) {
 		p.mu.Unlock()
 		return
 	}
-	p.system = append(p.system, m)
+	if p.system == nil {
+		p.system = &systemMsgs{}
+		p.system.list = p.system.first[:0]
+	}
+	p.system.list = append(p.system.list, m)
 	p.urgent.Store(true)
 	wake := !p.scheduled
 	p.scheduled = true

@@ -91,7 +91,7 @@ func (m *monitor) look(suspects map[*worker]*suspect, now time.Time) (working bo
 func (p *process) hasNotSeen(o op) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, m := range p.system {
+	for _, m := range p.system.take() {
 		if m.op == o {
 			return true
 		}

@@ -37,6 +37,11 @@ func (p *pool) submit(work func()) bool {
 }
 
 func (p *pool) work(work func()) {
+	defer func() {
+		if work != nil { // it called runtime.Goexit
+			go p.work(p.take())
+		}
+	}()
 	for work != nil {
 		work()
 		work = p.take()

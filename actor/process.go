@@ -42,7 +42,8 @@ type process struct {
 	ended    bool
 	open     *request // requests that were handled but not answered yet
 	watchers map[*process]struct{}
-	told     *told
+	begin    *beginning
+	end      chan struct{}
 
 	// Guarded by sys.mu.
 	gone               bool // it has no names any more, and must not get one
@@ -77,6 +78,19 @@ type systemMsg struct {
 	proc  *process
 	pause int64
 	tap   *tap
+}
+
+// systemMsgs are those that wait. There is mostly one.
+type systemMsgs struct {
+	list  []systemMsg
+	first [1]systemMsg
+}
+
+func (s *systemMsgs) take() []systemMsg {
+	if s == nil {
+		return nil
+	}
+	return s.list
 }
 
 type op uint8
@@ -128,7 +142,7 @@ func (p *process) run(w *worker) {
 		if w.counted > 0 {
 			handled += p.count(w)
 		}
-		if len(p.system) > 0 {
+		if p.system != nil {
 			p.mu.Unlock()
 			continue
 		}
@@ -228,7 +242,6 @@ func (p *process) finishBatch(goOn bool) {
 		w.emptied = w.batch[:0]
 	}
 	w.batch, w.pos = nil, 0
-	w.enter(frame{})
 }
 
 // step handles messages of the batch until it is empty, one panics, or the actor may not go on; the latter is false.
@@ -264,7 +277,7 @@ func (p *process) steps() bool {
 		}
 		e := &w.batch[w.pos]
 		w.pos++
-		if w.pos&(handOver-1) == 0 && w.after.Load() != nil {
+		if w.pos&(handOver-1) == 0 && w.after.Load() != nil && w.d.now()-w.clock > keepFor {
 			w.give()
 		}
 		p.handle(e)
@@ -309,14 +322,14 @@ func (p *process) handle(e *envelope) {
 	case kindDrain:
 		p.tell(systemMsg{op: opStop})
 	case kindGivenUp:
-		p.abandon(e.req)
+		p.dropWork(e.req)
 	case kindGone:
 	}
 }
 
 func (p *process) receive(e *envelope) {
 	r := e.req
-	if r != nil && !p.accepts(r) {
+	if r != nil && !r.wanted() {
 		return
 	}
 	w := p.worker
@@ -332,17 +345,6 @@ func (p *process) receive(e *envelope) {
 	} else if p.observed {
 		p.endSpan(nil)
 	}
-}
-
-// accepts tells whether a request is to be handled: somebody still waits for its answer, and not in a circle.
-func (p *process) accepts(r *request) bool {
-	for a := r.parent; a != nil; a = a.parent {
-		if a.state.Load() == expired {
-			r.complete(expired, nil, &Error{Code: Canceled, Actor: p.name()}, nil)
-			return false
-		}
-	}
-	return !r.done()
 }
 
 // resumed goes on with what work has brought back, or what was called from outside.

@@ -27,7 +27,7 @@ type request struct {
 	followed  atomic.Bool // the callee does something that ends when nobody waits any more
 	callee    *process
 	forwarded atomic.Pointer[request]
-	span      Span // of its handler
+	span      atomic.Pointer[Span] // of its handler
 
 	value any
 	err   error
@@ -42,8 +42,21 @@ type request struct {
 const (
 	unanswered uint32 = iota
 	answered
-	expired // nobody waits any more: the deadline has passed, or the asker gave up or ended
+	expired // its deadline has passed
+	givenUp // the asker gave up, or ended
 )
+
+// abandoned tells whether nobody waits for an answer that has not come.
+func (r *request) abandoned() bool { return r.state.Load() >= expired }
+
+// abandon completes the request without an answer of whom it was sent to; with why, its own reason or that of the request on whose behalf it was made.
+func (r *request) abandon(why uint32) {
+	code := Canceled
+	if why == expired {
+		code = Deadline
+	}
+	r.complete(why, nil, &Error{Code: code, Actor: r.sys.nameOf(r.to)}, nil)
+}
 
 const (
 	// maxHops is how often a request may be forwarded. What is handed on more often goes in a circle.
@@ -62,13 +75,12 @@ func (r *request) complete(state uint32, v any, err error, w *worker) bool {
 	if r.opening.Load() {
 		r.callee.closeRequest(r)
 	}
-	if r.span != nil {
-		r.span.End(err)
-	}
-	if state == expired {
+	r.endSpan(err)
+	if state >= expired {
 		if next := r.forwarded.Load(); next != nil {
-			next.complete(expired, nil, err, w)
-		} else if r.followed.Load() {
+			next.complete(state, nil, err, w)
+		}
+		if r.followed.Load() {
 			r.callee.post(envelope{kind: kindGivenUp, req: r}, w)
 		}
 	}
@@ -83,6 +95,17 @@ func (r *request) complete(state uint32, v any, err error, w *worker) bool {
 
 func (r *request) done() bool { return r.state.Load() != unanswered }
 
+// wanted tells whether somebody still waits for the answer, and for what depends on it.
+func (r *request) wanted() bool {
+	for a := r.parent; a != nil; a = a.parent {
+		if a.abandoned() {
+			r.abandon(a.state.Load())
+			return false
+		}
+	}
+	return !r.done()
+}
+
 // outside is a request that no actor made, so the wheel keeps its deadline.
 type outside struct {
 	request
@@ -90,7 +113,7 @@ type outside struct {
 }
 
 func (o *outside) expire() {
-	o.complete(expired, nil, &Error{Code: Deadline, Actor: o.sys.nameOf(o.to)}, nil)
+	o.abandon(expired)
 }
 
 // Call is a request that an actor has made, so that it can give it up.
@@ -104,7 +127,7 @@ func (c Call) Cancel() bool {
 		return false
 	}
 	p := r.asker
-	r.complete(expired, nil, &Error{Code: Canceled, Actor: p.name()}, nil)
+	r.abandon(givenUp)
 	if r.life == p.life {
 		p.unask(r)
 		p.holds--
@@ -142,7 +165,9 @@ func (s *System) ask(r *request, from Ref, msg any, w *worker) {
 		r.answer(nil, &Error{Code: Cycle, Actor: p.name(), Text: "too many wait for each other: " + r.chain(nil)})
 		return
 	}
-	if code := p.post(envelope{msg: msg, from: from, req: r}, w); code != 0 {
+	e := newEnvelope(msg, from, r.in.span) // a frame of the asker's, which others must not look into
+	e.req = r
+	if code := p.post(e, w); code != 0 {
 		r.answer(nil, &Error{Code: code, Actor: s.nameOf(r.to)})
 	}
 }
@@ -207,7 +232,7 @@ func (p *process) awaits(r *request) {
 // follow has the actor learn when nobody waits for r any more.
 func (p *process) follow(r *request) {
 	r.followed.Store(true)
-	if r.state.Load() == expired { // and whoever made it so may not have seen that somebody follows
+	if r.abandoned() { // and whoever made it so may not have seen that somebody follows
 		p.post(envelope{kind: kindGivenUp, req: r}, nil)
 	}
 }
@@ -275,7 +300,7 @@ func (p *process) alarmed() {
 		switch {
 		case r.done():
 		case r.when <= now:
-			r.complete(expired, nil, &Error{Code: Deadline, Actor: p.sys.nameOf(r.to)}, nil)
+			r.abandon(expired)
 		default:
 			next = min(next, r.when)
 		}
@@ -290,7 +315,7 @@ func (p *process) giveUp() {
 	for p.asked != nil {
 		r := p.asked
 		p.unask(r)
-		r.complete(expired, nil, &Error{Code: Canceled, Actor: p.name()}, nil)
+		r.abandon(givenUp)
 		r.then = nil
 	}
 	if p.alarm != nil {
@@ -299,10 +324,10 @@ func (p *process) giveUp() {
 	}
 }
 
-// abandon ends what was begun for a request for whose answer nobody waits any more.
-func (p *process) abandon(r *request) {
+// dropWork ends what was begun for a request for whose answer nobody waits any more.
+func (p *process) dropWork(r *request) {
 	for kid := r.kids; kid != nil; kid = kid.nextKid {
-		kid.complete(expired, nil, &Error{Code: Canceled, Actor: p.name()}, nil)
+		kid.abandon(r.state.Load())
 	}
 	if p.rare == nil {
 		return

@@ -3,7 +3,7 @@ package actor
 import "time"
 
 // rescueRest is how many milliseconds with nothing to watch over end the watch.
-const rescueRest = 100
+const rescueRest = 10
 
 // watch has rescue look after those that wait, unless it does already.
 func (d *dispatcher) watch() {

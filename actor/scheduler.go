@@ -42,7 +42,7 @@ func (r Runnable) Step() (more bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.count(w)
-	p.scheduled = len(p.system) > 0 || !p.paused && p.state != dead && p.has(waits)
+	p.scheduled = p.system != nil || !p.paused && p.state != dead && p.has(waits)
 	return p.scheduled
 }
 
@@ -78,22 +78,23 @@ func (p *process) has(waits bool) bool {
 	return !waits && slices.ContainsFunc(p.queue[l.head:], func(e envelope) bool { return e.kind != kindGone })
 }
 
-// await waits until done is closed or ctx ends.
-func (s *System) await(ctx context.Context, done <-chan struct{}) {
-	if s.disp.scheduler == nil {
+// await waits until done is closed, ctx ends, or end is closed.
+func (s *System) await(ctx context.Context, done, end <-chan struct{}) {
+	wait := func() {
 		select {
 		case <-done:
 		case <-ctx.Done():
+		case <-end:
 		}
+	}
+	if s.disp.scheduler == nil {
+		wait()
 		return
 	}
-	either := make(chan struct{})
+	over := make(chan struct{})
 	go func() {
-		defer close(either)
-		select {
-		case <-done:
-		case <-ctx.Done():
-		}
+		defer close(over)
+		wait()
 	}()
-	s.disp.scheduler.Await(either)
+	s.disp.scheduler.Await(over)
 }

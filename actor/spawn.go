@@ -12,21 +12,24 @@ func (s *System) Spawn(spec Spec) (Ref, error) {
 	if err != nil {
 		return Ref{}, err
 	}
-	told := p.whenTold()
+	begin := p.whenBegun()
 	s.disp.push(p)
-	if err := s.awaitStart(p, told); err != nil {
+	if err := s.awaitStart(p, begin); err != nil {
 		return Ref{}, err
 	}
 	return p.self, nil
 }
 
-func (s *System) awaitStart(p *process, told *told) error {
-	s.await(context.Background(), told.start)
-	if told.startErr == nil {
+func (s *System) awaitStart(p *process, begin *beginning) error {
+	if begin == nil {
 		return nil
 	}
-	s.await(context.Background(), told.end) // its name is free again
-	return fmt.Errorf("actor: start %s: %w", p.name(), told.startErr)
+	s.await(context.Background(), begin.done, nil)
+	if begin.err == nil {
+		return nil
+	}
+	s.await(context.Background(), p.whenEnded(), nil) // its name is free again
+	return fmt.Errorf("actor: start %s: %w", p.name(), begin.err)
 }
 
 // Unique is the actor with the Spec's name: the one that has the name, when its Start is over, or else a new one. Whoever comes first starts it; all
@@ -46,7 +49,7 @@ func (s *System) Unique(spec Spec) (Ref, error) {
 		if p == nil {
 			continue // it has ended since
 		}
-		if err := s.awaitStart(p, p.whenTold()); err != nil {
+		if err := s.awaitStart(p, p.whenBegun()); err != nil {
 			return Ref{}, err
 		}
 		return p.self, nil

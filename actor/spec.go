@@ -39,8 +39,8 @@ type Spec struct {
 	New func() Actor
 	// Mailbox bounds what may wait for the actor. The zero Mailbox has no bound and warns.
 	Mailbox Mailbox
-	// Serial has the actor finish one message before it takes the next: until all that its handler has asked for and given to Go has come back, and until
-	// the request is answered, others wait. Timers and answers are handled meanwhile. A request that waits for itself in this way fails with ErrCycle. Without
+	// Serial has the actor finish one message before it takes the next: until all that its handler has asked for and given to Go has come back, each Hold is
+	// released, and the request is answered, others wait. Timers and answers are handled meanwhile. A request that waits for itself in this way fails with ErrCycle. Without
 	// it an actor takes other messages while it waits, also those that were sent on its own behalf.
 	Serial bool
 	// Supervision tells what happens after a panic.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -26,7 +27,7 @@ type plan struct {
 
 var verbs = []string{
 	"reply", "ask", "ask", "go", "after", "forward", "promise", "panic", "panic later", "stop self", "stop", "child", "watch", "unwatch", "silent", "send",
-	"detached", "drain", "hold", "every", "resume",
+	"detached", "drain", "hold", "every", "resume", "kill", "exit", "cancel", "all", "first", "quorum", "publish", "subscribe", "unsubscribe",
 }
 
 func genPlan(t *rapid.T, depth int) *plan {
@@ -104,10 +105,27 @@ type tested struct {
 }
 
 func (m *mind) spec() actor.Spec {
-	return actor.Spec{
+	spec := actor.Spec{
 		New:         func() actor.Actor { return &tested{mind: m, watches: map[actor.Ref]int{}} },
-		Supervision: actor.Supervision{Limit: m.number%4 - 1, Backoff: time.Millisecond},
+		Supervision: actor.Supervision{Limit: m.number%4 - 1, Backoff: time.Millisecond, Escalate: m.number%3 == 0},
 		StopTimeout: 30 * time.Millisecond,
+		AllForOne:   m.number%2 == 0,
+		Serial:      m.number%4 == 3,
+	}
+	if m.number%3 == 1 {
+		spec.Mailbox = actor.Mailbox{Limit: 20, Policy: actor.Policy(m.number / 3 % 4), Key: func(msg any) any {
+			if n, ok := msg.(numbered); ok {
+				return n.sender
+			}
+			return nil
+		}}
+	}
+	return spec
+}
+
+func (a *tested) Inherit(from actor.Actor, failure error) {
+	if from.(*tested).mind != a.mind || failure == nil {
+		a.w.fail("actor %d inherits from a stranger", a.number)
 	}
 }
 
@@ -187,6 +205,8 @@ func (a *tested) do(c *actor.Context, p *plan, id int64, then func(any, error)) 
 		}()
 	case "panic":
 		panic("planned")
+	case "exit":
+		runtime.Goexit()
 	case "panic later":
 		c.After(p.Wait, func() { panic("planned, later") })
 	default:
@@ -220,6 +240,23 @@ func (a *tested) doSmall(c *actor.Context, p *plan, then func(any, error)) {
 				timer.Cancel()
 			}
 		})
+	case "kill":
+		c.Kill(to, errPlanned)
+	case "publish":
+		a.sent[actor.Ref{}]++
+		c.Publish("topic", numbered{a.number, -1, a.sent[actor.Ref{}]})
+	case "subscribe":
+		c.Subscribe("topic")
+	case "unsubscribe":
+		c.Unsubscribe("topic")
+	case "cancel":
+		call := c.Ask(to, job{a.w.ids.Add(1), p.Then}, func(any, error) { a.w.fail("actor %d: a request was answered that it gave up", a.number) })
+		if call.Cancel() != true || call.Cancel() {
+			a.w.fail("actor %d can't give up its request", a.number)
+		}
+	case "all", "first", "quorum":
+		a.askMany(c, p, then)
+		return
 	case "resume":
 		c.Resume(func() { then(int64(1), nil) })()
 		return
@@ -262,6 +299,44 @@ func (a *tested) ask(c *actor.Context, p *plan, then func(any, error)) {
 	c.Ask(to, job{id, p.Then}, check)
 }
 
+// askMany asks all of the world. The answers are those of one request, whose id each answers with.
+func (a *tested) askMany(c *actor.Context, p *plan, then func(any, error)) {
+	id := a.w.ids.Add(1)
+	to := make([]actor.Ref, worldSize)
+	for i := range to {
+		to[i] = a.w.ref(i)
+	}
+	check := func(answers []actor.Answer, most int) {
+		if len(answers) > most {
+			a.w.fail("actor %d: %d answers, at most %d may come", a.number, len(answers), most)
+		}
+		for _, v := range answers {
+			if v.Err == nil && v.Value != id {
+				a.w.fail("request %d to many was answered with %v", id, v.Value)
+			}
+		}
+	}
+	msg := job{id, p.Then}
+	switch p.Do {
+	case "all":
+		once := a.once(then)
+		c.AskAll(to, msg, func(answers []actor.Answer) { check(answers, worldSize); once(int64(1), nil) })
+	case "first":
+		once := a.once(then)
+		c.AskFirst(to, msg, func(v actor.Answer, err error) { check([]actor.Answer{v}[:btoi(err == nil)], 1); once(int64(1), err) })
+	default:
+		once := a.once(then)
+		c.AskQuorum(to, 3, msg, func(v []actor.Answer, err error) { check(v, 3); once(int64(1), err) })
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // once checks that a continuation runs once at most.
 func (a *tested) once(then func(any, error)) func(any, error) {
 	called := false
@@ -279,7 +354,7 @@ var errPlanned = errors.New("planned")
 // defined tells whether an error is one that the runtime, or a plan, may answer with.
 func defined(err error) bool {
 	for _, e := range []error{
-		actor.ErrNoActor, actor.ErrStopped, actor.ErrFailed, actor.ErrDeadline, actor.ErrOverloaded, actor.ErrCycle, errPlanned, context.Canceled,
+		actor.ErrNoActor, actor.ErrStopped, actor.ErrFailed, actor.ErrDeadline, actor.ErrOverloaded, actor.ErrCycle, actor.ErrCanceled, actor.ErrNoQuorum, errPlanned,
 	} {
 		if errors.Is(err, e) {
 			return true
@@ -298,7 +373,7 @@ type step struct {
 
 func genStep(t *rapid.T) step {
 	return step{
-		Do:   rapid.SampledFrom([]string{"ask", "ask", "ask", "send", "burst", "cancelled", "stop", "spawn"}).Draw(t, "step"),
+		Do:   rapid.SampledFrom([]string{"ask", "ask", "ask", "send", "burst", "cancelled", "stop", "kill", "spawn", "look"}).Draw(t, "step"),
 		To:   rapid.IntRange(0, worldSize-1).Draw(t, "to"),
 		Plan: genPlan(t, rapid.IntRange(0, 4).Draw(t, "depth")),
 		Wait: time.Duration(rapid.IntRange(0, 5000).Draw(t, "wait")) * time.Microsecond,
@@ -334,6 +409,17 @@ func (w *world) drive(number int, steps []step) {
 			}
 		case "stop":
 			w.sys.Stop(to, errPlanned)
+		case "kill":
+			w.sys.Kill(to, errPlanned)
+		case "look":
+			for i := range w.sys.Actors() {
+				if i.Waiting < 0 || i.Waiting > 1e6 {
+					w.fail("%+v", i)
+				}
+			}
+			if remove, err := w.sys.Tap(to, func(actor.Inbound) {}); err == nil && s.Wait%2 == 0 {
+				remove()
+			}
 		case "spawn":
 			w.sys.Stop(to, errPlanned)
 			w.spawn(s.To)

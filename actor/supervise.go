@@ -28,7 +28,7 @@ func (p *process) failed(reason any) {
 	if r := w.in.req; r != nil && !w.forwarded {
 		r.answer(nil, err)
 	}
-	p.endSpan(err)
+	p.failSpan(err)
 	w.enter(frame{})
 	p.fail(err)
 }

@@ -131,7 +131,7 @@ func (s *System) Ask(ctx context.Context, to Ref, msg any) (any, error) {
 		timeout = time.Until(d)
 	}
 	r := &outside{request: request{
-		sys: s, to: to, when: s.tickAfter(timeout), callee: s.process(to), inline: true,
+		sys: s, to: to, when: s.tickAfter(timeout), callee: s.process(to), in: frame{span: s.spanIn(ctx)}, inline: true,
 		then: func(answer any, failure error) { v, err = answer, failure; close(done) },
 	}}
 	r.due = r
@@ -140,17 +140,14 @@ func (s *System) Ask(ctx context.Context, to Ref, msg any) (any, error) {
 		defer s.wheel.cancel(&r.timerNode)
 	}
 	s.ask(&r.request, Ref{}, msg, nil)
-	stop := context.AfterFunc(s.ctx, func() { // from then on nothing keeps deadlines
-		r.complete(expired, nil, &Error{Code: Stopped, Actor: s.nameOf(to), Text: ErrShutdown.Error()}, nil)
-	})
-	defer stop()
-	s.await(ctx, done)
-	if ctx.Err() != nil {
-		code := Canceled
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			code = Deadline
-		}
-		r.complete(expired, nil, &Error{Code: code, Actor: s.nameOf(to)}, nil)
+	s.await(ctx, done, s.ctx.Done())
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		r.abandon(expired)
+	case ctx.Err() != nil:
+		r.abandon(givenUp)
+	case s.ctx.Err() != nil: // nothing keeps deadlines any more
+		r.complete(givenUp, nil, &Error{Code: Stopped, Actor: s.nameOf(to), Text: ErrShutdown.Error()}, nil)
 	}
 	<-done
 	return v, err
@@ -228,7 +225,7 @@ func (l *drainLimit) expire() { l.p.tell(systemMsg{op: opStop}) }
 // Ended is closed when the actor has ended; at once if there is no such actor. Actors use [Context.Watch].
 func (s *System) Ended(of Ref) <-chan struct{} {
 	if p := s.process(of); p != nil {
-		return p.whenTold().end
+		return p.whenEnded()
 	}
 	gone := make(chan struct{})
 	close(gone)
@@ -277,12 +274,12 @@ func (s *System) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 	var late *process
 	for _, p := range roots {
-		ended := p.whenTold().end
+		ended := p.whenEnded()
 		p.tell(systemMsg{op: opStop, err: ErrShutdown})
 		if late != nil {
 			continue
 		}
-		s.await(ctx, ended)
+		s.await(ctx, ended, nil)
 		select {
 		case <-ended:
 		default:

@@ -43,7 +43,8 @@ func (p *process) subscribe(name string) {
 	if p.rare != nil && slices.Contains(p.rare.topics, name) {
 		return
 	}
-	p.more().topics = append(p.rare.topics, name)
+	m := p.more()
+	m.topics = append(m.topics, name)
 	all := &p.sys.topics
 	all.mu.Lock()
 	defer all.mu.Unlock()

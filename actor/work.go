@@ -16,11 +16,9 @@ type work struct {
 
 // giveAway runs f in the pool and then in the actor.
 func (p *process) giveAway(in *frame, f func(context.Context) (any, error), then func(any, error)) {
-	ctx, cancel := p.lifetime(), context.CancelFunc(nil)
-	w := &work{in: *in}
+	ctx, w := p.lifetime(), &work{in: *in}
 	if r := in.req; r != nil {
-		ctx, cancel = context.WithDeadline(ctx, p.sys.wheel.start.Add(tickTime(r.when)))
-		w.cancel = cancel
+		ctx, w.cancel = context.WithDeadline(ctx, p.sys.wheel.start.Add(tickTime(r.when)))
 		w.next = p.rare.works
 		if w.next != nil {
 			w.next.prev = w
@@ -28,6 +26,7 @@ func (p *process) giveAway(in *frame, f func(context.Context) (any, error), then
 		p.rare.works = w
 		p.follow(r)
 	}
+	ctx = p.sys.carry(ctx, in.span)
 	p.holds++
 	life, name := p.life, p.name()
 	back := func(v any, err error) {

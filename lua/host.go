@@ -54,6 +54,9 @@ const maxEarly = 10_000
 // Context is what the service's actor can do now.
 func (h *Host) Context() *actor.Context { return h.c }
 
+// ActorType is the script, for traces.
+func (h *Host) ActorType() string { return h.script }
+
 // Log is the service's logger.
 func (h *Host) Log() *slog.Logger { return h.log }
 
@@ -270,7 +273,7 @@ func (h *Host) handle(m Message) {
 	}
 	h.run(co, func(s vm.State) int {
 		s.Push(handler)
-		if h.module != 0 {
+		if handler != h.dispatch[m.Type] {
 			s.Push(h.state)
 			s.Unref(handler)
 			return 1 + PushList(s, args)
@@ -301,7 +304,10 @@ func (h *Host) find(s vm.State, m Message) (ref int, args value.List, err error)
 		if name == "start" || name == "stop" {
 			return 0, args, fmt.Errorf("%s: %q is called by the host only", h.script, name)
 		}
-	default:
+	default: // of a library's own, which dispatches it whatever kind of script has required it
+		if ref = h.dispatch[m.Type]; ref != 0 {
+			return ref, m.Args, nil
+		}
 		return 0, args, fmt.Errorf("%s: a table of handlers takes messages of type lua and client, got %s", h.script, m.Type)
 	}
 	if table == 0 || !h.pushHandler(s, table, name) {

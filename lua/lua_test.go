@@ -3,6 +3,7 @@ package lua_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -108,6 +109,35 @@ return M`)
 	}
 	if s := got.At(0).String() + " " + got.At(1).String(); s != `42 {doubled = 84, list = {1, "x", true}}` {
 		t.Fatal(s)
+	}
+}
+
+func TestATableOfHandlersLeavesOtherTypesOfMessagesToDispatch(t *testing.T) {
+	n := newNode(t, "main.lua", `
+local skynet = require "skynet"
+skynet.dispatch("text", function(session, source, text) return session, text end)
+skynet.dispatch("lua", function() error("the table has these") end)
+return { hello = function(self, name) return "hello " .. name end }`)
+	ref, err := n.launch("main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		msg  lua.Message
+		want string
+	}{
+		{lua.Message{Type: lua.TypeText, Args: value.Of("one")}, `1 "one"`},
+		{lua.Command("hello", "Ann"), `"hello Ann"`},
+		{lua.Message{Type: lua.TypeCron, Args: value.Of("one")}, "a table of handlers takes messages of type lua and client, got cron"},
+	} {
+		v, err := n.sys.Ask(context.Background(), ref, c.msg)
+		got := fmt.Sprint(err)
+		if l, ok := v.(value.List); ok {
+			got = strings.Join([]string{l.At(0).String(), l.At(1).String()}[:l.Len()], " ")
+		}
+		if !strings.Contains(got, c.want) {
+			t.Errorf("%v: got %s, want %s", c.msg.Type, got, c.want)
+		}
 	}
 }
 

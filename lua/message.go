@@ -15,9 +15,10 @@ const (
 	TypeText   Type = 0  // a plain string
 	TypeClient Type = 3  // a request of a client: route and body
 	TypeLua    Type = 10 // a command and its arguments
+	TypeCron   Type = 12 // a job is due, see scripts/cron.lua
 )
 
-var typeNames = map[string]Type{"text": TypeText, "client": TypeClient, "lua": TypeLua} //nolint:gochecknoglobals // a constant
+var typeNames = map[string]Type{"text": TypeText, "client": TypeClient, "lua": TypeLua, "cron": TypeCron} //nolint:gochecknoglobals // a constant
 
 func (t Type) String() string {
 	for name, v := range typeNames {
@@ -32,6 +33,19 @@ func (t Type) String() string {
 type Message struct {
 	Type Type
 	Args value.List
+}
+
+// maxName bounds the part of a message's type that a script or a client has chosen.
+const maxName = 64
+
+// MessageType is what logs and traces call the message: "lua" and the command, or "client" and the route.
+func (m Message) MessageType() string {
+	kind := m.Type.String()
+	name, ok := m.Args.At(0).Str()
+	if !ok || m.Type != TypeLua && m.Type != TypeClient { // else it is no name but what the message says
+		return kind
+	}
+	return kind + " " + name[:min(len(name), maxName)]
 }
 
 // Command is a Message of TypeLua: a command and its arguments, see value.Of.
@@ -62,6 +76,9 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return e.Message }
+
+// StackTrace is the traceback, for traces.
+func (e *Error) StackTrace() string { return e.Traceback }
 
 // Is makes a script's error one of actor.ErrFailed.
 func (e *Error) Is(target error) bool { return target == actor.ErrFailed }

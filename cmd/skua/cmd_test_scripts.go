@@ -55,7 +55,7 @@ func testProject(ctx context.Context, dir string, timeout time.Duration, out, lo
 	defer os.RemoveAll(data)
 	p, err := openProject(dir, func(c *Config) {
 		c.Data = data
-		c.NATS, c.Store.Mongo = "", ""
+		c.NATS, c.Store.Mongo, c.Trace = "", "", TraceConfig{}
 		c.Listen = ListenConfig{"off", "off", "off", "off"}
 	})
 	if err != nil {

@@ -34,6 +34,7 @@ type Config struct {
 	Store  StoreConfig  `toml:"store" envPrefix:"STORE_"`
 	Lua    LuaConfig    `toml:"lua" envPrefix:"LUA_"`
 	Admin  AdminConfig  `toml:"admin" envPrefix:"ADMIN_"`
+	Trace  TraceConfig  `toml:"trace" envPrefix:"TRACE_"`
 
 	// Dir is the project's directory; relative paths of the configuration begin there. It is not a key.
 	Dir string `toml:"-"`
@@ -151,6 +152,16 @@ type AdminConfig struct {
 	Token Secret `toml:"token" env:"TOKEN"`
 }
 
+// TraceConfig is the table [trace]: what is told of requests on their way through the actors, with OpenTelemetry.
+type TraceConfig struct {
+	// URL of a collector that takes OTLP over HTTP, such as `http://127.0.0.1:4318`; empty traces nothing, at no cost. A URL without a path means `/v1/traces` there.
+	Endpoint string `toml:"endpoint" env:"ENDPOINT"`
+	// Share of clients' requests, and of other messages from outside of all actors, that are traced, 0 to 1. Each span costs some microseconds; all others cost next to nothing.
+	Sample float64 `toml:"sample" env:"SAMPLE"`
+	// HTTP headers for the collector, `name=value` separated by commas, values percent-encoded where need be. May be `env:NAME` or `file:PATH`, so that tokens stay out of this file.
+	Headers Secret `toml:"headers" env:"HEADERS"`
+}
+
 // DefaultConfig is what a node runs with when nobody says anything.
 func DefaultConfig() Config {
 	return Config{
@@ -181,6 +192,7 @@ func DefaultConfig() Config {
 		Login: LoginConfig{Method: "password", Register: true, HashMemory: 19 << 20, HashTime: 2, MaxAttempts: 5},
 		Store: StoreConfig{Database: "skua", Autosave: Duration{2 * time.Second}, FlushBatch: 500, MaxPending: 100_000},
 		Lua:   LuaConfig{Path: []string{"scripts"}, CallTimeout: Duration{5 * time.Second}},
+		Trace: TraceConfig{Sample: 0.01},
 	}
 }
 

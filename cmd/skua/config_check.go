@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/skua-go/skua/cluster"
 	"github.com/skua-go/skua/services/admin"
 )
@@ -56,6 +58,7 @@ func (c *Config) validate() error {
 	c.validateGate(&k)
 	c.validateKCP(&k)
 	c.validateServices(&k)
+	c.validateTrace(&k)
 	return errors.Join(k.failed...)
 }
 
@@ -124,6 +127,18 @@ func (c *Config) validateServices(k *check) {
 	k.duration("lua.call_timeout", c.Lua.CallTimeout, time.Millisecond, time.Hour)
 }
 
+func (c *Config) validateTrace(k *check) {
+	t := &c.Trace
+	found := t.Endpoint
+	if u, err := url.Parse(found); err == nil {
+		found = u.Redacted()
+	}
+	k.that(t.Endpoint == "" || isCollector(t.Endpoint), "trace.endpoint", found, "a URL such as http://127.0.0.1:4318, without user and query, or nothing")
+	k.that(t.Sample >= 0 && t.Sample <= 1, "trace.sample", t.Sample, "0 to 1")
+	_, err := parseHeaders(t.Headers.Reveal())
+	k.that(err == nil, "trace.headers", t.Headers, "name=value separated by commas, values percent-encoded")
+}
+
 // Listens tells whether an address of [listen] opens a listener.
 func Listens(addr string) bool { return addr != "off" }
 
@@ -153,4 +168,28 @@ func isNATS(urls string) bool {
 		}
 	}
 	return true
+}
+
+// isCollector admits no user in the URL, which would be logged with every error.
+func isCollector(endpoint string) bool {
+	u, err := url.Parse(endpoint)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == ""
+}
+
+// parseHeaders reads "name=value,name=value" with percent-encoded values.
+func parseHeaders(text string) (map[string]string, error) {
+	headers := map[string]string{}
+	if text == "" {
+		return headers, nil
+	}
+	for pair := range strings.SplitSeq(text, ",") {
+		name, encoded, ok := strings.Cut(pair, "=")
+		name = strings.TrimSpace(name)
+		value, err := url.PathUnescape(strings.TrimSpace(encoded))
+		if !ok || err != nil || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
+			return nil, errors.New("no name=value") // never what was found: it is secret
+		}
+		headers[name] = value
+	}
+	return headers, nil
 }

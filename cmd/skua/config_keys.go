@@ -50,6 +50,8 @@ func (k configKey) expected() string {
 		return "true or false"
 	case reflect.Int:
 		return "a whole number"
+	case reflect.Float64:
+		return "a number"
 	default:
 		return "a string"
 	}

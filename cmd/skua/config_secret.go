@@ -33,7 +33,7 @@ func (c *Config) resolveSecrets(env map[string]string) error {
 		key   string
 		value *Secret
 	}{
-		{"nats", &c.NATS}, {"store.mongo", &c.Store.Mongo}, {"admin.token", &c.Admin.Token},
+		{"nats", &c.NATS}, {"store.mongo", &c.Store.Mongo}, {"admin.token", &c.Admin.Token}, {"trace.headers", &c.Trace.Headers},
 	} {
 		v, err := c.resolveSecret(s.value.Reveal(), env)
 		if err != nil {

@@ -50,13 +50,17 @@ origins = ["https://play.example.com"]
 chat = 65535
 [lua]
 path = ["scripts", "/opt/lib"]
+[trace]
+endpoint = "https://collector.example.com/v1/traces"
+sample = 1
+headers = "a=b, c=d%2Ce"
 `)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if cfg.Name != "eu-1" || cfg.Log.Level != "debug" || cfg.Listen.KCP != "off" || cfg.Listen.TCP != "127.0.0.1:7000" ||
 		cfg.Gate.Heartbeat.Duration != 90*time.Second || cfg.Gate.Routes["player.buy"] != 1 || cfg.Gate.Routes["chat"] != 65535 ||
-		len(cfg.Lua.Path) != 2 || cfg.NATS.Reveal() != "nats://10.0.0.1:4222,nats://10.0.0.2:4222" {
+		len(cfg.Lua.Path) != 2 || cfg.Trace.Sample != 1 || cfg.Trace.Headers.Reveal() != "a=b, c=d%2Ce" || cfg.NATS.Reveal() != "nats://10.0.0.1:4222,nats://10.0.0.2:4222" {
 		t.Errorf("got %+v", cfg)
 	}
 	if Listens(cfg.Listen.KCP) || !Listens(cfg.Listen.TCP) {
@@ -84,6 +88,7 @@ func TestMistakesInTheFileAreNamedWithTheirPlace(t *testing.T) {
 		{"[gate]\nmax_packet = \"64k\"", `:2:14: gate.max_packet: found "64k", expected a whole number`},
 		{"[gate]\nmax_packet = 1.5", ":2:14: gate.max_packet: found 1.5, expected a whole number"},
 		{"[gate]\nmax_packet = 99999999999999999999", ":2:14: gate.max_packet: found 99999999999999999999, expected a whole number"},
+		{"[trace]\nsample = \"all\"", `:2:10: trace.sample: found "all", expected a number`},
 		{"[login]\nregister = \"yes\"", `:2:12: login.register: found "yes", expected true or false`},
 		{"name = 1", ":1:8: name: found 1, expected a string"},
 		{"gate = 1", ":1:8: gate: found 1, expected a table [gate]"},
@@ -151,6 +156,16 @@ func TestImpossibleValuesNameTheKeyFoundAndExpected(t *testing.T) {
 		{`store.max_pending = 499`, "store.max_pending (SKUA_STORE_MAX_PENDING): found 499, expected at least store.flush_batch, 500"},
 		{`lua.path = []`, "lua.path"},
 		{`lua.call_timeout = "0s"`, "lua.call_timeout"},
+		{`trace.endpoint = "127.0.0.1:4318"`, `trace.endpoint (SKUA_TRACE_ENDPOINT): found "127.0.0.1:4318", expected a URL such as http://127.0.0.1:4318`},
+		{`trace.endpoint = "grpc://collector"`, "trace.endpoint"},
+		{`trace.endpoint = "http://ann:sesame@collector"`, `trace.endpoint (SKUA_TRACE_ENDPOINT): found "http://ann:xxxxx@collector"`},
+		{`trace.sample = 1.5`, "trace.sample (SKUA_TRACE_SAMPLE): found 1.5, expected 0 to 1"},
+		{`trace.sample = nan`, "trace.sample"},
+		{`trace.sample = -1`, "trace.sample"},
+		{`trace.headers = "sesame"`, "trace.headers (SKUA_TRACE_HEADERS): found [secret], expected name=value"},
+		{`trace.headers = "a=b,c d=e"`, "trace.headers"},
+		{`trace.headers = "a=%zz"`, "trace.headers"},
+		{`trace.headers = "a=%0Ab"`, "trace.headers"},
 	} {
 		if _, err := load(t, c.text); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s\n got %v\nwant %s", c.text, err, c.want)
@@ -171,6 +186,8 @@ func sample(k configKey) (text string, want any) {
 		return fmt.Sprint(!v), !v
 	case int:
 		return "4242", 4242
+	case float64:
+		return "0.25", 0.25
 	case []string:
 		return "a,b", []string{"a", "b"}
 	case map[string]uint16:
@@ -228,12 +245,13 @@ func TestVariablesOverrideTheFileAndFlagsOverrideBoth(t *testing.T) {
 }
 
 func TestWrongVariablesAreNamed(t *testing.T) {
-	_, err := load(t, "", "SKUA_GATE_HEARTBEAT=10", "SKUA_GATE_MAX_PACKET=64k", "SKUA_LOGIN_REGISTER=perhaps", "SKUA_GATE_ROUTES=a:70000")
+	_, err := load(t, "", "SKUA_GATE_HEARTBEAT=10", "SKUA_GATE_MAX_PACKET=64k", "SKUA_LOGIN_REGISTER=perhaps", "SKUA_GATE_ROUTES=a:70000", "SKUA_TRACE_SAMPLE=all")
 	for _, want := range []string{
 		`SKUA_GATE_HEARTBEAT: found "10", expected a duration such as "2s"`,
 		`SKUA_GATE_MAX_PACKET: found "64k", expected a whole number`,
 		`SKUA_LOGIN_REGISTER: found "perhaps", expected true or false`,
 		`SKUA_GATE_ROUTES: found "a:70000", expected route names`,
+		`SKUA_TRACE_SAMPLE: found "all", expected a number`,
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)

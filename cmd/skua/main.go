@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	_ "time/tzdata" // zones for cron jobs, also where the machine or the container has none
 
 	"github.com/spf13/cobra"
 )

@@ -21,6 +21,7 @@ import (
 	"github.com/skua-go/skua/net/transport"
 	"github.com/skua-go/skua/scripts"
 	"github.com/skua-go/skua/services/admin"
+	"github.com/skua-go/skua/services/cron"
 	"github.com/skua-go/skua/services/gate"
 	"github.com/skua-go/skua/services/login"
 	"github.com/skua-go/skua/services/store"
@@ -77,7 +78,13 @@ func (n *node) Serve(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, backend.Close()) }()
 
-	n.sys = actor.New(actor.Config{Node: cfg.Name, CallTimeout: cfg.Lua.CallTimeout.Duration, Log: n.log})
+	traces, err := n.openTraces(ctx)
+	if err != nil {
+		return err
+	}
+	defer traces.close() // behind the actors: their last spans are sent, too
+
+	n.sys = actor.New(actor.Config{Node: cfg.Name, CallTimeout: cfg.Lua.CallTimeout.Duration, Tracer: traces.tracer(), Log: n.log})
 	defer func() { err = errors.Join(err, n.stop()) }()
 	if err := n.build(abort); err != nil {
 		return err
@@ -107,9 +114,10 @@ func (n *node) Serve(ctx context.Context) (err error) {
 // services is what runs on every node, in the order of starting: what comes later needs what comes before, also while it stops.
 func (n *node) services(backend store.Backend) []actor.Spec {
 	cfg := &n.project.cfg
-	stored := store.NewMetrics()
-	n.metrics.MustRegister(stored)
+	stored, timed := store.NewMetrics(), cron.NewMetrics()
+	n.metrics.MustRegister(stored, timed)
 	return []actor.Spec{
+		cron.Spec(cron.Config{Metrics: timed}), // needs nobody
 		store.Spec(store.Config{
 			Backend: backend, Autosave: cfg.Store.Autosave.Duration, Batch: cfg.Store.FlushBatch, MaxPending: cfg.Store.MaxPending, Metrics: stored,
 		}),

@@ -20,8 +20,8 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// pageWorld is one where two new players see each other at once.
-const pageWorld = `return { width = 40, height = 32, view = 12, coins = 60, arrival = { x = 15, y = 13, w = 9, h = 7 },
+// pageWorld is one where two new players see each other at once. Its dice are seeded: else one player stands where the other is looked for, now and then.
+const pageWorld = `return { seed = 4, width = 40, height = 32, view = 12, coins = 60, arrival = { x = 15, y = 13, w = 9, h = 7 },
   kinds = { { name = "copper", share = 60 }, { name = "silver", share = 30 }, { name = "gold", share = 10 } },
   walls = { { x = 8, y = 8, w = 7, h = 1 }, { x = 8, y = 9, w = 1, h = 4 }, { x = 24, y = 22, w = 7, h = 1 }, { x = 30, y = 18, w = 1, h = 4 },
     { x = 26, y = 8, w = 3, h = 3 }, { x = 10, y = 20, w = 4, h = 2 } } }`

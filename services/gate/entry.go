@@ -90,7 +90,7 @@ func (s *session) enter(c *actor.Context, uid, name string, then func(error)) {
 		return
 	}
 	s.uid = uid
-	c.Detached(func() {
+	c.Within(c.Span(), func() {
 		c.AskFor(players, attach{uid, name}, attachTimeout, func(v any, err error) {
 			switch {
 			case s.closed: // it left or was replaced meanwhile, and the gate knows

@@ -73,6 +73,7 @@ type world struct {
 	kinds       []string
 	closed      bool        // no accounts for new names
 	loginActor  actor.Actor // in place of the login service
+	tracer      actor.Tracer
 }
 
 // node is a whole one, but for the command.
@@ -104,7 +105,7 @@ func start(t *testing.T, w world) *node {
 	w.modules = append(w.modules, lua.Module{Name: "gate", Open: func(h *lua.Host, s vm.State) { g.Module().Open(h, s) }})
 	rt, err := lua.NewRuntime(lua.Config{Scripts: tree, Library: scripts.FS(), Modules: w.modules, Log: logger, Budget: patience})
 	must(t, err)
-	n.sys = actor.New(actor.Config{Log: logger, CallTimeout: w.callTimeout})
+	n.sys = actor.New(actor.Config{Log: logger, CallTimeout: w.callTimeout, Tracer: w.tracer})
 	db, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir()})
 	must(t, err)
 	n.backend = db

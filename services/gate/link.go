@@ -36,6 +36,17 @@ type inbound struct {
 	body  []byte
 }
 
+// maxName bounds the part of a message's type that a client has chosen.
+const maxName = 64
+
+// MessageType is what logs and traces call it.
+func (m inbound) MessageType() string {
+	return m.typ.String() + " " + m.route[:min(len(m.route), maxName)]
+}
+
+// Awaited tells whether the client waits for an answer.
+func (m inbound) Awaited() bool { return m.typ == packet.Request }
+
 // size is what the message takes, roughly.
 func (m *inbound) size() int64 { return int64(len(m.route) + len(m.body) + 64) }
 

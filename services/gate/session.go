@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
@@ -19,15 +20,28 @@ type session struct {
 	link   *link
 	uid    string    // who the client is, or is about to be
 	target actor.Ref // who handles requests; zero before the login
-	queue  []inbound
-	busy   bool // a request is being handled
+	queue  []queued
+	busy   bool       // a request is being handled,
+	span   actor.Span // within this one, which ends with the answer; nil when it is not traced
 	inNext bool
 	fails  int  // logins
 	closed bool // the connection has ended or is about to: nothing more is asked or written
 }
 
+// queued is a request that waits for earlier ones.
+type queued struct {
+	inbound
+	span actor.Span
+}
+
+// errClosed is how a request ends whose answer nobody gets.
+var errClosed = errors.New("gate: the session has ended before the answer")
+
 // push is an encoded push, shared by all sessions that get it.
 type push struct{ frame []byte }
+
+// MessageType is what logs and traces call it.
+func (*push) MessageType() string { return "push" }
 
 // Expendable: a push may miss a client that has just gone.
 func (*push) Expendable() {}
@@ -43,6 +57,9 @@ func (gone) Expendable() {}
 
 // Expendable: a request that comes while its session ends is answered by the end of the connection.
 func (inbound) Expendable() {}
+
+// ActorType is what traces call it.
+func (*session) ActorType() string { return "session" }
 
 // Start lets a client in at once where no login is asked for.
 func (s *session) Start(c *actor.Context) error {
@@ -65,7 +82,7 @@ func (s *session) Receive(c *actor.Context, msg any) {
 	switch m := msg.(type) {
 	case inbound:
 		if !s.closed {
-			s.queue = append(s.queue, m)
+			s.queue = append(s.queue, queued{m, c.KeepSpan()}) // it lasts until the answer
 			s.next(c)
 		}
 	case *push:
@@ -85,7 +102,7 @@ func (s *session) Receive(c *actor.Context, msg any) {
 
 // gone ends the session behind its connection. Requests that were not handled yet are dropped: nobody could get their answers.
 func (s *session) gone(c *actor.Context, reason error) {
-	s.closed, s.queue = true, nil
+	s.shut()
 	c.Log().Debug("client gone", "player", s.uid, "reason", reason)
 	s.leave(c, nameOf(reason))
 	c.Stop(c.Self(), nil)
@@ -103,8 +120,23 @@ func (s *session) leave(c *actor.Context, reason string) {
 
 // close begins the end of the session; the connection comes back as gone.
 func (s *session) close(why packet.Reason) {
-	s.closed, s.queue = true, nil
+	s.shut()
 	s.link.kick(why)
+}
+
+// shut drops what has not been begun.
+func (s *session) shut() {
+	s.closed = true
+	for _, m := range s.queue {
+		endSpan(m.span, errClosed)
+	}
+	s.queue = nil
+}
+
+func endSpan(span actor.Span, err error) {
+	if span != nil {
+		span.End(err)
+	}
 }
 
 // Stop closes the connection of a session that ends before it.
@@ -121,12 +153,12 @@ func (s *session) next(c *actor.Context) {
 	s.inNext = true
 	for !s.busy && len(s.queue) > 0 {
 		m := s.queue[0]
-		s.queue[0] = inbound{}
+		s.queue[0] = queued{}
 		if s.queue = s.queue[1:]; len(s.queue) == 0 {
 			s.queue = nil
 		}
-		s.busy = true
-		c.Detached(func() { s.request(c, m) })
+		s.busy, s.span = true, m.span
+		c.Within(m.span, func() { s.request(c, m.inbound) })
 	}
 	s.inNext = false
 }
@@ -183,12 +215,16 @@ func (s *session) answer(c *actor.Context, m inbound, v any, err error) {
 // write writes the answer to a request. A notify has none, but its errors are counted and logged like those of a request.
 func (s *session) write(c *actor.Context, m inbound, v any, err error) {
 	s.link.answered(&m)
+	span := s.span
+	s.span = nil
 	if s.closed {
+		endSpan(span, errClosed)
 		return
 	}
 	buf := frames.Get().(*[]byte) //nolint:forcetypeassert // what the pool makes
 	defer frames.Put(buf)
-	frame := s.encode(c, (*buf)[:0], m, v, err)
+	frame, err := s.encode(c, (*buf)[:0], m, v, err)
+	endSpan(span, err)
 	if m.typ == packet.Request && len(frame) > 0 {
 		_ = s.link.conn.Send(frame) // a full backlog closes the connection, which comes back as gone
 	}
@@ -197,20 +233,20 @@ func (s *session) write(c *actor.Context, m inbound, v any, err error) {
 	}
 }
 
-func (s *session) encode(c *actor.Context, dst []byte, m inbound, v any, err error) []byte {
+// encode is the answer as a frame, and the error that it tells the client of, if it does.
+func (s *session) encode(c *actor.Context, dst []byte, m inbound, v any, err error) (frame []byte, failure error) {
 	if err == nil {
-		var frame []byte
 		if frame, err = s.encodeResult(dst, m, v); err == nil {
-			return frame
+			return frame, nil
 		}
 	}
 	s.gate.cfg.Metrics.failed.Inc()
-	frame, err := packet.AppendError(dst, m.id, s.explain(c, m.route, err))
-	if err != nil { // more than a package holds
-		c.Log().Error("an error can't be encoded", "route", m.route, "player", s.uid, "error", err)
+	frame, unfit := packet.AppendError(dst, m.id, s.explain(c, m.route, err))
+	if unfit != nil { // more than a package holds
+		c.Log().Error("an error can't be encoded", "route", m.route, "player", s.uid, "error", unfit)
 		frame, _ = packet.AppendError(dst, m.id, packet.Reason{Code: answerInternal, Msg: "internal error"})
 	}
-	return frame
+	return frame, err
 }
 
 func (s *session) encodeResult(dst []byte, m inbound, v any) ([]byte, error) {

@@ -16,7 +16,11 @@ type hasher struct {
 	limit   int
 	running int
 	waiting []func()
+	closed  bool
 }
+
+// close begins no more; those who wait for it hear from the end of the service.
+func (h *hasher) close() { h.waiting, h.closed = nil, true }
 
 // compare tells whether a password is the one of a hash.
 func (h *hasher) compare(c *actor.Context, password, hash string, then func(bool, error)) {
@@ -36,12 +40,15 @@ func (h *hasher) hash(c *actor.Context, password string, then func(string, error
 
 func (h *hasher) do(c *actor.Context, work func() (any, error), then func(any, error)) {
 	start := func() {
+		if h.closed {
+			return
+		}
 		c.Go(func(context.Context) (any, error) { return work() }, func(v any, err error) {
 			h.finished()
 			then(v, failure(c, err))
 		})
 	}
-	if h.running >= h.limit {
+	if h.running >= h.limit && !h.closed {
 		h.waiting = append(h.waiting, c.Resume(start))
 		return
 	}

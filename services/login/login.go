@@ -137,7 +137,7 @@ func (s *Service) Start(*actor.Context) error {
 
 // Stop forgets the logins that wait: they are answered by the end of the service. Those that are being checked are still answered.
 func (s *Service) Stop(*actor.Context, error) {
-	s.hasher.waiting = nil
+	s.hasher.close()
 	clear(s.turns)
 }
 

@@ -68,6 +68,7 @@ func actorBenchmarks(programs *peers.Programs) []measure.Benchmark {
 		{ID: "actor/idle-bytes", Unit: "B/actor", Ours: actors.IdleBytes(), Note: idle},
 		{ID: "actor/idle-bytes-protoactor", Unit: "B/actor", Ours: actors.IdleBytesOfFew(), Base: peer(peers.Protoactor, "idle-bytes-250k"), Note: few + protoactor},
 		{ID: "actor/fanout-1000", Unit: "deliveries/s", Ours: actors.Fanout(1000), Base: bare.ChannelFanout(1000), Note: fanout},
+		{ID: "actor/fanout-allocs", Unit: "allocs/delivery", Ours: actors.FanoutAllocs(1000), Note: "of a pointer to 1,000 actors"},
 		{ID: "actor/timer-create", Unit: "ns/op", Ours: actors.TimerCreate(100_000), Note: timerCreate},
 		{ID: "actor/timer-bytes", Unit: "B", Ours: actors.TimerBytes(), Note: timerBytes},
 		{ID: "actor/timer-idle-cpu", Unit: "% of a core", Ours: actors.TimerIdleCPU(), Note: timerIdle},

@@ -52,7 +52,8 @@ func asks(sys *actor.System, inFlight int) (func(n int) error, error) {
 				sent++
 				c.Ask(echo, m, func(_ any, err error) {
 					if err != nil {
-						failed.Store(&err)
+						failure := err // err itself would be on the heap each time
+						failed.Store(&failure)
 					}
 					if left--; left == 0 {
 						finished(nil, c)

@@ -42,10 +42,13 @@ const ReferenceArea = "bare/"
 // ErrNoMatch is wrapped when no benchmark's id begins as asked.
 var ErrNoMatch = errors.New("measure: no such benchmark")
 
-// Select returns the benchmarks whose id begins with prefix. An empty one selects all but the references.
+// Select returns the benchmark with this id, or else those whose id begins with prefix. An empty one selects all but the references.
 func Select(all []Benchmark, prefix string) ([]Benchmark, error) {
 	var chosen []Benchmark
 	for _, b := range all {
+		if b.ID == prefix {
+			return []Benchmark{b}, nil
+		}
 		if strings.HasPrefix(b.ID, prefix) && (prefix != "" || !strings.HasPrefix(b.ID, ReferenceArea)) {
 			chosen = append(chosen, b)
 		}

@@ -1,0 +1,346 @@
+package main
+
+import (
+	"compress/gzip"
+	"context"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/skua-go/skua/actor"
+	client "github.com/skua-go/skua/clients/go"
+	"github.com/skua-go/skua/internal/logtest"
+)
+
+// collector takes OTLP over HTTP, as the OpenTelemetry Collector does.
+type collector struct {
+	t *testing.T
+	*httptest.Server
+
+	mu       sync.Mutex
+	headers  http.Header
+	resource map[string]string
+	spans    []*tracepb.Span
+}
+
+func startCollector(t *testing.T) *collector {
+	t.Helper()
+	c := &collector{t: t}
+	c.Server = httptest.NewServer(http.HandlerFunc(c.take))
+	t.Cleanup(c.Close)
+	return c
+}
+
+func (c *collector) take(_ http.ResponseWriter, r *http.Request) {
+	unzipped, err := gzip.NewReader(r.Body)
+	if err != nil || r.URL.Path != "/v1/traces" {
+		c.t.Errorf("%s: %v", r.URL, err)
+		return
+	}
+	body, err := io.ReadAll(unzipped)
+	var got tracepb.TracesData // on the wire an ExportTraceServiceRequest is the same
+	if err = errors.Join(err, proto.Unmarshal(body, &got)); err != nil {
+		c.t.Error(err)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.headers = r.Header
+	for _, from := range got.GetResourceSpans() {
+		c.resource = attributes(from.GetResource().GetAttributes())
+		for _, scope := range from.GetScopeSpans() {
+			c.spans = append(c.spans, scope.GetSpans()...)
+		}
+	}
+}
+
+func attributes(of []*commonpb.KeyValue) map[string]string {
+	m := map[string]string{}
+	for _, a := range of {
+		m[a.GetKey()] = a.GetValue().GetStringValue()
+	}
+	return m
+}
+
+// draw is the trace with this root: each span below its parent, brothers in the order in which they began.
+func (c *collector) draw(root string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	slices.SortFunc(c.spans, func(a, b *tracepb.Span) int { return int(a.GetStartTimeUnixNano()) - int(b.GetStartTimeUnixNano()) })
+	var b strings.Builder
+	var below func(trace, parent string, depth int)
+	below = func(trace, parent string, depth int) {
+		for _, s := range c.spans {
+			if hex.EncodeToString(s.GetTraceId()) != trace || hex.EncodeToString(s.GetParentSpanId()) != parent {
+				continue
+			}
+			fmt.Fprintf(&b, "%s%s %s\n", strings.Repeat("  ", depth), strings.TrimPrefix(s.GetKind().String(), "SPAN_KIND_"), s.GetName())
+			below(trace, hex.EncodeToString(s.GetSpanId()), depth+1)
+		}
+	}
+	for _, s := range c.spans {
+		if s.GetName() == root && len(s.GetParentSpanId()) == 0 {
+			below(hex.EncodeToString(s.GetTraceId()), "", 0)
+		}
+	}
+	return b.String()
+}
+
+const tracedConfig = `
+name = "traced"
+[gate]
+agent = "agent"
+linger = "0s"
+[login]
+method = "guest"
+[trace]
+endpoint = %q
+sample = %v
+headers = "env:COLLECTOR_HEADERS"
+`
+
+const tracedAgent = `
+local skynet = require "skynet"
+local M = { client = {} }
+function M.start(self) self.stock = skynet.uniqueservice("stock") end
+function M.client.buy(self, request)
+  skynet.sleep(1)
+  return { left = skynet.call(self.stock, "lua", "take", request.n) }
+end
+return M
+`
+
+const tracedStock = `
+local M = {}
+function M.take(self, n) return 10 - n end
+return M
+`
+
+// served runs a project in this process, plays, and stops it. The result is its log.
+func served(t *testing.T, dir string, play func(tcp string)) string {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	out, log := newWatched(), newWatched()
+	code := make(chan int, 1)
+	go func() {
+		code <- run(ctx, []string{
+			"run", dir, "--listen-tcp", "127.0.0.1:0", "--listen-kcp", "off", "--listen-http", "off", "--admin", "off",
+		}, out, log)
+	}()
+	_, tcp, ok := strings.Cut(strings.TrimSpace(out.waitFor(t, "ready")), "tcp=")
+	if !ok {
+		t.Fatal("no TCP address")
+	}
+	play(tcp)
+	cancel()
+	if got := <-code; got != exitDone {
+		t.Errorf("exit code %d", got)
+	}
+	log.lines <- "the end"
+	log.waitFor(t, "the end")
+	return log.text()
+}
+
+func tracedProject(t *testing.T, endpoint string, sample float64) string {
+	t.Helper()
+	t.Setenv("COLLECTOR_HEADERS", "Authorization=Bearer%20a%2Cb,X-Team=games")
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, "skua.toml"), fmt.Sprintf(tracedConfig, endpoint, sample))
+	put(t, filepath.Join(dir, "scripts", "main.lua"), "return {}\n")
+	put(t, filepath.Join(dir, "scripts", "agent.lua"), tracedAgent)
+	put(t, filepath.Join(dir, "scripts", "stock.lua"), tracedStock)
+	return dir
+}
+
+func playBuy(t *testing.T) func(tcp string) {
+	return func(tcp string) {
+		t.Helper()
+		c, err := client.Dial(t.Context(), "tcp://"+tcp, client.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := c.Request(t.Context(), "login", map[string]string{"name": "ann"}, nil); err != nil {
+			t.Fatal(err)
+		}
+		var got struct{ Left int }
+		if err := c.Request(t.Context(), "buy", map[string]int{"n": 3}, &got); err != nil || got.Left != 7 {
+			t.Fatalf("got %+v, %v", got, err)
+		}
+	}
+}
+
+// What a node has seen is with the collector when it has stopped, without a wait for the next batch.
+func TestACollectorGetsTheTraceOfARequestThroughScripts(t *testing.T) {
+	c := startCollector(t)
+	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
+	log := served(t, tracedProject(t, c.URL, 1), playBuy(t))
+	want := `SERVER session request buy
+  INTERNAL agent client buy
+    INTERNAL stock lua take
+`
+	if got := c.draw("session request buy"); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	if c.headers.Get("Authorization") != "Bearer a,b" || c.headers.Get("X-Team") != "games" {
+		t.Errorf("got headers %v", c.headers)
+	}
+	if c.resource["service.name"] != "traced" || c.resource["service.version"] != version || c.resource["deployment.environment.name"] != "test" {
+		t.Errorf("got resource %v", c.resource)
+	}
+	if strings.Contains(log, "a,b") || strings.Contains(log, "a%2Cb") || !strings.Contains(log, c.URL) {
+		t.Errorf("the log tells what it should not, or not what it should:\n%s", log)
+	}
+}
+
+func TestACollectorMayHaveACertificateOfItsOwn(t *testing.T) {
+	c := &collector{t: t}
+	c.Server = httptest.NewTLSServer(http.HandlerFunc(c.take))
+	defer c.Close()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	put(t, file, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate().Raw})))
+	t.Setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", file)
+	cfg := DefaultConfig()
+	cfg.Trace = TraceConfig{Endpoint: c.URL + "/", Sample: 1}
+	n := &node{project: &project{cfg: cfg}, log: slog.New(slog.DiscardHandler), metrics: prometheus.NewRegistry()}
+	traces, err := n.openTraces(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	flood(t, traces, 10)
+	traces.close()
+	if len(c.spans) != 10 {
+		t.Errorf("%d spans came", len(c.spans))
+	}
+}
+
+func TestANodeThatTracesNothingSendsNothing(t *testing.T) {
+	c := startCollector(t)
+	served(t, tracedProject(t, c.URL, 0), playBuy(t))
+	if n := len(c.spans); n > 0 {
+		t.Errorf("%d spans at sample = 0", n)
+	}
+	n := &node{project: &project{cfg: DefaultConfig()}, log: slog.New(slog.DiscardHandler)}
+	traces, err := n.openTraces(t.Context())
+	if traces != nil || err != nil || traces.tracer() != nil {
+		t.Errorf("got %v, %v without an endpoint", traces, err)
+	}
+	traces.close()
+}
+
+// A collector that is not there costs the players nothing and the node no failure. The operator hears of it, and not once a batch.
+func TestACollectorThatIsAwayIsToldOnce(t *testing.T) {
+	c := startCollector(t)
+	c.Close()
+	log := served(t, tracedProject(t, c.URL, 1), playBuy(t))
+	if strings.Count(log, "spans of traces are lost") != 1 || !strings.Contains(log, "connection refused") {
+		t.Errorf("log:\n%s", log)
+	}
+}
+
+// stuck is an exporter that sends only when it may.
+type stuck struct {
+	begun chan struct{}
+	may   chan struct{}
+	kept  *tracetest.InMemoryExporter
+}
+
+func (s *stuck) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
+	select {
+	case s.begun <- struct{}{}:
+	default:
+	}
+	select {
+	case <-s.may:
+		return s.kept.ExportSpans(ctx, spans)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *stuck) Shutdown(context.Context) error { return nil }
+
+// flood has so many messages traced.
+func flood(t *testing.T, tr *traces, n int) {
+	t.Helper()
+	sys := actor.New(actor.Config{Tracer: tr.tracer(), Log: slog.New(slog.DiscardHandler)})
+	ref, err := sys.Spawn(actor.Spec{New: func() actor.Actor { return actor.Func(func(*actor.Context, any) {}) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range n {
+		sys.Send(ref, 1)
+	}
+	sys.Drain(ref, 0)
+	<-sys.Ended(ref)
+	if err := sys.Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSpansThatDoNotFitAreCountedAndTold(t *testing.T) {
+	log := &logtest.Buffer{}
+	exporter := &stuck{begun: make(chan struct{}, 1), may: make(chan struct{}), kept: tracetest.NewInMemoryExporter()}
+	tr := newTraces(exporter, 1, "n", slog.New(slog.NewTextHandler(log, nil)))
+	const more = 1000
+	flood(t, tr, maxSpans+more)
+	<-exporter.begun
+	if got := testutil.ToFloat64(tr.tally.dropped); got != more {
+		t.Errorf("%v were dropped, want %d", got, more)
+	}
+	if log.Count("spans of traces are lost") != 1 || log.Count("too many wait") != 1 {
+		t.Errorf("log:\n%s", log)
+	}
+	close(exporter.may)
+	tr.close()
+	if sent := testutil.ToFloat64(tr.tally.sent); sent != maxSpans || len(exporter.kept.GetSpans()) != 0 && len(exporter.kept.GetSpans()) != maxSpans {
+		t.Errorf("%v were sent, want %d", sent, maxSpans)
+	}
+	// What was not told at once is told in the end.
+	if log.Count("spans of traces are lost") != 2 || log.Count(fmt.Sprintf("spans=%d", more-1)) != 1 {
+		t.Errorf("log:\n%s", log)
+	}
+	if waiting := tr.tally.waiting.Load(); waiting != 0 {
+		t.Errorf("%d wait at the end", waiting)
+	}
+}
+
+func TestACollectorThatHangsIsGivenUpWhenTheNodeStops(t *testing.T) {
+	log := &logtest.Buffer{}
+	exporter := &stuck{begun: make(chan struct{}, 1), may: make(chan struct{})}
+	tr := newTraces(exporter, 1, "n", slog.New(slog.NewTextHandler(log, nil)))
+	tr.patience = 50 * time.Millisecond
+	flood(t, tr, 2*spanBatch)
+	<-exporter.begun
+	began := time.Now()
+	tr.close()
+	if took := time.Since(began); took > 10*time.Second { // and goleak sees that nothing of it is left
+		t.Errorf("took %v", took)
+	}
+	if got := testutil.ToFloat64(tr.tally.failed); got != 2*spanBatch {
+		t.Errorf("%v failed, want %d", got, 2*spanBatch)
+	}
+	if log.Count("spans of traces are lost") == 0 || log.Count("context canceled") == 0 {
+		t.Errorf("log:\n%s", log)
+	}
+}
