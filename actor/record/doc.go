@@ -46,6 +46,6 @@
 //
 // The actor does no more than look who sent a message and put it into a queue. If the writer can't follow and the queue is full, the recording ends, and Close
 // and the log say so; the actor never waits. Messages are written as soon as they are encoded, more than 100,000 a second, so a program that is killed loses
-// what is in that queue and the rest of a line, which Read finds. A recording has all that was sent, passwords and names of people too, as text: keep it where such things
-// may be.
+// what is in that queue and the rest of a line, which Read finds. A recording has all that was sent, passwords and names of people too, as text: keep it
+// where such things may be.
 package record
