@@ -60,7 +60,7 @@ func (k *Kit) checkGoroutines() {
 	}
 }
 
-// reportStuck fails a test of which synctest has found that it can't go on.
+// reportStuck ends a test of which synctest has found that it can't go on.
 func reportStuck(t *testing.T, k *Kit, r any) {
 	t.Helper()
 	err, ok := r.(error)
@@ -68,12 +68,11 @@ func reportStuck(t *testing.T, k *Kit, r any) {
 		panic(r)
 	}
 	if k == nil {
-		t.Errorf("actortest: %v", err)
-		return
+		t.Fatalf("actortest: %v", err)
 	}
 	if t.Failed() { // and has said why
 		t.Logf("actortest: %v", err)
-		return
+		t.FailNow()
 	}
 	var b strings.Builder
 	for _, g := range goroutinesOf(k.bubble) {
@@ -83,5 +82,5 @@ func reportStuck(t *testing.T, k *Kit, r any) {
 	if k.turns != nil {
 		story = "\n\n" + k.turns.story()
 	}
-	t.Errorf("actortest: %v%s\n\nthe log:\n%s\nthe goroutines:%s", err, story, k.Logged(), b.String())
+	t.Fatalf("actortest: %v%s\n\nthe log:\n%s\nthe goroutines:%s", err, story, k.Logged(), b.String())
 }

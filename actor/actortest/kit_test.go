@@ -226,6 +226,7 @@ func TestStory(t *testing.T) {
 			k.Send(spawn(k, "waits", func(*actor.Context, any) { waitForEver() }), "go")
 			k.Step()
 		})
+		t.Error("the test has gone on")
 	case "left behind":
 		actortest.Run(t, func(*testing.T, *actortest.Kit) { go waitForEver() })
 	case "seeds":
@@ -272,7 +273,11 @@ func wantTexts(t *testing.T, out string, texts ...string) {
 
 func TestStoriesThatEndBadly(t *testing.T) {
 	t.Run("a handler that blocks for ever", func(t *testing.T) {
-		wantTexts(t, tell(t, "stuck handler"), "--- FAIL: TestStory", "deadlock: all goroutines in bubble are blocked",
+		out := tell(t, "stuck handler")
+		if strings.Contains(out, "gone on") {
+			t.Error(out)
+		}
+		wantTexts(t, out, "--- FAIL: TestStory", "deadlock: all goroutines in bubble are blocked",
 			"Manual; the last ", `waits <- string "go"`, "actortest_test.waitForEver")
 	})
 	t.Run("a goroutine left behind", func(t *testing.T) {

@@ -121,7 +121,7 @@ func (p *probe) as(f func(c *actor.Context)) {
 		}
 	}
 	if !p.k.wait(over, p.k.patience(p.k.cfg.Within), func(r actor.Ref) bool { return r == p.ref }) {
-		p.k.t.Fatalf("actortest: probe %s has ended", p.name)
+		p.k.t.Fatalf("actortest: probe %s does not run: it has ended, or its Answer has panicked", p.name)
 	}
 }
 

@@ -213,7 +213,7 @@ func TestDisappointedExpectationsSayWhatCameInstead(t *testing.T) {
 			k.Stop(p.Ref(), nil)
 			k.Settle()
 			p.Send(p.Ref(), 1)
-		}, texts: []string{"probe store has ended"}},
+		}, texts: []string{"probe store does not run: it has ended"}},
 		"an error as answer": {test: func(k *actortest.Kit, p *actortest.Probe) {
 			actortest.Ask[int](k, p.Ref(), load{"a"})
 		}, texts: []string{"ask actortest_test.load {ID:a} of store: actor: store: no answer before the deadline"}},

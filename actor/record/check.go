@@ -14,8 +14,9 @@ import (
 
 // checker looks for what JSON would lose of a type. It would do so without a word.
 type checker struct {
-	seen map[reflect.Type]bool
-	open bool // somewhere in it is an any
+	seen  map[reflect.Type]bool
+	open  bool // somewhere in it is an any
+	doubt bool // only the value can tell whether it comes back as it was
 }
 
 // check says where in a type something would be lost.
@@ -25,6 +26,7 @@ func (c *checker) check(t reflect.Type, path string) error {
 	}
 	c.seen[t] = true
 	if own, err := writesItself(t, path); own {
+		c.doubt = c.doubt || !sure(t)
 		return err
 	}
 	switch t.Kind() {
@@ -34,12 +36,13 @@ func (c *checker) check(t reflect.Type, path string) error {
 		if err := checkKey(t.Key(), path); err != nil {
 			return err
 		}
+		c.doubt = true // two keys may have one name
 		return c.check(t.Elem(), path)
 	case reflect.Interface:
 		if t.NumMethod() > 0 {
 			return fmt.Errorf("%s is a %v: what is in it can't be told from JSON", path, t)
 		}
-		c.open = true
+		c.open, c.doubt = true, true
 		return nil
 	case reflect.Struct:
 		return c.checkFields(t, path)
@@ -87,10 +90,19 @@ func (c *checker) checkFields(t reflect.Type, path string) error {
 	return nil
 }
 
+// sure tells whether a type that writes itself comes back as it was, whatever the value.
+func sure(t reflect.Type) bool {
+	switch t {
+	case reflect.TypeFor[actor.Ref](), reflect.TypeFor[value.List](), reflect.TypeFor[value.Value](),
+		reflect.TypeFor[time.Duration](), reflect.TypeFor[time.Time]():
+		return true
+	}
+	return false
+}
+
 // writesItself tells whether a type has a form of its own in JSON, and can be read from that.
 func writesItself(t reflect.Type, path string) (bool, error) {
-	switch t {
-	case reflect.TypeFor[actor.Ref](), reflect.TypeFor[value.List](), reflect.TypeFor[value.Value](), reflect.TypeFor[time.Duration](), reflect.TypeFor[error]():
+	if sure(t) || t == reflect.TypeFor[error]() {
 		return true, nil
 	}
 	if t.Kind() == reflect.Interface || t.Kind() == reflect.Pointer { // what it points to decides

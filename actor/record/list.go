@@ -15,12 +15,12 @@ import (
 	"github.com/skua-go/skua/actor/value"
 )
 
-// Values of scripts are written as JSON that people can read and that gives back exactly what was there, which package codec's JSON for clients does not: integers and
-// floats stay apart, strings may hold any bytes, and a table keeps its array part and keys that are no strings. What plain JSON can't say is an object with one
-// name that begins with a dollar:
+// Values of scripts are written as JSON that people can read and that gives back exactly what was there, which package codec's JSON for clients does not:
+// integers and floats stay apart, strings may hold any bytes, and a table keeps its array part and keys that are no strings. What plain JSON can't say is
+// an object with one name that begins with a dollar:
 //
-//	{"$bytes": "base64"}                     a string that is not UTF-8
-//	{"$float": "NaN"}                        or "+Inf", "-Inf"
+//	{"$bytes": "base64"}                      a string that is not UTF-8
+//	{"$float": "NaN"}                         or "+Inf", "-Inf"
 //	{"$table": [[items...], [key, value]...]} a table with both parts, or with keys that are no names for an object
 const (
 	inBytes = "$bytes"

@@ -13,7 +13,7 @@ import (
 
 // Config is how to record. The zero Config works.
 type Config struct {
-	// Buffer is how many messages may wait for the writer. One more, and the recording ends with ErrTooSlow: an actor never waits. Default 4096.
+	// Buffer is how many messages may wait for the writer. One more, and the recording ends with ErrTooSlow: an actor never waits. Default 16,384.
 	Buffer int
 }
 
@@ -53,7 +53,7 @@ func Start(sys *actor.System, ref actor.Ref, w io.Writer, types *Registry) (*Rec
 // Start is Start with this Config.
 func (cfg Config) Start(sys *actor.System, ref actor.Ref, w io.Writer, types *Registry) (*Recorder, error) {
 	if cfg.Buffer <= 0 {
-		cfg.Buffer = 4096
+		cfg.Buffer = 16384
 	}
 	if types == nil {
 		types = Types()
@@ -98,8 +98,8 @@ func (r *Recorder) writeHeader() error {
 	return nil
 }
 
-// Close ends the recording and waits until what has been recorded is written, for as long as the writer takes for that. It returns why the recording has ended before, if
-// it has: ErrTooSlow, or what the writer failed with. That the actor has ended is no error. It may be called again, and from any goroutine.
+// Close ends the recording and waits until what has been recorded is written, for as long as the writer takes for that. It returns why the recording has ended
+// before, if it has: ErrTooSlow, or what the writer failed with. That the actor has ended is no error. It may be called again, and from any goroutine.
 func (r *Recorder) Close() error {
 	r.finish(endClosed, nil)
 	<-r.done
@@ -132,11 +132,7 @@ func (r *Recorder) hint() {
 
 // take is called in the actor.
 func (r *Recorder) take(in actor.Inbound) {
-	own := in.From == r.ref
-	if !own && !in.From.IsZero() {
-		from, ok := r.sys.Inspect(in.From)
-		own = ok && from.Parent == r.ref
-	}
+	own := isOwn(r.sys, r.ref, in.From)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -149,6 +145,15 @@ func (r *Recorder) take(in actor.Inbound) {
 			r.hint()
 		}
 	}
+}
+
+// isOwn tells whether what an actor gets is from itself or from a child of it.
+func isOwn(sys *actor.System, ref, from actor.Ref) bool {
+	if from == ref || from.IsZero() {
+		return from == ref
+	}
+	i, ok := sys.Inspect(from)
+	return ok && i.Parent == ref
 }
 
 // run writes what has been taken, until there is an end.

@@ -1,9 +1,11 @@
 package record_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/actortest"
 	"github.com/skua-go/skua/actor/record"
+	"github.com/skua-go/skua/actor/value"
 )
 
 type (
@@ -223,33 +226,74 @@ func TestALongMessageIsNotWritten(t *testing.T) {
 	})
 }
 
-func BenchmarkHowMuchARecordingCostsItsActor(b *testing.B) {
+// BenchmarkHowManyMessagesASecondCanBeRecorded tells what the goroutine of a recording can do; ns/op is the time of a message.
+func BenchmarkHowManyMessagesASecondCanBeRecorded(b *testing.B) {
+	for name, msg := range map[string]any{"plain": deposit{5}, "with an any": box[any]{"hello"}, "of a script": scripted{10, value.Of("move", 1, 2.5)}} {
+		b.Run(name, func(b *testing.B) {
+			sys := actor.New(actor.Config{Log: slog.New(slog.DiscardHandler)})
+			ref, err := sys.Spawn(actor.Spec{New: func() actor.Actor { return actor.Func(ignore) }})
+			if err != nil {
+				b.Fatal(err)
+			}
+			rec, err := record.Config{Buffer: b.N + 1}.Start(sys, ref, io.Discard, record.Types(deposit{}, box[any]{}, scripted{}))
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ResetTimer()
+			for range b.N {
+				sys.Send(ref, msg)
+			}
+			if err := errors.Join(ended(sys, ref), rec.Close()); err != nil {
+				b.Fatal(err)
+			}
+			b.StopTimer()
+			if err := sys.Shutdown(context.Background()); err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}
+
+// ended waits until an actor has handled all that it was sent.
+func ended(sys *actor.System, ref actor.Ref) error {
+	sys.Drain(ref, 0)
+	select {
+	case <-sys.Ended(ref):
+		return nil
+	case <-time.After(time.Minute):
+		return errors.New("the actor does not end")
+	}
+}
+
+// BenchmarkWhatARecordingCostsItsActor is a request, answered, by an actor that is recorded or not.
+func BenchmarkWhatARecordingCostsItsActor(b *testing.B) {
 	for _, recorded := range []bool{false, true} {
 		b.Run(fmt.Sprintf("recorded=%t", recorded), func(b *testing.B) {
-			sys := actor.New(actor.Config{})
+			sys := actor.New(actor.Config{Log: slog.New(slog.DiscardHandler)})
 			ref, err := sys.Spawn(actor.Spec{New: func() actor.Actor {
 				return actor.Func(func(c *actor.Context, msg any) { c.Reply(msg, nil) })
 			}})
 			if err != nil {
 				b.Fatal(err)
 			}
+			var rec *record.Recorder
 			if recorded {
-				rec, err := record.Start(sys, ref, io.Discard, record.Types(deposit{}))
-				if err != nil {
+				if rec, err = (record.Config{Buffer: b.N + 1}).Start(sys, ref, io.Discard, record.Types(deposit{})); err != nil {
 					b.Fatal(err)
 				}
-				defer func() {
-					if err := rec.Close(); err != nil {
-						b.Error(err)
-					}
-				}()
 			}
-			for b.Loop() {
+			b.ResetTimer()
+			for range b.N {
 				if _, err := sys.Ask(b.Context(), ref, deposit{5}); err != nil {
 					b.Fatal(err)
 				}
 			}
 			b.StopTimer()
+			if rec != nil {
+				if err := rec.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
 			if err := sys.Shutdown(b.Context()); err != nil {
 				b.Fatal(err)
 			}

@@ -56,7 +56,7 @@ var ErrStandIn = errors.New("record: a stand-in has no answers")
 //
 // For each sender, and each other actor whose Ref is in a message, a stand-in is started, which stays until the system ends: messages come from it, and what is
 // sent to it is kept (Played.Pushes). The recorded actor's own address is ref's. What the actor sent itself, or its children sent it, is left out, because it
-// will do so again.
+// will do so again; what came behind that waits for it, but no longer than 20 ms, because the actor may have learned to do otherwise.
 //
 // A message that can't be made ends the replay, as does the end of ctx. What was answered before is returned in any case. It blocks, and is not for actors.
 func Replay(ctx context.Context, sys *actor.System, ref actor.Ref, r io.Reader, types *Registry, opts Options) (*Played, error) {
@@ -71,6 +71,14 @@ func Replay(ctx context.Context, sys *actor.System, ref actor.Ref, r io.Reader, 
 	p.gate, err = sys.Spawn(actor.Spec{New: func() actor.Actor { return &gate{p: p} }}) //nolint:contextcheck // it starts at once
 	if err != nil {
 		return played, fmt.Errorf("record: replay: %w", err)
+	}
+	remove, err := sys.Tap(ref, func(in actor.Inbound) {
+		if isOwn(sys, ref, in.From) {
+			sys.Send(p.gate, own{})
+		}
+	})
+	if err == nil { // else all answers will say that there is no such actor
+		defer remove()
 	}
 	p.begun = time.Now()
 	err = p.play(ctx, rec)
@@ -98,6 +106,8 @@ type player struct {
 	gate     actor.Ref
 	standIns map[string]actor.Ref // by the addresses that were recorded
 	sent     int                  // requests from outside
+	alarms   int
+	own      int // messages of the actor's own that were recorded so far
 	outside  sync.WaitGroup
 
 	mu      sync.Mutex
@@ -111,13 +121,20 @@ func (p *player) play(ctx context.Context, rec *Recording) error {
 		if e.Type == "" {
 			return err // of the file, and the last
 		}
-		if e.Own || p.opts.Skip != nil && p.opts.Skip(e) {
+		if e.Own {
+			p.own++
+			continue
+		}
+		if p.opts.Skip != nil && p.opts.Skip(e) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
 		if err := p.pause(ctx, e.At); err != nil {
+			return err
+		}
+		if err := p.awaitOwn(ctx); err != nil {
 			return err
 		}
 		if err := p.send(ctx, e); err != nil {
@@ -144,13 +161,33 @@ func (p *player) find(address string) (actor.Ref, error) {
 
 // pause waits until it is time.
 func (p *player) pause(ctx context.Context, at time.Duration) error {
-	if !p.opts.Pauses {
+	d := at - time.Since(p.begun)
+	if !p.opts.Pauses || d <= 0 {
 		return ctx.Err()
 	}
-	if d := at - time.Since(p.begun); d > 0 {
-		return p.tell(ctx, p.gate, sleep(d), d)
+	return p.waitFor(ctx, d, func(alarm int) any { return untilAlarm(alarm) })
+}
+
+// ownPatience is how long a message of the actor's own is waited for.
+const ownPatience = 20 * time.Millisecond
+
+// awaitOwn waits until the actor has had as much from itself as it had when it was recorded.
+func (p *player) awaitOwn(ctx context.Context) error {
+	if p.own == 0 {
+		return nil
 	}
-	return ctx.Err()
+	n := p.own
+	p.own = 0
+	return p.waitFor(ctx, ownPatience, func(alarm int) any { return untilOwn{n: n, orAlarm: alarm} })
+}
+
+// waitFor has the gate wait for something with an alarm, which goes off when d has passed: an actor's own timers would not be exact enough.
+func (p *player) waitFor(ctx context.Context, d time.Duration, what func(alarm int) any) error {
+	p.alarms++
+	n := p.alarms
+	timer := time.AfterFunc(d, func() { p.sys.Send(p.gate, alarm(n)) })
+	defer timer.Stop()
+	return p.tell(ctx, p.gate, what(n), d)
 }
 
 // tell asks one of the replay's own actors for something that takes at most d. All waiting is done so, and not in a goroutine of our own: where a test decides
@@ -189,9 +226,23 @@ func (p *player) sendFromOutside(ctx context.Context, e Entry) error {
 	p.sent++
 	p.outside.Go(func() {
 		v, err := p.sys.Ask(ctx, p.gate, e.Message)
-		p.answered(a, v, err)
+		p.answered(a, v, p.ofTarget(err))
 	})
 	return p.tell(ctx, p.gate, untilSent(p.sent), 0)
+}
+
+// ofTarget has an error name the actor, and not the gate that stands before it.
+func (p *player) ofTarget(err error) error {
+	var e *actor.Error
+	if !errors.As(err, &e) || e.Actor != p.gate.String() {
+		return err
+	}
+	named := *e
+	named.Actor = p.to.String()
+	if i, ok := p.sys.Inspect(p.to); ok && i.Name != "" {
+		named.Actor = i.Name
+	}
+	return &named
 }
 
 // expect makes the place of an answer.
@@ -217,47 +268,62 @@ func (p *player) wait(ctx context.Context) error {
 
 // What a replay tells its own actors.
 type (
-	do            func(c *actor.Context)
-	sleep         time.Duration
+	do    func(c *actor.Context)
+	done  struct{} // an answer has come
+	own   struct{} // the actor has a message of its own
+	alarm int      // has gone off
+
+	// Requests, which are answered when it is so far.
 	untilSent     int
 	untilAnswered int
-	done          struct{}
+	untilAlarm    int
+	untilOwn      struct{ n, orAlarm int }
 )
 
-// gate passes requests from outside on, and has the replay wait.
+// gate passes requests from outside on, and has the replay wait for one thing after the other.
 type gate struct {
 	p              *player
 	sent, answered int
-	waits          []waiting
-}
-
-type waiting struct {
-	promise        actor.Promise
-	sent, answered int
+	own            int // since they were waited for
+	alarm          int // the last one
+	ready          func() bool
+	waiter         actor.Promise
 }
 
 func (g *gate) Receive(c *actor.Context, msg any) {
 	switch m := msg.(type) {
-	case sleep:
-		c.After(time.Duration(m), func() { c.Reply(nil, nil) })
-	case untilSent:
-		g.waits = append(g.waits, waiting{promise: c.Promise(), sent: int(m)})
-	case untilAnswered:
-		g.waits = append(g.waits, waiting{promise: c.Promise(), answered: int(m)})
 	case done:
 		g.answered++
+	case own:
+		g.own++
+	case alarm:
+		g.alarm = int(m)
+	case untilSent:
+		g.await(c, func() bool { return g.sent >= int(m) })
+	case untilAnswered:
+		g.await(c, func() bool { return g.answered >= int(m) })
+	case untilAlarm:
+		g.await(c, func() bool { return g.alarm >= int(m) })
+	case untilOwn:
+		g.await(c, func() bool {
+			ready := g.own >= m.n || g.alarm >= m.orAlarm
+			if ready {
+				g.own = 0
+			}
+			return ready
+		})
 	default:
 		g.sent++
 		c.Forward(g.p.to)
 	}
-	g.waits = slices.DeleteFunc(g.waits, func(w waiting) bool {
-		ready := g.sent >= w.sent && g.answered >= w.answered
-		if ready {
-			w.promise.Reply(nil, nil)
-		}
-		return ready
-	})
+	if g.ready == nil || !g.ready() {
+		return
+	}
+	g.ready = nil
+	g.waiter.Reply(nil, nil)
 }
+
+func (g *gate) await(c *actor.Context, ready func() bool) { g.ready, g.waiter = ready, c.Promise() }
 
 // standIn is a sender of the recording.
 type standIn struct {

@@ -3,7 +3,6 @@ package record_test
 import (
 	"bytes"
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -94,9 +93,4 @@ func wantErr(t *testing.T, err, want error, texts ...string) {
 			t.Errorf("the error %q does not say %q", err, text)
 		}
 	}
-}
-
-// lines are the lines of a text without those in which a text is.
-func linesWith(text, part string) []string {
-	return slices.DeleteFunc(slices.Collect(strings.Lines(text)), func(l string) bool { return !strings.Contains(l, part) })
 }

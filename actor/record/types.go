@@ -27,16 +27,17 @@ type Registry struct {
 // entryType is a type with its way into JSON and back.
 type entryType struct {
 	name   string
+	doubt  bool // whether a message comes back as it was must be tried
 	encode func(c *coder, msg any) ([]byte, error)
 	decode func(c *coder, data []byte) (any, error)
 }
 
 // Types makes a registry of the types of these values, which are else not used: Types(Deposit{}, Get{}, &Move{}). A type is called as fmt's %T calls it.
 //
-// A type must come back from JSON as it was, which is checked here as far as types tell: fields that are not exported or left out, and interfaces other than any and
-// error, are mistakes, unless the type has its own methods for JSON or text, or a codec ([Add]). Beside what encoding/json knows, actor.Ref, time.Duration, value.List
-// and value.Value may occur anywhere. An any may hold what JSON has: nil, bool, int64, float64, string, []any, map[string]any. Of an error there remains what
-// [actor.Portable] keeps.
+// A type must come back from JSON as it was, which is checked here as far as types tell: fields that are not exported or left out, and interfaces other than
+// any and error, are mistakes, unless the type has its own methods for JSON or text, or a codec ([Add]). Beside what encoding/json knows, actor.Ref,
+// time.Duration, value.List and value.Value may occur anywhere. An any may hold what JSON has: nil, bool, int64, float64, string, []any, map[string]any.
+// Of an error there remains what [actor.Portable] keeps, and where a tag says omitempty, what is empty comes back as nil.
 //
 // Registered from the start are actor.Terminated, value.List and value.Value, strings, booleans, numbers, []byte and struct{}.
 // A mistake is kept: Err returns it, and so do Start, Read and Replay.
@@ -55,8 +56,8 @@ func Types(samples ...any) *Registry {
 	return r
 }
 
-// Add registers a type with JSON of its own: encode must return one JSON value, and decode what it was made of. An empty name is the type's. It takes the place of
-// what was registered for the type before.
+// Add registers a type with JSON of its own: encode must return one JSON value, and decode what it was made of. An empty name is the type's. It takes the
+// place of what was registered for the type before.
 func Add[M any](r *Registry, name string, encode func(msg M) ([]byte, error), decode func(data []byte) (M, error)) {
 	t := reflect.TypeFor[M]()
 	if name == "" {
@@ -70,7 +71,7 @@ func Add[M any](r *Registry, name string, encode func(msg M) ([]byte, error), de
 		delete(r.byName, old.name)
 	}
 	r.put(t, &entryType{
-		name:   name,
+		name: name, doubt: true,
 		encode: func(_ *coder, msg any) ([]byte, error) { return encode(msg.(M)) }, //nolint:forcetypeassert // found by its type
 		decode: func(_ *coder, data []byte) (any, error) { return decode(data) },
 	})
@@ -104,7 +105,7 @@ func (r *Registry) add(t reflect.Type) {
 	}
 	open := c.open
 	r.put(t, &entryType{
-		name: t.String(),
+		name: t.String(), doubt: c.doubt,
 		encode: func(c *coder, msg any) ([]byte, error) {
 			data, err := json.Marshal(msg, c.opts)
 			if err != nil {
@@ -146,11 +147,14 @@ func (r *Registry) encode(c *coder, msg any) (name string, data []byte, err erro
 	if err := text.Compact(); err != nil {
 		return name, nil, err
 	}
-	return name, text, r.proves(c, e, text)
+	if e.doubt {
+		err = r.prove(c, e, text)
+	}
+	return name, text, err
 }
 
-// proves reads a message back and writes it once more: what would fail in a replay is better known when it is recorded.
-func (r *Registry) proves(c *coder, e *entryType, data []byte) error {
+// prove reads a message back and writes it once more: what would fail in a replay is better known when it is recorded.
+func (r *Registry) prove(c *coder, e *entryType, data []byte) error {
 	back, err := e.decode(c, data)
 	if err != nil {
 		return fmt.Errorf("it can't be read back: %w", err)
@@ -189,7 +193,9 @@ func (r *Registry) decode(c *coder, name string, data []byte) (msg any, err erro
 func builtin() []any {
 	return []any{
 		actor.Terminated{},
-		value.List{}, value.Value{}, "", false, 0, int8(0), int16(0), int32(0), int64(0),
+		value.List{},
+		value.Value{},
+		"", false, 0, int8(0), int16(0), int32(0), int64(0),
 		uint(0), uint8(0), uint16(0), uint32(0), uint64(0), float32(0), 0.0, []byte(nil),
 		struct{}{},
 	}

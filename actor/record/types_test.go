@@ -53,16 +53,17 @@ type (
 		Value value.Value
 		_     int
 	}
-	withRef struct {
-		Who  actor.Ref
-		More []actor.Ref
-		By   map[string]actor.Ref
-	}
 	box[T any] struct{ Content T }
 )
 
 // roundTrip records messages and reads them back.
 func roundTrip(t *testing.T, types *record.Registry, msgs ...any) ([]record.Entry, []error) {
+	t.Helper()
+	return entries(t, recordingOf(t, types, msgs...), types)
+}
+
+// recordingOf records messages.
+func recordingOf(t *testing.T, types *record.Registry, msgs ...any) string {
 	t.Helper()
 	var f file
 	actortest.Run(t, func(t *testing.T, k *actortest.Kit) {
@@ -74,26 +75,40 @@ func roundTrip(t *testing.T, types *record.Registry, msgs ...any) ([]record.Entr
 		k.Settle()
 		mustClose(t, rec)
 	})
-	return entries(t, f.String(), types)
+	return f.String()
 }
 
 func TestMessagesComeBackAsTheyWere(t *testing.T) {
 	failed := &actor.Error{Code: actor.Failed, Actor: "bank", Text: "boom", Stack: "main.go:1"}
 	msgs := []any{
 		nil, "text", "", true, 1, int8(-8), int16(-16), int32(-32), int64(math.MinInt64), uint(1), uint8(8), uint16(16), uint32(32), uint64(math.MaxUint64),
-		float32(0.1), 0.1, -0.0, 1e300, math.SmallestNonzeroFloat64, []byte{0, 255}, []byte(nil), struct{}{},
+		float32(0.1), 0.1, -1.0, 1e300, math.SmallestNonzeroFloat64,
+		[]byte{0, 255},
+		[]byte(nil),
+		struct{}{},
 		scripted{10, value.Of("add", int64(math.MaxInt64), 2.0, "\xff\x00", nil, []any{1, nil, "x"}, map[string]any{"$bytes": 1, "b": map[string]any{}})},
-		value.Of(), value.Of(nil), value.Of(1).At(0), value.Value{},
-		inner{1, 2}, &inner{3, 4}, (*inner)(nil), box[int64]{math.MaxInt64}, map[string]int{"a": 1}, []inner{{5, 6}},
+		value.Of(), value.Of(nil), value.Of(1).At(0),
+		value.Value{},
+		inner{1, 2},
+		&inner{3, 4}, (*inner)(nil),
+		box[int64]{math.MaxInt64},
+		map[string]int{"a": 1},
+		[]inner{{5, 6}},
 		rich{
 			inner: inner{1, 2}, I64: math.MaxInt64, U64: math.MaxUint64, F: 2, F32: 1.5, Bytes: []byte("\x00\xff"), Empty: []string{},
 			Map: map[string]inner{"ä": {1, 2}, "": {}}, ByInt: map[int]string{-1: "x"}, Ptr: &inner{7, 8},
 			Any:  []any{int64(math.MaxInt64), 2.0, -0.5, "s", true, nil, map[string]any{"n": int64(1), "f": 1e21}, []any{}},
-			When: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), Long: -1500 * time.Nanosecond, Quote: "\"\n\u2028", Tag: math.MinInt64, Real: 0.25, Arr: [2]bool{true, false},
+			When: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), Long: -1500 * time.Nanosecond, Quote: "\"\n\u2028",
+			Tag: math.MinInt64, Real: 0.25, Arr: [2]bool{true, false},
 			Err: failed, Fail: &actor.Error{Code: actor.Cycle, Text: "a waits for b"}, Value: value.Of(map[string]any{"k": 1}).At(0),
 		},
-		rich{Any: map[string]any{}}, rich{Any: int64(1)}, rich{Any: 1.0}, rich{Any: false}, rich{Any: ""},
-		actor.Terminated{Reason: failed}, actor.Terminated{},
+		rich{Any: map[string]any{}},
+		rich{Any: int64(1)},
+		rich{Any: 1.0},
+		rich{Any: false},
+		rich{Any: ""},
+		actor.Terminated{Reason: failed},
+		actor.Terminated{},
 	}
 	types := record.Types(scripted{}, inner{}, &inner{}, rich{}, box[int64]{}, map[string]int{}, []inner{})
 	all, errs := roundTrip(t, types, msgs...)
@@ -202,13 +217,13 @@ type (
 	someone   interface{ Hello() }
 	withMutex struct{ sync.Mutex }
 	marked    struct {
-		_       [0]func()
-		nothing struct{}
-		A       int
+		_ [0]func()
+		_ struct{}
+		A int
 	}
 	lowercased struct {
 		Name string
-		name string
+		name string //nolint:unused // that it is there is the mistake
 	}
 )
 
