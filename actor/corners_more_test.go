@@ -12,7 +12,7 @@ import (
 
 // The memory of the long block goes with the worker to whichever actor it runs next.
 func TestAnActorLosesNothingBecauseAnotherOneStopped(t *testing.T) {
-	for round := range 300 {
+	for round := range 3 {
 		sys := actor.New(actor.Config{Log: slog.New(slog.DiscardHandler)})
 		var seen atomic.Int64
 		gate := make(chan struct{})

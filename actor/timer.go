@@ -73,7 +73,8 @@ func (t *Timer) fire() {
 	} else {
 		// The next time is counted from the last one, so that a late firing does not shift all others; those missed are left out.
 		late := time.Since(t.p.sys.wheel.start) - t.at
-		t.at += t.period * max(1, (late+t.period-1)/t.period)
+		missed := max(0, (late-1)/t.period)
+		t.at += t.period + missed*t.period //nolint:durationcheck // a count
 		t.p.sys.wheel.add(&t.timerNode, tickAt(t.at))
 	}
 	t.f()
