@@ -153,7 +153,7 @@ func (c *Context) Hold() (release func()) {
 }
 
 // Resume makes a function that any goroutine may call, any number of times: run is then called in this actor, as part of the request that is
-// being handled now. It does nothing once the actor has ended.
+// being handled now. It does nothing once the actor has ended or begun a new life.
 func (c *Context) Resume(run func()) func() {
 	p, in, life := c.p, *c.in(), c.p.life
 	return func() { p.post(envelope{kind: kindResume, msg: &resume{life: life, in: in, run: run}}, nil) }
@@ -252,7 +252,8 @@ func (c *Context) Subscribe(topic string) { c.p.subscribe(topic) }
 // Unsubscribe takes Subscribe back. What has been published before may still arrive.
 func (c *Context) Unsubscribe(topic string) { c.p.unsubscribe(topic) }
 
-// Publish sends one message to all subscribers of a topic, which share it, and returns how many there are. Messages of one publisher arrive in order.
+// Publish sends one message to all subscribers of a topic, which share it, and returns how many there are, those whose mailbox is full among them. Messages of
+// one publisher arrive in order.
 func (c *Context) Publish(topic string, msg any) int {
 	return c.p.sys.topics.publish(topic, c.p.self, msg, c.in().span, c.p.worker)
 }

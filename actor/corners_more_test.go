@@ -3,6 +3,7 @@ package actor_test
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -96,9 +97,12 @@ func TestEveryStaysOnItsGridAfterALateFiring(t *testing.T) {
 				}
 			})
 			return nil
-		}, receive: func(c *actor.Context, _ any) { c.Reply(nil, nil) }})
-		pass(900 * time.Millisecond)
-		ask(t, sys, ref, 1)
+		}, receive: func(c *actor.Context, _ any) { c.Reply(slices.Clone(at), nil) }})
+		pass(950 * time.Millisecond)
+		at, _ := ask(t, sys, ref, 1).([]time.Duration)
+		if len(at) != 7 {
+			t.Fatalf("it fires at %v", at)
+		}
 		for _, d := range at[2:] {
 			if d%(100*time.Millisecond) != 0 && d != 450*time.Millisecond {
 				t.Fatalf("it fires at %v", at)

@@ -32,7 +32,7 @@ func (c *Context) AskFirst(to []Ref, msg any, then func(Answer, error)) {
 }
 
 // AskQuorum asks many actors the same; then gets the first need answers that are no failures, in the order in which they came, and the other requests are
-// given up. It fails with ErrNoQuorum as soon as so many have failed that there can't be enough.
+// given up. It fails with ErrNoQuorum as soon as so many have failed that there can't be enough. With a need below 1 nobody is asked.
 func (c *Context) AskQuorum(to []Ref, need int, msg any, then func([]Answer, error)) {
 	c.askMany(to, msg, &many{answers: make([]Answer, 0, len(to)), asked: len(to), left: len(to), need: need, quorum: then})
 }

@@ -20,7 +20,8 @@ type Starter interface {
 }
 
 // Stopper is an Actor that has something to do before it ends. It may still Ask and Go; the actor ends when all of that, and whatever it
-// was waiting for before, has come back, or when its StopTimeout is over. It gets no new messages meanwhile.
+// was waiting for before, has come back, or when its StopTimeout is over. It gets no new messages meanwhile. Stop is not called for an actor that has failed
+// too often, is killed, or is stopped in the pause after a failure: there is no state to be trusted.
 type Stopper interface {
 	Stop(c *Context, reason error)
 }
@@ -40,7 +41,8 @@ type Spec struct {
 	// Mailbox bounds what may wait for the actor. The zero Mailbox has no bound and warns.
 	Mailbox Mailbox
 	// Serial has the actor finish one message before it takes the next: until all that its handler has asked for and given to Go has come back, each Hold is
-	// released, and the request is answered, others wait. Timers and answers are handled meanwhile. A request that waits for itself in this way fails with ErrCycle. Without
+	// released, and the request is answered, others wait. Timers and answers are handled meanwhile. A request that waits for itself in this way, through
+	// others or because two such actors ask each other, fails with ErrCycle. Without
 	// it an actor takes other messages while it waits, also those that were sent on its own behalf.
 	Serial bool
 	// Supervision tells what happens after a panic.
