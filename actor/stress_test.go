@@ -403,7 +403,11 @@ func (w *world) drive(number int, steps []step) {
 		case "send":
 			w.sys.Send(to, job{w.ids.Add(1), s.Plan})
 		case "burst":
-			for range 200 {
+			n := 200
+			if s.Wait%(7*time.Microsecond) == 0 {
+				n = 3000 // more than a block
+			}
+			for range n {
 				sent[to]++
 				w.sys.Send(to, numbered{-number, int(to.ID()), sent[to]})
 			}
@@ -429,8 +433,12 @@ func (w *world) drive(number int, steps []step) {
 
 func TestNothingIsLostDoubledOrLeftWhateverActorsDo(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
+		var tracer actor.Tracer
+		if rapid.Bool().Draw(rt, "traced") {
+			tracer = &spans{}
+		}
 		w := &world{sys: actor.New(actor.Config{
-			CallTimeout: 30 * time.Millisecond, Blocking: 4, BlockingQueue: 16, Log: slog.New(slog.DiscardHandler),
+			CallTimeout: 30 * time.Millisecond, Blocking: 4, BlockingQueue: 16, Log: slog.New(slog.DiscardHandler), Tracer: tracer,
 		})}
 		for i := range worldSize {
 			w.spawn(i)
