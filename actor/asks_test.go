@@ -388,3 +388,27 @@ func TestErrorsAreTheSameOnAnotherNode(t *testing.T) {
 		t.Error("nil is an error")
 	}
 }
+
+func TestALongRequestForgetsWhatHasComeBack(t *testing.T) {
+	sys := newSystem(t)
+	back := spawn(t, sys, echo)
+	ref := spawn(t, sys, func(c *actor.Context, _ any) {
+		left := 50
+		var again func()
+		again = func() {
+			if left--; left < 0 {
+				kids, asked, works := c.Pending()
+				c.Reply([]int{kids, asked, works}, nil)
+				return
+			}
+			c.Ask(back, left, func(any, error) {
+				c.Ask(back, 1, func(any, error) {}).Cancel()
+				c.Go(func(context.Context) (any, error) { return 1, nil }, func(any, error) { again() })
+			})
+		}
+		again()
+	})
+	if got := ask(t, sys, ref, 1); !slices.Equal(got.([]int), []int{0, 0, 0}) {
+		t.Fatalf("requests on its behalf, requests and work that are kept: %v", got)
+	}
+}

@@ -102,3 +102,21 @@ func Topics(s *System) int {
 
 // Cap is how many places the mailbox takes.
 func (b Box) Cap() int { return cap(b.p.queue) }
+
+// Pending is how many requests and pieces of work an actor has begun on behalf of the request in hand, and in all.
+func (c *Context) Pending() (kids, asked, works int) {
+	if r := c.in().req; r != nil {
+		for k := r.kids; k != nil; k = k.nextKid {
+			kids++
+		}
+	}
+	for r := c.p.asked; r != nil; r = r.nextAsked {
+		asked++
+	}
+	if c.p.rare != nil {
+		for w := c.p.rare.works; w != nil; w = w.next {
+			works++
+		}
+	}
+	return kids, asked, works
+}
