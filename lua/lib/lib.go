@@ -1,0 +1,23 @@
+// Package lib is the part of the library for scripts that is computation only: formats of data, and the functions of cryptography that Skynet has. The modules
+// are written against package vm, so that they are the same on every engine.
+package lib
+
+import (
+	"github.com/skua-go/skua/lua/lib/json"
+	"github.com/skua-go/skua/lua/vm"
+)
+
+// Module is a module for scripts. Open pushes it; it is called once in each VM that requires it.
+type Module struct {
+	Name string
+	Open func(s vm.State)
+}
+
+// Modules are all modules. Some require others of them, by the global function require.
+func Modules() []Module {
+	return []Module{
+		{"cjson", json.Open},
+		{"cjson.safe", json.OpenSafe},
+		{"json", json.OpenAlias},
+	}
+}
