@@ -3,6 +3,7 @@
 package lib
 
 import (
+	"github.com/skua-go/skua/lua/lib/crypt"
 	"github.com/skua-go/skua/lua/lib/json"
 	"github.com/skua-go/skua/lua/vm"
 )
@@ -19,5 +20,7 @@ func Modules() []Module {
 		{"cjson", json.Open},
 		{"cjson.safe", json.OpenSafe},
 		{"json", json.OpenAlias},
+		{"skynet.crypt", crypt.Open},
+		{"md5", crypt.OpenMD5},
 	}
 }
