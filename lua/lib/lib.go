@@ -5,6 +5,7 @@ package lib
 import (
 	"github.com/skua-go/skua/lua/lib/crypt"
 	"github.com/skua-go/skua/lua/lib/json"
+	"github.com/skua-go/skua/lua/lib/msgpack"
 	"github.com/skua-go/skua/lua/vm"
 )
 
@@ -20,6 +21,7 @@ func Modules() []Module {
 		{"cjson", json.Open},
 		{"cjson.safe", json.OpenSafe},
 		{"json", json.OpenAlias},
+		{"msgpack", msgpack.Open},
 		{"skynet.crypt", crypt.Open},
 		{"md5", crypt.OpenMD5},
 	}

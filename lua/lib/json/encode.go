@@ -175,22 +175,12 @@ func (e *encoder) object(t int) error {
 		}
 		e.out = append(e.out, ':')
 		if err := e.value(top); err != nil {
-			return e.inMember(err, top-1)
+			return e.numbers.Key(e.s, top-1, err)
 		}
 		e.s.Pop(1)
 	}
 	e.out = append(e.out, '}')
 	return nil
-}
-
-func (e *encoder) inMember(err error, key int) error {
-	if text, ok := e.s.String(key); ok {
-		return walk.Field(err, text)
-	}
-	if n, ok := e.numbers.Whole(e.s, key); ok {
-		return walk.Index(err, n)
-	}
-	return walk.Field(err, e.s.Text(key))
 }
 
 func (e *encoder) key(i int) error {

@@ -7,15 +7,13 @@ import (
 	"math"
 
 	"github.com/skua-go/skua/actor/value"
+	"github.com/skua-go/skua/lua/lib/internal/walk"
 )
 
 // ErrPack is wrapped by the errors of Parse.
 var ErrPack = errors.New("pack: the bytes are no packed values")
 
-var (
-	errTruncated = errors.New("the bytes end within a value")
-	errPointer   = errors.New("there is a pointer, which means nothing outside of the process that it is from")
-)
+var errPointer = errors.New("there is a pointer, which means nothing outside of the process that it is from")
 
 // scalar is a value that is no table.
 type scalar struct {
@@ -37,12 +35,11 @@ type sink interface {
 	end()
 }
 
-// reader reads packed values of any origin. It allocates a small multiple of the bytes that it is given: pending counts the values that tables have
-// announced, each of which takes a byte at least.
+// reader reads packed values of any origin. It allocates a small multiple of the bytes that it is given.
 type reader struct {
 	data    []byte
 	at      int
-	pending int
+	pending walk.Pending
 	depth   int
 	out     sink
 }
@@ -51,6 +48,9 @@ type reader struct {
 func (r *reader) all() (int, error) {
 	n := 0
 	for ; r.at < len(r.data); n++ {
+		if n == walk.MaxResults {
+			return 0, fmt.Errorf("%w: %w", ErrPack, walk.ErrResults)
+		}
 		if err := r.value(); err != nil {
 			return 0, fmt.Errorf("%w: value %d, byte %d: %w", ErrPack, n+1, r.at+1, err)
 		}
@@ -60,7 +60,7 @@ func (r *reader) all() (int, error) {
 
 func (r *reader) value() error {
 	if r.at >= len(r.data) {
-		return errTruncated
+		return walk.ErrShort
 	}
 	if h := r.data[r.at]; h&7 == typeTable {
 		r.at++
@@ -87,14 +87,14 @@ func (r *reader) table(items int) error {
 		}
 		items = int(n.n)
 	}
-	if r.pending += items; r.pending > len(r.data)-r.at {
-		return errTruncated
+	if err := r.pending.Add(items, len(r.data)-r.at); err != nil {
+		return err
 	}
 	if err := r.out.begin(items); err != nil {
 		return err
 	}
 	for i := range items {
-		r.pending--
+		r.pending.Done()
 		if err := r.value(); err != nil {
 			return err
 		}
@@ -123,7 +123,7 @@ func (r *reader) table(items int) error {
 
 func (r *reader) take(n int) ([]byte, error) {
 	if n > len(r.data)-r.at {
-		return nil, errTruncated
+		return nil, walk.ErrShort
 	}
 	b := r.data[r.at : r.at+n]
 	r.at += n

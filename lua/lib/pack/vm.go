@@ -1,6 +1,7 @@
 package pack
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -23,7 +24,7 @@ func Encode(s vm.State, from int) ([]byte, error) {
 	w := writer{s: s, numbers: walk.NumbersOf(s), open: walk.NewOpen(value.MaxDepth)}
 	for i := from; i <= s.Top(); i++ {
 		if err := w.value(i); err != nil {
-			return nil, fmt.Errorf("%s", walk.Text(err, fmt.Sprintf("argument %d", i-from+1)))
+			return nil, errors.New(walk.Text(err, fmt.Sprintf("argument %d", i-from+1)))
 		}
 	}
 	return w.out, nil
@@ -80,16 +81,13 @@ func (w *writer) table(t int) error {
 			continue
 		}
 		if w.s.Type(key) == vm.Table {
-			return fmt.Errorf("a key is a table")
+			return errors.New("a key is a table")
 		}
 		if err := w.value(key); err != nil {
 			return fmt.Errorf("a key: %w", err)
 		}
 		if err := w.value(key + 1); err != nil {
-			if whole {
-				return walk.Index(err, k)
-			}
-			return walk.Field(err, w.s.Text(key))
+			return w.numbers.Key(w.s, key, err)
 		}
 		w.s.Pop(1)
 	}

@@ -2,6 +2,7 @@ package libtest
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -264,4 +265,25 @@ func mayRefuse(msg string) bool {
 		}
 	}
 	return false
+}
+
+// Memory checks that decode refuses a text and allocates no more than most bytes for it.
+func Memory(t *testing.T, modules Modules, name, text string, most uint64) {
+	t.Helper()
+	s := Engines()[0].New()
+	Install(s, modules)
+	s.Global("require")
+	s.PushString(name)
+	s.Call(1, 1)
+	s.Field(1, "decode")
+	s.PushString(text)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if s.PCall(1, 1) == nil {
+		t.Error("the text was read")
+	}
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; used > most {
+		t.Errorf("%d KiB took %d KiB", len(text)>>10, used>>10)
+	}
 }

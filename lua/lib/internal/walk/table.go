@@ -13,6 +13,12 @@ const MaxOutput = 64 << 20
 // maxValues bounds how many values one call looks at, for the same reason: nothing interrupts it.
 const maxValues = 4 << 20
 
+// MaxResults is how many values one call returns at most: they are all on the stack at once.
+const MaxResults = 10_000
+
+// ErrResults is for what would return more than MaxResults.
+var ErrResults = errors.New("there are more than 10000 values")
+
 // ErrOutput is for what would become longer than MaxOutput.
 var ErrOutput = errors.New("the result is longer than 64 MiB")
 
@@ -83,4 +89,34 @@ func (n *Numbers) ShapeOf(s vm.State, t int) Shape {
 		h.Len = max(h.Len, k)
 	}
 	return h
+}
+
+// Pending counts the values that the headers of a message have announced and that are still to come. Each takes a byte at least, so that whoever asks Add
+// before making room for them makes no more of it than a small multiple of the message.
+type Pending int
+
+// Add announces n values when there are left bytes to read.
+func (p *Pending) Add(n, left int) error {
+	if n < 0 || n > left-int(*p) {
+		return ErrShort
+	}
+	*p += Pending(n)
+	return nil
+}
+
+// Done is called before each of them.
+func (p *Pending) Done() { *p-- }
+
+// ErrShort is for a message that ends too early.
+var ErrShort = errors.New("the bytes end within a value")
+
+// Key puts the key at index i of the stack before the path of err.
+func (n *Numbers) Key(s vm.State, i int, err error) error {
+	if text, ok := s.String(i); ok {
+		return Field(err, text)
+	}
+	if k, ok := n.Whole(s, i); ok {
+		return Index(err, k)
+	}
+	return Field(err, s.Text(i))
 }
