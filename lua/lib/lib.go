@@ -3,6 +3,7 @@
 package lib
 
 import (
+	"github.com/skua-go/skua/lua/lib/bson"
 	"github.com/skua-go/skua/lua/lib/crypt"
 	"github.com/skua-go/skua/lua/lib/json"
 	"github.com/skua-go/skua/lua/lib/msgpack"
@@ -22,6 +23,7 @@ func Modules() []Module {
 		{"cjson.safe", json.OpenSafe},
 		{"json", json.OpenAlias},
 		{"msgpack", msgpack.Open},
+		{"bson", bson.Open},
 		{"skynet.crypt", crypt.Open},
 		{"md5", crypt.OpenMD5},
 	}

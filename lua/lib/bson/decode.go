@@ -109,4 +109,3 @@ func (d *decoder) text(text string) error {
 	d.s.PushString(text)
 	return nil
 }
-
