@@ -90,7 +90,7 @@ func NewRuntime(cfg Config) (*Runtime, error) {
 		cfg.Abort = func() { cfg.Log.Warn("skynet.abort: nobody listens") }
 	}
 	rt := &Runtime{cfg: cfg, modules: map[string]Module{}, lib: map[string]Module{}, started: time.Now(), env: map[string]string{}}
-	for _, m := range lib.Modules() {
+	for _, m := range lib.Modules(cfg.Scripts) {
 		rt.lib[m.Name] = Module{Name: m.Name, Open: func(_ *Host, s vm.State) { m.Open(s) }}
 	}
 	for k, v := range cfg.Env {

@@ -3,10 +3,13 @@
 package lib
 
 import (
+	"io/fs"
+
 	"github.com/skua-go/skua/lua/lib/bson"
 	"github.com/skua-go/skua/lua/lib/crypt"
 	"github.com/skua-go/skua/lua/lib/json"
 	"github.com/skua-go/skua/lua/lib/msgpack"
+	"github.com/skua-go/skua/lua/lib/protobuf"
 	"github.com/skua-go/skua/lua/vm"
 )
 
@@ -16,14 +19,15 @@ type Module struct {
 	Open func(s vm.State)
 }
 
-// Modules are all modules. Some require others of them, by the global function require.
-func Modules() []Module {
+// Modules are all modules of a node. Files that scripts name, those of protobuf, are in files. Some require others of them, by the global function require.
+func Modules(files fs.FS) []Module {
 	return []Module{
 		{"cjson", json.Open},
 		{"cjson.safe", json.OpenSafe},
 		{"json", json.OpenAlias},
 		{"msgpack", msgpack.Open},
 		{"bson", bson.Open},
+		{"protobuf", protobuf.NewLibrary(files).Open},
 		{"skynet.crypt", crypt.Open},
 		{"md5", crypt.OpenMD5},
 	}

@@ -55,6 +55,16 @@ func (n *Numbers) PushUint(s vm.State, v uint64) error {
 	return n.beyond(s, strconv.FormatUint(v, 10))
 }
 
+// PushBits pushes an unsigned integer of a format whose readers know that it is one. On engines with 64-bit integers it has the same bits as a signed one, as
+// in Lua's own library (see math.ult).
+func (n *Numbers) PushBits(s vm.State, v uint64) error {
+	if n.exact && !n.AsText {
+		s.PushInt(int64(v))
+		return nil
+	}
+	return n.PushUint(s, v)
+}
+
 // PushDigits pushes the integer that a text of digits says, of any size. One beyond 64 bits becomes a float, as in Lua's own source, on engines that
 // have integers, and otherwise what any integer becomes that the engine can't hold.
 func (n *Numbers) PushDigits(s vm.State, digits string) error {
