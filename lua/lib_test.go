@@ -45,7 +45,7 @@ function M.start()
 end
 return M`)
 	_, err := n.launch("user")
-	if err == nil || !strings.Contains(err.Error(), "invalid argument") && !strings.Contains(err.Error(), "invalid name") {
+	if err == nil || !strings.Contains(err.Error(), "is not a name of a file of the project") {
 		t.Fatal(err)
 	}
 }

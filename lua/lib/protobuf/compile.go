@@ -46,6 +46,9 @@ func (l *Library) read(name string) (string, error) {
 	if l.files == nil {
 		return "", fmt.Errorf("%s: %w", name, fs.ErrNotExist)
 	}
+	if !fs.ValidPath(name) {
+		return "", fmt.Errorf("%q is not a name of a file of the project", name)
+	}
 	data, err := fs.ReadFile(l.files, name)
 	if err != nil {
 		return "", err
