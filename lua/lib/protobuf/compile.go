@@ -17,7 +17,7 @@ import (
 // Bounds of what is compiled.
 const (
 	maxText    = 4 << 20 // bytes of a file
-	maxNesting = 64      // of braces: names of types in types in types grow with the square of their depth
+	maxNesting = 64      // of brackets: names of types in types in types grow with the square of their depth
 	maxCached  = 256     // results of compilations that a Library keeps
 )
 
@@ -62,17 +62,47 @@ func check(name, text string) error {
 		return fmt.Errorf("%s: the file is longer than %d bytes", name, maxText)
 	}
 	depth := 0
-	for i := range len(text) {
+	for i := 0; i < len(text); {
 		switch text[i] {
-		case '{':
+		case '{', '<', '[', '(':
 			if depth++; depth > maxNesting {
-				return fmt.Errorf("%s: braces nest deeper than %d levels", name, maxNesting)
+				return fmt.Errorf("%s: brackets nest deeper than %d levels", name, maxNesting)
 			}
-		case '}':
+		case '}', '>', ']', ')':
 			depth--
 		}
+		i += skip(text[i:])
 	}
 	return nil
+}
+
+// skip is how long the comment or string is that text begins with, or 1.
+func skip(text string) int {
+	end := func(mark string) int {
+		if n := strings.Index(text[2:], mark); n >= 0 {
+			return 2 + n + len(mark)
+		}
+		return len(text)
+	}
+	switch {
+	case strings.HasPrefix(text, "//"):
+		return end("\n")
+	case strings.HasPrefix(text, "/*"):
+		return end("*/")
+	case text[0] == '"' || text[0] == '\'':
+		for i := 1; i < len(text); i++ {
+			switch text[i] {
+			case '\\':
+				i++
+			case text[0]:
+				return i + 1
+			case '\n':
+				return i // strings end on their line
+			}
+		}
+		return len(text)
+	}
+	return 1
 }
 
 // compile compiles a text. loaded are the files that the VM has compiled before, and key stands for all of them.

@@ -251,3 +251,22 @@ func BenchmarkEncodeAndDecodeATableOf4Fields(b *testing.B) {
 		}
 	}}, "protobuf")
 }
+
+// A script can hand any text to load: it is compiled or an error.
+func FuzzLoad(f *testing.F) {
+	game, err := os.ReadFile("testdata/game.proto")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(game))
+	for _, text := range []string{`syntax = "proto3"; message A { map<string, A> a = 1; }`, `syntax = "proto2"; extend A { optional int32 x = 5; }`, `edition = "2023"; message E { int32 a = 1; }`, "/*", `"\`} {
+		f.Add(text)
+	}
+	f.Fuzz(func(_ *testing.T, text string) {
+		s := libtest.Engines()[0].New()
+		modules()["protobuf"](s)
+		s.Field(-1, "load")
+		s.PushString(text)
+		_ = s.PCall(1, 1)
+	})
+}

@@ -126,7 +126,10 @@ fails("unknown type", pb.load, 'syntax = "proto3"; message M { Nope n = 1; }')
 fails("nope.proto", pb.load, 'syntax = "proto3"; import "nope.proto";')
 fails("nope.proto", pb.load_file, "nope.proto")
 fails("not a name of a file", pb.load, "", "../x")
-fails("braces nest deeper", pb.load, ("{"):rep(65))
+fails("brackets nest deeper than 64 levels", pb.load, ("{"):rep(65))
+fails("brackets nest deeper", pb.load, ("message A { // }\n /* } */"):rep(65))
+fails("brackets nest deeper", pb.load, ("message A { option x = '}\\\\\\'}'; "):rep(65))
+pb.load('syntax = "proto3"; // ' .. ("{"):rep(99) .. "\n message Commented { /* " .. ("{"):rep(99) .. "*/ }", "commented.proto")
 local loop = {}
 loop.parts = { loop }
 fails("a table contains itself", pb.encode, "game.Item", loop)
