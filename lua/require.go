@@ -73,12 +73,7 @@ func (h *Host) findModule(s vm.State) int {
 		s.Errorf("require: the name of a module is expected, got %s", s.Type(1))
 	}
 	if m, ok := h.rt.modules[name]; ok {
-		s.PushFunc(name, func(s vm.State) int {
-			m.Open(h, s)
-			return 1
-		})
-		s.PushString(":go:")
-		return 2
+		return h.pushModule(s, m)
 	}
 	if name == "skynet.core" {
 		s.PushFunc(name, h.openCore)
@@ -86,6 +81,9 @@ func (h *Host) findModule(s vm.State) int {
 		return 2
 	}
 	file, text, err := h.rt.source(name)
+	if m, ok := h.rt.lib[name]; ok && err != nil {
+		return h.pushModule(s, m)
+	}
 	if err == nil {
 		err = s.Load(file, text)
 	}
@@ -94,6 +92,16 @@ func (h *Host) findModule(s vm.State) int {
 		file = strings.TrimPrefix(err.Error(), "lua: ")
 	}
 	s.PushString(file)
+	return 2
+}
+
+// pushModule pushes what findModule does, for a module in Go.
+func (h *Host) pushModule(s vm.State, m Module) int {
+	s.PushFunc(m.Name, func(s vm.State) int {
+		m.Open(h, s)
+		return 1
+	})
+	s.PushString(":go:")
 	return 2
 }
 

@@ -25,6 +25,7 @@ import (
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/value"
+	"github.com/skua-go/skua/lua/lib"
 	"github.com/skua-go/skua/lua/lua54"
 	"github.com/skua-go/skua/lua/vm"
 )
@@ -61,6 +62,7 @@ type Module struct {
 type Runtime struct {
 	cfg     Config
 	modules map[string]Module
+	lib     map[string]Module // found last, so that a project's own json.lua goes before
 	started time.Time
 
 	mu  sync.Mutex
@@ -87,7 +89,10 @@ func NewRuntime(cfg Config) (*Runtime, error) {
 	if cfg.Abort == nil {
 		cfg.Abort = func() { cfg.Log.Warn("skynet.abort: nobody listens") }
 	}
-	rt := &Runtime{cfg: cfg, modules: map[string]Module{}, started: time.Now(), env: map[string]string{}}
+	rt := &Runtime{cfg: cfg, modules: map[string]Module{}, lib: map[string]Module{}, started: time.Now(), env: map[string]string{}}
+	for _, m := range lib.Modules(cfg.Scripts) {
+		rt.lib[m.Name] = Module{Name: m.Name, Open: func(_ *Host, s vm.State) { m.Open(s) }}
+	}
 	for k, v := range cfg.Env {
 		rt.env[k] = v
 	}
@@ -134,6 +139,9 @@ func (rt *Runtime) source(name string) (file, text string, err error) {
 // Has tells whether require would find a module of this name.
 func (rt *Runtime) Has(name string) bool {
 	if _, ok := rt.modules[name]; ok || name == "skynet.core" {
+		return true
+	}
+	if _, ok := rt.lib[name]; ok {
 		return true
 	}
 	_, _, err := rt.source(name)
