@@ -1,0 +1,550 @@
+package gopher
+
+import (
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// Lua's patterns (Lua 5.4 manual, 6.4.1; lstrlib.c). The engine's own take quadratic time in gsub, know no %f at the start of a string, and can't be stopped.
+
+const (
+	maxCaptures    = 32
+	maxMatchDepth  = 200
+	openCapture    = -1
+	placeOfCapture = -2
+	stepsAtOnce    = 256 // steps of matching between two looks at the budget
+)
+
+type capture struct{ start, size int }
+
+type matcher struct {
+	l        *lua.LState
+	src, pat string
+	level    int
+	captures [maxCaptures]capture
+	depth    int
+	steps    int
+}
+
+func (m *matcher) fail(format string, args ...any) { stateOf(m.l).Errorf(format, args...) }
+
+// step counts towards the budget.
+func (m *matcher) step() {
+	if m.steps++; m.steps >= stepsAtOnce {
+		m.steps = 0
+		stateOf(m.l).m.spend(m.l, stepsAtOnce)
+	}
+}
+
+// classEnd is where the single character class at p ends.
+func (m *matcher) classEnd(p int) int {
+	if p >= len(m.pat) {
+		m.fail("malformed pattern (ends with '%%')")
+	}
+	c := m.pat[p]
+	p++
+	switch c {
+	case '%':
+		if p >= len(m.pat) {
+			m.fail("malformed pattern (ends with '%%')")
+		}
+		return p + 1
+	case '[':
+		if p < len(m.pat) && m.pat[p] == '^' {
+			p++
+		}
+		for first := true; first || p < len(m.pat) && m.pat[p] != ']'; first = false {
+			if p >= len(m.pat) {
+				break
+			}
+			if m.pat[p] == '%' {
+				p++
+			}
+			p++
+		}
+		if p >= len(m.pat) {
+			m.fail("malformed pattern (missing ']')")
+		}
+		return p + 1
+	}
+	return p
+}
+
+func inClass(c, class byte) bool {
+	var in bool
+	switch class | 0x20 {
+	case 'a':
+		in = isLetter(c)
+	case 'd':
+		in = c >= '0' && c <= '9'
+	case 'l':
+		in = c >= 'a' && c <= 'z'
+	case 's':
+		in = c == ' ' || c >= '\t' && c <= '\r'
+	case 'u':
+		in = c >= 'A' && c <= 'Z'
+	case 'w':
+		in = isLetter(c) || c >= '0' && c <= '9'
+	case 'x':
+		in = c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f'
+	case 'p':
+		in = c > ' ' && c < 0x7f && !isLetter(c) && (c < '0' || c > '9')
+	case 'c':
+		in = c < ' ' || c == 0x7f
+	case 'g':
+		in = c > ' ' && c < 0x7f
+	default:
+		return class == c
+	}
+	if class >= 'A' && class <= 'Z' {
+		return !in
+	}
+	return in
+}
+
+func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
+
+// inSet tells whether c is in the set that begins at p; end is its closing bracket.
+func (m *matcher) inSet(c byte, p, end int) bool {
+	in := true
+	p++
+	if m.pat[p] == '^' {
+		in = false
+		p++
+	}
+	for ; p < end; p++ {
+		switch {
+		case m.pat[p] == '%':
+			p++
+			if inClass(c, m.pat[p]) {
+				return in
+			}
+		case p+2 < end && m.pat[p+1] == '-':
+			if m.pat[p] <= c && c <= m.pat[p+2] {
+				return in
+			}
+			p += 2
+		case m.pat[p] == c:
+			return in
+		}
+	}
+	return !in
+}
+
+func (m *matcher) single(s, p, end int) bool {
+	if s >= len(m.src) {
+		return false
+	}
+	c := m.src[s]
+	switch m.pat[p] {
+	case '.':
+		return true
+	case '%':
+		return inClass(c, m.pat[p+1])
+	case '[':
+		return m.inSet(c, p, end-1)
+	}
+	return m.pat[p] == c
+}
+
+// match gives the end of a match of the pattern from p on with the text from s on, -1 if there is none.
+func (m *matcher) match(s, p int) int {
+	if m.depth++; m.depth > maxMatchDepth {
+		m.fail("pattern too complex")
+	}
+	defer func() { m.depth-- }()
+	for p < len(m.pat) {
+		m.step()
+		switch m.pat[p] {
+		case '(':
+			if p+1 < len(m.pat) && m.pat[p+1] == ')' {
+				return m.startCapture(s, p+2, placeOfCapture)
+			}
+			return m.startCapture(s, p+1, openCapture)
+		case ')':
+			return m.endCapture(s, p+1)
+		case '$':
+			if p+1 == len(m.pat) {
+				if s == len(m.src) {
+					return s
+				}
+				return -1
+			}
+		case '%':
+			if p+1 < len(m.pat) {
+				switch c := m.pat[p+1]; {
+				case c == 'b':
+					if s = m.balance(s, p+2); s < 0 {
+						return -1
+					}
+					p += 4
+					continue
+				case c == 'f':
+					p += 2
+					if p >= len(m.pat) || m.pat[p] != '[' {
+						m.fail("missing '[' after '%%f' in pattern")
+					}
+					end := m.classEnd(p)
+					var before, after byte
+					if s > 0 {
+						before = m.src[s-1]
+					}
+					if s < len(m.src) {
+						after = m.src[s]
+					}
+					if m.inSet(before, p, end-1) || !m.inSet(after, p, end-1) {
+						return -1
+					}
+					p = end
+					continue
+				case c >= '0' && c <= '9':
+					if s = m.again(s, c); s < 0 {
+						return -1
+					}
+					p += 2
+					continue
+				}
+			}
+		}
+		end := m.classEnd(p)
+		suffix := byte(0)
+		if end < len(m.pat) {
+			suffix = m.pat[end]
+		}
+		switch suffix {
+		case '?':
+			if m.single(s, p, end) {
+				if r := m.match(s+1, end+1); r >= 0 {
+					return r
+				}
+			}
+			p = end + 1
+		case '*':
+			return m.most(s, p, end)
+		case '+':
+			if !m.single(s, p, end) {
+				return -1
+			}
+			return m.most(s+1, p, end)
+		case '-':
+			return m.least(s, p, end)
+		default:
+			if !m.single(s, p, end) {
+				return -1
+			}
+			s++
+			p = end
+		}
+	}
+	return s
+}
+
+func (m *matcher) most(s, p, end int) int {
+	n := 0
+	for m.single(s+n, p, end) {
+		m.step()
+		n++
+	}
+	for ; n >= 0; n-- {
+		if r := m.match(s+n, end+1); r >= 0 {
+			return r
+		}
+	}
+	return -1
+}
+
+func (m *matcher) least(s, p, end int) int {
+	for {
+		if r := m.match(s, end+1); r >= 0 {
+			return r
+		}
+		if !m.single(s, p, end) {
+			return -1
+		}
+		m.step()
+		s++
+	}
+}
+
+func (m *matcher) startCapture(s, p, what int) int {
+	if m.level >= maxCaptures {
+		m.fail("too many captures")
+	}
+	m.captures[m.level] = capture{s, what}
+	m.level++
+	r := m.match(s, p)
+	if r < 0 {
+		m.level--
+	}
+	return r
+}
+
+func (m *matcher) endCapture(s, p int) int {
+	i := m.level - 1
+	for ; i >= 0 && m.captures[i].size != openCapture; i-- {
+	}
+	if i < 0 {
+		m.fail("invalid pattern capture")
+	}
+	m.captures[i].size = s - m.captures[i].start
+	r := m.match(s, p)
+	if r < 0 {
+		m.captures[i].size = openCapture
+	}
+	return r
+}
+
+func (m *matcher) balance(s, p int) int {
+	if p+1 >= len(m.pat) {
+		m.fail("malformed pattern (missing arguments to '%%b')")
+	}
+	if s >= len(m.src) || m.src[s] != m.pat[p] {
+		return -1
+	}
+	opens, closes, depth := m.pat[p], m.pat[p+1], 1
+	for i := s + 1; i < len(m.src); i++ {
+		m.step()
+		switch m.src[i] {
+		case closes:
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		case opens:
+			depth++
+		}
+	}
+	return -1
+}
+
+// again matches what a capture has matched.
+func (m *matcher) again(s int, digit byte) int {
+	i := int(digit) - '1'
+	if i < 0 || i >= m.level || m.captures[i].size == openCapture {
+		m.fail("invalid capture index %%%c in pattern", digit)
+	}
+	c := m.captures[i]
+	text := m.src[c.start : c.start+max(c.size, 0)]
+	if strings.HasPrefix(m.src[s:], text) {
+		return s + len(text)
+	}
+	return -1
+}
+
+// capture is the value of a capture; that of a pattern without any is the whole match.
+func (m *matcher) capture(i, s, e int) lua.LValue {
+	if i >= m.level {
+		if i > 0 {
+			m.fail("invalid capture index %%%d", i+1)
+		}
+		return lua.LString(m.src[s:e])
+	}
+	switch c := m.captures[i]; c.size {
+	case openCapture:
+		m.fail("unfinished capture")
+		return lua.LNil
+	case placeOfCapture:
+		return lua.LNumber(c.start + 1)
+	default:
+		return lua.LString(m.src[c.start : c.start+c.size])
+	}
+}
+
+// push pushes all captures of a match, or the whole of it.
+func (m *matcher) push(s, e int, whole bool) int {
+	n := m.level
+	if n == 0 && whole {
+		n = 1
+	}
+	for i := range n {
+		m.l.Push(m.capture(i, s, e))
+	}
+	return n
+}
+
+func (m *matcher) reset() { m.level, m.depth = 0, 0 }
+
+func stringFind(l *lua.LState) int  { return findOrMatch(l, true) }
+func stringMatch(l *lua.LState) int { return findOrMatch(l, false) }
+
+func findOrMatch(l *lua.LState, find bool) int {
+	src, pat := checkString(l, 1), checkString(l, 2)
+	init := startAt(optInt(l, 3, 1), len(src)) - 1
+	if init > len(src) {
+		l.Push(lua.LNil)
+		return 1
+	}
+	if find && (l.ToBool(4) || !strings.ContainsAny(pat, "^$*+?.([%-")) {
+		i := strings.Index(src[init:], pat)
+		if i < 0 {
+			l.Push(lua.LNil)
+			return 1
+		}
+		l.Push(lua.LNumber(init + i + 1))
+		l.Push(lua.LNumber(init + i + len(pat)))
+		return 2
+	}
+	m := matcher{l: l, src: src, pat: pat}
+	p := 0
+	anchor := strings.HasPrefix(pat, "^")
+	if anchor {
+		p = 1
+	}
+	for s := init; s <= len(src); s++ {
+		m.reset()
+		if e := m.match(s, p); e >= 0 {
+			if find {
+				l.Push(lua.LNumber(s + 1))
+				l.Push(lua.LNumber(e))
+				return 2 + m.push(s, e, false)
+			}
+			return m.push(s, e, true)
+		}
+		if anchor {
+			break
+		}
+	}
+	l.Push(lua.LNil)
+	return 1
+}
+
+// startAt makes a position that may count from the end one from the start, at least 1.
+func startAt(i, size int) int {
+	switch {
+	case i > 0:
+		return i
+	case i == 0 || i < -size:
+		return 1
+	}
+	return size + i + 1
+}
+
+func stringGmatch(l *lua.LState) int {
+	src, pat := checkString(l, 1), checkString(l, 2)
+	s, last := startAt(optInt(l, 3, 1), len(src))-1, -1
+	l.Push(l.NewFunction(func(l *lua.LState) int {
+		m := matcher{l: l, src: src, pat: pat}
+		for ; s <= len(src); s++ {
+			m.reset()
+			if e := m.match(s, 0); e >= 0 && e != last {
+				from := s
+				s, last = e, e
+				return m.push(from, e, true)
+			}
+		}
+		l.Push(lua.LNil)
+		return 1
+	}))
+	return 1
+}
+
+func stringGsub(l *lua.LState) int {
+	src, pat := checkString(l, 1), checkString(l, 2)
+	repl := l.Get(3)
+	switch repl.(type) {
+	case lua.LString, lua.LNumber, *lua.LTable, *lua.LFunction:
+	default:
+		wrongType(l, 3, "string/function/table")
+	}
+	most := optInt(l, 4, maxExact)
+	m := matcher{l: l, src: src, pat: pat}
+	anchor := strings.HasPrefix(pat, "^")
+	p := 0
+	if anchor {
+		p = 1
+	}
+	var b strings.Builder
+	s, last, n, changed := 0, -1, 0, false
+	for n < most {
+		m.reset()
+		switch e := m.match(s, p); {
+		case e >= 0 && e != last:
+			n++
+			changed = m.replace(&b, repl, s, e) || changed
+			s, last = e, e
+		case s < len(src):
+			b.WriteByte(src[s])
+			s++
+		default:
+			s++
+		}
+		if anchor || s > len(src) {
+			break
+		}
+	}
+	if !changed {
+		l.Push(lua.LString(src))
+	} else {
+		if s < len(src) {
+			b.WriteString(src[s:])
+		}
+		l.Push(lua.LString(b.String()))
+	}
+	l.Push(lua.LNumber(n))
+	return 2
+}
+
+// replace writes what stands for a match, and tells whether that is something else.
+func (m *matcher) replace(b *strings.Builder, repl lua.LValue, s, e int) bool {
+	l := m.l
+	var v lua.LValue
+	switch r := repl.(type) {
+	case *lua.LTable:
+		v = l.GetTable(r, m.capture(0, s, e))
+	case *lua.LFunction:
+		l.Push(r)
+		l.Call(m.push(s, e, true), 1)
+		v = l.Get(-1)
+		l.Pop(1)
+	default:
+		m.expand(b, repl.String(), s, e)
+		return true
+	}
+	switch v := v.(type) {
+	case lua.LString, lua.LNumber:
+		m.write(b, v.String())
+		return true
+	case lua.LBool:
+		if v {
+			m.fail("invalid replacement value (a boolean)")
+		}
+	default:
+		if v != lua.LNil {
+			m.fail("invalid replacement value (a %s)", v.Type())
+		}
+	}
+	m.write(b, m.src[s:e])
+	return false
+}
+
+func (m *matcher) write(b *strings.Builder, text string) {
+	if b.Len()+len(text) > maxString {
+		m.fail("resulting string too large")
+	}
+	b.WriteString(text)
+}
+
+func (m *matcher) expand(b *strings.Builder, text string, s, e int) {
+	for {
+		i := strings.IndexByte(text, '%')
+		if i < 0 {
+			m.write(b, text)
+			return
+		}
+		m.write(b, text[:i])
+		if i+1 >= len(text) {
+			m.fail("invalid use of '%%' in replacement string")
+		}
+		switch c := text[i+1]; {
+		case c == '%':
+			b.WriteByte('%')
+		case c == '0':
+			m.write(b, m.src[s:e])
+		case c >= '1' && c <= '9':
+			m.write(b, m.capture(int(c-'1'), s, e).String())
+		default:
+			m.fail("invalid use of '%%' in replacement string")
+		}
+		text = text[i+2:]
+	}
+}
