@@ -189,7 +189,16 @@ func chunkText(t *thread) (string, lua.LValue) {
 
 func baseNext(l *lua.LState) int {
 	tbl, key := checkTable(l, 1), l.Get(2)
-	if key != lua.LNil && !known(tbl, key) {
+	in := insides(tbl)
+	if n, ok := key.(lua.LNumber); ok && inArray(n) {
+		// The engine would begin anew where a list has become shorter than where the traversal has got to.
+		if size := len(in.array); int(n) > size {
+			key = lua.LNil
+			if size > 0 {
+				key = lua.LNumber(size)
+			}
+		}
+	} else if _, ok := in.k2i[key]; !ok && key != lua.LNil {
 		stateOf(l).Errorf("invalid key to 'next'")
 	}
 	k, v := tbl.Next(key)
@@ -201,16 +210,9 @@ func baseNext(l *lua.LState) int {
 	return 2
 }
 
-// known tells whether a traversal can go on behind the key; the engine would begin anew.
-func known(tbl *lua.LTable, key lua.LValue) bool {
-	in := insides(tbl)
-	if n, ok := key.(lua.LNumber); ok {
-		if i, isInt := exact(float64(n)); isInt && i > 0 && i < maxArray {
-			return i <= int64(len(in.array))
-		}
-	}
-	_, ok := in.k2i[key]
-	return ok
+// inArray tells whether a key is one of the array part.
+func inArray(n lua.LNumber) bool {
+	return n >= 1 && n < maxArray && float64(n) == math.Trunc(float64(n))
 }
 
 var (

@@ -8,8 +8,8 @@ import (
 
 // The engine's tables never forget a key: a million players that have come and gone leave 119 MB in an empty table, and traversals walk over all of them. From
 // time to time, when no thread of the VM runs, compact looks through all tables and makes those anew, in place, that keep more dead keys than live ones.
-// References to them, their order and their metatables stay as they are. A table that a waiting thread has in a register may be half through a traversal,
-// which goes on from its last key even if that has been removed; such tables are left for the next time.
+// References to them, their order and their metatables stay as they are. A waiting thread may be half through a traversal, which goes on from its last key even
+// if that has been removed: dead keys that a waiting thread has in a register are kept.
 
 const (
 	// firstLook is how many instructions a VM runs before the first look at its tables.
@@ -32,8 +32,8 @@ func (m *machine) Compact() { m.compact() }
 
 func (m *machine) compact() {
 	m.forget()
-	w := &walker{m: m, seen: map[unsafe.Pointer]struct{}{}, held: map[*lua.LTable]struct{}{}, mend: true}
-	w.hold()
+	w := &walker{m: m, seen: map[unsafe.Pointer]struct{}{}, mend: true}
+	w.places = m.places()
 	w.all()
 	m.ran = 0
 	m.count = m.every
@@ -51,24 +51,27 @@ func (m *machine) Memory() int64 {
 type walker struct {
 	m    *machine
 	seen map[unsafe.Pointer]struct{}
-	held map[*lua.LTable]struct{} // not to be touched
 	todo []lua.LValue
 	size int64
-	mend bool
+
+	mend   bool
+	places map[lua.LValue]struct{}
 }
 
-// hold finds the tables that waiting threads work with.
-func (w *walker) hold() {
-	for _, weakly := range w.m.threads {
+// places are the values in the registers of waiting threads that can be keys of tables: where traversals have got to.
+func (m *machine) places() map[lua.LValue]struct{} {
+	places := map[lua.LValue]struct{}{}
+	for _, weakly := range m.threads {
 		if t := weakly.Value(); t != nil && t.state == waiting {
-			reg := w.m.o.registers(t.l)
+			reg := m.o.registers(t.l)
 			for _, v := range reg.array[:min(reg.top, len(reg.array))] {
-				if tbl, ok := v.(*lua.LTable); ok {
-					w.held[tbl] = struct{}{}
+				if v != nil && v != lua.LNil {
+					places[v] = struct{}{}
 				}
 			}
 		}
 	}
+	return places
 }
 
 func (w *walker) all() {
@@ -176,16 +179,13 @@ func (w *walker) table(t *lua.LTable) {
 		w.size += int64(len(k))
 		w.add(v)
 	}
-	if !w.mend {
-		return
-	}
-	if _, held := w.held[t]; !held {
-		shrink(t)
+	if w.mend {
+		shrink(t, w.places)
 	}
 }
 
 // shrink makes a table's parts anew that are much larger than what they hold.
-func shrink(t *lua.LTable) {
+func shrink(t *lua.LTable, places map[lua.LValue]struct{}) {
 	in := insides(t)
 	if n := t.Len(); cap(in.array) > 64 && n < cap(in.array)/4 && !holes(in.array[n:]) {
 		array := make([]lua.LValue, n, n+n/4)
@@ -208,12 +208,14 @@ func shrink(t *lua.LTable) {
 	}
 	for _, k := range in.keys {
 		v := t.RawGetH(k)
-		if v == lua.LNil {
+		_, place := places[k]
+		switch s, isText := k.(lua.LString); {
+		case v == lua.LNil && !place:
 			continue
-		}
-		if s, ok := k.(lua.LString); ok {
+		case v == lua.LNil:
+		case isText:
 			strdict[string(s)] = v
-		} else {
+		default:
 			dict[k] = v
 		}
 		k2i[k] = len(keys)

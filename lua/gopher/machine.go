@@ -103,7 +103,7 @@ func (m *machine) ask(l *lua.LState) {
 	m.every, m.count = 1, 1
 	t := stateOf(l)
 	f := t.frame()
-	for f != nil && f.Fn.IsG {
+	for f != nil && t.where(f) == "" {
 		f = f.Parent
 	}
 	t.raise(lua.LString(t.where(f) + err.Error()))

@@ -228,8 +228,8 @@ func (t *thread) catch(problem lua.LValue) bool {
 			continue
 		}
 		s := t.m.engine.shimOf(f.Fn.Proto)
-		if s == nil {
-			continue
+		if s == nil || f.Pc > s.failed {
+			continue // none, or one that returns an error already: what is raised in there is not its own
 		}
 		if s.handler > 0 {
 			problem = t.handle(t.m.o.registers(t.l).array[f.LocalBase+s.handler], problem)

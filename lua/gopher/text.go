@@ -17,6 +17,7 @@ func room(l *lua.LState, n int) int {
 	if n > maxResults {
 		stateOf(l).Errorf("too many results: %d, at most %d are possible", n, maxResults)
 	}
+	stateOf(l).m.spend(l, n/8)
 	top := l.GetTop()
 	l.SetTop(top + n)
 	return top
