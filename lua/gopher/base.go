@@ -376,8 +376,7 @@ func toText(t *thread, v lua.LValue) lua.LString {
 	case lua.LNumber:
 		return lua.LString(v.String())
 	}
-	switch f := t.l.GetMetaField(v, "__tostring").(type) {
-	case *lua.LFunction:
+	if f, ok := t.l.GetMetaField(v, "__tostring").(*lua.LFunction); ok {
 		t.l.Push(f)
 		t.l.Push(v)
 		t.l.Call(1, 1)

@@ -100,13 +100,13 @@ func (w *walker) add(v lua.LValue) {
 	var p unsafe.Pointer
 	switch v := v.(type) {
 	case *lua.LTable:
-		p = unsafe.Pointer(v)
+		p = unsafe.Pointer(v) //nolint:gosec // an identity, nothing is read through it
 	case *lua.LFunction:
-		p = unsafe.Pointer(v)
+		p = unsafe.Pointer(v) //nolint:gosec // an identity, nothing is read through it
 	case *lua.LState:
-		p = unsafe.Pointer(v)
+		p = unsafe.Pointer(v) //nolint:gosec // an identity, nothing is read through it
 	case *lua.LUserData:
-		p = unsafe.Pointer(v)
+		p = unsafe.Pointer(v) //nolint:gosec // an identity, nothing is read through it
 	case lua.LString:
 		w.size += int64(len(v)) + 16
 		return

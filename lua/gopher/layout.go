@@ -68,7 +68,7 @@ type instruction = func(l *lua.LState, inst uint32, base *frame) int
 // jumpTable is the library's table of instructions.
 //
 //go:linkname jumpTable github.com/yuin/gopher-lua.jumpTable
-var jumpTable [lua.OP_NOP + 1]instruction
+var jumpTable [lua.OP_NOP + 1]instruction //nolint:gochecknoglobals // of the library
 
 // offsets are where an LState keeps what we need.
 type offsets struct {

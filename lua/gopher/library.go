@@ -2,13 +2,17 @@ package gopher
 
 import (
 	"maps"
+	"slices"
 	"sync"
 
 	lua "github.com/yuin/gopher-lua"
 )
 
-// library is the functions that every VM gets, by library; "" holds the globals. They have no state, so all VMs share them.
+// library is what every VM gets, by library; "" holds the globals. The functions have no state, so all VMs share them.
 type library map[string]map[string]lua.LValue
+
+// prototypes are the tables of a library. A VM gets copies, which are made faster, and are smaller, than tables that are filled.
+type prototypes map[string]*lua.LTable
 
 // sandboxedOS are the functions of os that tell the time and touch nothing.
 var sandboxedOS = []string{"clock", "date", "difftime", "time"} //nolint:gochecknoglobals // a constant
@@ -20,8 +24,8 @@ var hidden = []string{ //nolint:gochecknoglobals // a constant
 
 // sandboxed and trusted are the libraries for the two kinds of VM.
 var (
-	sandboxed = sync.OnceValue(func() library { return makeLibrary(false) }) //nolint:gochecknoglobals // constants
-	trusted   = sync.OnceValue(func() library { return makeLibrary(true) })  //nolint:gochecknoglobals // constants
+	sandboxed = sync.OnceValue(func() prototypes { return makeLibrary(false).prototypes() }) //nolint:gochecknoglobals // constants
+	trusted   = sync.OnceValue(func() prototypes { return makeLibrary(true).prototypes() })  //nolint:gochecknoglobals // constants
 )
 
 // makeLibrary takes the engine's functions out of a VM that is thrown away, and puts ours over them.
@@ -101,6 +105,32 @@ func ours() map[string]map[string]lua.LGFunction {
 	}
 }
 
+func (lib library) prototypes() prototypes {
+	for name := range lib {
+		if name != "" {
+			lib[""][name] = lua.LFalse // so that there is a place for each of them
+		}
+	}
+	for _, name := range []string{"_G", "pcall", "xpcall"} {
+		lib[""][name] = lua.LFalse
+	}
+	tables := prototypes{}
+	for name, fields := range lib {
+		t := &lua.LTable{Metatable: lua.LNil}
+		for _, k := range slices.Sorted(maps.Keys(fields)) {
+			t.RawSetString(k, fields[k])
+		}
+		tables[name] = t
+	}
+	return tables
+}
+
+// fill makes a table, which is empty, a copy of another one.
+func fill(t, from *lua.LTable) {
+	to, of := insides(t), insides(from)
+	to.strdict, to.keys, to.k2i = maps.Clone(of.strdict), slices.Clone(of.keys), maps.Clone(of.k2i)
+}
+
 // openLibraries fills the VM's globals.
 func (m *machine) openLibraries(full bool) {
 	lib := sandboxed()
@@ -108,15 +138,14 @@ func (m *machine) openLibraries(full bool) {
 		lib = trusted()
 	}
 	globals := m.root.G.Global
-	for name, funcs := range lib {
-		into := globals
-		if name != "" {
-			into = m.root.CreateTable(0, len(funcs))
-			globals.RawSetString(name, into)
+	fill(globals, lib[""])
+	for name, from := range lib {
+		if name == "" {
+			continue
 		}
-		for k, f := range funcs {
-			into.RawSetString(k, f)
-		}
+		into := &lua.LTable{Metatable: lua.LNil}
+		fill(into, from)
+		globals.RawSetString(name, into)
 		if name == "string" {
 			meta := m.root.CreateTable(0, 1)
 			meta.RawSetString("__index", into)

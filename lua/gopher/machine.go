@@ -44,10 +44,12 @@ type machine struct {
 
 // New makes a VM with the libraries that o allows.
 func (e *Engine) New(o vm.Options) vm.VM {
-	root := lua.NewState(lua.Options{
-		CallStackSize: callDepth, RegistrySize: 128, RegistryMaxSize: 1 << 20, RegistryGrowStep: 512, MinimizeStackMemory: true, SkipOpenLibs: true,
-	})
+	root := lua.NewState(lua.Options{CallStackSize: 1, RegistrySize: 128, SkipOpenLibs: true})
+	root.Options = lua.Options{ // of the threads that are made from it
+		CallStackSize: callDepth, RegistrySize: 64, RegistryMaxSize: 1 << 20, RegistryGrowStep: 256, MinimizeStackMemory: true,
+	}
 	m := &machine{engine: e, o: &e.o, root: root, callGo: *e.o.loop(root), tick: o.Tick, count: tickEvery, every: tickEvery, refs: []lua.LValue{lua.LNil}, look: firstLook}
+	root.G.Registry = &lua.LTable{Metatable: lua.LNil} // nothing is kept there; what the library reserves for it would be kept
 	l, _ := root.NewThread()
 	m.main = &thread{Context: context.Background(), m: m, l: l, frames: e.o.frames(l), state: running}
 	m.adopt(m.main)

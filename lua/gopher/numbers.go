@@ -65,20 +65,18 @@ func mathLog(l *lua.LState) int {
 }
 
 func mathRandom(l *lua.LState) int {
-	low, high := 1, 0
-	switch l.GetTop() {
-	case 0:
-		l.Push(lua.LNumber(rand.Float64())) //nolint:gosec // games roll dice with it; secrets are made in Go
+	if l.GetTop() == 0 {
+		l.Push(lua.LNumber(rand.Float64()))
 		return 1
-	case 1:
-		high = checkInt(l, 1)
-	default:
-		low, high = checkInt(l, 1), checkInt(l, 2)
+	}
+	low, high := 1, checkInt(l, 1)
+	if l.GetTop() > 1 {
+		low, high = high, checkInt(l, 2)
 	}
 	if low > high {
 		badArgument(l, min(l.GetTop(), 2), "interval is empty")
 	}
-	l.Push(lua.LNumber(low + rand.IntN(high-low+1))) //nolint:gosec // see above
+	l.Push(lua.LNumber(low + rand.IntN(high-low+1)))
 	return 1
 }
 

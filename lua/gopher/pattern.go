@@ -172,39 +172,12 @@ func (m *matcher) match(s, p int) int {
 				return -1
 			}
 		case '%':
-			if p+1 < len(m.pat) {
-				switch c := m.pat[p+1]; {
-				case c == 'b':
-					if s = m.balance(s, p+2); s < 0 {
-						return -1
-					}
-					p += 4
-					continue
-				case c == 'f':
-					p += 2
-					if p >= len(m.pat) || m.pat[p] != '[' {
-						m.fail("missing '[' after '%%f' in pattern")
-					}
-					end := m.classEnd(p)
-					var before, after byte
-					if s > 0 {
-						before = m.src[s-1]
-					}
-					if s < len(m.src) {
-						after = m.src[s]
-					}
-					if m.inSet(before, p, end-1) || !m.inSet(after, p, end-1) {
-						return -1
-					}
-					p = end
-					continue
-				case c >= '0' && c <= '9':
-					if s = m.again(s, c); s < 0 {
-						return -1
-					}
-					p += 2
-					continue
+			if next, at, special := m.special(s, p); special {
+				if at < 0 {
+					return -1
 				}
+				s, p = at, next
+				continue
 			}
 		}
 		end := m.classEnd(p)
@@ -238,6 +211,37 @@ func (m *matcher) match(s, p int) int {
 		}
 	}
 	return s
+}
+
+// special matches %b, %f or a back reference at p, if there is one: next is the pattern behind it, at the text behind its match, -1 if there is none.
+func (m *matcher) special(s, p int) (next, at int, special bool) {
+	if p+1 >= len(m.pat) {
+		return 0, 0, false
+	}
+	switch c := m.pat[p+1]; {
+	case c == 'b':
+		return p + 4, m.balance(s, p+2), true
+	case c == 'f':
+		p += 2
+		if p >= len(m.pat) || m.pat[p] != '[' {
+			m.fail("missing '[' after '%%f' in pattern")
+		}
+		end := m.classEnd(p)
+		var before, after byte
+		if s > 0 {
+			before = m.src[s-1]
+		}
+		if s < len(m.src) {
+			after = m.src[s]
+		}
+		if m.inSet(before, p, end-1) || !m.inSet(after, p, end-1) {
+			return 0, -1, true
+		}
+		return end, s, true
+	case c >= '0' && c <= '9':
+		return p + 2, m.again(s, c), true
+	}
+	return 0, 0, false
 }
 
 func (m *matcher) most(s, p, end int) int {

@@ -117,7 +117,7 @@ var stateNames = [...]string{"fresh", "non-suspended", "suspended", "dead", "dea
 
 func (t *thread) resume(args []lua.LValue) vm.Status {
 	starts := t.state == fresh
-	var fn lua.LValue = lua.LNil
+	fn := lua.LNil
 	if starts {
 		if i := len(t.box) - len(args) - 1; i >= 0 {
 			fn = t.box[i]
@@ -145,6 +145,7 @@ func (t *thread) resume(args []lua.LValue) vm.Status {
 	if t.yields {
 		t.yields = false
 		t.state = waiting
+		t.m.root.SetTop(0) // the library has told it that all is well
 		return vm.Yielded
 	}
 	t.box = t.take(t.l.GetTop())

@@ -176,3 +176,18 @@ func TestPCallOfTheHostLeavesTheError(t *testing.T) {
 		t.Error(s.Text(1))
 	}
 }
+
+func TestMillionsOfWaitsLeaveNothingBehind(t *testing.T) {
+	m := engine(t).New(vm.Options{})
+	defer m.Close()
+	th := load(t, m, `while true do coroutine.yield(1, 2) pcall(coroutine.yield, 3) end`)
+	for range 2_400_000 { // twice the registers that a thread may have
+		if th.Resume(0) != vm.Yielded {
+			t.Fatal(th.Text(-1))
+		}
+		th.SetTop(0)
+	}
+	if size := m.Memory(); size > 100<<10 {
+		t.Errorf("the VM takes %d bytes", size)
+	}
+}

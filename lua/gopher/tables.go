@@ -13,12 +13,7 @@ func tableConcat(l *lua.LState) int {
 	if l.Get(2) != lua.LNil {
 		sep = checkString(l, 2)
 	}
-	from, to := optInt(l, 3, 1), 0
-	if l.Get(4) == lua.LNil {
-		to = t.Len()
-	} else {
-		to = checkInt(l, 4)
-	}
+	from, to := optInt(l, 3, 1), optInt(l, 4, t.Len())
 	var b strings.Builder
 	m := stateOf(l).m
 	for i := from; i <= to; i++ {

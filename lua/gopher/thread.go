@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strconv"
 
 	lua "github.com/yuin/gopher-lua"
 
@@ -12,7 +13,7 @@ import (
 
 // thread is a State. Its LState finds it through its context, which nothing else uses: see stateOf.
 type thread struct {
-	context.Context // never asked for anything
+	context.Context //nolint:containedctx // never asked for anything: it makes a thread something that an LState can carry
 
 	m      *machine
 	l      *lua.LState
@@ -260,7 +261,7 @@ func (t *thread) PushInt(v int64) {
 		return
 	}
 	if t.m.engine.cfg.TextIntegers {
-		t.push(lua.LString(fmt.Sprint(v)))
+		t.push(lua.LString(strconv.FormatInt(v, 10)))
 		return
 	}
 	text := fmt.Sprintf("integer %d is beyond 2^53: the engine %s would round it", v, Name)
