@@ -59,7 +59,8 @@ func (e *Engine) New(o vm.Options) vm.VM {
 	return m
 }
 
-// run is the loop that runs the instructions of a thread.
+// run is the loop that runs the instructions of a thread, in place of the library's. It counts them, which costs 3 to 4 %; the library's own way to stop a script,
+// a context that is asked before each, costs 27 %, and still 11 to 28 % if that context only counts (fib and a loop over a table).
 func (m *machine) run(l *lua.LState, base *frame) {
 	at := m.o.frame(l)
 	if *at == nil {

@@ -181,7 +181,7 @@ func TestMillionsOfWaitsLeaveNothingBehind(t *testing.T) {
 	m := engine(t).New(vm.Options{})
 	defer m.Close()
 	th := load(t, m, `while true do coroutine.yield(1, 2) pcall(coroutine.yield, 3) end`)
-	for range 2_400_000 { // twice the registers that a thread may have
+	for range 1_200_000 { // more than the registers that a thread may have
 		if th.Resume(0) != vm.Yielded {
 			t.Fatal(th.Text(-1))
 		}

@@ -121,7 +121,7 @@ func coroutines() []Case {
 		{t, "dead", `local co = coroutine.create(function() end) coroutine.resume(co) return coroutine.resume(co)`, "false | cannot resume dead coroutine", nil},
 		{t, "wrap", `local s = 0 for v in coroutine.wrap(function() for i = 1, 3 do coroutine.yield(i) end; end) do s = s + v end return s`, "6", nil},
 		{t, "wrap raises", `return pcall(coroutine.wrap(function() error({}) end)) == false`, "true", nil},
-		{t, "yield in pcall", `local co = coroutine.wrap(function() return pcall(function() return coroutine.yield(1) + 1 end) end) co() return co(2)`, "true | 3", nil},
+		{t, "yield in pcall", `local co = coroutine.wrap(function() return pcall(function() return coroutine.yield(1) + 1 end); end) co() return co(2)`, "true | 3", nil},
 		{t, "running", `local co, main = coroutine.running() return type(co), main`, "thread | false", nil},
 		{t, "isyieldable", `return coroutine.isyieldable()`, "true", nil},
 		{t, "close", `local co = coroutine.create(function() coroutine.yield() end) coroutine.resume(co)
