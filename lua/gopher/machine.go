@@ -180,6 +180,22 @@ func (e *Engine) concat(l *lua.LState, inst uint32, base *frame) int {
 	return jumpTable[lua.OP_CONCAT](l, inst, base)
 }
 
+// setTable is the instruction t[k] = v. An item behind the end of a list as long as one can be would be hashed, the length would stay, and the next item would
+// take its place.
+func (e *Engine) setTable(l *lua.LState, inst uint32, base *frame) int {
+	const constant = 1 << 8
+	f := *e.o.frame(l)
+	reg := e.o.registers(l)
+	if b := int(inst & 0x1ff); b&constant == 0 {
+		if n, ok := reg.array[f.LocalBase+b].(lua.LNumber); ok && n == maxArray {
+			if t, isTable := reg.array[f.LocalBase+int(inst>>18)&0xff].(*lua.LTable); isTable && len(insides(t).array) == maxArray-1 {
+				l.RaiseError("table too long: the engine %s keeps at most %d items in a list", Name, maxArray-1)
+			}
+		}
+	}
+	return jumpTable[lua.OP_SETTABLE](l, inst, base)
+}
+
 // chunkName is the name as it stands in positions: a leading = or @ only says what kind of name it is.
 func chunkName(chunk string) string {
 	if strings.HasPrefix(chunk, "=") || strings.HasPrefix(chunk, "@") {
