@@ -37,7 +37,7 @@ func newNode(t testing.TB, files ...string) *node {
 	}
 	log := &logtest.Buffer{}
 	logger := slog.New(slog.NewTextHandler(log, nil))
-	rt, err := lua.NewRuntime(lua.Config{Scripts: tree, Library: scripts.FS(), Log: logger, Budget: 300 * time.Millisecond})
+	rt, err := lua.NewRuntime(lua.Config{Scripts: tree, Library: scripts.FS(), Log: logger, Budget: 300 * time.Millisecond, Engine: testEngine(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,292 @@
+package gopher
+
+import (
+	"fmt"
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"github.com/skua-go/skua/lua/vm"
+)
+
+func checkThread(l *lua.LState, i int) *thread {
+	co, ok := l.Get(i).(*lua.LState)
+	if !ok {
+		wrongType(l, i, "coroutine")
+	}
+	return stateOf(co)
+}
+
+func makeCoroutine(l *lua.LState) *thread {
+	if _, ok := l.Get(1).(*lua.LFunction); !ok {
+		wrongType(l, 1, "function")
+	}
+	co := stateOf(l).m.newThread()
+	co.box = append(co.box, l.Get(1))
+	return co
+}
+
+func coCreate(l *lua.LState) int {
+	l.Push(makeCoroutine(l).l)
+	return 1
+}
+
+func coWrap(l *lua.LState) int {
+	co := makeCoroutine(l)
+	l.Push(l.NewFunction(func(l *lua.LState) int {
+		if co.resumeFrom(stateOf(l), 1) == vm.Failed {
+			stateOf(l).raise(co.value(-1))
+		}
+		return co.handOver(l)
+	}))
+	return 1
+}
+
+func coResume(l *lua.LState) int {
+	co := checkThread(l, 1)
+	status := co.resumeFrom(stateOf(l), 2)
+	l.Push(lua.LBool(status != vm.Failed))
+	return 1 + co.handOver(l)
+}
+
+// resumeFrom resumes with the arguments of a thread from index i on.
+func (t *thread) resumeFrom(caller *thread, i int) vm.Status {
+	if t.state != fresh && t.state != waiting {
+		return t.refused()
+	}
+	if t.m.depth >= maxNested {
+		return t.end(failed, lua.LString("C stack overflow: too many coroutines resume each other"))
+	}
+	n := 0
+	for top := caller.l.GetTop(); i <= top; i++ {
+		t.push(caller.value(i))
+		n++
+	}
+	return t.Resume(n)
+}
+
+// handOver pushes what a coroutine has left for whoever resumed it.
+func (t *thread) handOver(l *lua.LState) int {
+	n := len(t.box)
+	for _, v := range t.box {
+		l.Push(v)
+	}
+	switch t.state {
+	case running:
+		t.box = nil
+	case failed: // coroutine.close tells the error once more
+	default:
+		clear(t.box)
+		t.box = t.box[:0]
+	}
+	return n
+}
+
+func coYield(l *lua.LState) int { return stateOf(l).Yield(l.GetTop()) }
+
+func coStatus(l *lua.LState) int {
+	co := checkThread(l, 1)
+	status := "suspended"
+	switch {
+	case co.state == finished || co.state == failed:
+		status = "dead"
+	case co == stateOf(l):
+		status = "running"
+	case co.state == running:
+		status = "normal"
+	}
+	l.Push(lua.LString(status))
+	return 1
+}
+
+func coRunning(l *lua.LState) int {
+	t := stateOf(l)
+	l.Push(l)
+	l.Push(lua.LBool(t == t.m.main))
+	return 2
+}
+
+func coIsYieldable(l *lua.LState) int {
+	t := stateOf(l)
+	l.Push(lua.LBool(t.outermost(t.frame())))
+	return 1
+}
+
+func coClose(l *lua.LState) int {
+	co := checkThread(l, 1)
+	switch {
+	case co.state == running:
+		stateOf(l).Errorf("cannot close a running coroutine")
+	case co.state == failed && len(co.box) > 0:
+		problem := co.box[len(co.box)-1]
+		co.box = nil
+		l.Push(lua.LFalse)
+		l.Push(problem)
+		return 2
+	case co.state == waiting:
+		co.closeUpvalues(0)
+	}
+	co.state, co.box = finished, nil
+	l.Push(lua.LTrue)
+	return 1
+}
+
+// maxTrace bounds the lines of a traceback at each end.
+const maxTrace = 11
+
+// Traceback describes the thread's stack, also that of one that has failed.
+func (t *thread) Traceback(msg string) string {
+	var b strings.Builder
+	if msg != "" {
+		b.WriteString(msg)
+		b.WriteByte('\n')
+	}
+	t.trace(&b, t.frame(), 0)
+	return b.String()
+}
+
+func (t *thread) trace(b *strings.Builder, f *frame, level int) {
+	b.WriteString("stack traceback:")
+	for ; level > 0 && f != nil; level-- {
+		f = f.Parent
+	}
+	depth := 0
+	for p := f; p != nil; p = p.Parent {
+		depth++
+	}
+	for i := 0; f != nil; f, i = f.Parent, i+1 {
+		if i >= maxTrace && i < depth-maxTrace {
+			if i == maxTrace {
+				fmt.Fprintf(b, "\n\t...\t(skipping %d levels)", depth-2*maxTrace)
+			}
+			continue
+		}
+		b.WriteString("\n\t")
+		b.WriteString(t.describe(f))
+		if f.TailCall > 0 && !f.Fn.IsG {
+			b.WriteString("\n\t(...tail calls...)")
+		}
+	}
+}
+
+func (t *thread) describe(f *frame) string {
+	name := nameOf(f)
+	if f.Fn.IsG {
+		if name == "" {
+			name = "?"
+		}
+		return "[G]: in function '" + name + "'"
+	}
+	p := f.Fn.Proto
+	if s := t.m.engine.shimOf(p); s != nil {
+		if s.handler > 0 {
+			return "[G]: in function 'xpcall'"
+		}
+		return "[G]: in function 'pcall'"
+	}
+	switch {
+	case p.LineDefined == 0:
+		return t.where(f) + "in main chunk"
+	case name == "":
+		return fmt.Sprintf("%sin function <%s:%d>", t.where(f), p.SourceName, p.LineDefined)
+	}
+	return fmt.Sprintf("%sin function '%s'", t.where(f), name)
+}
+
+// nameOf is the name by which a frame was called, empty if its caller is not of Lua.
+func nameOf(f *frame) string {
+	if f == nil || f.Parent == nil || f.Parent.Fn.IsG || f.TailCall > 0 {
+		return ""
+	}
+	pc := f.Parent.Pc - 1
+	for _, call := range f.Parent.Fn.Proto.DbgCalls {
+		if call.Pc == pc && call.Name != "?" {
+			return call.Name
+		}
+	}
+	return ""
+}
+
+func debugTraceback(l *lua.LState) int {
+	t, arg := stateOf(l), 1
+	of, level := t, 1
+	if co, ok := l.Get(1).(*lua.LState); ok {
+		of, arg = stateOf(co), 2
+		if of != t {
+			level = 0
+		}
+	}
+	var b strings.Builder
+	switch v := l.Get(arg).(type) {
+	case lua.LString:
+		b.WriteString(string(v) + "\n")
+	case lua.LNumber:
+		b.WriteString(v.String() + "\n")
+	default:
+		if v != lua.LNil {
+			l.Push(v) // what is no text is handed back as it is
+			return 1
+		}
+	}
+	of.trace(&b, of.frame(), optInt(l, arg+1, level))
+	l.Push(lua.LString(b.String()))
+	return 1
+}
+
+// debugGetInfo is debug.getinfo of a level or a function; it can't name a thread.
+func debugGetInfo(l *lua.LState) int {
+	t := stateOf(l)
+	info := l.CreateTable(0, 12)
+	var fn *lua.LFunction
+	switch v := l.Get(1).(type) {
+	case *lua.LFunction:
+		fn = v
+	case lua.LNumber:
+		f := t.frame()
+		for i := checkInt(l, 1); i > 0 && f != nil; i-- {
+			f = f.Parent
+		}
+		if f == nil || v < 0 {
+			l.Push(lua.LNil)
+			return 1
+		}
+		fn = f.Fn
+		line := -1
+		if !fn.IsG && f.Pc > 0 {
+			line = fn.Proto.DbgSourcePositions[f.Pc-1]
+		}
+		info.RawSetString("currentline", lua.LNumber(line))
+		info.RawSetString("istailcall", lua.LBool(f.TailCall > 0))
+		if name := nameOf(f); name != "" {
+			info.RawSetString("name", lua.LString(name))
+			info.RawSetString("namewhat", lua.LString(""))
+		}
+	default:
+		wrongType(l, 1, "function or level")
+	}
+	info.RawSetString("func", fn)
+	if fn.IsG || t.m.engine.shimOf(fn.Proto) != nil {
+		for k, v := range map[string]lua.LValue{
+			"what": lua.LString("C"), "source": lua.LString("=[G]"), "short_src": lua.LString("[G]"), "linedefined": lua.LNumber(-1),
+			"lastlinedefined": lua.LNumber(-1), "nups": lua.LNumber(0), "nparams": lua.LNumber(0), "isvararg": lua.LTrue,
+		} {
+			info.RawSetString(k, v)
+		}
+		l.Push(info)
+		return 1
+	}
+	p := fn.Proto
+	what := "Lua"
+	if p.LineDefined == 0 {
+		what = "main"
+	}
+	for k, v := range map[string]lua.LValue{
+		"what": lua.LString(what), "source": lua.LString("@" + p.SourceName), "short_src": lua.LString(p.SourceName),
+		"linedefined": lua.LNumber(p.LineDefined), "lastlinedefined": lua.LNumber(p.LastLineDefined), "nups": lua.LNumber(p.NumUpvalues),
+		"nparams": lua.LNumber(p.NumParameters), "isvararg": lua.LBool(p.IsVarArg&lua.VarArgIsVarArg != 0),
+	} {
+		info.RawSetString(k, v)
+	}
+	l.Push(info)
+	return 1
+}

@@ -1,0 +1,207 @@
+package gopher_test
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/skua-go/skua/lua/gopher"
+	"github.com/skua-go/skua/lua/vm"
+)
+
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return int64(s.HeapAlloc)
+}
+
+func load(t testing.TB, m vm.VM, source string) vm.State {
+	t.Helper()
+	th := m.Main().NewThread()
+	if err := th.Load("main.lua", source); err != nil {
+		t.Fatal(err)
+	}
+	return th
+}
+
+// A million players come to a table of a thousand and leave it; stock tables would keep 120 MB of their keys.
+func TestATableThatPlayersComeToAndLeaveGivesItsMemoryBack(t *testing.T) {
+	m := engine(t).New(vm.Options{})
+	defer m.Close()
+	th := load(t, m, `
+players, names, order = {}, {}, {}
+local alias = players
+for i = 1, 1000 do players["stays" .. i] = i order[#order + 1] = i end
+setmetatable(players, { __index = function() return "nobody" end })
+local next_id = 300000
+while true do
+  for i = 1, 1000 do
+    next_id = next_id + 1
+    players[next_id] = { id = next_id }
+    names["n" .. next_id] = next_id
+    players[next_id - 500] = nil
+    names["n" .. (next_id - 500)] = nil
+  end
+  assert(alias == players and alias[next_id].id == next_id and players.stays7 == 7 and players[1] == "nobody")
+  coroutine.yield()
+end`)
+	round := func(n int) {
+		for range n {
+			if th.Resume(0) != vm.Yielded {
+				t.Fatal(th.Text(-1))
+			}
+		}
+	}
+	round(100)
+	before := heap()
+	round(1000)
+	if grown := heap() - before; grown > 40<<20 {
+		t.Errorf("%d MB have been added by players that have left", grown>>20)
+	}
+	th.SetTop(0)
+	m.(interface{ Compact() }).Compact()
+	if grown := heap() - before; grown > 2<<20 {
+		t.Errorf("%d KB are left behind a look at all tables", grown>>10)
+	}
+	seen := load(t, m, `local n = 0 for k, v in pairs(players) do n = n + 1 end return n, #order`)
+	if status := seen.Resume(0); status != vm.Finished || seen.Text(1) != "1500" || seen.Text(2) != "1000" {
+		t.Errorf("%v: %s players, %s in order", status, seen.Text(1), seen.Text(2))
+	}
+}
+
+func TestATraversalGoesOnBehindAWaitWhateverIsTidied(t *testing.T) {
+	m := engine(t).New(vm.Options{})
+	defer m.Close()
+	th := load(t, m, `
+local t, seen = {}, 0
+for i = 1, 1000 do t["k" .. i] = i end
+for k, v in pairs(t) do
+  seen = seen + v
+  t[k] = nil
+  coroutine.yield()
+end
+return seen`)
+	for th.Resume(0) == vm.Yielded {
+		m.(interface{ Compact() }).Compact()
+	}
+	if got := th.Text(-1); got != "500500" {
+		t.Errorf("the traversal saw %s", got)
+	}
+}
+
+func TestASparseKeyTakesNoArrayOfItsSize(t *testing.T) {
+	m := engine(t).New(vm.Options{})
+	defer m.Close()
+	before := heap()
+	th := load(t, m, `t = {} t[60000000] = 1 for i = 1, 1000 do t[i * 1000003] = i end return t[60000000], t[1000003]`)
+	if status := th.Resume(0); status != vm.Finished || th.Text(1) != "1" {
+		t.Fatal(th.Text(-1))
+	}
+	if grown := heap() - before; grown > 1<<20 {
+		t.Errorf("%d KB for 1,001 keys", grown>>10)
+	}
+}
+
+// What takes ten times the input may take ten times as long, not a hundred.
+func TestTimeIsLinearInTheInput(t *testing.T) {
+	for name, source := range map[string]string{
+		"gsub":   `local n = ... local s = ("hello world "):rep(n) return function() s:gsub("o", "00") end`,
+		"gmatch": `local n = ... local s = ("hello world "):rep(n) return function() for _ in s:gmatch("%w+") do end end`,
+		"concat": `local n = ... local t = {} for i = 1, n do t[i] = "x" end return function() table.concat(t, ",") end`,
+		"unpack": `local n = ... local t = {} for i = 1, n do t[i] = i end return function() select("#", table.unpack(t)) end`,
+		"insert": `local n = ... return function() local t = {} for i = 1, n do table.insert(t, i) end for i = 1, n do table.remove(t) end end`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := engine(t).New(vm.Options{})
+			defer m.Close()
+			s := m.Main()
+			if err := s.Load("main.lua", source); err != nil {
+				t.Fatal(err)
+			}
+			maker := s.Ref()
+			run := func(n int64) time.Duration {
+				s.Push(maker)
+				s.PushInt(n)
+				s.Call(1, 1)
+				f := s.Ref()
+				best := time.Hour
+				for range 5 {
+					began := time.Now()
+					s.Push(f)
+					s.Call(0, 0)
+					best = min(best, time.Since(began))
+				}
+				return best
+			}
+			small, large := run(10_000), run(100_000)
+			if large > 40*small {
+				t.Errorf("%v for 10,000, %v for 100,000", small, large)
+			}
+		})
+	}
+}
+
+func TestAbandonedCoroutinesAreCollected(t *testing.T) {
+	m := engine(t).New(vm.Options{})
+	defer m.Close()
+	th := load(t, m, `while true do
+  for i = 1, 1000 do local next = coroutine.wrap(function() pcall(coroutine.yield) end) next() end
+  coroutine.yield()
+end`)
+	for range 10 {
+		th.Resume(0)
+	}
+	before := heap()
+	for range 100 {
+		if th.Resume(0) != vm.Yielded {
+			t.Fatal(th.Text(-1))
+		}
+	}
+	if grown := heap() - before; grown > 4<<20 {
+		t.Errorf("%d KB are left of 100,000 coroutines", grown>>10)
+	}
+}
+
+func TestMemoryFollowsWhatAScriptKeeps(t *testing.T) {
+	m := engine(t).New(vm.Options{})
+	defer m.Close()
+	before := m.Memory()
+	if status := load(t, m, `kept = {} for i = 1, 10000 do kept[i] = { name = "player" .. i } end`).Resume(0); status != vm.Finished {
+		t.Fatal(status)
+	}
+	if grown := m.Memory() - before; grown < 1<<20 || grown > 16<<20 {
+		t.Errorf("10,000 tables are told to take %d KB", grown>>10)
+	}
+}
+
+func TestVMsShareTheCodeOfAScript(t *testing.T) {
+	e := engine(t)
+	var b strings.Builder
+	for i := range 300 {
+		fmt.Fprintf(&b, "function f%d(a, b) local t = { a, b, x = a } if a then return t.x + %d end return t[1] .. \"s%d\" end\n", i%100, i, i)
+	}
+	source := b.String()
+	vms := make([]vm.VM, 200)
+	begin := func(i int) {
+		vms[i] = e.New(vm.Options{})
+		if load(t, vms[i], source).Resume(0) != vm.Finished {
+			t.Fatal("the script failed")
+		}
+	}
+	begin(0)
+	before := heap()
+	for i := 1; i < len(vms); i++ {
+		begin(i)
+	}
+	each := (heap() - before) / int64(len(vms)-1)
+	t.Logf("a VM takes %d KB", each>>10)
+	if each > 60<<10 {
+		t.Errorf("a VM of a script that others run takes %d KB", each>>10)
+	}
+	runtime.KeepAlive(vms)
+	_ = gopher.Name
+}

@@ -1,0 +1,169 @@
+package gopher
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+	"unsafe"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// What this engine needs of gopher-lua and cannot have by its interface: the frames of a thread (to know whether a wait can be taken out of it, and to cut
+// it down behind a caught error), its open upvalues, its registers, the loop that runs it, and the hash part of a table. The types here repeat the library's;
+// findLayout holds them against it, so another version is refused when an Engine is made, and not met in the middle of a script.
+
+// frame is lua.callFrame.
+type frame struct {
+	Idx        int
+	Fn         *lua.LFunction
+	Parent     *frame
+	Pc         int
+	Base       int
+	LocalBase  int
+	ReturnBase int
+	NArgs      int
+	NRet       int
+	TailCall   int
+}
+
+// upvalue is lua.Upvalue.
+type upvalue struct {
+	next   *upvalue
+	reg    *registry
+	index  int
+	value  lua.LValue
+	closed bool
+}
+
+// registry is the beginning of lua.registry.
+type registry struct {
+	array []lua.LValue
+	top   int
+}
+
+// table is lua.LTable.
+type table struct {
+	Metatable lua.LValue
+	array     []lua.LValue
+	dict      map[lua.LValue]lua.LValue
+	strdict   map[string]lua.LValue
+	keys      []lua.LValue
+	k2i       map[lua.LValue]int
+}
+
+// frameStack is what lua.callFrameStack can do besides Push and Pop.
+type frameStack interface {
+	Sp() int
+	SetSp(sp int)
+}
+
+// loop is the type of lua.LState.mainLoop.
+type loop = func(l *lua.LState, base *frame)
+
+// instruction runs one instruction, and returns 1 when its loop has to end.
+type instruction = func(l *lua.LState, inst uint32, base *frame) int
+
+// jumpTable is the library's table of instructions.
+//
+//go:linkname jumpTable github.com/yuin/gopher-lua.jumpTable
+var jumpTable [lua.OP_NOP + 1]instruction //nolint:gochecknoglobals // of the library
+
+// offsets are where an LState keeps what we need.
+type offsets struct {
+	currentFrame, stack, upvalues, registry, errorFunc, mainLoop, ctx uintptr
+	stackType                                                         reflect.Type
+}
+
+var layout = sync.OnceValues(findLayout) //nolint:gochecknoglobals // a constant of the library
+
+func findLayout() (offsets, error) {
+	state := reflect.TypeFor[lua.LState]()
+	var o offsets
+	for _, f := range []struct {
+		name string
+		at   *uintptr
+		as   reflect.Type
+	}{
+		{"currentFrame", &o.currentFrame, reflect.TypeFor[*frame]()},
+		{"stack", &o.stack, nil},
+		{"uvcache", &o.upvalues, reflect.TypeFor[*upvalue]()},
+		{"reg", &o.registry, reflect.TypeFor[*registry]()},
+		{"hasErrorFunc", &o.errorFunc, reflect.TypeFor[bool]()},
+		{"mainLoop", &o.mainLoop, nil},
+		{"ctx", &o.ctx, nil},
+	} {
+		field, ok := state.FieldByName(f.name)
+		if !ok {
+			return o, fmt.Errorf("gopher: this version of gopher-lua is not known: its LState has no %s", f.name)
+		}
+		if f.as != nil && !sameType(field.Type, f.as) {
+			return o, fmt.Errorf("gopher: this version of gopher-lua is not known: its LState.%s is a %s", f.name, field.Type)
+		}
+		*f.at = field.Offset
+		if f.name == "stack" {
+			o.stackType = field.Type
+		}
+	}
+	if !sameFields(reflect.TypeFor[lua.LTable](), reflect.TypeFor[table](), true) || !sameFields(reflect.TypeFor[lua.Upvalue](), reflect.TypeFor[upvalue](), true) {
+		return o, errors.New("gopher: this version of gopher-lua is not known: its LTable or Upvalue has other fields")
+	}
+	for i, f := range jumpTable {
+		if f == nil {
+			return o, fmt.Errorf("gopher: this version of gopher-lua is not known: instruction %d is missing", i)
+		}
+	}
+	return o, nil
+}
+
+func sameType(theirs, ours reflect.Type) bool {
+	if theirs.Kind() != ours.Kind() {
+		return false
+	}
+	if ours.Kind() != reflect.Pointer {
+		return theirs == ours
+	}
+	return sameFields(theirs.Elem(), ours.Elem(), ours != reflect.TypeFor[*registry]())
+}
+
+// sameFields compares two structs by the names, kinds and places of the fields of ours.
+func sameFields(theirs, ours reflect.Type, whole bool) bool {
+	if theirs.Kind() != reflect.Struct || theirs.NumField() < ours.NumField() || whole && theirs.NumField() != ours.NumField() {
+		return false
+	}
+	for i := range ours.NumField() {
+		a, b := theirs.Field(i), ours.Field(i)
+		if a.Name != b.Name || a.Offset != b.Offset || a.Type.Kind() != b.Type.Kind() {
+			return false
+		}
+	}
+	return true
+}
+
+func (o *offsets) frame(l *lua.LState) **frame {
+	return (**frame)(unsafe.Add(unsafe.Pointer(l), o.currentFrame)) //nolint:gosec // findLayout has seen that this is what stands there; so below
+}
+
+func (o *offsets) openUpvalues(l *lua.LState) **upvalue {
+	return (**upvalue)(unsafe.Add(unsafe.Pointer(l), o.upvalues)) //nolint:gosec // see frame
+}
+
+func (o *offsets) registers(l *lua.LState) *registry {
+	return *(**registry)(unsafe.Add(unsafe.Pointer(l), o.registry)) //nolint:gosec // see frame
+}
+
+func (o *offsets) hasErrorFunc(l *lua.LState) *bool {
+	return (*bool)(unsafe.Add(unsafe.Pointer(l), o.errorFunc)) //nolint:gosec // see frame
+}
+
+func (o *offsets) loop(l *lua.LState) *loop {
+	return (*loop)(unsafe.Add(unsafe.Pointer(l), o.mainLoop)) //nolint:gosec // see frame
+}
+
+func (o *offsets) frames(l *lua.LState) frameStack {
+	v := reflect.NewAt(o.stackType, unsafe.Add(unsafe.Pointer(l), o.stack)).Elem().Interface() //nolint:gosec // see frame
+	return v.(frameStack)                                                                      //nolint:forcetypeassert // a test holds it
+}
+
+func insides(t *lua.LTable) *table { return (*table)(unsafe.Pointer(t)) } //nolint:gosec // see frame

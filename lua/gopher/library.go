@@ -1,0 +1,203 @@
+package gopher
+
+import (
+	"maps"
+	"slices"
+	"sync"
+
+	lua "github.com/yuin/gopher-lua"
+)
+
+// library is what every VM gets, by library; "" holds the globals. The functions have no state, so all VMs share them.
+type library map[string]map[string]lua.LValue
+
+// prototypes are the tables of a library. A VM gets copies, which are made faster, and are smaller, than tables that are filled.
+type prototypes map[string]*lua.LTable
+
+// sandboxedOS are the functions of os that tell the time and touch nothing.
+var sandboxedOS = []string{"clock", "date", "difftime", "time"} //nolint:gochecknoglobals // a constant
+
+// hidden are globals of the engine that reach the host, or that the host makes anew.
+var hidden = []string{ //nolint:gochecknoglobals // a constant
+	"dofile", "loadfile", "collectgarbage", "module", "require", "newproxy", "_printregs", "print", "_GOPHER_LUA_VERSION", "channel", "package", "io",
+}
+
+// sandboxed and trusted are the libraries for the two kinds of VM.
+var (
+	sandboxed = sync.OnceValue(func() prototypes { return makeLibrary(false).prototypes() }) //nolint:gochecknoglobals // constants
+	trusted   = sync.OnceValue(func() prototypes { return makeLibrary(true).prototypes() })  //nolint:gochecknoglobals // constants
+)
+
+// makeLibrary takes the engine's functions out of a VM that is thrown away, and puts ours over them.
+func makeLibrary(full bool) library {
+	l := lua.NewState()
+	defer l.Close()
+	lib := library{"": {}}
+	l.G.Global.ForEach(func(k, v lua.LValue) {
+		name := k.String()
+		t, isTable := v.(*lua.LTable)
+		switch {
+		case !isTable:
+			lib[""][name] = v
+		case name != "_G":
+			lib[name] = map[string]lua.LValue{}
+			t.ForEach(func(k, v lua.LValue) { lib[name][k.String()] = v })
+		}
+	})
+	for name, funcs := range ours() {
+		if lib[name] == nil {
+			lib[name] = map[string]lua.LValue{}
+		}
+		for k, f := range funcs {
+			lib[name][k] = &lua.LFunction{IsG: true, GFunction: f}
+		}
+	}
+	delete(lib["string"], "__index")
+	delete(lib["string"], "gfind")
+	delete(lib["string"], "dump")
+	lib["table"]["unpack"] = lib[""]["unpack"]
+	maps.Copy(lib["math"], mathConstants())
+	lib["utf8"]["charpattern"] = lua.LString("[\x00-\x7F\xC2-\xFD][\x80-\xBF]*")
+	if full {
+		return lib
+	}
+	for _, name := range hidden {
+		delete(lib[""], name)
+		delete(lib, name)
+	}
+	keepOnly(lib["os"], sandboxedOS)
+	keepOnly(lib["debug"], []string{"traceback", "getinfo"})
+	return lib
+}
+
+func keepOnly(lib map[string]lua.LValue, names []string) {
+	kept := map[string]lua.LValue{}
+	for _, name := range names {
+		kept[name] = lib[name]
+	}
+	clear(lib)
+	maps.Copy(lib, kept)
+}
+
+func ours() map[string]map[string]lua.LGFunction {
+	return map[string]map[string]lua.LGFunction{
+		"": {
+			"assert": baseAssert, "error": baseError, "load": baseLoad, "loadstring": baseLoad, "next": baseNext, "pairs": basePairs, "ipairs": baseIpairs,
+			"rawlen": baseRawLen, "select": baseSelect, "tonumber": baseToNumber, "tostring": baseToString, "unpack": tableUnpack,
+		},
+		"coroutine": {
+			"create": coCreate, "wrap": coWrap, "resume": coResume, "yield": coYield, "status": coStatus, "running": coRunning,
+			"isyieldable": coIsYieldable, "close": coClose,
+		},
+		"string": {
+			"byte": stringByte, "find": stringFind, "match": stringMatch, "gmatch": stringGmatch, "gsub": stringGsub, "format": stringFormat,
+			"lower": letters('A', 'Z', 'a'-'A'), "upper": letters('a', 'z', 'A'-'a'), "rep": stringRep, "reverse": stringReverse,
+			"pack": stringPack, "unpack": stringUnpack, "packsize": stringPackSize,
+		},
+		"table": {
+			"concat": tableConcat, "insert": tableInsert, "remove": tableRemove, "pack": tablePack, "move": tableMove, "sort": tableSort,
+		},
+		"math": {
+			"type": mathType, "tointeger": mathToInteger, "log": mathLog, "random": mathRandom, "fmod": mathFmod, "ult": mathUlt,
+		},
+		"utf8":  {"char": utf8Char, "codepoint": utf8Codepoint, "len": utf8Len, "offset": utf8Offset, "codes": utf8Codes},
+		"debug": {"traceback": debugTraceback, "getinfo": debugGetInfo},
+	}
+}
+
+func (lib library) prototypes() prototypes {
+	for name := range lib {
+		if name != "" {
+			lib[""][name] = lua.LFalse // so that there is a place for each of them
+		}
+	}
+	for _, name := range []string{"_G", "pcall", "xpcall"} {
+		lib[""][name] = lua.LFalse
+	}
+	tables := prototypes{}
+	for name, fields := range lib {
+		t := &lua.LTable{Metatable: lua.LNil}
+		for _, k := range slices.Sorted(maps.Keys(fields)) {
+			t.RawSetString(k, fields[k])
+		}
+		tables[name] = t
+	}
+	return tables
+}
+
+// fill makes a table, which is empty, a copy of another one.
+func fill(t, from *lua.LTable) {
+	to, of := insides(t), insides(from)
+	to.strdict, to.keys, to.k2i = maps.Clone(of.strdict), slices.Clone(of.keys), maps.Clone(of.k2i)
+}
+
+// openLibraries fills the VM's globals.
+func (m *machine) openLibraries(full bool) {
+	lib := sandboxed()
+	if full {
+		lib = trusted()
+	}
+	globals := m.root.G.Global
+	fill(globals, lib[""])
+	for name, from := range lib {
+		if name == "" {
+			continue
+		}
+		into := &lua.LTable{Metatable: lua.LNil}
+		fill(into, from)
+		globals.RawSetString(name, into)
+		if name == "string" {
+			meta := m.root.CreateTable(0, 1)
+			meta.RawSetString("__index", into)
+			m.root.SetMetatable(lua.LString(""), meta)
+		}
+	}
+	globals.RawSetString("_G", globals)
+	direct := &lua.LFunction{IsG: true, GFunction: isDirect}
+	for name, s := range map[string]*shim{"pcall": &m.engine.pcall, "xpcall": &m.engine.xpcall} {
+		inner := &lua.LFunction{IsG: true, GFunction: innerPcall}
+		if name == "xpcall" {
+			inner = &lua.LFunction{IsG: true, GFunction: innerXpcall}
+		}
+		l := m.main.l
+		l.Push(m.root.NewFunctionFromProto(s.proto))
+		l.Push(direct)
+		l.Push(inner)
+		l.Call(2, 1)
+		globals.RawSetString(name, l.Get(-1))
+		l.Pop(1)
+	}
+}
+
+// isDirect tells a shim whether an error can unwind to it: see resume.go.
+func isDirect(l *lua.LState) int {
+	t := stateOf(l)
+	l.Push(lua.LBool(t.outermost(t.frame())))
+	return 1
+}
+
+func innerPcall(l *lua.LState) int {
+	t := stateOf(l)
+	return t.innerCall(l.GetTop()-1, nil)
+}
+
+func innerXpcall(l *lua.LState) int {
+	t := stateOf(l)
+	handler := l.Get(2)
+	l.Remove(2)
+	return t.innerCall(l.GetTop()-1, handler)
+}
+
+func (t *thread) innerCall(n int, handler lua.LValue) int {
+	if n < 0 {
+		t.Errorf("bad argument #1 to 'pcall' (value expected)")
+	}
+	if problem := t.protected(n, lua.MultRet, handler); problem != nil {
+		t.l.SetTop(0)
+		t.l.Push(lua.LFalse)
+		t.l.Push(problem)
+		return 2
+	}
+	t.l.Insert(lua.LTrue, 1)
+	return t.l.GetTop()
+}

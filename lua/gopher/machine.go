@@ -1,0 +1,205 @@
+package gopher
+
+import (
+	"context"
+	"strings"
+	"weak"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"github.com/skua-go/skua/lua/vm"
+)
+
+const (
+	// tickEvery is how many instructions pass between two calls of Options.Tick.
+	tickEvery = 10_000
+	// maxString bounds the strings that one operation can make of small ones.
+	maxString = 256 << 20
+	// callDepth bounds the calls within calls of a thread. Each needs 80 bytes, and each that goes through Go some 1 KB of Go's stack.
+	callDepth = 1600
+)
+
+// machine is a VM.
+type machine struct {
+	engine *Engine
+	o      *offsets
+	root   *lua.LState // runs nothing: threads are made from it, and hand over to it when they wait
+	main   *thread
+	callGo loop // the library's own loop: it knows how to begin with a function of Go
+	tick   func() error
+
+	count       int  // instructions until the next look at the clock
+	every       int  // from one to the next
+	interrupted bool // tick has found that the time is over
+	depth       int  // of coroutines that have resumed coroutines
+
+	refs    []lua.LValue // what Ref was given; 0 is nil
+	free    []int
+	threads []weak.Pointer[thread]
+	sweep   int // how many threads there may be before those that are gone are taken off
+
+	ran  int // instructions since the last look at the tables, see compact.go
+	look int // how many of them until the next
+}
+
+// New makes a VM with the libraries that o allows.
+func (e *Engine) New(o vm.Options) vm.VM {
+	root := lua.NewState(lua.Options{CallStackSize: 1, RegistrySize: 128, SkipOpenLibs: true})
+	root.Options = lua.Options{ // of the threads that are made from it
+		CallStackSize: callDepth, RegistrySize: 64, RegistryMaxSize: 1 << 20, RegistryGrowStep: 256, MinimizeStackMemory: true,
+	}
+	m := &machine{engine: e, o: &e.o, root: root, callGo: *e.o.loop(root), tick: o.Tick, count: tickEvery, every: tickEvery, refs: []lua.LValue{lua.LNil}, look: firstLook}
+	root.G.Registry = &lua.LTable{Metatable: lua.LNil} // nothing is kept there; what the library reserves for it would be kept
+	l, _ := root.NewThread()
+	m.main = &thread{Context: context.Background(), m: m, l: l, frames: e.o.frames(l), state: running}
+	m.adopt(m.main)
+	root.G.MainThread = l
+	root.G.CurrentThread = l
+	m.openLibraries(o.Trusted)
+	return m
+}
+
+// run is the loop that runs the instructions of a thread, in place of the library's. It counts them, which costs 3 to 4 %; the library's own way to stop a script,
+// a context that is asked before each, costs 27 %, and still 11 to 28 % if that context only counts (fib and a loop over a table).
+func (m *machine) run(l *lua.LState, base *frame) {
+	at := m.o.frame(l)
+	if *at == nil {
+		return
+	}
+	if (*at).Fn.IsG {
+		m.callGo(l, base)
+		return
+	}
+	ops := &m.engine.ops
+	for {
+		f := *at
+		inst := f.Fn.Proto.Code[f.Pc]
+		f.Pc++
+		if m.count--; m.count <= 0 {
+			m.ask(l)
+		}
+		if ops[inst>>26](l, inst, base) == 1 {
+			return
+		}
+	}
+}
+
+// spend counts steps of a function of Go like instructions.
+func (m *machine) spend(l *lua.LState, steps int) {
+	if m.count -= steps; m.count <= 0 {
+		m.ask(l)
+	}
+}
+
+// ask asks tick whether the time is over. Whoever catches its error gets the next one at once, until nothing is left to catch it.
+func (m *machine) ask(l *lua.LState) {
+	m.ran += m.every - m.count
+	m.count = tickEvery
+	if m.tick == nil {
+		return
+	}
+	err := m.tick()
+	if m.interrupted = err != nil; !m.interrupted {
+		m.every = tickEvery
+		return
+	}
+	m.every, m.count = 1, 1
+	t := stateOf(l)
+	f := t.frame()
+	for f != nil && t.where(f) == "" {
+		f = f.Parent
+	}
+	t.raise(lua.LString(t.where(f) + err.Error()))
+}
+
+// ref keeps a value.
+func (m *machine) ref(v lua.LValue) int {
+	if v == lua.LNil {
+		return 0
+	}
+	if n := len(m.free); n > 0 {
+		i := m.free[n-1]
+		m.free = m.free[:n-1]
+		m.refs[i] = v
+		return i
+	}
+	m.refs = append(m.refs, v)
+	return len(m.refs) - 1
+}
+
+func (m *machine) unref(i int) {
+	if i == 0 {
+		return
+	}
+	m.refs[i] = lua.LNil
+	m.free = append(m.free, i)
+}
+
+// remember keeps threads in sight of compact, but not alive.
+func (m *machine) remember(t *thread) {
+	if len(m.threads) >= max(m.sweep, 32) {
+		m.forget()
+		m.sweep = 2 * len(m.threads)
+	}
+	m.threads = append(m.threads, weak.Make(t))
+}
+
+// forget takes threads off that are gone or have ended.
+func (m *machine) forget() {
+	kept := m.threads[:0]
+	for _, w := range m.threads {
+		if t := w.Value(); t != nil && (t.state == fresh || t.state == waiting) {
+			kept = append(kept, w)
+		}
+	}
+	clear(m.threads[len(kept):])
+	m.threads = kept
+}
+
+// Main is the thread for the host.
+func (m *machine) Main() vm.State { return m.main }
+
+// Close lets go of everything. No thread of the VM may be used afterwards.
+func (m *machine) Close() {
+	m.refs, m.free, m.threads = nil, nil, nil
+}
+
+// concat is the instruction `..` with a bound on its result.
+func (e *Engine) concat(l *lua.LState, inst uint32, base *frame) int {
+	f := *e.o.frame(l)
+	reg := e.o.registers(l)
+	size := 0
+	for i := f.LocalBase + int(inst&0x1ff); i <= f.LocalBase+int(inst>>9)&0x1ff; i++ {
+		if s, ok := reg.array[i].(lua.LString); ok {
+			size += len(s)
+		}
+	}
+	if size > maxString {
+		l.RaiseError("resulting string too large")
+	}
+	return jumpTable[lua.OP_CONCAT](l, inst, base)
+}
+
+// setTable is the instruction t[k] = v. An item behind the end of a list as long as one can be would be hashed, the length would stay, and the next item would
+// take its place.
+func (e *Engine) setTable(l *lua.LState, inst uint32, base *frame) int {
+	const constant = 1 << 8
+	f := *e.o.frame(l)
+	reg := e.o.registers(l)
+	if b := int(inst & 0x1ff); b&constant == 0 {
+		if n, ok := reg.array[f.LocalBase+b].(lua.LNumber); ok && n == maxArray {
+			if t, isTable := reg.array[f.LocalBase+int(inst>>18)&0xff].(*lua.LTable); isTable && len(insides(t).array) == maxArray-1 {
+				l.RaiseError("table too long: the engine %s keeps at most %d items in a list", Name, maxArray-1)
+			}
+		}
+	}
+	return jumpTable[lua.OP_SETTABLE](l, inst, base)
+}
+
+// chunkName is the name as it stands in positions: a leading = or @ only says what kind of name it is.
+func chunkName(chunk string) string {
+	if strings.HasPrefix(chunk, "=") || strings.HasPrefix(chunk, "@") {
+		return chunk[1:]
+	}
+	return chunk
+}
