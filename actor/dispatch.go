@@ -283,6 +283,9 @@ func (w *worker) yield(times int) {
 	w.clock += w.yielded - counted
 }
 
+// idle tells whether no other actor waits for the worker.
+func (w *worker) idle() bool { return w.after.Load() == nil && w.d.ready.Load() == 0 }
+
 // give lets another worker have what w has kept back.
 func (w *worker) give() {
 	if p := w.after.Swap(nil); p != nil {

@@ -85,7 +85,7 @@ func (p *process) post(e envelope, w *worker) Code {
 		return p.postLimited(e, w)
 	}
 	p.mu.Lock()
-	if !p.takes(&e) {
+	if (p.state != alive || p.paused) && !p.takes(&e) {
 		p.mu.Unlock()
 		return Stopped
 	}
@@ -93,7 +93,7 @@ func (p *process) post(e envelope, w *worker) Code {
 		p.makeSpace()
 	}
 	p.queue = append(p.queue, e)
-	warn := p.length() >= int(p.warnAt)
+	warn := (len(p.queue) >= firstWarning || p.blocks != nil) && p.length() >= int(p.warnAt)
 	if warn {
 		p.warnAt *= 2
 	}

@@ -134,7 +134,10 @@ func (p *process) run(w *worker) {
 			p.step()
 			continue
 		}
-		if w.clock-w.yielded > yieldAfter {
+		switch {
+		case handled >= streaming && w.counted > 0 && w.counted < smallBatch && w.idle():
+			w.yield(lookRest) // each look stops the sender for a moment
+		case w.clock-w.yielded > yieldAfter:
 			w.yield(1)
 		}
 		waits := p.limits != nil && p.busyWithLast()
@@ -156,7 +159,7 @@ func (p *process) run(w *worker) {
 			return
 		}
 		if !p.fetch(waits) {
-			if looks >= maxLooks || handled < streaming || w.d.ready.Load() > 0 || w.after.Load() != nil || p.state != alive {
+			if looks >= maxLooks || handled < streaming || !w.idle() || p.state != alive {
 				p.rest()
 				return
 			}
@@ -176,9 +179,11 @@ const (
 	// streaming is how many messages in a row make an actor look for more before it rests,
 	streaming = 16
 	// up to maxLooks times in a row,
-	maxLooks = 8
+	maxLooks = 4
 	// with lookRest turns of others in between, so that more than one message has come.
-	lookRest = 4
+	lookRest = 16
+	// smallBatch is how many messages are too few to look for more of them at once.
+	smallBatch = 64
 )
 
 // fetch takes what is to be handled next. The mailbox's lock is held.
