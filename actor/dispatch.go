@@ -27,6 +27,7 @@ type dispatcher struct {
 	workers    []*worker
 	seeking    bool   // a worker is awake and looks for work, so nobody need be woken
 	stuck      int    // workers that are in one handler for long, at rescue's last look
+	surplus    int    // workers that were let in for others, and are too many now that nobody is in a long handler
 	taken      uint64 // processes from the queue
 	seen       uint64 // taken at rescue's last look
 	closed     bool
@@ -209,7 +210,8 @@ func (d *dispatcher) take(w *worker) *process {
 		if woken {
 			w.woken, d.seeking = false, false
 		}
-		if !woken && d.working() > d.cores && !d.closed { // as many as were let in for stuck ones are too many now
+		if !woken && d.surplus > 0 && d.working() > d.cores && !d.closed {
+			d.surplus--
 			if !d.park(w) {
 				return nil
 			}

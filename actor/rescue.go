@@ -46,12 +46,14 @@ func (d *dispatcher) look() (waiting bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.stuck = 0
+	long := false
 	for _, w := range d.workers {
 		if w.progressed() {
 			w.still = 0
 		} else if w.still++; w.still >= stuckAfter {
 			d.stuck++
 		}
+		long = long || w.still > 1
 		kept := w.after.Load()
 		waiting = waiting || kept != nil
 		if kept != nil && kept == w.behind && w.after.CompareAndSwap(kept, nil) {
@@ -59,6 +61,10 @@ func (d *dispatcher) look() (waiting bool) {
 			kept = nil
 		}
 		w.behind = kept
+	}
+	d.surplus = 0
+	if !long {
+		d.surplus = max(0, d.working()-d.cores)
 	}
 	if d.head == nil {
 		return waiting
