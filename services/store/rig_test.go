@@ -14,6 +14,7 @@ import (
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/internal/logtest"
+	"github.com/skua-go/skua/internal/metrictest"
 	"github.com/skua-go/skua/services/store"
 	"github.com/skua-go/skua/services/store/sqlite"
 )
@@ -174,18 +175,7 @@ func pass(d time.Duration) {
 
 func (r *rig) metric(name string) float64 {
 	r.Helper()
-	families, err := r.metrics.Gather()
-	if err != nil {
-		r.Fatal(err)
-	}
-	for _, f := range families {
-		if f.GetName() == name {
-			m := f.GetMetric()[0]
-			return m.GetCounter().GetValue() + m.GetGauge().GetValue()
-		}
-	}
-	r.Fatalf("no metric %s", name)
-	return 0
+	return metrictest.Value(r, r.metrics, name)
 }
 
 // owner is an actor that asks the store for what it is asked for.
