@@ -243,3 +243,11 @@ func (t thread) Traceback(msg string) string {
 	t.l.Pop(1)
 	return s
 }
+
+func (t thread) Metatable(i int) bool { t.l.CheckStack(1); return t.l.MetaTable(i) }
+func (t thread) Index(i int)          { t.l.Table(i) }
+func (t thread) SetIndex(i int)       { t.l.SetTable(i) }
+func (t thread) Length(i int) int64   { return int64(lua.LengthEx(t.l, i)) }
+func (t thread) Less(i, j int) bool   { return t.l.Compare(i, j, lua.OpLT) }
+func (t thread) Exact() bool          { return true }
+func (t thread) Spend(int)            {} // the hook counts instructions only

@@ -80,6 +80,18 @@ type State interface {
 	Global(k string)
 	SetGlobal(k string)
 	SetMetatable(i int) // pops the metatable
+	// Metatable pushes the metatable of the value at i, if it has one.
+	Metatable(i int) bool
+
+	// Index, SetIndex, Length and Less are t[k], t[k] = v, #v and a < b of Lua, with metamethods, which can't wait when called from here.
+	Index(i int)        // pops a key, pushes the value
+	SetIndex(i int)     // pops a value and, below it, a key
+	Length(i int) int64 // an error of the script if __len gives no integer
+	Less(i, j int) bool
+	// Exact tells whether the engine has integers of 64 bits; else its numbers are floats, and integers up to 2^53 are exact.
+	Exact() bool
+	// Spend counts n steps of work done in Go, each worth about an instruction, so that Options.Tick gets its turn: it raises Tick's error.
+	Spend(n int)
 
 	// Ref pops a value and keeps it until Unref under the number that it returns; 0 is nil. Push gets it back.
 	Ref() int

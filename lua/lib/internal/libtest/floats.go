@@ -8,6 +8,8 @@ type floats struct{ vm.State }
 
 func (f floats) IsInt(int) bool { return false }
 
+func (f floats) Exact() bool { return false }
+
 func (f floats) PushInt(v int64) { f.PushFloat(float64(v)) }
 
 func (f floats) PushFunc(name string, fn vm.Func) {

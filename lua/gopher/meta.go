@@ -1,0 +1,38 @@
+package gopher
+
+import lua "github.com/yuin/gopher-lua"
+
+// Metatable pushes the metatable of the value at i, if it has one.
+func (t *thread) Metatable(i int) bool {
+	mt := t.l.GetMetatable(t.value(i))
+	if mt == lua.LNil {
+		return false
+	}
+	t.push(mt)
+	return true
+}
+
+// Index pops a key and pushes the value, with metamethods.
+func (t *thread) Index(i int) {
+	obj := t.value(i)
+	t.push(t.l.GetTable(obj, t.pop()))
+}
+
+// SetIndex pops a value and, below it, a key, and sets it with metamethods.
+func (t *thread) SetIndex(i int) {
+	obj := t.value(i)
+	v := t.pop()
+	t.l.SetTable(obj, t.pop(), v)
+}
+
+// Length is #value. Tables have no __len in Lua 5.1.
+func (t *thread) Length(i int) int64 { return int64(t.l.ObjLen(t.value(i))) }
+
+// Less is a < b, with metamethods.
+func (t *thread) Less(i, j int) bool { return t.l.LessThan(t.value(i), t.value(j)) }
+
+// Exact is false: all numbers are float64.
+func (t *thread) Exact() bool { return false }
+
+// Spend counts steps of work done in Go like instructions.
+func (t *thread) Spend(n int) { t.m.spend(t.l, n) }
