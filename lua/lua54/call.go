@@ -137,7 +137,12 @@ func (th *thread) enterSpecial(g *goFunc, fun, args, want, stop int, meta bool) 
 	case isYield:
 		th.pushGo(g, fun, want, frameGo, meta)
 		th.base, th.top = fun+1, fun+1+args
-		th.yield()
+		if th.parent == nil {
+			th.throw(stringValue(th.where(1) + "attempt to yield from outside a coroutine"))
+		}
+		if th.nested > 0 {
+			th.throw(stringValue(th.where(1) + "attempt to yield across a C-call boundary"))
+		}
 		return leave
 	case isResume:
 		th.argument(args >= 1 && th.stack[fun+1].kind() == kindThread, fun, want, g, "bad argument #1 to 'resume' (coroutine expected)")
@@ -167,6 +172,7 @@ func (th *thread) ret(at, n, stop int) outcome {
 		th.place(fun, at, n, f.want)
 		th.frames = th.frames[:len(th.frames)-1]
 		if len(th.frames) <= stop {
+			th.base = fun
 			return leave
 		}
 		c := &th.frames[len(th.frames)-1]
@@ -279,9 +285,9 @@ func (th *thread) resume(by *thread, a attempt) status {
 	if by != nil {
 		th.waits, th.depth = by.waits && by.nested == 0, by.depth+by.nested+1
 	}
-	th.state = running
+	th.state, th.m.running = running, th
 	st := th.execute(a, 0)
-	th.parent = nil
+	th.parent, th.m.running = nil, by
 	switch st {
 	case yielded:
 		th.state = suspended

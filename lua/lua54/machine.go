@@ -6,23 +6,25 @@ import (
 
 // machine is a VM: what its threads share.
 type machine struct {
-	fuel        int // steps until the host is asked; below what a loop or a call takes, tick runs
-	tick        func() error
-	interrupted bool
-	limit       int64 // bytes, 0 none
+	fuel  int // steps until the host is asked
+	tick  func() error
+	limit int64 // bytes, 0 none
 
 	ids       uint32 // the last number given to an object
 	allocated int64  // bytes since the last measurement
 	measured  int64  // bytes found alive then
 	epoch     uint8  // of the last measurement
 
+	engine   Engine
 	main     *thread
+	running  *thread // the one that runs now
 	globals  *table
 	metas    [kindThread + 1]*table // of values that have none of their own
 	refs     []value
 	freeRefs []int
 	loaded   *table
-	doomed   []value // those with __gc, in the order of their making
+	doomed   []value            // those with __gc, in the order of their making
+	own      map[string]vm.Func // functions of the library that keep something, by name
 }
 
 // tickEvery is how many steps a thread makes between two looks at the clock.

@@ -47,9 +47,6 @@ reload:
 			if th.index(f, *f.fn.up[i.b()].p, k[i.c()], i.a(), stop) {
 				goto reload
 			}
-			if len(th.frames) <= stop {
-				return
-			}
 			return
 		case opGetField:
 			if t := R[i.b()].asTable(); t != nil {
@@ -329,7 +326,7 @@ reload:
 			return
 
 		case opJmp:
-			if a := i.a(); a > 0 {
+			if a := i.a(); a > 0 && (th.open != nil || len(th.tbc) > 0) {
 				f.pc = pc
 				th.closeFrom(f.base + a - 1)
 				R = th.stack[f.base : f.base+p.regs]

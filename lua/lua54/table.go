@@ -11,14 +11,15 @@ import (
 // A deleted entry keeps its node until the table is full or empty, so that a traversal may delete.
 type table struct {
 	object
-	absent uint8 // metamethods that it is known not to have, as a metatable
-	frozen bool  // arr and nodes belong to a template: copied before the first write
-	weak   uint8 // weakKeys, weakValues
-	meta   *table
-	arr    []value // its last one is never nil
-	nodes  []node  // a power of two of them
-	free   int32   // all nodes from here on are taken
-	live   int32   // nodes with a value
+	absent  uint8 // metamethods that it is known not to have, as a metatable
+	frozen  bool  // arr and nodes belong to a template: copied before the first write
+	weak    uint8 // weakKeys, weakValues
+	library bool  // of functions whose names tracebacks tell
+	meta    *table
+	arr     []value // its last one is never nil
+	nodes   []node  // a power of two of them
+	free    int32   // all nodes from here on are taken
+	live    int32   // nodes with a value
 }
 
 type node struct {

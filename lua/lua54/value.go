@@ -40,11 +40,11 @@ const (
 const shared = 0xff
 
 var ( // the objects of kinds that have no others
-	falseObj = object{kindFalse, shared, 1}  //nolint:gochecknoglobals // a constant
-	trueObj  = object{kindTrue, shared, 2}   //nolint:gochecknoglobals // a constant
-	intObj   = object{kindInt, shared, 3}    //nolint:gochecknoglobals // a constant
-	floatObj = object{kindFloat, shared, 4}  //nolint:gochecknoglobals // a constant
-	seed     = maphash.MakeSeed()            //nolint:gochecknoglobals // one for all, since VMs share strings of code
+	falseObj = object{kindFalse, shared, 1} //nolint:gochecknoglobals // a constant
+	trueObj  = object{kindTrue, shared, 2}  //nolint:gochecknoglobals // a constant
+	intObj   = object{kindInt, shared, 3}   //nolint:gochecknoglobals // a constant
+	floatObj = object{kindFloat, shared, 4} //nolint:gochecknoglobals // a constant
+	seed     = maphash.MakeSeed()           //nolint:gochecknoglobals // one for all, since VMs share strings of code
 )
 
 // str is a string. hash is 0 until somebody asks; strings that VMs share have it from the start.
