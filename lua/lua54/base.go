@@ -25,29 +25,19 @@ func (th *thread) args() []value { return th.stack[th.base:th.top] }
 // badArg raises the error for an argument.
 func (th *thread) badArg(i int, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	f := &th.frames[len(th.frames)-1]
-	kind, called := th.calledAs(len(th.frames) - 1)
-	name := th.m.loadedName(f)
-	if name == "" {
-		name = called
-	}
+	kind, name := th.calledAs(len(th.frames) - 1)
 	if kind == "method" {
 		if i--; i == 0 {
-			th.Errorf("calling '%s' on bad self (%s)", called, text)
+			th.Errorf("calling '%s' on bad self (%s)", name, text)
 		}
+	}
+	if name == "" {
+		name = th.m.loadedName(&th.frames[len(th.frames)-1])
 	}
 	if name == "" {
 		name = "?"
 	}
-	th.Errorf("bad argument #%d to '%s' (%s)", i, shortName(name), text)
-}
-
-// shortName drops the library from the name of a base function only: "rep" of string.rep is what PUC Lua says.
-func shortName(name string) string {
-	if i := strings.LastIndexByte(name, '.'); i >= 0 {
-		return name[i+1:]
-	}
-	return name
+	th.Errorf("bad argument #%d to '%s' (%s)", i, name, text)
 }
 
 func (th *thread) wrongType(i int, want string) {
@@ -420,13 +410,15 @@ func baseLoad(th *thread) int {
 	if th.Top() >= 4 {
 		env = th.value(4)
 	}
-	if strings.HasPrefix(text, "\x1b") || !strings.Contains(mode, "t") {
-		kind := "text"
-		if strings.HasPrefix(text, "\x1b") {
-			kind = "binary"
-		}
+	problem := ""
+	if strings.HasPrefix(text, "\x1b") {
+		problem = "attempt to load a binary chunk (mode is 't')"
+	} else if !strings.Contains(mode, "t") {
+		problem = fmt.Sprintf("attempt to load a text chunk (mode is '%s')", mode)
+	}
+	if problem != "" {
 		th.pushValue(value{})
-		th.pushValue(th.m.newString(fmt.Sprintf("attempt to load a %s chunk (mode is '%s')", kind, mode)))
+		th.pushValue(th.m.newString(problem))
 		return 2
 	}
 	th.m.fuel -= len(text)

@@ -84,17 +84,15 @@ func (th *thread) pushFrame() *frame {
 		th.frames = th.frames[:n+1]
 		return &th.frames[n]
 	}
-	if n >= maxFrames {
-		if n > maxFrames+200 { // room for a message handler
-			panic(&thrown{v: stringValue("error in error handling")})
-		}
-		if n == maxFrames {
-			th.frames = append(th.frames, frame{})[:n]
-			th.errorf("stack overflow")
-		}
+	switch {
+	case n >= maxFrames+errorFrames:
+		panic(&thrown{v: stringValue("error in error handling")})
+	case n >= maxFrames:
+		th.frames = append(make([]frame, 0, maxFrames+errorFrames), th.frames...)
+		th.errorf("stack overflow")
 	}
-	th.frames = append(th.frames, frame{})
-	th.m.allocated += 100
+	th.m.allocated += int64(n) * frameSize
+	th.frames = append(make([]frame, 0, min(max(2*n, 4), maxFrames)), th.frames...)[:n+1]
 	return &th.frames[n]
 }
 
@@ -335,7 +333,7 @@ func (th *thread) execute(a attempt, stop int) status {
 			th.failed, th.base = err, base
 			return failed
 		}
-		if f := &th.frames[by]; f.kind == frameXPCall && a.what != tryCatch {
+		if f := &th.frames[by]; f.kind == frameXPCall {
 			err = th.handled(th.stack[f.fun+1], err)
 		}
 		a = attempt{what: tryCatch, err: err, catchedBy: by}

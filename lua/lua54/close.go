@@ -55,7 +55,7 @@ func (th *thread) toBeClosed(f *frame, at int) {
 		return
 	}
 	if th.m.methodOf(v, evClose).o == nil {
-		th.errorf("variable '%s' got a non-closable value", f.fn.p.localName(at-f.base, f.pc))
+		th.errorf("variable '%s' got a non-closable value", f.fn.p.localName(at-f.base, f.pc-1))
 	}
 	th.tbc = append(th.tbc, at)
 }

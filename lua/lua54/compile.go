@@ -194,9 +194,9 @@ func (f *funcState) leaveBlock() {
 		if f.block == nil {
 			pos := syntax.Pos{Line: g.line, Col: 1}
 			if g.name == breakLabel {
-				f.fail(pos, "break outside a loop at line %d", g.line)
+				f.fail(pos, "break outside loop at line %d", g.line)
 			}
-			f.fail(pos, "no visible label '%s' for goto at line %d", g.name, g.line)
+			f.fail(pos, "no visible label '%s' for <goto> at line %d", g.name, g.line)
 		}
 		f.block.gotos = append(f.block.gotos, g)
 	}

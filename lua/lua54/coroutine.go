@@ -54,7 +54,7 @@ func coIsYieldable(th *thread) int {
 	if th.Top() > 0 {
 		co = th.checkThread(1)
 	}
-	return th.one(boolValue(co.parent != nil && co.nested == 0))
+	return th.one(boolValue((co.parent != nil || co.waits && co.state == running) && co.nested == 0))
 }
 
 func coClose(th *thread) int {

@@ -46,14 +46,12 @@ func (th *thread) typeError(v value, what string, at int) {
 					name = f.fn.p.nameOf(f.pc-1, i.a())
 				}
 			case opTForCall:
-				th.errorf("attempt to %s a %s value", what, th.m.typeNameOf(v)+forIterator)
+				th.errorf("attempt to %s a %s value (for iterator 'for iterator')", what, th.m.typeNameOf(v))
 			}
 		}
 	}
 	th.errorf("attempt to %s a %s value%s", what, th.m.typeNameOf(v), name)
 }
-
-const forIterator = ""
 
 // indexError is the error of an index into what has none.
 func (th *thread) indexError(f *frame, obj, key value) {

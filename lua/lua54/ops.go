@@ -149,30 +149,25 @@ func (th *thread) arithMeta(f *frame, i instr, a, b value, stop int) bool {
 
 func (th *thread) arithError(f *frame, i instr, a, b value, numbers bool) {
 	e := eventOf(i.op())
-	if numbers {
-		switch e {
-		case evIDiv:
-			th.errorf("attempt to perform 'n//0'")
-		case evMod:
-			th.errorf("attempt to perform 'n%%%%0'")
-		default:
-			th.errorf("number%s has no integer representation", th.describeFloat(f, i, a, b))
-		}
+	isBitwise := e >= evBAnd && e <= evShr
+	switch {
+	case numbers && e == evIDiv:
+		th.errorf("attempt to divide by zero")
+	case numbers && e == evMod:
+		th.errorf("attempt to perform 'n%%0'")
+	case numbers && !a.isString() && !b.isString():
+		th.errorf("number%s has no integer representation", th.describeFloat(f, i, a, b))
+	case !isBitwise && (a.isString() || b.isString()):
+		th.errorf("attempt to %s a '%s' with a '%s'", strings.TrimPrefix(eventNames[e].s, "__"), th.m.typeNameOf(a), th.m.typeNameOf(b))
 	}
-	what := "perform arithmetic on"
 	bad := b
-	switch e {
-	case evBAnd, evBOr, evBXor, evShl, evShr, evBNot:
-		what = "perform bitwise operation on"
-		if !a.isNumber() {
-			bad = a
-		}
-	default:
-		if _, ok := toNumber(a); !ok {
-			bad = a
-		}
+	if !a.isNumber() {
+		bad = a
 	}
-	th.operandError(f, i, bad, what)
+	if isBitwise {
+		th.operandError(f, i, bad, "perform bitwise operation on")
+	}
+	th.operandError(f, i, bad, "perform arithmetic on")
 }
 
 // toNumber is the number that a value is, or that a string says.
@@ -220,6 +215,9 @@ func (th *thread) unary(f *frame, i instr, b value, stop int) bool {
 	if !ok {
 		if e == evBNot {
 			th.operandError(f, i, b, "perform bitwise operation on")
+		}
+		if b.isString() {
+			th.errorf("attempt to unm a 'string' with a 'string'")
 		}
 		th.operandError(f, i, b, "perform arithmetic on")
 	}
@@ -531,13 +529,20 @@ func (th *thread) rawSet(t *table, key, v value) {
 
 // setList is the list of a constructor: values for the keys from behind n on.
 func (t *table) setList(n int, list []value) (grown int) {
-	if n != len(t.arr) || t.frozen {
+	if t.frozen {
+		t.thaw()
+	}
+	if n != len(t.arr) { // the list's beginning ended with nils
 		for i, v := range list {
-			if v.o != nil {
-				grown += t.setInt(int64(n+i)+1, v)
-			}
+			grown += t.setInt(int64(n+i)+1, v)
 		}
 		return grown
+	}
+	for i := 0; i < len(list) && t.live > 0; i++ { // keys that the constructor has given, too
+		if nd := t.findInt(int64(n+i) + 1); nd != nil && nd.val.o != nil {
+			nd.val = value{}
+			t.deleted()
+		}
 	}
 	if cap(t.arr)-len(t.arr) < len(list) {
 		grown = (1<<bits.Len(uint(n+len(list))) - cap(t.arr)) * valueSize

@@ -754,7 +754,7 @@ func (th *thread) forPrep(a []value) bool {
 	}
 	limit := th.forNumber(a[1], "limit")
 	step := th.forNumber(a[2], "step")
-	start := th.forNumber(a[0], "initial")
+	start := th.forNumber(a[0], "initial value")
 	if step == 0 {
 		th.errorf("'for' step is zero")
 	}
@@ -769,10 +769,7 @@ func (th *thread) forPrep(a []value) bool {
 func (th *thread) forNumber(v value, what string) float64 {
 	x, ok := v.toFloat()
 	if !ok {
-		if what == "initial" {
-			what = "initial value"
-		}
-		th.errorf("'for' %s must be a number", what)
+		th.errorf("bad 'for' %s (number expected, got %s)", what, typeName(v))
 	}
 	return x
 }

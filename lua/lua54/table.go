@@ -15,6 +15,7 @@ type table struct {
 	frozen  bool  // arr and nodes belong to a template: copied before the first write
 	weak    uint8 // weakKeys, weakValues
 	library bool  // of functions whose names tracebacks tell
+	emptied bool  // deletions have emptied the hash: a traversal may still be at a key that is gone
 	meta    *table
 	arr     []value // its last one is never nil
 	nodes   []node  // a power of two of them
@@ -221,7 +222,7 @@ func (t *table) setNode(nd *node, k, v value) int {
 // deleted gives the memory of an empty hash back. A traversal that emptied it finds nothing more, which is right.
 func (t *table) deleted() {
 	if t.live--; t.live == 0 && len(t.nodes) > 4 {
-		t.nodes, t.free = nil, 0
+		t.nodes, t.free, t.emptied = nil, 0, true
 	}
 }
 
@@ -428,7 +429,7 @@ func (t *table) after(k value) (i int, ok bool) {
 		return len(t.arr) + t.indexOf(nd) + 1, true
 	}
 	// An entry that the traversal has deleted may be gone with the array's end, or with an empty hash.
-	if isInt && n > 0 || len(t.nodes) == 0 {
+	if isInt && n > 0 || len(t.nodes) == 0 && t.emptied {
 		return len(t.arr), true
 	}
 	return 0, false

@@ -65,7 +65,11 @@ const (
 	firstStack = 24
 	maxStack   = 1_000_000
 	maxFrames  = 200_000
-	maxNested  = 195 // calls from Go within calls from Go
+	frameSize  = 96
+	// errorFrames and errorStack are what a message handler has behind a stack overflow.
+	errorFrames = 200
+	errorStack  = 10_000
+	maxNested   = 195 // calls from Go within calls from Go
 )
 
 // goFunc is a function of Go. Those with a special are done by the loop itself.
@@ -98,18 +102,20 @@ func (th *thread) grow(at, n int) {
 	if at+n <= len(th.stack) {
 		return
 	}
-	if at+n > maxStack {
-		if at+n > maxStack+10_000 { // room for a message handler
-			panic(&thrown{v: stringValue("error in error handling")})
-		}
-		if len(th.stack) >= maxStack {
-			th.errorf("stack overflow")
-		}
-	}
 	size := max(2*len(th.stack), at+n+8)
-	if at+n <= maxStack {
+	switch {
+	case at+n > maxStack+errorStack:
+		panic(&thrown{v: stringValue("error in error handling")})
+	case at+n > maxStack && len(th.stack) <= maxStack:
+		th.resizeStack(maxStack + errorStack)
+		th.errorf("stack overflow")
+	case at+n <= maxStack:
 		size = min(size, maxStack)
 	}
+	th.resizeStack(size)
+}
+
+func (th *thread) resizeStack(size int) {
 	stack := make([]value, size)
 	copy(stack, th.stack)
 	th.m.allocated += int64(size) * valueSize

@@ -316,8 +316,8 @@ func sandbox() []Case {
 	const t = "sandbox"
 	return []Case{
 		{
-			t, "the host is out of reach", `return io, os.execute, os.exit, os.getenv, os.remove, dofile, loadfile, collectgarbage, package, debug.sethook, debug.getregistry`,
-			"nil | nil | nil | nil | nil | nil | nil | nil | nil | nil | nil", nil,
+			t, "the host is out of reach", `return io, os.execute, os.exit, os.getenv, os.remove, dofile, loadfile, package, debug.sethook, debug.getregistry`,
+			"nil | nil | nil | nil | nil | nil | nil | nil | nil | nil", nil,
 		},
 		{t, "time", `return type(os.time()), type(os.clock()), os.date("!%Y-%m-%d", 0)`, "number | number | 1970-01-01", nil},
 		{t, "globals", `x = 5 return _G.x, _G._G == _G`, "5 | true", nil},
