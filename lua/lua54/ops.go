@@ -239,6 +239,9 @@ func (th *thread) unary(f *frame, i instr, b value, stop int) bool {
 
 // callMeta calls a metamethod of the instruction that f is at; finish goes on with its result. It is false if the thread has to leave its loop.
 func (th *thread) callMeta(f *frame, method, a, b value, stop int) bool {
+	if th.m.fuel--; th.m.fuel < 0 {
+		th.refuel()
+	}
 	at := f.base + f.fn.p.regs
 	th.grow(at, 4)
 	th.stack[at], th.stack[at+1], th.stack[at+2] = method, a, b
@@ -485,6 +488,9 @@ func (th *thread) setIndex(f *frame, obj, key, v value, stop int) bool {
 	method, self := th.store(obj, key, v, f)
 	if method.o == nil {
 		return true
+	}
+	if th.m.fuel--; th.m.fuel < 0 {
+		th.refuel()
 	}
 	at := f.base + f.fn.p.regs
 	th.grow(at, 5)
