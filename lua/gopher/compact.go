@@ -150,18 +150,15 @@ func (w *walker) visit(v lua.LValue) {
 		for f := *w.m.o.frame(v); f != nil; f = f.Parent {
 			w.add(f.Fn)
 		}
-		for _, b := range stateOrNil(v) {
-			w.add(b)
+		if t, ok := v.Context().(*thread); ok {
+			for _, b := range t.box {
+				w.add(b)
+			}
+			if t.inner != nil {
+				w.add(t.inner.l)
+			}
 		}
 	}
-}
-
-// stateOrNil is what a thread keeps beside its registers.
-func stateOrNil(l *lua.LState) []lua.LValue {
-	if l.Context() == nil {
-		return nil
-	}
-	return stateOf(l).box
 }
 
 func (w *walker) table(t *lua.LTable) {

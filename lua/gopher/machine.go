@@ -148,7 +148,7 @@ func (m *machine) remember(t *thread) {
 func (m *machine) forget() {
 	kept := m.threads[:0]
 	for _, w := range m.threads {
-		if t := w.Value(); t != nil && (t.state == fresh || t.state == waiting) {
+		if t := w.Value(); t != nil && t.state != finished && t.state != failed {
 			kept = append(kept, w)
 		}
 	}

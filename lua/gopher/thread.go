@@ -24,6 +24,11 @@ type thread struct {
 	fixed  int          // above 0 while what runs must not be left: a message handler
 	refuse string       // why the next Resume fails
 	yields bool         // its function has just said that it yields
+
+	host    bool    // it waits for the host: no script can end that
+	resumer *thread // the thread whose coroutine.resume it runs in; nil if the host has resumed it
+	inner   *thread // the coroutine that its coroutine.resume runs, while both wait for the host
+	wraps   bool    // that call is one of a function of coroutine.wrap
 }
 
 type threadState uint8
