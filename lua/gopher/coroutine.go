@@ -22,6 +22,7 @@ func makeCoroutine(l *lua.LState) *thread {
 		wrongType(l, 1, "function")
 	}
 	co := stateOf(l).m.newThread()
+	co.scripts = true
 	co.box = append(co.box, l.Get(1))
 	return co
 }
@@ -33,7 +34,7 @@ func coCreate(l *lua.LState) int {
 
 func coWrap(l *lua.LState) int {
 	co := makeCoroutine(l)
-	l.Push(l.NewFunction(func(l *lua.LState) int {
+	l.Push(l.NewClosure(func(l *lua.LState) int { // with the thread as an upvalue, for those who look for what lives
 		t := stateOf(l)
 		if why := co.unresumable(); why != "" {
 			t.Errorf("%s", why)
@@ -45,7 +46,7 @@ func coWrap(l *lua.LState) int {
 			return t.waitIn(co, true)
 		}
 		return co.handOver(l)
-	}))
+	}, co.l))
 	return 1
 }
 

@@ -27,6 +27,7 @@ func (m *machine) newThread() *thread {
 	t := &thread{Context: context.Background(), m: m, l: l, frames: m.o.frames(l), want: lua.MultRet}
 	m.adopt(t)
 	m.remember(t)
+	m.took(threadSize)
 	return t
 }
 
@@ -98,6 +99,7 @@ func (t *thread) resume(args []lua.LValue, problem lua.LValue) vm.Status {
 		}
 		problem = t.step(false, nil, nil)
 	}
+	t.countRegisters()
 	if t.yields {
 		t.yields = false
 		t.state = waiting
