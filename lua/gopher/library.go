@@ -52,6 +52,7 @@ func makeLibrary(full bool) library {
 			lib[name][k] = &lua.LFunction{IsG: true, GFunction: f}
 		}
 	}
+	countStrings(lib)
 	delete(lib["string"], "__index")
 	delete(lib["string"], "gfind")
 	delete(lib["string"], "dump")

@@ -9,7 +9,7 @@ const (
 const (
 	no54Syntax = "Lua 5.1 has no such syntax"
 	floats     = "all numbers are float64"
-	noCrossing = "a wait can be taken out of functions, `pcall` and `xpcall` only"
+	noCrossing = "a wait can be taken out of functions, coroutines, iterators, `pcall` and `xpcall` only"
 )
 
 func on(engine, want, why string) map[string]Difference { return of(engine, want, why) }
@@ -24,8 +24,8 @@ func (d differences) and(engine, want, why string) map[string]Difference {
 	return d
 }
 
-const acrossGo = "test.lua:1: attempt to yield across a Go-call boundary: with the engine gopher a wait is possible in functions, pcall and xpcall, " +
-	"not in metamethods, iterators and callbacks of the library"
+const acrossGo = "test.lua:1: attempt to yield across a Go-call boundary: with the engine gopher a wait is possible in functions, " +
+	"coroutines, iterators, pcall and xpcall, not in metamethods and callbacks of the library"
 
 // Cases are all of them.
 func Cases() []Case {
