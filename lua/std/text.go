@@ -13,11 +13,11 @@ var bytesOf = func() string { //nolint:gochecknoglobals // a constant
 
 // part is s[i:j] that does not keep a much larger s in memory.
 func part(s string, i, j int) string {
-	const large, share = 512, 8
+	const long, share = 512, 8
 	switch n := j - i; {
 	case n == 1:
 		return bytesOf[s[i]:][:1]
-	case len(s) >= large && n < len(s)/share:
+	case len(s) >= long && n < len(s)/share:
 		return strings.Clone(s[i:j])
 	}
 	return s[i:j]
@@ -133,6 +133,7 @@ func stringRep(c call) int {
 		c.Errorf("resulting string too large")
 	}
 	size := int(n)*(len(s)+len(sep)) - len(sep)
+	c.alloc(size)
 	c.spendBytes(size)
 	if sep == "" {
 		c.PushString(strings.Repeat(s, int(n)))
