@@ -27,11 +27,8 @@ func (c call) bad(i int, format string, args ...any) {
 	problem := fmt.Sprintf(format, args...)
 	if known, ok := c.State.(Caller); ok {
 		called, method := known.CalledAs()
-		switch {
-		case called == "":
+		if name = called; called == "" {
 			name = c.fn
-		default:
-			name = called
 		}
 		if method {
 			if i--; i == 0 {
@@ -87,13 +84,13 @@ func (c call) numberText(i int) string {
 	if !c.Exact() || c.IsInt(i) {
 		return c.Text(i)
 	}
-	f, _ := c.State.Float(i)
+	f, _ := c.Float(i)
 	return Float(f)
 }
 
 // num is a number argument, or a string that is one.
 func (c call) num(i int) float64 {
-	if f, ok := c.State.Float(i); ok {
+	if f, ok := c.Float(i); ok {
 		return f
 	}
 	if s, ok := c.String(i); ok {
@@ -106,12 +103,12 @@ func (c call) num(i int) float64 {
 }
 
 // int is an integer argument: a number, or a string of one, that is whole.
-func (c call) int(i int) int64 {
-	if n, ok := c.State.Int(i); ok {
+func (c call) integer(i int) int64 {
+	if n, ok := c.Int(i); ok {
 		return n
 	}
 	n, ok := Number{}, false
-	if f, isNumber := c.State.Float(i); isNumber {
+	if f, isNumber := c.Float(i); isNumber {
 		n, ok = Number{F: f}, true
 	} else if s, isText := c.String(i); isText {
 		n, ok = ParseNumber(s)
@@ -133,7 +130,7 @@ func (c call) optInt(i int, otherwise int64) int64 {
 	if c.isNone(i) {
 		return otherwise
 	}
-	return c.int(i)
+	return c.integer(i)
 }
 
 // spendBytes counts the work of going over so many bytes at the speed of memory.
@@ -146,7 +143,7 @@ func (c call) spendBytes(n int) {
 // room makes place for n results at once, where the engine's stack would grow bit by bit.
 func (c call) room(n int64, problem string) {
 	if n > maxResults {
-		c.Errorf("%s: %d values, at most %d are possible", problem, n, maxResults)
+		c.Errorf("%s", problem)
 	}
 	const few = 64
 	if n > few {
@@ -198,4 +195,22 @@ func floatToInt(f float64) (int64, bool) {
 		return int64(f), true
 	}
 	return 0, false
+}
+
+// Allocator is what a State can be besides, if its VM has a limit of memory.
+type Allocator interface {
+	// Alloc counts bytes that are about to be made for the script. It raises an error if the VM may not have them.
+	Alloc(bytes int)
+}
+
+// large is from how many bytes on an engine is asked before they are made; it counts what it is given by itself.
+const large = 64 << 10
+
+func (c call) alloc(bytes int) {
+	if bytes < large {
+		return
+	}
+	if a, ok := c.State.(Allocator); ok {
+		a.Alloc(bytes)
+	}
 }

@@ -12,9 +12,6 @@ type buffer struct {
 	from *[]byte
 }
 
-// kept bounds the buffers that are kept for others, in bytes.
-const kept = 64 << 10
-
 var buffers = sync.Pool{New: func() any { //nolint:gochecknoglobals // memory that nobody needs at the moment
 	b := make([]byte, 0, 1<<10)
 	return &b
@@ -31,7 +28,9 @@ func (b *buffer) fits(n int) {
 		b.c.Errorf("resulting string too large")
 	}
 	if n > cap(b.b)-len(b.b) {
-		b.b = slices.Grow(b.b, max(n, len(b.b)))
+		grow := max(n, len(b.b))
+		b.c.alloc(grow)
+		b.b = slices.Grow(b.b, grow)
 	}
 }
 
@@ -60,7 +59,7 @@ func (b *buffer) pad(c byte, n int) {
 func (b *buffer) push() {
 	b.c.spendBytes(len(b.b))
 	text := string(b.b)
-	if cap(b.b) <= kept {
+	if cap(b.b) <= large {
 		*b.from = b.b
 		buffers.Put(b.from)
 	}

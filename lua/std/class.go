@@ -69,6 +69,9 @@ func inClass(c, name byte) bool {
 	if classes[name]&letter == 0 {
 		return c == name
 	}
+	if name|0x20 == 'z' { // the byte 0, which patterns of Lua 5.1 could not hold
+		return (c == 0) == (name == 'z')
+	}
 	bits := classOf(name)
 	if bits == 0 {
 		return c == name

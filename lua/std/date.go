@@ -2,6 +2,7 @@ package std
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -16,7 +17,7 @@ func osDate(c call) int {
 	if c.isNone(2) {
 		t = time.Now()
 	} else {
-		t = time.Unix(c.int(2), 0)
+		t = time.Unix(c.integer(2), 0)
 	}
 	t = t.Local() //nolint:gosmopolitan // what Lua shows
 	if strings.HasPrefix(format, "!") {
@@ -77,17 +78,17 @@ func dateText(t time.Time, verb byte) string {
 	isoYear, isoWeek := t.ISOWeek()
 	switch verb {
 	case 'c':
-		return t.Format("Mon Jan _2 15:04:05 ") + year(t.Year())
+		return t.Format("Mon Jan _2 15:04:05 ") + strconv.Itoa(t.Year())
 	case 'C':
-		return fmt.Sprintf("%02d", floorDiv(t.Year(), 100))
+		return strconv.Itoa(floorDiv(t.Year(), 100))
 	case 'D', 'x':
 		return t.Format("01/02/") + dateText(t, 'y')
 	case 'F':
-		return year(t.Year()) + t.Format("-01-02")
+		return strconv.Itoa(t.Year()) + t.Format("-01-02")
 	case 'g':
 		return fmt.Sprintf("%02d", isoYear-100*floorDiv(isoYear, 100))
 	case 'G':
-		return year(isoYear)
+		return strconv.Itoa(isoYear)
 	case 'j':
 		return fmt.Sprintf("%03d", t.YearDay())
 	case 'n':
@@ -95,19 +96,19 @@ func dateText(t time.Time, verb byte) string {
 	case 't':
 		return "\t"
 	case 'u':
-		return fmt.Sprint((int(t.Weekday())+6)%7 + 1)
+		return strconv.Itoa((int(t.Weekday())+6)%7 + 1)
 	case 'U': // weeks begin on Sunday
 		return fmt.Sprintf("%02d", (t.YearDay()+6-int(t.Weekday()))/7)
 	case 'V':
 		return fmt.Sprintf("%02d", isoWeek)
 	case 'w':
-		return fmt.Sprint(int(t.Weekday()))
+		return strconv.Itoa(int(t.Weekday()))
 	case 'W': // weeks begin on Monday
 		return fmt.Sprintf("%02d", (t.YearDay()+6-(int(t.Weekday())+6)%7)/7)
 	case 'y':
 		return fmt.Sprintf("%02d", t.Year()-100*floorDiv(t.Year(), 100))
 	case 'Y':
-		return year(t.Year())
+		return strconv.Itoa(t.Year())
 	case 'Z':
 		zone, _ := t.Zone()
 		if t.Location() == time.UTC {
@@ -124,8 +125,6 @@ var dateLayouts = map[byte]string{ //nolint:gochecknoglobals // a constant
 	'a': "Mon", 'A': "Monday", 'b': "Jan", 'B': "January", 'd': "02", 'e': "_2", 'h': "Jan", 'H': "15", 'I': "03", 'm': "01", 'M': "04",
 	'p': "PM", 'r': "03:04:05 PM", 'R': "15:04", 'S': "05", 'T': "15:04:05", 'X': "15:04:05", 'z': "-0700",
 }
-
-func year(n int) string { return fmt.Sprint(n) }
 
 func floorDiv(a, b int) int {
 	q := a / b

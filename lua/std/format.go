@@ -75,15 +75,15 @@ func stringFormat(c call) int {
 func (c call) format(b *buffer, sp *spec, arg int) {
 	switch sp.verb {
 	case 'd', 'i':
-		n := c.int(arg)
+		n := c.integer(arg)
 		c.read(sp, flagsInt, true)
 		sp.int(b, n)
 	case 'u':
-		n := c.int(arg)
+		n := c.integer(arg)
 		c.read(sp, flagsUnsigned, true)
 		sp.unsigned(b, uint64(n), 10)
 	case 'o', 'x', 'X':
-		n := c.int(arg)
+		n := c.integer(arg)
 		c.read(sp, flagsHex, true)
 		base := 16
 		if sp.verb == 'o' {
@@ -92,7 +92,7 @@ func (c call) format(b *buffer, sp *spec, arg int) {
 		sp.unsigned(b, uint64(n), base)
 	case 'c':
 		c.read(sp, flagsText, false)
-		n := byte(c.int(arg))
+		n := byte(c.integer(arg))
 		sp.padded(b, bytesOf[n:][:1])
 	case 'a', 'A':
 		c.read(sp, flagsFloat, true)
@@ -328,8 +328,8 @@ func (c call) quote(b *buffer, i int) {
 }
 
 func (c call) quoteNumber(b *buffer, i int) {
-	n, _ := c.State.Int(i)
-	f, _ := c.State.Float(i)
+	n, _ := c.Int(i)
+	f, _ := c.Float(i)
 	switch {
 	case c.IsInt(i) && n == math.MinInt64:
 		b.add("0x8000000000000000")

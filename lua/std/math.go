@@ -36,7 +36,7 @@ func (c call) whole(round func(float64) float64) int {
 }
 
 func mathAbs(c call) int {
-	if n, ok := c.State.Int(1); ok && c.IsInt(1) {
+	if n, ok := c.Int(1); ok && c.IsInt(1) {
 		if n < 0 {
 			n = -n
 		}
@@ -48,7 +48,7 @@ func mathAbs(c call) int {
 }
 
 func mathMax(c call) int { return c.best(func(i, best int) bool { return c.Less(best, i) }) }
-func mathMin(c call) int { return c.best(func(i, best int) bool { return c.Less(i, best) }) }
+func mathMin(c call) int { return c.best(c.Less) }
 
 // best pushes the argument that no other is better than, as it is. What is compared can be anything that has an order.
 func (c call) best(better func(i, best int) bool) int {
@@ -66,8 +66,8 @@ func (c call) best(better func(i, best int) bool) int {
 }
 
 func mathFmod(c call) int {
-	a, okA := c.State.Int(1)
-	b, okB := c.State.Int(2)
+	a, okA := c.Int(1)
+	b, okB := c.Int(2)
 	if !okA || !okB || !c.IsInt(1) || !c.IsInt(2) || !c.Exact() {
 		divisor := c.num(2) // is looked at first, as in the reference implementation
 		c.PushFloat(fmod(c.num(1), divisor))
@@ -156,7 +156,7 @@ func mathAtan(c call) int {
 
 func mathToInteger(c call) int {
 	c.any(1)
-	n, ok := c.State.Int(1)
+	n, ok := c.Int(1)
 	if !ok {
 		if s, isText := c.String(1); isText {
 			if v, isNumber := ParseNumber(s); isNumber {
@@ -187,6 +187,6 @@ func mathType(c call) int {
 }
 
 func mathUlt(c call) int {
-	c.PushBool(uint64(c.int(1)) < uint64(c.int(2)))
+	c.PushBool(uint64(c.integer(1)) < uint64(c.integer(2)))
 	return 1
 }

@@ -24,8 +24,12 @@ func newClock() func(call) int {
 }
 
 func osDiffTime(c call) int {
-	a, b := c.int(1), c.int(2)
-	c.PushFloat(float64(a) - float64(b))
+	a, b := c.integer(1), c.integer(2)
+	if a >= b {
+		c.PushFloat(float64(uint64(a) - uint64(b)))
+	} else {
+		c.PushFloat(-float64(uint64(b) - uint64(a)))
+	}
 	return 1
 }
 
@@ -54,7 +58,7 @@ func osTime(c call) int {
 func (c call) dateField(name string, otherwise, offset int) int {
 	c.Field(1, name)
 	kind := c.Type(-1)
-	n, ok := c.State.Int(-1)
+	n, ok := c.Int(-1)
 	if !ok {
 		if s, isText := c.String(-1); isText {
 			if v, isNumber := ParseNumber(s); isNumber {

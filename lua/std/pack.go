@@ -32,12 +32,12 @@ func (c call) packer() *packer { return &packer{c: c, format: c.str(1), align: 1
 
 // number reads digits of the format.
 func (p *packer) number(otherwise int) int {
-	n, any := 0, false
+	n, found := 0, false
 	for p.format != "" && p.format[0] >= '0' && p.format[0] <= '9' && n <= (maxFormatInt-9)/10 {
-		n, any = n*10+int(p.format[0]-'0'), true
+		n, found = n*10+int(p.format[0]-'0'), true
 		p.format = p.format[1:]
 	}
-	if !any {
+	if !found {
 		return otherwise
 	}
 	return n
@@ -171,7 +171,7 @@ func (p *packer) put(b *buffer, o option, arg int) {
 		b.add(s)
 		b.addByte(0)
 	default:
-		n := c.int(arg)
+		n := c.integer(arg)
 		if o.size < 8 {
 			if limit := int64(1) << (8*o.size - 1); o.signed() && (n < -limit || n >= limit) {
 				c.bad(arg, "integer overflow")

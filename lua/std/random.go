@@ -56,7 +56,7 @@ func (g *generator) random(c call) int {
 		c.PushFloat(float64(random>>11) * 0x1p-53)
 		return 1
 	case 1:
-		if low, high = 1, c.int(1); high == 0 { // all bits
+		if low, high = 1, c.integer(1); high == 0 { // all bits
 			if !c.Exact() {
 				random >>= 11
 			}
@@ -64,12 +64,12 @@ func (g *generator) random(c call) int {
 			return 1
 		}
 	case 2:
-		low, high = c.int(1), c.int(2)
+		low, high = c.integer(1), c.integer(2)
 	default:
 		c.Errorf("wrong number of arguments")
 	}
 	if low > high {
-		c.bad(c.Top(), "interval is empty")
+		c.bad(1, "interval is empty")
 	}
 	c.PushInt(low + int64(g.upTo(random, uint64(high)-uint64(low))))
 	return 1
@@ -83,7 +83,7 @@ func (g *generator) randomSeed(c call) int {
 			a, b = a&(maxExact-1), b&(maxExact-1)
 		}
 	} else {
-		a, b = c.int(1), c.optInt(2, 0)
+		a, b = c.integer(1), c.optInt(2, 0)
 	}
 	g.seed(uint64(a), uint64(b))
 	c.PushInt(a)

@@ -99,11 +99,11 @@ func stringGmatch(c call) int {
 	c.PushFunc("for iterator", func(state vm.State) int {
 		m.c = call{state, fn}
 		for ; s <= len(m.src); s++ {
-			if at := m.skip(s, first); at >= 0 {
-				s = at
-			} else {
+			at := m.skip(s, first)
+			if at < 0 {
 				break
 			}
+			s = at
 			m.reset()
 			if e := m.match(s, 0); e >= 0 && e != last {
 				from := s

@@ -32,6 +32,7 @@ func tableSort(c call) int {
 	case !t.plain: // its length may be anything, so nothing of its size is made
 		sort.Sort(inPlace{t, int(n), own})
 	case own || !t.sortAlike(int(n)):
+		c.alloc(4 * int(n))
 		o := order{t, make([]int32, n), own}
 		for i := range o.places {
 			o.places[i] = int32(i)
@@ -131,12 +132,12 @@ func (t items) sortAlike(n int) bool {
 	}
 	if isInt {
 		return sortNumbers(t, n, func() (int64, bool) {
-			k, _ := c.State.Int(-1)
+			k, _ := c.Int(-1)
 			return k, c.IsInt(-1)
 		}, c.PushInt)
 	}
 	return sortNumbers(t, n, func() (float64, bool) {
-		f, ok := c.State.Float(-1)
+		f, ok := c.Float(-1)
 		return f, ok && (!c.Exact() || !c.IsInt(-1))
 	}, c.PushFloat)
 }
@@ -152,6 +153,7 @@ func (t items) isNumber(i int64) bool {
 func (t items) sortCost(n int) { t.c.Spend(n * bits.Len(uint(n)) / 4) }
 
 func sortNumbers[T int64 | float64](t items, n int, top func() (T, bool), push func(T)) bool {
+	t.c.alloc(8 * n)
 	list := make([]T, n)
 	for i := range list {
 		t.get(int64(i) + 1)
@@ -176,6 +178,7 @@ func (t items) sortStrings(n int) bool {
 		text string
 		at   int32
 	}
+	t.c.alloc(28 * n)
 	list := make([]item, n)
 	for i := range list {
 		t.get(int64(i) + 1)

@@ -124,7 +124,7 @@ func tableInsert(c call) int {
 	default:
 		c.Errorf("wrong number of arguments to 'insert'")
 	}
-	at := c.int(2)
+	at := c.integer(2)
 	if uint64(at)-1 >= uint64(e) {
 		c.bad(2, "position out of bounds")
 	}
@@ -180,7 +180,7 @@ func tableUnpack(c call) int {
 		}
 		last = c.Length(1)
 	} else {
-		last = c.int(3)
+		last = c.integer(3)
 	}
 	if i > last {
 		return 0
@@ -202,7 +202,7 @@ func tableUnpack(c call) int {
 }
 
 func tableMove(c call) int {
-	f, e, at := c.int(2), c.int(3), c.int(4)
+	f, e, at := c.integer(2), c.integer(3), c.integer(4)
 	to := 1
 	if !c.isNone(5) {
 		to = 5

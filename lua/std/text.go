@@ -13,11 +13,11 @@ var bytesOf = func() string { //nolint:gochecknoglobals // a constant
 
 // part is s[i:j] that does not keep a much larger s in memory.
 func part(s string, i, j int) string {
-	const large, share = 512, 8
+	const long, share = 512, 8
 	switch n := j - i; {
 	case n == 1:
 		return bytesOf[s[i]:][:1]
-	case len(s) >= large && n < len(s)/share:
+	case len(s) >= long && n < len(s)/share:
 		return strings.Clone(s[i:j])
 	}
 	return s[i:j]
@@ -34,7 +34,7 @@ func stringLen(c call) int {
 
 func stringSub(c call) int {
 	s := c.str(1)
-	i := start(c.int(2), len(s))
+	i := start(c.integer(2), len(s))
 	j := end(c.optInt(3, -1), len(s))
 	switch {
 	case i > j:
@@ -78,7 +78,7 @@ func stringChar(c call) int {
 }
 
 func (c call) char(i int) byte {
-	n := c.int(i)
+	n := c.integer(i)
 	if n < 0 || n > 255 {
 		c.bad(i, "value out of range")
 	}
@@ -124,7 +124,7 @@ func stringReverse(c call) int {
 }
 
 func stringRep(c call) int {
-	s, n, sep := c.str(1), c.int(2), c.optStr(3, "")
+	s, n, sep := c.str(1), c.integer(2), c.optStr(3, "")
 	if n <= 0 || len(s)+len(sep) == 0 {
 		c.PushString("")
 		return 1
@@ -133,6 +133,7 @@ func stringRep(c call) int {
 		c.Errorf("resulting string too large")
 	}
 	size := int(n)*(len(s)+len(sep)) - len(sep)
+	c.alloc(size)
 	c.spendBytes(size)
 	if sep == "" {
 		c.PushString(strings.Repeat(s, int(n)))

@@ -67,7 +67,7 @@ func AppendUTF8(b []byte, r uint32) []byte {
 func utf8Char(c call) int {
 	b := c.buffer()
 	for i := 1; i <= c.Top(); i++ {
-		n := c.int(i)
+		n := c.integer(i)
 		if n < 0 || n > maxUTF {
 			c.bad(i, "value out of range")
 		}
@@ -136,7 +136,7 @@ func utf8Len(c call) int {
 }
 
 func utf8Offset(c call) int {
-	s, n := c.str(1), c.int(2)
+	s, n := c.str(1), c.integer(2)
 	from := 1
 	if n < 0 {
 		from = len(s) + 1
@@ -196,7 +196,7 @@ func utf8Codes(c call) int {
 // code gives the character behind the one at the control variable.
 func (c call) code(lax bool) int {
 	s := c.str(1)
-	k, _ := c.State.Int(2)
+	k, _ := c.Int(2)
 	i := uint64(k)
 	if i > 0 && i <= uint64(len(s)) { // from the character's first byte, which is at i-1, to the next one's
 		for i < uint64(len(s)) && continues(s[i]) {
