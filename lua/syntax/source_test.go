@@ -181,7 +181,9 @@ func (s *source) rarer(st syntax.Stat) {
 		s.function(st.Func, method)
 	case *syntax.LocalFuncStat:
 		s.to(st.Pos)
-		s.put("local function", st.Name.Name)
+		s.put("local function")
+		s.to(st.Name.Pos)
+		s.put(st.Name.Name)
 		s.function(st.Func, false)
 	case *syntax.ReturnStat:
 		s.to(st.Pos)
