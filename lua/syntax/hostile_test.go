@@ -56,13 +56,16 @@ func TestNestingGoesAsDeepAsInPUCLua(t *testing.T) {
 	p := startPUC(t)
 	for _, c := range nests {
 		for n := 1; n < 300; n++ {
-			source := c.before + strings.Repeat(c.open, n) + c.middle + strings.Repeat(c.closing, n)
-			ours := message(t, source)
-			_, theirs := p.compile(t, source)
+			build := func(n int) string {
+				return c.before + strings.Repeat(c.open, n) + c.middle + strings.Repeat(c.closing, n)
+			}
+			ours := message(t, build(n))
+			_, theirs := p.compile(t, build(n))
 			if ours == "" && theirs == "" {
 				continue
 			}
-			if theirs == "" || n < 190 && strings.HasPrefix(theirs, "C stack overflow") {
+			// The levels of lua5.4 begin with its own calls, which are some 4.
+			if theirs == "" || strings.HasPrefix(theirs, "C stack overflow") && message(t, build(n+5)) == "" {
 				t.Errorf("%s, %d times: %q, and %q in PUC Lua", c.name, n, ours, theirs)
 			}
 			break
