@@ -42,7 +42,7 @@ type parser struct {
 // source, and the depth of the tree is bounded whatever the source is: levels of nesting as in PUC Lua, the length of a chain without brackets by 20,000. What
 // only a compiler knows is not checked: labels, break outside of a loop, assignment to constants, and the limits on variables.
 //
-// Strings of the tree may share the memory of source.
+// Strings of the tree may share the memory of source. Several goroutines may call Parse at once.
 func Parse(chunk, source string) (fn *FuncExpr, err error) {
 	p := &parser{lexer: lexer{chunk: chunk, src: source, line: 1}, vararg: true}
 	defer func() {

@@ -8,10 +8,11 @@ import (
 	"github.com/skua-go/skua/lua/syntax"
 )
 
-// tree shows a tree as s-expressions; with where, each node has its position behind it.
+// tree shows a tree as s-expressions.
 type tree struct {
 	b     strings.Builder
-	where bool
+	where bool // show the position of each node behind it
+	bare  bool // leave brackets out
 }
 
 func show(fn *syntax.FuncExpr, where bool) string {
@@ -176,6 +177,10 @@ func (t *tree) expr(e syntax.Expr) {
 		t.open(operators[e.Op], e.Pos)
 		t.expr(e.X)
 	case *syntax.ParenExpr:
+		if t.bare {
+			t.expr(e.X)
+			return
+		}
 		t.open("paren", e.Pos)
 		t.expr(e.X)
 	case *syntax.TableExpr:
@@ -226,6 +231,9 @@ func atom(e syntax.Expr) string {
 	case *syntax.VarargExpr:
 		return "..."
 	case *syntax.IntExpr:
+		if e.Value < 0 { // which only hexadecimal numerals are
+			return fmt.Sprintf("%#x", uint64(e.Value))
+		}
 		return strconv.FormatInt(e.Value, 10)
 	case *syntax.FloatExpr:
 		s := strconv.FormatFloat(e.Value, 'g', -1, 64)
