@@ -460,11 +460,14 @@ func (th *thread) callNested(fun, args, want int) {
 	if th.depth+th.nested >= maxNested {
 		th.throw(stringValue(th.anywhere() + "C stack overflow"))
 	}
-	th.nested++
 	stop, base := len(th.frames), th.base
-	if th.enter(fun, args, want, stop, false) == goOn {
-		th.run(stop)
-	}
+	th.nested++
+	st := th.execute(attempt{what: tryCall, fun: fun, n: args, want: want}, stop)
 	th.nested--
 	th.base = base
+	if st == failed { // no pcall in what it called: the error goes on from here
+		v := th.failed
+		th.failed = value{}
+		th.throw(v)
+	}
 }

@@ -365,7 +365,7 @@ func (th *thread) Length(i int) int64 {
 	}
 	t := v.asTable()
 	if t == nil {
-		th.Errorf("attempt to get length of a %s value", th.m.typeNameOf(v))
+		th.errorf("attempt to get length of a %s value", th.m.typeNameOf(v))
 	}
 	return t.length()
 }
@@ -382,9 +382,9 @@ func (th *thread) Less(i, j int) bool {
 	if method.o == nil {
 		x, y := th.m.typeNameOf(a), th.m.typeNameOf(b)
 		if x == y {
-			th.Errorf("attempt to compare two %s values", x)
+			th.errorf("attempt to compare two %s values", x)
 		}
-		th.Errorf("attempt to compare %s with %s", x, y)
+		th.errorf("attempt to compare %s with %s", x, y)
 	}
 	return !th.callValue(method, a, b).falsy()
 }
