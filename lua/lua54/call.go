@@ -237,8 +237,10 @@ func (th *thread) goOnWith(co *thread, a attempt, stop int) outcome {
 	th.state = running
 	switch st {
 	case held:
-		f := &th.frames[len(th.frames)-1]
-		th.base, th.top = f.base, f.base // what the host gives goes to co
+		f := &th.frames[len(th.frames)-1] // the host sees what co waits with on the thread that it has resumed
+		th.base, th.top = f.base, f.base
+		th.hand(co.stack[co.base:co.top])
+		co.top = co.base
 		return leave
 	case failed:
 		return th.childFailed(co.failed, true, stop)
@@ -285,7 +287,9 @@ func (th *thread) resume(by *thread, a attempt) status {
 	}
 	th.state, th.m.running = running, th
 	st := th.execute(a, 0)
-	th.parent, th.m.running = nil, by
+	if th.m.running = by; st != held {
+		th.parent = nil
+	}
 	switch st {
 	case yielded:
 		th.state = suspended

@@ -40,7 +40,15 @@ var stateNames = map[state]*str{
 }
 
 func coStatus(th *thread) int {
-	return th.one(value{o: &stateNames[th.checkThread(1).state].object})
+	return th.one(value{o: &th.checkThread(1).stateName().object})
+}
+
+// stateName is the state as scripts see it. One that waits for the host is like one that has resumed another, unless the host itself resumes it.
+func (th *thread) stateName() *str {
+	if th.state == waiting && th.parent == nil {
+		return stateNames[suspended]
+	}
+	return stateNames[th.state]
 }
 
 func coRunning(th *thread) int {
@@ -60,7 +68,7 @@ func coIsYieldable(th *thread) int {
 func coClose(th *thread) int {
 	co := th.checkThread(1)
 	if co.state != suspended && co.state != dead {
-		th.Errorf("cannot close a %s coroutine", stateNames[co.state].s)
+		th.Errorf("cannot close a %s coroutine", co.stateName().s)
 	}
 	err := co.failed
 	co.state, co.failed = dead, value{}

@@ -13,11 +13,23 @@ var errMemory = errors.New("not enough memory")
 // Memory is what was alive at the last measurement, and what has been allocated since.
 func (m *machine) Memory() int64 { return m.measured + m.allocated }
 
+// SetMemoryLimit sets how many bytes the VM may keep; 0 is no limit.
+func (m *machine) SetMemoryLimit(bytes int64) { m.limit = bytes }
+
 // account lets the next step look at the memory if enough has been allocated.
 func (m *machine) account() {
-	if m.allocated > max(firstLook, m.measured) {
+	if m.allocated > m.nextLook() {
 		m.fuel = -1
 	}
+}
+
+// nextLook is how much may be allocated before the memory is measured: as much as was alive, but not far beyond the limit.
+func (m *machine) nextLook() int64 {
+	next := max(firstLook, m.measured)
+	if m.limit > 0 {
+		next = min(next, max(m.limit-m.measured, m.limit/8)+firstLook)
+	}
+	return next
 }
 
 func (m *machine) grown(n int) {
@@ -40,7 +52,7 @@ func (m *machine) reserve(th *thread, n int) {
 // refuel lets the host look at the clock, and the VM at its memory.
 func (th *thread) refuel() {
 	m := th.m
-	if m.allocated > max(firstLook, m.measured) {
+	if m.allocated > m.nextLook() {
 		if m.measure(); m.limit > 0 && m.measured > m.limit {
 			m.fuel = 0
 			th.throw(stringValue(errMemory.Error()))

@@ -397,6 +397,9 @@ func (th *thread) Spend(n int) {
 	}
 }
 
+// Alloc checks the limit only: what is made is counted when it is.
+func (th *thread) Alloc(bytes int) { th.m.reserve(th, bytes) }
+
 func (th *thread) Ref() int      { return th.m.ref(th.pop()) }
 func (th *thread) Unref(ref int) { th.m.unref(ref) }
 
