@@ -18,6 +18,8 @@ var codeNames = map[actor.Code]string{ //nolint:gochecknoglobals // a constant
 
 // errorSource makes the metatable of errors: they are tables with code, message and traceback, and text to whoever takes them for that, as scripts for
 // Skynet do.
+//
+//nolint:dupword // it is Lua
 const errorSource = `
 local string, tostring, type, rawget = string, tostring, type, rawget
 local meta = { __name = "error" }

@@ -2,6 +2,7 @@ package lua
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/skua-go/skua/actor"
@@ -191,19 +192,20 @@ func (h *Host) stopThread(s vm.State, is func(co *coroutine) bool) *coroutine {
 		}
 	}
 	for co := h.live; co != nil; co = co.next {
-		if co.wait.kind != waitNone && co.wait.kind != waitEver && co != h.cur && is(co) {
-			h.dropWait(co)
-			h.unlink(co)
-			co.life++
-			err := &Error{Script: h.script, Message: h.script + ": the handler's coroutine was stopped (skynet.killthread)"}
-			if co.request && !co.replied {
-				co.promise.Reply(nil, err)
-			}
-			if co.ends {
-				co.span.End(err)
-			}
-			return co
+		if co.wait.kind == waitNone || co.wait.kind == waitEver || co == h.cur || !is(co) {
+			continue
 		}
+		h.dropWait(co)
+		h.unlink(co)
+		co.life++
+		err := &Error{Script: h.script, Message: h.script + ": the handler's coroutine was stopped (skynet.killthread)"}
+		if co.request && !co.replied {
+			co.promise.Reply(nil, err)
+		}
+		if co.ends {
+			co.span.End(err)
+		}
+		return co
 	}
 	return nil
 }
@@ -300,7 +302,7 @@ func (h *Host) apiUniqTask(s vm.State) int {
 			groups[text] = g
 		}
 		if g.count++; g.count < shown {
-			g.sessions = append(g.sessions, fmt.Sprint(id))
+			g.sessions = append(g.sessions, strconv.FormatInt(id, 10))
 		}
 	})
 	s.NewTable(0, len(groups))
