@@ -169,9 +169,15 @@ func (h *Host) innerStopThread(s vm.State) int {
 	if co == nil {
 		return 0
 	}
+	if c, ok := co.th.(threadCloser); ok {
+		c.CloseThread()
+	}
 	s.PushThread(co.th)
 	return 1
 }
+
+// threadCloser is a thread that the host can end while it waits: its variables that are to be closed are, and it can't be resumed any more.
+type threadCloser interface{ CloseThread() }
 
 func (h *Host) stopThread(s vm.State, is func(co *coroutine) bool) *coroutine {
 	for _, b := range h.forks.items[h.forks.head:] {
