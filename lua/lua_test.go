@@ -240,7 +240,7 @@ func TestWaitsGoThroughPcallMetamethodsIteratorsAndRequire(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				got := eval(t, body, "echo.lua", `return { echo = function(self, ...) return ... end }`,
 					"slow.lua", `require("skynet").sleep(1) return 42`)
-				if onGopher(t) && (name == "index" || name == "add") { // the engine can't wait there, and says so
+				if isGopher(t) && (name == "index" || name == "add") { // the engine can't wait there, and says so
 					if !strings.Contains(got, "attempt to yield across a Go-call boundary") {
 						t.Fatalf("got %s", got)
 					}
@@ -258,7 +258,7 @@ func TestValuesArriveAsTheyWereSent(t *testing.T) {
 	onBoth(t, func(t *testing.T) {
 		far := "10" // gopher's arrays have holes, and these are values to it
 		exact, sent := "9007199254740993, -9223372036854775807 - 1", "9007199254740993, -9223372036854775808"
-		if onGopher(t) {
+		if isGopher(t) {
 			far = "-10"
 			exact, sent = "9007199254740992, -9007199254740992", "9007199254740992, -9007199254740992"
 		}
