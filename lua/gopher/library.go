@@ -84,7 +84,7 @@ func ours() map[string]map[string]lua.LGFunction {
 	return map[string]map[string]lua.LGFunction{
 		"": {
 			"assert": baseAssert, "error": baseError, "load": baseLoad, "loadstring": baseLoad, "next": baseNext, "pairs": basePairs, "ipairs": baseIpairs,
-			"rawlen": baseRawLen, "select": baseSelect, "tonumber": baseToNumber, "tostring": baseToString, "unpack": tableUnpack,
+			"rawget": baseRawGet, "rawlen": baseRawLen, "rawset": baseRawSet, "select": baseSelect, "tonumber": baseToNumber, "tostring": baseToString, "unpack": tableUnpack,
 		},
 		"coroutine": {
 			"create": coCreate, "wrap": coWrap, "resume": coResume, "yield": coYield, "status": coStatus, "running": coRunning,

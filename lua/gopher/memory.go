@@ -185,11 +185,4 @@ func countStrings(lib library) {
 		}
 		return rep(l)
 	}}
-	lib[""]["rawset"] = &lua.LFunction{IsG: true, GFunction: func(l *lua.LState) int {
-		t := stateOf(l)
-		checkTable(l, 1)
-		l.SetTop(3)
-		t.RawSet(1)
-		return 1
-	}}
 }
