@@ -1,6 +1,10 @@
 package gopher
 
-import lua "github.com/yuin/gopher-lua"
+import (
+	"slices"
+
+	lua "github.com/yuin/gopher-lua"
+)
 
 // Integer keys. The engine keeps each below maxArray in the array part, so that one key of 200,000 allocates 3 MB, and finds none of these elsewhere. Here a
 // key far behind the end of the array part is hashed, found there, and moved when the array part grows to it: a key up to the array's length is in the array,
@@ -73,6 +77,45 @@ func (in *table) take(i int) lua.LValue {
 	}
 	delete(in.dict, key)
 	return v
+}
+
+// dense is how many items there are before the first that is missing.
+func (in *table) dense() int {
+	for i, v := range in.array {
+		if v == nil || v == lua.LNil {
+			return i
+		}
+	}
+	return len(in.array)
+}
+
+// spill moves the items behind the first `keep` ones to the hash part. Traversals go on where they were: what was in the array comes before other keys, and keys
+// that they have got to, which are in places, stay.
+func (in *table) spill(keep int, places map[lua.LValue]struct{}) {
+	if in.dict == nil {
+		in.dict = map[lua.LValue]lua.LValue{}
+	}
+	var keys []lua.LValue
+	for i, v := range in.array[keep:] {
+		key := lua.LNumber(keep + i + 1)
+		live := v != nil && v != lua.LNil
+		if live {
+			in.dict[key] = v
+		}
+		if _, place := places[key]; live || place {
+			keys = append(keys, key)
+		}
+	}
+	for _, key := range in.keys {
+		if n, ok := key.(lua.LNumber); !ok || !inArray(n) || int(n) <= keep || int(n) > len(in.array) {
+			keys = append(keys, key)
+		}
+	}
+	in.keys, in.k2i = keys, make(map[lua.LValue]int, len(keys))
+	for at, key := range keys {
+		in.k2i[key] = at
+	}
+	in.array = slices.Clone(in.array[:keep])
 }
 
 // next is the key behind one in a traversal, and its value; the key is nil at the end. It is not ok behind a key that the table does not have.
@@ -210,7 +253,11 @@ func (e *Engine) setTable() instruction {
 				return 0
 			}
 			if key == maxArray && len(in.array) == maxArray-1 {
-				l.RaiseError("table too long: the engine %s keeps at most %d items in a list", Name, maxArray-1)
+				dense := in.dense()
+				if dense == len(in.array) {
+					l.RaiseError("table too long: the engine %s keeps at most %d items in a list", Name, maxArray-1)
+				}
+				in.spill(dense, stateOf(l).m.places()) // this is no list, but ids that count up, say
 			}
 			if in.array == nil && key == 1 {
 				in.array = make([]lua.LValue, 0, 4) // the library's own would have place for 32 items
