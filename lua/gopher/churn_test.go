@@ -2,6 +2,7 @@ package gopher_test
 
 import (
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -20,9 +21,9 @@ func churnKeys(t *testing.T) int {
 		return n
 	}
 	if testing.Short() {
-		return 200_000
+		return 100_000
 	}
-	return 2_000_000
+	return 500_000
 }
 
 // A table of 1,000 live keys that others come to and leave, in handlers that wait and in one that does not: neither memory nor the time of a key grows.
@@ -54,7 +55,7 @@ func TestChurnLeavesNothingBehindAndTakesLinearTime(t *testing.T) {
 			m := limited(t, 64<<20, vm.Options{})
 			th := load(t, m, source)
 			th.PushInt(int64(churnKeys(t) / rounds))
-			var first time.Duration
+			var took [rounds]time.Duration
 			var before int64
 			for round := range rounds {
 				began := time.Now()
@@ -66,16 +67,14 @@ func TestChurnLeavesNothingBehindAndTakesLinearTime(t *testing.T) {
 					t.Fatal(th.Text(-1))
 				}
 				th.SetTop(0)
-				switch took := time.Since(began); round {
-				case 0: // warm-up
-				case 1, 2:
-					first = max(first, took)
+				took[round] = time.Since(began)
+				if round == 2 {
 					before = heap()
-				default:
-					if took > 4*first+100*time.Millisecond {
-						t.Errorf("round %d took %v, one of the first took %v", round, took, first)
-					}
 				}
+			}
+			// The quickest of some rounds: others work on this machine, too.
+			if first, last := slices.Min(took[1:4]), slices.Min(took[rounds-3:]); last > 3*first {
+				t.Errorf("the last rounds took %v, the first %v", last, first)
 			}
 			if grown := heap() - before; grown > 16<<20 {
 				t.Errorf("%d MB have been added by what has gone", grown>>20)

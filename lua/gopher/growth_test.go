@@ -81,7 +81,7 @@ func TestATraversalGoesOnBehindAWaitWhateverIsTidied(t *testing.T) {
 		"gaps":  `t[i * 100] = i`,
 	} {
 		m := engine(t).New(vm.Options{})
-		defer m.Close()
+		t.Cleanup(m.Close)
 		th := load(t, m, `
 local t, seen = {}, 0
 for i = 1, 1000 do `+fill+` end
