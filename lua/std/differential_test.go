@@ -241,6 +241,9 @@ var calls = []string{
 	"math.tointeger s", "math.type f", "math.ult nn", "math.deg f", "math.rad f", "math.abs n", "math.floor n", "string.format '%s', f", "string.format '%s', s", "string.format '%5s', f",
 	"M math.atan f?f", "M math.sin g", "M math.cos g", "M math.tan g", "M math.exp g", "M math.log f?f", "M math.asin g", "M math.acos g", "M math.log, gg",
 	"utf8.char ?nnn", "utf8.codepoint u?iib", "utf8.len u?iib", "utf8.offset ui?i", "utf8.codes u?b", "os.date dt", "os.time m", "os.difftime tt", "G sp", "G sp?i", "U v?b", "S l", "TM m", "X nn?n",
+	"string.find TP", "string.match TP", "string.gsub TPr", "G TP", "string.find TPi", "string.gsub TPT", "string.format On", "string.format Of", "string.format Os", "string.format OF", "string.format ON",
+	"string.pack KNNNNNN", "string.pack KTTTTTT", "string.pack KNTNTNT", "string.unpack KZ", "string.unpack KZi", "string.packsize K", "math.fmod FF", "math.fmod NN", "math.modf F", "math.tointeger F",
+	"math.floor F", "math.ceil F", "math.sqrt F", "utf8.len Z", "utf8.codepoint Zii", "utf8.offset Zii", "math.type F", "string.format '%a', H", "string.format '%d', H", "string.format '%a', H", "math.tointeger H", "string.rep 'x', H", "math.floor H", "string.format '%s', F",
 }
 
 // kinds are arguments with those that others are made of.
@@ -253,9 +256,62 @@ func kinds() map[byte][]string {
 	return arguments
 }
 
+// Pieces of which patterns, texts and formats are made at random.
+var (
+	patternPieces = strings.Fields(`a b c . %a %d %s %w %p %( [ab] [^a] [a-c] [%w_] [%d-] []a] [^]] a* b+ c- .* .- .+ a? %a* [ab]- (a) (.*) (.-) (b+) () ( ) %1 %2 %b() %bab %f[a] %f[%W] ^ $ ` +
+		`[ ] [^ % %f - * + ? [a- [%] x %x+ (a(b)c) (()a) %0 %z [%a-z] [a-%%] %S %D+ ((%w+)) "`)
+	textPieces   = strings.Split(`a|b|c|aa|ab|ba|abc|(|)|()|1|2| |,|_|-|x|A|%|]|[`+"|\x00|\xff|\n", "|")
+	formatPieces = strings.Split(`|-|+| |#|0|1|5|10|20|.|.0|.1|.3|.10|.20|99`, "|")
+	formatVerbs  = strings.Split("d d i u c x X o a A e E f g G s q F y p %", " ")[:19]
+	numberPieces = strings.Split(`1|0|12|9007199254740993|9223372036854775807|9223372036854775808|0x|0X|ff|.|.5|5.|e|E|e5|e-5|e+400|p|p4|p-1074|-|+| |\n|_|inf|nan|x|1.7976931348623159|4.9e-324|0.1|ABCDEF0123456789|7fffffffffffffff`, "|")
+	packPieces   = strings.Split(`<|>|=|!|!1|!2|!4|!8|!16|b|B|h|H|l|L|j|J|T|i|I|i1|i2|i3|I5|i7|i8|I9|i16|f|d|n|s|s1|s2|s4|z|x|X|Xb|Xi4|Xd|c|c0|c3|c10| |y|i0|i17`, "|")
+)
+
+// joined are up to n pieces in a row.
+func joined(r *rand.Rand, n int, pieces []string) string {
+	var b strings.Builder
+	for range 1 + r.IntN(n) {
+		b.WriteString(pieces[r.IntN(len(pieces))])
+	}
+	return b.String()
+}
+
+// quoted is a text as Lua reads it.
+func quoted(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for i := range len(s) {
+		fmt.Fprintf(&b, "\\%03d", s[i])
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
 func generate(r *rand.Rand) string {
 	values := kinds()
 	pick := func(kind byte) string {
+		switch kind {
+		case 'P':
+			return quoted(joined(r, 8, patternPieces))
+		case 'T':
+			return quoted(joined(r, 14, textPieces))
+		case 'O':
+			return quoted("%" + joined(r, 4, formatPieces) + formatVerbs[r.IntN(len(formatVerbs))])
+		case 'K':
+			return quoted(joined(r, 6, packPieces))
+		case 'Z':
+			raw := make([]byte, r.IntN(40))
+			for i := range raw {
+				raw[i] = byte(r.Uint32()) >> (r.IntN(2) * 6)
+			}
+			return quoted(string(raw))
+		case 'F':
+			return fmt.Sprintf("0x%x.%xp%d", r.IntN(2), r.Uint64()>>(12+r.IntN(52)), r.IntN(120)-60)
+		case 'H':
+			return quoted(joined(r, 5, numberPieces))
+		case 'N':
+			return fmt.Sprintf("0x%x", r.Uint64()>>r.IntN(64))
+		}
 		if r.IntN(25) == 0 {
 			kind = 'a'
 		}
