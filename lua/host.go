@@ -76,7 +76,7 @@ func (h *Host) boot() error {
 	if err != nil {
 		return err
 	}
-	h.vm = h.rt.cfg.Engine.New(vm.Options{Tick: h.tick})
+	h.vm = h.rt.EngineOf(h.script).New(vm.Options{Tick: h.tick})
 	s := h.vm.Main()
 	if err := h.openLoop(); err != nil {
 		return err
