@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/skua-go/skua/lua/lua54"
-	"github.com/skua-go/skua/lua/std"
 	"github.com/skua-go/skua/lua/vm"
 )
 
@@ -105,39 +104,18 @@ func (p *puc) run(t *testing.T, source string) string {
 	return string(out)
 }
 
-// machine is a VM with this library over that of its engine.
+// machine is a VM of an engine whose library this is.
 func machine(t testing.TB, allowed time.Duration) vm.VM {
 	t.Helper()
 	end := time.Now().Add(allowed)
-	m := lua54.Engine{}.New(vm.Options{Tick: func() error {
+	m := lua54.Engine{}.New(vm.Options{Trusted: true, Tick: func() error {
 		if time.Now().After(end) {
 			return errors.New("CPU budget exceeded")
 		}
 		return nil
 	}})
 	t.Cleanup(m.Close)
-	open(m.Main())
 	return m
-}
-
-func open(s vm.State) {
-	const hook = "__skua_arm" // of the engine, where it has one
-	s.Global("string")
-	s.Field(-1, hook)
-	std.Open(s, std.Options{Trusted: true})
-	s.Global("string")
-	s.Insert(-2)
-	s.SetField(-2, hook)
-	s.SetTop(0)
-	s.PushFunc("tostring", func(s vm.State) int { // the engine's prints floats as Go does
-		if f, ok := s.Float(1); ok && !s.IsInt(1) {
-			s.PushString(std.Float(f))
-		} else {
-			s.PushString(s.Text(1))
-		}
-		return 1
-	})
-	s.SetGlobal("tostring")
 }
 
 // ours runs a script in a machine of its own.
@@ -187,7 +165,7 @@ func compare(t *testing.T, p *puc, source string) bool {
 // string.pack, d one of os.date, u text in UTF-8, b a truth value, a any value.
 var arguments = map[byte][]string{
 	's': {
-		`""`, `"a"`, `"abc"`, `"hello world"`, `"10"`, `"0x10"`, `" 5 "`, `"1e2"`, `"a\0b"`, `"\xff\x80"`, `"x=1, y=2"`, `"a.b.c"`, `"  trim  "`, `("ab"):rep(30)`, `"\n\r\t\"\\1"`,
+		`""`, `"a"`, `"abc"`, `"hello world"`, `"10"`, `"0x10"`, `" 5 "`, `"1e2"`, `"a\0b"`, `"\xff\x80"`, `"x=1, y=2"`, `"a.b.c"`, `"  trim  "`, `("ab"):rep(60)`, `"\n\r\t\"\\1"`,
 		`12`, `1.5`, `-7`, `"((a)(b)) c"`, `"aaa"`, `"%d"`, `"THE (quick) fox"`, `-0.0`, `1e15`, `2^53`,
 	},
 	'n': {`0`, `1`, `-1`, `2`, `3`, `-3`, `5`, `10`, `100`, `255`, `256`, `-100`, `2147483647`, `-2147483648`, `math.maxinteger`, `math.mininteger`, `9007199254740993`, `2.0`, `"3"`, `"0x10"`, `"1e1"`, `1`, `2`, `3`},
@@ -224,7 +202,7 @@ var arguments = map[byte][]string{
 	't': {`0`, `1`, `-1`, `86400`, `1e9`, `1234567890`, `951782400`, `-86400 * 365`, `4102444800`, `-62135596800`, `2^40`, `1e17`, `1e18`, `math.maxinteger`, `1.5`, `978307200`, `1230768000`, `1609459200`, `253402300799`, `253402300800`, `-62167219201`},
 	'm': {
 		`{year = 2000, month = 1, day = 1}`, `{year = 2024, month = 14, day = -3, hour = 30, min = -5, sec = 1000}`, `{year = 2000}`, `{year = "2001", month = "2", day = "3"}`, `{year = 2000, month = 1, day = 1.5}`, `{year = 2000, month = 1, day = "x"}`,
-		`{year = 1e15, month = 1, day = 1}`, `{year = 1970, month = 1, day = 1, hour = 0}`, `{year = 2147485547, month = 12, day = 31}`, `{year = 2147485547, month = 13, day = 31}`, `{year = -2147481748, month = 1, day = 1}`, `{year = 2000, month = 2147483648, day = 1}`, `{year = 2000, month = 6, day = 1.0, isdst = false}`, `{year = 0, month = 0, day = 0}`,
+		`{year = 1e15, month = 1, day = 1}`, `{year = 1970, month = 1, day = 1, hour = 0}`, `{year = 2147485547, month = 12, day = 31}`, `{year = 2147485547, month = 13, day = 31}`, `{year = -2147481748, month = 1, day = 1}`, `{year = 2000, month = 12000, day = 1}`, `{year = 2000, month = 6, day = 1.0, isdst = false}`, `{year = 0, month = 0, day = 0}`, `{year = 2000, month = 1, day = 1, isdst = true}`, `{year = 2024, month = 7, day = 31, hour = 23, isdst = true}`, `{year = 2024, month = 7, day = 1, isdst = false}`, `{year = 2000, month = 1, day = 2147483648}`, `{year = 2000, month = -2147483647, day = 1, isdst = 5}`,
 	},
 	'b': {`true`, `false`, `nil`},
 	'a': {`nil`, `true`, `{}`, `"x"`, `1`, `1.5`, `"5"`, `type`, `setmetatable({}, {__name = "My.Type"})`, `-1`, `0/0`},
@@ -331,9 +309,6 @@ func generate(r *rand.Rand) string {
 		var args []string
 		for _, k := range []byte(must + may)[:n] {
 			arg := pick(k)
-			for arg == "nil" && (name == "math.max" || name == "math.min") { // the engine's own comparison of nil is no error
-				arg = pick(k)
-			}
 			args = append(args, arg)
 		}
 		if name, what, ok := strings.Cut(name, " "); ok && len(args) > 0 {

@@ -53,7 +53,7 @@ return function(source)
     if ok and type(r) == "table" then
       local parts = {}
       for i = 1, r.n do parts[i] = show(r[i], 0) end
-      out[#out + 1] = concat(parts, " "):gsub("-nan", "nan"):gsub("(%a+: )0x%w+", "%1") -- whose sign engines make as they like
+      out[#out + 1] = concat(parts, " "):gsub("-nan", "nan"):gsub("builtin: ", ""):gsub("(%a+: )0x%w+", "%1") -- whose sign engines make as they like
     else
       out[#out + 1] = tostring(r):gsub("\n", "\\n"):gsub("#1 to 'remove'", "#2 to 'remove'"):gsub('0x%w+$', '') -- it is the first up to Lua 5.4.4
 
