@@ -219,6 +219,7 @@ var calls = []string{
 	"math.tointeger s", "math.type f", "math.ult nn", "math.deg f", "math.rad f", "math.abs n", "math.floor n", "string.format '%s', f", "string.format '%s', s", "string.format '%5s', f",
 	"M math.atan f?f", "M math.sin g", "M math.cos g", "M math.tan g", "M math.exp g", "M math.log f?f", "M math.asin g", "M math.acos g", "M math.log, gg",
 	"utf8.char ?nnn", "utf8.codepoint u?iib", "utf8.len u?iib", "utf8.offset ui?i", "utf8.codes u?b", "os.date dt", "os.time m", "os.difftime tt", "G sp", "G sp?i", "U v?b", "S l", "TM m", "X nn?n",
+	"L table.concat, l?sii", "L table.insert, la", "L table.insert, lia", "L table.remove, l?i", "L table.unpack, l?ii", "L table.move, liii?l", "L table.concat, w?sii", "L table.remove, w?i",
 	"string.find TP", "string.match TP", "string.gsub TPr", "G TP", "string.find TPi", "string.gsub TPT", "string.format On", "string.format Of", "string.format Os", "string.format OF", "string.format ON",
 	"string.pack KNNNNNN", "string.pack KTTTTTT", "string.pack KNTNTNT", "string.unpack KZ", "string.unpack KZi", "string.packsize K", "math.fmod FF", "math.fmod NN", "math.modf F", "math.tointeger F",
 	"math.floor F", "math.ceil F", "math.sqrt F", "utf8.len Z", "utf8.codepoint Zii", "utf8.offset Zii", "math.type F", "string.format '%a', H", "string.format '%d', H", "string.format '%a', H", "math.tointeger H", "string.rep 'x', H", "math.floor H", "string.format '%s', F",
