@@ -12,6 +12,8 @@ import (
 	"github.com/skua-go/skua/lua/vm"
 	"github.com/skua-go/skua/scripts"
 	"github.com/skua-go/skua/services/gate"
+	"github.com/skua-go/skua/services/multicast"
+	"github.com/skua-go/skua/services/sharedata"
 )
 
 func newCheckCommand() *cobra.Command {
@@ -47,7 +49,8 @@ func newCheckCommand() *cobra.Command {
 
 // check looks at all scripts of a project. A problem is a line that begins with file:line:column, or with the key of the configuration.
 func (p *project) check() (files int, problems []string, err error) {
-	rt, err := lua.NewRuntime(lua.Config{Scripts: p.scripts, Library: scripts.FS(), Modules: []lua.Module{{Name: gate.ServiceName}}, Log: discard()})
+	known := []lua.Module{{Name: gate.ServiceName}, {Name: sharedata.CoreName}, {Name: multicast.CoreName}}
+	rt, err := lua.NewRuntime(lua.Config{Scripts: p.scripts, Library: scripts.FS(), Modules: known, Log: discard()})
 	if err != nil {
 		return 0, nil, err
 	}

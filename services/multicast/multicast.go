@@ -32,9 +32,9 @@ type Config struct {
 type Service struct {
 	max int
 
-	mu     sync.RWMutex
-	last   int64
-	byID   map[int64]channel
+	mu   sync.RWMutex
+	last int64
+	byID map[int64]channel
 }
 
 // channel is the number as text, and the topic of that.
