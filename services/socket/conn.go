@@ -152,6 +152,12 @@ func (c *conn) end(err error) {
 		c.finish(io.EOF)
 		return
 	}
+	c.fail(err)
+}
+
+// fail ends a connection that its peer or the network has broken.
+func (c *conn) fail(err error) {
+	c.node.cfg.Log.Debug("socket failed", "id", c.id, "peer", c.peer, "error", err)
 	c.gone(err)
 }
 
@@ -176,9 +182,6 @@ func (c *conn) tell() {
 func (c *conn) gone(why error) {
 	if c.dead {
 		return
-	}
-	if why != nil && !errors.Is(why, net.ErrClosed) && c.ended == nil {
-		c.node.cfg.Log.Debug("socket failed", "id", c.id, "peer", c.peer, "error", why)
 	}
 	c.dead = true
 	c.tcp.Close()

@@ -58,7 +58,7 @@ func TestASocketThatNobodyReadsHasItsPeerWait(t *testing.T) {
 		}
 		close(stop)
 		// Who reads gets all, and the peer goes on.
-		r.number(a, "fork", "block", id)
+		r.fork(a, "block", id)
 		got := int64(0)
 		r.until("all is read", func() bool {
 			got += r.number(a, "count", "read", id)
@@ -96,7 +96,7 @@ func TestAWaitForManyBytesReadsBeyondTheBound(t *testing.T) {
 			{`true "` + text + `"`, []any{"readline", id}, "\n"},
 			{`true "` + text + `"`, []any{"readall", id}, ""},
 		} {
-			n := r.number(a, "fork", how.args...)
+			n := r.fork(a, how.args...)
 			p.write(text + how.more)
 			if how.args[0] == "readall" {
 				p.finish()
@@ -114,7 +114,7 @@ func TestALineWithoutEndClosesTheSocket(t *testing.T) {
 		a := r.start("tool")
 		id, p := r.pair(a)
 		r.want("", a, "watch", id)
-		n := r.number(a, "fork", "readline", id)
+		n := r.fork(a, "readline", id)
 		stop := make(chan struct{})
 		_, done := p.pour(strings.Repeat("x", 1000), stop)
 		if got := r.call(a, "result", n); !strings.HasPrefix(got, `true false "xxxx`) || len(got) < 10_000 || len(got) > 100_000 {
@@ -136,7 +136,7 @@ func TestALimitClosesTheSocketThatPassesIt(t *testing.T) {
 		a := r.start("tool")
 		id, p := r.pair(a)
 		r.want("", a, "call", "limit", id, 1000)
-		n := r.number(a, "fork", "read", id, 3000) // a wait for a number of bytes knows its own bound
+		n := r.fork(a, "read", id, 3000) // a wait for a number of bytes knows its own bound
 		p.write(strings.Repeat("x", 3000))
 		r.want(`true "`+strings.Repeat("x", 3000)+`"`, a, "result", n)
 		p.write(strings.Repeat("y", 1000))
@@ -193,7 +193,7 @@ func TestAPeerThatTakesNothingLosesTheSocket(t *testing.T) {
 	both(t, socket.Config{MaxUnwritten: 8 << 20}, func(t *testing.T, r *rig) {
 		a := r.start("tool")
 		id, _ := r.pair(a)
-		n := r.number(a, "fork", "readline", id)
+		n := r.fork(a, "readline", id)
 		r.until("it is closed", func() bool { return r.call(a, "fill", id, 1<<20) == "false" })
 		r.want(`true false ""`, a, "result", n)
 		r.logged("bytes wait to be written, at most 8388608 are allowed")
@@ -239,7 +239,7 @@ func TestAPausedSocketIsReadAgainByAWait(t *testing.T) {
 		id, p := r.pair(a)
 		r.want("", a, "call", "pause", id)
 		r.want("false", a, "stat", id, "reading")
-		n := r.number(a, "fork", "readline", id)
+		n := r.fork(a, "readline", id)
 		p.write("text\n")
 		r.want(`true "text"`, a, "result", n)
 	})
@@ -260,7 +260,7 @@ func TestADeadPeerIsFoundByWriting(t *testing.T) {
 		a := r.start("tool")
 		id, p := r.pair(a)
 		r.want("", a, "watch", id)
-		n := r.number(a, "fork", "read", id, 10)
+		n := r.fork(a, "read", id, 10)
 		p.write("abc")
 		r.until("it came", func() bool { return r.call(a, "stat", id, "read") == "3" })
 		if err := p.c.SetLinger(0); err != nil {

@@ -38,8 +38,12 @@ func (n *Sockets) listen(at netip.AddrPort) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	network := "tcp"
+	if at.Addr().Is4() {
+		network = "tcp4" // else 0.0.0.0 would be :: too
+	}
 	var lc net.ListenConfig
-	l, err := lc.Listen(context.Background(), "tcp", at.String())
+	l, err := lc.Listen(context.Background(), network, at.String())
 	if err != nil {
 		n.remove(id)
 		return nil, cause(err)

@@ -131,6 +131,14 @@ func (r *rig) number(ref actor.Ref, cmd string, args ...any) int64 {
 	return int64(n)
 }
 
+// fork has a service call a function of the module in a coroutine of its own, which has begun to wait when this returns: the number for "result".
+func (r *rig) fork(ref actor.Ref, args ...any) int64 {
+	r.Helper()
+	n := r.number(ref, "fork", args...)
+	r.call(ref, "done", n) // behind the message that has forked
+	return n
+}
+
 // want fails unless a handler gives these results.
 func (r *rig) want(want string, ref actor.Ref, cmd string, args ...any) {
 	r.Helper()

@@ -21,6 +21,9 @@ type keeper struct{ node *Sockets }
 // watch tells the keeper of a service that has sockets.
 type watch struct{ ref actor.Ref }
 
+// Expendable marks it as nothing to complain of when the keeper ends: it closes all sockets then.
+func (watch) Expendable() {}
+
 // Start begins to watch those whom a predecessor has watched.
 func (k *keeper) Start(c *actor.Context) error {
 	for _, ref := range k.node.services() {

@@ -79,7 +79,7 @@ func TestAStartedSocketBelongsToTheServiceThatStartedItLast(t *testing.T) {
 		r.want("", a, "watch", id)
 		p.write("first\nsecond\nthi")
 		r.want(`"first"`, a, "call", "readline", id)
-		n := r.number(a, "fork", "read", id, 100)
+		n := r.fork(a, "read", id, 100)
 		r.want(fmt.Sprint(id), b, "call", "start", id)
 		r.want(`true false ""`, a, "result", n) // what it waited for goes on to the other one
 		r.want("true", a, "call", "invalid", id)
@@ -103,7 +103,7 @@ func TestAnAbandonedSocketReadsNothingUntilItIsStarted(t *testing.T) {
 	both(t, socket.Config{ReadAhead: 1000}, func(t *testing.T, r *rig) {
 		a, b := r.start("tool"), r.start("tool")
 		id, p := r.pair(a)
-		n := r.number(a, "fork", "readline", id)
+		n := r.fork(a, "readline", id)
 		r.want("", a, "call", "abandon", id)
 		r.want(`true false ""`, a, "result", n)
 		r.want("true", a, "call", "invalid", id)
@@ -139,7 +139,7 @@ func TestTheSocketsOfAServiceEndWithIt(t *testing.T) {
 		listener, addr := r.serve(a)
 		mine, p := r.accepted(a, addr)
 		r.want(fmt.Sprint(mine), a, "call", "start", mine)
-		r.number(a, "fork", "readline", mine)
+		r.fork(a, "readline", mine)
 		unstarted, q := r.accepted(a, addr)
 		given, s := r.accepted(a, addr)
 		r.want(fmt.Sprint(given), b, "call", "start", given)
@@ -160,7 +160,7 @@ func TestAServiceThatEndsGivesUpItsConnects(t *testing.T) {
 	both(t, socket.Config{}, func(t *testing.T, r *rig) {
 		a := r.start("tool")
 		// Nobody answers from there (RFC 5737), or the network refuses at once.
-		r.number(a, "fork", "open", "192.0.2.1", 9)
+		r.fork(a, "open", "192.0.2.1", 9)
 		r.end(a)
 		r.until("it is forgotten", func() bool { return r.metric("skua_socket_open") == 0 })
 	})
@@ -172,7 +172,7 @@ func TestCloseWakesTheReaderAndTellsTheOwner(t *testing.T) {
 		for _, how := range []string{"close", "shutdown", "peer"} {
 			id, p := r.pair(a)
 			r.want("", a, "watch", id)
-			n := r.number(a, "fork", "readline", id)
+			n := r.fork(a, "readline", id)
 			p.write("half a li")
 			r.until("it came", func() bool { return r.call(a, "stat", id, "read") == "9" })
 			if how == "peer" {

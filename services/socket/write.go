@@ -125,7 +125,7 @@ func (c *conn) written(taken *chunk, n int, err error) {
 		return // which has given back all that was queued
 	}
 	if err != nil {
-		c.gone(fmt.Errorf("write: %w", err))
+		c.fail(err)
 		return
 	}
 	c.waiting -= n

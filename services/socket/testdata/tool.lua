@@ -115,6 +115,8 @@ end
 
 function M.me() return skynet.self() end
 
+function M.now() return skynet.now() end
+
 function M.exit() skynet.exit() end
 
 return M
