@@ -280,6 +280,10 @@ type host struct {
 	l    net.Listener
 	port int
 	wg   sync.WaitGroup
+
+	mu     sync.Mutex
+	conns  []net.Conn
+	closed bool
 }
 
 // host listens and serves each connection by a function.
@@ -301,14 +305,35 @@ func (r *rig) hostAt(addr string, serve func(p *peer)) *host {
 			if err != nil {
 				return
 			}
-			h.wg.Go(func() { serve(r.peer(c)); c.Close() })
+			h.admit(c, serve)
 		}
 	})
 	r.Cleanup(h.close)
 	return h
 }
 
+func (h *host) admit(c net.Conn, serve func(p *peer)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.conns = append(h.conns, c)
+	if h.closed {
+		c.Close()
+		return
+	}
+	h.wg.Go(func() {
+		defer c.Close()
+		serve(&peer{h.rig, c.(*net.TCPConn)})
+	})
+}
+
+// close ends the server and all of its connections.
 func (h *host) close() {
 	h.l.Close()
+	h.mu.Lock()
+	h.closed = true
+	for _, c := range h.conns {
+		c.Close()
+	}
+	h.mu.Unlock()
 	h.wg.Wait()
 }
