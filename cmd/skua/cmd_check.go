@@ -12,6 +12,7 @@ import (
 	"github.com/skua-go/skua/lua/vm"
 	"github.com/skua-go/skua/scripts"
 	"github.com/skua-go/skua/services/gate"
+	"github.com/skua-go/skua/services/socket"
 )
 
 func newCheckCommand() *cobra.Command {
@@ -47,7 +48,7 @@ func newCheckCommand() *cobra.Command {
 
 // check looks at all scripts of a project. A problem is a line that begins with file:line:column, or with the key of the configuration.
 func (p *project) check() (files int, problems []string, err error) {
-	rt, err := lua.NewRuntime(lua.Config{Scripts: p.scripts, Library: scripts.FS(), Modules: []lua.Module{{Name: gate.ServiceName}}, Log: discard()})
+	rt, err := lua.NewRuntime(lua.Config{Scripts: p.scripts, Library: scripts.FS(), Modules: []lua.Module{{Name: gate.ServiceName}, {Name: socket.ModuleName}}, Log: discard()})
 	if err != nil {
 		return 0, nil, err
 	}

@@ -135,9 +135,11 @@ func TestAChannelBySessionAnswersInAnyOrder(t *testing.T) {
 		l.write("0 ok\n")
 		r.want(`"error no session"`, a, "answer", n)
 		n = r.ask(a, "f", 1)
-		if l := r.expect(got, "f"); l.conn != 2 {
+		if l = r.expect(got, "f"); l.conn != 2 {
 			t.Errorf("it came over connection %d", l.conn)
 		}
+		l.write("1 ok last\n")
+		r.want(`"last"`, a, "answer", n)
 	})
 }
 
@@ -275,7 +277,8 @@ func TestAFailedLoginTriesTheBackupHosts(t *testing.T) {
 			prefix := map[bool]string{false: "", true: "1 ok "}[session]
 			login := map[bool]string{false: "login", true: "1 login"}[session]
 			a := r.channel(one.port, what, []any{
-				map[string]any{"host": "127.0.0.1", "port": one.port}, map[string]any{"host": "127.0.0.1", "port": three.port},
+				map[string]any{"host": "127.0.0.1", "port": one.port},
+				map[string]any{"host": "127.0.0.1", "port": three.port},
 				map[string]any{"host": "127.0.0.1", "port": two.port},
 			})
 			var n int64

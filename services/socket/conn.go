@@ -59,7 +59,7 @@ func (c *conn) serve() {
 		b.w = n
 		switch {
 		case n == len(b.buf):
-			class = min(class+1, len(classes())-1)
+			class = min(class+1, numClasses-1)
 		case class > 0 && n < len(b.buf)/8:
 			class--
 		}

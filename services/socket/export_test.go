@@ -28,11 +28,11 @@ func (r *Rope) Index(sep string) int { return r.r.index(sep) }
 func (r *Rope) Take(n, skip int) string { return r.r.take(n, skip) }
 
 // Len is the number of bytes, as it is counted and as it is.
-func (r *Rope) Len() (counted, real int) {
+func (r *Rope) Len() (counted, there int) {
 	for c := r.r.head; c != nil; c = c.next {
-		real += c.w - c.r
+		there += c.w - c.r
 	}
-	return r.r.size, real
+	return r.r.size, there
 }
 
 // Memory is the size of its chunks.

@@ -5,10 +5,13 @@ import (
 	"github.com/skua-go/skua/lua/vm"
 )
 
+// ModuleName is the module in Go; scripts require skynet.socket.
+const ModuleName = "skynet.socketdriver"
+
 // Module is `require "skynet.socketdriver"`, which scripts/skynet/socket.lua makes the module skynet.socket of. Functions that fail for a reason outside of
 // the script give nil and a text; wrong arguments are errors.
 func (n *Sockets) Module() lua.Module {
-	return lua.Module{Name: "skynet.socketdriver", Open: func(h *lua.Host, s vm.State) {
+	return lua.Module{Name: ModuleName, Open: func(h *lua.Host, s vm.State) {
 		u := newUser(n, h)
 		funcs := map[string]vm.Func{
 			"open": u.apiOpen, "listen": u.apiListen, "start": u.apiStart, "abandon": u.apiAbandon,

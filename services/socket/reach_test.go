@@ -60,7 +60,7 @@ func TestWithoutConfigurationScriptsListenWhereTheyMeanTo(t *testing.T) {
 // answers is a name server that knows one host.
 func answers(t *testing.T, name string, addr netip.Addr) *net.Resolver {
 	t.Helper()
-	var query func(msg []byte) []byte = func(msg []byte) []byte {
+	query := func(msg []byte) []byte {
 		reply := append([]byte{}, msg[:2]...)
 		asked, kind := question(msg)
 		known := asked == name && kind == 1

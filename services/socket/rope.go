@@ -16,21 +16,22 @@ type chunk struct {
 
 func (c *chunk) bytes() []byte { return c.buf[c.r:c.w] }
 
-// classes are the sizes of chunks. The smallest is what an idle connection holds.
-func classes() [4]int { return [4]int{1 << 10, 4 << 10, 16 << 10, 64 << 10} }
+// Chunks have 1, 4, 16 or 64 KiB: these are their classes. The smallest is what an idle connection holds.
+const numClasses = 4
+
+func classSize(class int) int { return 1 << 10 << (2 * class) }
 
 // chunks keeps what ropes have done with.
 type chunks struct {
-	pools [4]sync.Pool
+	pools [numClasses]sync.Pool
 }
 
 // get gives an empty chunk of a class.
 func (p *chunks) get(class int) *chunk {
-	class = min(max(class, 0), len(p.pools)-1)
 	if c, ok := p.pools[class].Get().(*chunk); ok {
 		return c
 	}
-	return &chunk{buf: make([]byte, classes()[class]), size: class}
+	return &chunk{buf: make([]byte, classSize(class)), size: class}
 }
 
 func (p *chunks) put(c *chunk) {
@@ -40,12 +41,11 @@ func (p *chunks) put(c *chunk) {
 
 // classFor is the smallest class that holds n bytes, or the largest.
 func classFor(n int) int {
-	for class, size := range classes() {
-		if n <= size {
-			return class
-		}
+	class := 0
+	for class < numClasses-1 && n > classSize(class) {
+		class++
 	}
-	return len(classes()) - 1
+	return class
 }
 
 // rope is a queue of bytes in chunks. Putting in and taking out copy each byte once, and looking for a separator sees each byte once, however often it is

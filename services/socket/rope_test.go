@@ -57,8 +57,8 @@ func checkRope(t *testing.T, steps []byte) {
 			}
 			model = model[n:]
 		}
-		if counted, real := r.Len(); counted != len(model) || real != len(model) {
-			t.Fatalf("%d bytes counted, %d there, want %d", counted, real, len(model))
+		if counted, there := r.Len(); counted != len(model) || there != len(model) {
+			t.Fatalf("%d bytes counted, %d there, want %d", counted, there, len(model))
 		}
 	}
 }
