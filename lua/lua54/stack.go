@@ -397,6 +397,9 @@ func (th *thread) Spend(n int) {
 	}
 }
 
+// Wants is how many results the caller of the running function takes, all if it is below 0.
+func (th *thread) Wants() int { return th.frames[len(th.frames)-1].want }
+
 // Alloc checks the limit only: what is made is counted when it is.
 func (th *thread) Alloc(bytes int) { th.m.reserve(th, bytes) }
 

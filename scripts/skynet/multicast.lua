@@ -53,7 +53,7 @@ local function spread(source, text, ...)
   return deliver(list[1], source, ...)
 end
 
-require "skynet.core".dispatch(2, function(_, source, text, ...)
+skynet.dispatch(2, function(_, source, text, ...)
   local self = direct[text]
   if self then return self.__dispatch(self, source, ...) end
   return spread(source, text, ...)
