@@ -6,7 +6,7 @@ import (
 	"io/fs"
 )
 
-//go:embed *.lua skynet/*.lua skua/*.lua
+//go:embed *.lua skynet/*.lua skua/*.lua skua/test/*.lua
 var files embed.FS
 
 // FS is the library's files.

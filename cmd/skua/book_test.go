@@ -43,7 +43,7 @@ func TestTheScriptersBookRuns(t *testing.T) {
 		t.Fatalf("check: %v %q", err, problems)
 	}
 	var out, log bytes.Buffer
-	if err := testProject(t.Context(), dir, time.Minute, &out, &log); err != nil {
+	if err := testProject(t.Context(), dir, testOptions{timeout: time.Minute}, &out, &log); err != nil {
 		t.Fatalf("%v\n%s\n%s", err, out.String(), log.String())
 	}
 	if !strings.HasSuffix(out.String(), "14 passed, 0 failed\n") {
@@ -77,7 +77,7 @@ end)`), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	var out, log bytes.Buffer
-	_ = testProject(t.Context(), dir, time.Minute, &out, &log) // it fails, that is how the names get out
+	_ = testProject(t.Context(), dir, testOptions{timeout: time.Minute}, &out, &log) // it fails, that is how the names get out
 	m := regexp.MustCompile(`NAMES (\S+) END`).FindStringSubmatch(out.String())
 	if m == nil {
 		t.Fatal(out.String())

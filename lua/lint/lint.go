@@ -45,7 +45,7 @@ const (
 // Problem is something that is wrong, or looks so.
 type Problem struct {
 	File    string `json:"file"`
-	Line    int    `json:"line"`
+	Line    int    `json:"line"`   // 0 if there is none: of a configuration
 	Column  int    `json:"column"` // 0 if only the line is known
 	Rule    Rule   `json:"rule"`
 	Message string `json:"message"`
@@ -54,11 +54,19 @@ type Problem struct {
 
 // String is file:line:column: message.
 func (p Problem) String() string {
-	at := fmt.Sprintf("%s:%d", p.File, p.Line)
+	at := p.File
+	if p.Line > 0 {
+		at = fmt.Sprintf("%s:%d", at, p.Line)
+	}
 	if p.Column > 0 {
 		at = fmt.Sprintf("%s:%d", at, p.Column)
 	}
 	return at + ": " + p.Message
+}
+
+// Compare orders problems by their place.
+func (p Problem) Compare(other Problem) int {
+	return cmp.Or(cmp.Compare(p.File, other.File), cmp.Compare(p.Line, other.Line), cmp.Compare(p.Column, other.Column), cmp.Compare(p.Message, other.Message))
 }
 
 // Config tells Check what there is besides the scripts.
@@ -84,9 +92,7 @@ func Check(cfg Config, scripts []Script) []Problem {
 		c.globals(f)
 		c.fields(f)
 	}
-	slices.SortFunc(c.problems, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Message, b.Message))
-	})
+	slices.SortFunc(c.problems, Problem.Compare)
 	return slices.Compact(c.problems)
 }
 

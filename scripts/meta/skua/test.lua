@@ -93,23 +93,16 @@ function test.expect(value) end
 ---@class skua.test.call: any[] the arguments
 ---@field n integer how many
 
----@class skua.test.spy
----@field calls skua.test.call[] oldest first
----@overload fun(...): any
-local spy = {}
-
----Forgets the calls so far.
-function spy.reset() end
-
----Makes a function that notes its calls: that of f, or one that does nothing.
+---Makes a function that notes its calls: one that calls f, or one that does nothing.
 ---@param f? fun(...): ...
----@return skua.test.spy
+---@return fun(...): ... noted
+---@return skua.test.call[] calls oldest first
 function test.spy(f) end
 
 ---@class skua.test.mock
 ---@field address integer
 ---@field calls skua.test.call[] all calls and messages, oldest first; the first argument is the command
----@field [string] skua.test.spy its handlers
+---@field [string] fun(...): ... its handlers, for expect(mock.name).to_have_been_called()
 
 ---Puts a service in the place of another until the test's end: it has the name, skynet.newservice, uniqueservice and queryservice of that name give it, and
 ---what it is sent goes to the handlers. A handler gets the arguments without the command; what it returns is the answer; it may wait, and raise errors.
