@@ -147,7 +147,7 @@ func (p *project) sources() ([]lint.Script, error) {
 		if err != nil {
 			return nil, err
 		}
-		names = append(names, tests...)
+		names = slices.DeleteFunc(append(names, tests...), hidden)
 		tree = layers{p.scripts, os.DirFS(p.cfg.Dir)}
 	}
 	list := make([]lint.Script, 0, len(names))

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,14 +85,15 @@ func testProject(ctx context.Context, dir string, o testOptions, out, logTo io.W
 		return err
 	}
 	inPath, err := lua.Scripts(p.scripts)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // a project of tests only has no directory of scripts
 		return err
 	}
 	for _, name := range inPath {
-		if strings.HasSuffix(name, testSuffix) {
+		if strings.HasSuffix(name, testSuffix) && !hidden(name) {
 			files = append(files, name)
 		}
 	}
+	slices.Sort(files)
 	if len(files) == 0 {
 		return fmt.Errorf("test: no file in %s ends with %s", dir, testSuffix)
 	}

@@ -64,8 +64,6 @@ func (t *turns) rest(ctx context.Context) (begun uint64, err error) {
 
 // settle waits until no actor has anything to do and no work is done off one, as long as ctx lasts.
 func (t *turns) settle(ctx context.Context, sys *actor.System) error {
-	look := time.NewTicker(time.Millisecond)
-	defer look.Stop()
 	for {
 		begun, err := t.rest(ctx)
 		if err == nil && sys.Stats().Working == 0 {
@@ -77,7 +75,7 @@ func (t *turns) settle(ctx context.Context, sys *actor.System) error {
 		}
 		if err == nil {
 			select {
-			case <-look.C:
+			case <-time.After(time.Millisecond): // work tells nobody when it ends
 				continue
 			case <-ctx.Done():
 				err = ctx.Err()

@@ -49,3 +49,17 @@ func withheld(name string) string {
 	}
 	return ""
 }
+
+// Standard is what every script has without require: its globals, and of those that are tables what is in them.
+func Standard() map[string][]string {
+	all := map[string][]string{}
+	for _, name := range functions() {
+		all[name] = nil
+	}
+	for name, names := range libraries() {
+		for n := range names {
+			all[name] = append(all[name], n)
+		}
+	}
+	return all
+}
