@@ -17,7 +17,6 @@ import (
 
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/lua/lint"
-	"github.com/skua-go/skua/lua/lua54"
 	"github.com/skua-go/skua/lua/syntax"
 	"github.com/skua-go/skua/lua/vm"
 	"github.com/skua-go/skua/scripts"
@@ -106,9 +105,13 @@ func tellJSON(out io.Writer, checked int, problems []lint.Problem) error {
 
 // check looks at all scripts and tests of a project, and at the scripts that its configuration names. The problems are sorted by their place.
 func (p *project) check() (checked int, problems []lint.Problem, err error) {
-	engine := lua54.Engine{}
+	engine, engines, err := p.cfg.Lua.engines()
+	if err != nil {
+		return 0, nil, err
+	}
 	rt, err := lua.NewRuntime(lua.Config{
-		Scripts: p.scripts, Library: scripts.FS(), Engine: engine, Modules: []lua.Module{{Name: gate.ServiceName}, {Name: testCore}}, Log: discard(),
+		Scripts: p.scripts, Library: scripts.FS(), Modules: []lua.Module{{Name: gate.ServiceName}, {Name: testCore}}, Engine: engine, Engines: engines,
+		Log: discard(),
 	})
 	if err != nil {
 		return 0, nil, err
@@ -124,7 +127,7 @@ func (p *project) check() (checked int, problems []lint.Problem, err error) {
 		return 0, nil, err
 	}
 	for _, s := range list {
-		problems = append(problems, compile(engine, s)...)
+		problems = append(problems, compile(rt.EngineOf(s.Module()), s)...)
 	}
 	api, err := lint.Load(scripts.Meta())
 	if err != nil {
@@ -163,7 +166,7 @@ func (p *project) sources() ([]lint.Script, error) {
 
 // compile tells what the engine refuses. Package syntax, whose grammar is that of lua54, knows the column, too.
 func compile(engine vm.Engine, s lint.Script) []lint.Problem {
-	if engine.Name() == (lua54.Engine{}).Name() {
+	if engine.Name() == engineLua54 {
 		_, err := syntax.Parse(s.Name, s.Source)
 		var wrong *syntax.SyntaxError
 		if errors.As(err, &wrong) {

@@ -12,7 +12,7 @@ import (
 
 // Yield hands the n values on top to the host, through all coroutines that the script has resumed within each other.
 func (t *thread) Yield(n int) int {
-	for at := t; at != nil; at = at.resumer {
+	for at := t; at != nil && at.inner == nil; at = at.resumer { // one that waits in its resume, and those above it, have been left already
 		at.mustLeave(t)
 	}
 	t.host = true
