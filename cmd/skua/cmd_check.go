@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skua-go/skua/lua"
+	"github.com/skua-go/skua/lua/gopher"
 	"github.com/skua-go/skua/lua/lint"
 	"github.com/skua-go/skua/lua/syntax"
 	"github.com/skua-go/skua/lua/vm"
@@ -126,8 +127,10 @@ func (p *project) check() (checked int, problems []lint.Problem, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	for _, s := range list {
-		problems = append(problems, compile(rt.EngineOf(s.Module()), s)...)
+	for i, s := range list {
+		engine := rt.EngineOf(s.Module())
+		list[i].Lua51 = engine.Name() == gopher.Name
+		problems = append(problems, compile(engine, s)...)
 	}
 	api, err := lint.Load(scripts.Meta())
 	if err != nil {

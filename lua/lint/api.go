@@ -92,6 +92,13 @@ func (m *module) returns(st *syntax.ReturnStat, tables map[string]map[string]boo
 		m.table, m.base = true, of
 		return nil
 	}
+	if field, ok := st.Exprs[0].(*syntax.IndexExpr); ok {
+		// A function of another module, which requiring this one adds there.
+		if of, ok := field.Obj.(*syntax.NameExpr); ok && bases[of.Name] != "" {
+			m.names, m.base = tables[of.Name], bases[of.Name]
+			return nil
+		}
+	}
 	name, ok := st.Exprs[0].(*syntax.NameExpr)
 	if !ok {
 		return errors.New("an annotation file returns a local, or what it requires")
@@ -125,10 +132,10 @@ func (a *API) Modules() []string {
 	return names
 }
 
-// Names are the names that a module has, those of the module that it adds to included, and whether it is a table.
+// Names are the names that a module has, those of the module that it adds to included; none for one that is no table but a function, say.
 func (a *API) Names(name string) (names []string, table bool) {
 	m := a.modules[name]
-	if m == nil {
+	if m == nil || !m.table {
 		return nil, false
 	}
 	for n := range m.names {

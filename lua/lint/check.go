@@ -124,7 +124,7 @@ func (c *checker) globals(f *file) {
 		return
 	}
 	known := func(name string) bool {
-		return c.globals0[name] || f.asked[name] || f.visible.defined[name] || f.snax && slices.Contains(snaxGlobals(), name) ||
+		return c.globals0[name] || f.script.Lua51 && slices.Contains(older(), name) || f.asked[name] || f.visible.defined[name] || f.snax && slices.Contains(snaxGlobals(), name) ||
 			f.script.Test && c.cfg.API.globals[name]
 	}
 	for _, u := range f.writes {
@@ -191,7 +191,7 @@ func (c *checker) fields(f *file) {
 
 func (c *checker) libraryField(f *file, u use, names map[string]bool) {
 	library := plain(u.of.module)
-	if names[u.name] || c.sets[u.of.module][u.name] || c.opened[u.of.module] || f.visible.defined[library] {
+	if names[u.name] || f.script.Lua51 && slices.Contains(older(), library+"."+u.name) || c.sets[u.of.module][u.name] || c.opened[u.of.module] || f.visible.defined[library] {
 		return
 	}
 	full := library + "." + u.name
@@ -204,7 +204,7 @@ func (c *checker) libraryField(f *file, u use, names map[string]bool) {
 
 func (c *checker) moduleField(f *file, u use) {
 	m := c.cfg.API.root(u.of.module)
-	if m == nil || !m.table || m.names[u.name] {
+	if m == nil || !c.cfg.API.modules[u.of.module].table || m.names[u.name] {
 		return
 	}
 	candidates := []iter.Seq[string]{maps.Keys(m.names)}

@@ -23,6 +23,8 @@ type Script struct {
 	Source string
 	// Test is set for files that `skua test` runs: they have globals of their own.
 	Test bool
+	// Lua51 is set if the script's engine has Lua 5.1, whose functions that were taken away later may be used.
+	Lua51 bool
 }
 
 // Module is the name by which require finds the script.

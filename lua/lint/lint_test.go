@@ -139,6 +139,18 @@ func TestAScriptSeesTheGlobalsOfThoseItIsLoadedWith(t *testing.T) {
 	}
 }
 
+func TestAScriptOnAnOlderLuaMayUseWhatThatHas(t *testing.T) {
+	api, err := lint.Load(scripts.Meta())
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := `print(unpack({ table.maxn({}) })) setmetatable({}, {}) print(os.exit)`
+	got := lint.Check(lint.Config{Has: func(string) bool { return false }, API: api}, []lint.Script{{Name: "a.lua", Source: source, Lua51: true}})
+	if len(got) != 1 || got[0].Column != 65 {
+		t.Errorf("got %v", got)
+	}
+}
+
 func TestAServiceDoesNotSeeTheGlobalsOfAnother(t *testing.T) {
 	got := check(t, map[string]string{"a.lua": `SHARED = 1 print(SHARED)`, "b.lua": `print(SHARED)`})
 	if want := []string{"b.lua:1:7: global SHARED is not defined"}; !slices.Equal(got, want) {

@@ -6,14 +6,14 @@ import "strings"
 func libraries() map[string]map[string]bool {
 	all := map[string]map[string]bool{}
 	for name, names := range map[string]string{
-		"string": "byte char dump find format gmatch gsub len lower match pack packsize rep reverse sub unpack upper",
+		"string": "byte char find format gmatch gsub len lower match pack packsize rep reverse sub unpack upper",
 		"table":  "concat insert move pack remove sort unpack",
 		"math": "abs acos asin atan ceil cos deg exp floor fmod huge log max maxinteger min mininteger modf pi rad random randomseed sin sqrt tan " +
 			"tointeger type ult",
 		"utf8":      "char charpattern codepoint codes len offset",
 		"os":        "clock date difftime time",
 		"coroutine": "close create isyieldable resume running status wrap yield",
-		"debug":     "traceback",
+		"debug":     "getinfo traceback",
 		"package":   "loaded",
 	} {
 		set := map[string]bool{}
@@ -27,8 +27,13 @@ func libraries() map[string]map[string]bool {
 
 // functions are the globals that are no tables.
 func functions() []string {
-	return strings.Fields("_G _VERSION assert collectgarbage error getmetatable ipairs load next pairs pcall print rawequal rawget rawlen rawset require select " +
+	return strings.Fields("SERVICE_NAME SERVICE_PATH _G _VERSION assert collectgarbage error getmetatable ipairs load next pairs pcall print rawequal rawget rawlen rawset require select " +
 		"setmetatable tonumber tostring type xpcall")
+}
+
+// older are the names that Lua 5.1 has and 5.4 has no more.
+func older() []string {
+	return strings.Fields("getfenv loadstring setfenv unpack math.log10 math.mod table.getn table.maxn")
 }
 
 // withheld is what Lua has and scripts have not, with the reason.
@@ -50,8 +55,8 @@ func withheld(name string) string {
 	return ""
 }
 
-// Standard is what every script has without require: its globals, and of those that are tables what is in them.
-func Standard() map[string][]string {
+// Standard is what every script has without require: its globals, and of those that are tables what is in them. With lua51 those of that version are among them.
+func Standard(lua51 bool) map[string][]string {
 	all := map[string][]string{}
 	for _, name := range functions() {
 		all[name] = nil
@@ -59,6 +64,15 @@ func Standard() map[string][]string {
 	for name, names := range libraries() {
 		for n := range names {
 			all[name] = append(all[name], n)
+		}
+	}
+	if lua51 {
+		for _, name := range older() {
+			if library, field, ok := strings.Cut(name, "."); ok {
+				all[library] = append(all[library], field)
+			} else {
+				all[name] = nil
+			}
 		}
 	}
 	return all

@@ -64,23 +64,35 @@ func globals(t *testing.T, engine vm.Engine) []string {
 	return names
 }
 
-func TestTheGlobalsThatAreKnownAreThoseOfTheEngines(t *testing.T) {
+// standard is what is known.
+func standard(lua51 bool) []string {
 	var known []string
-	for name, fields := range lint.Standard() {
+	for name, fields := range lint.Standard(lua51) {
 		known = append(known, name)
 		for _, f := range fields {
 			known = append(known, name+"."+f)
 		}
 	}
-	for _, engine := range []vm.Engine{lua54.Engine{}, &gopher.Engine{}} {
-		there := globals(t, engine)
+	return known
+}
+
+// unsettled is what one engine has and the other has not, so that scripts had better not use it.
+var unsettled = strings.Fields("collectgarbage string.dump warn math.atan2 math.cosh math.frexp math.ldexp math.pow math.sinh math.tanh string.__skua_arm")
+
+func TestTheGlobalsThatAreKnownAreThoseOfTheEngines(t *testing.T) {
+	second, err := gopher.New(gopher.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, engine := range []vm.Engine{lua54.Engine{}, second} {
+		known, there := standard(engine == second), globals(t, engine)
 		for _, name := range there {
-			if !slices.Contains(known, name) && !strings.HasPrefix(name, "package.loaded.") {
+			if !slices.Contains(known, name) && !slices.Contains(unsettled, name) && !strings.HasPrefix(name, "package.loaded.") {
 				t.Errorf("%s: %s is there and not known", engine.Name(), name)
 			}
 		}
 		for _, name := range known {
-			if !slices.Contains(there, name) {
+			if !slices.Contains(there, name) && !slices.Contains(unsettled, name) {
 				t.Errorf("%s: %s is known and not there", engine.Name(), name)
 			}
 		}

@@ -4,6 +4,8 @@
 ---@class cjson
 local cjson = {}
 
+cjson._NAME = "cjson"
+
 ---What stands for null.
 ---@type lightuserdata
 cjson.null = nil

@@ -25,4 +25,9 @@ function profile.resume(co, ...) end
 ---@return function
 function profile.wrap(f) end
 
+---coroutine.yield.
+---@param ... any
+---@return any ...
+function profile.yield(...) end
+
 return profile

@@ -25,7 +25,7 @@ function sharedata.update(name, value, ...) end
 ---@param name string
 function sharedata.delete(name) end
 
----Drops what this service keeps of old versions.
+---Makes updates visible now, where the next message or wait would.
 function sharedata.flush() end
 
 ---A copy that the service may change, of all of it or of what the keys lead to.

@@ -7,11 +7,10 @@ local socket = {}
 ---Listens for TCP connections, which the function given to socket.start gets.
 ---@param host string address, or "address:port"
 ---@param port? integer
----@param backlog? integer
 ---@return integer id
----@return string? address
----@return integer? port
-function socket.listen(host, port, backlog) end
+---@return string address
+---@return integer port
+function socket.listen(host, port) end
 
 ---Takes a socket over: a listener with the function that gets new connections, or a connection.
 ---@param id integer
@@ -51,6 +50,10 @@ function socket.readall(id) end
 ---@return boolean
 function socket.block(id) end
 
+---Reads nothing from the other side until this service reads the socket again.
+---@param id integer
+function socket.pause(id) end
+
 ---Sends, behind what was sent before. It does not wait.
 ---@param id integer
 ---@param text string|string[]
@@ -67,7 +70,11 @@ function socket.lwrite(id, text) end
 ---@param id integer
 function socket.close(id) end
 
----Closes at once.
+---Closes a socket that this service has not started.
+---@param id integer
+function socket.close_fd(id) end
+
+---Ends a connection at once. What came can still be read; close has to follow.
 ---@param id integer
 function socket.shutdown(id) end
 
@@ -76,7 +83,7 @@ function socket.shutdown(id) end
 ---@param limit integer
 function socket.limit(id, limit) end
 
----Sets what is called when more and more waits to be sent.
+---Sets what is called when a megabyte waits to be sent, at each doubling, and with 0 when nothing waits any more.
 ---@param id integer
 ---@param callback? fun(id: integer, kilobytes: integer)
 function socket.warning(id, callback) end
@@ -116,13 +123,32 @@ function socket.netstat() end
 ---@return integer id
 function socket.udp(callback, host, port) end
 
----Sets where socket.write of a UDP socket goes.
+---Opens a UDP socket that listens.
+---@param host string
+---@param port integer
+---@param callback fun(text: string, from: string)
+---@return integer id
+function socket.udp_listen(host, port, callback) end
+
+---Opens a UDP socket whose writes go to one address.
+---@param host string
+---@param port integer
+---@param callback fun(text: string, from: string)
+---@return integer id
+function socket.udp_dial(host, port, callback) end
+
+---Has the writes to a UDP socket go to one address.
 ---@param id integer
----@param address string
+---@param host string
 ---@param port integer
 ---@param callback? fun(text: string, from: string)
----@return boolean
-function socket.udp_connect(id, address, port, callback) end
+function socket.udp_connect(id, host, port, callback) end
+
+---The host and port of an address as the callback of a UDP socket gets it.
+---@param from string
+---@return string host
+---@return integer port
+function socket.udp_address(from) end
 
 ---Sends a datagram; from is what the callback got.
 ---@param id integer
@@ -130,5 +156,19 @@ function socket.udp_connect(id, address, port, callback) end
 ---@param text string
 ---@return boolean
 function socket.sendto(id, from, text) end
+
+---The addresses of a host, whose name is looked up; it waits.
+---@param host string
+---@return string[]
+function socket.resolve(host) end
+
+---An error: a script gets no file descriptors of the node.
+---@param fd integer
+---@deprecated
+function socket.bind(fd) end
+
+---An error: the node's standard input is not for scripts.
+---@deprecated
+function socket.stdin() end
 
 return socket

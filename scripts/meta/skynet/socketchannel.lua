@@ -51,6 +51,7 @@ function channel:changebackup(backup) end
 function socketchannel.channel(desc) end
 
 ---What a request raises when its connection is gone.
-socketchannel.error = nil
+---@type table
+socketchannel.error = {}
 
 return socketchannel
