@@ -85,7 +85,7 @@ func (f *testFile) play(ctx context.Context, n *node) error {
 	v, err := n.sys.Ask(loading, launcher, lua.Launch{Script: "skua.testrunner", Args: value.Of(f.module())})
 	if err != nil {
 		f.report.add(&testResult{name: "", status: statusFailed, text: err.Error(), log: f.log.take()})
-		return nil //nolint:nilerr // it is a failure of the file, which has been told
+		return nil // a failure of the file, which has been told
 	}
 	runner := v.(actor.Ref) //nolint:forcetypeassert // what Launch is answered by
 	f.core.start(runner)
@@ -103,8 +103,9 @@ const grace = 5 * time.Second
 
 // serve does what the runner asks for, and watches over the time of its tests.
 func (f *testFile) serve(ctx context.Context, sys *actor.System, runner actor.Ref) error {
-	alarm := time.NewTicker(20 * time.Millisecond)
+	alarm, looks := time.NewTicker(20*time.Millisecond), time.NewTicker(500*time.Millisecond)
 	defer alarm.Stop()
+	defer looks.Stop()
 	ended := sys.Ended(runner)
 	for {
 		for _, ev := range f.core.events() {
@@ -118,10 +119,13 @@ func (f *testFile) serve(ctx context.Context, sys *actor.System, runner actor.Re
 			if f.overdue(sys, runner) {
 				return nil
 			}
+		case <-looks.C:
+			sys.Send(runner, f.message("look"))
 		case <-ended:
-			f.fail("the test's service has ended")
+			f.fail("the test's service has ended; the rest of the file was not run")
 			return nil
 		case <-ctx.Done():
+			f.fail("the node was told to stop, by skynet.abort or from outside; the rest of the file was not run")
 			return nil
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -91,6 +92,11 @@ func (f *fileResult) count(status testStatus) int {
 		}
 	}
 	return n
+}
+
+// any tells whether there are results.
+func (r *testReport) any() bool {
+	return slices.ContainsFunc(r.files, func(f *fileResult) bool { return len(f.results) > 0 })
 }
 
 // end tells the totals and writes the file for those who read XML, if one is wanted.

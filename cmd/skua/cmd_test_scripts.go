@@ -110,6 +110,9 @@ func testProject(ctx context.Context, dir string, o testOptions, out, logTo io.W
 			return errors.New("test: interrupted")
 		}
 	}
+	if o.run != "" && !r.any() {
+		return fmt.Errorf("test: --run %q: no test has such a name", o.run)
+	}
 	return r.end(o.junit)
 }
 

@@ -27,7 +27,7 @@ func (t *turns) Ready(r actor.Runnable) {
 	t.begun++
 	t.mu.Unlock()
 	go func() {
-		for r.Step() { //nolint:revive // the step is the work
+		for r.Step() {
 		}
 		t.mu.Lock()
 		defer t.mu.Unlock()

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -113,7 +114,7 @@ func TestEachAnnotatedFunctionIsDescribed(t *testing.T) {
 	}
 	function := regexp.MustCompile(`^(?:local )?function [\w.:]+\((.*)\) end$`)
 	for _, name := range names {
-		text, err := os.ReadFile(filepath.Join("../../scripts/meta", filepath.FromSlash(name)))
+		text, err := fs.ReadFile(meta, name)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -109,7 +109,7 @@ func (c *checker) reach(root *file) (loaded []*file, modules map[string]bool) {
 // requires reports modules that are not found.
 func (c *checker) requires(f *file) {
 	for _, r := range f.required {
-		if c.byModule[r.name] != nil || c.cfg.Has(r.name) {
+		if c.byModule[r.name] != nil || c.libs[r.name] != nil || c.cfg.Has(r.name) {
 			continue
 		}
 		names := slices.Concat(c.cfg.API.Modules(), slices.Collect(maps.Keys(c.byModule)))

@@ -55,6 +55,7 @@ func TestEachMistakeIsFoundAtItsPlaceWithAHint(t *testing.T) {
 		{`local c = require "cjson.safe" c.encod {}`, `a.lua:1:34: cjson.encod is not there; did you mean cjson.encode?`},
 		{`print(string.fromat("%d", 1))`, `a.lua:1:14: string.fromat is not there; did you mean string.format?`},
 		{`local s = string  print(s.fromat)`, `a.lua:1:27: string.fromat is not there; did you mean string.format?`},
+		{`local str = require "string" print(str.fromat)`, `a.lua:1:40: string.fromat is not there; did you mean string.format?`},
 		{`os.execute("ls")`, `a.lua:1:4: os.execute is not there: scripts are kept away from the host`},
 		{`local f = io.open("x")`, `a.lua:1:11: global io is not there: scripts are kept away from the host`},
 		{`print(unpack({}))`, `a.lua:1:7: global unpack is not there: it is table.unpack since Lua 5.2`},
@@ -76,6 +77,7 @@ func TestEachMistakeIsFoundAtItsPlaceWithAHint(t *testing.T) {
 func TestWhatAScriptMayMeanIsLeftAlone(t *testing.T) {
 	for _, source := range []string{
 		`local ok, lfs = pcall(require, "lfs")`,
+		`local s, d = require "string", require("debug") print(s.format("%s", d.traceback()))`,
 		`local name = ... local m = require(name)`,
 		`if jit then jit.off() end`,
 		`local unpack = unpack or table.unpack print(unpack)`,

@@ -191,6 +191,9 @@ func (w *walker) localStat(st *syntax.LocalStat) {
 func (w *walker) sourceOf(e syntax.Expr) *source {
 	e = unwrap(e)
 	if name := required(e); name != "" && w.local("require") == nil {
+		if w.libs[name] != nil {
+			name = standard(name)
+		}
 		return &source{module: name}
 	}
 	n, ok := e.(*syntax.NameExpr)

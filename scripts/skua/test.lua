@@ -13,6 +13,7 @@ local test = {
 }
 
 function test.time.advance(cs)
+  if not tree.closed() then error("time.advance: in tests only", 2) end
   if type(cs) ~= "number" or cs < 0 then error("time.advance: a time in 1/100 s is expected", 2) end
   local err = waits.wait(core.advance, cs)
   if err ~= "" then error(err, 2) end

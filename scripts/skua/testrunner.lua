@@ -17,7 +17,7 @@ local function own(text, trace)
   local lines = {}
   for line in string.gmatch(trace, "[^\n]+") do
     local ours = string.find(line, "skua/test", 1, true) or string.find(line, "^%s*skua:%d")
-    if not ours and not string.find(line, "[C]: in ", 1, true) then lines[#lines + 1] = line end
+    if not ours and not string.find(line, "^%s*%[[CG]%]: in ") then lines[#lines + 1] = line end
   end
   if #lines < 2 then return text end
   return text .. "\n" .. table.concat(lines, "\n")
@@ -45,6 +45,14 @@ local function attempt(f)
   skynet.wait(a)
   running = nil
   return a.err
+end
+
+-- Looks whether what runs now lives: the runtime ends what has used up its CPU budget.
+local function look()
+  local a = running
+  if not a or a.done or not a.co or coroutine.status(a.co) ~= "dead" then return end
+  a.done, a.err = true, "the runtime has ended it, see the node's log"
+  skynet.wakeup(a)
 end
 
 -- Gives up what runs now: its time is over.
@@ -159,6 +167,8 @@ skynet.dispatch(core.type, function(session, _, what, ...)
     spies.handle(session, ...)
   elseif what == "go" then
     waits.go(...)
+  elseif what == "look" then
+    look()
   elseif what == "late" then
     late(...)
   elseif what == "run" then

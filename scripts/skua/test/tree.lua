@@ -15,6 +15,10 @@ function tree.close()
   closed = true
 end
 
+function tree.closed()
+  return closed
+end
+
 local function check(what, value, kind)
   if closed then error(what .. ": tests are described before they run, not in one", 3) end
   if type(value) ~= kind then error(what .. ": a " .. kind .. " is expected, got " .. type(value), 3) end
