@@ -271,11 +271,27 @@ func (t *thread) PushInt(v int64) {
 		t.push(lua.LNumber(v))
 		return
 	}
-	if t.m.engine.cfg.TextIntegers {
+	t.pushLarge(v, "")
+}
+
+// PushIntOf is PushInt of a part of a larger value, whose error tells the way to it: it begins with what.
+func (t *thread) PushIntOf(v int64, what string) {
+	if v >= -maxExact && v <= maxExact {
+		t.push(lua.LNumber(v))
+		return
+	}
+	t.pushLarge(v, what+": ")
+}
+
+// TextIntegers tells whether scripts get integers beyond 2^53 as strings.
+func (t *thread) TextIntegers() bool { return t.m.engine.cfg.TextIntegers }
+
+func (t *thread) pushLarge(v int64, what string) {
+	if t.TextIntegers() {
 		t.push(lua.LString(strconv.FormatInt(v, 10)))
 		return
 	}
-	text := fmt.Sprintf("integer %d is beyond 2^53: the engine %s would round it", v, Name)
+	text := fmt.Sprintf("%sinteger %d is beyond 2^53: the engine %s would round it", what, v, Name)
 	if t.state == running {
 		t.Errorf("%s", text)
 	}

@@ -197,20 +197,11 @@ func floatToInt(f float64) (int64, bool) {
 	return 0, false
 }
 
-// Allocator is what a State can be besides, if its VM has a limit of memory.
-type Allocator interface {
-	// Alloc counts bytes that are about to be made for the script. It raises an error if the VM may not have them.
-	Alloc(bytes int)
-}
-
 // large is from how many bytes on an engine is asked before they are made; it counts what it is given by itself.
 const large = 64 << 10
 
 func (c call) alloc(bytes int) {
-	if bytes < large {
-		return
-	}
-	if a, ok := c.State.(Allocator); ok {
-		a.Alloc(bytes)
+	if bytes >= large {
+		c.Alloc(bytes)
 	}
 }

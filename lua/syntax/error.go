@@ -45,9 +45,12 @@ func quote(text string) string {
 	return "'" + text + "'"
 }
 
-// failNear gives the source up at the present token.
+// failNear gives the source up at the present token. A zero byte is not shown, since PUC Lua takes it for no token.
 func (p *parser) failNear(message string) {
-	p.fail(p.here(p.tok.pos), message+" near "+p.show(&p.tok))
+	if p.tok.kind != 0 {
+		message += " near " + p.show(&p.tok)
+	}
+	p.fail(p.here(p.tok.pos), message)
 }
 
 // show is how a message calls a token: by its text if it has a value. That of a string has its escapes resolved.

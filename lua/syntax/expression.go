@@ -72,13 +72,13 @@ func (p *parser) expr() Expr { return p.operators(0) }
 
 // exprList reads one expression or more. p.height is that of the highest afterwards.
 func (p *parser) exprList() []Expr {
-	base, height := len(p.exprs), 0
+	base, height := p.exprs.since(), 0
 	for {
-		p.exprs = append(p.exprs, p.expr())
+		p.exprs.push(p.expr())
 		height = max(height, p.height)
 		if !p.accept(',') {
 			p.height = height
-			return take(&p.exprs, base)
+			return p.exprs.take(base)
 		}
 	}
 }
@@ -98,7 +98,7 @@ func (p *parser) operators(limit int) Expr {
 	for op, left, right := p.tok.kind.binary(); left > limit; op, left, right = p.tok.kind.binary() {
 		pos, height := p.tok.pos, p.height
 		p.next()
-		e = &BinaryExpr{pos, op, e, p.operators(right)}
+		e = p.binaries.put(BinaryExpr{pos, op, e, p.operators(right)})
 		p.reach(max(height, p.height) + 1)
 	}
 	p.levels--
@@ -111,11 +111,11 @@ func (p *parser) simple() Expr {
 	pos := p.tok.pos
 	switch p.tok.kind {
 	case kInt:
-		e = &IntExpr{pos, p.tok.i}
+		e = p.ints.put(IntExpr{pos, p.tok.i})
 	case kFloat:
 		e = &FloatExpr{pos, p.tok.f}
 	case kString:
-		e = &StringExpr{pos, p.tok.text}
+		e = p.strings.put(StringExpr{pos, p.tok.text})
 	case kNil:
 		e = &NilExpr{pos}
 	case kTrue:
@@ -145,7 +145,7 @@ func (p *parser) primary() Expr {
 	pos := p.tok.pos
 	switch p.tok.kind {
 	case kName:
-		e := &NameExpr{pos, p.tok.text}
+		e := p.names.put(NameExpr{pos, p.tok.text})
 		p.next()
 		p.reach(1)
 		return e
@@ -172,14 +172,14 @@ func (p *parser) suffixed() Expr {
 			e = p.field(e)
 			p.height = 0
 		case '[':
-			e = &IndexExpr{pos, e, p.index()}
+			e = p.indices.put(IndexExpr{pos, e, p.index()})
 		case ':':
 			p.next()
 			name, namePos := p.name()
 			pos = p.tok.pos
 			e = &MethodExpr{pos, e, name, namePos, p.args()}
 		case '(', kString, '{':
-			e = &CallExpr{pos, e, p.args()}
+			e = p.calls.put(CallExpr{pos, e, p.args()})
 		default:
 			return e
 		}
@@ -192,7 +192,7 @@ func (p *parser) field(obj Expr) Expr {
 	pos := p.tok.pos
 	p.next()
 	name, namePos := p.name()
-	return &IndexExpr{pos, obj, &StringExpr{namePos, name}}
+	return p.indices.put(IndexExpr{pos, obj, p.strings.put(StringExpr{namePos, name})})
 }
 
 // index reads `[key]`.
@@ -219,7 +219,7 @@ func (p *parser) args() []Expr {
 	case '{':
 		return []Expr{p.table()}
 	case kString:
-		e := &StringExpr{p.tok.pos, p.tok.text}
+		e := p.strings.put(StringExpr{p.tok.pos, p.tok.text})
 		p.next()
 		p.height = 1
 		return []Expr{e}
@@ -230,16 +230,16 @@ func (p *parser) args() []Expr {
 
 // table reads a constructor.
 func (p *parser) table() Expr {
-	t := &TableExpr{Pos: p.tok.pos}
-	line, base, height := p.line, len(p.fields), 0
+	t := p.tables.put(TableExpr{Pos: p.tok.pos})
+	line, base, height := p.line, p.fields.since(), 0
 	p.next()
 	for p.tok.kind != '}' {
-		p.fields = append(p.fields, p.item(&height))
+		p.fields.push(p.item(&height))
 		if !p.accept(',') && !p.accept(';') {
 			break
 		}
 	}
-	t.Fields = take(&p.fields, base)
+	t.Fields = p.fields.take(base)
 	t.End = p.tok.pos
 	p.match('}', '{', line)
 	p.reach(height + 1)
@@ -254,7 +254,7 @@ func (p *parser) item(height *int) Field {
 		p.lex(&p.ahead)
 		p.hasAhead = true
 		if p.ahead.kind == '=' {
-			f.Key = &StringExpr{p.tok.pos, p.tok.text}
+			f.Key = p.strings.put(StringExpr{p.tok.pos, p.tok.text})
 			p.next()
 			p.next()
 		}
@@ -287,14 +287,14 @@ func (p *parser) function(pos Pos, line int32, self *Ident) *FuncExpr {
 
 // params reads what stands between the brackets of a function.
 func (p *parser) params(self *Ident) (list []Ident, vararg bool) {
-	base := len(p.idents)
+	base := p.idents.since()
 	if self != nil {
-		p.idents = append(p.idents, *self)
+		p.idents.push(*self)
 	}
 	for p.tok.kind != ')' {
 		switch p.tok.kind {
 		case kName:
-			p.idents = append(p.idents, Ident{Name: p.tok.text, Pos: p.tok.pos})
+			p.idents.push(Ident{Name: p.tok.text, Pos: p.tok.pos})
 			p.next()
 			if p.accept(',') {
 				if p.tok.kind == ')' {
@@ -310,5 +310,5 @@ func (p *parser) params(self *Ident) (list []Ident, vararg bool) {
 		}
 		break
 	}
-	return take(&p.idents, base), vararg
+	return p.idents.take(base), vararg
 }

@@ -1,9 +1,6 @@
 package syntax
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
 const (
 	// maxLevels is how deep statements and expressions may stand in one another. It is PUC Lua's limit (LUAI_MAXCCALLS), so what nests deeper runs nowhere.
@@ -25,11 +22,19 @@ type parser struct {
 	height int  // of the expression that was read last
 	tall   int  // the greatest height in the function that is read
 
-	// Lists grow on these and are copied when their lengths are known.
-	exprs  []Expr
-	stats  []Stat
-	fields []Field
-	idents []Ident
+	exprs  list[Expr]
+	stats  list[Stat]
+	fields list[Field]
+	idents list[Ident]
+
+	// The parts that are most frequent.
+	names    slab[NameExpr]
+	strings  slab[StringExpr]
+	ints     slab[IntExpr]
+	indices  slab[IndexExpr]
+	calls    slab[CallExpr]
+	binaries slab[BinaryExpr]
+	tables   slab[TableExpr]
 }
 
 // Parse makes the tree of a source: its main function, which is vararg and whose Pos is zero. Chunk is the source's name as messages show it, such as "agent.lua".
@@ -37,7 +42,7 @@ type parser struct {
 // source, and the depth of the tree is bounded whatever the source is: levels of nesting as in PUC Lua, the length of a chain without brackets by 20,000. What
 // only a compiler knows is not checked: labels, break outside of a loop, assignment to constants, and the limits on variables.
 //
-// Strings of the tree may share the memory of source.
+// Strings of the tree may share the memory of source. Several goroutines may call Parse at once.
 func Parse(chunk, source string) (fn *FuncExpr, err error) {
 	p := &parser{lexer: lexer{chunk: chunk, src: source, line: 1}, vararg: true}
 	defer func() {
@@ -123,14 +128,4 @@ func (p *parser) reach(height int) {
 		}
 		p.tall = height
 	}
-}
-
-// take copies the part of a stack from base on and removes it there.
-func take[T any](stack *[]T, base int) []T {
-	if len(*stack) == base {
-		return nil
-	}
-	list := slices.Clone((*stack)[base:])
-	*stack = (*stack)[:base]
-	return list
 }

@@ -2,19 +2,19 @@ package syntax
 
 // block reads statements up to a word that ends a block.
 func (p *parser) block() *Block {
-	base := len(p.stats)
+	base := p.stats.since()
 	for !p.blockEnds(true) {
 		last := p.tok.kind == kReturn
 		p.enter()
 		if s := p.statement(); s != nil {
-			p.stats = append(p.stats, s)
+			p.stats.push(s)
 		}
 		p.levels--
 		if last {
 			break
 		}
 	}
-	return &Block{Stats: take(&p.stats, base), End: p.tok.pos}
+	return &Block{Stats: p.stats.take(base), End: p.tok.pos}
 }
 
 // blockEnds tells whether the present token ends a block; until does so, except for those who ask whether nothing follows in the scope.
@@ -132,14 +132,14 @@ func (p *parser) numFor(pos Pos, line int32, v Ident) Stat {
 }
 
 func (p *parser) genFor(pos Pos, line int32, v Ident) Stat {
-	base := len(p.idents)
-	p.idents = append(p.idents, v)
+	base := p.idents.since()
+	p.idents.push(v)
 	for p.accept(',') {
 		name, namePos := p.name()
-		p.idents = append(p.idents, Ident{Name: name, Pos: namePos})
+		p.idents.push(Ident{Name: name, Pos: namePos})
 	}
 	p.expect(kIn)
-	s := &GenForStat{Pos: pos, Names: take(&p.idents, base)}
+	s := &GenForStat{Pos: pos, Names: p.idents.take(base)}
 	s.Exprs = p.exprList()
 	s.Body = p.forBody(line)
 	return s
@@ -156,7 +156,7 @@ func (p *parser) forBody(line int32) *Block {
 func (p *parser) funcStat(pos Pos, line int32) Stat {
 	p.next()
 	name, namePos := p.name()
-	target := Expr(&NameExpr{namePos, name})
+	target := Expr(p.names.put(NameExpr{namePos, name}))
 	p.reach(1)
 	height := 1
 	for p.tok.kind == '.' || p.tok.kind == ':' {
@@ -178,7 +178,7 @@ func (p *parser) localFunc(pos Pos) Stat {
 }
 
 func (p *parser) local(pos Pos) Stat {
-	base, closes := len(p.idents), false
+	base, closes := p.idents.since(), false
 	for {
 		name, namePos := p.name()
 		attr := p.attrib()
@@ -188,12 +188,12 @@ func (p *parser) local(pos Pos) Stat {
 			}
 			closes = true
 		}
-		p.idents = append(p.idents, Ident{name, namePos, attr})
+		p.idents.push(Ident{name, namePos, attr})
 		if !p.accept(',') {
 			break
 		}
 	}
-	s := &LocalStat{Pos: pos, Names: take(&p.idents, base)}
+	s := &LocalStat{Pos: pos, Names: p.idents.take(base)}
 	if p.accept('=') {
 		s.Exprs = p.exprList()
 	}
@@ -242,14 +242,14 @@ func (p *parser) exprStat(pos Pos) Stat {
 }
 
 func (p *parser) assign(pos Pos, first Expr) Stat {
-	base, levels := len(p.exprs), p.levels
+	base, levels := p.exprs.since(), p.levels
 	for target := first; ; target = p.suffixed() {
 		switch target.(type) {
 		case *NameExpr, *IndexExpr:
 		default:
 			p.failNear("syntax error")
 		}
-		p.exprs = append(p.exprs, target)
+		p.exprs.push(target)
 		if !p.accept(',') {
 			break
 		}
@@ -257,7 +257,7 @@ func (p *parser) assign(pos Pos, first Expr) Stat {
 	}
 	p.levels = levels
 	p.expect('=')
-	s := &AssignStat{Pos: pos, Targets: take(&p.exprs, base)}
+	s := &AssignStat{Pos: pos, Targets: p.exprs.take(base)}
 	s.Exprs = p.exprList()
 	return s
 }
