@@ -98,6 +98,10 @@ func (h *Host) openCore(s vm.State) int {
 		return true
 	})
 	h.pushLazy(s, h.pushAPI)
+	s.Metatable(-1)
+	s.PushFunc("__pairs", h.pairsOfAPI)
+	s.SetField(-2, "__pairs")
+	s.Pop(1)
 	s.Copy(-1)
 	h.skynet = s.Ref()
 	s.SetField(-2, "skynet")
@@ -130,6 +134,19 @@ func (h *Host) pushLazy(s vm.State, find func(s vm.State, name string) bool) {
 	})
 	s.SetField(-2, "__index")
 	s.SetMetatable(-2)
+}
+
+// pairsOfAPI is pairs of the module skynet: it gets all that it has.
+func (h *Host) pairsOfAPI(s vm.State) int {
+	for _, name := range h.rt.api.names() {
+		s.PushString(name)
+		s.Index(1)
+		s.Pop(1)
+	}
+	s.SetTop(1)
+	s.Global("next")
+	s.Insert(1)
+	return 2
 }
 
 func (h *Host) pushVerb(s vm.State, name string, f verb) {

@@ -18,6 +18,8 @@ var codeNames = map[actor.Code]string{ //nolint:gochecknoglobals // a constant
 
 // errorSource makes the metatable of errors: they are tables with code, message and traceback, and text to whoever takes them for that, as scripts for
 // Skynet do.
+//
+//nolint:dupword // it is Lua
 const errorSource = `
 local string, tostring, type, rawget = string, tostring, type, rawget
 local meta = { __name = "error" }
@@ -65,7 +67,7 @@ func (h *Host) pushErrorMeta(s vm.State) {
 // maxTraceback bounds what the stacks of a chain of calls can grow to.
 const maxTraceback = 16 << 10
 
-// pushError pushes why a call of the thread s, which waits in it, has failed: the table that the other side raised, or one of ours.
+// pushError pushes why a call of the thread s, which waits in it, or one that nobody waits in, has failed: the table that the other side raised, or one of ours.
 func (h *Host) pushError(s vm.State, err error) {
 	code, text, stack := "error", err.Error(), ""
 	var script *Error
@@ -83,13 +85,13 @@ func (h *Host) pushError(s vm.State, err error) {
 	case errors.As(err, &failed):
 		code, stack = codeNames[failed.Code], failed.Stack
 	}
-	if len(stack) < maxTraceback {
+	main := h.vm.Main()
+	if s != main && len(stack) < maxTraceback {
 		if stack != "" {
 			stack += "\n"
 		}
 		stack += "called by " + h.script + ", " + strings.TrimPrefix(s.Traceback(""), "\n")
 	}
-	main := h.vm.Main()
 	main.NewTable(0, 3)
 	main.PushString(code)
 	main.SetField(-2, "code")
@@ -99,7 +101,9 @@ func (h *Host) pushError(s vm.State, err error) {
 	main.SetField(-2, "traceback")
 	h.pushErrorMeta(main)
 	main.SetMetatable(-2)
-	main.Move(s, 1)
+	if s != main {
+		main.Move(s, 1)
+	}
 }
 
 // errorOf makes an Error of the value on top of a thread that failed.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/lua/vm"
 )
 
@@ -138,18 +139,25 @@ func (h *Host) apiError(s vm.State) int {
 
 // apiMqlen is how many messages wait for this service.
 func (h *Host) apiMqlen(s vm.State) int {
-	info, _ := h.c.System().Inspect(h.c.Self())
-	s.PushInt(int64(info.Waiting))
+	s.PushInt(waiting(h.info()))
 	return 1
 }
+
+func (h *Host) info() actor.Info {
+	info, _ := h.c.System().Inspect(h.c.Self())
+	return info
+}
+
+// waiting leaves out the message that is handled, which the runtime counts.
+func waiting(info actor.Info) int64 { return int64(max(info.Waiting-1, 0)) }
 
 // apiStat gives a figure of this service: mqlen, message (how many it has handled), cpu (seconds), time (seconds of the running handler), endless (0 or 1).
 func (h *Host) apiStat(s vm.State) int {
 	what, _ := s.String(1)
-	info, _ := h.c.System().Inspect(h.c.Self())
+	info := h.info()
 	switch what {
 	case "mqlen":
-		s.PushInt(int64(info.Waiting))
+		s.PushInt(waiting(info))
 	case "message":
 		s.PushInt(int64(info.Processed))
 	case "cpu":
@@ -185,7 +193,7 @@ func (h *Host) apiEndless(s vm.State) int {
 }
 
 // limiter is a VM whose memory can be bounded.
-type limiter interface{ SetMemoryLimit(bytes int64) error }
+type limiter interface{ SetMemoryLimit(bytes int64) }
 
 // apiMemLimit bounds the memory of this service's VM, in bytes, once and before skynet.start.
 func (h *Host) apiMemLimit(s vm.State) int {
@@ -211,7 +219,8 @@ func (h *Host) apiMemLimit(s vm.State) int {
 
 func (h *Host) limitMemory(n int64) error {
 	if l, ok := h.vm.(limiter); ok {
-		return l.SetMemoryLimit(n)
+		l.SetMemoryLimit(n)
+		return nil
 	}
 	return errors.New("the engine " + h.rt.cfg.Engine.Name() + " can't bound the memory of a VM")
 }

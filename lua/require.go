@@ -38,6 +38,8 @@ func (h *Host) openBase(s vm.State, file string) {
 
 // requireSource is Lua so that a module's top-level code can wait. Who asks for a module that another coroutine is still making waits for it. The second
 // function adds one to what runs when the module that the running coroutine makes is there, if it makes one: see skynet.init.
+//
+//nolint:dupword // it is Lua
 const requireSource = `
 local find, wait, wakeup = ...
 local loaded, making, error, pcall, running = package.loaded, {}, error, pcall, coroutine.running

@@ -2,6 +2,7 @@ package lua
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/skua-go/skua/actor"
@@ -168,9 +169,15 @@ func (h *Host) innerStopThread(s vm.State) int {
 	if co == nil {
 		return 0
 	}
+	if c, ok := co.th.(threadCloser); ok {
+		c.CloseThread()
+	}
 	s.PushThread(co.th)
 	return 1
 }
+
+// threadCloser is a thread that the host can end while it waits: its variables that are to be closed are, and it can't be resumed any more.
+type threadCloser interface{ CloseThread() }
 
 func (h *Host) stopThread(s vm.State, is func(co *coroutine) bool) *coroutine {
 	for _, b := range h.forks.items[h.forks.head:] {
@@ -191,19 +198,20 @@ func (h *Host) stopThread(s vm.State, is func(co *coroutine) bool) *coroutine {
 		}
 	}
 	for co := h.live; co != nil; co = co.next {
-		if co.wait.kind != waitNone && co.wait.kind != waitEver && co != h.cur && is(co) {
-			h.dropWait(co)
-			h.unlink(co)
-			co.life++
-			err := &Error{Script: h.script, Message: h.script + ": the handler's coroutine was stopped (skynet.killthread)"}
-			if co.request && !co.replied {
-				co.promise.Reply(nil, err)
-			}
-			if co.ends {
-				co.span.End(err)
-			}
-			return co
+		if co.wait.kind == waitNone || co.wait.kind == waitEver || co == h.cur || !is(co) {
+			continue
 		}
+		h.dropWait(co)
+		h.unlink(co)
+		co.life++
+		err := &Error{Script: h.script, Message: h.script + ": the handler's coroutine was stopped (skynet.killthread)"}
+		if co.request && !co.replied {
+			co.promise.Reply(nil, err)
+		}
+		if co.ends {
+			co.span.End(err)
+		}
+		return co
 	}
 	return nil
 }
@@ -300,7 +308,7 @@ func (h *Host) apiUniqTask(s vm.State) int {
 			groups[text] = g
 		}
 		if g.count++; g.count < shown {
-			g.sessions = append(g.sessions, fmt.Sprint(id))
+			g.sessions = append(g.sessions, strconv.FormatInt(id, 10))
 		}
 	})
 	s.NewTable(0, len(groups))

@@ -2,6 +2,7 @@ package lua
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/skua-go/skua/actor"
@@ -187,7 +188,7 @@ func (h *Host) in(cs float64, f func()) *actor.Timer {
 
 func timeAt(s vm.State, i int, what string) float64 {
 	cs, ok := s.Float(i)
-	if !ok || cs != cs { //nolint:gocritic // NaN
+	if !ok || math.IsNaN(cs) {
 		s.Errorf("%s: a time in 1/100 s is expected as argument %d, got %s", what, i, s.Type(i))
 	}
 	return cs
@@ -207,7 +208,7 @@ func (h *Host) sleepOn(s vm.State, i int, kind waitKind, what string) *coroutine
 	} else {
 		s.SetTop(i)
 	}
-	if f, ok := s.Float(i); ok && f != f { //nolint:gocritic // NaN
+	if f, ok := s.Float(i); ok && math.IsNaN(f) {
 		s.Errorf("%s: the token is not a number", what)
 	}
 	if h.tokens == 0 {
