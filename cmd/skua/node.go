@@ -23,8 +23,11 @@ import (
 	"github.com/skua-go/skua/scripts"
 	"github.com/skua-go/skua/services/admin"
 	"github.com/skua-go/skua/services/cron"
+	"github.com/skua-go/skua/services/datacenter"
 	"github.com/skua-go/skua/services/gate"
 	"github.com/skua-go/skua/services/login"
+	"github.com/skua-go/skua/services/multicast"
+	"github.com/skua-go/skua/services/sharedata"
 	"github.com/skua-go/skua/services/store"
 	"github.com/skua-go/skua/services/store/mongo"
 	"github.com/skua-go/skua/services/store/sqlite"
@@ -41,6 +44,7 @@ type node struct {
 
 	sys   *actor.System
 	rt    *lua.Runtime
+	data  *sharedata.Service
 	gate  *gate.Gate
 	first actor.Ref
 }
@@ -135,6 +139,8 @@ func (n *node) services(backend store.Backend) []actor.Spec {
 	}
 	first := []actor.Spec{
 		cron.Spec(cron.Config{Metrics: timed, Now: n.sys.Now}), // needs nobody
+		datacenter.Spec(datacenter.Config{}),                   // needs nobody
+		n.data.Spec(),                                          // needs nobody
 		store.Spec(store.Config{
 			Backend: backend, Autosave: cfg.Store.Autosave.Duration, Batch: cfg.Store.FlushBatch, MaxPending: cfg.Store.MaxPending, Metrics: stored,
 		}),
@@ -196,7 +202,11 @@ func (n *node) build(abort func()) error {
 		return err
 	}
 	// The gate's module is part of the runtime that the gate makes its agents with.
-	modules := []lua.Module{{Name: gate.ServiceName, Open: func(h *lua.Host, s vm.State) { n.gate.Module().Open(h, s) }}}
+	n.data = sharedata.New(sharedata.Config{Files: n.project.scripts, Log: n.log})
+	modules := []lua.Module{
+		{Name: gate.ServiceName, Open: func(h *lua.Host, s vm.State) { n.gate.Module().Open(h, s) }},
+		n.data.Module(), multicast.New(multicast.Config{}).Module(),
+	}
 	if n.trial != nil {
 		modules = append(modules, lua.Module{Name: testCore, Open: n.trial.module.open})
 	}

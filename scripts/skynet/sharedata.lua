@@ -1,5 +1,5 @@
--- skynet.sharedata: tables that all services of the node read and one of them updates. Who has asked for a table sees its newest version, from the message on
--- that it handles next or the wait that it ends next.
+-- skynet.sharedata: tables that all services of the node read and one of them updates. Who has asked for a table sees its newest version: between
+-- two messages or behind a wait it changes over, and before it gets anything that was sent to it after the update.
 local skynet = require "skynet"
 local core = require "skynet.sharedata.core"
 
@@ -43,7 +43,7 @@ function sharedata.deepcopy(name, ...)
   return core.copy("sharedata", name, ...)
 end
 
--- Makes updates visible now, where the next message or wait would.
+-- Changes over now.
 function sharedata.flush()
   core.adopt()
 end

@@ -73,7 +73,7 @@ func (p *proxy) pushPair(s vm.State, node *frozen, pos int) bool {
 		s.Errorf("%s %s: [%s] has the key %d, which an engine without 64-bit integers would round", p.view.of.kind, p.view.of.name, p.path(), int64(key.num))
 	}
 	if now := p.renew(); now != node {
-		if v := node.at(pos); v.obj != (any)(nil) {
+		if v := node.at(pos); v.obj != any(nil) {
 			if _, isTable := v.obj.(*frozen); !isTable {
 				pushScalar(s, key)
 				pushScalar(s, v)

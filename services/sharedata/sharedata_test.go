@@ -128,7 +128,7 @@ func TestAHandlerThatDoesNotWaitReadsOneVersion(t *testing.T) {
 		done.Go(func() {
 			r.run(b, `local c, seen = sharedata.query "conf", {} sharedata.update("conf", { 1, 2, 3, x = { 1 }, y = { 2 } })
 				for k, v in pairs(c) do
-					if k == 2 then sharetable.loadtable("loops", {}) while not sharetable.query "ended" do skynet.sleep(1) end end
+					if k == 2 then sharetable.loadtable("loops", {}) while not sharetable.query "ended" do skynet.sleep(1) end skynet.yield() end
 					seen[#seen + 1] = tostring(k) .. "=" .. (type(v) == "table" and "t" .. v[1] or v)
 				end return table.concat(seen, " ")`, `"1=1 2=2 3=3 y=t5"`)
 		})

@@ -92,6 +92,7 @@ func TestReadersOfStmSeeEachMessageOnce(t *testing.T) {
 		r.fails(b, `stm.newcopy(`+copied+`)`, "there is no copy", "each stm.copy is good for one stm.newcopy")
 		r.fails(a, `for i = 1, 4 do stm.copy(obj) end`, "3 copies wait for their stm.newcopy")
 		r.fails(a, `stm.new(nil)`, "a string, or what skynet.pack returns, is expected, got nil")
-		r.run(b, `return pcall(reader, error, "x")`, `false nil`)
+		r.run(a, `obj "bad"`, "")
+		r.run(b, `return pcall(reader, function(text) error({}) end)`, `false {}`)
 	})
 }
