@@ -53,11 +53,14 @@ local function spread(source, text, ...)
   return deliver(list[1], source, ...)
 end
 
-require "skynet.core".dispatch(2, function(_, source, text, ...)
-  local self = direct[text]
-  if self then return self.__dispatch(self, source, ...) end
-  return spread(source, text, ...)
-end)
+skynet.register_protocol {
+  name = "multicast", id = skynet.PTYPE_MULTICAST, pack = skynet.pack, unpack = skynet.unpack,
+  dispatch = function(_, source, text, ...)
+    local self = direct[text]
+    if self then return self.__dispatch(self, source, ...) end
+    return spread(source, text, ...)
+  end,
+}
 
 -- Gives a channel: a new one, or, with conf.channel, the one of that number. conf.dispatch(channel, source, ...) gets what is published once it has subscribed;
 -- it may wait. conf.pack makes what is published a string, and conf.unpack(string, size) what dispatch gets; without them the values go as they are.
