@@ -56,6 +56,7 @@ func TestEachMistakeIsFoundAtItsPlaceWithAHint(t *testing.T) {
 		{`print(string.fromat("%d", 1))`, `a.lua:1:14: string.fromat is not there; did you mean string.format?`},
 		{`local s = string  print(s.fromat)`, `a.lua:1:27: string.fromat is not there; did you mean string.format?`},
 		{`local str = require "string" print(str.fromat)`, `a.lua:1:40: string.fromat is not there; did you mean string.format?`},
+		{`print(math.pow(2, 3))`, `a.lua:1:12: math.pow is not there: it is the operator ^ since Lua 5.3`},
 		{`os.execute("ls")`, `a.lua:1:4: os.execute is not there: scripts are kept away from the host`},
 		{`local f = io.open("x")`, `a.lua:1:11: global io is not there: scripts are kept away from the host`},
 		{`print(unpack({}))`, `a.lua:1:7: global unpack is not there: it is table.unpack since Lua 5.2`},
