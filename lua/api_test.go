@@ -168,9 +168,12 @@ func runCases(t *testing.T, engine vm.Engine, file string) []apiResult {
 
 // abilities are what cases may need that not every engine has.
 func abilities(engine vm.Engine) map[string]any {
-	main := engine.New(vm.Options{}).Main()
+	machine := engine.New(vm.Options{})
+	defer machine.Close()
+	main := machine.Main()
+	_, limits := machine.(interface{ SetMemoryLimit(bytes int64) })
 	_, nests := main.(interface{ Throw() vm.Status })
-	return map[string]any{"exact": main.Exact(), "nests": nests}
+	return map[string]any{"exact": main.Exact(), "nests": nests, "limits": limits}
 }
 
 func resultsOf(t *testing.T, l value.List, want int) []apiResult {
@@ -199,7 +202,7 @@ func apiTable(cases []apiResult) string {
 	about := map[string][]string{}
 	for _, c := range cases {
 		text := c.about
-		text += map[string]string{"exact": "¹", "nests": "²"}[c.needs]
+		text += map[string]string{"exact": "¹", "nests": "²", "limits": "²"}[c.needs]
 		about[c.name] = append(about[c.name], text)
 	}
 	for _, name := range slices.Sorted(maps.Keys(about)) {

@@ -308,9 +308,7 @@ func (h *Host) abandon() {
 	for co := h.live; co != nil; {
 		next := co.next
 		if co != h.cur {
-			h.dropWait(co)
-			h.unlink(co)
-			co.life++
+			h.stopCoroutine(co, errKilled)
 		}
 		co = next
 	}

@@ -241,10 +241,30 @@ func (h *Host) handled(co *coroutine, err *Error) {
 	case co.job.state || h.module != 0:
 		h.answerResults(co)
 	default:
-		e := &Error{Script: h.script, Message: h.script + ": the handler did not answer (skynet.ret)"}
+		e := &Error{Script: h.script, Message: h.where(co.job.fn) + ": the handler did not answer (skynet.ret)"}
 		h.report("handler did not answer: a call needs skynet.ret, skynet.response or skynet.ignoreret", e)
 		co.promise.Reply(nil, e)
 	}
+}
+
+// where is where the function of a reference begins, file:line; the script's name if nobody knows.
+func (h *Host) where(fn int) string {
+	s := h.vm.Main()
+	top := s.Top()
+	defer s.SetTop(top)
+	if err := s.Load("=skua", `local info = debug.getinfo((...), "S") return info.short_src, info.linedefined`); err != nil {
+		return h.script
+	}
+	s.Push(fn)
+	if err := s.PCall(1, 2); err != nil {
+		return h.script
+	}
+	file, isText := s.String(-2)
+	line, isLine := s.Int(-1)
+	if !isText || !isLine {
+		return h.script
+	}
+	return fmt.Sprintf("%s:%d", file, line)
 }
 
 // answerResults answers with what the handler has returned.

@@ -102,12 +102,6 @@ func (h *Host) innerCancel(s vm.State) int {
 	return 0
 }
 
-// innerEager tells whether an iterator of Go can't wait with this engine, so that all answers have to be there before a loop begins.
-func (h *Host) innerEager(s vm.State) int {
-	s.PushBool(!h.vm.Main().Exact())
-	return 1
-}
-
 // term treats a service as one that has ended: calls that wait for it fail, and what it waits for here is not answered.
 func (h *Host) term(of actor.Ref) {
 	err := &actor.Error{Code: actor.Stopped, Actor: of.String(), Text: "skynet.term"}
@@ -169,9 +163,6 @@ func (h *Host) innerStopThread(s vm.State) int {
 	if co == nil {
 		return 0
 	}
-	if c, ok := co.th.(threadCloser); ok {
-		c.CloseThread()
-	}
 	s.PushThread(co.th)
 	return 1
 }
@@ -201,19 +192,27 @@ func (h *Host) stopThread(s vm.State, is func(co *coroutine) bool) *coroutine {
 		if co.wait.kind == waitNone || co.wait.kind == waitEver || co == h.cur || !is(co) {
 			continue
 		}
-		h.dropWait(co)
-		h.unlink(co)
-		co.life++
 		err := &Error{Script: h.script, Message: h.script + ": the handler's coroutine was stopped (skynet.killthread)"}
 		if co.request && !co.replied {
 			co.promise.Reply(nil, err)
 		}
-		if co.ends {
-			co.span.End(err)
-		}
+		h.stopCoroutine(co, err)
 		return co
 	}
 	return nil
+}
+
+// stopCoroutine has a coroutine that waits not go on.
+func (h *Host) stopCoroutine(co *coroutine, why error) {
+	h.dropWait(co)
+	h.unlink(co)
+	co.life++
+	if co.ends {
+		co.span.End(why)
+	}
+	if c, ok := co.th.(threadCloser); ok {
+		c.CloseThread()
+	}
 }
 
 // apiTask tells what waits: task() how many, task(t) fills t with their stacks, task(session) is the stack of one, task(coroutine) is its session,

@@ -165,7 +165,7 @@ case("ret", "answers with a buffer, or with bytes", function()
 end)
 
 case("ret", "tells who forgot it, and who calls it twice", function()
-  expect(select(2, pcall(skynet.call, echo(), "lua", "nothing")).message:find("the handler did not answer (skynet.ret)", 1, true) ~= nil).to_be(true)
+  expect(select(2, pcall(skynet.call, echo(), "lua", "nothing")).message:find("service/echo.lua:25: the handler did not answer (skynet.ret)", 1, true) ~= nil).to_be(true)
   expect(skynet.call(echo(), "lua", "twice")).to_be("once")
   eventually(function() return logged("service/echo.lua:%d+: skynet.retpack: the request has been answered already") end)
 end)

@@ -101,6 +101,13 @@ case("info_func", "answers the console's command info", function()
   expect(function() skynet.info_func(1) end).to_fail("a function is expected, got number")
 end)
 
+case.limits("memlimit", "bounds the memory of the service's VM, which lives on", function()
+  local a = skynet.newservice("service/limited")
+  expect(select(2, pcall(skynet.call, a, "lua", "grow")).message:find("not enough memory", 1, true) ~= nil).to_be(true)
+  expect(skynet.call(a, "lua", "hello")).to_be("hello")
+  expect(skynet.call(a, "lua", "again"):find("can be set once only", 1, true) ~= nil).to_be(true)
+end)
+
 case("memlimit", "is for a service that has not started", function()
   expect(function() skynet.memlimit(1e6) end).to_fail("has to be set before the service starts")
   expect(function() skynet.memlimit("x") end).to_fail("a number of bytes is expected")
