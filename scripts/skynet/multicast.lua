@@ -53,11 +53,13 @@ local function spread(source, text, ...)
   return deliver(list[1], source, ...)
 end
 
-skynet.dispatch(2, function(_, source, text, ...)
+local function dispatch(_, source, text, ...)
   local self = direct[text]
   if self then return self.__dispatch(self, source, ...) end
   return spread(source, text, ...)
-end)
+end
+
+skynet.register_protocol { name = "multicast", id = skynet.PTYPE_MULTICAST, pack = skynet.pack, unpack = skynet.unpack, dispatch = dispatch }
 
 -- Gives a channel: a new one, or, with conf.channel, the one of that number. conf.dispatch(channel, source, ...) gets what is published once it has subscribed;
 -- it may wait. conf.pack makes what is published a string, and conf.unpack(string, size) what dispatch gets; without them the values go as they are.
