@@ -114,7 +114,7 @@ end`)
 	}
 	round(2)
 	before := heap()
-	round(10)
+	round(4)
 	if grown := heap() - before; grown > 8<<20 {
 		t.Errorf("%d MB are left of megabytes that went through gsub and concat", grown>>20)
 	}

@@ -12,7 +12,7 @@ import (
 
 // Case is a chunk and what it returns: its values as tostring makes them, with " | " between them, or "error: " and the message. The functions of Go that the
 // chunk gets all wait: wait(...) gives back what it was called with, fail(e) ends with the error e, and meanwhile(f) gives back what f, a function that does
-// not wait, returns in another thread of the host while this one waits. The VM may keep 24 MiB.
+// not wait, returns in another thread of the host while this one waits. The VM may keep 8 MiB.
 type Case struct {
 	Topic, Name string
 	Source      string
@@ -78,7 +78,7 @@ func lacks(e vm.Engine, topic string) string {
 }
 
 // memory is what a case may keep.
-const memory = 24 << 20
+const memory = 8 << 20
 
 // budget bounds a case that never ends; with the race detector one takes seconds.
 const budget = time.Minute
