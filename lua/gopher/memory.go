@@ -158,31 +158,3 @@ func (e *Engine) closure(l *lua.LState, inst uint32, base *frame) int {
 	stateOf(l).m.took(closureSize + upvalueSize*int(made.NumUpvalues))
 	return jumpTable[lua.OP_CLOSURE](l, inst, base)
 }
-
-// countStrings lets functions of the library that make strings count them.
-func countStrings(lib library) {
-	for name, functions := range map[string][]string{
-		"string": {"char", "format", "gsub", "lower", "pack", "reverse", "upper"}, "table": {"concat"},
-	} {
-		for _, f := range functions {
-			made := lib[name][f].(*lua.LFunction).GFunction //nolint:forcetypeassert // the library holds nothing else by these names
-			lib[name][f] = &lua.LFunction{IsG: true, GFunction: func(l *lua.LState) int {
-				n := made(l)
-				if s, ok := l.Get(-n).(lua.LString); ok && n > 0 {
-					stateOf(l).m.took(stringSize + len(s))
-				}
-				return n
-			}}
-		}
-	}
-	rep := lib["string"]["rep"].(*lua.LFunction).GFunction //nolint:forcetypeassert // see above
-	lib["string"]["rep"] = &lua.LFunction{IsG: true, GFunction: func(l *lua.LState) int {
-		s, isText := l.Get(1).(lua.LString)
-		if n, ok := l.Get(2).(lua.LNumber); ok && isText && n > 0 {
-			if size := float64(n) * float64(len(s)+len(lua.LVAsString(l.Get(3)))); size <= maxString {
-				stateOf(l).Alloc(int(size))
-			}
-		}
-		return rep(l)
-	}}
-}

@@ -14,7 +14,7 @@ func limited(t testing.TB, bytes int64, o vm.Options) vm.VM {
 	t.Helper()
 	m := engine(t).New(o)
 	t.Cleanup(m.Close)
-	m.(interface{ SetMemoryLimit(bytes int64) }).SetMemoryLimit(bytes)
+	m.SetMemoryLimit(bytes)
 	return m
 }
 

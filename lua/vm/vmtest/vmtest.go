@@ -12,7 +12,7 @@ import (
 
 // Case is a chunk and what it returns: its values as tostring makes them, with " | " between them, or "error: " and the message. The functions of Go that the
 // chunk gets all wait: wait(...) gives back what it was called with, fail(e) ends with the error e, and meanwhile(f) gives back what f, a function that does
-// not wait, returns in another thread of the host while this one waits. The VM may keep 8 MiB.
+// not wait, returns in another thread of the host while this one waits. The VM may keep 24 MiB.
 type Case struct {
 	Topic, Name string
 	Source      string
@@ -29,9 +29,6 @@ func Run(t *testing.T, e vm.Engine) {
 	t.Helper()
 	for _, c := range Cases() {
 		t.Run(c.Topic+"/"+c.Name, func(t *testing.T) {
-			if why := lacks(e, c.Topic); why != "" {
-				t.Skip(why)
-			}
 			want := c.Want
 			if d, ok := c.Differs[e.Name()]; ok {
 				want = d.Want
@@ -56,29 +53,8 @@ func Markdown(engine string) string {
 	return b.String()
 }
 
-// What an engine may lack until it has all of the seam.
-type (
-	thrower interface{ Throw() vm.Status }
-	limiter interface{ SetMemoryLimit(bytes int64) }
-)
-
-// lacks tells why an engine can't run the cases of a topic, empty if it can.
-func lacks(e vm.Engine, topic string) string {
-	m := e.New(vm.Options{})
-	defer m.Close()
-	_, throws := m.Main().(thrower)
-	_, limits := m.(limiter)
-	switch {
-	case !throws && (topic == nestedTopic || topic == throwTopic):
-		return "the engine has no Throw, and no waits in coroutines"
-	case !limits && topic == memoryTopic:
-		return "the engine has no limit of memory"
-	}
-	return ""
-}
-
 // memory is what a case may keep.
-const memory = 8 << 20
+const memory = 24 << 20
 
 // budget bounds a case that never ends; with the race detector one takes seconds.
 const budget = time.Minute
@@ -94,9 +70,7 @@ func Eval(e vm.Engine, source string) string {
 	}})
 	defer m.Close()
 	main := m.Main()
-	if v, ok := m.(limiter); ok {
-		v.SetMemoryLimit(memory)
-	}
+	m.SetMemoryLimit(memory)
 	h := host{main: main}
 	for name, goesOn := range map[string]func(th vm.State) vm.Status{"wait": h.echo, "fail": h.fail, "meanwhile": h.meanwhile} {
 		main.PushFunc(name, func(s vm.State) int {
@@ -148,7 +122,7 @@ func (h *host) echo(th vm.State) vm.Status {
 
 func (h *host) fail(th vm.State) vm.Status {
 	th.SetTop(1)
-	return th.(thrower).Throw() //nolint:forcetypeassert // see lacks
+	return th.Throw()
 }
 
 func (h *host) meanwhile(th vm.State) vm.Status {

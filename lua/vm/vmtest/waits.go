@@ -1,6 +1,5 @@
 package vmtest
 
-// The topics of cases that not every engine can run yet, see lacks.
 const (
 	nestedTopic = "waits in coroutines"
 	throwTopic  = "errors of the host"
