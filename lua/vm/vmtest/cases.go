@@ -9,7 +9,9 @@ const (
 	noCrossing = "a wait can be taken out of functions, coroutines, iterators, `pcall` and `xpcall` only"
 )
 
-func on(engine, want, why string) map[string]Difference { return map[string]Difference{engine: {want, why}} }
+func on(engine, want, why string) map[string]Difference {
+	return map[string]Difference{engine: {want, why}}
+}
 
 const acrossGo = "test.lua:1: attempt to yield across a Go-call boundary: with the engine gopher a wait is possible in functions, " +
 	"coroutines, iterators, pcall and xpcall, not in metamethods and callbacks of the library"
