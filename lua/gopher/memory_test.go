@@ -47,7 +47,7 @@ var keepers = map[string]string{
 func TestAScriptIsStoppedWhereItKeepsTooMuch(t *testing.T) {
 	for name, source := range keepers {
 		t.Run(name, func(t *testing.T) {
-			const limit = 24 << 20
+			const limit = 8 << 20
 			m := limited(t, limit, vm.Options{})
 			before := heap()
 			th := load(t, m, source)
