@@ -142,3 +142,18 @@ end)`)
 		}
 	})
 }
+
+func TestAMessageThatIsRefusedTakesNothingFromTheNext(t *testing.T) {
+	onBoth(t, func(t *testing.T) {
+		n := newNode(t, "main.lua", `return { hello = function() return "hello" end }`)
+		ref := n.start("main")
+		for range 100 { // more than there are coroutines to begin with
+			if _, err := n.call(ref, "nothing"); err == nil {
+				t.Fatal("handled")
+			}
+			if v, err := n.call(ref, "hello"); err != nil || v.At(0).String() != `"hello"` {
+				t.Fatal(v, err)
+			}
+		}
+	})
+}

@@ -67,6 +67,7 @@ type Runtime struct {
 
 	api      api
 	failures failures
+	hints    hints
 
 	mu  sync.Mutex
 	env map[string]string

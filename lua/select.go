@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/lua/vm"
@@ -85,6 +86,7 @@ func (h *Host) arrive(id int64, a *ask, v any, err error) {
 		}
 		n = 1
 	}
+	h.began = time.Time{}
 	if err := main.PCall(3+n, 0); err != nil {
 		h.report("skynet.request failed", h.raised())
 	}
