@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/lua/vm"
 )
 
@@ -103,6 +104,9 @@ func (h *Host) deliver(m Message, in inbound) {
 		if h.told(m, in) {
 			return
 		}
+	}
+	if m.Type == TypeText && m.Args.Len() == 1 && m.Args.At(0).Kind() == value.String {
+		m.Raw = true // the value of a text is its bytes, whether the sender has registered a protocol for it or not
 	}
 	var j job
 	if err := h.find(&j, m); err != nil {
