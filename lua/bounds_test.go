@@ -157,3 +157,20 @@ func TestAMessageThatIsRefusedTakesNothingFromTheNext(t *testing.T) {
 		}
 	})
 }
+
+func TestPairsShowsAllThatSkynetHas(t *testing.T) {
+	onBoth(t, func(t *testing.T) {
+		got := eval(t, `
+require "skynet.manager"
+local names = {}
+for name, v in pairs(skynet) do
+  assert(v ~= nil)
+  names[#names + 1] = name
+end
+table.sort(names)
+return table.concat(names, " ")`)
+		if want := `"` + strings.Join(lua.API(), " ") + `"`; got != want {
+			t.Fatalf("got  %s\nwant %s", got, want)
+		}
+	})
+}
