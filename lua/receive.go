@@ -41,15 +41,15 @@ func (h *Host) receive(m Message) {
 	}
 	if h.failure == nil && !h.ready && !h.leaving && m.Type != TypeDebug {
 		if p := h.protocolOf(m.Type); p == nil || p.dispatch == 0 {
-			h.early1(m)
+			h.keepEarly(m)
 			return
 		}
 	}
 	h.handle(m)
 }
 
-// early1 keeps a message that came before the service was ready.
-func (h *Host) early1(m Message) {
+// keepEarly keeps a message that came before the service was ready.
+func (h *Host) keepEarly(m Message) {
 	if len(h.early) >= maxEarly {
 		h.c.Reply(nil, &actor.Error{Code: actor.Overloaded, Actor: h.script, Text: "too many messages before the service was ready"})
 		return
