@@ -3,21 +3,37 @@ package lua
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/lua/vm"
 )
 
-// PushList pushes the values of a message and returns how many there are.
+// PushList pushes the values of a message and returns how many there are. An engine that can't hold an integer (see vm.State.Exact) refuses it with an error
+// that tells where in the message it is.
 func PushList(s vm.State, l value.List) int {
+	if !s.Exact() {
+		i := 0
+		for _, v := range l.All {
+			i++
+			refuseLarge(s, v, "argument "+strconv.Itoa(i))
+		}
+	}
 	for _, v := range l.All {
-		PushValue(s, v)
+		pushValue(s, v)
 	}
 	return l.Len()
 }
 
 // PushValue pushes one value. Tables are made anew: the VM may change them.
 func PushValue(s vm.State, v value.Value) {
+	if !s.Exact() {
+		refuseLarge(s, v, "value")
+	}
+	pushValue(s, v)
+}
+
+func pushValue(s vm.State, v value.Value) {
 	switch v.Kind() {
 	case value.Nil:
 		s.PushNil()
@@ -41,14 +57,62 @@ func pushTable(s vm.State, v value.Value) {
 	s.NewTable(v.Len(), v.Fields())
 	t := s.Top()
 	for i, e := range v.Items {
-		PushValue(s, e)
+		pushValue(s, e)
 		s.RawSetInt(t, int64(i))
 	}
 	for k, e := range v.Pairs {
-		PushValue(s, k)
-		PushValue(s, e)
+		pushValue(s, k)
+		pushValue(s, e)
 		s.RawSet(t)
 	}
+}
+
+// refuseLarge lets an engine without 64-bit integers refuse the first one in v that it can't hold, with the way there, which begins with root. An engine that
+// gives scripts such integers in another form refuses none.
+func refuseLarge(s vm.State, v value.Value, root string) {
+	n, way, found := findLarge(v)
+	if !found {
+		return
+	}
+	if p, ok := s.(interface{ PushIntOf(v int64, what string) }); ok {
+		p.PushIntOf(n, root+way)
+		s.Pop(1)
+	}
+}
+
+// findLarge finds an integer beyond 2^53 in a value, and the way to it.
+func findLarge(v value.Value) (n int64, way string, found bool) {
+	const maxExact = 1 << 53
+	switch v.Kind() {
+	case value.Int:
+		n, _ = v.Int()
+		return n, "", n < -maxExact || n > maxExact
+	case value.Table:
+		for i, e := range v.Items {
+			if n, way, found = findLarge(e); found {
+				return n, "[" + strconv.Itoa(i) + "]" + way, true
+			}
+		}
+		for k, e := range v.Pairs {
+			if n, _, found = findLarge(k); found {
+				return n, ", a key", true
+			}
+			if n, way, found = findLarge(e); found {
+				return n, "." + shortKey(k) + way, true
+			}
+		}
+	}
+	return 0, "", false
+}
+
+// shortKey is a key for an error.
+func shortKey(k value.Value) string {
+	const most = 64
+	text := k.KeyText()
+	if len(text) > most {
+		text = text[:most] + "..."
+	}
+	return text
 }
 
 // TakeList makes a message of the values from index `from` to the top. What cannot leave a VM is an error that names where it is.

@@ -104,7 +104,7 @@ func (h *Host) boot() error {
 	if err != nil {
 		return err
 	}
-	h.vm = h.rt.cfg.Engine.New(vm.Options{Tick: h.tick})
+	h.vm = h.rt.EngineOf(h.script).New(vm.Options{Tick: h.tick})
 	s := h.vm.Main()
 	_, h.throws = s.(thrower)
 	if err := h.openLoop(); err != nil {

@@ -40,6 +40,8 @@ type Config struct {
 	Modules []Module
 	// Engine runs the scripts. Default lua54.
 	Engine vm.Engine
+	// Engines run single services instead, by the name of the script (with dots or slashes). They, too, are shared: an Engine is made once.
+	Engines map[string]vm.Engine
 	// Budget is how long a handler may compute without a wait before it gets an error. Default 1 s.
 	Budget time.Duration
 	// StartTimeout bounds newservice. Default 30 s.
@@ -62,7 +64,8 @@ type Module struct {
 type Runtime struct {
 	cfg     Config
 	modules map[string]Module
-	lib     map[string]Module // found last, so that a project's own json.lua goes before
+	lib     map[string]Module    // found last, so that a project's own json.lua goes before
+	engines map[string]vm.Engine // Config.Engines, by their names with slashes
 	started time.Time
 
 	api      api
@@ -97,6 +100,10 @@ func NewRuntime(cfg Config) (*Runtime, error) {
 	for _, m := range lib.Modules(cfg.Scripts) {
 		rt.lib[m.Name] = Module{Name: m.Name, Open: func(_ *Host, s vm.State) { m.Open(s) }}
 	}
+	rt.engines = make(map[string]vm.Engine, len(cfg.Engines))
+	for script, e := range cfg.Engines {
+		rt.engines[slashed(script)] = e
+	}
 	for k, v := range cfg.Env {
 		rt.env[k] = v
 	}
@@ -114,6 +121,17 @@ func (rt *Runtime) Spec(script string, args value.List) actor.Spec {
 		Supervision: actor.Supervision{Limit: -1},
 	}
 }
+
+// EngineOf is the engine that runs the service of a script, and the modules that it requires.
+func (rt *Runtime) EngineOf(script string) vm.Engine {
+	if e := rt.engines[slashed(script)]; e != nil {
+		return e
+	}
+	return rt.cfg.Engine
+}
+
+// slashed is the name of a script with slashes, where it may have dots.
+func slashed(script string) string { return strings.ReplaceAll(script, ".", "/") }
 
 // source finds the text of a service or module: its name with dots as slashes, and .lua or /init.lua behind.
 func (rt *Runtime) source(name string) (file, text string, err error) {
@@ -136,7 +154,7 @@ func (rt *Runtime) known(name string) error {
 
 // find tries the files that a name may mean until there is one.
 func (rt *Runtime) find(name string, try func(tree fs.FS, file string) error) (file string, err error) {
-	base := strings.ReplaceAll(name, ".", "/")
+	base := slashed(name)
 	tried := make([]string, 0, 4)
 	for _, file := range []string{base + ".lua", base + "/init.lua"} {
 		if !fs.ValidPath(file) {

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skua-go/skua/lua"
-	"github.com/skua-go/skua/lua/lua54"
 	"github.com/skua-go/skua/lua/vm"
 	"github.com/skua-go/skua/scripts"
 	"github.com/skua-go/skua/services/gate"
@@ -47,7 +46,13 @@ func newCheckCommand() *cobra.Command {
 
 // check looks at all scripts of a project. A problem is a line that begins with file:line:column, or with the key of the configuration.
 func (p *project) check() (files int, problems []string, err error) {
-	rt, err := lua.NewRuntime(lua.Config{Scripts: p.scripts, Library: scripts.FS(), Modules: []lua.Module{{Name: gate.ServiceName}}, Log: discard()})
+	engine, engines, err := p.cfg.Lua.engines()
+	if err != nil {
+		return 0, nil, err
+	}
+	rt, err := lua.NewRuntime(lua.Config{
+		Scripts: p.scripts, Library: scripts.FS(), Modules: []lua.Module{{Name: gate.ServiceName}}, Engine: engine, Engines: engines, Log: discard(),
+	})
 	if err != nil {
 		return 0, nil, err
 	}
@@ -65,7 +70,7 @@ func (p *project) check() (files int, problems []string, err error) {
 		if err != nil {
 			return 0, nil, err
 		}
-		problems = append(problems, checkScript(lua54.Engine{}, rt, name, string(text))...)
+		problems = append(problems, checkScript(rt.EngineOf(strings.TrimSuffix(strings.TrimSuffix(name, ".lua"), "/init")), rt, name, string(text))...)
 	}
 	return len(names), problems, nil
 }

@@ -144,6 +144,14 @@ type LuaConfig struct {
 	Path []string `toml:"path" env:"PATH"`
 	// Deadline of `skynet.call` unless the call names another, inherited down the chain of calls.
 	CallTimeout Duration `toml:"call_timeout" env:"CALL_TIMEOUT"`
+	// Engine of the services: `lua54` is Lua 5.4; `gopher` is Lua 5.1, whose services take less memory. docs/lua-engines.md has the differences.
+	Engine string `toml:"engine" env:"ENGINE"`
+	// What services on `gopher` get for an integer beyond 2^53, which their numbers would round: `error` that names its field, or `text`, its digits as a string.
+	Integers string `toml:"integers" env:"INTEGERS"`
+	// Engines of single services, by the name of their script, such as `"world.map" = "gopher"`; all others are on `lua.engine`.
+	ServiceEngine map[string]string `toml:"service_engine" env:"SERVICE_ENGINE"`
+	// What single services get for an integer beyond 2^53, by the name of their script: `error` or `text`; all others get what `lua.integers` says.
+	ServiceIntegers map[string]string `toml:"service_integers" env:"SERVICE_INTEGERS"`
 }
 
 // AdminConfig is the table [admin].
@@ -191,7 +199,7 @@ func DefaultConfig() Config {
 		// Memory and passes for argon2id are OWASP's first choice for servers that log many people in.
 		Login: LoginConfig{Method: "password", Register: true, HashMemory: 19 << 20, HashTime: 2, MaxAttempts: 5},
 		Store: StoreConfig{Database: "skua", Autosave: Duration{2 * time.Second}, FlushBatch: 500, MaxPending: 100_000},
-		Lua:   LuaConfig{Path: []string{"scripts"}, CallTimeout: Duration{5 * time.Second}},
+		Lua:   LuaConfig{Path: []string{"scripts"}, CallTimeout: Duration{5 * time.Second}, Engine: engineLua54, Integers: integersError},
 		Trace: TraceConfig{Sample: 0.01},
 	}
 }

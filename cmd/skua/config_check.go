@@ -125,6 +125,7 @@ func (c *Config) validateServices(k *check) {
 	k.that(c.Store.MaxPending >= c.Store.FlushBatch, "store.max_pending", c.Store.MaxPending, fmt.Sprintf("at least store.flush_batch, %d", c.Store.FlushBatch))
 	k.that(len(c.Lua.Path) > 0 && !slices.Contains(c.Lua.Path, ""), "lua.path", strings.Join(c.Lua.Path, ","), "at least one directory")
 	k.duration("lua.call_timeout", c.Lua.CallTimeout, time.Millisecond, time.Hour)
+	c.validateEngines(k)
 }
 
 func (c *Config) validateTrace(k *check) {

@@ -42,6 +42,8 @@ func (k configKey) expected() string {
 		return `a duration such as "2s"`
 	case reflect.TypeFor[map[string]uint16]():
 		return "route names, each with a code from 1 to 65535"
+	case reflect.TypeFor[map[string]string]():
+		return "names, each with a string"
 	case reflect.TypeFor[[]string]():
 		return "a list of strings"
 	}

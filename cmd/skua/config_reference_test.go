@@ -80,8 +80,8 @@ func tomlText(t *testing.T, k configKey) string {
 			quoted[i] = fmt.Sprintf("%q", s)
 		}
 		return "[" + strings.Join(quoted, ", ") + "]"
-	case map[string]uint16:
-		if len(v) > 0 {
+	case map[string]uint16, map[string]string:
+		if k.value.Len() > 0 {
 			t.Fatal("a default table is not written by this test")
 		}
 		return "{}"

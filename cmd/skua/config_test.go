@@ -93,6 +93,7 @@ func TestMistakesInTheFileAreNamedWithTheirPlace(t *testing.T) {
 		{"name = 1", ":1:8: name: found 1, expected a string"},
 		{"gate = 1", ":1:8: gate: found 1, expected a table [gate]"},
 		{"[[gate]]\nmax_packet = 1", ":1:3: gate: cannot store an array table in a struct"},
+		{"[lua.service_engine]\nmap = 5", ":2:7: lua.service_engine.map: found 5, expected names, each with a string"},
 		{"[gate]\norigins = \"a\"", `:2:11: gate.origins: found "a", expected a list of strings`},
 		{"[gate.routes]\nbuy = 70000", ":2:7: gate.routes.buy: found 70000, expected route names, each with a code from 1 to 65535"},
 		{"[gate.routes]\nplayer.buy = 7", "gate.routes.player.buy: found"},
@@ -156,6 +157,13 @@ func TestImpossibleValuesNameTheKeyFoundAndExpected(t *testing.T) {
 		{`store.max_pending = 499`, "store.max_pending (SKUA_STORE_MAX_PENDING): found 499, expected at least store.flush_batch, 500"},
 		{`lua.path = []`, "lua.path"},
 		{`lua.call_timeout = "0s"`, "lua.call_timeout"},
+		{`lua.engine = "luajit"`, `lua.engine (SKUA_LUA_ENGINE): found "luajit", expected one of lua54, gopher`},
+		{`lua.integers = "round"`, `lua.integers (SKUA_LUA_INTEGERS): found "round", expected one of error, text`},
+		{`lua.service_engine = {map = "v8"}`, `lua.service_engine (SKUA_LUA_SERVICE_ENGINE): found "map = v8", expected the name of a script and one of lua54, gopher`},
+		{`lua.service_engine = {"../x" = "gopher"}`, "lua.service_engine"},
+		{`lua.service_engine = {"a.b" = "gopher", "a/b" = "lua54"}`, `found "a.b and a/b", expected each script once`},
+		{`lua.service_integers = {map = "text"}`, `found "map = text", expected a script on the engine gopher: on lua54 all integers are exact`},
+		{`lua.service_integers = {map = "float"}`, `found "map = float", expected the name of a script and one of error, text`},
 		{`trace.endpoint = "127.0.0.1:4318"`, `trace.endpoint (SKUA_TRACE_ENDPOINT): found "127.0.0.1:4318", expected a URL such as http://127.0.0.1:4318`},
 		{`trace.endpoint = "grpc://collector"`, "trace.endpoint"},
 		{`trace.endpoint = "http://ann:sesame@collector"`, `trace.endpoint (SKUA_TRACE_ENDPOINT): found "http://ann:xxxxx@collector"`},
@@ -192,6 +200,8 @@ func sample(k configKey) (text string, want any) {
 		return "a,b", []string{"a", "b"}
 	case map[string]uint16:
 		return "player.buy:1,chat:2", map[string]uint16{"player.buy": 1, "chat": 2}
+	case map[string]string:
+		return "world.map:gopher,chat:lua54", map[string]string{"world.map": "gopher", "chat": "lua54"}
 	case Secret:
 		return "sample", Secret("sample")
 	default:

@@ -173,9 +173,13 @@ func (w *watcher) Receive(_ *actor.Context, msg any) {
 func (n *node) build(abort func()) error {
 	cfg := &n.project.cfg
 	n.metrics.MustRegister(systemMetrics(n.sys))
+	engine, engines, err := cfg.Lua.engines()
+	if err != nil {
+		return err
+	}
 	// The gate's module is part of the runtime that the gate makes its agents with.
 	rt, err := lua.NewRuntime(lua.Config{
-		Scripts: n.project.scripts, Library: scripts.FS(), Log: n.log, Abort: abort,
+		Scripts: n.project.scripts, Library: scripts.FS(), Log: n.log, Abort: abort, Engine: engine, Engines: engines,
 		Modules: []lua.Module{{Name: gate.ServiceName, Open: func(h *lua.Host, s vm.State) { n.gate.Module().Open(h, s) }}},
 		Env:     map[string]string{"node": cfg.Name, "start": cfg.Start},
 	})
@@ -183,6 +187,9 @@ func (n *node) build(abort func()) error {
 		return err
 	}
 	n.rt = rt
+	if err := cfg.Lua.checkServices(rt.Has); err != nil {
+		return err
+	}
 	if agent := cfg.Gate.Agent; agent != "" && !rt.Has(agent) {
 		return fmt.Errorf("gate.agent = %q: there is no such script in %s", agent, strings.Join(cfg.Lua.Path, ", "))
 	}

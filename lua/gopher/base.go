@@ -16,10 +16,37 @@ func badArgument(l *lua.LState, i int, format string, args ...any) {
 
 // calledAs is the name by which the running function was called.
 func calledAs(l *lua.LState) string {
-	if name := nameOf(stateOf(l).frame()); name != "" {
-		return name[strings.LastIndexAny(name, ".:")+1:]
+	if name, _ := stateOf(l).CalledAs(); name != "" {
+		return name
 	}
 	return "?"
+}
+
+// CalledAs is how the running function was called, see std.Caller.
+func (t *thread) CalledAs() (name string, method bool) {
+	f := t.frame()
+	if name = nameOf(f); name == "" || t.m.engine.shimOf(f.Parent.Fn.Proto) != nil {
+		return "", false
+	}
+	return name[strings.LastIndexAny(name, ".:")+1:], isMethodCall(f.Parent)
+}
+
+// isMethodCall tells whether the call that a frame waits for is one of a method: whether what it calls was got with OP_SELF.
+func isMethodCall(f *frame) bool {
+	code := f.Fn.Proto.Code
+	register := code[f.Pc-1] >> 18 & 0xff
+	for pc := f.Pc - 2; pc >= 0; pc-- {
+		if code[pc]>>18&0xff != register {
+			continue
+		}
+		switch int(code[pc] >> 26) {
+		case lua.OP_SELF:
+			return true
+		case lua.OP_MOVE, lua.OP_LOADK, lua.OP_GETUPVAL, lua.OP_GETGLOBAL, lua.OP_GETTABLE, lua.OP_GETTABLEKS, lua.OP_CLOSURE, lua.OP_CALL:
+			return false
+		}
+	}
+	return false
 }
 
 func wrongType(l *lua.LState, i int, want string) {
@@ -36,17 +63,6 @@ func checkTable(l *lua.LState, i int) *lua.LTable {
 		wrongType(l, i, "table")
 	}
 	return t
-}
-
-func checkString(l *lua.LState, i int) string {
-	switch v := l.Get(i).(type) {
-	case lua.LString:
-		return string(v)
-	case lua.LNumber:
-		return v.String()
-	}
-	wrongType(l, i, "string")
-	return ""
 }
 
 func checkNumber64(l *lua.LState, i int) float64 {

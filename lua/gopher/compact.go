@@ -7,14 +7,14 @@ import (
 )
 
 // The engine's tables never forget a key: a million players that have come and gone leave 119 MB in an empty table, and traversals walk over all of them. From
-// time to time, when no thread of the VM runs, compact looks through all tables and makes those anew, in place, that keep more dead keys than live ones.
-// References to them, their order and their metatables stay as they are. A waiting thread may be half through a traversal, which goes on from its last key even
-// if that has been removed: dead keys that a waiting thread has in a register are kept.
+// time to time a survey looks through all tables and makes those anew, in place, that keep more dead keys than live ones; it measures the VM as well. References
+// to tables, their order and their metatables stay as they are. A traversal goes on from its last key even if that has been removed: dead keys that a thread has
+// in a register are kept.
 
 const (
-	// firstLook is how many instructions a VM runs before the first look at its tables.
+	// firstLook is how many instructions a VM runs before the first survey.
 	firstLook = 1_000_000
-	// lookFactor is how many instructions a VM runs, for each value seen by the last look, before the next: looking stays below some 6 % of the time.
+	// lookFactor is how many instructions a VM runs, for each value seen by the last survey, before the next: they stay below some 6 % of the time.
 	lookFactor = 32
 	// minDead is how many dead keys a table has to have.
 	minDead = 64
@@ -22,29 +22,25 @@ const (
 
 // idle is called when no thread runs.
 func (m *machine) idle() {
-	if m.ran+(m.every-m.count) >= m.look {
-		m.compact()
+	m.ran += m.every - m.count
+	m.count = m.every
+	if m.due() {
+		m.survey()
 	}
 }
 
-// Compact looks through all tables now. No thread of the VM may be running.
-func (m *machine) Compact() { m.compact() }
+// Compact looks through all tables now.
+func (m *machine) Compact() { m.survey() }
 
-func (m *machine) compact() {
+// survey looks through all that lives. Threads may be running, between two instructions or in a function of Go that keeps no part of a table.
+func (m *machine) survey() {
 	m.forget()
-	w := &walker{m: m, seen: map[unsafe.Pointer]struct{}{}, mend: true}
-	w.places = m.places()
+	w := &walker{m: m, seen: make(map[unsafe.Pointer]struct{}, m.found), places: m.places()}
 	w.all()
+	m.found, m.size, m.grown = len(w.seen), w.size, 0
+	m.most = m.unseen()
 	m.ran = 0
-	m.count = m.every
-	m.look = firstLook + lookFactor*len(w.seen)
-}
-
-// Memory is the size of everything that the VM's values reach; shared code is not counted. It looks through all of it.
-func (m *machine) Memory() int64 {
-	w := &walker{m: m, seen: map[unsafe.Pointer]struct{}{}}
-	w.all()
-	return w.size
+	m.look = firstLook + lookFactor*m.found
 }
 
 // walker visits all values of a VM. It keeps a list of what is still to visit: values nest without bound.
@@ -54,17 +50,15 @@ type walker struct {
 	todo []lua.LValue
 	size int64
 
-	mend   bool
 	places map[lua.LValue]struct{}
 }
 
-// places are the values in the registers of waiting threads that can be keys of tables: where traversals have got to.
+// places are the values that threads have in registers or on their stacks and that can be keys of tables: where traversals have got to.
 func (m *machine) places() map[lua.LValue]struct{} {
 	places := map[lua.LValue]struct{}{}
-	for _, weakly := range m.threads {
-		if t := weakly.Value(); t != nil && t.state == waiting {
-			reg := m.o.registers(t.l)
-			for _, v := range reg.array[:min(reg.top, len(reg.array))] {
+	for t := range m.all {
+		for _, values := range [][]lua.LValue{t.live(), t.box} {
+			for _, v := range values {
 				if v != nil && v != lua.LNil {
 					places[v] = struct{}{}
 				}
@@ -74,6 +68,29 @@ func (m *machine) places() map[lua.LValue]struct{} {
 	return places
 }
 
+// live are the registers that the thread may still read.
+func (t *thread) live() []lua.LValue {
+	reg := t.m.o.registers(t.l)
+	top := reg.top
+	if f := t.frame(); f != nil && !f.Fn.IsG {
+		top = max(top, f.LocalBase+int(f.Fn.Proto.NumUsedRegisters))
+	}
+	return reg.array[:min(top, len(reg.array))]
+}
+
+// all are the threads that have not ended.
+func (m *machine) all(yield func(*thread) bool) {
+	if !yield(m.main) {
+		return
+	}
+	for _, weakly := range m.threads {
+		if t := weakly.Value(); t != nil && t.state != finished && t.state != failed && !yield(t) {
+			return
+		}
+	}
+}
+
+// all visits everything. A thread that a script has made and nothing of the VM knows is garbage, which Go has yet to find.
 func (w *walker) all() {
 	m := w.m
 	w.add(m.root.G.Global)
@@ -82,9 +99,8 @@ func (w *walker) all() {
 	for _, v := range m.refs {
 		w.add(v)
 	}
-	w.add(m.main.l)
-	for _, weakly := range m.threads {
-		if t := weakly.Value(); t != nil {
+	for t := range m.all {
+		if !t.scripts || t.state == running {
 			w.add(t.l)
 		}
 	}
@@ -108,7 +124,7 @@ func (w *walker) add(v lua.LValue) {
 	case *lua.LUserData:
 		p = unsafe.Pointer(v) //nolint:gosec // an identity, nothing is read through it
 	case lua.LString:
-		w.size += int64(len(v)) + 16
+		w.text(string(v))
 		return
 	case lua.LNumber:
 		w.size += 8
@@ -124,12 +140,25 @@ func (w *walker) add(v lua.LValue) {
 	w.todo = append(w.todo, v)
 }
 
+// text counts a string. The same large one may be at many places.
+func (w *walker) text(s string) {
+	if len(s) > smallString {
+		p := unsafe.Pointer(unsafe.StringData(s)) //nolint:gosec // an identity, nothing is read through it
+		if _, ok := w.seen[p]; ok {
+			w.size += stringSize
+			return
+		}
+		w.seen[p] = struct{}{}
+	}
+	w.size += int64(len(s)) + stringSize
+}
+
 func (w *walker) visit(v lua.LValue) {
 	switch v := v.(type) {
 	case *lua.LTable:
 		w.table(v)
 	case *lua.LFunction:
-		w.size += 96 + 56*int64(len(v.Upvalues))
+		w.size += closureSize + upvalueSize*int64(len(v.Upvalues))
 		if v.Env != nil {
 			w.add(v.Env)
 		}
@@ -142,32 +171,33 @@ func (w *walker) visit(v lua.LValue) {
 		w.size += 64
 		w.add(v.Metatable)
 	case *lua.LState:
-		reg := w.m.o.registers(v)
-		w.size += 16*int64(len(reg.array)) + 3500
-		for _, r := range reg.array[:min(reg.top, len(reg.array))] {
-			w.add(r)
-		}
-		for f := *w.m.o.frame(v); f != nil; f = f.Parent {
-			w.add(f.Fn)
-		}
-		for _, b := range stateOrNil(v) {
-			w.add(b)
+		if t, ok := v.Context().(*thread); ok {
+			w.thread(t)
 		}
 	}
 }
 
-// stateOrNil is what a thread keeps beside its registers.
-func stateOrNil(l *lua.LState) []lua.LValue {
-	if l.Context() == nil {
-		return nil
+func (w *walker) thread(t *thread) {
+	w.size += 16*int64(len(w.m.o.registers(t.l).array)) + threadSize
+	for _, v := range t.live() {
+		w.add(v)
 	}
-	return stateOf(l).box
+	for f := t.frame(); f != nil; f = f.Parent {
+		w.add(f.Fn)
+	}
+	for _, v := range t.box {
+		w.add(v)
+	}
+	if t.inner != nil {
+		w.add(t.inner.l)
+	}
 }
 
 func (w *walker) table(t *lua.LTable) {
+	shrink(t, w.places)
 	in := insides(t)
 	w.add(t.Metatable)
-	w.size += 96 + 16*int64(cap(in.array)) + 48*int64(len(in.dict)+len(in.strdict)) + 64*int64(len(in.keys))
+	w.size += tableSize + 16*int64(cap(in.array)) + int64(hashBytes(len(in.keys)))
 	for _, v := range in.array {
 		w.add(v)
 	}
@@ -176,11 +206,8 @@ func (w *walker) table(t *lua.LTable) {
 		w.add(v)
 	}
 	for k, v := range in.strdict {
-		w.size += int64(len(k))
+		w.text(k)
 		w.add(v)
-	}
-	if w.mend {
-		shrink(t, w.places)
 	}
 }
 

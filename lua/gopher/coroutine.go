@@ -22,6 +22,7 @@ func makeCoroutine(l *lua.LState) *thread {
 		wrongType(l, 1, "function")
 	}
 	co := stateOf(l).m.newThread()
+	co.scripts = true
 	co.box = append(co.box, l.Get(1))
 	return co
 }
@@ -33,27 +34,39 @@ func coCreate(l *lua.LState) int {
 
 func coWrap(l *lua.LState) int {
 	co := makeCoroutine(l)
-	l.Push(l.NewFunction(func(l *lua.LState) int {
-		if co.resumeFrom(stateOf(l), 1) == vm.Failed {
-			stateOf(l).raise(co.value(-1))
+	l.Push(l.NewClosure(func(l *lua.LState) int { // with the thread as an upvalue, for those who look for what lives
+		t := stateOf(l)
+		if why := co.unresumable(); why != "" {
+			t.Errorf("%s", why)
+		}
+		switch status := co.resumeFrom(t, 1); {
+		case status == vm.Failed:
+			t.raise(co.value(-1))
+		case co.host:
+			return t.waitIn(co, true)
 		}
 		return co.handOver(l)
-	}))
+	}, co.l))
 	return 1
 }
 
 func coResume(l *lua.LState) int {
-	co := checkThread(l, 1)
-	status := co.resumeFrom(stateOf(l), 2)
+	t, co := stateOf(l), checkThread(l, 1)
+	if why := co.unresumable(); why != "" {
+		l.Push(lua.LFalse)
+		l.Push(lua.LString(why))
+		return 2
+	}
+	status := co.resumeFrom(t, 2)
+	if co.host {
+		return t.waitIn(co, false)
+	}
 	l.Push(lua.LBool(status != vm.Failed))
 	return 1 + co.handOver(l)
 }
 
 // resumeFrom resumes with the arguments of a thread from index i on.
 func (t *thread) resumeFrom(caller *thread, i int) vm.Status {
-	if t.state != fresh && t.state != waiting {
-		return t.refused()
-	}
 	if t.m.depth >= maxNested {
 		return t.end(failed, lua.LString("C stack overflow: too many coroutines resume each other"))
 	}
@@ -62,7 +75,12 @@ func (t *thread) resumeFrom(caller *thread, i int) vm.Status {
 		t.push(caller.value(i))
 		n++
 	}
-	return t.Resume(n)
+	t.resumer = caller
+	status := t.enter(n, nil)
+	if !t.host {
+		t.resumer = nil
+	}
+	return status
 }
 
 // handOver pushes what a coroutine has left for whoever resumed it.
@@ -71,32 +89,37 @@ func (t *thread) handOver(l *lua.LState) int {
 	for _, v := range t.box {
 		l.Push(v)
 	}
-	switch t.state {
-	case running:
-		t.box = nil
-	case failed: // coroutine.close tells the error once more
-	default:
+	if t.state != failed { // then coroutine.close tells the error once more
 		clear(t.box)
 		t.box = t.box[:0]
 	}
 	return n
 }
 
-func coYield(l *lua.LState) int { return stateOf(l).Yield(l.GetTop()) }
+// coYield is coroutine.yield: it goes to the nearest resume.
+func coYield(l *lua.LState) int {
+	t := stateOf(l)
+	t.mustLeave(t)
+	return t.leave(l.GetTop())
+}
 
 func coStatus(l *lua.LState) int {
-	co := checkThread(l, 1)
-	status := "suspended"
-	switch {
-	case co.state == finished || co.state == failed:
-		status = "dead"
-	case co == stateOf(l):
-		status = "running"
-	case co.state == running:
-		status = "normal"
-	}
-	l.Push(lua.LString(status))
+	l.Push(lua.LString(checkThread(l, 1).status(stateOf(l))))
 	return 1
+}
+
+// status is what coroutine.status tells the thread that asks. A coroutine that waits for the host is as active as the one that has resumed it: "normal". One
+// of the host's own is "suspended" while it waits, as in Skynet.
+func (t *thread) status(asks *thread) string {
+	switch {
+	case t.state == finished || t.state == failed:
+		return "dead"
+	case t == asks:
+		return "running"
+	case t.state == running || t.host && t.resumer != nil:
+		return "normal"
+	}
+	return "suspended"
 }
 
 func coRunning(l *lua.LState) int {
@@ -114,9 +137,11 @@ func coIsYieldable(l *lua.LState) int {
 
 func coClose(l *lua.LState) int {
 	co := checkThread(l, 1)
-	switch {
-	case co.state == running:
-		stateOf(l).Errorf("cannot close a running coroutine")
+	switch status := co.status(stateOf(l)); {
+	case status == "running" || status == "normal":
+		stateOf(l).Errorf("cannot close a %s coroutine", status)
+	case co.host:
+		stateOf(l).Errorf("cannot close a coroutine that waits for the host")
 	case co.state == failed && len(co.box) > 0:
 		problem := co.box[len(co.box)-1]
 		co.box = nil

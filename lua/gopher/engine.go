@@ -63,7 +63,11 @@ func New(cfg Config) (*Engine, error) {
 	setArrayLimit()
 	e := &Engine{cfg: cfg, o: o, ops: jumpTable, code: map[codeKey]*list.Element{}, order: list.New()}
 	e.ops[lua.OP_CONCAT] = e.concat
-	e.ops[lua.OP_SETTABLE] = e.setTable
+	e.ops[lua.OP_SETTABLE] = e.setTable()
+	e.ops[lua.OP_SETTABLEKS] = e.growing(lua.OP_SETTABLEKS)
+	e.ops[lua.OP_SETLIST] = e.growing(lua.OP_SETLIST)
+	e.ops[lua.OP_NEWTABLE] = newTable
+	e.ops[lua.OP_CLOSURE] = e.closure
 	if e.pcall, err = newShim(pcallSource, 0); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,9 @@ import (
 	"sync"
 
 	lua "github.com/yuin/gopher-lua"
+
+	"github.com/skua-go/skua/lua/std"
+	"github.com/skua-go/skua/lua/vm"
 )
 
 // library is what every VM gets, by library; "" holds the globals. The functions have no state, so all VMs share them.
@@ -13,9 +16,6 @@ type library map[string]map[string]lua.LValue
 
 // prototypes are the tables of a library. A VM gets copies, which are made faster, and are smaller, than tables that are filled.
 type prototypes map[string]*lua.LTable
-
-// sandboxedOS are the functions of os that tell the time and touch nothing.
-var sandboxedOS = []string{"clock", "date", "difftime", "time"} //nolint:gochecknoglobals // a constant
 
 // hidden are globals of the engine that reach the host, or that the host makes anew.
 var hidden = []string{ //nolint:gochecknoglobals // a constant
@@ -45,19 +45,19 @@ func makeLibrary(full bool) library {
 		}
 	})
 	for name, funcs := range ours() {
-		if lib[name] == nil {
-			lib[name] = map[string]lua.LValue{}
-		}
 		for k, f := range funcs {
-			lib[name][k] = &lua.LFunction{IsG: true, GFunction: f}
+			lib.set(name, k, &lua.LFunction{IsG: true, GFunction: f})
 		}
 	}
+	lib["os"] = nil // what is not in package std acts on the whole node
+	for _, of := range std.Libraries(std.Options{Trusted: full}) {
+		lib.standard(of)
+	}
+	lib.mendTables()
 	delete(lib["string"], "__index")
 	delete(lib["string"], "gfind")
 	delete(lib["string"], "dump")
-	lib["table"]["unpack"] = lib[""]["unpack"]
-	maps.Copy(lib["math"], mathConstants())
-	lib["utf8"]["charpattern"] = lua.LString("[\x00-\x7F\xC2-\xFD][\x80-\xBF]*")
+	lib[""]["unpack"] = lib["table"]["unpack"]
 	if full {
 		return lib
 	}
@@ -65,9 +65,42 @@ func makeLibrary(full bool) library {
 		delete(lib[""], name)
 		delete(lib, name)
 	}
-	keepOnly(lib["os"], sandboxedOS)
 	keepOnly(lib["debug"], []string{"traceback", "getinfo"})
 	return lib
+}
+
+func (lib library) set(name, k string, v lua.LValue) {
+	if lib[name] == nil {
+		lib[name] = map[string]lua.LValue{}
+	}
+	lib[name][k] = v
+}
+
+// standard takes a library of package std.
+func (lib library) standard(of std.Library) {
+	for k, f := range of.Funcs {
+		lib.set(of.Name, k, function(f))
+	}
+	for k, v := range of.Values(false) {
+		switch v := v.(type) {
+		case int64:
+			lib.set(of.Name, k, lua.LNumber(v))
+		case float64:
+			lib.set(of.Name, k, lua.LNumber(v))
+		case string:
+			lib.set(of.Name, k, lua.LString(v))
+		}
+	}
+	if of.PerVM != nil {
+		for k := range of.PerVM() {
+			lib.set(of.Name, k, lua.LFalse) // so that there is a place
+		}
+	}
+}
+
+// function is one of package vm as the engine has it.
+func function(f vm.Func) *lua.LFunction {
+	return &lua.LFunction{IsG: true, GFunction: func(l *lua.LState) int { return f(stateOf(l)) }}
 }
 
 func keepOnly(lib map[string]lua.LValue, names []string) {
@@ -83,24 +116,12 @@ func ours() map[string]map[string]lua.LGFunction {
 	return map[string]map[string]lua.LGFunction{
 		"": {
 			"assert": baseAssert, "error": baseError, "load": baseLoad, "loadstring": baseLoad, "next": baseNext, "pairs": basePairs, "ipairs": baseIpairs,
-			"rawlen": baseRawLen, "select": baseSelect, "tonumber": baseToNumber, "tostring": baseToString, "unpack": tableUnpack,
+			"rawlen": baseRawLen, "select": baseSelect, "tonumber": baseToNumber, "rawset": baseRawSet, "tostring": baseToString,
 		},
 		"coroutine": {
 			"create": coCreate, "wrap": coWrap, "resume": coResume, "yield": coYield, "status": coStatus, "running": coRunning,
 			"isyieldable": coIsYieldable, "close": coClose,
 		},
-		"string": {
-			"byte": stringByte, "find": stringFind, "match": stringMatch, "gmatch": stringGmatch, "gsub": stringGsub, "format": stringFormat,
-			"lower": letters('A', 'Z', 'a'-'A'), "upper": letters('a', 'z', 'A'-'a'), "rep": stringRep, "reverse": stringReverse,
-			"pack": stringPack, "unpack": stringUnpack, "packsize": stringPackSize,
-		},
-		"table": {
-			"concat": tableConcat, "insert": tableInsert, "remove": tableRemove, "pack": tablePack, "move": tableMove, "sort": tableSort,
-		},
-		"math": {
-			"type": mathType, "tointeger": mathToInteger, "log": mathLog, "random": mathRandom, "fmod": mathFmod, "ult": mathUlt,
-		},
-		"utf8":  {"char": utf8Char, "codepoint": utf8Codepoint, "len": utf8Len, "offset": utf8Offset, "codes": utf8Codes},
 		"debug": {"traceback": debugTraceback, "getinfo": debugGetInfo},
 	}
 }
@@ -150,6 +171,14 @@ func (m *machine) openLibraries(full bool) {
 			meta := m.root.CreateTable(0, 1)
 			meta.RawSetString("__index", into)
 			m.root.SetMetatable(lua.LString(""), meta)
+		}
+	}
+	for _, of := range std.Libraries(std.Options{}) {
+		if of.PerVM != nil {
+			into := globals.RawGetString(of.Name).(*lua.LTable) //nolint:forcetypeassert // it has just been made
+			for k, f := range of.PerVM() {
+				into.RawSetString(k, function(f))
+			}
 		}
 	}
 	globals.RawSetString("_G", globals)

@@ -38,8 +38,14 @@ type machine struct {
 	threads []weak.Pointer[thread]
 	sweep   int // how many threads there may be before those that are gone are taken off
 
-	ran  int // instructions since the last look at the tables, see compact.go
+	ran  int // instructions since the last survey, see compact.go
 	look int // how many of them until the next
+
+	limit int64 // how many bytes the VM may keep, 0 if as many as it likes; see memory.go
+	size  int64 // what the last survey has found
+	grown int64 // what has been taken since
+	most  int64 // how much may be taken until the next
+	found int   // how many values the last survey has seen
 }
 
 // New makes a VM with the libraries that o allows.
@@ -48,7 +54,8 @@ func (e *Engine) New(o vm.Options) vm.VM {
 	root.Options = lua.Options{ // of the threads that are made from it
 		CallStackSize: callDepth, RegistrySize: 64, RegistryMaxSize: 1 << 20, RegistryGrowStep: 256, MinimizeStackMemory: true,
 	}
-	m := &machine{engine: e, o: &e.o, root: root, callGo: *e.o.loop(root), tick: o.Tick, count: tickEvery, every: tickEvery, refs: []lua.LValue{lua.LNil}, look: firstLook}
+	m := &machine{engine: e, o: &e.o, root: root, callGo: *e.o.loop(root), tick: o.Tick, count: tickEvery, every: tickEvery, refs: []lua.LValue{lua.LNil}}
+	m.look, m.most = firstLook, noLimit
 	root.G.Registry = &lua.LTable{Metatable: lua.LNil} // nothing is kept there; what the library reserves for it would be kept
 	l, _ := root.NewThread()
 	m.main = &thread{Context: context.Background(), m: m, l: l, frames: e.o.frames(l), state: running}
@@ -95,16 +102,17 @@ func (m *machine) spend(l *lua.LState, steps int) {
 func (m *machine) ask(l *lua.LState) {
 	m.ran += m.every - m.count
 	m.count = tickEvery
-	if m.tick == nil {
-		return
+	t := stateOf(l)
+	var err error
+	if m.tick != nil {
+		err = m.tick()
 	}
-	err := m.tick()
 	if m.interrupted = err != nil; !m.interrupted {
 		m.every = tickEvery
+		m.watch(t)
 		return
 	}
 	m.every, m.count = 1, 1
-	t := stateOf(l)
 	f := t.frame()
 	for f != nil && t.where(f) == "" {
 		f = f.Parent
@@ -148,7 +156,7 @@ func (m *machine) remember(t *thread) {
 func (m *machine) forget() {
 	kept := m.threads[:0]
 	for _, w := range m.threads {
-		if t := w.Value(); t != nil && (t.state == fresh || t.state == waiting) {
+		if t := w.Value(); t != nil && t.state != finished && t.state != failed {
 			kept = append(kept, w)
 		}
 	}
@@ -177,23 +185,41 @@ func (e *Engine) concat(l *lua.LState, inst uint32, base *frame) int {
 	if size > maxString {
 		l.RaiseError("resulting string too large")
 	}
+	if m := stateOf(l).m; size > smallString {
+		m.alloc(stateOf(l), stringSize+size)
+	} else {
+		m.took(stringSize + size)
+	}
 	return jumpTable[lua.OP_CONCAT](l, inst, base)
 }
 
 // setTable is the instruction t[k] = v. An item behind the end of a list as long as one can be would be hashed, the length would stay, and the next item would
 // take its place.
-func (e *Engine) setTable(l *lua.LState, inst uint32, base *frame) int {
+func (e *Engine) setTable() instruction {
 	const constant = 1 << 8
-	f := *e.o.frame(l)
-	reg := e.o.registers(l)
-	if b := int(inst & 0x1ff); b&constant == 0 {
-		if n, ok := reg.array[f.LocalBase+b].(lua.LNumber); ok && n == maxArray {
-			if t, isTable := reg.array[f.LocalBase+int(inst>>18)&0xff].(*lua.LTable); isTable && len(insides(t).array) == maxArray-1 {
-				l.RaiseError("table too long: the engine %s keeps at most %d items in a list", Name, maxArray-1)
+	set := e.growing(lua.OP_SETTABLE)
+	return func(l *lua.LState, inst uint32, base *frame) int {
+		f := *e.o.frame(l)
+		reg := e.o.registers(l)
+		t, isTable := reg.array[f.LocalBase+int(inst>>18)&0xff].(*lua.LTable)
+		if b := int(inst & 0x1ff); isTable && b&constant == 0 {
+			in := insides(t)
+			switch key := reg.array[f.LocalBase+b].(type) {
+			case lua.LNumber:
+				if key == maxArray && len(in.array) == maxArray-1 {
+					l.RaiseError("table too long: the engine %s keeps at most %d items in a list", Name, maxArray-1)
+				}
+				if in.array == nil && key == 1 {
+					in.array = make([]lua.LValue, 0, 4) // the library's own would have place for 32 items
+				}
+			case lua.LString:
+				if in.strdict == nil {
+					in.strdict = map[string]lua.LValue{} // as in growing
+				}
 			}
 		}
+		return set(l, inst, base)
 	}
-	return jumpTable[lua.OP_SETTABLE](l, inst, base)
 }
 
 // chunkName is the name as it stands in positions: a leading = or @ only says what kind of name it is.

@@ -10,7 +10,7 @@ import (
 	"github.com/skua-go/skua/lua/vm"
 )
 
-// How threads wait. The library runs a function of Lua that a function of Lua calls in the same Go loop, so a wait can be taken out of it: the loop ends, and
+// How threads wait, one by one; wait.go is about those that have resumed each other. The library runs a function of Lua that a function of Lua calls in the same Go loop, so a wait can be taken out of it: the loop ends, and
 // another one goes on with the frames of the thread. What a function of Go, a metamethod or an iterator calls has a loop of its own within the first, which a
 // wait would have to leave for good: the library then ends the coroutine as if it had succeeded. Here that is an error.
 //
@@ -27,6 +27,7 @@ func (m *machine) newThread() *thread {
 	t := &thread{Context: context.Background(), m: m, l: l, frames: m.o.frames(l), want: lua.MultRet}
 	m.adopt(t)
 	m.remember(t)
+	m.took(threadSize)
 	return t
 }
 
@@ -58,24 +59,6 @@ func (t *thread) outermost(f *frame) bool {
 	return true
 }
 
-// Yield hands the n values on top to whoever resumed the thread.
-func (t *thread) Yield(n int) int {
-	f := t.frame()
-	switch {
-	case t == t.m.main:
-		t.Errorf("attempt to yield from outside a coroutine")
-	case !t.outermost(f):
-		t.Errorf("attempt to yield across a Go-call boundary: with the engine %s a wait is possible in functions, pcall and xpcall, "+
-			"not in metamethods, iterators and callbacks of the library", Name)
-	}
-	t.box = t.take(n)
-	t.want = f.NRet
-	t.l.SetTop(0)
-	t.yields = true
-	t.l.Parent = t.m.root // to whom the library hands over
-	return -1
-}
-
 // take is the n values on top of the running thread.
 func (t *thread) take(n int) []lua.LValue {
 	if n == 0 {
@@ -89,33 +72,8 @@ func (t *thread) take(n int) []lua.LValue {
 	return values
 }
 
-// Resume starts or goes on with the thread.
-func (t *thread) Resume(n int) vm.Status {
-	if t.state != fresh && t.state != waiting {
-		return t.refused()
-	}
-	m := t.m
-	outer := m.root.G.CurrentThread
-	m.root.G.CurrentThread = t.l
-	m.depth++
-	status := t.resume(t.box[len(t.box)-n:])
-	m.depth--
-	m.root.G.CurrentThread = outer
-	if m.depth == 0 {
-		m.idle()
-	}
-	return status
-}
-
-// refused leaves the error of a Resume that is not possible.
-func (t *thread) refused() vm.Status {
-	t.box = []lua.LValue{lua.LString("cannot resume " + stateNames[t.state] + " coroutine")}
-	return vm.Failed
-}
-
-var stateNames = [...]string{"fresh", "non-suspended", "suspended", "dead", "dead"} //nolint:gochecknoglobals // a constant
-
-func (t *thread) resume(args []lua.LValue) vm.Status {
+// resume starts or goes on with the thread itself: with values, or with an error where it waits.
+func (t *thread) resume(args []lua.LValue, problem lua.LValue) vm.Status {
 	starts := t.state == fresh
 	fn := lua.LNil
 	if starts {
@@ -124,10 +82,9 @@ func (t *thread) resume(args []lua.LValue) vm.Status {
 		}
 	}
 	t.state = running
-	var problem lua.LValue
-	if t.refuse != "" {
-		problem = lua.LString(t.where(t.frame()) + t.refuse)
-		t.refuse, t.want = "", 0
+	t.m.root.G.CurrentThread = t.l
+	if problem != nil {
+		t.want = 0
 		clear(t.box)
 		t.box = t.box[:0]
 		if starts {
@@ -142,6 +99,7 @@ func (t *thread) resume(args []lua.LValue) vm.Status {
 		}
 		problem = t.step(false, nil, nil)
 	}
+	t.countRegisters()
 	if t.yields {
 		t.yields = false
 		t.state = waiting

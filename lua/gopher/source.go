@@ -25,7 +25,7 @@ func compile(name, source string) (proto *lua.FunctionProto, err error) {
 		}
 	}()
 	if strings.HasPrefix(source, "\x1b") {
-		return nil, errors.New("attempt to load a binary chunk")
+		return nil, errors.New("attempt to load a binary chunk (mode is 't')")
 	}
 	text, err := mend(name, source)
 	if err != nil {

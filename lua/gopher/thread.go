@@ -24,6 +24,14 @@ type thread struct {
 	fixed  int          // above 0 while what runs must not be left: a message handler
 	refuse string       // why the next Resume fails
 	yields bool         // its function has just said that it yields
+
+	scripts   bool // it was made by a script
+	registers int  // how many of its registers have been counted, see memory.go
+
+	host    bool    // it waits for the host: no script can end that
+	resumer *thread // the thread whose coroutine.resume it runs in; nil if the host has resumed it
+	inner   *thread // the coroutine that its coroutine.resume runs, while both wait for the host
+	wraps   bool    // that call is one of a function of coroutine.wrap
 }
 
 type threadState uint8
@@ -252,7 +260,10 @@ func (t *thread) Same(i int, s vm.State) bool {
 func (t *thread) PushNil()            { t.push(lua.LNil) }
 func (t *thread) PushBool(v bool)     { t.push(lua.LBool(v)) }
 func (t *thread) PushFloat(v float64) { t.push(lua.LNumber(v)) }
-func (t *thread) PushString(v string) { t.push(lua.LString(v)) }
+func (t *thread) PushString(v string) {
+	t.m.took(stringSize + len(v))
+	t.push(lua.LString(v))
+}
 
 // PushInt refuses what a float64 would round: with an error where a function runs, else with one at the wait that the value was meant for.
 func (t *thread) PushInt(v int64) {
@@ -260,11 +271,27 @@ func (t *thread) PushInt(v int64) {
 		t.push(lua.LNumber(v))
 		return
 	}
-	if t.m.engine.cfg.TextIntegers {
+	t.pushLarge(v, "")
+}
+
+// PushIntOf is PushInt of a part of a larger value, whose error tells the way to it: it begins with what.
+func (t *thread) PushIntOf(v int64, what string) {
+	if v >= -maxExact && v <= maxExact {
+		t.push(lua.LNumber(v))
+		return
+	}
+	t.pushLarge(v, what+": ")
+}
+
+// TextIntegers tells whether scripts get integers beyond 2^53 as strings.
+func (t *thread) TextIntegers() bool { return t.m.engine.cfg.TextIntegers }
+
+func (t *thread) pushLarge(v int64, what string) {
+	if t.TextIntegers() {
 		t.push(lua.LString(strconv.FormatInt(v, 10)))
 		return
 	}
-	text := fmt.Sprintf("integer %d is beyond 2^53: the engine %s would round it", v, Name)
+	text := fmt.Sprintf("%sinteger %d is beyond 2^53: the engine %s would round it", what, v, Name)
 	if t.state == running {
 		t.Errorf("%s", text)
 	}
@@ -288,7 +315,10 @@ func (t *thread) PushThread(s vm.State) {
 	t.push(s.(*thread).l) //nolint:forcetypeassert // a State of another engine is a bug of the caller
 }
 
-func (t *thread) NewTable(array, fields int) { t.push(t.l.CreateTable(array, fields)) }
+func (t *thread) NewTable(array, fields int) {
+	t.m.took(tableSize + 16*array + fieldSize*max(fields-leastKeys, 0))
+	t.push(t.l.CreateTable(array, fields))
+}
 
 // tableAt raises an error if there is no table.
 func (t *thread) tableAt(i int) *lua.LTable {
@@ -311,14 +341,22 @@ func (t *thread) RawSet(at int) {
 	if n, ok := k.(lua.LNumber); k == lua.LNil || ok && math.IsNaN(float64(n)) {
 		t.Errorf("table index is %s", k.String())
 	}
+	t.set(tbl, k, v)
+}
+
+// set is RawSet that counts what the table grows by.
+func (t *thread) set(tbl *lua.LTable, k, v lua.LValue) {
+	in := insides(tbl)
+	keys, items := len(in.keys), len(in.array)
 	tbl.RawSet(k, v)
+	t.m.tookKeys(in, keys, items)
 }
 
 func (t *thread) RawGetInt(at int, k int64) { t.push(t.tableAt(at).RawGet(t.key(k))) }
 
 func (t *thread) RawSetInt(at int, k int64) {
 	tbl := t.tableAt(at)
-	tbl.RawSet(t.key(k), t.pop())
+	t.set(tbl, t.key(k), t.pop())
 }
 
 func (t *thread) key(k int64) lua.LNumber {

@@ -1,101 +1,126 @@
 package lua54
 
 import (
-	"strings"
-	"time"
+	"math"
+	"strconv"
 
-	lua "github.com/speedata/go-lua"
+	"github.com/skua-go/skua/lua/std"
+	"github.com/skua-go/skua/lua/vm"
 )
 
-// maxString bounds the strings that one call can make of small arguments.
-const maxString = 256 << 20
+// The libraries' functions are made once and shared by all VMs. Their tables are shared too, until a script writes to one, see table.frozen.
 
-// mendLibrary replaces functions of the engine's libraries that differ from Lua 5.4, or that a script could use to take the memory of the whole node.
-func mendLibrary(l *lua.State) {
-	for _, lib := range []struct {
-		name  string
-		funcs map[string]lua.Function
-	}{
-		{"math", map[string]lua.Function{
-			"max": extreme(func(l *lua.State, i, best int) bool { return l.Compare(best, i, lua.OpLT) }),
-			"min": extreme(func(l *lua.State, i, best int) bool { return l.Compare(i, best, lua.OpLT) }),
-		}},
-		{"string", map[string]lua.Function{"rep": stringRep, "upper": letters('a', 'z', 'A'-'a'), "lower": letters('A', 'Z', 'a'-'A'), armName: arm}},
-	} {
-		l.Global(lib.name)
-		for name, f := range lib.funcs {
-			l.PushGoFunction(f)
-			l.SetField(-2, name)
+type goLibrary map[string]func(th *thread) int
+
+func (lib goLibrary) table(name string) *table {
+	t := template()
+	for key, f := range lib {
+		full := name + "." + key
+		if name == "_G" {
+			full = key
 		}
-		l.Pop(1)
+		t.setStr(constant(key), value{o: &newGoFunc(full, func(s vm.State) int { return f(s.(*thread)) }).object}) //nolint:forcetypeassert // this engine's
 	}
-	l.Global("os")
-	l.Field(-1, "time")
-	l.PushGoClosure(osTime, 1)
-	l.SetField(-2, "time")
-	l.Pop(1)
+	return t
 }
 
-// extreme is math.max or math.min: one of its arguments as it is. The engine's makes floats of all when one is a float, which loses 64-bit integers.
-func extreme(better func(l *lua.State, i, best int) bool) lua.Function {
-	return func(l *lua.State) int {
-		lua.CheckNumber(l, 1)
-		best := 1
-		for i := 2; i <= l.Top(); i++ {
-			lua.CheckNumber(l, i)
-			if better(l, i, best) {
-				best = i
-			}
+func template() *table { return &table{object: object{kind: kindTable, mark: shared}, library: true} }
+
+func (t *table) special(name string, sp special) {
+	v := t.getText(name)
+	v.o.goFunc().special = sp
+}
+
+// libraries are the templates of an engine's libraries.
+type libraries struct {
+	base   *table
+	tables map[string]*table
+}
+
+var trusted, untrusted = makeLibraries(true), makeLibraries(false) //nolint:gochecknoglobals // constants
+
+func makeLibraries(trusted bool) libraries {
+	lib := libraries{base: baseLibrary().table("_G"), tables: map[string]*table{}}
+	for name, sp := range map[string]special{"pcall": isPCall, "xpcall": isXPCall, "next": isNext} {
+		lib.base.special(name, sp)
+	}
+	lib.base.setStr(constant("_VERSION"), value{o: &constant("Lua 5.4").object})
+	co := coroutineLibrary().table("coroutine")
+	co.special("resume", isResume)
+	co.special("yield", isYield)
+	lib.tables["coroutine"] = co
+	lib.tables["debug"] = debugLibrary(trusted).table("debug")
+	for _, l := range std.Libraries(std.Options{Trusted: trusted}) {
+		lib.tables[l.Name] = standard(l)
+	}
+	return lib
+}
+
+func standard(l std.Library) *table {
+	t := template()
+	for key, f := range l.Funcs {
+		t.setStr(constant(key), value{o: &newGoFunc(l.Name+"."+key, f).object})
+	}
+	for key, v := range l.Values(true) {
+		switch v := v.(type) {
+		case int64:
+			t.setStr(constant(key), intValue(v))
+		case float64:
+			t.setStr(constant(key), floatValue(v))
+		case string:
+			t.setStr(constant(key), value{o: &constant(v).object})
 		}
-		l.PushValue(best)
-		return 1
 	}
-}
-
-// letters is string.upper or string.lower of ASCII. The engine's break bytes that are not UTF-8.
-func letters(from, to byte, distance int) lua.Function {
-	return func(l *lua.State) int {
-		b := []byte(lua.CheckString(l, 1))
-		for i, c := range b {
-			if c >= from && c <= to {
-				b[i] = byte(int(c) + distance)
-			}
+	if l.PerVM != nil {
+		for key := range l.PerVM() {
+			full := l.Name + "." + key
+			t.setStr(constant(key), value{o: &newGoFunc(full, func(s vm.State) int {
+				m := s.(*thread).m //nolint:forcetypeassert // this engine's
+				if m.own[full] == nil {
+					m.makeOwn(l)
+				}
+				return m.own[full](s)
+			}).object})
 		}
-		l.PushString(string(b))
-		return 1
+	}
+	return t
+}
+
+// makeOwn makes the functions of a library that keep something for one VM, when the first of them is called.
+func (m *machine) makeOwn(l std.Library) {
+	if m.own == nil {
+		m.own = map[string]vm.Func{}
+	}
+	for key, f := range l.PerVM() {
+		m.own[l.Name+"."+key] = f
 	}
 }
 
-// stringRep is string.rep with a bound on its result.
-func stringRep(l *lua.State) int {
-	s, n, sep := lua.CheckString(l, 1), lua.CheckInteger(l, 2), lua.OptString(l, 3, "")
-	if n <= 0 {
-		l.PushString("")
-		return 1
-	}
-	if each := len(s) + len(sep); each > 0 && n > maxString/each {
-		lua.Errorf(l, "resulting string too large")
-	}
-	if sep == "" {
-		l.PushString(strings.Repeat(s, n))
-		return 1
-	}
-	l.PushString(strings.Repeat(s+sep, n-1) + s)
-	return 1
+// copyOf is a table of the VM that shares a template's entries until it is written to.
+func (m *machine) copyOf(t *table) *table {
+	return &table{object: m.object(kindTable), frozen: true, library: true, arr: t.arr, nodes: t.nodes, free: t.free, live: t.live}
 }
 
-// osTime is os.time with an integer as its result; the engine's is upvalue 1.
-func osTime(l *lua.State) int {
-	if l.IsNoneOrNil(1) {
-		l.PushInteger64(time.Now().Unix())
-		return 1
+func (m *machine) openLibraries(trust bool) {
+	lib := untrusted
+	if trust {
+		lib = trusted
 	}
-	l.SetTop(1)
-	l.PushValue(lua.UpValueIndex(1))
-	l.Insert(1)
-	l.Call(1, 1)
-	if n, ok := l.ToInteger64(-1); ok {
-		l.PushInteger64(n)
+	g := m.copyOf(lib.base)
+	g.library = false
+	m.globals = g
+	for name, t := range lib.tables {
+		own := m.copyOf(t)
+		g.setStr(constant(name), value{o: &own.object})
+		if name == "string" {
+			meta := m.newTable(0, 1)
+			meta.setStr(eventNames[evIndex], value{o: &own.object})
+			m.metas[kindString] = meta
+		}
 	}
-	return 1
+	g.setStr(constant("_G"), value{o: &g.object})
 }
+
+func intText(n int64) string { return strconv.FormatInt(n, 10) }
+
+func isNaN(v value) bool { return v.isFloat() && math.IsNaN(v.float()) }

@@ -3,251 +3,207 @@ package lua54
 import (
 	"fmt"
 
-	lua "github.com/speedata/go-lua"
-
 	"github.com/skua-go/skua/lua/vm"
 )
 
-// thread is a State. It is a pointer and nothing else, so that handing one to a vm.Func allocates nothing.
-type thread struct{ l *lua.State }
+// thread is a coroutine: a stack of values, and a frame for each function on it. What runs its functions of Lua is one Go loop (run), which calls of Lua's
+// functions, metamethods, iterators and pcall go through without nesting, so that all of them can wait.
+type thread struct {
+	object
+	m      *machine
+	stack  []value
+	frames []frame
+	open   *upvalue // variables on the stack that closures share
+	tbc    []int    // variables on the stack that are to be closed
+	base   int      // where the values begin that a State shows: those of the function of Go that runs, or what waits for the host
+	top    int      // behind the last of them
+	state  state
+	nested int     // calls from Go on this thread's Go stack that a wait can't leave
+	depth  int     // threads and calls from Go below this one
+	parent *thread // that has resumed it
+	waits  bool    // Yield can reach the host: nothing on the way down is called from Go
+	failed value   // what ended it
+}
 
-// refsField is where the registry keeps what Ref has been given: a table whose field 0 heads the list of free numbers, as in luaL_ref.
-const refsField = "skua.refs"
+type state uint8
 
-// statusYield is what the engine, which keeps the type to itself, calls threadStatusYield: LUA_YIELD of lua.h.
-const statusYield = 1
+const (
+	suspended state = iota // also: not started
+	running
+	normal // has resumed another
+	waiting
+	dead
+)
 
-var _ vm.State = thread{}
+// frame is a function that runs.
+type frame struct {
+	fn    *closure // nil for functions of Go
+	g     *goFunc
+	child *thread // of frameResume: the thread that it runs
+	fun   int     // where the function is on the stack; its results go there
+	base  int     // its first register, or its first argument
+	pc    int
+	want  int // how many results the caller takes, all if it is below 0
+	extra int // arguments beyond the parameters, below base
+	aux   int // what is left to do of an opConcat
+	kind  frameKind
+	meta  bool // called by an instruction that goes on with the result, see finish
+}
 
-func (t thread) Top() int     { return t.l.Top() }
-func (t thread) SetTop(n int) { t.l.SetTop(n) }
-func (t thread) Pop(n int)    { t.l.Pop(n) }
-func (t thread) Copy(i int)   { t.l.CheckStack(1); t.l.PushValue(i) }
-func (t thread) Insert(i int) { t.l.Insert(i) }
-func (t thread) Remove(i int) { t.l.Remove(i) }
+type frameKind uint8
 
-func (t thread) Type(i int) vm.Type {
-	switch t.l.TypeOf(i) {
-	case lua.TypeNil:
-		return vm.Nil
-	case lua.TypeBoolean:
-		return vm.Boolean
-	case lua.TypeNumber:
-		return vm.Number
-	case lua.TypeString:
-		return vm.String
-	case lua.TypeTable:
-		return vm.Table
-	case lua.TypeFunction:
-		return vm.Function
-	case lua.TypeUserData, lua.TypeLightUserData:
-		return vm.Userdata
-	case lua.TypeThread:
-		return vm.Thread
-	default:
-		return vm.None
+const (
+	frameLua frameKind = iota
+	frameGo
+	framePCall
+	frameXPCall
+	frameResume // coroutine.resume
+	frameWrap   // a function that coroutine.wrap has made
+)
+
+const (
+	firstStack = 24
+	maxStack   = 1_000_000
+	maxFrames  = 200_000
+	frameSize  = 96
+	// errorFrames and errorStack are what a message handler has behind a stack overflow.
+	errorFrames = 200
+	errorStack  = 10_000
+	maxNested   = 195 // calls from Go within calls from Go
+)
+
+// goFunc is a function of Go. Those with a special are done by the loop itself.
+type goFunc struct {
+	object
+	name    string
+	f       vm.Func
+	special special
+	co      *thread // of what coroutine.wrap makes
+}
+
+type special uint8
+
+const (
+	ordinary special = iota
+	isPCall
+	isXPCall
+	isResume
+	isWrap
+	isNext
+	isYield
+)
+
+func newGoFunc(name string, f vm.Func) *goFunc {
+	return &goFunc{object: object{kindGoFunc, shared, hashOf(name)}, name: name, f: f}
+}
+
+// grow makes room for n values from index at on.
+func (th *thread) grow(at, n int) {
+	if at+n <= len(th.stack) {
+		return
+	}
+	size := max(2*len(th.stack), at+n+8)
+	switch {
+	case at+n > maxStack+errorStack:
+		panic(&thrown{v: stringValue("error in error handling")})
+	case at+n > maxStack && len(th.stack) <= maxStack:
+		th.resizeStack(maxStack + errorStack)
+		th.errorf("stack overflow")
+	case at+n <= maxStack:
+		size = min(size, maxStack)
+	}
+	th.resizeStack(size)
+}
+
+func (th *thread) resizeStack(size int) {
+	stack := make([]value, size)
+	copy(stack, th.stack)
+	th.m.allocated += int64(size) * valueSize
+	th.stack = stack
+	for u := th.open; u != nil; u = u.next {
+		u.p = &stack[u.at]
 	}
 }
 
-func (t thread) IsInt(i int) bool { return t.l.IsInteger(i) }
-func (t thread) Bool(i int) bool  { return t.l.ToBoolean(i) }
+// drop forgets what the thread holds.
+func (th *thread) drop() {
+	th.closeUpvalues(0)
+	th.frames, th.tbc, th.base, th.top = nil, nil, 0, 0
+	th.stack = make([]value, firstStack)
+}
 
-func (t thread) Int(i int) (int64, bool) {
-	if t.l.TypeOf(i) != lua.TypeNumber {
-		return 0, false
+// findUpvalue is the shared variable of the stack at an index.
+func (th *thread) findUpvalue(at int) *upvalue {
+	link := &th.open
+	for *link != nil && (*link).at > at {
+		link = &(*link).next
 	}
-	return t.l.ToInteger64(i)
-}
-
-func (t thread) Float(i int) (float64, bool) {
-	if t.l.TypeOf(i) != lua.TypeNumber {
-		return 0, false
+	if *link != nil && (*link).at == at {
+		return *link
 	}
-	return t.l.ToNumber(i)
+	u := &upvalue{p: &th.stack[at], next: *link, at: at}
+	*link = u
+	th.m.allocated += 48
+	return u
 }
 
-func (t thread) String(i int) (string, bool) {
-	if t.l.TypeOf(i) != lua.TypeString {
-		return "", false
-	}
-	return t.l.ToString(i)
-}
-
-func (t thread) Userdata(i int) any {
-	if t.l.TypeOf(i) != lua.TypeUserData {
-		return nil
-	}
-	return t.l.ToUserData(i)
-}
-
-func (t thread) Text(i int) string {
-	s, _ := lua.ToStringMeta(t.l, i)
-	t.l.Pop(1)
-	return s
-}
-
-func (t thread) Len(i int) int       { return t.l.RawLength(i) }
-func (t thread) Next(table int) bool { t.l.CheckStack(2); return t.l.Next(table) }
-func (t thread) Equal(i, j int) bool { return t.l.RawEqual(i, j) }
-func (t thread) Same(i int, s vm.State) bool {
-	other, ok := s.(thread)
-	return ok && t.l.IsThread(i) && t.l.ToThread(i) == other.l
-}
-
-func (t thread) PushNil()            { t.l.CheckStack(1); t.l.PushNil() }
-func (t thread) PushBool(v bool)     { t.l.CheckStack(1); t.l.PushBoolean(v) }
-func (t thread) PushInt(v int64)     { t.l.CheckStack(1); t.l.PushInteger64(v) }
-func (t thread) PushFloat(v float64) { t.l.CheckStack(1); t.l.PushNumber(v) }
-func (t thread) PushString(v string) { t.l.CheckStack(1); t.l.PushString(v) }
-func (t thread) PushUserdata(v any)  { t.l.CheckStack(1); t.l.PushUserData(v) }
-func (t thread) PushThread(s vm.State) {
-	from := s.(thread).l //nolint:forcetypeassert // a State of another engine is a bug of the caller
-	from.PushThread()
-	if from != t.l {
-		t.l.CheckStack(1)
-		lua.XMove(from, t.l, 1)
+// closeUpvalues takes the shared variables from index at on off the stack.
+func (th *thread) closeUpvalues(at int) {
+	for u := th.open; u != nil && u.at >= at; u = th.open {
+		th.open = u.next
+		u.next = nil
+		u.v = *u.p
+		u.p = &u.v
 	}
 }
 
-func (t thread) PushFunc(_ string, f vm.Func) {
-	t.l.CheckStack(1)
-	t.l.PushGoFunction(func(l *lua.State) int { return f(thread{l}) })
+// thrown is what a Go panic carries an error of Lua in.
+type thrown struct{ v value }
+
+func (t *thrown) Error() string {
+	if t.v.isString() {
+		return t.v.text()
+	}
+	return fmt.Sprintf("(error object is a %s value)", typeName(t.v))
 }
 
-func (t thread) NewTable(array, fields int)   { t.l.CheckStack(1); t.l.CreateTable(array, fields) }
-func (t thread) RawGet(table int)             { t.l.RawGet(table) }
-func (t thread) RawSet(table int)             { t.l.RawSet(table) }
-func (t thread) RawGetInt(table int, k int64) { t.l.CheckStack(1); t.l.RawGetInt(table, int(k)) }
-func (t thread) RawSetInt(table int, k int64) { t.l.RawSetInt(table, int(k)) }
-func (t thread) Field(table int, k string)    { t.l.CheckStack(1); t.l.Field(table, k) }
-func (t thread) SetField(table int, k string) { t.l.SetField(table, k) }
-func (t thread) Global(k string)              { t.l.CheckStack(1); t.l.Global(k) }
-func (t thread) SetGlobal(k string)           { t.l.SetGlobal(k) }
-func (t thread) SetMetatable(i int)           { t.l.SetMetaTable(i) }
+func (th *thread) throw(v value) { panic(&thrown{v}) }
 
-func (t thread) Ref() int {
-	l := t.l
-	if l.IsNil(-1) {
-		l.Pop(1)
+// errorf raises an error with the position of the function that runs.
+func (th *thread) errorf(format string, args ...any) {
+	th.throw(stringValue(th.where(0) + fmt.Sprintf(format, args...)))
+}
+
+// where is the position of the level-th function of the thread, if it is one of Lua: "file:line: ".
+func (th *thread) where(level int) string {
+	i := th.level(level)
+	if i < 0 || th.frames[i].fn == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d: ", th.frames[i].fn.p.chunk, th.frames[i].line())
+}
+
+// level is the index of the frame that is so many functions below the top, or -1. Frames of specials count as functions of Go.
+func (th *thread) level(n int) int {
+	if i := len(th.frames) - 1 - n; n >= 0 && i >= 0 {
+		return i
+	}
+	return -1
+}
+
+func (f *frame) line() int {
+	if f.fn == nil {
+		return -1
+	}
+	return f.fn.p.lineAt(f.pc - 1)
+}
+
+func (p *proto) lineAt(pc int) int {
+	if pc < 0 {
+		pc = 0
+	}
+	if pc >= len(p.lines) {
 		return 0
 	}
-	l.CheckStack(2)
-	l.Field(lua.RegistryIndex, refsField)
-	l.Insert(-2)
-	l.RawGetInt(-2, 0)
-	free, _ := l.ToInteger(-1)
-	l.Pop(1)
-	ref := free
-	if ref != 0 {
-		l.RawGetInt(-2, ref)
-		l.RawSetInt(-3, 0)
-	} else {
-		ref = l.RawLength(-2) + 1
-	}
-	l.RawSetInt(-2, ref)
-	l.Pop(1)
-	return ref
+	return int(p.lines[pc])
 }
-
-func (t thread) Push(ref int) {
-	l := t.l
-	l.CheckStack(2)
-	if ref == 0 {
-		l.PushNil()
-		return
-	}
-	l.Field(lua.RegistryIndex, refsField)
-	l.RawGetInt(-1, ref)
-	l.Remove(-2)
-}
-
-func (t thread) Unref(ref int) {
-	if ref == 0 {
-		return
-	}
-	l := t.l
-	l.CheckStack(2)
-	l.Field(lua.RegistryIndex, refsField)
-	l.RawGetInt(-1, 0)
-	if l.IsNil(-1) {
-		l.Pop(1)
-		l.PushInteger(0)
-	}
-	l.RawSetInt(-2, ref)
-	l.PushInteger(ref)
-	l.RawSetInt(-2, 0)
-	l.Pop(1)
-}
-
-func (t thread) Load(chunk, source string) error { return load(t.l, chunk, source) }
-func (t thread) Call(args, results int)          { t.l.Call(args, results) }
-
-func (t thread) PCall(args, results int) error { return t.l.ProtectedCall(args, results, 0) }
-
-func (t thread) NewThread() vm.State {
-	co := t.l.NewThread()
-	t.l.Pop(1)
-	if hook := lua.DebugHook(t.l); hook != nil {
-		lua.SetDebugHook(co, hook, lua.MaskCount, tickEvery)
-	}
-	return thread{co}
-}
-
-func (t thread) Resume(n int) vm.Status {
-	arm(t.l)
-	err := t.l.Resume(nil, n)
-	upValues().forgetClosed(t.l)
-	if err != nil {
-		return vm.Failed
-	}
-	if t.l.Status() == statusYield {
-		return vm.Yielded
-	}
-	return vm.Finished
-}
-
-// Yield leaves nothing but its n values in the frame, and says how to go on: with whatever Resume was given. The engine would otherwise go on with
-// the continuation of whoever had this frame before: it uses frames again without forgetting it (v0.1.6, pushGoFrame), so that the first wait
-// behind a pcall got the pcall's results.
-func (t thread) Yield(n int) int {
-	l := t.l
-	for extra := l.Top() - n; extra > 0; extra-- {
-		l.Remove(1)
-	}
-	l.CheckStack(1)
-	l.PushGoFunction(nothing)
-	l.CallWithContinuation(0, 0, 0, resumed)
-	return l.Yield(n)
-}
-
-func nothing(*lua.State) int { return 0 }
-
-func resumed(l *lua.State) int { return l.Top() }
-
-func (t thread) Move(to vm.State, n int) {
-	dst := to.(thread).l //nolint:forcetypeassert // a State of another engine is a bug of the caller
-	dst.CheckStack(n)
-	lua.XMove(t.l, dst, n)
-}
-
-// Errorf formats as fmt does; the engine's own formatter knows less.
-func (t thread) Errorf(format string, args ...any) {
-	lua.Errorf(t.l, "%s", fmt.Sprintf(format, args...))
-}
-
-func (t thread) Raise() { t.l.Error() }
-
-func (t thread) Traceback(msg string) string {
-	lua.Traceback(t.l, t.l, msg, 0)
-	s, _ := t.l.ToString(-1)
-	t.l.Pop(1)
-	return s
-}
-
-func (t thread) Metatable(i int) bool { t.l.CheckStack(1); return t.l.MetaTable(i) }
-func (t thread) Index(i int)          { t.l.Table(i) }
-func (t thread) SetIndex(i int)       { t.l.SetTable(i) }
-func (t thread) Length(i int) int64   { return int64(lua.LengthEx(t.l, i)) }
-func (t thread) Less(i, j int) bool   { return t.l.Compare(i, j, lua.OpLT) }
-func (t thread) Exact() bool          { return true }
-func (t thread) Spend(int)            {} // the hook counts instructions only

@@ -275,22 +275,52 @@ func (*TableExpr) expr()  {}
 func (*ParenExpr) expr()  {}
 
 // At is where the expression is.
-func (e *NilExpr) At() Pos    { return e.Pos }
-func (e *TrueExpr) At() Pos   { return e.Pos }
-func (e *FalseExpr) At() Pos  { return e.Pos }
+func (e *NilExpr) At() Pos { return e.Pos }
+
+// At is where the expression is.
+func (e *TrueExpr) At() Pos { return e.Pos }
+
+// At is where the expression is.
+func (e *FalseExpr) At() Pos { return e.Pos }
+
+// At is where the expression is.
 func (e *VarargExpr) At() Pos { return e.Pos }
-func (e *IntExpr) At() Pos    { return e.Pos }
-func (e *FloatExpr) At() Pos  { return e.Pos }
+
+// At is where the expression is.
+func (e *IntExpr) At() Pos { return e.Pos }
+
+// At is where the expression is.
+func (e *FloatExpr) At() Pos { return e.Pos }
+
+// At is where the expression is.
 func (e *StringExpr) At() Pos { return e.Pos }
-func (e *FuncExpr) At() Pos   { return e.Pos }
-func (e *NameExpr) At() Pos   { return e.Pos }
-func (e *IndexExpr) At() Pos  { return e.Pos }
-func (e *CallExpr) At() Pos   { return e.Pos }
+
+// At is where the expression is.
+func (e *FuncExpr) At() Pos { return e.Pos }
+
+// At is where the expression is.
+func (e *NameExpr) At() Pos { return e.Pos }
+
+// At is where the expression is.
+func (e *IndexExpr) At() Pos { return e.Pos }
+
+// At is where the expression is.
+func (e *CallExpr) At() Pos { return e.Pos }
+
+// At is where the expression is.
 func (e *MethodExpr) At() Pos { return e.Pos }
+
+// At is where the expression is.
 func (e *BinaryExpr) At() Pos { return e.Pos }
-func (e *UnaryExpr) At() Pos  { return e.Pos }
-func (e *TableExpr) At() Pos  { return e.Pos }
-func (e *ParenExpr) At() Pos  { return e.Pos }
+
+// At is where the expression is.
+func (e *UnaryExpr) At() Pos { return e.Pos }
+
+// At is where the expression is.
+func (e *TableExpr) At() Pos { return e.Pos }
+
+// At is where the expression is.
+func (e *ParenExpr) At() Pos { return e.Pos }
 
 // SyntaxError is what is wrong with a source.
 type SyntaxError struct {

@@ -92,6 +92,8 @@ type State interface {
 	Exact() bool
 	// Spend counts n steps of work done in Go, each worth about an instruction, so that Options.Tick gets its turn: it raises Tick's error.
 	Spend(n int)
+	// Alloc says that so many bytes are about to be taken for the script, and raises "not enough memory" if the VM's limit has no room for them.
+	Alloc(bytes int)
 
 	// Ref pops a value and keeps it until Unref under the number that it returns; 0 is nil. Push gets it back.
 	Ref() int
@@ -108,7 +110,10 @@ type State interface {
 	NewThread() State
 	// Resume starts the function on the thread's stack, or goes on behind its Yield, with the n values on top.
 	Resume(n int) Status
-	// Yield gives the n values on top to Resume. It is used as `return s.Yield(n)`; it raises an error where the engine can't yield.
+	// Throw goes on like Resume, but raises the value on top at the place of the wait, as it is. A thread that has not begun fails with it.
+	Throw() Status
+	// Yield waits for the host: it gives the n values on top to the host's Resume, through coroutines that the script has made itself, all of which wait then;
+	// the next Resume or Throw goes on in the innermost. It is used as `return s.Yield(n)`, and raises an error where the engine can't wait.
 	Yield(n int) int
 	// Move pops n values and pushes them onto another thread of the same VM.
 	Move(to State, n int)
@@ -139,6 +144,9 @@ type VM interface {
 	Main() State
 	// Memory is an estimate of the VM's own memory in bytes, 0 if the engine can't tell.
 	Memory() int64
+	// SetMemoryLimit sets how many bytes the VM may keep; 0 is no limit. A script whose VM keeps more gets the error "not enough memory" where it asks for more,
+	// or at one of its next steps.
+	SetMemoryLimit(bytes int64)
 	Close()
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/lua/lib/internal/walk"
@@ -21,6 +22,20 @@ type scalar struct {
 	n    int64
 	f    float64
 	s    string
+}
+
+// within puts the scalar, a key, before the path of err.
+func (v scalar) within(err error) error {
+	switch v.kind {
+	case value.String:
+		return walk.Field(err, v.s)
+	case value.Int:
+		return walk.Index(err, v.n)
+	case value.Float:
+		return walk.Field(err, strconv.FormatFloat(v.f, 'g', -1, 64))
+	default:
+		return walk.Field(err, strconv.FormatBool(v.n != 0))
+	}
 }
 
 // sink is what a reader makes values in.
@@ -96,7 +111,7 @@ func (r *reader) table(items int) error {
 	for i := range items {
 		r.pending.Done()
 		if err := r.value(); err != nil {
-			return err
+			return walk.Index(err, int64(i+1))
 		}
 		r.out.item(int64(i + 1))
 	}
@@ -109,10 +124,10 @@ func (r *reader) table(items int) error {
 			break
 		}
 		if err := r.out.key(k); err != nil {
-			return err
+			return fmt.Errorf("a key: %w", err)
 		}
 		if err := r.value(); err != nil {
-			return err
+			return k.within(err)
 		}
 		r.out.field()
 	}

@@ -2,14 +2,13 @@ package vmtest
 
 // The names of the engines that differences are declared for.
 const (
-	lua54  = "lua54"
 	gopher = "gopher"
 )
 
 const (
 	no54Syntax = "Lua 5.1 has no such syntax"
 	floats     = "all numbers are float64"
-	noCrossing = "a wait can be taken out of functions, `pcall` and `xpcall` only"
+	noCrossing = "a wait can be taken out of functions, coroutines, iterators, `pcall` and `xpcall` only"
 )
 
 func on(engine, want, why string) map[string]Difference { return of(engine, want, why) }
@@ -24,13 +23,13 @@ func (d differences) and(engine, want, why string) map[string]Difference {
 	return d
 }
 
-const acrossGo = "test.lua:1: attempt to yield across a Go-call boundary: with the engine gopher a wait is possible in functions, pcall and xpcall, " +
-	"not in metamethods, iterators and callbacks of the library"
+const acrossGo = "test.lua:1: attempt to yield across a Go-call boundary: with the engine gopher a wait is possible in functions, " +
+	"coroutines, iterators, pcall and xpcall, not in metamethods and callbacks of the library"
 
 // Cases are all of them.
 func Cases() []Case {
 	var all []Case
-	for _, topic := range [][]Case{waits(), errorCases(), closures(), coroutines(), numbers(), syntax(), texts(), tables(), utf8s(), sandbox()} {
+	for _, topic := range [][]Case{waits(), nestedWaits(), throws(), memoryCases(), errorCases(), closures(), coroutines(), numbers(), syntax(), texts(), tables(), utf8s(), sandbox()} {
 		all = append(all, topic...)
 	}
 	return all
@@ -84,12 +83,12 @@ func errorCases() []Case {
 		},
 		{
 			t, "index of nil", `local x = nil return x.y`, "error: test.lua:1: attempt to index a nil value (local 'x')",
-			of(lua54, "error: test.lua:1: attempt to index a nil value (local '__skua_tail')", "a local of the remedies stands between").and(gopher, "error: test.lua:1: attempt to index a nil value (to get or set 'y')", "less is known of variables; the key is told"),
+			on(gopher, "error: test.lua:1: attempt to index a nil value (to get or set 'y')", "less is known of variables; the key is told"),
 		},
 		{t, "arithmetic", `return {} + 1`, "error: test.lua:1: attempt to perform arithmetic on a table value", nil},
 		{t, "concatenation", `return "x" .. nil`, "error: test.lua:1: attempt to concatenate a nil value", nil},
 		{t, "error in a handler", `return (xpcall(error, function() error("again") end, "x"))`, "false", nil},
-		{t, "xpcall with arguments", `return xpcall(function(...) return ... end, print, 1, 2)`, "true | 1 | 2", nil},
+		{t, "xpcall with arguments", `return xpcall(function(...) return ... end, error, 1, 2)`, "true | 1 | 2", nil},
 		{t, "traceback", "local function f() error('x') end\nlocal function g() f() end\n" +
 			`local _, t = xpcall(g, debug.traceback) return t:find("test.lua:1:", 1, true) and t:find("test.lua:2:", 1, true) and true`, "true", nil},
 		{t, "__tostring", `return tostring(setmetatable({}, { __tostring = function() return "me" end }))`, "me", nil},
@@ -129,7 +128,7 @@ func coroutines() []Case {
 		{t, "close of a failed one", `local co = coroutine.create(error) coroutine.resume(co, "x") return coroutine.close(co)`, "false | x", nil},
 		{
 			t, "itself", `local co; co = coroutine.create(function() return coroutine.resume(co) end) return select(3, coroutine.resume(co))`,
-			"cannot resume non-suspended coroutine", on(lua54, "false", "the engine fails the coroutine itself"),
+			"cannot resume non-suspended coroutine", nil,
 		},
 		{t, "status within", `local co; co = coroutine.create(function() return coroutine.status(co) end) return select(2, coroutine.resume(co))`, "running", nil},
 		{
@@ -150,31 +149,31 @@ func numbers() []Case {
 		{t, "maxinteger", `return math.maxinteger`, "9223372036854775807", on(gopher, "9007199254740992", floats+"; this is up to where they are exact")},
 		{
 			t, "float that is whole", `return 10 / 2, 2 ^ 2, 1e3`, "5.0 | 4.0 | 1000.0",
-			of(lua54, "5 | 4 | 1000", "prints a float that is whole without its point").and(gopher, "5 | 4 | 1000", floats),
+			on(gopher, "5 | 4 | 1000", floats),
 		},
 		{t, "math.type", `return math.type(1), math.type(1.5), math.type("1")`, "integer | float | nil", nil},
 		{t, "math.tointeger", `return math.tointeger(3.0), math.tointeger(3.5), math.tointeger("8")`, "3 | nil | 8", nil},
 		{t, "huge", `return math.huge > 1e308, -math.huge < -1e308`, "true | true", nil},
 		{
 			t, "tostring of huge", `return math.huge, -math.huge`, "inf | -inf",
-			of(lua54, "+Inf | -Inf", "prints infinity as Go does").and(gopher, "+Inf | -Inf", "its concatenation prints so, and tostring with it"),
+			on(gopher, "+Inf | -Inf", "its concatenation prints so, and tostring with it"),
 		},
 		{t, "floats as text", `return 0.1, 1.5, -0.25, 1e100`, "0.1 | 1.5 | -0.25 | 1e+100", nil},
 		{t, "digits of a float", `return 0.1 + 0.2`, "0.3", on(gopher, "0.30000000000000004", "prints as many digits as it takes")},
 		{
 			t, "tonumber", `return tonumber("0x10"), tonumber("  12  "), tonumber("1e1"), tonumber("z", 36), tonumber("9", 8), tonumber(""), tonumber("1 2")`,
 			"16 | 12 | 10.0 | 35 | nil | nil | nil",
-			of(lua54, "16 | 12 | 10 | 35 | nil | nil | nil", "prints a float that is whole without its point").and(gopher, "16 | 12 | 10 | 35 | nil | nil | nil", floats),
+			on(gopher, "16 | 12 | 10 | 35 | nil | nil | nil", floats),
 		},
 		{t, "floor and ceil", `return math.floor(1.5), math.ceil(1.5), math.floor(-1.5)`, "1 | 2 | -2", nil},
 		{t, "modulo", `return 5 % 3, -5 % 3, 5 % -3`, "2 | 1 | -1", nil},
 		{
-			t, "division by zero", `return 1 // 0`, "error: test.lua:1: attempt to perform 'n//0'",
-			of(lua54, "error: test.lua:1: attempt to divide by zero", "other words").and(gopher, "error: test.lua:1: syntax error near '/'", no54Syntax),
+			t, "division by zero", `return 1 // 0`, "error: test.lua:1: attempt to divide by zero",
+			on(gopher, "error: test.lua:1: syntax error near '/'", no54Syntax),
 		},
 		{
 			t, "log", `return math.log(8, 2), math.log(100, 10)`, "3.0 | 2.0",
-			of(lua54, "3 | 2", "prints a float that is whole without its point").and(gopher, "3 | 2", floats),
+			on(gopher, "3 | 2", floats),
 		},
 		{t, "random", `local r = math.random(5, 5) return r, (pcall(math.random, 2, 1))`, "5 | false", nil},
 		{t, "ult", `return math.ult(1, 2), math.ult(-1, 2)`, "true | false", nil},
@@ -210,7 +209,6 @@ func syntax() []Case {
 		{t, "nested functions", `local t = {} function t.a(x) return x end function t:b() return self == t end return t.a(1), t:b()`, "1 | true", nil},
 		{t, "load with an environment", `local f = load("return x", "c", "t", { x = 5 }) return f()`, "5", nil},
 		{t, "load of pieces", `local p = { "return ", "1" } local i = 0 return load(function() i = i + 1 return p[i] end)()`, "1", nil},
-		{t, "load of bytecode", `return load("\27Lua")`, "nil | attempt to load a binary chunk", nil},
 	}
 }
 
@@ -227,7 +225,7 @@ func texts() []Case {
 		{t, "gsub with a function", `return ("abc"):gsub("%w", function(c) if c == "b" then return "X" end; end)`, "aXc | 3", nil},
 		{t, "gsub with a bound", `return ("aaa"):gsub("a", "b", 2)`, "bba | 2", nil},
 		{t, "gsub of nothing", `return ("abc"):gsub("", "-")`, "-a-b-c- | 4", nil},
-		{t, "anchors", `return ("aaa"):gsub("^a", "b"), ("aaa"):find("a$")`, "baa | 3 | 3", on(lua54, "baa | 3 | 3 | a", "the engine's find returns the match too")},
+		{t, "anchors", `return ("aaa"):gsub("^a", "b"), ("aaa"):find("a$")`, "baa | 3 | 3", nil},
 		{t, "frontier", `return ("THE (quick) fox"):gsub("%f[%a]%a+", "x")`, "x (x) x | 3", nil},
 		{t, "balance", `return ("f(a(b)c)d"):match("%b()")`, "(a(b)c)", nil},
 		{t, "back reference", `return ([[say "hi"]]):match([=[(["'])(.-)%1]=])`, `" | hi`, nil},
@@ -254,7 +252,7 @@ func texts() []Case {
 		{t, "packsize", `return string.packsize("!8 b i8"), string.packsize("<i3 I5")`, "16 | 8", nil},
 		{
 			t, "unpack beyond 2^53", `return string.unpack("<i8", "\1\0\0\0\0\0\32\0")`, "9007199254740993 | 9",
-			on(gopher, "error: test.lua:1: an integer of 8 bytes is beyond 2^53: the engine gopher would round it", floats),
+			on(gopher, "error: test.lua:1: integer 9007199254740993 is beyond 2^53: the engine gopher would round it", floats),
 		},
 		{t, "concat of numbers", `return 1 .. 2`, "12", nil},
 	}
@@ -316,9 +314,10 @@ func sandbox() []Case {
 	const t = "sandbox"
 	return []Case{
 		{
-			t, "the host is out of reach", `return io, os.execute, os.exit, os.getenv, os.remove, dofile, loadfile, collectgarbage, package, debug.sethook, debug.getregistry`,
-			"nil | nil | nil | nil | nil | nil | nil | nil | nil | nil | nil", nil,
+			t, "the host is out of reach", `return io, os.execute, os.exit, os.getenv, os.remove, dofile, loadfile, package, debug.sethook, debug.getregistry`,
+			"nil | nil | nil | nil | nil | nil | nil | nil | nil | nil", nil,
 		},
+		{t, "load of bytecode", `return load("\27Lua")`, "nil | attempt to load a binary chunk (mode is 't')", nil},
 		{t, "time", `return type(os.time()), type(os.clock()), os.date("!%Y-%m-%d", 0)`, "number | number | 1970-01-01", nil},
 		{t, "globals", `x = 5 return _G.x, _G._G == _G`, "5 | true", nil},
 		{t, "debug", `return debug.getinfo(1, "S").short_src, debug.getinfo(1, "l").currentline, type(debug.traceback())`, "test.lua | 1 | string", nil},

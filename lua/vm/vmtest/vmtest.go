@@ -10,8 +10,9 @@ import (
 	"github.com/skua-go/skua/lua/vm"
 )
 
-// Case is a chunk and what it returns: its values as tostring makes them, with " | " between them, or "error: " and the message. The function wait(...) of the
-// chunk is one of Go that waits; it gives back what it was called with.
+// Case is a chunk and what it returns: its values as tostring makes them, with " | " between them, or "error: " and the message. The functions of Go that the
+// chunk gets all wait: wait(...) gives back what it was called with, fail(e) ends with the error e, and meanwhile(f) gives back what f, a function that does
+// not wait, returns in another thread of the host while this one waits. The VM may keep 24 MiB.
 type Case struct {
 	Topic, Name string
 	Source      string
@@ -52,6 +53,9 @@ func Markdown(engine string) string {
 	return b.String()
 }
 
+// memory is what a case may keep.
+const memory = 24 << 20
+
 // budget bounds a case that never ends; with the race detector one takes seconds.
 const budget = time.Minute
 
@@ -66,19 +70,26 @@ func Eval(e vm.Engine, source string) string {
 	}})
 	defer m.Close()
 	main := m.Main()
-	main.PushFunc("wait", func(s vm.State) int { return s.Yield(s.Top()) })
-	main.SetGlobal("wait")
+	m.SetMemoryLimit(memory)
+	h := host{main: main}
+	for name, goesOn := range map[string]func(th vm.State) vm.Status{"wait": h.echo, "fail": h.fail, "meanwhile": h.meanwhile} {
+		main.PushFunc(name, func(s vm.State) int {
+			h.next = goesOn
+			return s.Yield(s.Top())
+		})
+		main.SetGlobal(name)
+	}
 	th := main.NewThread()
 	if err := th.Load("test.lua", source); err != nil {
 		return "error: " + err.Error()
 	}
 	status := th.Resume(0)
 	for status == vm.Yielded {
-		n := th.Top()
-		th.Move(main, n)
-		th.SetTop(0)
-		main.Move(th, n)
-		status = th.Resume(n)
+		goesOn := h.next
+		if h.next = nil; goesOn == nil {
+			return "error: a yield that no function of the host has made"
+		}
+		status = goesOn(th)
 	}
 	if status == vm.Failed {
 		return "error: " + th.Text(-1)
@@ -93,4 +104,33 @@ func Eval(e vm.Engine, source string) string {
 		main.Pop(1)
 	}
 	return strings.Join(texts, " | ")
+}
+
+// host ends the waits of a case.
+type host struct {
+	main vm.State
+	next func(th vm.State) vm.Status // how the wait ends that has just begun
+}
+
+func (h *host) echo(th vm.State) vm.Status {
+	n := th.Top()
+	th.Move(h.main, n)
+	th.SetTop(0)
+	h.main.Move(th, n)
+	return th.Resume(n)
+}
+
+func (h *host) fail(th vm.State) vm.Status {
+	th.SetTop(1)
+	return th.Throw()
+}
+
+func (h *host) meanwhile(th vm.State) vm.Status {
+	other := h.main.NewThread()
+	th.SetTop(1)
+	th.Move(other, 1)
+	other.Resume(0)
+	n := other.Top()
+	other.Move(th, n)
+	return th.Resume(n)
 }

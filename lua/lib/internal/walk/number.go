@@ -17,12 +17,14 @@ type Numbers struct {
 	AsText bool // push what the engine can't hold as a string of digits
 }
 
-// NumbersOf finds out what the numbers of an engine hold: 64-bit integers, or floats only.
+// NumbersOf tells what the numbers of an engine hold: 64-bit integers, or floats only. An engine that has been told to give scripts strings of digits for what
+// it can't hold says so with a method TextIntegers.
 func NumbersOf(s vm.State) Numbers {
-	s.PushInt(maxExact + 1)
-	n, _ := s.Int(-1)
-	s.Pop(1)
-	return Numbers{exact: n == maxExact+1}
+	n := Numbers{exact: s.Exact()}
+	if e, ok := s.(interface{ TextIntegers() bool }); ok {
+		n.AsText = e.TextIntegers()
+	}
+	return n
 }
 
 // Whole is the number at index i if a format should write it as an integer: one of the integer subtype, or, on an engine that has floats only, one without

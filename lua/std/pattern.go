@@ -1,12 +1,8 @@
-package gopher
+package std
 
-import (
-	"strings"
+import "strings"
 
-	lua "github.com/yuin/gopher-lua"
-)
-
-// Lua's patterns (Lua 5.4 manual, 6.4.1; lstrlib.c). The engine's own take quadratic time in gsub, know no %f at the start of a string, and can't be stopped.
+// Lua's patterns (Lua 5.4 manual, 6.4.1).
 
 const (
 	maxCaptures    = 32
@@ -19,91 +15,59 @@ const (
 type capture struct{ start, size int }
 
 type matcher struct {
-	l        *lua.LState
+	c        call
 	src, pat string
 	level    int
-	captures [maxCaptures]capture
 	depth    int
 	steps    int
+	captures [maxCaptures]capture
 }
 
-func (m *matcher) fail(format string, args ...any) { stateOf(m.l).Errorf(format, args...) }
-
-// step counts towards the budget.
-func (m *matcher) step() {
-	if m.steps++; m.steps >= stepsAtOnce {
-		m.steps = 0
-		stateOf(m.l).m.spend(m.l, stepsAtOnce)
+// work counts steps of matching towards the budget.
+func (m *matcher) work(n int) {
+	if m.steps += n; m.steps >= stepsAtOnce {
+		n, m.steps = m.steps, 0
+		m.c.Spend(n)
 	}
 }
 
 // classEnd is where the single character class at p ends.
 func (m *matcher) classEnd(p int) int {
-	if p >= len(m.pat) {
-		m.fail("malformed pattern (ends with '%%')")
-	}
 	c := m.pat[p]
 	p++
 	switch c {
 	case '%':
 		if p >= len(m.pat) {
-			m.fail("malformed pattern (ends with '%%')")
+			m.c.Errorf("malformed pattern (ends with '%%')")
 		}
 		return p + 1
 	case '[':
-		if p < len(m.pat) && m.pat[p] == '^' {
-			p++
-		}
-		for first := true; first || p < len(m.pat) && m.pat[p] != ']'; first = false {
-			if p >= len(m.pat) {
-				break
-			}
-			if m.pat[p] == '%' {
-				p++
-			}
-			p++
-		}
-		if p >= len(m.pat) {
-			m.fail("malformed pattern (missing ']')")
-		}
-		return p + 1
+		return m.setEnd(p)
 	}
 	return p
 }
 
-func inClass(c, class byte) bool {
-	var in bool
-	switch class | 0x20 {
-	case 'a':
-		in = isLetter(c)
-	case 'd':
-		in = c >= '0' && c <= '9'
-	case 'l':
-		in = c >= 'a' && c <= 'z'
-	case 's':
-		in = c == ' ' || c >= '\t' && c <= '\r'
-	case 'u':
-		in = c >= 'A' && c <= 'Z'
-	case 'w':
-		in = isLetter(c) || c >= '0' && c <= '9'
-	case 'x':
-		in = c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f'
-	case 'p':
-		in = c > ' ' && c < 0x7f && !isLetter(c) && (c < '0' || c > '9')
-	case 'c':
-		in = c < ' ' || c == 0x7f
-	case 'g':
-		in = c > ' ' && c < 0x7f
-	default:
-		return class == c
+// setEnd is where the set ends whose first character, behind the bracket, is at p.
+func (m *matcher) setEnd(p int) int {
+	from := p
+	if p < len(m.pat) && m.pat[p] == '^' {
+		p++
 	}
-	if class >= 'A' && class <= 'Z' {
-		return !in
+	for first := true; first || p < len(m.pat) && m.pat[p] != ']'; first = false { // a bracket that is first is one of the set
+		if p >= len(m.pat) {
+			break
+		}
+		if m.pat[p] == '%' {
+			p++
+		}
+		p++
 	}
-	return in
+	if p >= len(m.pat) {
+		m.c.Errorf("malformed pattern (missing ']')")
+	}
+	m.work((p - from) / 8)
+	return p + 1
 }
-
-func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
 // inSet tells whether c is in the set that begins at p; end is its closing bracket.
 func (m *matcher) inSet(c byte, p, end int) bool {
@@ -113,6 +77,7 @@ func (m *matcher) inSet(c byte, p, end int) bool {
 		in = false
 		p++
 	}
+	m.steps += (end - p) / 8
 	for ; p < end; p++ {
 		switch {
 		case m.pat[p] == '%':
@@ -132,6 +97,7 @@ func (m *matcher) inSet(c byte, p, end int) bool {
 	return !in
 }
 
+// single tells whether the text at s is one of the class from p to end.
 func (m *matcher) single(s, p, end int) bool {
 	if s >= len(m.src) {
 		return false
@@ -151,11 +117,17 @@ func (m *matcher) single(s, p, end int) bool {
 // match gives the end of a match of the pattern from p on with the text from s on, -1 if there is none.
 func (m *matcher) match(s, p int) int {
 	if m.depth++; m.depth > maxMatchDepth {
-		m.fail("pattern too complex")
+		m.c.Errorf("pattern too complex")
 	}
-	defer func() { m.depth-- }()
+	e := m.items(s, p)
+	m.depth--
+	return e
+}
+
+// items is match without a look at the depth.
+func (m *matcher) items(s, p int) int {
 	for p < len(m.pat) {
-		m.step()
+		m.work(1)
 		switch m.pat[p] {
 		case '(':
 			if p+1 < len(m.pat) && m.pat[p+1] == ')' {
@@ -222,42 +194,63 @@ func (m *matcher) special(s, p int) (next, at int, special bool) {
 	case c == 'b':
 		return p + 4, m.balance(s, p+2), true
 	case c == 'f':
-		p += 2
-		if p >= len(m.pat) || m.pat[p] != '[' {
-			m.fail("missing '[' after '%%f' in pattern")
-		}
-		end := m.classEnd(p)
-		var before, after byte
-		if s > 0 {
-			before = m.src[s-1]
-		}
-		if s < len(m.src) {
-			after = m.src[s]
-		}
-		if m.inSet(before, p, end-1) || !m.inSet(after, p, end-1) {
-			return 0, -1, true
-		}
-		return end, s, true
+		next, at = m.frontier(s, p+2)
+		return next, at, true
 	case c >= '0' && c <= '9':
 		return p + 2, m.again(s, c), true
 	}
 	return 0, 0, false
 }
 
+func (m *matcher) frontier(s, p int) (next, at int) {
+	if p >= len(m.pat) || m.pat[p] != '[' {
+		m.c.Errorf("missing '[' after '%%f' in pattern")
+	}
+	next = m.classEnd(p)
+	var before, after byte
+	if s > 0 {
+		before = m.src[s-1]
+	}
+	if s < len(m.src) {
+		after = m.src[s]
+	}
+	if m.inSet(before, p, next-1) || !m.inSet(after, p, next-1) {
+		return next, -1
+	}
+	return next, s
+}
+
+// most matches as many of a class as there are, and less if what follows does not match behind them.
 func (m *matcher) most(s, p, end int) int {
-	n := 0
-	for m.single(s+n, p, end) {
-		m.step()
-		n++
+	n := m.run(s, p, end)
+	if end+1 == len(m.pat) { // nothing follows
+		return s + n
 	}
 	for ; n >= 0; n-- {
 		if r := m.match(s+n, end+1); r >= 0 {
 			return r
 		}
+		m.work(1)
 	}
 	return -1
 }
 
+// run is how many of a class the text has from s on.
+func (m *matcher) run(s, p, end int) int {
+	if m.pat[p] == '.' {
+		return len(m.src) - s
+	}
+	n := 0
+	for m.single(s+n, p, end) {
+		if n++; n%stepsAtOnce == 0 {
+			m.work(stepsAtOnce / 4)
+		}
+	}
+	m.work(n % stepsAtOnce / 4)
+	return n
+}
+
+// least matches as few of a class as what follows allows.
 func (m *matcher) least(s, p, end int) int {
 	for {
 		if r := m.match(s, end+1); r >= 0 {
@@ -266,14 +259,14 @@ func (m *matcher) least(s, p, end int) int {
 		if !m.single(s, p, end) {
 			return -1
 		}
-		m.step()
+		m.work(1)
 		s++
 	}
 }
 
 func (m *matcher) startCapture(s, p, what int) int {
 	if m.level >= maxCaptures {
-		m.fail("too many captures")
+		m.c.Errorf("too many captures")
 	}
 	m.captures[m.level] = capture{s, what}
 	m.level++
@@ -289,7 +282,7 @@ func (m *matcher) endCapture(s, p int) int {
 	for ; i >= 0 && m.captures[i].size != openCapture; i-- {
 	}
 	if i < 0 {
-		m.fail("invalid pattern capture")
+		m.c.Errorf("invalid pattern capture")
 	}
 	m.captures[i].size = s - m.captures[i].start
 	r := m.match(s, p)
@@ -299,16 +292,19 @@ func (m *matcher) endCapture(s, p int) int {
 	return r
 }
 
+// balance matches from s on what begins with the character at p of the pattern and ends with the one behind, with as many of both.
 func (m *matcher) balance(s, p int) int {
 	if p+1 >= len(m.pat) {
-		m.fail("malformed pattern (missing arguments to '%%b')")
+		m.c.Errorf("malformed pattern (missing arguments to '%%b')")
 	}
 	if s >= len(m.src) || m.src[s] != m.pat[p] {
 		return -1
 	}
 	opens, closes, depth := m.pat[p], m.pat[p+1], 1
 	for i := s + 1; i < len(m.src); i++ {
-		m.step()
+		if i%stepsAtOnce == 0 {
+			m.work(stepsAtOnce / 4)
+		}
 		switch m.src[i] {
 		case closes:
 			if depth--; depth == 0 {
@@ -325,33 +321,53 @@ func (m *matcher) balance(s, p int) int {
 func (m *matcher) again(s int, digit byte) int {
 	i := int(digit) - '1'
 	if i < 0 || i >= m.level || m.captures[i].size == openCapture {
-		m.fail("invalid capture index %%%c in pattern", digit)
+		m.c.Errorf("invalid capture index %%%d", i+1)
 	}
 	c := m.captures[i]
-	text := m.src[c.start : c.start+max(c.size, 0)]
-	if strings.HasPrefix(m.src[s:], text) {
-		return s + len(text)
+	if c.size < 0 {
+		return -1 // of a place, nothing can be as long as it in the reference implementation
+	}
+	m.work(c.size / 32)
+	if strings.HasPrefix(m.src[s:], m.src[c.start:c.start+c.size]) {
+		return s + c.size
 	}
 	return -1
 }
 
-// capture is the value of a capture; that of a pattern without any is the whole match.
-func (m *matcher) capture(i, s, e int) lua.LValue {
+// reset is called before each match from a new start.
+func (m *matcher) reset() { m.level, m.depth = 0, 0 }
+
+// place is where a capture is if it has captured a place, else 0.
+func (m *matcher) place(i int) int {
+	if i < m.level && m.captures[i].size == placeOfCapture {
+		return m.captures[i].start + 1
+	}
+	return 0
+}
+
+// text is a capture; that of a pattern without any is the whole match from s to e.
+func (m *matcher) text(i, s, e int) (from, to int) {
 	if i >= m.level {
 		if i > 0 {
-			m.fail("invalid capture index %%%d", i+1)
+			m.c.Errorf("invalid capture index %%%d", i+1)
 		}
-		return lua.LString(m.src[s:e])
+		return s, e
 	}
-	switch c := m.captures[i]; c.size {
-	case openCapture:
-		m.fail("unfinished capture")
-		return lua.LNil
-	case placeOfCapture:
-		return lua.LNumber(c.start + 1)
-	default:
-		return lua.LString(m.src[c.start : c.start+c.size])
+	c := m.captures[i]
+	if c.size == openCapture {
+		m.c.Errorf("unfinished capture")
 	}
+	return c.start, c.start + c.size
+}
+
+// pushOne pushes the value of a capture.
+func (m *matcher) pushOne(i, s, e int) {
+	if at := m.place(i); at > 0 {
+		m.c.PushInt(int64(at))
+		return
+	}
+	from, to := m.text(i, s, e)
+	m.c.PushString(part(m.src, from, to))
 }
 
 // push pushes all captures of a match, or the whole of it.
@@ -361,9 +377,7 @@ func (m *matcher) push(s, e int, whole bool) int {
 		n = 1
 	}
 	for i := range n {
-		m.l.Push(m.capture(i, s, e))
+		m.pushOne(i, s, e)
 	}
 	return n
 }
-
-func (m *matcher) reset() { m.level, m.depth = 0, 0 }

@@ -1,0 +1,176 @@
+package lua54
+
+import (
+	"github.com/skua-go/skua/lua/vm"
+)
+
+// machine is a VM: what its threads share.
+type machine struct {
+	fuel  int // steps until the host is asked
+	tick  func() error
+	limit int64 // bytes, 0 none
+
+	ids       uint32 // the last number given to an object
+	allocated int64  // bytes since the last measurement
+	measured  int64  // bytes found alive then
+	epoch     uint8  // of the last measurement
+
+	engine   Engine
+	main     *thread
+	running  *thread // the one that runs now
+	globals  *table
+	metas    [kindThread + 1]*table // of values that have none of their own
+	refs     []value
+	freeRefs []int
+	loaded   *table
+	doomed   []value            // those with __gc, in the order of their making
+	own      map[string]vm.Func // functions of the library that keep something, by name
+}
+
+// tickEvery is how many steps a thread makes between two looks at the clock.
+const tickEvery = 100_000
+
+var _ vm.VM = (*machine)(nil)
+
+func (m *machine) Main() vm.State { return m.main }
+
+// Close forgets everything, so that whoever still has a thread keeps no memory alive.
+func (m *machine) Close() {
+	m.refs, m.freeRefs, m.doomed = nil, nil, nil
+	m.globals, m.loaded = &table{object: object{kind: kindTable}}, nil
+	m.metas = [kindThread + 1]*table{}
+	m.main.drop()
+}
+
+func (m *machine) object(k kind) object {
+	m.ids++
+	return object{kind: k, hash: m.ids}
+}
+
+func (m *machine) newTable(array, fields int) *table {
+	t := &table{object: m.object(kindTable)}
+	m.allocated += tableSize
+	if array > 0 {
+		t.arr = make([]value, 0, array)
+		m.allocated += int64(array) * valueSize
+	}
+	if fields > 0 {
+		m.allocated += int64(t.resize(fields))
+	}
+	m.account()
+	return t
+}
+
+func (m *machine) newString(s string) value {
+	m.allocated += int64(len(s)) + 24
+	m.account()
+	return stringValue(s)
+}
+
+func (m *machine) newThread() *thread {
+	m.allocated += 600
+	m.account()
+	return &thread{object: m.object(kindThread), m: m, stack: make([]value, firstStack), frames: make([]frame, 0, 4)}
+}
+
+// ref keeps a value under a number.
+func (m *machine) ref(v value) int {
+	if v.o == nil {
+		return 0
+	}
+	if n := len(m.freeRefs); n > 0 {
+		i := m.freeRefs[n-1]
+		m.freeRefs = m.freeRefs[:n-1]
+		m.refs[i] = v
+		return i
+	}
+	if len(m.refs) == 0 {
+		m.refs = append(m.refs, value{})
+	}
+	m.refs = append(m.refs, v)
+	return len(m.refs) - 1
+}
+
+func (m *machine) unref(i int) {
+	if i > 0 && i < len(m.refs) && m.refs[i].o != nil {
+		m.refs[i] = value{}
+		m.freeRefs = append(m.freeRefs, i)
+	}
+}
+
+// metatable is that of a value, or nil.
+func (m *machine) metatable(v value) *table {
+	switch v.kind() {
+	case kindTable:
+		return v.o.table().meta
+	case kindUserdata:
+		return v.o.userdata().meta
+	default:
+		return m.metas[v.kind()]
+	}
+}
+
+// event is a metamethod.
+type event uint8
+
+const (
+	evIndex event = iota // those that a table keeps in absent come first
+	evNewIndex
+	evEq
+	evLen
+	evCall
+	evGC
+	evMode
+	evClose
+	evAdd
+	evSub
+	evMul
+	evMod
+	evPow
+	evDiv
+	evIDiv
+	evBAnd
+	evBOr
+	evBXor
+	evShl
+	evShr
+	evUnm
+	evBNot
+	evLt
+	evLe
+	evConcat
+	evToString
+	evName
+	evPairs
+	evMetatable
+	evCount
+)
+
+//nolint:gochecknoglobals // constants
+var eventNames = [evCount]*str{
+	constant("__index"), constant("__newindex"), constant("__eq"), constant("__len"), constant("__call"), constant("__gc"), constant("__mode"),
+	constant("__close"), constant("__add"), constant("__sub"), constant("__mul"), constant("__mod"), constant("__pow"), constant("__div"),
+	constant("__idiv"), constant("__band"), constant("__bor"), constant("__bxor"), constant("__shl"), constant("__shr"), constant("__unm"),
+	constant("__bnot"), constant("__lt"), constant("__le"), constant("__concat"), constant("__tostring"), constant("__name"), constant("__pairs"),
+	constant("__metatable"),
+}
+
+// method is the metamethod that a metatable has for an event, nil if it has none. Metatables remember what they lack.
+func (t *table) method(e event) value {
+	if t == nil {
+		return value{}
+	}
+	if e > evClose {
+		return t.getStr(eventNames[e])
+	}
+	if t.absent&(1<<e) != 0 {
+		return value{}
+	}
+	v := t.getStr(eventNames[e])
+	if v.o == nil && !t.frozen {
+		t.absent |= 1 << e
+	}
+	return v
+}
+
+func (m *machine) methodOf(v value, e event) value { return m.metatable(v).method(e) }
