@@ -142,3 +142,35 @@ end)`)
 		}
 	})
 }
+
+func TestAMessageThatIsRefusedTakesNothingFromTheNext(t *testing.T) {
+	onBoth(t, func(t *testing.T) {
+		n := newNode(t, "main.lua", `return { hello = function() return "hello" end }`)
+		ref := n.start("main")
+		for range 100 { // more than there are coroutines to begin with
+			if _, err := n.call(ref, "nothing"); err == nil {
+				t.Fatal("handled")
+			}
+			if v, err := n.call(ref, "hello"); err != nil || v.At(0).String() != `"hello"` {
+				t.Fatal(v, err)
+			}
+		}
+	})
+}
+
+func TestPairsShowsAllThatSkynetHas(t *testing.T) {
+	onBoth(t, func(t *testing.T) {
+		got := eval(t, `
+require "skynet.manager"
+local names = {}
+for name, v in pairs(skynet) do
+  assert(v ~= nil)
+  names[#names + 1] = name
+end
+table.sort(names)
+return table.concat(names, " ")`)
+		if want := `"` + strings.Join(lua.API(), " ") + `"`; got != want {
+			t.Fatalf("got  %s\nwant %s", got, want)
+		}
+	})
+}

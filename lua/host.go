@@ -118,12 +118,12 @@ func (h *Host) boot() error {
 	co := h.coroutine()
 	co.job = job{fn: s.Ref(), owned: true, list: true, msg: Message{Args: h.args}}
 	co.done = h.loaded
-	h.start1(co)
+	h.run(co)
 	return nil
 }
 
-// start1 runs a coroutine from the actor's own hooks, and what that puts off.
-func (h *Host) start1(co *coroutine) {
+// run runs a coroutine from the actor's own hooks, and what that puts off.
+func (h *Host) run(co *coroutine) {
 	h.begin(co)
 	h.runNext()
 }
@@ -163,7 +163,7 @@ func (h *Host) loaded(co *coroutine, err *Error) {
 	}
 }
 
-// runStart runs what skynet.init was given and then the service's start function, in one coroutine.
+// runStart runs what skynet.init was given and then the service's start function.
 func (h *Host) runStart(j job) {
 	run := func(j job, done func(co *coroutine, err *Error)) {
 		if j.fn == 0 {
@@ -299,7 +299,7 @@ func (h *Host) Stop(c *actor.Context, reason error) {
 		}
 		release()
 	}
-	h.start1(co)
+	h.run(co)
 }
 
 // abandon ends all that the service waits for and has put off: nothing of it runs any more, but the coroutine that is

@@ -164,6 +164,11 @@ case("ret", "answers with a buffer, or with bytes", function()
   expect(skynet.call(echo(), "bytes", "abc")).to_be("ABC")
 end)
 
+case("ret", "answers a text with a text, whoever has registered a protocol for it", function()
+  expect(skynet.call(echo(), "text", "abc")).to_be("text abc")
+  expect(skynet.tostring(skynet.rawcall(echo(), skynet.PTYPE_TEXT, "abc"))).to_be("text abc")
+end)
+
 case("ret", "tells who forgot it, and who calls it twice", function()
   expect(select(2, pcall(skynet.call, echo(), "lua", "nothing")).message:find("service/echo.lua:25: the handler did not answer (skynet.ret)", 1, true) ~= nil).to_be(true)
   expect(skynet.call(echo(), "lua", "twice")).to_be("once")
