@@ -199,6 +199,7 @@ func TestCloseReturnsBehindTheReaderAndOnClose(t *testing.T) {
 		r.want(`"onclose" "reader" "closer"`, a, "order", id)
 		id, p := r.pairOf(a)
 		r.want("", a, "arm", id)
+		r.want("", a, "sync")
 		p.finish()
 		r.want(`"onclose" "reader"`, a, "over")
 	})

@@ -36,6 +36,9 @@ function M.arm(self, id)
   end)
 end
 
+-- Is answered when what the message before has forked waits.
+function M.sync() end
+
 function M.over(self)
   if not self.over then skynet.wait(self) end
   return table.unpack(self.list)
