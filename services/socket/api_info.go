@@ -89,7 +89,8 @@ func (u *user) apiInfo(s vm.State) int {
 				number(name, 0)
 				return
 			}
-			number(name, max(0, now-int64(ago/(10*time.Millisecond))))
+			const cs = 10 * time.Millisecond
+			number(name, max(0, now-int64((ago+cs-1)/cs))) // rounded so that nothing is in the future
 		}
 		number("id", i.id)
 		text("type", i.kind)

@@ -56,10 +56,11 @@ func TestASocketThatNobodyReadsHasItsPeerWait(t *testing.T) {
 		if again := r.number(a, "stat", id, "rbuffer"); again != held {
 			t.Errorf("%d bytes are held after %d", again, held)
 		}
+		// Room for more is used before anybody waits for it.
+		got := r.number(a, "count", "read", id, held-10)
+		r.until("it reads again", func() bool { return r.number(a, "stat", id, "rbuffer") >= ahead })
 		close(stop)
 		// Who reads gets all, and the peer goes on.
-		r.fork(a, "block", id)
-		got := int64(0)
 		r.until("all is read", func() bool {
 			got += r.number(a, "count", "read", id)
 			if got >= poured.Load() && p.isDone(done) {
@@ -96,8 +97,10 @@ func TestAWaitForManyBytesReadsBeyondTheBound(t *testing.T) {
 			{`true "` + text + `"`, []any{"readline", id}, "\n"},
 			{`true "` + text + `"`, []any{"readall", id}, ""},
 		} {
+			p.write(text[:10_000])
+			r.until("it reads no more", func() bool { return r.call(a, "stat", id, "reading") == "false" })
 			n := r.fork(a, how.args...)
-			p.write(text + how.more)
+			p.write(text[10_000:] + how.more)
 			if how.args[0] == "readall" {
 				p.finish()
 			}
@@ -239,9 +242,12 @@ func TestAPausedSocketIsReadAgainByAWait(t *testing.T) {
 		id, p := r.pair(a)
 		r.want("", a, "call", "pause", id)
 		r.want("false", a, "stat", id, "reading")
+		p.write("a ") // was being read already
+		r.until("it came", func() bool { return r.call(a, "stat", id, "read") == "2" })
+		p.write("te")
 		n := r.fork(a, "readline", id)
-		p.write("text\n")
-		r.want(`true "text"`, a, "result", n)
+		p.write("xt\n")
+		r.want(`true "a text"`, a, "result", n)
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -150,10 +151,25 @@ func TestAConnectThatNobodyAnswersTimesOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pc.Close()
+	var mu sync.Mutex
+	var conns []net.Conn
 	silent := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
-		return d.DialContext(ctx, "udp", pc.LocalAddr().String())
+		c, err := d.DialContext(ctx, "udp", pc.LocalAddr().String())
+		if err == nil {
+			mu.Lock()
+			defer mu.Unlock()
+			conns = append(conns, c)
+		}
+		return c, err
 	}}
+	defer func() { // the resolver goes on to wait by itself when nobody does any more
+		mu.Lock()
+		defer mu.Unlock()
+		for _, c := range conns {
+			c.Close()
+		}
+	}()
 	both(t, socket.Config{Resolver: silent, ConnectTimeout: 100 * time.Millisecond}, func(t *testing.T, r *rig) {
 		a := r.start("tool")
 		r.want(`nil "connection timed out after 100ms"`, a, "call", "open", "game.example.com", 1)

@@ -16,9 +16,10 @@
 //
 // # What differs from Skynet
 //
-// Data that a service has not read when another one takes its socket over are read by the other one. Reading n = 0 bytes gives "". A full line that came
-// before the end of a connection is read, even if both came at once. The callback of onclose runs however the connection ended. A backlog is the system's.
-// Connections have TCP_NODELAY from the start. bind and stdin are errors: a script gets no descriptors of the node's process.
+// Data that a service has not read when another one takes its socket over are read by the other one, and what is written to an accepted socket that nobody
+// has started goes out. Reading n = 0 bytes gives "", and block returns at once while there is something to read. A full line that came before the end of a
+// connection is read, even if both came at once. The callback of onclose runs however the connection ended. A backlog is the system's. Connections have
+// TCP_NODELAY from the start. bind and stdin are errors: a script gets no descriptors of the node's process.
 package socket
 
 import (

@@ -197,6 +197,27 @@ func TestCloseReturnsBehindTheReaderAndOnClose(t *testing.T) {
 		a := r.start("order")
 		id, _ := r.pairOf(a)
 		r.want(`"onclose" "reader" "closer"`, a, "order", id)
+		id, p := r.pairOf(a)
+		r.want("", a, "arm", id)
+		r.want("", a, "sync")
+		p.finish()
+		r.want(`"onclose" "reader"`, a, "over")
+	})
+}
+
+func TestASocketThatWasTakenOverOutlivesItsFirstOwner(t *testing.T) {
+	both(t, socket.Config{}, func(t *testing.T, r *rig) {
+		a, b := r.start("tool"), r.start("tool")
+		id, p := r.pair(a)
+		udp := r.number(a, "udp")
+		r.want(fmt.Sprint(id), b, "call", "start", id)
+		r.want(fmt.Sprint(udp), b, "udp_start", udp)
+		mine := r.number(a, "udp")
+		r.end(a)
+		r.until("the first owner's sockets are closed", func() bool { return r.call(b, "stat", mine, "id") == `"none"` })
+		p.write("still here\n")
+		r.want(`"still here"`, b, "call", "readline", id)
+		r.want(fmt.Sprint(udp), b, "stat", udp, "id")
 	})
 }
 

@@ -54,10 +54,14 @@ func (c *conn) write(parts []string, low bool) bool {
 
 // warn has the owner hear how many KiB wait, 0 for none any more.
 func (c *conn) warn(kib int) {
-	if c.owner != nil {
-		c.warned = append(c.warned, kib) // few, for each is twice the one before
-		c.owner.post(c)
+	if c.owner == nil {
+		return
 	}
+	if len(c.warned) >= maxEvents { // the owner is too busy to hear of each
+		c.warned = c.warned[:0]
+	}
+	c.warned = append(c.warned, kib)
+	c.owner.post(c)
 }
 
 // flush writes until nothing is left.
