@@ -1,6 +1,7 @@
 package lua_test
 
 import (
+	"context"
 	"log/slog"
 	"strings"
 	"testing"
@@ -32,7 +33,9 @@ func newMixedNode(t *testing.T, engines map[string]vm.Engine, files ...string) *
 	}
 	sys := actor.New(actor.Config{Log: logger, CallTimeout: 2 * time.Second})
 	t.Cleanup(func() {
-		if err := sys.Shutdown(t.Context()); err != nil && t.Context().Err() == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if err := sys.Shutdown(ctx); err != nil {
 			t.Error(err)
 		}
 	})
@@ -175,7 +178,7 @@ func TestPackedValuesThatTheEngineCantHoldAreRefusedWithTheirField(t *testing.T)
 	}
 	for text, want := range map[bool]string{false: "player.ids[2]: the integer 9007199254740993 is beyond 2^53", true: ""} {
 		m := gopherEngine(t, gopher.Config{TextIntegers: text}).New(vm.Options{})
-		defer m.Close()
+		t.Cleanup(m.Close)
 		switch n, err := pack.Decode(m.Main(), data); {
 		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
 			t.Errorf("%v", err)

@@ -3,7 +3,7 @@ package scripts
 
 import "embed"
 
-//go:embed *.lua skynet/*.lua skua/*.lua
+//go:embed *.lua skynet/*.lua skynet/*/*.lua skua/*.lua
 var files embed.FS
 
 // FS is the library's files.

@@ -11,6 +11,8 @@ import (
 	"github.com/skua-go/skua/lua/vm"
 	"github.com/skua-go/skua/scripts"
 	"github.com/skua-go/skua/services/gate"
+	"github.com/skua-go/skua/services/multicast"
+	"github.com/skua-go/skua/services/sharedata"
 )
 
 func newCheckCommand() *cobra.Command {
@@ -50,8 +52,9 @@ func (p *project) check() (files int, problems []string, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
+	known := []lua.Module{{Name: gate.ServiceName}, {Name: sharedata.CoreName}, {Name: multicast.CoreName}}
 	rt, err := lua.NewRuntime(lua.Config{
-		Scripts: p.scripts, Library: scripts.FS(), Modules: []lua.Module{{Name: gate.ServiceName}}, Engine: engine, Engines: engines, Log: discard(),
+		Scripts: p.scripts, Library: scripts.FS(), Modules: known, Engine: engine, Engines: engines, Log: discard(),
 	})
 	if err != nil {
 		return 0, nil, err

@@ -22,8 +22,11 @@ import (
 	"github.com/skua-go/skua/scripts"
 	"github.com/skua-go/skua/services/admin"
 	"github.com/skua-go/skua/services/cron"
+	"github.com/skua-go/skua/services/datacenter"
 	"github.com/skua-go/skua/services/gate"
 	"github.com/skua-go/skua/services/login"
+	"github.com/skua-go/skua/services/multicast"
+	"github.com/skua-go/skua/services/sharedata"
 	"github.com/skua-go/skua/services/store"
 	"github.com/skua-go/skua/services/store/mongo"
 	"github.com/skua-go/skua/services/store/sqlite"
@@ -40,6 +43,7 @@ type node struct {
 
 	sys   *actor.System
 	rt    *lua.Runtime
+	data  *sharedata.Service
 	gate  *gate.Gate
 	first actor.Ref
 }
@@ -118,6 +122,8 @@ func (n *node) services(backend store.Backend) []actor.Spec {
 	n.metrics.MustRegister(stored, timed)
 	return []actor.Spec{
 		cron.Spec(cron.Config{Metrics: timed}), // needs nobody
+		datacenter.Spec(datacenter.Config{}),   // needs nobody
+		n.data.Spec(),                          // needs nobody
 		store.Spec(store.Config{
 			Backend: backend, Autosave: cfg.Store.Autosave.Duration, Batch: cfg.Store.FlushBatch, MaxPending: cfg.Store.MaxPending, Metrics: stored,
 		}),
@@ -178,10 +184,14 @@ func (n *node) build(abort func()) error {
 		return err
 	}
 	// The gate's module is part of the runtime that the gate makes its agents with.
+	n.data = sharedata.New(sharedata.Config{Files: n.project.scripts, Log: n.log})
 	rt, err := lua.NewRuntime(lua.Config{
 		Scripts: n.project.scripts, Library: scripts.FS(), Log: n.log, Abort: abort, Engine: engine, Engines: engines,
-		Modules: []lua.Module{{Name: gate.ServiceName, Open: func(h *lua.Host, s vm.State) { n.gate.Module().Open(h, s) }}},
-		Env:     map[string]string{"node": cfg.Name, "start": cfg.Start},
+		Modules: []lua.Module{
+			{Name: gate.ServiceName, Open: func(h *lua.Host, s vm.State) { n.gate.Module().Open(h, s) }},
+			n.data.Module(), multicast.New(multicast.Config{}).Module(),
+		},
+		Env: map[string]string{"node": cfg.Name, "start": cfg.Start},
 	})
 	if err != nil {
 		return err
