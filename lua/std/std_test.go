@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // eval runs a chunk and gives its results as tostring shows them, or its error.
 func eval(t *testing.T, source string) string {
 	t.Helper()
-	s := machine(t, 10*time.Second).Main()
+	s := machine(t, 2*time.Minute).Main()
 	if err := s.Load("=test", "local r = table.pack(pcall(function() "+source+"\nend)) for i = 1, r.n do r[i] = tostring(r[i]) end return table.concat(r, \" \", r[1] == 'true' and 2 or 1)"); err != nil {
 		return err.Error()
 	}
