@@ -154,6 +154,25 @@ func TestAScriptOnAnOlderLuaMayUseWhatThatHas(t *testing.T) {
 	}
 }
 
+func TestScriptsThatRequireEachOtherInACircleSeeEachOther(t *testing.T) {
+	got := check(t, map[string]string{
+		"a.lua":    `require "b" A = 1 print(C, LONE)`,
+		"b.lua":    `require "c" print(A, C)`,
+		"c.lua":    `require "a" C = 1 print(A, SIDE)`,
+		"lone.lua": `LONE = 1 print(A)`,
+		"side.lua": `require "a" SIDE = 1`, // leads into the circle
+		"self.lua": `require "self" SELF = 1 print(SELF, A)`,
+	})
+	want := []string{
+		"a.lua:1:28: global LONE is not defined",
+		"lone.lua:1:16: global A is not defined",
+		"self.lua:1:37: global A is not defined",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
 func TestAServiceDoesNotSeeTheGlobalsOfAnother(t *testing.T) {
 	got := check(t, map[string]string{"a.lua": `SHARED = 1 print(SHARED)`, "b.lua": `print(SHARED)`})
 	if want := []string{"b.lua:1:7: global SHARED is not defined"}; !slices.Equal(got, want) {
