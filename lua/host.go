@@ -21,7 +21,6 @@ type Host struct {
 	c         *actor.Context
 	log       *slog.Logger
 	vm        vm.VM
-	throws    bool // see thrower
 	manages   bool // skynet.manager has been required
 	loop      int  // the function that coroutines run
 	require   int  // the global of that name, and the function that skynet.init asks whether a module is being made
@@ -106,7 +105,6 @@ func (h *Host) boot() error {
 	}
 	h.vm = h.rt.EngineOf(h.script).New(vm.Options{Tick: h.tick})
 	s := h.vm.Main()
-	_, h.throws = s.(thrower)
 	if err := h.openLoop(); err != nil {
 		return err
 	}

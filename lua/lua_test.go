@@ -313,7 +313,7 @@ func TestErrorsTellWhatWhereAndWhy(t *testing.T) {
 			"raised":     {`local ok, e = pcall(skynet.call, skynet.newservice("echo"), "lua", "raise") return e.code .. e.gold`, `poor12`},
 			"deadline":   {`local ok, e = pcall(skynet.call_timeout, 5, skynet.newservice("echo"), "lua", "hang") return ok == false and e.code`, `deadline`},
 			"outside co": {`coroutine.yield(1)`, "attempt to yield from outside a coroutine"},
-			"own co":     {`local co = coroutine.wrap(function() skynet.sleep(1) return "waited" end) return co()`, "waited|a wait is not possible in a coroutine that the script made itself"},
+			"own co":     {`local co = coroutine.wrap(function() skynet.sleep(1) return "waited" end) return co()`, "waited"},
 			"sort":       {`table.sort({ 3, 2, 1 }, function(a, b) skynet.sleep(1) return a < b end)`, "attempt to yield across a Go-call boundary"},
 			"io":         {`return tostring(io) .. tostring(os.execute) .. tostring(load) `, "nilnil"},
 		} {

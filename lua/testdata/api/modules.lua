@@ -102,7 +102,7 @@ case("skynet.coroutine", "resumes, yields and wraps as coroutine does", function
   expect(f).to_fail("wrapped")
 end)
 
-case.nests("skynet.coroutine", "waits in them: that suspends the handler, and the coroutine is blocked for others", function()
+case("skynet.coroutine", "waits in them: that suspends the handler, and the coroutine is blocked for others", function()
   local co = skynetco.create(function()
     skynetco.yield("first")
     skynet.sleep(2)
@@ -120,7 +120,7 @@ case.nests("skynet.coroutine", "waits in them: that suspends the handler, and th
   expect(skynetco.status(co)).to_be("dead")
 end)
 
-case.nests("skynet.coroutine", "waits for calls, and gets their errors", function()
+case("skynet.coroutine", "waits for calls, and gets their errors", function()
   local f = skynetco.wrap(function()
     local a = skynet.call(echo(), "lua", "echo", 42)
     skynetco.yield(a)

@@ -104,7 +104,7 @@ case("info_func", "answers the console's command info", function()
   expect(function() skynet.info_func(1) end).to_fail("a function is expected, got number")
 end)
 
-case.limits("memlimit", "bounds the memory of the service's VM, which lives on", function()
+case("memlimit", "bounds the memory of the service's VM, which lives on", function()
   local a = skynet.newservice("service/limited")
   expect(select(2, pcall(skynet.call, a, "lua", "grow")).message:find("not enough memory", 1, true) ~= nil).to_be(true)
   expect(skynet.call(a, "lua", "hello")).to_be("hello")
