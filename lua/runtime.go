@@ -50,6 +50,8 @@ type Config struct {
 	Env map[string]string
 	// Abort is called by skynet.abort. It must not block.
 	Abort func()
+	// Now is the time of os.time and os.date without one. Default nil: the machine's.
+	Now func() time.Time
 	// Log gets print, skynet.error and failures. Default slog.Default().
 	Log *slog.Logger
 }
@@ -82,7 +84,7 @@ func NewRuntime(cfg Config) (*Runtime, error) {
 		return nil, errors.New("lua: Config.Scripts is nil")
 	}
 	if cfg.Engine == nil {
-		cfg.Engine = lua54.Engine{}
+		cfg.Engine = lua54.New()
 	}
 	if cfg.Budget <= 0 {
 		cfg.Budget = time.Second

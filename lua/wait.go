@@ -28,8 +28,9 @@ const (
 	waitNone waitKind = iota
 	waitCall
 	waitSleep
-	waitWake // until skynet.wakeup
-	waitEver // the service ends
+	waitWake   // until skynet.wakeup
+	waitModule // for what a module in Go waits for
+	waitEver   // the service ends
 )
 
 // beginWait prepares the running coroutine for a Yield that the library will resume.
