@@ -3,6 +3,7 @@ package lua_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -42,9 +43,8 @@ function M.spawn(_, shard, name) return skynet.newservice({ "agent", shard = sha
 return M`
 
 // seats starts a node with agents of one script that share VMs, and gives how to start one.
-func seats(t *testing.T, engine string, perVM int) (*node, func(shard any, name string) actor.Ref) {
+func seats(t *testing.T, perVM int) (*node, func(shard any, name string) actor.Ref) {
 	t.Helper()
-	t.Setenv("SKUA_TEST_ENGINE", engine)
 	n := newNodeWith(t, lua.Config{Engine: testEngine(t), AgentsPerVM: perVM, Budget: 300 * time.Millisecond}, actor.Config{CallTimeout: 5 * time.Second},
 		"main.lua", sharedMain, "agent.lua", sharedAgent, "classic.lua", `local skynet = require "skynet" skynet.start(function() end)`)
 	main := n.start("main")
@@ -59,16 +59,9 @@ func seats(t *testing.T, engine string, perVM int) (*node, func(shard any, name 
 	}
 }
 
-func onEngines(t *testing.T, f func(t *testing.T, engine string)) {
-	t.Helper()
-	for _, engine := range []string{"lua54", "gopher"} {
-		t.Run(engine, func(t *testing.T) { f(t, engine) })
-	}
-}
-
 func TestAgentsThatShareAVMLeaveEachOtherAlone(t *testing.T) {
-	onEngines(t, func(t *testing.T, engine string) {
-		n, spawn := seats(t, engine, 0)
+	onBoth(t, func(t *testing.T) {
+		n, spawn := seats(t, 0)
 		ann, bob := spawn(true, "ann"), spawn(true, "bob")
 		if ann == bob {
 			t.Fatal("two agents have one address")
@@ -98,8 +91,8 @@ func TestAgentsThatShareAVMLeaveEachOtherAlone(t *testing.T) {
 }
 
 func TestAnAgentsTimersAreItsOwn(t *testing.T) {
-	onEngines(t, func(t *testing.T, engine string) {
-		n, spawn := seats(t, engine, 0)
+	onBoth(t, func(t *testing.T) {
+		n, spawn := seats(t, 0)
 		ann, bob := spawn("x", "ann"), spawn("x", "bob")
 		n.want("", ann, "later", 1)
 		n.eventually(func() bool {
@@ -112,8 +105,8 @@ func TestAnAgentsTimersAreItsOwn(t *testing.T) {
 }
 
 func TestAgentsFillVMsOneByOne(t *testing.T) {
-	onEngines(t, func(t *testing.T, engine string) {
-		n, spawn := seats(t, engine, 2)
+	onBoth(t, func(t *testing.T) {
+		n, spawn := seats(t, 2)
 		before := n.sys.Stats().Actors
 		for i := range 5 {
 			spawn(true, fmt.Sprint(i))
@@ -131,8 +124,8 @@ func TestAgentsFillVMsOneByOne(t *testing.T) {
 }
 
 func TestAVMEndsWithItsLastAgent(t *testing.T) {
-	onEngines(t, func(t *testing.T, engine string) {
-		n, spawn := seats(t, engine, 0)
+	onBoth(t, func(t *testing.T) {
+		n, spawn := seats(t, 0)
 		before := n.sys.Stats().Actors
 		a, b := spawn(true, "a"), spawn(true, "b")
 		for _, ref := range []actor.Ref{a, b} {
@@ -145,8 +138,8 @@ func TestAVMEndsWithItsLastAgent(t *testing.T) {
 }
 
 func TestAnAgentThatCannotStartTellsWhy(t *testing.T) {
-	onEngines(t, func(t *testing.T, engine string) {
-		n, spawn := seats(t, engine, 0)
+	onBoth(t, func(t *testing.T) {
+		n, spawn := seats(t, 0)
 		good := spawn(true, "good")
 		main := n.start("main")
 		n.fails("no such player", main, "spawn", true, "bad")
@@ -155,9 +148,8 @@ func TestAnAgentThatCannotStartTellsWhy(t *testing.T) {
 }
 
 func TestAScriptOfSkynetsStyleCannotShare(t *testing.T) {
-	onEngines(t, func(t *testing.T, engine string) {
-		t.Setenv("SKUA_TEST_ENGINE", engine)
-		n := newNodeWith(t, lua.Config{Engine: testEngine(t)}, actor.Config{CallTimeout: 5 * time.Second},
+	onBoth(t, func(t *testing.T) {
+			n := newNodeWith(t, lua.Config{Engine: testEngine(t)}, actor.Config{CallTimeout: 5 * time.Second},
 			"main.lua", `local skynet = require "skynet"
 local M = {}
 function M.spawn(_, name, shard) return skynet.newservice({ name, shard = shard }) end
@@ -170,8 +162,8 @@ return M`, "classic.lua", `local skynet = require "skynet" skynet.start(function
 }
 
 func TestManyAskAgentsOfOneVMAtOnce(t *testing.T) {
-	onEngines(t, func(t *testing.T, engine string) {
-		n, spawn := seats(t, engine, 8)
+	onBoth(t, func(t *testing.T) {
+		n, spawn := seats(t, 8)
 		const agents, rounds = 24, 40
 		refs := make([]actor.Ref, agents)
 		for i := range refs {
@@ -201,4 +193,40 @@ func TestManyAskAgentsOfOneVMAtOnce(t *testing.T) {
 			n.want(fmt.Sprint(rounds), ref, "value")
 		}
 	})
+}
+
+// want asks an agent and compares its answer, as text.
+func (n *node) want(want string, ref actor.Ref, cmd string, args ...any) {
+	n.t.Helper()
+	l, err := n.call(ref, cmd, args...)
+	if err != nil {
+		n.t.Errorf("%s: %v", cmd, err)
+		return
+	}
+	texts := make([]string, 0, l.Len())
+	for _, v := range l.All {
+		texts = append(texts, v.String())
+	}
+	if got := strings.Join(texts, " "); got != want {
+		n.t.Errorf("%s gives %s, want %s", cmd, got, want)
+	}
+}
+
+// fails asks an agent, which answers with an error that has the text in it.
+func (n *node) fails(text string, ref actor.Ref, cmd string, args ...any) {
+	n.t.Helper()
+	if _, err := n.call(ref, cmd, args...); err == nil || !strings.Contains(err.Error(), text) {
+		n.t.Errorf("%s fails with %v, want %q", cmd, err, text)
+	}
+}
+
+func (n *node) eventually(ok func() bool) {
+	n.t.Helper()
+	for range 500 {
+		if ok() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // there is nothing to wait for
+	}
+	n.t.Error("it does not happen")
 }
