@@ -9,16 +9,44 @@ import (
 
 // coroutine runs one handler at a time, from its first instruction through all its waits to its end, and then the next.
 type coroutine struct {
-	th      vm.State
-	yield   yield
-	push    func(s vm.State) int // puts the next handler and its arguments onto the stack
-	promise actor.Promise        // the request that its handler has to answer
+	th    vm.State
+	yield yield
+	job   job
+	wait  wait
+
+	promise actor.Promise // the request that its handler has to answer
 	request bool
 	replied bool // or the duty to reply has been taken over
+	foreign bool // its session is not the runtime's: somebody made it up, see skynet.redirect
 	session int64
 	source  actor.Ref
-	ticket  uint64                          // counts waits and their ends, see wait
-	done    func(co *coroutine, err *Error) // takes the results from the thread's stack, or the error
+
+	span     actor.Span // of its message
+	ends     bool       // the span ends with the handler
+	trace    string     // the tag of skynet.trace
+	untraced bool
+	adrift   bool      // it was woken by another handler, so what the runtime knows of its own message is lost:
+	deadline time.Time // until when its asker waits
+
+	watch stopwatch
+	done  func(co *coroutine, err *Error) // takes the results from the thread's stack, or the error
+
+	answer func(any, error) // its part of the runtime's continuation of a call
+	life   uint64           // counts the handlers
+	live   bool             // it is in the host's list of those that have begun and not ended
+	next   *coroutine
+	prev   *coroutine
+}
+
+// job is what a coroutine is to run.
+type job struct {
+	fn    int   // a reference to the function
+	owned bool  // which is this job's own
+	args  []int // references to arguments
+	state bool  // or: the service's state, and the message's values
+	msg   Message
+	proto *protocol // or: session, source, and what the protocol makes of the message
+	list  bool      // or: the message's values alone
 }
 
 type yield uint8
@@ -44,11 +72,7 @@ func (h *Host) openLoop() error {
 	if err := s.Load("=skua", loopSource); err != nil {
 		return err
 	}
-	s.PushFunc("take", func(s vm.State) int {
-		push := h.cur.push
-		h.cur.push = nil
-		return push(s) + 1
-	})
+	s.PushFunc("take", h.take)
 	s.PushFunc("done", func(s vm.State) int {
 		h.cur.yield = yieldDone
 		return s.Yield(s.Top())
@@ -58,117 +82,139 @@ func (h *Host) openLoop() error {
 	return nil
 }
 
-// run starts a handler: push puts a function and its arguments onto the thread it gets, and returns how many arguments there are.
-func (h *Host) run(co coroutine, push func(s vm.State) int) {
-	var c *coroutine
-	if n := len(h.pool); n > 0 {
-		c = h.pool[n-1]
-		h.pool = h.pool[:n-1]
-		co.th, co.ticket, co.push = c.th, c.ticket+1, push
-		*c = co
-		c.th.SetTop(0)
-		h.resume(c, 0)
-		return
+// take pushes the function that the running coroutine is to run, and its arguments.
+func (h *Host) take(s vm.State) int {
+	co := h.cur
+	j := &co.job
+	s.Push(j.fn)
+	if j.owned {
+		s.Unref(j.fn)
+		j.owned = false
 	}
-	c = &co
-	c.th, c.push = h.vm.Main().NewThread(), push
-	c.th.Push(h.loop)
-	h.resume(c, 0)
+	n := 1
+	switch {
+	case j.proto != nil:
+		s.PushInt(co.session)
+		s.PushInt(int64(co.source.ID()))
+		n += 2 + h.pushUnpacked(s, j.proto, j.msg.Raw, j.msg.Args)
+	case j.state:
+		s.Push(h.state)
+		n += 1 + PushList(s, j.msg.Args)
+	case j.list:
+		n += PushList(s, j.msg.Args)
+	default:
+		for i := len(j.args) - 1; i >= 0; i-- {
+			s.Push(j.args[i])
+			s.Unref(j.args[i])
+		}
+		n += len(j.args)
+		j.args = j.args[:0]
+	}
+	j.msg = Message{}
+	return n
 }
 
-// resume lets a coroutine go on with the n values on its stack's top, until it waits or ends.
-func (h *Host) resume(c *coroutine, n int) {
+// coroutine gives a coroutine that runs nothing yet.
+func (h *Host) coroutine() *coroutine {
+	if n := len(h.pool); n > 0 {
+		co := h.pool[n-1]
+		h.pool = h.pool[:n-1]
+		return co
+	}
+	co := &coroutine{th: h.vm.Main().NewThread(), session: noSession}
+	co.th.Push(h.loop)
+	co.answer = func(v any, err error) { h.answered(co, v, err) }
+	return co
+}
+
+// retire keeps a coroutine whose handler has returned for the next one.
+func (h *Host) retire(co *coroutine) {
+	h.unlink(co)
+	life := co.life + 1
+	if len(h.pool) >= poolSize || h.ended {
+		co.life = life
+		return
+	}
+	*co = coroutine{th: co.th, answer: co.answer, life: life, session: noSession, job: job{args: co.job.args[:0]}}
+	co.th.SetTop(0)
+	h.pool = append(h.pool, co)
+}
+
+// begin runs the coroutine's job until its first wait or its end.
+func (h *Host) begin(co *coroutine) {
+	h.link(co)
+	h.resume(co, 0, false)
+}
+
+func (h *Host) link(co *coroutine) {
+	co.live = true
+	co.next = h.live
+	if h.live != nil {
+		h.live.prev = co
+	}
+	h.live = co
+}
+
+func (h *Host) unlink(co *coroutine) {
+	if !co.live {
+		return
+	}
+	co.live = false
+	if co.prev != nil {
+		co.prev.next = co.next
+	} else {
+		h.live = co.next
+	}
+	if co.next != nil {
+		co.next.prev = co.prev
+	}
+	co.next, co.prev = nil, nil
+}
+
+// thrower is a thread that can go on behind its Yield by raising the value on top there. Where there is one, a wait also passes through the coroutines that a
+// script made itself; and where there is none, what waits returns whether it succeeded first, and a function of scripts/skynet.lua around it raises the error.
+type thrower interface{ Throw() vm.Status }
+
+// resume lets a coroutine go on with the n values on its stack's top, until it waits or ends; or it raises the value on top where the coroutine waits.
+func (h *Host) resume(co *coroutine, n int, throw bool) {
 	outer := h.cur
 	if outer == nil {
-		h.began = time.Now()
+		h.began = time.Time{} // tick looks at the clock
 	}
-	h.cur, c.yield = c, yieldNone
-	c.ticket++
-	status := c.th.Resume(n)
+	h.cur, co.yield = co, yieldNone
+	co.watch.resumed()
+	var status vm.Status
+	if throw {
+		status = co.th.(thrower).Throw() //nolint:forcetypeassert // see Host.throws
+	} else {
+		status = co.th.Resume(n)
+	}
+	co.watch.stopped()
 	h.cur = outer
 	switch {
 	case status == vm.Failed:
-		h.fail(c, h.errorOf(c.th))
-	case status == vm.Yielded && c.yield == yieldWait:
-	case status == vm.Yielded && c.yield == yieldDone:
-		if c.done != nil {
-			c.done(c, nil)
+		h.end(co, h.errorOf(co.th))
+	case status == vm.Yielded && co.yield == yieldWait:
+	case status == vm.Yielded && co.yield == yieldDone:
+		h.dropWait(co)
+		if co.done != nil {
+			co.done(co, nil)
 		}
-		c.done = nil
-		c.promise = actor.Promise{}
-		if len(h.pool) < poolSize {
-			h.pool = append(h.pool, c)
-		}
+		h.retire(co)
 	default:
-		h.fail(c, &Error{
-			Script: h.script, Message: "attempt to yield from outside a coroutine",
-			Traceback: c.th.Traceback("attempt to yield from outside a coroutine"),
-		})
+		const msg = "attempt to yield from outside a coroutine"
+		h.end(co, &Error{Script: h.script, Message: msg, Traceback: co.th.Traceback("")})
 	}
 }
 
-func (h *Host) fail(c *coroutine, err *Error) {
-	if c.done != nil {
-		c.done(c, err)
+// end is for a coroutine that has failed, and can't run anything any more.
+func (h *Host) end(co *coroutine, err *Error) {
+	h.dropWait(co)
+	h.unlink(co)
+	co.life++
+	if co.done != nil {
+		co.done(co, err)
 		return
 	}
-	h.log.Error("script failed", "error", err.Message, "traceback", err.Traceback)
-}
-
-// errorOf makes an Error of the value on top of a thread that failed.
-func (h *Host) errorOf(s vm.State) *Error {
-	e := &Error{Script: h.script}
-	if s.Type(-1) == vm.Table {
-		top := s.Top()
-		if l, err := TakeList(s, top); err == nil {
-			e.Value = l
-		}
-		s.SetTop(top)
-	}
-	e.Message = h.text(s)
-	e.Traceback = s.Traceback(e.Message)
-	return e
-}
-
-// text is tostring of the value on top of a thread that may have failed; its __tostring may fail too.
-func (h *Host) text(s vm.State) string {
-	if s.Type(-1) != vm.Table && s.Type(-1) != vm.Userdata {
-		return s.Text(-1)
-	}
-	h.began = time.Now()
-	main := h.vm.Main()
-	top := main.Top()
-	defer main.SetTop(top)
-	main.PushFunc("tostring", func(s vm.State) int {
-		s.PushString(s.Text(1))
-		return 1
-	})
-	s.Copy(-1)
-	s.Move(main, 1)
-	if err := main.PCall(1, 1); err != nil {
-		return "an error value whose __tostring fails: " + err.Error()
-	}
-	text, _ := main.String(-1)
-	return text
-}
-
-// waiter is one wait of a coroutine. Where the engine can't yield, the wait ends with an error at once, and what was to end it must not end a later one.
-type waiter struct {
-	co     *coroutine
-	ticket uint64
-}
-
-func (w waiter) waits() bool { return w.co.ticket == w.ticket }
-
-// wait prepares the running coroutine for a Yield that the library will resume.
-func (h *Host) wait(s vm.State, what string) waiter {
-	if h.cur == nil {
-		s.Errorf("%s: a wait is possible in a handler only", what)
-	}
-	if s != h.cur.th {
-		s.Errorf("%s: a wait is not possible in a coroutine that the script made itself", what)
-	}
-	h.cur.yield = yieldWait
-	h.cur.ticket++
-	return waiter{h.cur, h.cur.ticket}
+	h.report("script failed", err)
 }

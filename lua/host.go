@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -17,39 +18,62 @@ type Host struct {
 	script string
 	args   value.List
 
-	c     *actor.Context
-	log   *slog.Logger
-	vm    vm.VM
-	loop  int // the function that coroutines run
-	cur   *coroutine
-	pool  []*coroutine
-	began time.Time // when the running slice of a handler began
+	c         *actor.Context
+	log       *slog.Logger
+	vm        vm.VM
+	throws    bool // see thrower
+	manages   bool // skynet.manager has been required
+	loop      int  // the function that coroutines run
+	require   int  // the global of that name, and the function that skynet.init asks whether a module is being made
+	requiring int
+	skynet    int // the module
+	cur       *coroutine
+	live      *coroutine // the list of those that have begun and not ended
+	pool      []*coroutine
+	began     time.Time // when tick first looked at the clock in the running slice of a handler
+	overran   bool      // a handler has exceeded its budget since skynet.endless last asked
 
-	start     int          // what skynet.start was given
-	dispatch  map[Type]int // what skynet.dispatch was given
-	module    int          // the table of handlers, if the script returned one
-	client    int          // its field of that name
-	state     int          // the handlers' first argument
-	sessions  int64
-	sleepers  map[int64]*sleeper
-	next      []func() // to run after the present message: forks and wake-ups
-	nextLater bool     // the rest of them runs behind the messages that wait now
+	start     int // what skynet.start was given
+	starter   *coroutine
+	module    int // the table of handlers, if the script returned one
+	client    int // its field of that name
+	state     int // the handlers' first argument
+	begins    int // the function that runs what skynet.init was given
+	onHandled func(co *coroutine, err *Error)
+
+	lua                             protocol
+	protocols                       map[string]*protocol
+	types                           map[Type]*protocol
+	packRef, unpackRef              int // skynet.pack and skynet.unpack
+	filter                          int
+	forward                         map[Type]Type
+	unknownRequest, unknownResponse int
+	errorMeta, arrived, tokens      int
+	limited                         bool // by skynet.memlimit
+
+	sessions    int64
+	traces      int64
+	traceTimers bool
+	sleepers    map[int64]*coroutine
+	held        map[*held]struct{}
+	sweepAt     int
+	ignored     map[int64]actor.Promise
+	ignoredAt   int
+	asks        map[int64]*ask
+	timers      *timer
+	timerCount  int
+	woken       queue
+	forks       queue
+	nextLater   bool // the rest of them runs behind the messages that wait now
+
 	ready     bool
 	failure   *Error // why it is not going to be ready
 	leaving   bool   // it has called skynet.exit before it was ready
+	ended     bool
 	whenReady []actor.Promise
 	early     []func() // messages that came before the service was ready to take them,
 	behind    int      // how many of these are in the mailbox again; whatever comes has to go behind them
 }
-
-// maxNext bounds what a handler can put off, and maxRound how much of that runs before other messages do.
-const (
-	maxNext  = 100_000
-	maxRound = 1000
-)
-
-// maxEarly bounds the messages that wait for a service to start.
-const maxEarly = 10_000
 
 // Context is what the service's actor can do now.
 func (h *Host) Context() *actor.Context { return h.c }
@@ -64,7 +88,11 @@ func (h *Host) Log() *slog.Logger { return h.log }
 func (h *Host) Start(c *actor.Context) error {
 	h.c = c
 	h.log = h.rt.cfg.Log.With("service", fmt.Sprintf("%s:%08x", h.script, c.Self().ID()))
-	h.dispatch, h.sleepers = map[Type]int{}, map[int64]*sleeper{}
+	h.onHandled = h.handled
+	h.openProtocols()
+	if launcher, ok := c.System().Lookup(LauncherName); ok {
+		c.Send(launcher, born{h})
+	}
 	if err := h.boot(); err != nil {
 		h.started(&Error{Script: h.script, Message: strings.TrimPrefix(err.Error(), "lua: ")})
 	}
@@ -78,25 +106,35 @@ func (h *Host) boot() error {
 	}
 	h.vm = h.rt.EngineOf(h.script).New(vm.Options{Tick: h.tick})
 	s := h.vm.Main()
+	_, h.throws = s.(thrower)
 	if err := h.openLoop(); err != nil {
 		return err
 	}
-	h.openBase(s)
+	h.openBase(s, file)
 	if err := s.Load(file, text); err != nil {
 		return fmt.Errorf("lua: %w", err)
 	}
-	chunk := s.Ref()
-	h.run(coroutine{done: h.loaded}, func(s vm.State) int {
-		s.Push(chunk)
-		return PushList(s, h.args)
-	})
-	h.runNext()
+	co := h.coroutine()
+	co.job = job{fn: s.Ref(), owned: true, list: true, msg: Message{Args: h.args}}
+	co.done = h.loaded
+	h.start1(co)
 	return nil
+}
+
+// start1 runs a coroutine from the actor's own hooks, and what that puts off.
+func (h *Host) start1(co *coroutine) {
+	h.begin(co)
+	h.runNext()
 }
 
 // tick is the watch over a handler that computes: see Config.Budget.
 func (h *Host) tick() error {
+	if h.began.IsZero() {
+		h.began = time.Now()
+		return nil
+	}
 	if ran := time.Since(h.began); ran > h.rt.cfg.Budget {
+		h.overran = true
 		return fmt.Errorf("CPU budget exceeded: the handler has run for %v without a wait, %v are allowed", ran.Round(time.Millisecond), h.rt.cfg.Budget)
 	}
 	return nil
@@ -104,32 +142,50 @@ func (h *Host) tick() error {
 
 // loaded goes on when the script's chunk has run: with the function given to skynet.start, or with the table of handlers.
 func (h *Host) loaded(co *coroutine, err *Error) {
-	if err != nil {
+	switch {
+	case err != nil:
 		h.started(err)
-		return
-	}
-	if h.start != 0 {
-		h.run(coroutine{done: h.startDone}, func(s vm.State) int {
-			s.Push(h.start)
-			return 0
-		})
-		return
-	}
-	if co.th.Top() == 0 || co.th.Type(1) != vm.Table {
+	case h.leaving:
+	case h.start != 0:
+		h.runStart(job{fn: h.start})
+	case co.th.Top() > 0 && co.th.Type(1) == vm.Table:
+		h.openModule(co.th)
+		j := job{state: true, msg: Message{Args: h.args}}
+		if s := h.vm.Main(); h.pushHandler(s, h.module, "start") {
+			j.fn, j.owned = s.Ref(), true
+		}
+		h.runStart(j)
+	case h.timers != nil || h.forks.len() > 0: // one of them may call skynet.init_service
+	default:
 		msg := h.script + ": the script neither calls skynet.start nor returns a table of handlers"
 		h.started(&Error{Script: h.script, Message: msg, Traceback: msg})
-		return
 	}
-	h.openModule(co.th)
-	if !h.pushHandler(co.th, h.module, "start") {
-		h.started(nil)
-		return
+}
+
+// runStart runs what skynet.init was given and then the service's start function, in one coroutine.
+func (h *Host) runStart(j job) {
+	run := func(j job, done func(co *coroutine, err *Error)) {
+		if j.fn == 0 {
+			done(nil, nil)
+			return
+		}
+		co := h.coroutine()
+		args := co.job.args
+		co.job = j
+		co.job.args = args
+		co.done = done
+		h.starter = co
+		h.begin(co)
 	}
-	start := co.th.Ref()
-	h.run(coroutine{done: h.startDone}, func(s vm.State) int {
-		s.Push(start)
-		s.Push(h.state)
-		return 1 + PushList(s, h.args)
+	run(job{fn: h.begins}, func(_ *coroutine, err *Error) {
+		if err != nil {
+			h.started(err)
+			return
+		}
+		run(j, func(_ *coroutine, err *Error) {
+			h.starter = nil
+			h.started(err)
+		})
 	})
 }
 
@@ -147,8 +203,6 @@ func (h *Host) openModule(s vm.State) {
 	s.NewTable(0, 8)
 	h.state = s.Ref()
 }
-
-func (h *Host) startDone(_ *coroutine, err *Error) { h.started(err) }
 
 // started answers those who wait for the service, and lets in the messages that came early.
 func (h *Host) started(err *Error) {
@@ -194,8 +248,13 @@ func (h *Host) again(m Message) func() {
 // leave ends the service. One that ends before it was ready has done what it was started for: a first service that starts the others and exits, say. Whoever
 // started it hears that all is well, so if that has yet to ask, the end waits for it.
 func (h *Host) leave() {
-	if !h.ready && h.failure == nil && len(h.whenReady) == 0 {
+	if !h.leaving {
 		h.leaving = true
+		if h.module == 0 { // handlers of a table may end what they have begun
+			h.abandon()
+		}
+	}
+	if !h.ready && h.failure == nil && len(h.whenReady) == 0 {
 		h.c.Detached(func() { h.c.After(h.rt.cfg.StartTimeout, h.giveUp) })
 		return
 	}
@@ -216,211 +275,63 @@ func (h *Host) answerReady(err *Error) {
 	h.whenReady = nil
 }
 
-// Receive handles a message in a coroutine of its own.
-func (h *Host) Receive(c *actor.Context, msg any) {
-	switch m := msg.(type) {
-	case Message:
-		h.receive(m)
-	case Ready:
-		h.whenReady = append(h.whenReady, c.Promise())
-		switch {
-		case h.ready:
-			h.answerReady(nil)
-		case h.failure != nil:
-			h.answerReady(h.failure)
-			h.giveUp()
-		case h.leaving:
-			h.leave()
-		}
-	default:
-		c.Reply(nil, fmt.Errorf("lua: %s takes no %T", h.script, msg))
-	}
-	h.runNext()
-}
-
-func (h *Host) receive(m Message) {
-	if h.behind > 0 {
-		h.behind++
-		h.again(m)()
-		return
-	}
-	if h.failure == nil && !h.ready && h.dispatch[m.Type] == 0 {
-		if len(h.early) >= maxEarly {
-			h.c.Reply(nil, &actor.Error{Code: actor.Overloaded, Actor: h.script, Text: "too many messages before the service was ready"})
-			return
-		}
-		h.early = append(h.early, h.again(m))
-		return
-	}
-	h.handle(m)
-}
-
-func (h *Host) handle(m Message) {
-	if h.failure != nil {
-		h.reject(h.failure)
-		return
-	}
-	co := coroutine{promise: h.c.Promise(), request: h.c.IsRequest(), source: h.c.From(), done: h.handled}
-	if co.request {
-		h.sessions++
-		co.session = h.sessions
-	}
-	s := h.vm.Main()
-	handler, args, err := h.find(s, m)
-	if err != nil {
-		h.reject(err)
-		return
-	}
-	h.run(co, func(s vm.State) int {
-		s.Push(handler)
-		if handler != h.dispatch[m.Type] {
-			s.Push(h.state)
-			s.Unref(handler)
-			return 1 + PushList(s, args)
-		}
-		s.PushInt(co.session)
-		s.PushInt(int64(co.source.ID()))
-		return 2 + PushList(s, args)
-	})
-}
-
-// find gives a reference to the message's handler, and the arguments for it.
-func (h *Host) find(s vm.State, m Message) (ref int, args value.List, err error) {
-	if h.module == 0 {
-		if ref = h.dispatch[m.Type]; ref == 0 {
-			return 0, args, &NoHandlerError{Script: h.script, Kind: "dispatch function for messages of type", Name: m.Type.String()}
-		}
-		return ref, m.Args, nil
-	}
-	name, ok := m.Args.At(0).Str()
-	if !ok {
-		return 0, args, fmt.Errorf("%s: a message to a table of handlers begins with a name, got %s", h.script, m.Args.At(0).Kind())
-	}
-	table, kind := h.module, "handler"
-	switch m.Type {
-	case TypeClient:
-		table, kind = h.client, "route"
-	case TypeLua:
-		if name == "start" || name == "stop" {
-			return 0, args, fmt.Errorf("%s: %q is called by the host only", h.script, name)
-		}
-	default: // of a library's own, which dispatches it whatever kind of script has required it
-		if ref = h.dispatch[m.Type]; ref != 0 {
-			return ref, m.Args, nil
-		}
-		return 0, args, fmt.Errorf("%s: a table of handlers takes messages of type lua and client, got %s", h.script, m.Type)
-	}
-	if table == 0 || !h.pushHandler(s, table, name) {
-		return 0, args, &NoHandlerError{Script: h.script, Kind: kind, Name: name}
-	}
-	return s.Ref(), m.Args.Rest(1), nil
-}
-
-// NoHandlerError is the answer to a message that a script has no function for.
-type NoHandlerError struct{ Script, Kind, Name string }
-
-func (e *NoHandlerError) Error() string {
-	return fmt.Sprintf("%s: no %s %q", e.Script, e.Kind, e.Name)
-}
-
-// pushHandler pushes the function of that name from a table of handlers, if there is one.
-func (h *Host) pushHandler(s vm.State, table int, name string) bool {
-	s.Push(table)
-	s.PushString(name)
-	s.RawGet(s.Top() - 1)
-	s.Remove(-2)
-	if s.Type(-1) != vm.Function {
-		s.Pop(1)
-		return false
-	}
-	return true
-}
-
-// reject refuses a message: its asker gets the error; if there is none, the log does.
-func (h *Host) reject(err error) {
-	if h.c.IsRequest() {
-		h.c.Reply(nil, err)
-		return
-	}
-	h.log.Warn("message refused", "error", err, "from", h.c.From().String())
-}
-
-// handled ends a handler: a table's answers with its results; a dispatch function has had to answer by itself.
-func (h *Host) handled(co *coroutine, err *Error) {
-	switch {
-	case err != nil:
-		// An error that is a table is meant for whoever asked; what else fails is a defect, which the operator has to see.
-		if err.Value.Len() == 0 || !co.request {
-			h.log.Error("handler failed", "error", err.Message, "traceback", err.Traceback)
-		}
-		co.promise.Reply(nil, err)
-	case co.replied || !co.request:
-	case h.module != 0:
-		l, err := TakeList(co.th, 1)
-		if err != nil {
-			h.log.Error("handler failed", "error", "result: "+err.Error())
-			co.promise.Reply(nil, fmt.Errorf("%s: result: %w", h.script, err))
-			return
-		}
-		co.promise.Reply(l, nil)
-	default:
-		h.log.Error("handler did not answer: a call needs skynet.ret, skynet.response or skynet.ignoreret", "session", co.session)
-		co.promise.Reply(nil, fmt.Errorf("%s: the handler did not answer (skynet.ret)", h.script))
-	}
-}
-
-// runNext runs what was put off until after the present message.
-func (h *Host) runNext() {
-	for range maxRound {
-		if len(h.next) == 0 {
-			h.next = nil
-			return
-		}
-		f := h.next[0]
-		h.next[0] = nil
-		h.next = h.next[1:]
-		f()
-	}
-	if len(h.next) > 0 && !h.nextLater {
-		h.nextLater = true // functions that fork on and on must not keep messages away
-		h.c.Detached(func() {
-			h.c.Resume(func() {
-				h.nextLater = false
-				h.runNext()
-			})()
-		})
-	}
-}
-
-// after wraps a continuation of the actor: what it puts off runs right behind it.
-func (h *Host) after(f func()) func() {
-	return func() {
-		f()
-		h.runNext()
-	}
-}
-
-// Stop lets the table's `stop` save what it has to; the service ends when that has returned.
+// Stop lets the table's `stop` save what it has to; the service ends when that has returned. What handlers still wait for is waited for, too, unless
+// somebody has killed the service.
 func (h *Host) Stop(c *actor.Context, reason error) {
-	if !h.ready || h.module == 0 || !h.pushHandler(h.vm.Main(), h.module, "stop") {
+	if errors.Is(reason, errKilled) {
+		h.abandon()
+	}
+	if h.vm == nil || !h.ready || h.module == 0 || !h.pushHandler(h.vm.Main(), h.module, "stop") {
 		return
 	}
-	stop := h.vm.Main().Ref()
+	text := ""
+	if reason != nil {
+		text = reason.Error()
+	}
+	co := h.coroutine()
+	co.job.fn, co.job.owned, co.job.state = h.vm.Main().Ref(), true, true
+	co.job.msg.Args = textList(text)
 	release := c.Hold()
-	h.run(coroutine{done: func(_ *coroutine, err *Error) {
+	co.done = func(_ *coroutine, err *Error) {
 		if err != nil {
 			h.log.Error("stop failed", "error", err.Message, "traceback", err.Traceback)
 		}
 		release()
-	}}, func(s vm.State) int {
-		s.Push(stop)
-		s.Push(h.state)
-		text := ""
-		if reason != nil {
-			text = reason.Error()
+	}
+	h.start1(co)
+}
+
+// abandon ends all that the service waits for and has put off: nothing of it runs any more, but the coroutine that is
+// running. Whoever waits for an answer gets an error when the service has ended.
+func (h *Host) abandon() {
+	for co := h.live; co != nil; {
+		next := co.next
+		if co != h.cur {
+			h.dropWait(co)
+			h.unlink(co)
+			co.life++
 		}
-		s.PushString(text)
-		return 2
-	})
-	h.runNext()
+		co = next
+	}
+	for t := h.timers; t != nil; t = h.timers {
+		t.unlink()
+		if t.timer != nil {
+			t.timer.Cancel()
+		}
+	}
+	for _, a := range h.asks {
+		a.call.Cancel()
+	}
+	h.asks = nil
+	h.woken, h.forks = queue{}, queue{}
+	h.held = nil
+}
+
+// close frees what the service's VM has. It is called when nobody runs the service any more.
+func (h *Host) close() {
+	h.ended = true
+	if h.vm != nil {
+		h.vm.Close()
+		h.vm = nil
+	}
 }

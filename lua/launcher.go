@@ -5,17 +5,21 @@ import (
 	"fmt"
 
 	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/actor/value"
 )
 
 // LauncherName is the name of the actor that starts services for scripts.
 const LauncherName = "launcher"
 
-// Launcher starts the services that scripts ask for. They are its children, so they end with it.
+// Launcher starts the services that scripts ask for. They are its children, so they end with it. It closes the VMs of services that have ended.
 type Launcher struct {
 	rt      *Runtime
 	uniques map[string]*unique
 	waiting map[string][]actor.Promise // queries for unique services that nobody has started
 	queries int
+	hosts   map[actor.Ref]*Host
+	watcher string    // the key of the service that is told of each one that has ended
+	monitor actor.Ref // and that service, once it is ready
 }
 
 type unique struct {
@@ -27,10 +31,16 @@ type unique struct {
 // maxQueries bounds those who wait for services that nobody starts.
 const maxQueries = 10_000
 
+// born is what a service tells the launcher when it starts.
+type born struct{ host *Host }
+
+// forget ends the unique service of a key. It is answered by whether there was one.
+type forget struct{ key string }
+
 // Launcher is the Spec of the launcher; a System has one.
 func (rt *Runtime) Launcher() actor.Spec {
 	return actor.Spec{Name: LauncherName, New: func() actor.Actor {
-		return &Launcher{rt: rt, uniques: map[string]*unique{}, waiting: map[string][]actor.Promise{}}
+		return &Launcher{rt: rt, uniques: map[string]*unique{}, waiting: map[string][]actor.Promise{}, hosts: map[actor.Ref]*Host{}}
 	}}
 }
 
@@ -38,6 +48,9 @@ func (rt *Runtime) Launcher() actor.Spec {
 func (l *Launcher) Receive(c *actor.Context, msg any) {
 	switch m := msg.(type) {
 	case Launch:
+		if m.Monitor {
+			l.watcher = m.key()
+		}
 		switch {
 		case m.Query:
 			l.query(c, m)
@@ -46,15 +59,47 @@ func (l *Launcher) Receive(c *actor.Context, msg any) {
 		default:
 			l.launch(c, m, c.Reply)
 		}
+	case born:
+		l.hosts[c.From()] = m.host
+		c.Watch(c.From())
+	case forget:
+		l.forget(c, m.key)
 	case actor.Terminated:
-		for name, u := range l.uniques {
-			if u.ref == m.Ref {
-				delete(l.uniques, name)
-			}
-		}
+		l.ended(c, m.Ref)
 	default:
 		c.Reply(nil, fmt.Errorf("lua: the launcher takes no %T", msg))
 	}
+}
+
+// ended is for a service that nobody runs any more.
+func (l *Launcher) ended(c *actor.Context, ref actor.Ref) {
+	if h := l.hosts[ref]; h != nil {
+		delete(l.hosts, ref)
+		h.close()
+	}
+	for name, u := range l.uniques {
+		if u.ref == ref {
+			delete(l.uniques, name)
+		}
+	}
+	switch {
+	case ref == l.monitor:
+		l.monitor = actor.Ref{}
+	case !l.monitor.IsZero():
+		c.Send(l.monitor, Message{Type: TypeClient, Raw: true, Args: textList(""), Envelope: &Envelope{From: ref}})
+	}
+}
+
+// forget stops the unique service of a key, so that the next one who asks for it starts it anew.
+func (l *Launcher) forget(c *actor.Context, key string) {
+	u := l.uniques[key]
+	if u == nil || !u.ready {
+		c.Reply(value.Of(false), nil)
+		return
+	}
+	delete(l.uniques, key)
+	c.Stop(u.ref, errKilled)
+	c.Reply(value.Of(true), nil)
 }
 
 // launch spawns a service and answers when it is ready.
@@ -67,6 +112,10 @@ func (l *Launcher) launch(c *actor.Context, m Launch, then func(any, error)) act
 	if err != nil {
 		then(nil, err)
 		return actor.Ref{}
+	}
+	if m.Soon {
+		then(ref, nil)
+		then = func(any, error) {}
 	}
 	c.AskFor(ref, Ready{}, l.rt.cfg.StartTimeout, func(_ any, err error) {
 		if err == nil {
@@ -83,8 +132,10 @@ func (l *Launcher) launch(c *actor.Context, m Launch, then func(any, error)) act
 }
 
 func (l *Launcher) unique(c *actor.Context, m Launch) {
-	if u := l.uniques[m.Script]; u != nil {
+	key := m.key()
+	if u := l.uniques[key]; u != nil {
 		if u.ready {
+			l.found(key, u.ref)
 			c.Reply(u.ref, nil)
 			return
 		}
@@ -92,16 +143,19 @@ func (l *Launcher) unique(c *actor.Context, m Launch) {
 		return
 	}
 	u := &unique{wait: []actor.Promise{c.Promise()}}
-	for _, p := range l.waiting[m.Script] {
+	for _, p := range l.waiting[key] {
 		u.wait = append(u.wait, p)
 		l.queries--
 	}
-	delete(l.waiting, m.Script)
-	l.uniques[m.Script] = u
+	delete(l.waiting, key)
+	l.uniques[key] = u
 	u.ref = l.launch(c, m, func(v any, err error) {
 		u.ready = err == nil
-		if err != nil && l.uniques[m.Script] == u {
-			delete(l.uniques, m.Script)
+		if err != nil && l.uniques[key] == u {
+			delete(l.uniques, key)
+		}
+		if ref, ok := v.(actor.Ref); ok {
+			l.found(key, ref)
 		}
 		for _, p := range u.wait {
 			p.Reply(v, err)
@@ -113,10 +167,19 @@ func (l *Launcher) unique(c *actor.Context, m Launch) {
 	}
 }
 
+// found is called when the unique service of a key is ready.
+func (l *Launcher) found(key string, ref actor.Ref) {
+	if key == l.watcher {
+		l.monitor = ref
+	}
+}
+
 func (l *Launcher) query(c *actor.Context, m Launch) {
-	u := l.uniques[m.Script]
+	key := m.key()
+	u := l.uniques[key]
 	switch {
 	case u != nil && u.ready:
+		l.found(key, u.ref)
 		c.Reply(u.ref, nil)
 	case u != nil:
 		u.wait = append(u.wait, c.Promise())
@@ -124,6 +187,6 @@ func (l *Launcher) query(c *actor.Context, m Launch) {
 		c.Reply(nil, &actor.Error{Code: actor.Overloaded, Actor: LauncherName, Text: "too many queries for services that nobody has started"})
 	default:
 		l.queries++
-		l.waiting[m.Script] = append(l.waiting[m.Script], c.Promise())
+		l.waiting[key] = append(l.waiting[key], c.Promise())
 	}
 }

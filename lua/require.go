@@ -1,15 +1,20 @@
 package lua
 
 import (
+	"path"
 	"strings"
 
 	"github.com/skua-go/skua/lua/vm"
 )
 
-// openBase sets the globals that every script gets: print, require and package.loaded.
-func (h *Host) openBase(s vm.State) {
+// openBase sets the globals that every script gets: print, require, package.loaded, and the name of the service and the folder that its script is in.
+func (h *Host) openBase(s vm.State, file string) {
 	s.PushFunc("print", h.print)
 	s.SetGlobal("print")
+	s.PushString(h.script)
+	s.SetGlobal("SERVICE_NAME")
+	s.PushString(path.Dir(file) + "/")
+	s.SetGlobal("SERVICE_PATH")
 	s.NewTable(0, 1)
 	s.NewTable(0, 8)
 	for _, lib := range []string{"string", "table", "math", "coroutine", "utf8", "os", "debug"} {
@@ -24,21 +29,43 @@ func (h *Host) openBase(s vm.State) {
 	s.PushFunc("find", h.findModule)
 	s.PushFunc("wait", h.apiWait)
 	s.PushFunc("wakeup", h.apiWakeup)
-	s.Call(3, 0)
+	s.Call(3, 2)
+	h.requiring = s.Ref()
+	s.Copy(-1)
+	h.require = s.Ref()
+	s.SetGlobal("require")
 }
 
-// requireSource is Lua so that a module's top-level code can wait. Who asks for a module that another coroutine is still making waits for it, under a
-// number below zero, which skynet.wait does not use.
+// requireSource is Lua so that a module's top-level code can wait. Who asks for a module that another coroutine is still making waits for it. The second
+// function adds one to what runs when the module that the running coroutine makes is there, if it makes one: see skynet.init.
+//
+//nolint:dupword // it is Lua
 const requireSource = `
 local find, wait, wakeup = ...
 local loaded, making, error, pcall, running = package.loaded, {}, error, pcall, coroutine.running
-local last = 0
+
+local makers = {}
+
+local function run_inits(mine)
+  local i = 1
+  while mine.inits[i] do
+    mine.inits[i]()
+    i = i + 1
+  end
+end
+
+local function build(mine, open, name, file)
+  local module = open(name, file)
+  if mine.inits then run_inits(mine) end
+  return module
+end
 
 local function make(name, open, file)
-  local mine = { co = running(), waiting = {} }
-  making[name] = mine
-  local ok, module = pcall(open, name, file)
-  making[name] = nil
+  local co = running()
+  local mine = { co = co, waiting = {}, outer = makers[co] }
+  making[name], makers[co] = mine, mine
+  local ok, module = pcall(build, mine, open, name, file)
+  making[name], makers[co] = nil, mine.outer
   for i = 1, #mine.waiting do wakeup(mine.waiting[i]) end
   if not ok then error(module, 0) end
   if loaded[name] == nil then
@@ -54,9 +81,9 @@ local function require(name)
   local other = making[name]
   if other then
     if other.co == running() then error("module '" .. name .. "' requires itself", 2) end
-    last = last - 1
-    other.waiting[#other.waiting + 1] = last
-    wait(last)
+    local token = {}
+    other.waiting[#other.waiting + 1] = token
+    wait(token)
     return require(name)
   end
   local open, file = find(name)
@@ -64,7 +91,13 @@ local function require(name)
   return make(name, open, file)
 end
 
-_G.require = require`
+return require, function(f)
+  local mine = makers[running()]
+  if not mine then return false end
+  mine.inits = mine.inits or {}
+  mine.inits[#mine.inits + 1] = f
+  return true
+end`
 
 // findModule pushes the function that makes a module and the file that it is from, or nil and what is wrong.
 func (h *Host) findModule(s vm.State) int {
@@ -106,15 +139,15 @@ func (h *Host) pushModule(s vm.State, m Module) int {
 }
 
 func (h *Host) print(s vm.State) int {
-	h.log.Info(joined(s, 1))
+	h.log.Info(joined(s, 1, "\t"))
 	return 0
 }
 
 // joined is what print would print of the values from index i on.
-func joined(s vm.State, i int) string {
+func joined(s vm.State, i int, separator string) string {
 	parts := make([]string, 0, s.Top())
 	for ; i <= s.Top(); i++ {
 		parts = append(parts, s.Text(i))
 	}
-	return strings.Join(parts, "\t")
+	return strings.Join(parts, separator)
 }

@@ -68,6 +68,9 @@ type Runtime struct {
 	engines map[string]vm.Engine // Config.Engines, by their names with slashes
 	started time.Time
 
+	api      api
+	failures failures
+
 	mu  sync.Mutex
 	env map[string]string
 }
@@ -92,7 +95,7 @@ func NewRuntime(cfg Config) (*Runtime, error) {
 	if cfg.Abort == nil {
 		cfg.Abort = func() { cfg.Log.Warn("skynet.abort: nobody listens") }
 	}
-	rt := &Runtime{cfg: cfg, modules: map[string]Module{}, lib: map[string]Module{}, started: time.Now(), env: map[string]string{}}
+	rt := &Runtime{cfg: cfg, api: newAPI(), modules: map[string]Module{}, lib: map[string]Module{}, started: time.Now(), env: map[string]string{}}
 	for _, m := range lib.Modules(cfg.Scripts) {
 		rt.lib[m.Name] = Module{Name: m.Name, Open: func(_ *Host, s vm.State) { m.Open(s) }}
 	}

@@ -1,18 +1,15 @@
--- skynet.manager: what a service may do to others, and to the node.
+-- skynet.manager: what a service may do to others, and to the node. It adds to the module skynet: launch, kill, abort, register, name, forward_type, filter, monitor.
 local skynet = require "skynet"
 local core = require "skynet.core"
 
-skynet.kill = core.kill
-skynet.abort = core.abort
+core.manage()
 
--- Names this service: "name" or ".name".
-function skynet.register(name)
-  core.register(name)
-end
-
--- Names another service.
-function skynet.name(name, address)
-  core.register(name, address)
+local answer = core.answer
+if answer then
+  for _, name in ipairs { "launch", "monitor" } do
+    local f = skynet[name]
+    skynet[name] = function(...) return answer(f(...)) end
+  end
 end
 
 return skynet

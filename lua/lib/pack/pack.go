@@ -21,15 +21,16 @@ type Lists struct {
 //	trash(msg, sz)     nothing: a message is garbage when nobody has it
 func Open(s vm.State, lists Lists) {
 	module.Push(s, map[string]vm.Func{
-		"pack":       lists.pack,
-		"packstring": packString,
-		"unpack":     lists.unpack,
-		"tostring":   toString,
+		"pack":       lists.Pack,
+		"packstring": PackString,
+		"unpack":     lists.Unpack,
+		"tostring":   ToString,
 		"trash":      func(vm.State) int { return 0 },
 	})
 }
 
-func (ls Lists) pack(s vm.State) int {
+// Pack is pack(...) of Open.
+func (ls Lists) Pack(s vm.State) int {
 	l, err := ls.Take(s, 1)
 	if err != nil {
 		s.Errorf("%s", err.Error())
@@ -39,7 +40,8 @@ func (ls Lists) pack(s vm.State) int {
 	return 2
 }
 
-func packString(s vm.State) int {
+// PackString is packstring(...) of Open.
+func PackString(s vm.State) int {
 	out, err := Encode(s, 1)
 	if err != nil {
 		s.Errorf("%s", err.Error())
@@ -48,7 +50,8 @@ func packString(s vm.State) int {
 	return 1
 }
 
-func (ls Lists) unpack(s vm.State) int {
+// Unpack is unpack(msg [, sz]) of Open.
+func (ls Lists) Unpack(s vm.State) int {
 	if l, ok := s.Userdata(1).(*value.List); ok {
 		return ls.Push(s, *l)
 	}
@@ -75,9 +78,14 @@ func sized(s vm.State, text, f string) string {
 	return text[:n]
 }
 
-func toString(s vm.State) int {
+// ToString is tostring(msg, sz) of Open; of nil it is the empty string.
+func ToString(s vm.State) int {
 	if text, ok := s.String(1); ok {
 		s.PushString(sized(s, text, "tostring"))
+		return 1
+	}
+	if !module.Has(s, 1) {
+		s.PushString("")
 		return 1
 	}
 	l, ok := s.Userdata(1).(*value.List)

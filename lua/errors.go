@@ -1,0 +1,181 @@
+package lua
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/lua/vm"
+)
+
+// codeNames are the `code` of errors that scripts get.
+var codeNames = map[actor.Code]string{ //nolint:gochecknoglobals // a constant
+	actor.NoActor: "no_actor", actor.Stopped: "stopped", actor.Unreachable: "unreachable",
+	actor.Failed: "failed", actor.Deadline: "deadline", actor.Overloaded: "overloaded",
+	actor.Cycle: "cycle", actor.Canceled: "canceled", actor.Refused: "refused",
+}
+
+// errorSource makes the metatable of errors: they are tables with code, message and traceback, and text to whoever takes them for that, as scripts for
+// Skynet do.
+//
+//nolint:dupword // it is Lua
+const errorSource = `
+local string, tostring, type, rawget = string, tostring, type, rawget
+local meta = { __name = "error" }
+
+local function text(e)
+  local message, traceback = tostring(rawget(e, "message")), rawget(e, "traceback")
+  if traceback == nil or traceback == "" then return message end
+  return message .. "\n" .. tostring(traceback)
+end
+
+local function operand(v)
+  if type(v) == "table" then return tostring(v) end
+  return v
+end
+
+meta.__tostring = text
+
+function meta.__concat(a, b) return operand(a) .. operand(b) end
+
+function meta.__len(e) return #text(e) end
+
+function meta.__index(e, name)
+  local f = string[name]
+  if type(f) ~= "function" then return nil end
+  return function(self, ...)
+    if self == e then self = text(e) end
+    return f(self, ...)
+  end
+end
+
+return meta`
+
+// pushErrorMeta pushes the metatable of errors, which a service gets with its first one.
+func (h *Host) pushErrorMeta(s vm.State) {
+	if h.errorMeta == 0 {
+		if err := s.Load("=skua", errorSource); err != nil {
+			s.Errorf("%s", err.Error()) // the source is a constant of ours
+		}
+		s.Call(0, 1)
+		h.errorMeta = s.Ref()
+	}
+	s.Push(h.errorMeta)
+}
+
+// maxTraceback bounds what the stacks of a chain of calls can grow to.
+const maxTraceback = 16 << 10
+
+// pushError pushes why a call of the thread s, which waits in it, or one that nobody waits in, has failed: the table that the other side raised, or one of ours.
+func (h *Host) pushError(s vm.State, err error) {
+	code, text, stack := "error", err.Error(), ""
+	var script *Error
+	var failed *actor.Error
+	switch {
+	case errors.As(err, &script):
+		if script.Value.Len() > 0 {
+			PushValue(s, script.Value.At(0))
+			return
+		}
+		code, stack = "failed", script.Traceback
+		if script.Code != "" {
+			code = script.Code
+		}
+	case errors.As(err, &failed):
+		code, stack = codeNames[failed.Code], failed.Stack
+	}
+	main := h.vm.Main()
+	if s != main && len(stack) < maxTraceback {
+		if stack != "" {
+			stack += "\n"
+		}
+		stack += "called by " + h.script + ", " + strings.TrimPrefix(s.Traceback(""), "\n")
+	}
+	main.NewTable(0, 3)
+	main.PushString(code)
+	main.SetField(-2, "code")
+	main.PushString(text)
+	main.SetField(-2, "message")
+	main.PushString(stack)
+	main.SetField(-2, "traceback")
+	h.pushErrorMeta(main)
+	main.SetMetatable(-2)
+	if s != main {
+		main.Move(s, 1)
+	}
+}
+
+// errorOf makes an Error of the value on top of a thread that failed.
+func (h *Host) errorOf(s vm.State) *Error {
+	e := &Error{Script: h.script}
+	if s.Type(-1) == vm.Table {
+		if h.ours(s, e) {
+			return e
+		}
+		top := s.Top()
+		if l, err := TakeList(s, top); err == nil {
+			e.Value = l
+		}
+		s.SetTop(top)
+	}
+	e.Message = h.text(s)
+	e.Traceback = s.Traceback("")
+	h.hint(e)
+	return e
+}
+
+// ours fills e with the error on top of a thread if that is the one of a call that failed: whoever called the thread's handler gets to know of the whole chain.
+func (h *Host) ours(s vm.State, e *Error) bool {
+	if h.errorMeta == 0 || !s.Metatable(-1) {
+		return false
+	}
+	s.Push(h.errorMeta)
+	same := s.Equal(-1, -2)
+	s.Pop(2)
+	if !same {
+		return false
+	}
+	table := s.Top()
+	field := func(name string) string {
+		s.PushString(name)
+		s.RawGet(table)
+		defer s.Pop(1)
+		if text, ok := s.String(-1); ok {
+			return text
+		}
+		return ""
+	}
+	e.Code, e.Message, e.Traceback = field("code"), field("message"), field("traceback")
+	return true
+}
+
+// text is tostring of the value on top of a thread that may have failed; its __tostring may fail too.
+func (h *Host) text(s vm.State) string {
+	if s.Type(-1) != vm.Table && s.Type(-1) != vm.Userdata {
+		return s.Text(-1)
+	}
+	h.began = time.Time{}
+	main := h.vm.Main()
+	top := main.Top()
+	defer main.SetTop(top)
+	main.PushFunc("tostring", func(s vm.State) int {
+		s.PushString(s.Text(1))
+		return 1
+	})
+	s.Copy(-1)
+	s.Move(main, 1)
+	if err := main.PCall(1, 1); err != nil {
+		return "an error value whose __tostring fails: " + err.Error()
+	}
+	text, _ := main.String(-1)
+	return text
+}
+
+// raised is the error value that a call on the main thread has left there, which it pops.
+func (h *Host) raised() *Error {
+	main := h.vm.Main()
+	e := h.errorOf(main)
+	main.Pop(1)
+	return e
+}

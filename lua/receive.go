@@ -1,0 +1,260 @@
+package lua
+
+import (
+	"fmt"
+
+	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/lua/vm"
+)
+
+// maxEarly bounds the messages that wait for a service to start.
+const maxEarly = 10_000
+
+// Receive handles a message in a coroutine of its own.
+func (h *Host) Receive(c *actor.Context, msg any) {
+	switch m := msg.(type) {
+	case Message:
+		h.receive(m)
+	case Ready:
+		h.whenReady = append(h.whenReady, c.Promise())
+		switch {
+		case h.ready:
+			h.answerReady(nil)
+		case h.failure != nil:
+			h.answerReady(h.failure)
+			h.giveUp()
+		case h.leaving:
+			h.leave()
+		}
+	default:
+		c.Reply(nil, fmt.Errorf("lua: %s takes no %T", h.script, msg))
+	}
+	h.runNext()
+}
+
+func (h *Host) receive(m Message) {
+	if h.behind > 0 {
+		h.behind++
+		h.again(m)()
+		return
+	}
+	if h.failure == nil && !h.ready && !h.leaving {
+		if p := h.protocolOf(m.Type); p == nil || p.dispatch == 0 {
+			h.early1(m)
+			return
+		}
+	}
+	h.handle(m)
+}
+
+// early1 keeps a message that came before the service was ready.
+func (h *Host) early1(m Message) {
+	if len(h.early) >= maxEarly {
+		h.c.Reply(nil, &actor.Error{Code: actor.Overloaded, Actor: h.script, Text: "too many messages before the service was ready"})
+		return
+	}
+	h.early = append(h.early, h.again(m))
+}
+
+func (h *Host) handle(m Message) {
+	switch {
+	case h.failure != nil:
+		h.reject(h.failure)
+	case h.filter != 0:
+		h.filtered(m)
+	default:
+		if t, ok := h.forward[m.Type]; ok {
+			m.Type = t
+		}
+		h.deliver(m, h.inbound(m))
+	}
+}
+
+// inbound is who has sent the message that the actor handles, and who waits for its answer.
+type inbound struct {
+	source  actor.Ref
+	session int64
+	promise actor.Promise
+	request bool
+	foreign bool
+}
+
+func (h *Host) inbound(m Message) inbound {
+	in := inbound{source: h.c.From(), request: h.c.IsRequest()}
+	if in.request {
+		in.promise = h.c.Promise()
+		h.sessions++
+		in.session = h.sessions
+	}
+	if e := m.Envelope; e != nil {
+		if !e.From.IsZero() {
+			in.source = e.From
+		}
+		if e.Session != 0 && !in.request {
+			in.session, in.foreign = e.Session, true
+		}
+	}
+	return in
+}
+
+// deliver runs the handler of a message.
+func (h *Host) deliver(m Message, in inbound) {
+	if m.Type == TypeError || m.Type == TypeResponse {
+		if h.told(m, in) {
+			return
+		}
+	}
+	co := h.coroutine()
+	if err := h.find(co, m); err != nil {
+		h.retire(co)
+		if in.request || !h.unknown(h.unknownRequest, in.session, in.source, m) {
+			h.refuse(in, err)
+		}
+		return
+	}
+	co.promise, co.request, co.session, co.source, co.foreign = in.promise, in.request, in.session, in.source, in.foreign
+	co.done = h.onHandled
+	if co.span = h.c.Span(); co.span != nil && !in.request {
+		co.ends = true
+		h.c.KeepSpan()
+	}
+	if m.Envelope != nil || co.job.proto != nil && co.job.proto.traced != 0 {
+		h.traceIn(co, co.job.proto, m)
+	}
+	h.begin(co)
+}
+
+// told takes what others say about requests of this service: that one has failed, or that a service has ended. It does not take what a script has a
+// handler of its own for.
+func (h *Host) told(m Message, in inbound) bool {
+	if p := h.protocolOf(m.Type); p != nil && p.dispatch != 0 {
+		return false
+	}
+	if m.Type == TypeError {
+		if in.session == 0 {
+			h.term(in.source)
+		}
+		return true
+	}
+	if !h.unknown(h.unknownResponse, in.session, in.source, m) {
+		h.log.Error("an answer for which nobody waits", "session", in.session, "from", in.source.String())
+	}
+	return true
+}
+
+// find gives the coroutine the message's handler and what that gets.
+func (h *Host) find(co *coroutine, m Message) error {
+	p := h.protocolOf(m.Type)
+	if h.module == 0 || m.Type != TypeLua && m.Type != TypeClient {
+		switch {
+		case p != nil && p.dispatch != 0:
+			co.job.fn, co.job.proto, co.job.msg = p.dispatch, p, m
+			return nil
+		case h.module != 0:
+			return fmt.Errorf("%s: a table of handlers takes messages of type lua and client, got %s", h.script, m.Type)
+		case m.Type == TypeDebug:
+			return h.console(co, m)
+		case p == nil:
+			return &NoHandlerError{Script: h.script, Kind: "protocol of type", Name: m.Type.String()}
+		}
+		return &NoHandlerError{Script: h.script, Kind: "dispatch function for messages of type", Name: p.name}
+	}
+	name, ok := m.Args.At(0).Str()
+	if !ok {
+		return fmt.Errorf("%s: a message to a table of handlers begins with a name, got %s", h.script, m.Args.At(0).Kind())
+	}
+	table, kind := h.module, "handler"
+	if m.Type == TypeClient {
+		table, kind = h.client, "route"
+	} else if name == "start" || name == "stop" {
+		return fmt.Errorf("%s: %q is called by the host only", h.script, name)
+	}
+	s := h.vm.Main()
+	if table == 0 || !h.pushHandler(s, table, name) {
+		return &NoHandlerError{Script: h.script, Kind: kind, Name: name}
+	}
+	m.Args = m.Args.Rest(1)
+	co.job.fn, co.job.owned, co.job.state, co.job.msg = s.Ref(), true, true, m
+	return nil
+}
+
+// NoHandlerError is the answer to a message that a script has no function for.
+type NoHandlerError struct{ Script, Kind, Name string }
+
+func (e *NoHandlerError) Error() string {
+	return fmt.Sprintf("%s: no %s %q", e.Script, e.Kind, e.Name)
+}
+
+// pushHandler pushes the function of that name from a table of handlers, if there is one.
+func (h *Host) pushHandler(s vm.State, table int, name string) bool {
+	s.Push(table)
+	s.PushString(name)
+	s.RawGet(s.Top() - 1)
+	s.Remove(-2)
+	if s.Type(-1) != vm.Function {
+		s.Pop(1)
+		return false
+	}
+	return true
+}
+
+// reject refuses the message that the actor handles.
+func (h *Host) reject(err error) {
+	h.refuse(inbound{source: h.c.From(), request: h.c.IsRequest(), promise: h.c.Promise()}, err)
+}
+
+// refuse refuses a message: its asker gets the error; if there is none, the log does.
+func (h *Host) refuse(in inbound, err error) {
+	if in.request {
+		in.promise.Reply(nil, err)
+		return
+	}
+	h.rt.failures.report(h, failure{text: "message refused", message: err.Error(), from: in.source.String(), warning: true})
+}
+
+// handled ends a handler: a table's answers with its results; a dispatch function has had to answer by itself.
+func (h *Host) handled(co *coroutine, err *Error) {
+	if co.ends {
+		if err != nil {
+			co.span.End(err)
+		} else {
+			co.span.End(nil)
+		}
+	}
+	if co.trace != "" {
+		what := "end"
+		if err != nil {
+			what = "error"
+		}
+		h.writeTrace(nil, co.trace, what)
+	}
+	switch {
+	case err != nil:
+		// An error that is a table is meant for whoever asked; what else fails is a defect, which the operator has to see.
+		if err.Value.Len() == 0 || !co.request {
+			h.report("handler failed", err)
+		}
+		if !co.replied {
+			co.promise.Reply(nil, err)
+		}
+	case co.replied || !co.request:
+	case co.job.state || h.module != 0:
+		h.answerResults(co)
+	default:
+		e := &Error{Script: h.script, Message: h.script + ": the handler did not answer (skynet.ret)"}
+		h.report("handler did not answer: a call needs skynet.ret, skynet.response or skynet.ignoreret", e)
+		co.promise.Reply(nil, e)
+	}
+}
+
+// answerResults answers with what the handler has returned.
+func (h *Host) answerResults(co *coroutine) {
+	l, err := TakeList(co.th, 1)
+	if err != nil {
+		e := &Error{Script: h.script, Message: h.script + ": result: " + err.Error()}
+		h.report("handler failed", e)
+		co.promise.Reply(nil, e)
+		return
+	}
+	co.promise.Reply(l, nil)
+}

@@ -1,0 +1,1 @@
+require "skynet".init(function() order[#order + 1] = "module's init" end)

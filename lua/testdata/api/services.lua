@@ -1,0 +1,112 @@
+local skynet = require "skynet"
+require "skynet.manager"
+
+case("newservice", "returns when the start function has, with the address", function()
+  local a = skynet.newservice("service/slowstart", 2, "x")
+  expect(skynet.call(a, "lua", "arguments")).to_equal({ 2, "x" })
+  expect(skynet.call(a, "lua", "started")).to_be(true)
+end)
+
+case("newservice", "passes on the error of the start function", function()
+  local e = select(2, pcall(skynet.newservice, "service/broken"))
+  expect(e.message:find("service/broken.lua:4: no floor", 1, true) ~= nil).to_be(true)
+  expect(e.traceback:find("called by runner", 1, true) ~= nil).to_be(true)
+end)
+
+case("newservice", "tells that there is no such script", function()
+  expect(function() skynet.newservice("missing") end).to_fail('no script "missing": neither missing.lua nor missing/init.lua is there')
+  expect(function() skynet.newservice() end).to_fail("the name of a service is expected as argument 1, got no value")
+end)
+
+case("uniqueservice", "starts a service once", function()
+  local a = skynet.uniqueservice("service/slowstart", 1)
+  expect(skynet.uniqueservice("service/slowstart", 1)).to_be(a)
+  expect(skynet.uniqueservice(true, "service/slowstart")).to_be(a)
+  expect(function() skynet.uniqueservice("service/broken") end).to_fail("no floor")
+end)
+
+case("queryservice", "waits for a unique service that somebody else starts", function()
+  local found
+  skynet.fork(function() found = skynet.queryservice("service/chain") end)
+  skynet.sleep(1)
+  expect(found).to_be_nil()
+  local a = skynet.uniqueservice("service/chain", 1)
+  eventually(function() return found end)
+  expect(found).to_be(a)
+  expect(skynet.queryservice(true, "service/chain")).to_be(a)
+end)
+
+case("start", "runs the function when the script's text has run", function()
+  local a = skynet.newservice("service/order")
+  expect(skynet.call(a, "lua")).to_equal({ "text", "text ends", "init", "module's init", "start" })
+end)
+
+case("start", "can be called once", function()
+  expect(function() skynet.newservice("service/twostarts") end).to_fail("the service has its start function already")
+  expect(function() skynet.start(1) end).to_fail("a function is expected as argument 1")
+end)
+
+case("init", "runs a function before the start function, later ones when the required module is there or at once", function()
+  local a = skynet.newservice("service/order")
+  expect(skynet.call(a, "lua", "late")).to_equal({ "late module", "late init", "behind require", "at once" })
+  expect(function() skynet.init(1) end).to_fail("a function is expected as argument 1")
+end)
+
+case("init_service", "is what start does: init functions, the function, and the service is ready", function()
+  local a = skynet.newservice("service/byinit")
+  expect(skynet.call(a, "lua")).to_equal({ "init", "start" })
+end)
+
+case("init_service", "ends a service whose function fails, and tells whoever starts it", function()
+  local e = select(2, pcall(skynet.newservice, "service/byinit", "fail"))
+  expect(e.message:find("byinit.lua:%d+: no luck") ~= nil).to_be(true)
+end)
+
+case("exit", "ends the service and fails all calls that wait for it", function()
+  local e = echo()
+  local err
+  skynet.fork(function() err = select(2, pcall(skynet.call, e, "lua", "hang")) end)
+  local held
+  skynet.fork(function() held = select(2, pcall(skynet.call, e, "lua", "later")) end)
+  skynet.sleep(0)
+  local _, mine = pcall(skynet.call, e, "lua", "exit")
+  expect(mine.code).to_be("stopped")
+  eventually(function() return err and held end)
+  expect(err.code).to_be("stopped")
+  expect(held.code).to_be("stopped")
+end)
+
+case("exit", "does not wait for what the service waits for, and runs nothing more of it", function()
+  local a = skynet.newservice("service/leaves", echo())
+  local began = skynet.hpc()
+  pcall(skynet.call, a, "lua")
+  eventually(function() return select(2, pcall(skynet.call, a, "lua")).code == "no_actor" end)
+  expect((skynet.hpc() - began) / 1e9 < 2).to_be(true)
+  skynet.sleep(2)
+  expect(not logged("this must not run")).to_be(true)
+end)
+
+case("self", "is the service's own address", function()
+  expect(select(2, skynet.call(echo(), "lua", "context"))).to_be(skynet.self())
+end)
+
+case("address", "shows an address", function()
+  expect(skynet.address(0x1234)).to_be(":00001234")
+  expect(skynet.address(".name")).to_be(".name")
+  expect(skynet.call(skynet.address(echo()), "lua", "echo", 5)).to_be(5)
+end)
+
+case("localname", "finds a service by its name", function()
+  local e = echo()
+  skynet.name(".found", e)
+  expect(skynet.localname(".found")).to_be(e)
+  expect(skynet.localname(".nobody")).to_be_nil()
+  expect(skynet.call(".found", "lua", "echo", 3)).to_be(3)
+end)
+
+case("harbor", "is 0 and not remote: nodes have no numbers here", function()
+  local id, remote = skynet.harbor(skynet.self())
+  expect(id).to_be(0)
+  expect(remote).to_be(false)
+  expect(function() skynet.harbor({}) end).to_fail("bad address")
+end)

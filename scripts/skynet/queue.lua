@@ -1,0 +1,46 @@
+-- skynet.queue: a critical section. What is called through a queue runs one after the other, also where it waits; a call within a call of the same coroutine
+-- runs at once.
+local skynet = require "skynet"
+
+local unpack = table.unpack or unpack
+
+local function pack(...) return { n = select("#", ...), ... } end
+
+local function queue()
+  local owner, depth = nil, 0
+  local waiting, first, last = {}, 1, 0
+
+  local function leave()
+    depth = depth - 1
+    if depth > 0 then return end
+    owner = nil
+    if first <= last then
+      local next_one = waiting[first]
+      waiting[first] = nil
+      first = first + 1
+      if first > last then first, last = 1, 0 end
+      owner = next_one.co
+      skynet.wakeup(next_one)
+    end
+  end
+
+  return function(f, ...)
+    local co = coroutine.running()
+    if owner ~= nil and owner ~= co then
+      local me = { co = co }
+      last = last + 1
+      waiting[last] = me
+      skynet.wait(me)
+    end
+    owner = co
+    depth = depth + 1
+    local result = pack(pcall(f, ...))
+    leave()
+    if not result[1] then error(result[2], 0) end
+    return unpack(result, 2, result.n)
+  end
+end
+
+skynet.queue = queue
+
+return queue
