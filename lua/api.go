@@ -61,7 +61,7 @@ var ptypes = map[string]Type{ //nolint:gochecknoglobals // a constant
 // innerVerbs are what the scripts of the library need beside them: functions of require "skynet.core".
 func innerVerbs() map[string]verb {
 	return map[string]verb{
-		"ask": (*Host).innerAsk, "cancel": (*Host).innerCancel, "arrived": (*Host).innerArrived, "eager": (*Host).innerEager,
+		"ask": (*Host).innerAsk, "cancel": (*Host).innerCancel, "arrived": (*Host).innerArrived,
 		"stop_thread": (*Host).innerStopThread, "ready": (*Host).innerReady, "begun": (*Host).innerBegun, "handler": (*Host).innerHandler,
 		"load_file": (*Host).innerLoadFile, "function_text": (*Host).innerFunctionText, "memory": (*Host).innerMemory, "throws": (*Host).innerThrows,
 		"unique": (*Host).innerUnique, "close_unique": (*Host).innerCloseUnique, "profile_start": (*Host).innerProfileStart, "profile_stop": (*Host).innerProfileStop,

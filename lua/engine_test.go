@@ -1,17 +1,25 @@
 package lua_test
 
 import (
-	"os"
+	"strings"
 	"testing"
 
 	"github.com/skua-go/skua/lua/gopher"
 	"github.com/skua-go/skua/lua/vm"
 )
 
-// testEngine is the engine that SKUA_TEST_ENGINE names; by default the runtime's own default.
+// onBoth runs a test with the default engine and with gopher.
+func onBoth(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	for _, name := range []string{"lua54", gopher.Name} {
+		t.Run(name, test)
+	}
+}
+
+// testEngine is the engine of a test that onBoth runs; nil is the runtime's own default.
 func testEngine(t testing.TB) vm.Engine {
 	t.Helper()
-	if os.Getenv("SKUA_TEST_ENGINE") != gopher.Name {
+	if !onGopher(t) {
 		return nil
 	}
 	e, err := gopher.New(gopher.Config{})
@@ -19,4 +27,26 @@ func testEngine(t testing.TB) vm.Engine {
 		t.Fatal(err)
 	}
 	return e
+}
+
+// onGopher tells whether the test is one for the engine gopher, which lacks some of what lua54 has.
+func onGopher(t testing.TB) bool { return strings.Contains(t.Name()+"/", "/"+gopher.Name+"/") }
+
+// without leaves the lines of a script out that the engine of the test can't compile.
+func without(t testing.TB, script string, parts ...string) string {
+	t.Helper()
+	if !onGopher(t) {
+		return script
+	}
+	var kept []string
+	for line := range strings.Lines(script) {
+		drop := false
+		for _, part := range parts {
+			drop = drop || strings.Contains(line, part)
+		}
+		if !drop {
+			kept = append(kept, line)
+		}
+	}
+	return strings.Join(kept, "")
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // nilCall is how engines complain of a call of what is not there, and where.
-var nilCall = regexp.MustCompile(`^([^:\n]+\.lua):(\d+): attempt to call a (nil value|non-function object)(?: \((?:field|method|global) '([^']*)'\))?`)
+var nilCall = regexp.MustCompile(`^([^:\n]+\.lua):(\d+): attempt to call a (nil value|non-function object)(?: \((?:(?:field|method|global) )?'([^']*)'\))?`)
 
 // hint adds to an error what helps its author on: which function of skynet was meant, or where a name is to be had.
 func (h *Host) hint(e *Error) {

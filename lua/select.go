@@ -102,12 +102,6 @@ func (h *Host) innerCancel(s vm.State) int {
 	return 0
 }
 
-// innerEager tells whether an iterator of Go can't wait with this engine, so that all answers have to be there before a loop begins.
-func (h *Host) innerEager(s vm.State) int {
-	s.PushBool(!h.vm.Main().Exact())
-	return 1
-}
-
 // term treats a service as one that has ended: calls that wait for it fail, and what it waits for here is not answered.
 func (h *Host) term(of actor.Ref) {
 	err := &actor.Error{Code: actor.Stopped, Actor: of.String(), Text: "skynet.term"}

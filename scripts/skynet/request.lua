@@ -82,19 +82,6 @@ function selector:select(cs)
   if self._sent then error("skynet.request: select has been called already", 2) end
   if cs ~= nil then self._until = skynet.hpc() + cs * 1e7 end
   send(self)
-  if core.eager() then
-    local answers = {}
-    local request, answer, err = take(self)
-    while request do
-      answers[#answers + 1] = { request, answer, err }
-      request, answer, err = take(self)
-    end
-    local i = 0
-    return function()
-      i = i + 1
-      if answers[i] then return unpack(answers[i], 1, 3) end
-    end, nil, nil, self
-  end
   return function() return take(self) end, nil, nil, self
 end
 
