@@ -15,7 +15,7 @@ type WheelTimer struct {
 
 func (t *WheelTimer) expire() { t.wheel.fired = append(t.wheel.fired, t.id) }
 
-func NewWheel() *Wheel { return &Wheel{w: *newWheel()} }
+func NewWheel() *Wheel { return &Wheel{w: *newWheel(nil)} }
 
 func (w *Wheel) Timer(id int) *WheelTimer {
 	t := &WheelTimer{wheel: w, id: id}

@@ -48,6 +48,13 @@ func (p *pool) work(work func()) {
 	}
 }
 
+// working is how much of it has not ended.
+func (p *pool) working() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return int64(p.running + len(p.queue) - p.head)
+}
+
 func (p *pool) take() func() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -96,14 +96,14 @@ func (r *request) complete(state uint32, v any, err error, w *worker) bool {
 }
 
 // deadline is when nobody waits any more.
-func (r *request) deadline() time.Time { return r.sys.wheel.start.Add(tickTime(r.when)) }
+func (r *request) deadline() time.Time { return r.sys.wheel.machine(tickTime(r.when)) }
 
 // whenIn is the deadline in ticks of another system, whose clock began at another time.
 func (r *request) whenIn(s *System) int64 {
 	if r.sys == s {
 		return r.when
 	}
-	return tickAt(r.deadline().Sub(s.wheel.start))
+	return tickAt(s.wheel.until(r.deadline()))
 }
 
 func (r *request) done() bool { return r.state.Load() != unanswered }

@@ -27,6 +27,8 @@ type Config struct {
 	Tracer Tracer
 	// Scheduler runs the actors instead of the system's own workers: for tests that decide who handles its next message, see package actortest.
 	Scheduler Scheduler
+	// Clock is the time of timers and deadlines, for those who move it. Default nil: the machine's.
+	Clock *Clock
 	// Log gets failures and warnings. Default slog.Default().
 	Log *slog.Logger
 }
@@ -82,7 +84,7 @@ type System struct {
 // New makes a System that is ready to use.
 func New(cfg Config) *System {
 	cfg.defaults()
-	s := &System{cfg: cfg, log: cfg.Log, wheel: newWheel(), names: map[string]*process{}, opts: ordinaryOptions, quiet: make(chan struct{})}
+	s := &System{cfg: cfg, log: cfg.Log, wheel: newWheel(cfg.Clock), names: map[string]*process{}, opts: ordinaryOptions, quiet: make(chan struct{})}
 	s.node = &Node{name: cfg.Node, local: s}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	s.pool = pool{limit: cfg.Blocking, queueLimit: cfg.BlockingQueue}
@@ -183,7 +185,7 @@ const longest = 100 * 365 * 24 * time.Hour
 
 // tickAfter is the tick at which d has passed in full.
 func (s *System) tickAfter(d time.Duration) int64 {
-	return tickAt(time.Since(s.wheel.start) + min(d, longest))
+	return tickAt(s.wheel.passed() + min(d, longest))
 }
 
 // Stop asks an actor to end: at once, without the messages that wait. It is given its StopTimeout for its end.
@@ -315,18 +317,19 @@ func (s *System) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// Stats are counters of a System since it was made, and how many actors live now.
+// Stats are counters of a System since it was made, and how many actors live and how much work is done off them now.
 type Stats struct {
 	Actors      int64
 	DeadLetters int64
 	Failures    int64 // of handlers, and of actors whose children escalated
 	Restarts    int64
+	Working     int64 // pieces of work given to Context.Go that run or wait to run
 }
 
 // Stats counts.
 func (s *System) Stats() Stats {
 	return Stats{
 		Actors: s.table.alive.Load(), DeadLetters: s.dead.count.Load(),
-		Failures: s.fails.Load(), Restarts: s.restart.Load(),
+		Failures: s.fails.Load(), Restarts: s.restart.Load(), Working: s.pool.working(),
 	}
 }

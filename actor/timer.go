@@ -24,7 +24,7 @@ func (p *process) startTimer(d, period time.Duration, in *frame, f func()) *Time
 		p.timers.prevTimer = t
 	}
 	p.timers = t
-	t.at = time.Since(p.sys.wheel.start) + min(d, longest)
+	t.at = p.sys.wheel.passed() + min(d, longest)
 	p.sys.wheel.add(&t.timerNode, tickAt(t.at))
 	return t
 }
@@ -72,7 +72,7 @@ func (t *Timer) fire() {
 		t.end()
 	} else {
 		// The next time is counted from the last one, so that a late firing does not shift all others; those missed are left out.
-		late := time.Since(t.p.sys.wheel.start) - t.at
+		late := t.p.sys.wheel.passed() - t.at
 		missed := max(0, (late-1)/t.period)
 		t.at += t.period + missed*t.period //nolint:durationcheck // a count
 		t.p.sys.wheel.add(&t.timerNode, tickAt(t.at))

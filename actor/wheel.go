@@ -9,8 +9,10 @@ import (
 // wheel is a hierarchical timing wheel (Varghese and Lauck, 1987) with 1 ms ticks: adding and cancelling a timer take constant time
 // however many there are, and while none is due nothing runs, because each level keeps a bitmap of its occupied slots.
 type wheel struct {
-	start time.Time
-	wake  chan struct{}
+	start  time.Time
+	clock  *Clock // instead of the machine's time; nil, mostly
+	wake   chan struct{}
+	firing sync.Mutex // held from taking out what is due until it has been told
 
 	mu     sync.Mutex
 	now    int64 // ticks that have been processed
@@ -53,12 +55,16 @@ func tickTime(n int64) time.Duration { return time.Duration(n) * tick }
 // tickAt is the first tick at which d has passed in full.
 func tickAt(d time.Duration) int64 { return int64((d + tick - 1) / tick) }
 
-func newWheel() *wheel {
-	return &wheel{start: time.Now(), wake: make(chan struct{}, 1), next: never}
+func newWheel(clock *Clock) *wheel {
+	w := &wheel{start: time.Now(), clock: clock, wake: make(chan struct{}, 1), next: never}
+	if clock != nil {
+		clock.wheel = w
+	}
+	return w
 }
 
 // ticks is the time now, in ticks since the wheel was made.
-func (w *wheel) ticks() int64 { return int64(time.Since(w.start) / tick) }
+func (w *wheel) ticks() int64 { return int64(w.passed() / tick) }
 
 // add arms n for the tick `when`, at the earliest the next one. The caller must not add a node that is queued.
 func (w *wheel) add(n *timerNode, when int64) {
@@ -72,10 +78,7 @@ func (w *wheel) add(n *timerNode, when int64) {
 	}
 	w.mu.Unlock()
 	if wake {
-		select {
-		case w.wake <- struct{}{}:
-		default:
-		}
+		w.poke()
 	}
 }
 
@@ -182,6 +185,7 @@ func (w *wheel) drive(done <-chan struct{}) {
 	defer alarm.Stop()
 	var due []*timerNode
 	for {
+		w.firing.Lock()
 		w.mu.Lock()
 		due = w.expired(w.ticks(), due[:0])
 		next := w.next
@@ -190,13 +194,14 @@ func (w *wheel) drive(done <-chan struct{}) {
 			n.due.expire()
 			due[i] = nil
 		}
+		w.firing.Unlock()
 		if cap(due) > 4096 {
 			due = nil
 		}
 		if next == never {
 			alarm.Stop()
 		} else {
-			alarm.Reset(time.Until(w.start.Add(time.Duration(next) * tick)))
+			alarm.Reset(tickTime(next) - w.passed())
 		}
 		select {
 		case <-done:

@@ -92,12 +92,12 @@ func (h *Host) apiExit(s vm.State) int {
 
 // apiNow is the time in 1/100 s since the runtime started.
 func (h *Host) apiNow(s vm.State) int {
-	s.PushInt(int64(time.Since(h.rt.started) / (10 * time.Millisecond)))
+	s.PushInt(int64(h.c.System().Now().Sub(h.rt.started) / (10 * time.Millisecond)))
 	return 1
 }
 
 func (h *Host) apiTime(s vm.State) int {
-	s.PushFloat(float64(time.Now().UnixMilli()/10) / 100)
+	s.PushFloat(float64(h.c.System().Now().UnixMilli()/10) / 100)
 	return 1
 }
 

@@ -1,90 +1,213 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/skua-go/skua/lua"
+	"github.com/skua-go/skua/lua/gopher"
+	"github.com/skua-go/skua/lua/lint"
+	"github.com/skua-go/skua/lua/syntax"
 	"github.com/skua-go/skua/lua/vm"
 	"github.com/skua-go/skua/scripts"
 	"github.com/skua-go/skua/services/gate"
+	"github.com/skua-go/skua/services/multicast"
+	"github.com/skua-go/skua/services/sharedata"
 )
 
 func newCheckCommand() *cobra.Command {
-	return &cobra.Command{
+	var asJSON, meta bool
+	cmd := &cobra.Command{
 		Use:   "check [DIR]",
-		Short: "Check a project without running it: configuration, syntax, requires",
-		Args:  positional(cobra.MaximumNArgs(1)),
+		Short: "Check a project without running it: configuration, syntax, requires, names",
+		Long: `Check a project without running it: its configuration, the syntax of all scripts and tests, modules that are required and not found,
+globals that nobody defines, and names that a module of the library does not have. Each problem is a line that begins with
+file:line:column. A line of a script that ends with the comment -- skua:ignore is left alone.
+
+Exit codes: 0 nothing found, 1 problems, 2 wrong use.`,
+		Args: positional(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			dir := "."
-			if len(args) > 0 {
-				dir = args[0]
+			dir, err := projectDir(args)
+			if err != nil {
+				return err
+			}
+			if meta {
+				if err := writeMeta(dir); err != nil {
+					return err
+				}
 			}
 			p, err := openProject(dir)
 			if err != nil {
 				return err
 			}
-			files, problems, err := p.check()
+			checked, problems, err := p.check()
 			if err != nil {
 				return err
 			}
-			for _, problem := range problems {
-				fmt.Fprintln(cmd.ErrOrStderr(), problem)
+			if asJSON {
+				return tellJSON(cmd.OutOrStdout(), checked, problems)
 			}
-			if len(problems) > 0 {
-				fmt.Fprintf(cmd.ErrOrStderr(), "%d problems in %d scripts\n", len(problems), files)
-				return errSilent
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%d scripts are fine\n", files)
-			return nil
+			return tellProblems(cmd.OutOrStdout(), cmd.ErrOrStderr(), checked, problems)
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write the problems as one JSON object")
+	cmd.Flags().BoolVar(&meta, "meta", false, "first renew the library's annotations for LuaLS in DIR/"+metaDir)
+	return cmd
 }
 
-// check looks at all scripts of a project. A problem is a line that begins with file:line:column, or with the key of the configuration.
-func (p *project) check() (files int, problems []string, err error) {
+// projectDir is the directory that a command was given, which has to be there.
+func projectDir(args []string) (string, error) {
+	dir := "."
+	if len(args) > 0 {
+		dir = args[0]
+	}
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return "", &usageError{fmt.Errorf("%s is no directory of a project", dir)}
+	}
+	return dir, nil
+}
+
+func tellProblems(out, errs io.Writer, checked int, problems []lint.Problem) error {
+	for _, p := range problems {
+		fmt.Fprintln(errs, p)
+	}
+	if len(problems) > 0 {
+		fmt.Fprintf(errs, "%d problems in %d scripts\n", len(problems), checked)
+		return errSilent
+	}
+	fmt.Fprintf(out, "%d scripts are fine\n", checked)
+	return nil
+}
+
+func tellJSON(out io.Writer, checked int, problems []lint.Problem) error {
+	if problems == nil {
+		problems = []lint.Problem{}
+	}
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(struct {
+		Scripts  int            `json:"scripts"`
+		Problems []lint.Problem `json:"problems"`
+	}{checked, problems})
+	if err == nil && len(problems) > 0 {
+		err = errSilent
+	}
+	return err
+}
+
+// check looks at all scripts and tests of a project, and at the scripts that its configuration names. The problems are sorted by their place.
+func (p *project) check() (checked int, problems []lint.Problem, err error) {
 	engine, engines, err := p.cfg.Lua.engines()
 	if err != nil {
 		return 0, nil, err
 	}
+	known := []lua.Module{{Name: gate.ServiceName}, {Name: sharedata.CoreName}, {Name: multicast.CoreName}, {Name: testCore}}
 	rt, err := lua.NewRuntime(lua.Config{
-		Scripts: p.scripts, Library: scripts.FS(), Modules: []lua.Module{{Name: gate.ServiceName}}, Engine: engine, Engines: engines, Log: discard(),
+		Scripts: p.scripts, Library: scripts.FS(), Modules: known, Engine: engine, Engines: engines, Log: discard(),
 	})
 	if err != nil {
 		return 0, nil, err
 	}
 	for key, script := range map[string]string{"start": p.cfg.Start, "gate.agent": p.cfg.Gate.Agent} {
 		if script != "" && !rt.Has(script) {
-			problems = append(problems, fmt.Sprintf("%s: %s = %q: there is no such script in %s", configFile, key, script, strings.Join(p.cfg.Lua.Path, ", ")))
+			msg := fmt.Sprintf("%s = %q: there is no such script in %s", key, script, strings.Join(p.cfg.Lua.Path, ", "))
+			problems = append(problems, lint.Problem{File: configFile, Rule: lint.Require, Message: msg})
 		}
 	}
-	names, err := lua.Scripts(p.scripts)
+	list, err := p.sources()
 	if err != nil {
 		return 0, nil, err
 	}
-	for _, name := range names {
-		text, err := fs.ReadFile(p.scripts, name)
-		if err != nil {
-			return 0, nil, err
-		}
-		problems = append(problems, checkScript(rt.EngineOf(strings.TrimSuffix(strings.TrimSuffix(name, ".lua"), "/init")), rt, name, string(text))...)
+	for i, s := range list {
+		engine := rt.EngineOf(s.Module())
+		list[i].Lua51 = engine.Name() == gopher.Name
+		problems = append(problems, compile(engine, s)...)
 	}
-	return len(names), problems, nil
+	api, err := lint.Load(scripts.Meta())
+	if err != nil {
+		return 0, nil, err
+	}
+	problems = append(problems, lint.Check(lint.Config{Has: rt.Has, API: api}, list)...)
+	slices.SortFunc(problems, lint.Problem.Compare)
+	return len(list), problems, nil
 }
 
-// checkScript compiles a script and looks for the modules that it requires by a literal name.
-func checkScript(engine vm.Engine, rt *lua.Runtime, name, text string) []string {
-	if err := engine.Check(name, text); err != nil {
-		return []string{err.Error()}
+// sources are the scripts of lua.path and the tests beside them.
+func (p *project) sources() ([]lint.Script, error) {
+	names, err := lua.Scripts(p.scripts)
+	if err != nil {
+		return nil, err
 	}
-	var problems []string
-	for _, r := range lua.Requires(text) {
-		if !rt.Has(r.Name) {
-			problems = append(problems, fmt.Sprintf("%s:%d:%d: module %q is not found", name, r.Line, r.Column, r.Name))
+	tree := p.scripts
+	if p.cfg.Dir != "" {
+		tests, err := testFiles(os.DirFS(p.cfg.Dir), p.cfg.Lua.Path)
+		if err != nil {
+			return nil, err
+		}
+		names = slices.DeleteFunc(append(names, tests...), hidden)
+		tree = layers{p.scripts, os.DirFS(p.cfg.Dir)}
+	}
+	list := make([]lint.Script, 0, len(names))
+	for _, name := range names {
+		text, err := fs.ReadFile(tree, name)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, lint.Script{Name: name, Source: string(text), Test: strings.HasSuffix(name, testSuffix)})
+	}
+	return list, nil
+}
+
+// compile tells what the engine refuses. Package syntax, whose grammar is that of lua54, knows the column, too.
+func compile(engine vm.Engine, s lint.Script) []lint.Problem {
+	if engine.Name() == engineLua54 {
+		_, err := syntax.Parse(s.Name, s.Source)
+		var wrong *syntax.SyntaxError
+		if errors.As(err, &wrong) {
+			return []lint.Problem{{
+				File: s.Name, Line: int(wrong.Pos.Line), Column: int(wrong.Pos.Col), Rule: lint.Syntax, Message: wrong.Message,
+			}}
 		}
 	}
-	return problems
+	if err := engine.Check(s.Name, s.Source); err != nil {
+		return []lint.Problem{compileProblem(s.Name, err.Error())}
+	}
+	return nil
+}
+
+// compileProblem reads the message of a compiler: file:line: what is wrong.
+func compileProblem(file, text string) lint.Problem {
+	p := lint.Problem{File: file, Line: 1, Rule: lint.Syntax, Message: text}
+	if m := regexp.MustCompile(`(?s)^` + regexp.QuoteMeta(file) + `:(\d+): (.*)$`).FindStringSubmatch(text); m != nil {
+		if line, err := strconv.Atoi(m[1]); err == nil {
+			p.Line, p.Message = line, m[2]
+		}
+	}
+	return p
+}
+
+// metaDir is where a project keeps the library's annotations, for LuaLS. Its .luarc.json names it.
+const metaDir = ".skua/meta"
+
+// writeMeta writes the library's annotations into a project.
+func writeMeta(dir string) error {
+	target := filepath.Join(dir, filepath.FromSlash(metaDir))
+	if err := os.RemoveAll(target); err != nil {
+		return fmt.Errorf("annotations: %w", err)
+	}
+	if err := os.CopyFS(target, scripts.Meta()); err != nil {
+		return fmt.Errorf("annotations: %w", err)
+	}
+	return nil
 }

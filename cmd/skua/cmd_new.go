@@ -46,7 +46,7 @@ func newProject(dir, name string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("new: %w", err)
 	}
-	return fs.WalkDir(templates, "template", func(path string, d fs.DirEntry, err error) error {
+	err = fs.WalkDir(templates, "template", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -54,8 +54,8 @@ func newProject(dir, name string) error {
 		if err != nil {
 			return err
 		}
-		if d.Name() == "gitignore" {
-			rel = filepath.Join(filepath.Dir(rel), ".gitignore") // embedded files can't have a name with a dot in front
+		if name := d.Name(); name == "gitignore" || name == "luarc.json" {
+			rel = filepath.Join(filepath.Dir(rel), "."+name) // embedded files can't have a name with a dot in front
 		}
 		target := filepath.Join(dir, rel)
 		if d.IsDir() {
@@ -63,6 +63,10 @@ func newProject(dir, name string) error {
 		}
 		return writeTemplate(path, target, name)
 	})
+	if err != nil {
+		return err
+	}
+	return writeMeta(dir)
 }
 
 func writeTemplate(path, target, name string) (err error) {

@@ -2,182 +2,145 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path"
+	"regexp"
+	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/skua-go/skua/actor"
-	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/lua"
 )
 
+// testOptions are what `skua test` can be told.
+type testOptions struct {
+	run     string        // a pattern of names
+	timeout time.Duration // of one test
+	junit   string        // a file for the results
+	verbose bool
+	colour  bool
+}
+
 func newTestCommand() *cobra.Command {
-	var verbose bool
-	var timeout time.Duration
+	var o testOptions
 	cmd := &cobra.Command{
 		Use:   "test [DIR]",
-		Short: "Run the *_test.lua files of a project inside a real node",
-		Long: `Run the *_test.lua files of a project, each as a service of a node that listens nowhere and keeps its data in a
-directory of its own, which is removed afterwards. A test file calls describe(name, f), it(name, f) and expect(value).`,
+		Short: "Run the *_test.lua files of a project, each inside a real node of its own",
+		Long: `Run the *_test.lua files of a project, each as a service of a node of its own that listens nowhere and keeps its data in a
+directory of its own, which is removed afterwards. A test file calls describe(name, f), it(name, f) and expect(value);
+time.advance(cs) lets time pass, mock(name, handlers) stands in for a service, spy(f) notes calls.
+
+Exit codes: 0 all tests have passed, 1 some have failed, 2 wrong use.`,
 		Args: positional(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			dir := "."
-			if len(args) > 0 {
-				dir = args[0]
+			dir, err := projectDir(args)
+			if err != nil {
+				return err
 			}
-			log := io.Discard
-			if verbose {
-				log = cmd.ErrOrStderr()
-			}
-			return testProject(cmd.Context(), dir, timeout, cmd.OutOrStdout(), log)
+			o.colour = coloured(cmd.OutOrStdout())
+			return testProject(cmd.Context(), dir, o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "show the node's log")
-	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "longest time for one file")
+	cmd.Flags().StringVar(&o.run, "run", "", "run only tests whose name (`file: group test`) the regular expression matches")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 10*time.Second, "longest time for one test")
+	cmd.Flags().StringVar(&o.junit, "junit", "", "write the results to this file, too, as JUnit's XML")
+	cmd.Flags().BoolVarP(&o.verbose, "verbose", "v", false, "show the node's log while the tests run")
 	return cmd
 }
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// testProject runs all test files of a project and tells the results.
-func testProject(ctx context.Context, dir string, timeout time.Duration, out, logTo io.Writer) (err error) {
-	data, err := os.MkdirTemp("", "skua-test-")
-	if err != nil {
-		return err
+// coloured tells whether somebody looks at what is written, on a terminal.
+func coloured(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return false
 	}
-	defer os.RemoveAll(data)
-	p, err := openProject(dir, func(c *Config) {
-		c.Data = data
-		c.NATS, c.Store.Mongo, c.Trace = "", "", TraceConfig{}
-		c.Listen = ListenConfig{"off", "off", "off", "off"}
-	})
-	if err != nil {
-		return &usageError{err}
-	}
-	p.scripts = layers{p.scripts, os.DirFS(dir)} // so that tests outside of the scripts' directories are modules, too
-	files, err := testFiles(p)
-	if err != nil {
-		return err
-	}
-	if len(files) == 0 {
-		return fmt.Errorf("test: no file in %s ends with _test.lua", dir)
-	}
-	log, err := newLog(logTo, p.cfg.Log)
-	if err != nil {
-		return &usageError{err}
-	}
-	results := &testResults{out: out}
-	n := &node{project: p, log: log, play: func(n *node) error { return results.run(ctx, n, files, timeout) }}
-	if err := n.Serve(ctx); err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "%d passed, %d failed\n", results.passed, results.failed)
-	if results.failed > 0 {
-		return errSilent
-	}
-	return nil
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// testFiles are the modules that hold tests. A file in a directory of lua.path is found there, and once.
-func testFiles(p *project) ([]string, error) {
-	names, err := lua.Scripts(p.scripts)
+// testProject runs all test files of a project and tells the results.
+func testProject(ctx context.Context, dir string, o testOptions, out, logTo io.Writer) error {
+	if o.timeout <= 0 {
+		return &usageError{fmt.Errorf("--timeout %v: more than 0 is expected", o.timeout)}
+	}
+	wanted, err := regexp.Compile(o.run)
+	if err != nil {
+		return &usageError{fmt.Errorf("--run: %w", err)}
+	}
+	p, err := openProject(dir)
+	if err != nil {
+		return err
+	}
+	files, err := testFiles(os.DirFS(dir), p.cfg.Lua.Path)
+	if err != nil {
+		return err
+	}
+	inPath, err := lua.Scripts(p.scripts)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // a project of tests only has no directory of scripts
+		return err
+	}
+	for _, name := range inPath {
+		if strings.HasSuffix(name, testSuffix) && !hidden(name) {
+			files = append(files, name)
+		}
+	}
+	slices.Sort(files)
+	if len(files) == 0 {
+		return fmt.Errorf("test: no file in %s ends with %s", dir, testSuffix)
+	}
+	r := &testReport{out: out, colour: o.colour, began: time.Now()}
+	for _, name := range files {
+		f := &testFile{dir: dir, name: name, wanted: wanted, options: o, report: r, logTo: io.Discard}
+		if o.verbose {
+			f.logTo = logTo
+		}
+		if err := f.run(ctx); err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return errors.New("test: interrupted")
+		}
+	}
+	if o.run != "" && !r.any() {
+		return fmt.Errorf("test: --run %q: no test has such a name", o.run)
+	}
+	return r.end(o.junit)
+}
+
+// testSuffix is how the names of test files end.
+const testSuffix = "_test.lua"
+
+// testFiles are the tests of a project that are not in a directory of lua.path. Directories whose names begin with a dot are left out.
+func testFiles(tree fs.FS, inPath []string) ([]string, error) {
+	names, err := lua.Scripts(tree)
 	if err != nil {
 		return nil, err
 	}
 	var files []string
 	for _, name := range names {
-		if !strings.HasSuffix(name, "_test.lua") {
-			continue
-		}
-		inPath := false
-		for _, dir := range p.cfg.Lua.Path {
-			inPath = inPath || strings.HasPrefix(name, path.Clean(dir)+"/")
-		}
-		if !inPath {
-			files = append(files, strings.ReplaceAll(strings.TrimSuffix(name, ".lua"), "/", "."))
+		if strings.HasSuffix(name, testSuffix) && !hidden(name) && !within(name, inPath) {
+			files = append(files, name)
 		}
 	}
 	return files, nil
 }
 
-// testResults collects what the test services report.
-type testResults struct {
-	done chan string
+func hidden(name string) bool { return strings.HasPrefix(name, ".") || strings.Contains(name, "/.") }
 
-	mu             sync.Mutex // a file that is given up may still report
-	out            io.Writer
-	passed, failed int
-}
-
-func (r *testResults) run(ctx context.Context, n *node, files []string, timeout time.Duration) error {
-	r.done = make(chan string, len(files))
-	collector, err := n.sys.Spawn(actor.Spec{Name: "skua.test", New: func() actor.Actor { return actor.Func(r.receive) }})
-	if err != nil {
-		return err
-	}
-	launcher, _ := n.sys.Lookup(lua.LauncherName)
-	for _, file := range files {
-		ctx, cancel := context.WithTimeout(ctx, timeout)
-		_, err := n.sys.Ask(ctx, launcher, lua.Launch{Script: "skua.testrunner", Args: value.Of(file, int64(collector.ID()))})
-		if err == nil {
-			select {
-			case <-r.done:
-			case <-ctx.Done():
-				err = fmt.Errorf("the tests did not end within %v", timeout)
-			}
-		}
-		cancel()
-		if err != nil {
-			r.tell(false, "FAIL %s: %v\n", file, err)
+func within(name string, dirs []string) bool {
+	for _, dir := range dirs {
+		if dir = path.Clean(dir); dir == "." || strings.HasPrefix(name, dir+"/") {
+			return true
 		}
 	}
-	return nil
-}
-
-// tell writes one result and counts it.
-func (r *testResults) tell(passed bool, format string, args ...any) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if passed {
-		r.passed++
-	} else {
-		r.failed++
-	}
-	fmt.Fprintf(r.out, format, args...)
-}
-
-// receive takes reports. It runs in an actor; the totals are read when that has ended.
-func (r *testResults) receive(c *actor.Context, msg any) {
-	m, ok := msg.(lua.Message)
-	if !ok {
-		return
-	}
-	var cmd, file, name, text string
-	var passed bool
-	var seconds float64
-	if err := m.Args.Scan(&cmd, &file); err != nil {
-		c.Reply(nil, err)
-		return
-	}
-	if cmd == "done" {
-		r.done <- file
-		return
-	}
-	if err := m.Args.Scan(&cmd, &file, &name, &passed, &text, &seconds); err != nil {
-		c.Reply(nil, err)
-		return
-	}
-	if passed {
-		r.tell(true, "ok   %s: %s (%.0f ms)\n", file, name, seconds*1000)
-	} else {
-		r.tell(false, "FAIL %s: %s\n     %s\n", file, name, strings.ReplaceAll(text, "\n", "\n     "))
-	}
-	c.Reply(nil, nil)
+	return false
 }

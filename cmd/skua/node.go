@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,8 +23,11 @@ import (
 	"github.com/skua-go/skua/scripts"
 	"github.com/skua-go/skua/services/admin"
 	"github.com/skua-go/skua/services/cron"
+	"github.com/skua-go/skua/services/datacenter"
 	"github.com/skua-go/skua/services/gate"
 	"github.com/skua-go/skua/services/login"
+	"github.com/skua-go/skua/services/multicast"
+	"github.com/skua-go/skua/services/sharedata"
 	"github.com/skua-go/skua/services/store"
 	"github.com/skua-go/skua/services/store/mongo"
 	"github.com/skua-go/skua/services/store/sqlite"
@@ -35,13 +39,22 @@ type node struct {
 	args    []string // for the first service
 	log     *slog.Logger
 	ready   func(line string)    // told once, when clients can come
-	play    func(n *node) error  // runs instead of the first service: for `skua test`
+	trial   *trial               // for `skua test`
 	metrics *prometheus.Registry // made by Serve
 
 	sys   *actor.System
 	rt    *lua.Runtime
+	data  *sharedata.Service
 	gate  *gate.Gate
 	first actor.Ref
+}
+
+// trial is what is different in a node that tests run in.
+type trial struct {
+	clock  *actor.Clock
+	turns  *turns
+	module *testModule
+	play   func(ctx context.Context, n *node) error // runs instead of the first service
 }
 
 // stopTimeout bounds the end of a node: a little more than its slowest part.
@@ -84,7 +97,11 @@ func (n *node) Serve(ctx context.Context) (err error) {
 	}
 	defer traces.close() // behind the actors: their last spans are sent, too
 
-	n.sys = actor.New(actor.Config{Node: cfg.Name, CallTimeout: cfg.Lua.CallTimeout.Duration, Tracer: traces.tracer(), Log: n.log})
+	acting := actor.Config{Node: cfg.Name, CallTimeout: cfg.Lua.CallTimeout.Duration, Tracer: traces.tracer(), Log: n.log}
+	if n.trial != nil {
+		acting.Clock, acting.Scheduler = n.trial.clock, n.trial.turns
+	}
+	n.sys = actor.New(acting)
 	defer func() { err = errors.Join(err, n.stop()) }()
 	if err := n.build(abort); err != nil {
 		return err
@@ -99,8 +116,8 @@ func (n *node) Serve(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if n.play != nil {
-		return n.play(n)
+	if n.trial != nil {
+		return n.trial.play(ctx, n)
 	}
 	if err := n.startFirst(ctx); err != nil {
 		if ctx.Err() != nil {
@@ -116,17 +133,24 @@ func (n *node) services(backend store.Backend) []actor.Spec {
 	cfg := &n.project.cfg
 	stored, timed := store.NewMetrics(), cron.NewMetrics()
 	n.metrics.MustRegister(stored, timed)
-	return []actor.Spec{
-		cron.Spec(cron.Config{Metrics: timed}), // needs nobody
+	launchers := []actor.Spec{n.rt.Launcher()}
+	if n.trial != nil {
+		launchers = n.trial.module.launchers(n.rt.Launcher())
+	}
+	first := []actor.Spec{
+		cron.Spec(cron.Config{Metrics: timed, Now: n.sys.Now}), // needs nobody
+		datacenter.Spec(datacenter.Config{}),                   // needs nobody
+		n.data.Spec(),                                          // needs nobody
 		store.Spec(store.Config{
 			Backend: backend, Autosave: cfg.Store.Autosave.Duration, Batch: cfg.Store.FlushBatch, MaxPending: cfg.Store.MaxPending, Metrics: stored,
 		}),
-		n.rt.Launcher(), // the project's services
+	}
+	return slices.Concat(first, launchers, []actor.Spec{ // the launcher has the project's services
 		login.Spec(login.Config{
 			Register: cfg.Login.Register, Memory: uint32(cfg.Login.HashMemory >> 10), Passes: uint32(cfg.Login.HashTime), MaxAttempts: cfg.Login.MaxAttempts,
 		}),
 		n.gate.Spec(), // sessions, and the agents of players
-	}
+	})
 }
 
 // watch tells when one of the node's own services has ended: a node without its store, say, must not play on.
@@ -178,10 +202,17 @@ func (n *node) build(abort func()) error {
 		return err
 	}
 	// The gate's module is part of the runtime that the gate makes its agents with.
+	n.data = sharedata.New(sharedata.Config{Files: n.project.scripts, Log: n.log})
+	modules := []lua.Module{
+		{Name: gate.ServiceName, Open: func(h *lua.Host, s vm.State) { n.gate.Module().Open(h, s) }},
+		n.data.Module(), multicast.New(multicast.Config{}).Module(),
+	}
+	if n.trial != nil {
+		modules = append(modules, lua.Module{Name: testCore, Open: n.trial.module.open})
+	}
 	rt, err := lua.NewRuntime(lua.Config{
-		Scripts: n.project.scripts, Library: scripts.FS(), Log: n.log, Abort: abort, Engine: engine, Engines: engines,
-		Modules: []lua.Module{{Name: gate.ServiceName, Open: func(h *lua.Host, s vm.State) { n.gate.Module().Open(h, s) }}},
-		Env:     map[string]string{"node": cfg.Name, "start": cfg.Start},
+		Scripts: n.project.scripts, Library: scripts.FS(), Log: n.log, Abort: abort, Engine: engine, Engines: engines, Modules: modules,
+		Env: map[string]string{"node": cfg.Name, "start": cfg.Start},
 	})
 	if err != nil {
 		return err

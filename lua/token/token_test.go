@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/lua/token"
 )
 
@@ -34,14 +33,6 @@ func TestSourcesAreCutAsTheManualSays(t *testing.T) {
 	}
 }
 
-func TestRequiresAreFoundWhereTheyAre(t *testing.T) {
-	got := lua.Requires("local a = require 'x.y'\n-- require 'no'\n  require(\"z\") t.require('no') require(name) s = \"require 'no'\"")
-	want := []lua.Require{{Name: "x.y", Line: 1, Column: 11}, {Name: "z", Line: 3, Column: 3}}
-	if len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
-		t.Fatalf("got %v, want %v", got, want)
-	}
-}
-
 func FuzzScan(f *testing.F) {
 	for _, s := range []string{"", "#", "a = 'x\\", "[==[", "--[[", "0x", "1e+", `"\z`, "local function f(...) return f(...) end", "require('x'", "::", "\xff\x00"} {
 		f.Add(s)
@@ -63,6 +54,5 @@ func FuzzScan(f *testing.F) {
 				t.Fatalf("token %+v of %q is not in that line", tok, source)
 			}
 		}
-		lua.Requires(source)
 	})
 }

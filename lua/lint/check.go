@@ -1,0 +1,249 @@
+package lint
+
+import (
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/skua-go/skua/lua/syntax"
+)
+
+// checker holds what is known of all scripts.
+type checker struct {
+	cfg      Config
+	libs     map[string]map[string]bool
+	globals0 map[string]bool // that every script has
+	files    []*file
+	byModule map[string]*file
+
+	sets     map[string]map[string]bool // names that any script defines on a module
+	opened   map[string]bool            // modules that any script fills by names that are computed
+	problems []Problem
+}
+
+func newChecker(cfg Config) *checker {
+	c := &checker{
+		cfg: cfg, libs: libraries(), globals0: map[string]bool{}, byModule: map[string]*file{},
+		sets: map[string]map[string]bool{}, opened: map[string]bool{},
+	}
+	for name := range c.libs {
+		c.globals0[name] = true
+	}
+	for _, name := range functions() {
+		c.globals0[name] = true
+	}
+	return c
+}
+
+func (c *checker) add(s Script, tree *syntax.FuncExpr) {
+	f := walk(s, tree, c.libs)
+	c.files = append(c.files, f)
+	c.byModule[s.Module()] = f
+	for module, names := range f.sets {
+		if c.sets[module] == nil {
+			c.sets[module] = map[string]bool{}
+		}
+		maps.Copy(c.sets[module], names)
+	}
+	maps.Copy(c.opened, f.opened)
+}
+
+// sight is what a script may find when it runs: that of all scripts and modules which some service loads together with it.
+type sight struct {
+	defined, assigned map[string]bool
+	modules           map[string]bool
+	open              bool
+}
+
+// link finds out who is loaded beside whom. Any script may be the one that a service begins with, so a script sees another one if some script leads to both.
+func (c *checker) link() {
+	for _, f := range c.files {
+		f.visible = &sight{defined: map[string]bool{}, assigned: map[string]bool{}, modules: map[string]bool{}}
+	}
+	for _, root := range c.files {
+		loaded, modules := c.reach(root)
+		together := &sight{defined: map[string]bool{}, assigned: map[string]bool{}, modules: modules}
+		for _, f := range loaded {
+			together.see(f.defined, f.assigned, nil, f.open)
+		}
+		for _, f := range loaded {
+			f.visible.see(together.defined, together.assigned, modules, together.open)
+		}
+	}
+}
+
+func (s *sight) see(defined, assigned, modules map[string]bool, open bool) {
+	maps.Copy(s.defined, defined)
+	maps.Copy(s.assigned, assigned)
+	maps.Copy(s.modules, modules)
+	s.open = s.open || open
+}
+
+// reach is what a script loads, itself included: all scripts if it computes the name of one. The modules are those of the library.
+func (c *checker) reach(root *file) (loaded []*file, modules map[string]bool) {
+	seen, modules := map[*file]bool{root: true}, map[string]bool{}
+	loaded = []*file{root}
+	for i := 0; i < len(loaded); i++ {
+		f := loaded[i]
+		for _, r := range f.required {
+			if other := c.byModule[r.name]; other == nil {
+				modules[r.name] = true
+			} else if !seen[other] {
+				seen[other] = true
+				loaded = append(loaded, other)
+			}
+		}
+		if f.computed {
+			for _, other := range c.files {
+				if !seen[other] {
+					seen[other] = true
+					loaded = append(loaded, other)
+				}
+			}
+		}
+	}
+	return loaded, modules
+}
+
+// requires reports modules that are not found.
+func (c *checker) requires(f *file) {
+	for _, r := range f.required {
+		if c.byModule[r.name] != nil || c.libs[r.name] != nil || c.cfg.Has(r.name) {
+			continue
+		}
+		names := slices.Concat(c.cfg.API.Modules(), slices.Collect(maps.Keys(c.byModule)))
+		hint := nearest(r.name, slices.Values(names))
+		c.report(f, r.at, Require, hint, "module %q is not found", r.name)
+	}
+}
+
+// globals reports globals that are read and never defined, and those that functions assign and nobody defines.
+func (c *checker) globals(f *file) {
+	if f.visible.open {
+		return
+	}
+	known := func(name string) bool {
+		return c.globals0[name] || f.script.Lua51 && slices.Contains(older(), name) || f.asked[name] || f.visible.defined[name] || f.snax && slices.Contains(snaxGlobals(), name) ||
+			f.script.Test && c.cfg.API.globals[name]
+	}
+	for _, u := range f.writes {
+		if !known(u.name) {
+			hint := nearest(u.name, c.seen(f, u))
+			c.report(f, u.at, Global, hint, "global %s is assigned in a function and defined nowhere; a local, or _G.%s, is expected", u.name, u.name)
+		}
+	}
+	for _, u := range f.reads {
+		if known(u.name) || f.visible.assigned[u.name] {
+			continue
+		}
+		if why := withheld(u.name); why != "" {
+			c.report(f, u.at, Global, "", "global %s is not there: %s", u.name, why)
+			continue
+		}
+		c.report(f, u.at, Global, nearest(u.name, c.seen(f, u)), "global %s is not defined", u.name)
+	}
+}
+
+// snaxGlobals are what a snax service has besides.
+func snaxGlobals() []string { return []string{"accept", "response", "system"} }
+
+// seen are the names that can be used where u is.
+func (c *checker) seen(f *file, u use) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for s := u.scope; s != nil; s = s.outer {
+			for name := range s.names {
+				if !yield(name) {
+					return
+				}
+			}
+		}
+		sets := []map[string]bool{c.globals0, f.visible.defined}
+		if f.script.Test {
+			sets = append(sets, c.cfg.API.globals)
+		}
+		for _, set := range sets {
+			for name := range set {
+				if !yield(name) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// fields reports names that a module does not have.
+func (c *checker) fields(f *file) {
+	for _, u := range f.fields {
+		module := u.of.module
+		if u.of.unsure || f.asked[module+"."+u.name] {
+			continue
+		}
+		if names, ok := c.libs[strings.TrimPrefix(module, standard(""))]; ok && module == standard(plain(module)) {
+			c.libraryField(f, u, names)
+			continue
+		}
+		if c.byModule[module] == nil { // else it is a script of the project
+			c.moduleField(f, u)
+		}
+	}
+}
+
+func (c *checker) libraryField(f *file, u use, names map[string]bool) {
+	library := plain(u.of.module)
+	if names[u.name] || f.script.Lua51 && slices.Contains(older(), library+"."+u.name) || c.sets[u.of.module][u.name] || c.opened[u.of.module] || f.visible.defined[library] {
+		return
+	}
+	full := library + "." + u.name
+	if why := withheld(full); why != "" {
+		c.report(f, u.at, Name, "", "%s is not there: %s", full, why)
+		return
+	}
+	c.report(f, u.at, Name, qualified(library, nearest(u.name, maps.Keys(names))), "%s is not there", full)
+}
+
+func (c *checker) moduleField(f *file, u use) {
+	m := c.cfg.API.root(u.of.module)
+	if m == nil || !c.cfg.API.modules[u.of.module].table || m.names[u.name] {
+		return
+	}
+	candidates := []iter.Seq[string]{maps.Keys(m.names)}
+	adders := c.cfg.API.adders(m.name)
+	for _, a := range adders {
+		if f.visible.modules[a.name] {
+			if a.names[u.name] {
+				return
+			}
+			candidates = append(candidates, maps.Keys(a.names))
+		}
+	}
+	for _, of := range append(adders, m) {
+		if c.opened[of.name] || c.sets[of.name][u.name] {
+			return
+		}
+	}
+	full := m.name + "." + u.name
+	for _, a := range adders {
+		if a.names[u.name] {
+			c.report(f, u.at, Name, "", "%s is there after require %q", full, a.name)
+			return
+		}
+	}
+	hint := nearest(u.name, func(yield func(string) bool) {
+		for _, names := range candidates {
+			for name := range names {
+				if !yield(name) {
+					return
+				}
+			}
+		}
+	})
+	c.report(f, u.at, Name, qualified(m.name, hint), "%s is not there", full)
+}
+
+func qualified(module, name string) string {
+	if name == "" {
+		return ""
+	}
+	return module + "." + name
+}

@@ -1,0 +1,3 @@
+---@meta json
+
+return require "cjson"

@@ -1,0 +1,3 @@
+local t = {}
+t.x.y = 1
+return t

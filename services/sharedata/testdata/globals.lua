@@ -1,0 +1,2 @@
+level, names = ..., { "a", "b" }
+total = #names + math.max(1, 2)
