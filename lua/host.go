@@ -16,6 +16,7 @@ import (
 type Host struct {
 	rt     *Runtime
 	script string
+	maker  string // the script that is run: see hosted
 	args   value.List
 
 	c         *actor.Context
@@ -100,7 +101,7 @@ func (h *Host) Start(c *actor.Context) error {
 }
 
 func (h *Host) boot() error {
-	file, text, err := h.rt.source(h.script)
+	file, text, err := h.rt.source(h.maker)
 	if err != nil {
 		return err
 	}

@@ -99,6 +99,9 @@ func NewRuntime(cfg Config) (*Runtime, error) {
 	for _, m := range lib.Modules(cfg.Scripts) {
 		rt.lib[m.Name] = Module{Name: m.Name, Open: func(_ *Host, s vm.State) { m.Open(s) }}
 	}
+	for _, m := range logModules() {
+		rt.lib[m.Name] = m
+	}
 	rt.engines = make(map[string]vm.Engine, len(cfg.Engines))
 	for script, e := range cfg.Engines {
 		rt.engines[slashed(script)] = e
@@ -114,8 +117,9 @@ func NewRuntime(cfg Config) (*Runtime, error) {
 
 // Spec is how to spawn a service of a script. The service is ready when it has answered Ready.
 func (rt *Runtime) Spec(script string, args value.List) actor.Spec {
+	name, maker := hosted(script, args)
 	return actor.Spec{
-		New: func() actor.Actor { return &Host{rt: rt, script: script, args: args} },
+		New: func() actor.Actor { return &Host{rt: rt, script: name, maker: maker, args: args} },
 		// A script's errors are answered by its host. What panics here is a defect of the host or the engine, after which the VM can't be trusted.
 		Supervision: actor.Supervision{Limit: -1},
 	}
