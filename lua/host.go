@@ -76,6 +76,10 @@ type Host struct {
 	behind    int      // how many of these are in the mailbox again; whatever comes has to go behind them
 }
 
+// firstSession is where a service begins to count. Gates redirect messages with the numbers of their connections as sessions, which must not be those of
+// requests that the gate itself has to answer.
+const firstSession = 1 << 30
+
 // Context is what the service's actor can do now.
 func (h *Host) Context() *actor.Context { return h.c }
 
