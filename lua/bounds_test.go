@@ -30,7 +30,7 @@ return M`)
 			"tags":      "a tag of at most 256 bytes",
 			"names":     "a string of at most 64 bytes",
 		} {
-			if onGopher(t) && cmd == "forks" {
+			if isGopher(t) && cmd == "forks" {
 				continue // it takes ten seconds to make so many coroutines with this engine
 			}
 			if _, err := n.call(ref, cmd); err == nil || !strings.Contains(err.Error(), want) {
@@ -139,6 +139,38 @@ end)`)
 		case <-ended:
 		case <-time.After(3 * time.Second):
 			t.Fatal("it waits for what it has asked for")
+		}
+	})
+}
+
+func TestAMessageThatIsRefusedTakesNothingFromTheNext(t *testing.T) {
+	onBoth(t, func(t *testing.T) {
+		n := newNode(t, "main.lua", `return { hello = function() return "hello" end }`)
+		ref := n.start("main")
+		for range 100 { // more than there are coroutines to begin with
+			if _, err := n.call(ref, "nothing"); err == nil {
+				t.Fatal("handled")
+			}
+			if v, err := n.call(ref, "hello"); err != nil || v.At(0).String() != `"hello"` {
+				t.Fatal(v, err)
+			}
+		}
+	})
+}
+
+func TestPairsShowsAllThatSkynetHas(t *testing.T) {
+	onBoth(t, func(t *testing.T) {
+		got := eval(t, `
+require "skynet.manager"
+local names = {}
+for name, v in pairs(skynet) do
+  assert(v ~= nil)
+  names[#names + 1] = name
+end
+table.sort(names)
+return table.concat(names, " ")`)
+		if want := `"` + strings.Join(lua.API(), " ") + `"`; got != want {
+			t.Fatalf("got  %s\nwant %s", got, want)
 		}
 	})
 }

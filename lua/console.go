@@ -2,8 +2,8 @@ package lua
 
 import "fmt"
 
-// console gives a coroutine the handler of the console's commands, scripts/skynet/debug.lua, which a service gets with the first of them.
-func (h *Host) console(co *coroutine, m Message) error {
+// console makes a job of a command of the console, for the handler in scripts/skynet/debug.lua, which a service gets with the first of them.
+func (h *Host) console(j *job, m Message) error {
 	s := h.vm.Main()
 	top := s.Top()
 	defer s.SetTop(top)
@@ -15,6 +15,6 @@ func (h *Host) console(co *coroutine, m Message) error {
 	s.Field(-1, "dispatch")
 	p := h.protocolOf(TypeDebug)
 	p.dispatch = s.Ref()
-	co.job.fn, co.job.proto, co.job.msg = p.dispatch, p, m
+	j.fn, j.proto, j.msg = p.dispatch, p, m
 	return nil
 }

@@ -171,10 +171,6 @@ func (h *Host) unlink(co *coroutine) {
 	co.next, co.prev = nil, nil
 }
 
-// thrower is a thread that can go on behind its Yield by raising the value on top there. Where there is one, a wait also passes through the coroutines that a
-// script made itself; and where there is none, what waits returns whether it succeeded first, and a function of scripts/skynet.lua around it raises the error.
-type thrower interface{ Throw() vm.Status }
-
 // resume lets a coroutine go on with the n values on its stack's top, until it waits or ends; or it raises the value on top where the coroutine waits.
 func (h *Host) resume(co *coroutine, n int, throw bool) {
 	outer := h.cur
@@ -185,7 +181,7 @@ func (h *Host) resume(co *coroutine, n int, throw bool) {
 	co.watch.resumed()
 	var status vm.Status
 	if throw {
-		status = co.th.(thrower).Throw() //nolint:forcetypeassert // see Host.throws
+		status = co.th.Throw()
 	} else {
 		status = co.th.Resume(n)
 	}

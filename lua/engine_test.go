@@ -19,7 +19,7 @@ func onBoth(t *testing.T, test func(t *testing.T)) {
 // testEngine is the engine of a test that onBoth runs; nil is the runtime's own default.
 func testEngine(t testing.TB) vm.Engine {
 	t.Helper()
-	if !onGopher(t) {
+	if !isGopher(t) {
 		return nil
 	}
 	e, err := gopher.New(gopher.Config{})
@@ -29,13 +29,13 @@ func testEngine(t testing.TB) vm.Engine {
 	return e
 }
 
-// onGopher tells whether the test is one for the engine gopher, which lacks some of what lua54 has.
-func onGopher(t testing.TB) bool { return strings.Contains(t.Name()+"/", "/"+gopher.Name+"/") }
+// isGopher tells whether the test is one for the engine gopher, which lacks some of what lua54 has.
+func isGopher(t testing.TB) bool { return strings.Contains(t.Name()+"/", "/"+gopher.Name+"/") }
 
 // without leaves the lines of a script out that the engine of the test can't compile.
 func without(t testing.TB, script string, parts ...string) string {
 	t.Helper()
-	if !onGopher(t) {
+	if !isGopher(t) {
 		return script
 	}
 	var kept []string

@@ -74,7 +74,7 @@ func (h *Host) pushError(s vm.State, err error) {
 	var failed *actor.Error
 	switch {
 	case errors.As(err, &script):
-		if script.Value.Len() > 0 {
+		if script.Value.Len() > 0 && script.Code == "" {
 			PushValue(s, script.Value.At(0))
 			return
 		}
@@ -110,14 +110,14 @@ func (h *Host) pushError(s vm.State, err error) {
 func (h *Host) errorOf(s vm.State) *Error {
 	e := &Error{Script: h.script}
 	if s.Type(-1) == vm.Table {
-		if h.ours(s, e) {
-			return e
-		}
 		top := s.Top()
 		if l, err := TakeList(s, top); err == nil {
 			e.Value = l
 		}
 		s.SetTop(top)
+		if h.ours(s, e) {
+			return e
+		}
 	}
 	e.Message = h.text(s)
 	e.Traceback = s.Traceback("")

@@ -37,8 +37,16 @@ return M`)
 		if !strings.Contains(n.log.String(), "again=4") {
 			t.Errorf("not counted: %s", n.log.String())
 		}
+		for range 3 { // the one that counts ends before it has logged that
+			_, _ = n.call(ref, "one")
+		}
+		n.sys.Kill(ref, nil)
+		ref = n.start("main")
 		time.Sleep(2 * time.Minute) //nolint:forbidigo // fake time
 		_, _ = n.call(ref, "one")
+		if !strings.Contains(n.log.String(), "again=3") {
+			t.Errorf("the count of a service that has ended is lost: %s", n.log.String())
+		}
 		if got := strings.Count(n.log.String(), "traceback="); got != 3 {
 			t.Errorf("after a quiet minute it is to be logged with its stack again: %s", n.log.String())
 		}
@@ -151,12 +159,19 @@ end)`, "fails.lua", `error("no")`, "hangs.lua", `require("skynet").wait()`)
 		open := engine.open
 		engine.mu.Unlock()
 		if open == 1 { // the one that hangs
-			return
+			break
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("%d VMs are open", open)
 		}
 		_, _ = n.call(stop, "poll")
+	}
+	n.start("main")
+	if err := n.sys.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if engine.open != 0 {
+		t.Fatalf("%d VMs are open after the end of the node", engine.open)
 	}
 }
 

@@ -42,7 +42,7 @@ func (h *Host) report(text string, err *Error) {
 
 func (f *failures) report(h *Host, e failure) {
 	key := h.script + "\x00" + e.text + "\x00" + e.message[:min(len(e.message), maxFailureKey)]
-	first, arm := f.note(key, time.Now())
+	first, again, arm := f.note(key, time.Now())
 	if arm {
 		h.c.Detached(func() { h.c.After(failureEvery, func() { f.flush(h, key, e) }) })
 	}
@@ -56,6 +56,9 @@ func (f *failures) report(h *Host, e failure) {
 	if e.from != "" {
 		args = append(args, "from", e.from)
 	}
+	if again > 0 {
+		args = append(args, "again", again)
+	}
 	if e.warning {
 		h.log.Warn(e.text, args...)
 		return
@@ -63,15 +66,21 @@ func (f *failures) report(h *Host, e failure) {
 	h.log.Error(e.text, args...)
 }
 
-// note counts a failure. It tells whether it is to be logged, and whether a timer has to be made that logs the count.
-func (f *failures) note(key string, now time.Time) (first, arm bool) {
+// note counts a failure. It tells whether it is to be logged, with how many that have not been, and whether a timer has to be made that logs the count. A timer
+// ends with the service that has made it: what it did not log is logged with the next one.
+func (f *failures) note(key string, now time.Time) (first bool, again int, arm bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if r := f.seen[key]; r != nil && (r.armed || now.Sub(r.logged) < failureEvery) {
-		r.count++
-		arm = !r.armed
-		r.armed = true
-		return false, arm
+	if r := f.seen[key]; r != nil {
+		if now.Sub(r.logged) < failureEvery {
+			r.count++
+			arm = !r.armed
+			r.armed = true
+			return false, 0, arm
+		}
+		again = r.count
+		*r = repeated{logged: now}
+		return true, again, false
 	}
 	if f.seen == nil {
 		f.seen = map[string]*repeated{}
@@ -86,7 +95,7 @@ func (f *failures) note(key string, now time.Time) (first, arm bool) {
 	if len(f.seen) < maxFailures {
 		f.seen[key] = &repeated{logged: now}
 	}
-	return true, false
+	return true, 0, false
 }
 
 // flush logs how often something has failed since it was last logged.
@@ -94,9 +103,9 @@ func (f *failures) flush(h *Host, key string, e failure) {
 	f.mu.Lock()
 	r := f.seen[key]
 	n := 0
-	if r != nil {
+	if r != nil && r.count > 0 {
 		n = r.count
-		r.count, r.armed, r.logged = 0, false, time.Now()
+		*r = repeated{logged: time.Now()}
 	}
 	f.mu.Unlock()
 	if n > 0 {

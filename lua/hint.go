@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/skua-go/skua/lua/token"
 )
@@ -17,13 +18,43 @@ func (h *Host) hint(e *Error) {
 	if found == nil {
 		return
 	}
+	e.Message += h.rt.hints.of(e.Message, func() string { return h.hintAt(found) })
+}
+
+// hints keeps what was found for an error: looking for it reads the script, and errors repeat.
+type hints struct {
+	mu    sync.Mutex
+	known map[string]string
+}
+
+const maxHints = 1000
+
+func (s *hints) of(message string, find func() string) string {
+	s.mu.Lock()
+	hint, ok := s.known[message]
+	s.mu.Unlock()
+	if ok {
+		return hint
+	}
+	hint = find()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known == nil || len(s.known) >= maxHints {
+		s.known = map[string]string{}
+	}
+	s.known[message] = hint
+	return hint
+}
+
+// hintAt is what to add to the complaint of which nilCall has found the parts.
+func (h *Host) hintAt(found []string) string {
 	line, err := strconv.Atoi(found[2])
 	if err != nil {
-		return
+		return ""
 	}
 	source, err := h.rt.file(found[1])
 	if err != nil {
-		return
+		return ""
 	}
 	for _, name := range skynetNames(source, line) {
 		if found[4] != "" && found[4] != name {
@@ -36,9 +67,9 @@ func (h *Host) hint(e *Error) {
 		if found[4] == "" { // the engine does not tell what it was
 			text = "skynet." + name + ": " + text
 		}
-		e.Message += " (" + text + ")"
-		return
+		return " (" + text + ")"
 	}
+	return ""
 }
 
 // skynetNames are the names on a line of which there is nothing in the module skynet: `skynet.name`.

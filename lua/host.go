@@ -22,7 +22,6 @@ type Host struct {
 	c         *actor.Context
 	log       *slog.Logger
 	vm        vm.VM
-	throws    bool // see thrower
 	manages   bool // skynet.manager has been required
 	loop      int  // the function that coroutines run
 	require   int  // the global of that name, and the function that skynet.init asks whether a module is being made
@@ -111,7 +110,6 @@ func (h *Host) boot() error {
 	}
 	h.vm = h.rt.EngineOf(h.script).New(vm.Options{Tick: h.tick})
 	s := h.vm.Main()
-	_, h.throws = s.(thrower)
 	if err := h.openLoop(); err != nil {
 		return err
 	}
@@ -122,12 +120,12 @@ func (h *Host) boot() error {
 	co := h.coroutine()
 	co.job = job{fn: s.Ref(), owned: true, list: true, msg: Message{Args: h.args}}
 	co.done = h.loaded
-	h.start1(co)
+	h.run(co)
 	return nil
 }
 
-// start1 runs a coroutine from the actor's own hooks, and what that puts off.
-func (h *Host) start1(co *coroutine) {
+// run runs a coroutine from the actor's own hooks, and what that puts off.
+func (h *Host) run(co *coroutine) {
 	h.begin(co)
 	h.runNext()
 }
@@ -167,7 +165,7 @@ func (h *Host) loaded(co *coroutine, err *Error) {
 	}
 }
 
-// runStart runs what skynet.init was given and then the service's start function, in one coroutine.
+// runStart runs what skynet.init was given and then the service's start function.
 func (h *Host) runStart(j job) {
 	run := func(j job, done func(co *coroutine, err *Error)) {
 		if j.fn == 0 {
@@ -303,7 +301,7 @@ func (h *Host) Stop(c *actor.Context, reason error) {
 		}
 		release()
 	}
-	h.start1(co)
+	h.run(co)
 }
 
 // abandon ends all that the service waits for and has put off: nothing of it runs any more, but the coroutine that is
@@ -312,9 +310,7 @@ func (h *Host) abandon() {
 	for co := h.live; co != nil; {
 		next := co.next
 		if co != h.cur {
-			h.dropWait(co)
-			h.unlink(co)
-			co.life++
+			h.stopCoroutine(co, errKilled)
 		}
 		co = next
 	}

@@ -1,7 +1,6 @@
 package lua
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -82,8 +81,7 @@ func (h *Host) innerReady(s vm.State) int {
 // apiExit ends the service behind the present message; the coroutine that calls it does not go on.
 func (h *Host) apiExit(s vm.State) int {
 	h.leave()
-	co := h.cur
-	if co == nil || s != co.th && !h.throws {
+	if h.cur == nil {
 		return 0
 	}
 	h.beginWait(s, waitEver, "skynet.exit")
@@ -192,9 +190,6 @@ func (h *Host) apiEndless(s vm.State) int {
 	return 1
 }
 
-// limiter is a VM whose memory can be bounded.
-type limiter interface{ SetMemoryLimit(bytes int64) }
-
 // apiMemLimit bounds the memory of this service's VM, in bytes, once and before skynet.start.
 func (h *Host) apiMemLimit(s vm.State) int {
 	n, ok := s.Int(1)
@@ -210,28 +205,13 @@ func (h *Host) apiMemLimit(s vm.State) int {
 	case h.limited:
 		s.Errorf("skynet.memlimit: the limit can be set once only")
 	}
-	if err := h.limitMemory(n); err != nil {
-		s.Errorf("skynet.memlimit: %s", err.Error())
-	}
+	h.vm.SetMemoryLimit(n)
 	h.limited = true
 	return 0
-}
-
-func (h *Host) limitMemory(n int64) error {
-	if l, ok := h.vm.(limiter); ok {
-		l.SetMemoryLimit(n)
-		return nil
-	}
-	return errors.New("the engine " + h.rt.cfg.Engine.Name() + " can't bound the memory of a VM")
 }
 
 // innerMemory is how many bytes the VM takes, as far as the engine can tell.
 func (h *Host) innerMemory(s vm.State) int {
 	s.PushInt(h.vm.Memory())
-	return 1
-}
-
-func (h *Host) innerThrows(s vm.State) int {
-	s.PushBool(h.throws)
 	return 1
 }

@@ -1,6 +1,7 @@
 package lua_test
 
 import (
+	"context"
 	"log/slog"
 	"strings"
 	"testing"
@@ -32,7 +33,9 @@ func newMixedNode(t *testing.T, engines map[string]vm.Engine, files ...string) *
 	}
 	sys := actor.New(actor.Config{Log: logger, CallTimeout: 2 * time.Second})
 	t.Cleanup(func() {
-		if err := sys.Shutdown(t.Context()); err != nil && t.Context().Err() == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if err := sys.Shutdown(ctx); err != nil {
 			t.Error(err)
 		}
 	})

@@ -17,9 +17,15 @@ type Launcher struct {
 	uniques map[string]*unique
 	waiting map[string][]actor.Promise // queries for unique services that nobody has started
 	queries int
-	hosts   map[actor.Ref]*Host
+	hosts   map[actor.Ref]*hosted
 	watcher string    // the key of the service that is told of each one that has ended
 	monitor actor.Ref // and that service, once it is ready
+}
+
+// hosted is a service that the launcher closes the VM of.
+type hosted struct {
+	host  *Host
+	child bool // it ends before the launcher does
 }
 
 type unique struct {
@@ -40,7 +46,7 @@ type forget struct{ key string }
 // Launcher is the Spec of the launcher; a System has one.
 func (rt *Runtime) Launcher() actor.Spec {
 	return actor.Spec{Name: LauncherName, New: func() actor.Actor {
-		return &Launcher{rt: rt, uniques: map[string]*unique{}, waiting: map[string][]actor.Promise{}, hosts: map[actor.Ref]*Host{}}
+		return &Launcher{rt: rt, uniques: map[string]*unique{}, waiting: map[string][]actor.Promise{}, hosts: map[actor.Ref]*hosted{}}
 	}}
 }
 
@@ -60,14 +66,38 @@ func (l *Launcher) Receive(c *actor.Context, msg any) {
 			l.launch(c, m, c.Reply)
 		}
 	case born:
-		l.hosts[c.From()] = m.host
-		c.Watch(c.From())
+		l.born(c, m.host)
 	case forget:
 		l.forget(c, m.key)
 	case actor.Terminated:
 		l.ended(c, m.Ref)
 	default:
 		c.Reply(nil, fmt.Errorf("lua: the launcher takes no %T", msg))
+	}
+}
+
+func (l *Launcher) born(c *actor.Context, host *Host) {
+	h := l.hosts[c.From()]
+	if h == nil {
+		h = &hosted{}
+		l.hosts[c.From()] = h
+	}
+	h.host = host
+	c.Watch(c.From())
+}
+
+func (h *hosted) close() {
+	if h.host != nil {
+		h.host.close()
+	}
+}
+
+// Stop closes the VMs of the launcher's own services, which have all ended.
+func (l *Launcher) Stop(*actor.Context, error) {
+	for _, h := range l.hosts {
+		if h.child {
+			h.close()
+		}
 	}
 }
 
@@ -104,7 +134,7 @@ func (l *Launcher) forget(c *actor.Context, key string) {
 
 // launch spawns a service and answers when it is ready.
 func (l *Launcher) launch(c *actor.Context, m Launch, then func(any, error)) actor.Ref {
-	if _, _, err := l.rt.source(m.Script); err != nil {
+	if err := l.rt.known(m.Script); err != nil {
 		then(nil, err)
 		return actor.Ref{}
 	}
@@ -113,6 +143,8 @@ func (l *Launcher) launch(c *actor.Context, m Launch, then func(any, error)) act
 		then(nil, err)
 		return actor.Ref{}
 	}
+	l.hosts[ref] = &hosted{child: true}
+	c.Watch(ref)
 	if m.Soon {
 		then(ref, nil)
 		then = func(any, error) {}
@@ -162,9 +194,6 @@ func (l *Launcher) unique(c *actor.Context, m Launch) {
 		}
 		u.wait = nil
 	})
-	if !u.ref.IsZero() {
-		c.Watch(u.ref)
-	}
 }
 
 // found is called when the unique service of a key is ready.

@@ -195,8 +195,8 @@ func (h *Host) dispatchAt(s vm.State, i int, in inbound) {
 		return
 	}
 	m := Message{Type: Type(t)}
-	if l, ok := s.Userdata(i + 1).(*value.List); ok {
-		m.Args = *l
+	if l, ok := s.Userdata(i + 1).(value.List); ok {
+		m.Args = l
 	} else {
 		text, _ := s.String(i + 1)
 		m.Raw, m.Args = true, textList(text)

@@ -148,7 +148,7 @@ type Error struct {
 	Traceback string
 	// Code is why the script's own call failed, if it left that error to its caller; see the `code` of errors in docs/lua.md.
 	Code string
-	// Value is what the script raised, if it was a table: an error that it means others to read.
+	// Value is what the script raised, if it was a table: an error that it means others to read, or one of a call of its own that failed (see Code).
 	Value value.List
 }
 

@@ -179,8 +179,8 @@ func (h *Host) packed(s vm.State, p *protocol, i int) Message {
 
 // buffered makes a message of a buffer at index i: what skynet.pack returned, or a string.
 func (h *Host) buffered(s vm.State, t Type, i int, what string) Message {
-	if l, ok := s.Userdata(i).(*value.List); ok {
-		return Message{Type: t, Args: *l}
+	if l, ok := s.Userdata(i).(value.List); ok {
+		return Message{Type: t, Args: l}
 	}
 	text, ok := s.String(i)
 	if !ok {
@@ -213,7 +213,7 @@ func pushBuffer(s vm.State, raw bool, l value.List) {
 		s.PushInt(int64(len(text)))
 		return
 	}
-	s.PushUserdata(&l)
+	s.PushUserdata(l)
 	s.PushInt(int64(pack.Size(l)))
 }
 

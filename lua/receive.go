@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/lua/vm"
 )
 
@@ -38,17 +39,17 @@ func (h *Host) receive(m Message) {
 		h.again(m)()
 		return
 	}
-	if h.failure == nil && !h.ready && !h.leaving {
+	if h.failure == nil && !h.ready && !h.leaving && m.Type != TypeDebug {
 		if p := h.protocolOf(m.Type); p == nil || p.dispatch == 0 {
-			h.early1(m)
+			h.keepEarly(m)
 			return
 		}
 	}
 	h.handle(m)
 }
 
-// early1 keeps a message that came before the service was ready.
-func (h *Host) early1(m Message) {
+// keepEarly keeps a message that came before the service was ready.
+func (h *Host) keepEarly(m Message) {
 	if len(h.early) >= maxEarly {
 		h.c.Reply(nil, &actor.Error{Code: actor.Overloaded, Actor: h.script, Text: "too many messages before the service was ready"})
 		return
@@ -104,14 +105,19 @@ func (h *Host) deliver(m Message, in inbound) {
 			return
 		}
 	}
-	co := h.coroutine()
-	if err := h.find(co, m); err != nil {
-		h.retire(co)
+	if m.Type == TypeText && m.Args.Len() == 1 && m.Args.At(0).Kind() == value.String {
+		m.Raw = true // the value of a text is its bytes, whether the sender has registered a protocol for it or not
+	}
+	var j job
+	if err := h.find(&j, m); err != nil {
 		if in.request || !h.unknown(h.unknownRequest, in.session, in.source, m) {
 			h.refuse(in, err)
 		}
 		return
 	}
+	co := h.coroutine()
+	j.args = co.job.args
+	co.job = j
 	co.promise, co.request, co.session, co.source, co.foreign = in.promise, in.request, in.session, in.source, in.foreign
 	co.done = h.onHandled
 	if co.span = h.c.Span(); co.span != nil && !in.request {
@@ -142,18 +148,18 @@ func (h *Host) told(m Message, in inbound) bool {
 	return true
 }
 
-// find gives the coroutine the message's handler and what that gets.
-func (h *Host) find(co *coroutine, m Message) error {
+// find makes a job of a message: its handler, and what that gets.
+func (h *Host) find(j *job, m Message) error {
 	p := h.protocolOf(m.Type)
 	if h.module == 0 || m.Type != TypeLua && m.Type != TypeClient {
 		switch {
 		case p != nil && p.dispatch != 0:
-			co.job.fn, co.job.proto, co.job.msg = p.dispatch, p, m
+			j.fn, j.proto, j.msg = p.dispatch, p, m
 			return nil
+		case m.Type == TypeDebug:
+			return h.console(j, m)
 		case h.module != 0:
 			return fmt.Errorf("%s: a table of handlers takes messages of type lua and client, got %s", h.script, m.Type)
-		case m.Type == TypeDebug:
-			return h.console(co, m)
 		case p == nil:
 			return &NoHandlerError{Script: h.script, Kind: "protocol of type", Name: m.Type.String()}
 		}
@@ -174,7 +180,7 @@ func (h *Host) find(co *coroutine, m Message) error {
 		return &NoHandlerError{Script: h.script, Kind: kind, Name: name}
 	}
 	m.Args = m.Args.Rest(1)
-	co.job.fn, co.job.owned, co.job.state, co.job.msg = s.Ref(), true, true, m
+	j.fn, j.owned, j.state, j.msg = s.Ref(), true, true, m
 	return nil
 }
 
@@ -241,10 +247,30 @@ func (h *Host) handled(co *coroutine, err *Error) {
 	case co.job.state || h.module != 0:
 		h.answerResults(co)
 	default:
-		e := &Error{Script: h.script, Message: h.script + ": the handler did not answer (skynet.ret)"}
+		e := &Error{Script: h.script, Message: h.where(co.job.fn) + ": the handler did not answer (skynet.ret)"}
 		h.report("handler did not answer: a call needs skynet.ret, skynet.response or skynet.ignoreret", e)
 		co.promise.Reply(nil, e)
 	}
+}
+
+// where is where the function of a reference begins, file:line; the script's name if nobody knows.
+func (h *Host) where(fn int) string {
+	s := h.vm.Main()
+	top := s.Top()
+	defer s.SetTop(top)
+	if err := s.Load("=skua", `local info = debug.getinfo((...), "S") return info.short_src, info.linedefined`); err != nil {
+		return h.script
+	}
+	s.Push(fn)
+	if err := s.PCall(1, 2); err != nil {
+		return h.script
+	}
+	file, isText := s.String(-2)
+	line, isLine := s.Int(-1)
+	if !isText || !isLine {
+		return h.script
+	}
+	return fmt.Sprintf("%s:%d", file, line)
 }
 
 // answerResults answers with what the handler has returned.

@@ -2,6 +2,7 @@ package lua
 
 import (
 	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/lua/vm"
 )
 
@@ -23,29 +24,35 @@ func (h *Host) replying(s vm.State, what string) *coroutine {
 // apiRet answers the request with a buffer: what skynet.pack returned, or a string.
 func (h *Host) apiRet(s vm.State) int {
 	co := h.replying(s, "skynet.ret")
-	if t := s.Type(1); t == vm.None || t == vm.Nil {
-		s.SetTop(0)
-		s.PushString("")
+	v := s.Userdata(1)
+	if _, packed := v.(value.List); !packed {
+		if t := s.Type(1); t == vm.None || t == vm.Nil {
+			v = Bytes("")
+		} else {
+			v = answer(h.buffered(s, TypeResponse, 1, "skynet.ret"))
+		}
 	}
-	return h.reply(s, co, h.buffered(s, TypeResponse, 1, "skynet.ret"))
+	return h.reply(s, co, v)
 }
 
 // apiRetPack answers the request with its arguments.
 func (h *Host) apiRetPack(s vm.State) int {
 	co := h.replying(s, "skynet.retpack")
-	return h.reply(s, co, Message{Type: TypeResponse, Args: h.list(s, 1)})
+	return h.reply(s, co, h.list(s, 1))
 }
 
-func (h *Host) reply(s vm.State, co *coroutine, m Message) int {
+// reply answers with a value.List or Bytes.
+func (h *Host) reply(s vm.State, co *coroutine, v any) int {
 	co.replied = true
 	switch {
 	case co.request:
 		if co.trace != "" {
 			h.traced(s, co, "response")
 		}
-		s.PushBool(co.promise.Reply(answer(m), nil))
+		s.PushBool(co.promise.Reply(v, nil))
 	case co.foreign:
-		m.Envelope = &Envelope{Session: co.session}
+		m := Message{Type: TypeResponse, Envelope: &Envelope{Session: co.session}}
+		m.Raw, m.Args, _ = answerOf(v)
 		h.c.Send(co.source, m)
 		s.PushBool(true)
 	default:

@@ -70,6 +70,7 @@ type Runtime struct {
 
 	api      api
 	failures failures
+	hints    hints
 
 	mu  sync.Mutex
 	env map[string]string
@@ -138,27 +139,46 @@ func slashed(script string) string { return strings.ReplaceAll(script, ".", "/")
 
 // source finds the text of a service or module: its name with dots as slashes, and .lua or /init.lua behind.
 func (rt *Runtime) source(name string) (file, text string, err error) {
+	var data []byte
+	file, err = rt.find(name, func(tree fs.FS, file string) (err error) {
+		data, err = fs.ReadFile(tree, file)
+		return err
+	})
+	return file, string(data), err
+}
+
+// known fails as source does, without reading the text.
+func (rt *Runtime) known(name string) error {
+	_, err := rt.find(name, func(tree fs.FS, file string) error {
+		_, err := fs.Stat(tree, file)
+		return err
+	})
+	return err
+}
+
+// find tries the files that a name may mean until there is one.
+func (rt *Runtime) find(name string, try func(tree fs.FS, file string) error) (file string, err error) {
 	base := slashed(name)
 	tried := make([]string, 0, 4)
 	for _, file := range []string{base + ".lua", base + "/init.lua"} {
 		if !fs.ValidPath(file) {
-			return "", "", fmt.Errorf("lua: %q is not a name of a script", name)
+			return "", fmt.Errorf("lua: %q is not a name of a script", name)
 		}
 		for _, tree := range []fs.FS{rt.cfg.Scripts, rt.cfg.Library} {
 			if tree == nil {
 				continue
 			}
-			data, err := fs.ReadFile(tree, file)
+			err := try(tree, file)
 			if err == nil {
-				return file, string(data), nil
+				return file, nil
 			}
 			if !errors.Is(err, fs.ErrNotExist) {
-				return "", "", fmt.Errorf("lua: read %s: %w", file, err)
+				return "", fmt.Errorf("lua: read %s: %w", file, err)
 			}
 		}
 		tried = append(tried, file)
 	}
-	return "", "", fmt.Errorf("lua: no script %q: neither %s is there", name, strings.Join(tried, " nor "))
+	return "", fmt.Errorf("lua: no script %q: neither %s is there", name, strings.Join(tried, " nor "))
 }
 
 // Has tells whether require would find a module of this name.
@@ -169,8 +189,7 @@ func (rt *Runtime) Has(name string) bool {
 	if _, ok := rt.lib[name]; ok {
 		return true
 	}
-	_, _, err := rt.source(name)
-	return err == nil
+	return rt.known(name) == nil
 }
 
 // getenv and setenv are the node's variables. A variable is set once.

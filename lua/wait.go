@@ -38,9 +38,6 @@ func (h *Host) beginWait(s vm.State, kind waitKind, what string) *coroutine {
 	if co == nil {
 		s.Errorf("%s: a wait is possible in a handler only", what)
 	}
-	if s != co.th && !h.throws {
-		s.Errorf("%s: a wait is not possible in a coroutine that the script made itself", what)
-	}
 	h.dropWait(co) // of one that could not begin: where the engine can't yield, it ends with an error at once
 	co.yield = yieldWait
 	h.sessions++
@@ -95,29 +92,20 @@ func (h *Host) answered(co *coroutine, v any, err error) {
 
 // goOn resumes a coroutine with an answer.
 func (h *Host) goOn(co *coroutine, w wait, v any, err error) {
-	s, n := co.th, 0
+	s := co.th
 	if err == nil {
-		if !h.throws {
-			s.PushBool(true)
-			n = 1
-		}
-		var pushed int
-		if pushed, err = h.pushAnswer(s, w.proto, v); err == nil {
-			h.resume(co, n+pushed, false)
+		var n int
+		if n, err = h.pushAnswer(s, w.proto, v); err == nil {
+			h.resume(co, n, false)
 			return
 		}
-		s.Pop(n)
-	}
-	if !h.throws {
-		s.PushBool(false)
-		n = 1
 	}
 	if raised, ok := err.(raisedError); ok { //nolint:errorlint // it is never wrapped
 		raised.main.Move(s, 1)
 	} else {
 		h.pushError(s, err)
 	}
-	h.resume(co, n+1, h.throws)
+	h.resume(co, 1, true)
 }
 
 // raisedError is an error of a script's function that unpacks; its value is on top of the main thread.

@@ -56,7 +56,8 @@ function commands.TERM(service) skynet.term(service) end
 
 function commands.PING() skynet.ret() end
 
-function commands.SUPPORT(_, command) skynet.retpack(commands[command] ~= nil) end
+-- Whether the service has a handler for messages of a type.
+function commands.SUPPORT(typename) skynet.retpack(skynet.dispatch(typename) ~= nil) end
 
 function commands.TRACELOG(typename, on) skynet.traceproto(typename, on) end
 

@@ -1,10 +1,17 @@
--- skynet.queue: a critical section. What is called through a queue runs one after the other, also where it waits; a call within a call of the same coroutine
+-- skynet.queue: a critical section. What is called through a queue runs one after the other, also where it waits; a call within a call of the same handler
 -- runs at once.
 local skynet = require "skynet"
+local core = require "skynet.core"
 
 local unpack = table.unpack or unpack
 
 local function pack(...) return { n = select("#", ...), ... } end
+
+-- The stack of an error would be lost behind xpcall.
+local function traceback(e)
+  if type(e) == "string" then return debug.traceback(e, 2) end
+  return e
+end
 
 local function queue()
   local owner, depth = nil, 0
@@ -25,7 +32,7 @@ local function queue()
   end
 
   return function(f, ...)
-    local co = coroutine.running()
+    local co = core.handler()
     if owner ~= nil and owner ~= co then
       local me = { co = co }
       last = last + 1
@@ -34,7 +41,7 @@ local function queue()
     end
     owner = co
     depth = depth + 1
-    local result = pack(pcall(f, ...))
+    local result = pack(xpcall(f, traceback, ...))
     leave()
     if not result[1] then error(result[2], 0) end
     return unpack(result, 2, result.n)

@@ -1,10 +1,7 @@
 -- skynet.service: a function as a service that is there once on a node.
-local skynet = require "skynet"
 local core = require "skynet.core"
 
 local service = {}
-
-local answer = core.answer or function(...) return ... end
 
 -- The addresses of services that this one has asked for.
 local cache = {}
@@ -25,14 +22,14 @@ end
 -- or returns a table of handlers, or just sets handlers with skynet.dispatch.
 function service.new(name, f, ...)
   local text, file = source_of(f)
-  cache[name] = answer(core.unique(name, false, "skynet.service_cell", text, file, ...))
+  cache[name] = core.unique(name, false, "skynet.service_cell", text, file, ...)
   return cache[name]
 end
 
 -- Waits for the service of that name and gives its address.
 function service.query(name)
   if not cache[name] then
-    cache[name] = answer(core.unique(name, true, "skynet.service_cell"))
+    cache[name] = core.unique(name, true, "skynet.service_cell")
   end
   return cache[name]
 end
@@ -40,7 +37,7 @@ end
 -- Ends the service; false if there is none.
 function service.close(name)
   cache[name] = nil
-  return answer(core.close_unique(name))
+  return core.close_unique(name)
 end
 
 return service

@@ -14,7 +14,7 @@ type Lists struct {
 
 // Open pushes a table with the functions of skynet that are about packed values:
 //
-//	pack(...)          a message, which is a userdata with a *value.List, and its size when it is packed
+//	pack(...)          a message, which is a userdata with a value.List, and its size when it is packed
 //	packstring(...)    the packed bytes
 //	unpack(msg [, sz]) the values of a message or of packed bytes; of nil there are none
 //	tostring(msg, sz)  the packed bytes of a message
@@ -35,7 +35,7 @@ func (ls Lists) Pack(s vm.State) int {
 	if err != nil {
 		s.Errorf("%s", err.Error())
 	}
-	s.PushUserdata(&l)
+	s.PushUserdata(l)
 	s.PushInt(int64(Size(l)))
 	return 2
 }
@@ -52,8 +52,8 @@ func PackString(s vm.State) int {
 
 // Unpack is unpack(msg [, sz]) of Open.
 func (ls Lists) Unpack(s vm.State) int {
-	if l, ok := s.Userdata(1).(*value.List); ok {
-		return ls.Push(s, *l)
+	if l, ok := s.Userdata(1).(value.List); ok {
+		return ls.Push(s, l)
 	}
 	if !module.Has(s, 1) {
 		return 0
@@ -88,11 +88,11 @@ func ToString(s vm.State) int {
 		s.PushString("")
 		return 1
 	}
-	l, ok := s.Userdata(1).(*value.List)
+	l, ok := s.Userdata(1).(value.List)
 	if !ok {
 		module.Bad(s, 1, "tostring", "what pack returned")
 	}
-	out, err := Append(nil, *l)
+	out, err := Append(nil, l)
 	if err != nil {
 		s.Errorf("%s", err.Error())
 	}

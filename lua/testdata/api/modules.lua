@@ -75,12 +75,12 @@ end)
 
 case("skynet.profile", "counts the time that a coroutine computes and not its waits", function()
   profile.start()
-  skynet.sleep(3)
+  skynet.sleep(50)
   local until_then = skynet.hpc() + 5e6
   while skynet.hpc() < until_then do end
   local spent = profile.stop()
   expect(spent >= 0.004).to_be(true)
-  expect(spent < 0.03).to_be(true)
+  expect(spent < 0.4).to_be(true)
   expect(function() profile.stop() end).to_fail("profile.start has not been called")
   profile.start()
   expect(function() profile.start() end).to_fail("has been called for this coroutine already")
@@ -102,7 +102,7 @@ case("skynet.coroutine", "resumes, yields and wraps as coroutine does", function
   expect(f).to_fail("wrapped")
 end)
 
-case.nests("skynet.coroutine", "waits in them: that suspends the handler, and the coroutine is blocked for others", function()
+case("skynet.coroutine", "waits in them: that suspends the handler, and the coroutine is blocked for others", function()
   local co = skynetco.create(function()
     skynetco.yield("first")
     skynet.sleep(2)
@@ -120,7 +120,7 @@ case.nests("skynet.coroutine", "waits in them: that suspends the handler, and th
   expect(skynetco.status(co)).to_be("dead")
 end)
 
-case.nests("skynet.coroutine", "waits for calls, and gets their errors", function()
+case("skynet.coroutine", "waits for calls, and gets their errors", function()
   local f = skynetco.wrap(function()
     local a = skynet.call(echo(), "lua", "echo", 42)
     skynetco.yield(a)

@@ -5,11 +5,9 @@ local host = require "apitest"
 
 local cases = {}
 
--- case(name, about, f) is a test of the function `name`: it holds what `about` says. case.exact needs integers of 64 bits, case.nests waits in
--- coroutines of the script's own.
+-- case(name, about, f) is a test of the function `name`: it holds what `about` says. case.exact needs integers of 64 bits.
 case = setmetatable({}, { __call = function(_, name, about, f) cases[#cases + 1] = { name, about, f, "" } end })
 function case.exact(name, about, f) cases[#cases + 1] = { name, about, f, "exact" } end
-function case.nests(name, about, f) cases[#cases + 1] = { name, about, f, "nests" } end
 
 -- An echo in Skynet's style, of its own for each case.
 function echo() return skynet.newservice("service/echo") end

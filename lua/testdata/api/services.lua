@@ -7,6 +7,11 @@ case("newservice", "returns when the start function has, with the address", func
   expect(skynet.call(a, "lua", "started")).to_be(true)
 end)
 
+case("newservice", "gives the script its name and its folder as SERVICE_NAME and SERVICE_PATH", function()
+  local a = skynet.newservice("service/slowstart")
+  expect(skynet.call(a, "lua", "globals")).to_equal({ "service/slowstart", "service/" })
+end)
+
 case("newservice", "passes on the error of the start function", function()
   local e = select(2, pcall(skynet.newservice, "service/broken"))
   expect(e.message:find("service/broken.lua:4: no floor", 1, true) ~= nil).to_be(true)

@@ -19,8 +19,10 @@ func nestedWaits() []Case {
 		{nestedTopic, "yield through a wait of the outer one", `local co = coroutine.wrap(function(a) local b = coroutine.yield(a + 1) return b + 1 end)
 			return coroutine.wrap(function() local x = co(1) wait() return x, co(10) end)()`, "2 | 11", nil},
 		{nestedTopic, "iterator", `local s = 0 for v in coroutine.wrap(function() for i = 1, 3 do coroutine.yield(wait(i)) end; end) do s = s + wait(v) end return s`, "6", nil},
-		{nestedTopic, "fewer values than variables", `local co = coroutine.create(function() return wait(1) end) local ok, a, b = coroutine.resume(co) local c = 5 return ok, a, b, c`,
-			"true | 1 | nil | 5", nil},
+		{
+			nestedTopic, "fewer values than variables", `local co = coroutine.create(function() return wait(1) end) local ok, a, b = coroutine.resume(co) local c = 5 return ok, a, b, c`,
+			"true | 1 | nil | 5", nil,
+		},
 		{nestedTopic, "pcall within", `return coroutine.resume(coroutine.create(function() return pcall(function() wait() error("x", 0) end) end))`, "true | false | x", nil},
 		{nestedTopic, "pcall around", `return pcall(coroutine.wrap(function() wait() error({}, 0) end)) == false`, "true", nil},
 		{nestedTopic, "error behind a wait", `local co = coroutine.create(function() wait() error("x", 0) end)
@@ -29,8 +31,10 @@ func nestedWaits() []Case {
 			local ok, e = pcall(f, 5) return ok, e.code`, "false | 7", nil},
 		{nestedTopic, "closed variables", `local f = coroutine.wrap(function() local x = 1 local f = function() x = x + 1 return x end wait() x = x + 10 return f end)()
 			return f(), f()`, "12 | 13", nil},
-		{nestedTopic, "running", `local co co = coroutine.create(function() wait() return coroutine.running() == co, coroutine.status(co) end) return coroutine.resume(co)`,
-			"true | true | running", nil},
+		{
+			nestedTopic, "running", `local co co = coroutine.create(function() wait() return coroutine.running() == co, coroutine.status(co) end) return coroutine.resume(co)`,
+			"true | true | running", nil,
+		},
 		{nestedTopic, "status of the outer one", `local outer = coroutine.running()
 			return coroutine.wrap(function() local a = coroutine.status(outer) wait() return a, coroutine.status(outer) end)()`, "normal | normal", nil},
 		{nestedTopic, "status afterwards", `local co = coroutine.create(function() wait() coroutine.yield() wait() end)
@@ -39,10 +43,14 @@ func nestedWaits() []Case {
 			return coroutine.resume(co)`, "true | normal", nil},
 		{nestedTopic, "resume while it waits", `local co co = coroutine.create(function() return meanwhile(function() return coroutine.resume(co) end) end)
 			return coroutine.resume(co)`, "true | false | cannot resume non-suspended coroutine", nil},
-		{nestedTopic, "resume of a thread of the host that waits", `local me = coroutine.running() return meanwhile(function() return coroutine.resume(me) end)`,
-			"false | cannot resume non-suspended coroutine", nil},
-		{nestedTopic, "status of a thread of the host that waits", `local me = coroutine.running() return meanwhile(function() return coroutine.status(me) end)`,
-			"suspended", nil},
+		{
+			nestedTopic, "resume of a thread of the host that waits", `local me = coroutine.running() return meanwhile(function() return coroutine.resume(me) end)`,
+			"false | cannot resume non-suspended coroutine", nil,
+		},
+		{
+			nestedTopic, "status of a thread of the host that waits", `local me = coroutine.running() return meanwhile(function() return coroutine.status(me) end)`,
+			"suspended", nil,
+		},
 		{nestedTopic, "close while it waits", `local co co = coroutine.create(function() return meanwhile(function() return pcall(coroutine.close, co) end) end)
 			return coroutine.resume(co)`, "true | false | cannot close a normal coroutine", nil},
 		{nestedTopic, "not in a callback around it", `local ok, e = pcall(string.gsub, "a", "a", function() coroutine.wrap(function() wait() end)() end)
