@@ -114,6 +114,7 @@ func (h *Host) boot() error {
 		return err
 	}
 	h.openBase(s, file)
+	h.openClock(s)
 	if err := s.Load(file, text); err != nil {
 		return fmt.Errorf("lua: %w", err)
 	}

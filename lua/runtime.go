@@ -50,6 +50,8 @@ type Config struct {
 	Env map[string]string
 	// Abort is called by skynet.abort. It must not block.
 	Abort func()
+	// Now is the time of os.time and os.date without one. Default nil: the machine's.
+	Now func() time.Time
 	// Log gets print, skynet.error and failures. Default slog.Default().
 	Log *slog.Logger
 }

@@ -207,12 +207,14 @@ func (n *node) build(abort func()) error {
 		{Name: gate.ServiceName, Open: func(h *lua.Host, s vm.State) { n.gate.Module().Open(h, s) }},
 		n.data.Module(), multicast.New(multicast.Config{}).Module(),
 	}
+	var now func() time.Time
 	if n.trial != nil {
 		modules = append(modules, lua.Module{Name: testCore, Open: n.trial.module.open})
+		now = n.sys.Now
 	}
 	rt, err := lua.NewRuntime(lua.Config{
 		Scripts: n.project.scripts, Library: scripts.FS(), Log: n.log, Abort: abort, Engine: engine, Engines: engines, Modules: modules,
-		Env: map[string]string{"node": cfg.Name, "start": cfg.Start},
+		Env: map[string]string{"node": cfg.Name, "start": cfg.Start}, Now: now,
 	})
 	if err != nil {
 		return err

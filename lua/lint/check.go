@@ -16,16 +16,21 @@ type checker struct {
 	globals0 map[string]bool // that every script has
 	files    []*file
 	byModule map[string]*file
+	graph    *graph
+	defined  map[string][]int // the scripts that define a global
+	assigned map[string][]int // those, and the ones whose functions assign it
+	open     []int            // the scripts that may define globals by names that are computed
 
 	sets     map[string]map[string]bool // names that any script defines on a module
 	opened   map[string]bool            // modules that any script fills by names that are computed
 	problems []Problem
+	compared int // names, for hints
 }
 
 func newChecker(cfg Config) *checker {
 	c := &checker{
 		cfg: cfg, libs: libraries(), globals0: map[string]bool{}, byModule: map[string]*file{},
-		sets: map[string]map[string]bool{}, opened: map[string]bool{},
+		sets: map[string]map[string]bool{}, opened: map[string]bool{}, defined: map[string][]int{}, assigned: map[string][]int{},
 	}
 	for name := range c.libs {
 		c.globals0[name] = true
@@ -38,7 +43,17 @@ func newChecker(cfg Config) *checker {
 
 func (c *checker) add(s Script, tree *syntax.FuncExpr) {
 	f := walk(s, tree, c.libs)
+	f.number = len(c.files)
 	c.files = append(c.files, f)
+	for name := range f.defined {
+		c.defined[name] = append(c.defined[name], f.number)
+	}
+	for name := range f.assigned {
+		c.assigned[name] = append(c.assigned[name], f.number)
+	}
+	if f.open {
+		c.open = append(c.open, f.number)
+	}
 	c.byModule[s.Module()] = f
 	for module, names := range f.sets {
 		if c.sets[module] == nil {
@@ -49,63 +64,6 @@ func (c *checker) add(s Script, tree *syntax.FuncExpr) {
 	maps.Copy(c.opened, f.opened)
 }
 
-// sight is what a script may find when it runs: that of all scripts and modules which some service loads together with it.
-type sight struct {
-	defined, assigned map[string]bool
-	modules           map[string]bool
-	open              bool
-}
-
-// link finds out who is loaded beside whom. Any script may be the one that a service begins with, so a script sees another one if some script leads to both.
-func (c *checker) link() {
-	for _, f := range c.files {
-		f.visible = &sight{defined: map[string]bool{}, assigned: map[string]bool{}, modules: map[string]bool{}}
-	}
-	for _, root := range c.files {
-		loaded, modules := c.reach(root)
-		together := &sight{defined: map[string]bool{}, assigned: map[string]bool{}, modules: modules}
-		for _, f := range loaded {
-			together.see(f.defined, f.assigned, nil, f.open)
-		}
-		for _, f := range loaded {
-			f.visible.see(together.defined, together.assigned, modules, together.open)
-		}
-	}
-}
-
-func (s *sight) see(defined, assigned, modules map[string]bool, open bool) {
-	maps.Copy(s.defined, defined)
-	maps.Copy(s.assigned, assigned)
-	maps.Copy(s.modules, modules)
-	s.open = s.open || open
-}
-
-// reach is what a script loads, itself included: all scripts if it computes the name of one. The modules are those of the library.
-func (c *checker) reach(root *file) (loaded []*file, modules map[string]bool) {
-	seen, modules := map[*file]bool{root: true}, map[string]bool{}
-	loaded = []*file{root}
-	for i := 0; i < len(loaded); i++ {
-		f := loaded[i]
-		for _, r := range f.required {
-			if other := c.byModule[r.name]; other == nil {
-				modules[r.name] = true
-			} else if !seen[other] {
-				seen[other] = true
-				loaded = append(loaded, other)
-			}
-		}
-		if f.computed {
-			for _, other := range c.files {
-				if !seen[other] {
-					seen[other] = true
-					loaded = append(loaded, other)
-				}
-			}
-		}
-	}
-	return loaded, modules
-}
-
 // requires reports modules that are not found.
 func (c *checker) requires(f *file) {
 	for _, r := range f.required {
@@ -113,35 +71,35 @@ func (c *checker) requires(f *file) {
 			continue
 		}
 		names := slices.Concat(c.cfg.API.Modules(), slices.Collect(maps.Keys(c.byModule)))
-		hint := nearest(r.name, slices.Values(names))
+		hint := c.hint(r.name, slices.Values(names))
 		c.report(f, r.at, Require, hint, "module %q is not found", r.name)
 	}
 }
 
 // globals reports globals that are read and never defined, and those that functions assign and nobody defines.
 func (c *checker) globals(f *file) {
-	if f.visible.open {
+	if f.visible.meets(c.open) {
 		return
 	}
 	known := func(name string) bool {
-		return c.globals0[name] || f.script.Lua51 && slices.Contains(older(), name) || f.asked[name] || f.visible.defined[name] || f.snax && slices.Contains(snaxGlobals(), name) ||
+		return c.globals0[name] || f.script.Lua51 && slices.Contains(older(), name) || f.asked[name] || f.visible.meets(c.defined[name]) || f.snax && slices.Contains(snaxGlobals(), name) ||
 			f.script.Test && c.cfg.API.globals[name]
 	}
 	for _, u := range f.writes {
 		if !known(u.name) {
-			hint := nearest(u.name, c.seen(f, u))
+			hint := c.hint(u.name, c.seen(f, u))
 			c.report(f, u.at, Global, hint, "global %s is assigned in a function and defined nowhere; a local, or _G.%s, is expected", u.name, u.name)
 		}
 	}
 	for _, u := range f.reads {
-		if known(u.name) || f.visible.assigned[u.name] {
+		if known(u.name) || f.visible.meets(c.assigned[u.name]) {
 			continue
 		}
 		if why := withheld(u.name); why != "" {
 			c.report(f, u.at, Global, "", "global %s is not there: %s", u.name, why)
 			continue
 		}
-		c.report(f, u.at, Global, nearest(u.name, c.seen(f, u)), "global %s is not defined", u.name)
+		c.report(f, u.at, Global, c.hint(u.name, c.seen(f, u)), "global %s is not defined", u.name)
 	}
 }
 
@@ -158,15 +116,19 @@ func (c *checker) seen(f *file, u use) iter.Seq[string] {
 				}
 			}
 		}
-		sets := []map[string]bool{c.globals0, f.visible.defined}
-		if f.script.Test {
-			sets = append(sets, c.cfg.API.globals)
+		for name := range c.globals0 {
+			if !yield(name) {
+				return
+			}
 		}
-		for _, set := range sets {
-			for name := range set {
-				if !yield(name) {
-					return
-				}
+		for name := range c.cfg.API.globals {
+			if f.script.Test && !yield(name) {
+				return
+			}
+		}
+		for name, by := range c.defined {
+			if f.visible.meets(by) && !yield(name) {
+				return
 			}
 		}
 	}
@@ -191,7 +153,7 @@ func (c *checker) fields(f *file) {
 
 func (c *checker) libraryField(f *file, u use, names map[string]bool) {
 	library := plain(u.of.module)
-	if names[u.name] || f.script.Lua51 && slices.Contains(older(), library+"."+u.name) || c.sets[u.of.module][u.name] || c.opened[u.of.module] || f.visible.defined[library] {
+	if names[u.name] || f.script.Lua51 && slices.Contains(older(), library+"."+u.name) || c.sets[u.of.module][u.name] || c.opened[u.of.module] || f.visible.meets(c.defined[library]) {
 		return
 	}
 	full := library + "." + u.name
@@ -199,7 +161,7 @@ func (c *checker) libraryField(f *file, u use, names map[string]bool) {
 		c.report(f, u.at, Name, "", "%s is not there: %s", full, why)
 		return
 	}
-	c.report(f, u.at, Name, qualified(library, nearest(u.name, maps.Keys(names))), "%s is not there", full)
+	c.report(f, u.at, Name, qualified(library, c.hint(u.name, maps.Keys(names))), "%s is not there", full)
 }
 
 func (c *checker) moduleField(f *file, u use) {
@@ -210,7 +172,7 @@ func (c *checker) moduleField(f *file, u use) {
 	candidates := []iter.Seq[string]{maps.Keys(m.names)}
 	adders := c.cfg.API.adders(m.name)
 	for _, a := range adders {
-		if f.visible.modules[a.name] {
+		if c.graph.sees(f, a.name) {
 			if a.names[u.name] {
 				return
 			}
@@ -229,7 +191,7 @@ func (c *checker) moduleField(f *file, u use) {
 			return
 		}
 	}
-	hint := nearest(u.name, func(yield func(string) bool) {
+	hint := c.hint(u.name, func(yield func(string) bool) {
 		for _, names := range candidates {
 			for name := range names {
 				if !yield(name) {
@@ -239,6 +201,20 @@ func (c *checker) moduleField(f *file, u use) {
 		}
 	})
 	c.report(f, u.at, Name, qualified(m.name, hint), "%s is not there", full)
+}
+
+// maxCompared bounds the time that hints take, in names that are looked at: whoever has so many problems does not read on.
+const maxCompared = 2_000_000
+
+// hint is the name that may have been meant, "" if there is none.
+func (c *checker) hint(wrong string, names iter.Seq[string]) string {
+	return nearest(wrong, func(yield func(string) bool) {
+		for name := range names {
+			if c.compared++; c.compared > maxCompared || !yield(name) {
+				return
+			}
+		}
+	})
 }
 
 func qualified(module, name string) string {

@@ -88,7 +88,8 @@ func Check(cfg Config, scripts []Script) []Problem {
 			c.add(s, tree)
 		}
 	}
-	c.link()
+	c.graph = newGraph(c.files, c.byModule)
+	c.graph.link()
 	for _, f := range c.files {
 		c.requires(f)
 		c.globals(f)

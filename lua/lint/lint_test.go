@@ -56,6 +56,7 @@ func TestEachMistakeIsFoundAtItsPlaceWithAHint(t *testing.T) {
 		{`print(string.fromat("%d", 1))`, `a.lua:1:14: string.fromat is not there; did you mean string.format?`},
 		{`local s = string  print(s.fromat)`, `a.lua:1:27: string.fromat is not there; did you mean string.format?`},
 		{`local str = require "string" print(str.fromat)`, `a.lua:1:40: string.fromat is not there; did you mean string.format?`},
+		{`print(math.pow(2, 3))`, `a.lua:1:12: math.pow is not there: it is the operator ^ since Lua 5.3`},
 		{`os.execute("ls")`, `a.lua:1:4: os.execute is not there: scripts are kept away from the host`},
 		{`local f = io.open("x")`, `a.lua:1:11: global io is not there: scripts are kept away from the host`},
 		{`print(unpack({}))`, `a.lua:1:7: global unpack is not there: it is table.unpack since Lua 5.2`},
@@ -150,6 +151,25 @@ func TestAScriptOnAnOlderLuaMayUseWhatThatHas(t *testing.T) {
 	got := lint.Check(lint.Config{Has: func(string) bool { return false }, API: api}, []lint.Script{{Name: "a.lua", Source: source, Lua51: true}})
 	if len(got) != 1 || got[0].Column != 65 {
 		t.Errorf("got %v", got)
+	}
+}
+
+func TestScriptsThatRequireEachOtherInACircleSeeEachOther(t *testing.T) {
+	got := check(t, map[string]string{
+		"a.lua":    `require "b" A = 1 print(C, LONE)`,
+		"b.lua":    `require "c" print(A, C)`,
+		"c.lua":    `require "a" C = 1 print(A, SIDE)`,
+		"lone.lua": `LONE = 1 print(A)`,
+		"side.lua": `require "a" SIDE = 1`, // leads into the circle
+		"self.lua": `require "self" SELF = 1 print(SELF, A)`,
+	})
+	want := []string{
+		"a.lua:1:28: global LONE is not defined",
+		"lone.lua:1:16: global A is not defined",
+		"self.lua:1:37: global A is not defined",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 

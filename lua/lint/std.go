@@ -33,7 +33,7 @@ func functions() []string {
 
 // older are the names that Lua 5.1 has and 5.4 has no more.
 func older() []string {
-	return strings.Fields("getfenv loadstring setfenv unpack math.log10 math.mod table.getn table.maxn")
+	return strings.Fields("getfenv loadstring setfenv unpack math.atan2 math.cosh math.frexp math.ldexp math.log10 math.mod math.pow math.sinh math.tanh table.getn table.maxn")
 }
 
 // withheld is what Lua has and scripts have not, with the reason.
@@ -46,7 +46,13 @@ func withheld(name string) string {
 		return "it is table.unpack since Lua 5.2"
 	case "loadstring":
 		return "it is load since Lua 5.2"
-	case "setfenv", "getfenv", "module":
+	case "math.pow":
+		return "it is the operator ^ since Lua 5.3"
+	case "math.atan2":
+		return "it is math.atan since Lua 5.3"
+	case "math.cosh", "math.frexp", "math.ldexp", "math.log10", "math.sinh", "math.tanh":
+		return "Lua has it no more since 5.3"
+	case "setfenv", "getfenv", "module", "math.mod", "table.getn", "table.maxn":
 		return "Lua has it no more since 5.2"
 	}
 	if strings.HasPrefix(name, "debug.") {

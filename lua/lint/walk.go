@@ -24,7 +24,8 @@ type file struct {
 	sets    map[string]map[string]bool // names that are defined on modules
 	opened  map[string]bool            // modules that are filled by names that are computed
 	snax    bool                       // it has functions of accept or response
-	visible *sight
+	number  int                        // of the script in its checker
+	visible set                        // what may be loaded beside it
 }
 
 // use is a name where it is used.

@@ -2,6 +2,7 @@ package datacenter
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/skua-go/skua/actor/value"
@@ -38,7 +39,7 @@ func keyOf(v value.Value) (any, bool) {
 			return n, true
 		}
 		f, _ := v.Float()
-		return f, f == f //nolint:gocritic // what is not itself is not a number, and no key
+		return f, !math.IsNaN(f)
 	case value.String:
 		s, _ := v.Str()
 		return s, true
@@ -48,9 +49,9 @@ func keyOf(v value.Value) (any, bool) {
 }
 
 func (p path) String() string {
-	var keys []string
-	for _, k := range p {
-		keys = append(keys, fmt.Sprint(k))
+	keys := make([]string, len(p))
+	for i, k := range p {
+		keys[i] = fmt.Sprint(k)
 	}
 	return strings.Join(keys, ".")
 }

@@ -34,7 +34,7 @@ func (w waiter) reply(p path, v value.Value, err error) {
 	w.promise.Reply(answer(v, w.script), nil)
 }
 
-func (n *waitNode) empty() bool { return len(n.queue) == 0 && len(n.kids) == 0 }
+func (w *waitNode) empty() bool { return len(w.queue) == 0 && len(w.kids) == 0 }
 
 // add has somebody wait.
 func (ws *waits) add(p path, w waiter) error {
@@ -57,8 +57,8 @@ func (ws *waits) add(p path, w waiter) error {
 }
 
 // place is the node of a path, made if need be.
-func (n *waitNode) place(p path) (*waitNode, error) {
-	at := n
+func (w *waitNode) place(p path) (*waitNode, error) {
+	at := w
 	for _, k := range p {
 		if len(at.queue) > 0 {
 			return nil, fmt.Errorf("%w: somebody waits for the beginning of this path", ErrBranch)
@@ -80,14 +80,14 @@ func (n *waitNode) place(p path) (*waitNode, error) {
 }
 
 // sweep forgets those who do not wait any more, and tells how many that were.
-func (n *waitNode) sweep() int {
-	before := len(n.queue)
-	n.queue = slices.DeleteFunc(n.queue, func(w waiter) bool { return !w.promise.Open() })
-	gone := before - len(n.queue)
-	for k, kid := range n.kids {
+func (w *waitNode) sweep() int {
+	before := len(w.queue)
+	w.queue = slices.DeleteFunc(w.queue, func(one waiter) bool { return !one.promise.Open() })
+	gone := before - len(w.queue)
+	for k, kid := range w.kids {
 		gone += kid.sweep()
 		if kid.empty() {
-			delete(n.kids, k)
+			delete(w.kids, k)
 		}
 	}
 	return gone

@@ -9,7 +9,7 @@ import (
 )
 
 // readLoops are ways to read: a chunk that is given n and a table like row, and reads it n times.
-var readLoops = []struct{ name, chunk string }{ //nolint:gochecknoglobals // a table of cases
+var readLoops = []struct{ name, chunk string }{
 	{"field", `local row = t.rows[500] local s = 0 for i = 1, n do s = s + row.price end`},
 	{"path", `local s = 0 for i = 1, n do s = s + t.rows[500].price end`},
 	{"rows", `local s, rows = 0, t.rows for i = 1, n do s = s + rows[i % 1000 + 1].price end`},

@@ -175,7 +175,7 @@ func validKey(k slot, list int) bool {
 	case string, boolKind:
 		return true
 	case intKind:
-		return k.num-1 >= uint64(list) && k != intSlot(hiddenKey)
+		return !k.within(list) && k != intSlot(hiddenKey)
 	case floatKind:
 		f := math.Float64frombits(k.num)
 		return !math.IsNaN(f) && (f != math.Trunc(f) || math.Abs(f) >= 1<<63) // a float that is an integer is that as a key

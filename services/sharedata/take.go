@@ -107,7 +107,6 @@ func (t *taker) fill(node *frozen, i int) error {
 		node.list = append(node.list, v)
 		s.Pop(1)
 	}
-	dense := uint64(len(node.list))
 	var fields []field
 	s.PushNil()
 	for s.Next(i) {
@@ -116,7 +115,7 @@ func (t *taker) fill(node *frozen, i int) error {
 		if err != nil {
 			return err
 		}
-		if _, isInt := k.obj.(intKind); isInt && k.num-1 < dense {
+		if _, isInt := k.obj.(intKind); isInt && k.within(len(node.list)) {
 			s.Pop(1)
 			continue
 		}

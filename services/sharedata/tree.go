@@ -81,6 +81,12 @@ func (t *frozen) key(pos int) slot {
 	return t.shape.keys[pos-len(t.list)]
 }
 
+// within tells whether an integer is a key of a list of that length.
+func (k slot) within(list int) bool {
+	n := int64(k.num)
+	return n >= 1 && n <= int64(list)
+}
+
 // none is the position of a key that is not there.
 const none = -1
 
@@ -96,11 +102,11 @@ func (t *frozen) name(k string) int {
 
 // find is the position of a key.
 func (t *frozen) find(k slot) int {
-	switch k.obj.(type) {
+	switch o := k.obj.(type) {
 	case string:
-		return t.name(k.obj.(string)) //nolint:forcetypeassert // just looked at
+		return t.name(o)
 	case intKind:
-		if k.num-1 < uint64(len(t.list)) {
+		if k.within(len(t.list)) {
 			return int(k.num - 1)
 		}
 	}

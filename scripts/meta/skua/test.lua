@@ -112,7 +112,7 @@ function test.spy(f) end
 ---@return skua.test.mock
 function test.mock(name, handlers) end
 
----The time of the node's timers, deadlines and skynet.now. It goes as it does until the test moves it; from then on it stands still, to the test's end. Sockets and
+---The time of the node's timers, deadlines, skynet.now, skynet.time, os.time and os.date. It goes as it does until the test moves it; from then on it stands still, to the test's end. Sockets and
 ---databases have the time of the machine.
 ---@class skua.test.time
 test.time = {}

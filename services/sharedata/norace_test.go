@@ -1,0 +1,5 @@
+//go:build !race
+
+package sharedata_test
+
+const underRace = false
