@@ -16,7 +16,7 @@ import (
 type Host struct {
 	rt     *Runtime
 	script string
-	maker  string // the script that is run: see hosted
+	maker  string // the script that is run: see servedAs
 	args   value.List
 
 	c         *actor.Context

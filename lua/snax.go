@@ -3,7 +3,6 @@ package lua
 import (
 	"strings"
 
-	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/lua/vm"
 )
@@ -11,8 +10,8 @@ import (
 // snaxd is the script that runs snax services: its first argument is the name of theirs.
 const snaxd = "snaxd"
 
-// hosted is what a service is known by in logs and errors, and which script makes it: a snax service goes by the name of its own script.
-func hosted(script string, args value.List) (name, maker string) {
+// servedAs is what a service is known by in logs and errors, and which script makes it: a snax service goes by the name of its own script.
+func servedAs(script string, args value.List) (name, maker string) {
 	if script == snaxd {
 		if own, ok := args.At(0).Str(); ok && own != "" {
 			return own, snaxd
@@ -36,19 +35,4 @@ func (h *Host) innerScriptText(s vm.State) int {
 	s.PushString(text)
 	s.PushString(file)
 	return 2
-}
-
-// innerFailure makes an error of a message and the stack where it was raised, for those who have caught it and raise it again: failure(message, traceback).
-func (h *Host) innerFailure(s vm.State) int {
-	traceback, _ := s.String(2)
-	e := &Error{Script: h.script, Message: s.Text(1), Traceback: strings.TrimPrefix(traceback, "\n")}
-	h.hint(e)
-	s.NewTable(0, 3)
-	for _, field := range [][2]string{{"code", codeNames[actor.Failed]}, {"message", e.Message}, {"traceback", e.Traceback}} {
-		s.PushString(field[1])
-		s.SetField(-2, field[0])
-	}
-	h.pushErrorMeta(s)
-	s.SetMetatable(-2)
-	return 1
 }

@@ -29,34 +29,21 @@ local started = false
 -- By the name of the method: how often it was called, and how many seconds it has computed.
 local figures = {}
 
-local function count(method, seconds)
-  local f = figures[method]
+-- A call is counted when it begins, and its time is when it ends; the time of one that fails is not known.
+local function run(method, ...)
+  local f = figures[method.name]
   if not f then
     f = { count = 0, time = 0 }
-    figures[method] = f
+    figures[method.name] = f
   end
   f.count = f.count + 1
-  f.time = f.time + seconds
-end
-
--- Keeps the stack of an error, which is lost otherwise when it is raised again. A table is an error that the script means others to read.
-local function keep(e)
-  if type(e) == "table" then return e end
-  return core.failure(e, debug.traceback("", 2))
-end
-
-local function answer(f, ...) return skynet.retpack(f(...)) end
-
-local function run(method, ...)
-  local ok, err
   profile.start()
   if method.group == "accept" then
-    ok, err = xpcall(method.body, keep, ...)
+    method.body(...)
   else
-    ok, err = xpcall(answer, keep, method.body, ...)
+    skynet.retpack(method.body(...))
   end
-  count(method.name, profile.stop())
-  if not ok then error(err, 0) end
+  f.time = f.time + profile.stop()
 end
 
 local function init(...)

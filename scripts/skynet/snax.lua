@@ -127,11 +127,9 @@ function snax.rawnewservice(name, ...) return skynet.newservice("snaxd", name, "
 -- Starts a service, and gives its object.
 function snax.newservice(name, ...) return bound(snax.rawnewservice(name, ...), name) end
 
-local answer = core.answer or function(...) return ... end
-
 local function unique(name, query, ...)
   if type(name) ~= "string" then error("snax: the name of a script is expected as argument 1, got " .. type(name), 3) end
-  return bound(answer(core.unique("snax " .. name, query, "snaxd", name, "init", ...)), name)
+  return bound(core.unique("snax " .. name, query, "snaxd", name, "init", ...), name)
 end
 
 -- Starts the service of that script that is there once, unless it is there already.

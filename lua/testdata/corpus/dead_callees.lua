@@ -1,6 +1,5 @@
 -- Services that go away under those who talk to them.
 -- expect: dead letter
--- expect: actor stopped
 local skynet = require "skynet"
 require "skynet.manager"
 local tools = require "lib.tools"

@@ -1,5 +1,4 @@
 -- skynet.call_timeout: what a caller gives is what all below have together.
--- expect: deadline
 local skynet = require "skynet"
 local tools = require "lib.tools"
 

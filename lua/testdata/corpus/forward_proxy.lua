@@ -1,5 +1,4 @@
 -- A proxy in Skynet's style: forward_type makes its lua messages raw, so that it passes on what it can't read.
--- expect: handler failed
 local skynet = require "skynet"
 require "skynet.manager"
 local tools = require "lib.tools"
