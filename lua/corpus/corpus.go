@@ -2,6 +2,7 @@
 // asserts what it relies on and prints "ok" at its end. A script's first lines may say more of it:
 //
 //	-- expect: TEXT      a warning or an error with this text is logged
+//	-- may: TEXT         a warning or an error with this text is logged, or is not: that depends on who is faster
 //	-- only: ENGINE      the other engine can't run it
 package corpus
 
@@ -89,6 +90,7 @@ func (c Corpus) Run(t *testing.T) {
 // head is what a script says of itself.
 type head struct {
 	expect []string
+	may    []string
 	only   string
 }
 
@@ -106,6 +108,9 @@ func (c Corpus) head(tb testing.TB, main string) head {
 		}
 		if what, found := strings.CutPrefix(line, "expect: "); found {
 			h.expect = append(h.expect, what)
+		}
+		if what, found := strings.CutPrefix(line, "may: "); found {
+			h.may = append(h.may, what)
 		}
 		if what, found := strings.CutPrefix(line, "only: "); found {
 			h.only = what
@@ -189,14 +194,15 @@ func (o *output) Write(line []byte) (int, error) {
 	if !strings.Contains(text, " level=WARN ") && !strings.Contains(text, " level=ERROR ") {
 		return len(line), nil
 	}
-	i := slices.IndexFunc(o.head.expect, func(want string) bool {
+	has := func(want string) bool {
 		return strings.Contains(text, want) || strings.Contains(strings.ReplaceAll(text, `\"`, `"`), want)
-	})
-	if i < 0 {
+	}
+	switch i := slices.IndexFunc(o.head.expect, has); {
+	case i >= 0:
+		o.seen = append(o.seen, o.head.expect[i])
+	case !slices.ContainsFunc(o.head.may, has):
 		o.wrong = append(o.wrong, text)
 		o.end()
-	} else {
-		o.seen = append(o.seen, o.head.expect[i])
 	}
 	return len(line), nil
 }
