@@ -122,7 +122,9 @@ func NewRuntime(cfg Config) (*Runtime, error) {
 func (rt *Runtime) Spec(script string, args value.List) actor.Spec {
 	name, maker := servedAs(script, args)
 	return actor.Spec{
-		New: func() actor.Actor { return &Host{rt: rt, script: name, maker: maker, args: args, sessions: firstSession} },
+		New: func() actor.Actor {
+			return &Host{rt: rt, script: name, maker: maker, args: args, sessions: firstSession}
+		},
 		// A script's errors are answered by its host. What panics here is a defect of the host or the engine, after which the VM can't be trusted.
 		Supervision: actor.Supervision{Limit: -1},
 	}
