@@ -9,9 +9,19 @@ import (
 	"github.com/skua-go/skua/lua/vm"
 )
 
+// converter is a State whose engine converts messages by itself, which is faster than one value after the other. TakeList is false for what can't be sent.
+type converter interface {
+	PushList(l value.List)
+	TakeList(from int) (value.List, bool)
+}
+
 // PushList pushes the values of a message and returns how many there are. An engine that can't hold an integer (see vm.State.Exact) refuses it with an error
 // that tells where in the message it is.
 func PushList(s vm.State, l value.List) int {
+	if c, ok := s.(converter); ok {
+		c.PushList(l)
+		return l.Len()
+	}
 	if !s.Exact() {
 		i := 0
 		for _, v := range l.All {
@@ -117,6 +127,11 @@ func shortKey(k value.Value) string {
 
 // TakeList makes a message of the values from index `from` to the top. What cannot leave a VM is an error that names where it is.
 func TakeList(s vm.State, from int) (value.List, error) {
+	if c, ok := s.(converter); ok {
+		if l, ok := c.TakeList(from); ok {
+			return l, nil
+		}
+	}
 	var b value.Builder
 	top := s.Top()
 	b.Grow(top - from + 1)

@@ -45,8 +45,9 @@ type job struct {
 	args  []int // references to arguments
 	state bool  // or: the service's state, and the message's values
 	msg   Message
-	proto *protocol // or: session, source, and what the protocol makes of the message
-	list  bool      // or: the message's values alone
+	proto *protocol            // or: session, source, and what the protocol makes of the message
+	list  bool                 // or: the message's values alone
+	push  func(s vm.State) int // or, in place of the function too: what pushes it and its arguments, and returns how many these are
 }
 
 type yield uint8
@@ -86,6 +87,10 @@ func (h *Host) openLoop() error {
 func (h *Host) take(s vm.State) int {
 	co := h.cur
 	j := &co.job
+	if push := j.push; push != nil {
+		j.push = nil
+		return 1 + push(s)
+	}
 	s.Push(j.fn)
 	if j.owned {
 		s.Unref(j.fn)

@@ -178,7 +178,7 @@ func TestPackedValuesThatTheEngineCantHoldAreRefusedWithTheirField(t *testing.T)
 	}
 	for text, want := range map[bool]string{false: "player.ids[2]: the integer 9007199254740993 is beyond 2^53", true: ""} {
 		m := gopherEngine(t, gopher.Config{TextIntegers: text}).New(vm.Options{})
-		defer m.Close()
+		t.Cleanup(m.Close)
 		switch n, err := pack.Decode(m.Main(), data); {
 		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
 			t.Errorf("%v", err)

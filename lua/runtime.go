@@ -84,7 +84,7 @@ func NewRuntime(cfg Config) (*Runtime, error) {
 		return nil, errors.New("lua: Config.Scripts is nil")
 	}
 	if cfg.Engine == nil {
-		cfg.Engine = lua54.Engine{}
+		cfg.Engine = lua54.New()
 	}
 	if cfg.Budget <= 0 {
 		cfg.Budget = time.Second

@@ -28,8 +28,9 @@ const (
 	waitNone waitKind = iota
 	waitCall
 	waitSleep
-	waitWake // until skynet.wakeup
-	waitEver // the service ends
+	waitWake   // until skynet.wakeup
+	waitModule // for what a module in Go waits for
+	waitEver   // the service ends
 )
 
 // beginWait prepares the running coroutine for a Yield that the library will resume.
@@ -284,7 +285,7 @@ func (h *Host) apiWakeup(s vm.State) int {
 			co.wait.timer.Cancel()
 			co.wait.timer = nil
 		}
-		h.woken.add(begun{co, co.life, id})
+		h.woken.add(begun{co: co, life: co.life, wait: id})
 	}
 	s.PushBool(co != nil)
 	return 1

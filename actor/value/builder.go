@@ -149,6 +149,30 @@ func (b *Builder) List() List {
 	return l
 }
 
+// Take is List for a Builder that is used over and over: the list gets memory of its own, and the Builder keeps what it has.
+func (b *Builder) Take() List {
+	l := List{n: b.n}
+	if len(b.items) > 0 {
+		l.items = make([]item, len(b.items))
+		copy(l.items, b.items)
+	}
+	b.Reset()
+	return l
+}
+
+// maxKept bounds the items whose memory a Builder keeps.
+const maxKept = 1024
+
+// Reset drops what has been built so far. The Builder keeps its memory, unless that is large, but no strings.
+func (b *Builder) Reset() {
+	if cap(b.items) > maxKept {
+		*b = Builder{}
+		return
+	}
+	clear(b.items)
+	b.items, b.open, b.n = b.items[:0], b.open[:0], 0
+}
+
 // Of makes a List of plain Go data, see [Builder.Any]. It is meant for literals and panics on a type that no script could read.
 func Of(args ...any) List {
 	var b Builder

@@ -32,6 +32,7 @@ type testModule struct {
 	runner actor.Ref
 	mocks  map[string]*mocked
 	kept   map[actor.Ref]bool // services that were there when the test began
+	ending []<-chan struct{}  // of mocks that have been ended
 }
 
 // testEvent is something that the runner wants.
@@ -165,14 +166,14 @@ func (m *testModule) services() map[actor.Ref]bool {
 	return all
 }
 
-// clear ends the services that have been started since the test began, and waits for that.
+// clear ends the services that have been started since the test began, and waits for that, and for the end of its mocks.
 func (m *testModule) clear(ctx context.Context) {
 	limit, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
 	m.mu.Lock()
-	kept := m.kept
+	kept, ends := m.kept, m.ending
+	m.ending = nil
 	m.mu.Unlock()
-	var ends []<-chan struct{}
 	for ref := range m.services() {
 		if !kept[ref] {
 			m.sys.Stop(ref, nil)
@@ -229,6 +230,7 @@ func (m *testModule) unmock(s vm.State) int {
 	for name, mock := range m.mocks {
 		if mock.id == id {
 			delete(m.mocks, name)
+			m.ending = append(m.ending, m.sys.Ended(mock.ref)) // until then it has its name
 			m.sys.Stop(mock.ref, nil)
 		}
 	}

@@ -33,6 +33,7 @@ type Config struct {
 	Login  LoginConfig  `toml:"login" envPrefix:"LOGIN_"`
 	Store  StoreConfig  `toml:"store" envPrefix:"STORE_"`
 	Lua    LuaConfig    `toml:"lua" envPrefix:"LUA_"`
+	Socket SocketConfig `toml:"socket" envPrefix:"SOCKET_"`
 	Admin  AdminConfig  `toml:"admin" envPrefix:"ADMIN_"`
 	Trace  TraceConfig  `toml:"trace" envPrefix:"TRACE_"`
 
@@ -154,6 +155,18 @@ type LuaConfig struct {
 	ServiceIntegers map[string]string `toml:"service_integers" env:"SERVICE_INTEGERS"`
 }
 
+// SocketConfig is the table [socket]: what scripts may do with `skynet.socket`.
+type SocketConfig struct {
+	// Networks such as `10.0.0.0/8` that scripts may connect and send to; empty admits all. Names are resolved before they are checked.
+	Connect []string `toml:"connect" env:"CONNECT"`
+	// Networks of the addresses that scripts may listen on; empty admits all that a script names. `0.0.0.0` itself needs a network that contains it, such as `0.0.0.0/0`.
+	Listen []string `toml:"listen" env:"LISTEN"`
+	// Sockets of all scripts. Further ones are refused. Each takes a file descriptor beside those of players.
+	MaxSockets int `toml:"max_sockets" env:"MAX_SOCKETS"`
+	// Time to find a host and connect to it.
+	ConnectTimeout Duration `toml:"connect_timeout" env:"CONNECT_TIMEOUT"`
+}
+
 // AdminConfig is the table [admin].
 type AdminConfig struct {
 	// Bearer token for the admin listener; empty asks for none and is allowed on loopback addresses only. May be `env:NAME` or `file:PATH`.
@@ -197,10 +210,11 @@ func DefaultConfig() Config {
 		// The fast profile that the protocol's documents recommend, with the window and MTU that proved safe.
 		KCP: KCPConfig{NoDelay: true, Interval: Duration{10 * time.Millisecond}, Resend: 2, NC: true, SndWnd: 128, RcvWnd: 128, MTU: 1200},
 		// Memory and passes for argon2id are OWASP's first choice for servers that log many people in.
-		Login: LoginConfig{Method: "password", Register: true, HashMemory: 19 << 20, HashTime: 2, MaxAttempts: 5},
-		Store: StoreConfig{Database: "skua", Autosave: Duration{2 * time.Second}, FlushBatch: 500, MaxPending: 100_000},
-		Lua:   LuaConfig{Path: []string{"scripts"}, CallTimeout: Duration{5 * time.Second}, Engine: engineLua54, Integers: integersError},
-		Trace: TraceConfig{Sample: 0.01},
+		Login:  LoginConfig{Method: "password", Register: true, HashMemory: 19 << 20, HashTime: 2, MaxAttempts: 5},
+		Store:  StoreConfig{Database: "skua", Autosave: Duration{2 * time.Second}, FlushBatch: 500, MaxPending: 100_000},
+		Lua:    LuaConfig{Path: []string{"scripts"}, CallTimeout: Duration{5 * time.Second}, Engine: engineLua54, Integers: integersError},
+		Socket: SocketConfig{MaxSockets: 10_000, ConnectTimeout: Duration{10 * time.Second}},
+		Trace:  TraceConfig{Sample: 0.01},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"net/netip"
 	"net/url"
 	"path"
 	"slices"
@@ -58,6 +59,7 @@ func (c *Config) validate() error {
 	c.validateGate(&k)
 	c.validateKCP(&k)
 	c.validateServices(&k)
+	c.validateSocket(&k)
 	c.validateTrace(&k)
 	return errors.Join(k.failed...)
 }
@@ -126,6 +128,28 @@ func (c *Config) validateServices(k *check) {
 	k.that(len(c.Lua.Path) > 0 && !slices.Contains(c.Lua.Path, ""), "lua.path", strings.Join(c.Lua.Path, ","), "at least one directory")
 	k.duration("lua.call_timeout", c.Lua.CallTimeout, time.Millisecond, time.Hour)
 	c.validateEngines(k)
+}
+
+func (c *Config) validateSocket(k *check) {
+	for key, list := range map[string][]string{"socket.connect": c.Socket.Connect, "socket.listen": c.Socket.Listen} {
+		_, err := networks(list)
+		k.that(err == nil, key, strings.Join(list, ","), "networks such as 10.0.0.0/8 or ::1/128")
+	}
+	k.between("socket.max_sockets", c.Socket.MaxSockets, 1, 1_000_000)
+	k.duration("socket.connect_timeout", c.Socket.ConnectTimeout, 10*time.Millisecond, 10*time.Minute)
+}
+
+// networks reads a list of networks.
+func networks(list []string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, text := range list {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	return all, nil
 }
 
 func (c *Config) validateTrace(k *check) {

@@ -89,7 +89,7 @@ func (c *LuaConfig) engines() (all vm.Engine, of map[string]vm.Engine, err error
 
 func newEngine(name, integers string) (vm.Engine, error) {
 	if name != gopher.Name {
-		return lua54.Engine{}, nil
+		return lua54.New(), nil
 	}
 	e, err := gopher.New(gopher.Config{TextIntegers: integers == integersText})
 	if err != nil {

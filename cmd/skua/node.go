@@ -28,6 +28,7 @@ import (
 	"github.com/skua-go/skua/services/login"
 	"github.com/skua-go/skua/services/multicast"
 	"github.com/skua-go/skua/services/sharedata"
+	"github.com/skua-go/skua/services/socket"
 	"github.com/skua-go/skua/services/store"
 	"github.com/skua-go/skua/services/store/mongo"
 	"github.com/skua-go/skua/services/store/sqlite"
@@ -42,11 +43,12 @@ type node struct {
 	trial   *trial               // for `skua test`
 	metrics *prometheus.Registry // made by Serve
 
-	sys   *actor.System
-	rt    *lua.Runtime
-	data  *sharedata.Service
-	gate  *gate.Gate
-	first actor.Ref
+	sys     *actor.System
+	rt      *lua.Runtime
+	data    *sharedata.Service
+	sockets *socket.Sockets
+	gate    *gate.Gate
+	first   actor.Ref
 }
 
 // trial is what is different in a node that tests run in.
@@ -144,6 +146,7 @@ func (n *node) services(backend store.Backend) []actor.Spec {
 		store.Spec(store.Config{
 			Backend: backend, Autosave: cfg.Store.Autosave.Duration, Batch: cfg.Store.FlushBatch, MaxPending: cfg.Store.MaxPending, Metrics: stored,
 		}),
+		n.sockets.Spec(), // of the project's services, which end before
 	}
 	return slices.Concat(first, launchers, []actor.Spec{ // the launcher has the project's services
 		login.Spec(login.Config{
@@ -197,6 +200,9 @@ func (w *watcher) Receive(_ *actor.Context, msg any) {
 func (n *node) build(abort func()) error {
 	cfg := &n.project.cfg
 	n.metrics.MustRegister(systemMetrics(n.sys))
+	if err := n.openSockets(); err != nil {
+		return err
+	}
 	engine, engines, err := cfg.Lua.engines()
 	if err != nil {
 		return err
@@ -205,7 +211,7 @@ func (n *node) build(abort func()) error {
 	n.data = sharedata.New(sharedata.Config{Files: n.project.scripts, Log: n.log})
 	modules := []lua.Module{
 		{Name: gate.ServiceName, Open: func(h *lua.Host, s vm.State) { n.gate.Module().Open(h, s) }},
-		n.data.Module(), multicast.New(multicast.Config{}).Module(),
+		n.data.Module(), multicast.New(multicast.Config{}).Module(), n.sockets.Module(),
 	}
 	var now func() time.Time
 	if n.trial != nil {
@@ -238,6 +244,25 @@ func (n *node) build(abort func()) error {
 		},
 	})
 	return err
+}
+
+// openSockets makes the network of scripts.
+func (n *node) openSockets() error {
+	cfg, metrics := &n.project.cfg.Socket, socket.NewMetrics()
+	connect, err := networks(cfg.Connect)
+	if err != nil {
+		return fmt.Errorf("socket.connect: %w", err)
+	}
+	listen, err := networks(cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("socket.listen: %w", err)
+	}
+	n.metrics.MustRegister(metrics)
+	n.sockets = socket.New(socket.Config{
+		Connect: connect, Listen: listen, MaxSockets: cfg.MaxSockets, ConnectTimeout: cfg.ConnectTimeout.Duration,
+		Metrics: metrics, Log: n.log.With("part", "socket"),
+	})
+	return nil
 }
 
 func (n *node) openBackend(ctx context.Context) (store.Backend, error) {

@@ -204,20 +204,10 @@ func chunkText(t *thread) (string, lua.LValue) {
 }
 
 func baseNext(l *lua.LState) int {
-	tbl, key := checkTable(l, 1), l.Get(2)
-	in := insides(tbl)
-	if n, ok := key.(lua.LNumber); ok && inArray(n) {
-		// The engine would begin anew where a list has become shorter than where the traversal has got to.
-		if size := len(in.array); int(n) > size {
-			key = lua.LNil
-			if size > 0 {
-				key = lua.LNumber(size)
-			}
-		}
-	} else if _, ok := in.k2i[key]; !ok && key != lua.LNil {
+	k, v, ok := next(checkTable(l, 1), l.Get(2))
+	if !ok {
 		stateOf(l).Errorf("invalid key to 'next'")
 	}
-	k, v := tbl.Next(key)
 	l.Push(k)
 	if k == lua.LNil {
 		return 1
@@ -268,10 +258,10 @@ func ipairsNext(l *lua.LState) int {
 	i := l.Get(2).(lua.LNumber) + 1 //nolint:forcetypeassert // only ipairs hands this function out
 	var v lua.LValue
 	if t, ok := l.Get(1).(*lua.LTable); ok {
-		v = t.RawGet(i)
+		v = rawGet(t, i)
 	}
 	if v == nil || v == lua.LNil {
-		v = l.GetTable(l.Get(1), i)
+		v = getIndex(l, l.Get(1), i)
 	}
 	if v == lua.LNil {
 		l.Push(lua.LNil)

@@ -137,3 +137,15 @@ func BenchmarkHowMuchMemoryDoesAnIdleVMTake(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkWhatDoesSettingAFieldCost(b *testing.B) {
+	chunk(b, `local t = { n = 0 } for i = 1, ... do t.n = i end`)
+}
+
+func BenchmarkWhatDoesReadingAnItemCost(b *testing.B) {
+	chunk(b, `local t, s = {}, 0 for i = 1, 100 do t[i] = i end for i = 1, ... do s = t[i % 100 + 1] end`)
+}
+
+func BenchmarkWhatDoesASmallTableCost(b *testing.B) {
+	chunk(b, `for i = 1, ... do local t = {} t.x = i t.y = i end`)
+}

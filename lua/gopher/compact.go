@@ -218,6 +218,8 @@ func shrink(t *lua.LTable, places map[lua.LValue]struct{}) {
 		array := make([]lua.LValue, n, n+n/4)
 		copy(array, in.array[:n])
 		in.array = array
+	} else if size := len(in.array); size > 64 && in.items() < size/4 {
+		in.spill(in.dense(), places)
 	}
 	live := len(in.dict) + len(in.strdict)
 	if dead := len(in.keys) - live; dead < minDead || dead < live {
@@ -249,6 +251,17 @@ func shrink(t *lua.LTable, places map[lua.LValue]struct{}) {
 		keys = append(keys, k)
 	}
 	in.dict, in.strdict, in.keys, in.k2i = dict, strdict, keys, k2i
+}
+
+// items is how many there are in the array part.
+func (in *table) items() int {
+	n := 0
+	for _, v := range in.array {
+		if v != nil && v != lua.LNil {
+			n++
+		}
+	}
+	return n
 }
 
 // holes tells whether there is a value behind the end of a list.

@@ -26,7 +26,7 @@ func engine(t testing.TB) *gopher.Engine {
 func TestTheEngineIsLuaExceptWhereDeclared(t *testing.T) { vmtest.Run(t, engine(t)) }
 
 // -update writes the table of differences into docs/lua-engines.md.
-var update = flag.Bool("update", false, "write generated documentation") //nolint:gochecknoglobals // a flag
+var update = flag.Bool("update", false, "write generated documentation")
 
 const (
 	enginesDoc = "../../docs/lua-engines.md"
@@ -54,7 +54,7 @@ func TestTheDocumentOfTheDifferencesIsWhatTheCasesSay(t *testing.T) {
 	if !*update {
 		t.Fatalf("%s is not what the cases say; run: go test ./lua/gopher -run Document -update", enginesDoc)
 	}
-	if err := os.WriteFile(enginesDoc, []byte(before+tableBegin+want+tableEnd+after), 0o644); err != nil { //nolint:gosec // a document
+	if err := os.WriteFile(enginesDoc, []byte(before+tableBegin+want+tableEnd+after), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -63,6 +63,7 @@ func New(cfg Config) (*Engine, error) {
 	setArrayLimit()
 	e := &Engine{cfg: cfg, o: o, ops: jumpTable, code: map[codeKey]*list.Element{}, order: list.New()}
 	e.ops[lua.OP_CONCAT] = e.concat
+	e.ops[lua.OP_GETTABLE] = e.getTable
 	e.ops[lua.OP_SETTABLE] = e.setTable()
 	e.ops[lua.OP_SETTABLEKS] = e.growing(lua.OP_SETTABLEKS)
 	e.ops[lua.OP_SETLIST] = e.growing(lua.OP_SETLIST)

@@ -74,22 +74,29 @@ end`)
 }
 
 func TestATraversalGoesOnBehindAWaitWhateverIsTidied(t *testing.T) {
-	m := engine(t).New(vm.Options{})
-	defer m.Close()
-	th := load(t, m, `
+	for name, fill := range map[string]string{
+		"names": `t["k" .. i] = i`,
+		"items": `t[i] = i`,
+		"both":  `if i % 2 == 0 then t[i] = i else t["k" .. i] = i end`,
+		"gaps":  `t[i * 100] = i`,
+	} {
+		m := engine(t).New(vm.Options{})
+		t.Cleanup(m.Close)
+		th := load(t, m, `
 local t, seen = {}, 0
-for i = 1, 1000 do t["k" .. i] = i end
+for i = 1, 1000 do `+fill+` end
 for k, v in pairs(t) do
   seen = seen + v
   t[k] = nil
   coroutine.yield()
 end
 return seen`)
-	for th.Resume(0) == vm.Yielded {
-		m.(interface{ Compact() }).Compact()
-	}
-	if got := th.Text(-1); got != "500500" {
-		t.Errorf("the traversal saw %s", got)
+		for th.Resume(0) == vm.Yielded {
+			m.(interface{ Compact() }).Compact()
+		}
+		if got := th.Text(-1); got != "500500" {
+			t.Errorf("%s: the traversal saw %s", name, got)
+		}
 	}
 }
 
@@ -109,11 +116,15 @@ func TestASparseKeyTakesNoArrayOfItsSize(t *testing.T) {
 // What takes ten times the input may take ten times as long, not a hundred.
 func TestTimeIsLinearInTheInput(t *testing.T) {
 	for name, source := range map[string]string{
-		"gsub":   `local n = ... local s = ("hello world "):rep(n) return function() s:gsub("o", "00") end`,
-		"gmatch": `local n = ... local s = ("hello world "):rep(n) return function() for _ in s:gmatch("%w+") do end end`,
-		"concat": `local n = ... local t = {} for i = 1, n do t[i] = "x" end return function() table.concat(t, ",") end`,
-		"unpack": `local n = ... local t = {} for i = 1, n do t[i] = i end return function() select("#", table.unpack(t)) end`,
-		"insert": `local n = ... return function() local t = {} for i = 1, n do table.insert(t, i) end for i = 1, n do table.remove(t) end end`,
+		"gsub":                 `local n = ... local s = ("hello world "):rep(n) return function() s:gsub("o", "00") end`,
+		"gmatch":               `local n = ... local s = ("hello world "):rep(n) return function() for _ in s:gmatch("%w+") do end end`,
+		"concat":               `local n = ... local t = {} for i = 1, n do t[i] = "x" end return function() table.concat(t, ",") end`,
+		"concat of large ones": `local n = ... local t = {} for i = 1, 100 do t[i] = ("x"):rep(n) end return function() table.concat(t) end`,
+		"gsub with a table":    `local n = ... local s = ("hello world "):rep(n) return function() s:gsub("%w+", { hello = "bye" }) end`,
+		"upper and reverse":    `local n = ... local s = ("hello world "):rep(n) return function() s:upper():reverse() end`,
+		"rep":                  `local n = ... return function() ("hello world "):rep(n) end`,
+		"unpack":               `local n = ... local t = {} for i = 1, n do t[i] = i end return function() select("#", table.unpack(t)) end`,
+		"insert":               `local n = ... return function() local t = {} for i = 1, n do table.insert(t, i) end for i = 1, n do table.remove(t) end end`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := engine(t).New(vm.Options{})

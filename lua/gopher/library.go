@@ -116,7 +116,7 @@ func ours() map[string]map[string]lua.LGFunction {
 	return map[string]map[string]lua.LGFunction{
 		"": {
 			"assert": baseAssert, "error": baseError, "load": baseLoad, "loadstring": baseLoad, "next": baseNext, "pairs": basePairs, "ipairs": baseIpairs,
-			"rawlen": baseRawLen, "select": baseSelect, "tonumber": baseToNumber, "rawset": baseRawSet, "tostring": baseToString,
+			"rawget": baseRawGet, "rawlen": baseRawLen, "rawset": baseRawSet, "select": baseSelect, "tonumber": baseToNumber, "tostring": baseToString,
 		},
 		"coroutine": {
 			"create": coCreate, "wrap": coWrap, "resume": coResume, "yield": coYield, "status": coStatus, "running": coRunning,

@@ -193,35 +193,6 @@ func (e *Engine) concat(l *lua.LState, inst uint32, base *frame) int {
 	return jumpTable[lua.OP_CONCAT](l, inst, base)
 }
 
-// setTable is the instruction t[k] = v. An item behind the end of a list as long as one can be would be hashed, the length would stay, and the next item would
-// take its place.
-func (e *Engine) setTable() instruction {
-	const constant = 1 << 8
-	set := e.growing(lua.OP_SETTABLE)
-	return func(l *lua.LState, inst uint32, base *frame) int {
-		f := *e.o.frame(l)
-		reg := e.o.registers(l)
-		t, isTable := reg.array[f.LocalBase+int(inst>>18)&0xff].(*lua.LTable)
-		if b := int(inst & 0x1ff); isTable && b&constant == 0 {
-			in := insides(t)
-			switch key := reg.array[f.LocalBase+b].(type) {
-			case lua.LNumber:
-				if key == maxArray && len(in.array) == maxArray-1 {
-					l.RaiseError("table too long: the engine %s keeps at most %d items in a list", Name, maxArray-1)
-				}
-				if in.array == nil && key == 1 {
-					in.array = make([]lua.LValue, 0, 4) // the library's own would have place for 32 items
-				}
-			case lua.LString:
-				if in.strdict == nil {
-					in.strdict = map[string]lua.LValue{} // as in growing
-				}
-			}
-		}
-		return set(l, inst, base)
-	}
-}
-
 // chunkName is the name as it stands in positions: a leading = or @ only says what kind of name it is.
 func chunkName(chunk string) string {
 	if strings.HasPrefix(chunk, "=") || strings.HasPrefix(chunk, "@") {

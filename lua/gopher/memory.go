@@ -158,12 +158,3 @@ func (e *Engine) closure(l *lua.LState, inst uint32, base *frame) int {
 	stateOf(l).m.took(closureSize + upvalueSize*int(made.NumUpvalues))
 	return jumpTable[lua.OP_CLOSURE](l, inst, base)
 }
-
-// baseRawSet is rawset that counts what the table grows by.
-func baseRawSet(l *lua.LState) int {
-	t := stateOf(l)
-	checkTable(l, 1)
-	l.SetTop(3)
-	t.RawSet(1)
-	return 1
-}

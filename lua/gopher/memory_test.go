@@ -19,7 +19,7 @@ func limited(t testing.TB, bytes int64, o vm.Options) vm.VM {
 }
 
 // keepers are chunks that keep all that they make, each in another way.
-var keepers = map[string]string{ //nolint:gochecknoglobals // a constant
+var keepers = map[string]string{
 	"tables":          `t = {} local i = 0 while true do i = i + 1 t["k" .. i] = { i } end`,
 	"numbers as keys": `t = {} for i = 300000, 1e12 do t[i] = i end`,
 	"rawset":          `t = {} for i = 300000, 1e12 do rawset(t, i, i) end`,
@@ -47,7 +47,7 @@ var keepers = map[string]string{ //nolint:gochecknoglobals // a constant
 func TestAScriptIsStoppedWhereItKeepsTooMuch(t *testing.T) {
 	for name, source := range keepers {
 		t.Run(name, func(t *testing.T) {
-			const limit = 24 << 20
+			const limit = 8 << 20
 			m := limited(t, limit, vm.Options{})
 			before := heap()
 			th := load(t, m, source)

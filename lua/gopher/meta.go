@@ -15,14 +15,14 @@ func (t *thread) Metatable(i int) bool {
 // Index pops a key and pushes the value, with metamethods.
 func (t *thread) Index(i int) {
 	obj := t.value(i)
-	t.push(t.l.GetTable(obj, t.pop()))
+	t.push(getIndex(t.l, obj, t.pop()))
 }
 
 // SetIndex pops a value and, below it, a key, and sets it with metamethods.
 func (t *thread) SetIndex(i int) {
 	obj := t.value(i)
 	v := t.pop()
-	t.l.SetTable(obj, t.pop(), v)
+	t.setIndex(obj, t.pop(), v)
 }
 
 // Length is #value. Tables have no __len in Lua 5.1.

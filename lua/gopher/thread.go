@@ -237,7 +237,10 @@ func (t *thread) Len(i int) int {
 
 func (t *thread) Next(at int) bool {
 	tbl := t.tableAt(at)
-	key, v := tbl.Next(t.pop())
+	key, v, ok := next(tbl, t.pop())
+	if !ok {
+		t.Errorf("invalid key to 'next'")
+	}
 	if key == lua.LNil {
 		return false
 	}
@@ -331,7 +334,7 @@ func (t *thread) tableAt(i int) *lua.LTable {
 
 func (t *thread) RawGet(at int) {
 	tbl := t.tableAt(at)
-	t.push(tbl.RawGet(t.pop()))
+	t.push(rawGet(tbl, t.pop()))
 }
 
 func (t *thread) RawSet(at int) {
@@ -348,11 +351,11 @@ func (t *thread) RawSet(at int) {
 func (t *thread) set(tbl *lua.LTable, k, v lua.LValue) {
 	in := insides(tbl)
 	keys, items := len(in.keys), len(in.array)
-	tbl.RawSet(k, v)
+	rawSet(tbl, k, v)
 	t.m.tookKeys(in, keys, items)
 }
 
-func (t *thread) RawGetInt(at int, k int64) { t.push(t.tableAt(at).RawGet(t.key(k))) }
+func (t *thread) RawGetInt(at int, k int64) { t.push(rawGet(t.tableAt(at), t.key(k))) }
 
 func (t *thread) RawSetInt(at int, k int64) {
 	tbl := t.tableAt(at)

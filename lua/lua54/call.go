@@ -195,14 +195,16 @@ func (th *thread) ret(at, n, stop int) outcome {
 // place moves n results from index at to where they are wanted.
 func (th *thread) place(fun, at, n, want int) {
 	if want < 0 {
+		want = n
+	}
+	n = min(n, want)
+	if n <= 4 { // few are faster one by one
+		for i := range n {
+			th.stack[fun+i] = th.stack[at+i]
+		}
+	} else {
 		copy(th.stack[fun:], th.stack[at:at+n])
-		th.top = fun + n
-		return
 	}
-	if n > want {
-		n = want
-	}
-	copy(th.stack[fun:], th.stack[at:at+n])
 	for ; n < want; n++ {
 		th.stack[fun+n] = value{}
 	}

@@ -1,5 +1,10 @@
 package lua54
 
+// opensAbove tells whether a variable from index at on is shared or is to be closed.
+func (th *thread) opensAbove(at int) bool {
+	return th.open != nil && th.open.at >= at || len(th.tbc) > 0 && th.tbc[len(th.tbc)-1] >= at
+}
+
 // closeFrom ends the variables from index at on behind which a block is left: it calls __close of those that are to be closed.
 func (th *thread) closeFrom(at int) {
 	for len(th.tbc) > 0 && th.tbc[len(th.tbc)-1] >= at {

@@ -1,6 +1,7 @@
 package lua54
 
 import (
+	messages "github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/lua/vm"
 )
 
@@ -24,6 +25,7 @@ type machine struct {
 	freeRefs []int
 	loaded   *table
 	doomed   []value            // those with __gc, in the order of their making
+	message  messages.Builder   // what TakeList builds in
 	own      map[string]vm.Func // functions of the library that keep something, by name
 }
 
@@ -65,6 +67,14 @@ func (m *machine) newString(s string) value {
 	m.allocated += int64(len(s)) + 24
 	m.account()
 	return stringValue(s)
+}
+
+// given is a string that comes from outside. Short ones are the names of fields and commands again and again, so those are looked up first.
+func (m *machine) given(s string) value {
+	if len(s) > maxInterned {
+		return m.newString(s)
+	}
+	return value{o: &intern(s).object}
 }
 
 func (m *machine) newThread() *thread {

@@ -326,7 +326,7 @@ reload:
 			return
 
 		case opJmp:
-			if a := i.a(); a > 0 && (th.open != nil || len(th.tbc) > 0) {
+			if a := i.a(); a > 0 && th.opensAbove(f.base+a-1) {
 				f.pc = pc
 				th.closeFrom(f.base + a - 1)
 				R = th.stack[f.base : f.base+p.regs]
@@ -489,7 +489,7 @@ reload:
 				n = th.top - (f.base + a)
 			}
 			f.pc = pc
-			if th.open != nil || len(th.tbc) > 0 {
+			if th.opensAbove(f.base) {
 				th.top = f.base + a + n
 				th.closeFrom(f.base)
 				f = &th.frames[len(th.frames)-1]
@@ -499,7 +499,7 @@ reload:
 			}
 			return
 		case opReturn0, opReturn1:
-			if th.open != nil || len(th.tbc) > 0 {
+			if th.opensAbove(f.base) {
 				f.pc = pc
 				th.top = f.base + i.a() + 1
 				th.closeFrom(f.base)
@@ -605,9 +605,11 @@ reload:
 			got := copy(dst, th.stack[f.base-f.extra:f.base])
 			clear(dst[got:])
 		case opClose:
-			f.pc = pc
-			th.closeFrom(f.base + i.a())
-			goto reload
+			if th.opensAbove(f.base + i.a()) {
+				f.pc = pc
+				th.closeFrom(f.base + i.a())
+				goto reload
+			}
 		case opTBC:
 			f.pc = pc
 			th.toBeClosed(f, f.base+i.a())
@@ -659,9 +661,7 @@ func comparable(a, b value) bool {
 
 // tailCall puts the function at index fun with its arguments in the place of the frame on top.
 func (th *thread) tailCall(f *frame, cl *closure, fun, args int) {
-	if th.open != nil {
-		th.closeUpvalues(f.base)
-	}
+	th.closeUpvalues(f.base)
 	to, want, meta := f.fun, f.want, f.meta
 	copy(th.stack[to:], th.stack[fun:fun+args+1])
 	th.frames = th.frames[:len(th.frames)-1]

@@ -169,7 +169,7 @@ func (th *thread) PushNil()            { th.pushValue(value{}) }
 func (th *thread) PushBool(v bool)     { th.pushValue(boolValue(v)) }
 func (th *thread) PushInt(v int64)     { th.pushValue(intValue(v)) }
 func (th *thread) PushFloat(v float64) { th.pushValue(floatValue(v)) }
-func (th *thread) PushString(v string) { th.pushValue(th.m.newString(v)) }
+func (th *thread) PushString(v string) { th.pushValue(th.m.given(v)) }
 
 func (th *thread) PushFunc(name string, f vm.Func) {
 	g := &goFunc{object: th.m.object(kindGoFunc), name: name, f: f}
@@ -221,7 +221,7 @@ func (th *thread) Field(i int, k string) {
 		th.pushValue(t.getText(k))
 		return
 	}
-	th.pushValue(th.getMeta(th.value(i), th.m.newString(k)))
+	th.pushValue(th.getMeta(th.value(i), th.m.given(k)))
 }
 
 // getText is getStr for a string of Go.
@@ -237,7 +237,7 @@ func (th *thread) SetField(i int, k string) {
 		th.setText(t, k, v)
 		return
 	}
-	th.setMeta(obj, th.m.newString(k), v)
+	th.setMeta(obj, th.m.given(k), v)
 }
 
 func (th *thread) setText(t *table, k string, v value) {
@@ -248,7 +248,7 @@ func (th *thread) setText(t *table, k string, v value) {
 			return
 		}
 	}
-	th.m.grown(t.setStr(th.m.newString(k).o.str(), v))
+	th.m.grown(t.setStr(th.m.given(k).o.str(), v))
 }
 
 func (th *thread) Global(k string)    { th.pushValue(th.m.globals.getText(k)) }
@@ -396,6 +396,9 @@ func (th *thread) Spend(n int) {
 		th.refuel()
 	}
 }
+
+// Wants is how many results the caller of the running function takes, all if it is below 0.
+func (th *thread) Wants() int { return th.frames[len(th.frames)-1].want }
 
 // Alloc checks the limit only: what is made is counted when it is.
 func (th *thread) Alloc(bytes int) { th.m.reserve(th, bytes) }

@@ -131,7 +131,12 @@ func (s *str) key() uint32 {
 func hashOf(s string) uint32 { return uint32(maphash.String(seed, s)) | 1 } //nolint:gosec // half of it is enough
 
 // constant makes a string that VMs may share.
-func constant(s string) *str { return &str{object{kindString, shared, hashOf(s)}, s} }
+func constant(s string) *str {
+	if len(s) <= maxInterned {
+		return intern(s)
+	}
+	return &str{object{kindString, shared, hashOf(s)}, s}
+}
 
 // equal is == without metamethods.
 func equal(a, b value) bool {

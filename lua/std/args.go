@@ -94,6 +94,7 @@ func (c call) num(i int) float64 {
 		return f
 	}
 	if s, ok := c.String(i); ok {
+		c.spendBytes(len(s) * 4)
 		if n, ok := ParseNumber(s); ok {
 			return n.Float64()
 		}
@@ -111,6 +112,7 @@ func (c call) integer(i int) int64 {
 	if f, isNumber := c.Float(i); isNumber {
 		n, ok = Number{F: f}, true
 	} else if s, isText := c.String(i); isText {
+		c.spendBytes(len(s) * 4)
 		n, ok = ParseNumber(s)
 	}
 	if !ok {

@@ -1,80 +1,61 @@
 package std
 
-// The classes of characters of patterns, as C has them for ASCII. Each is a bit.
-const (
-	letter = 1 << iota
-	digit
-	lowerCase
-	space
-	upperCase
-	hex
-	punct
-	control
-)
+// charset is a set of bytes: bit i is byte i.
+type charset [4]uint64
 
-var classes = func() (t [256]uint8) { //nolint:gochecknoglobals // a constant
-	for i := range 0x80 {
-		c := byte(i)
-		switch {
-		case c >= 'a' && c <= 'z':
-			t[i] = letter | lowerCase
-		case c >= 'A' && c <= 'Z':
-			t[i] = letter | upperCase
-		case c >= '0' && c <= '9':
-			t[i] = digit
-		case c < ' ' || c == 0x7f:
-			t[i] = control
-		case c != ' ':
-			t[i] = punct
-		}
-		if c == ' ' || c >= '\t' && c <= '\r' {
-			t[i] |= space
-		}
-		if _, ok := hexDigit(c); ok {
-			t[i] |= hex
-		}
-	}
-	return t
-}()
+func (s *charset) has(c byte) bool { return s[c>>6]>>(c&63)&1 != 0 }
+func (s *charset) add(c byte)      { s[c>>6] |= 1 << (c & 63) }
 
-// classOf are the bits of a class that a letter names, 0 if it names none.
-func classOf(name byte) uint8 {
-	switch name | 0x20 {
-	case 'a':
-		return letter
-	case 'c':
-		return control
-	case 'd':
-		return digit
-	case 'g':
-		return letter | digit | punct
-	case 'l':
-		return lowerCase
-	case 'p':
-		return punct
-	case 's':
-		return space
-	case 'u':
-		return upperCase
-	case 'w':
-		return letter | digit
-	case 'x':
-		return hex
+// addSet adds all of another set.
+func (s *charset) addSet(other *charset) {
+	for i := range s {
+		s[i] |= other[i]
 	}
-	return 0
 }
 
-// inClass tells whether c is what %name stands for.
-func inClass(c, name byte) bool {
-	if classes[name]&letter == 0 {
-		return c == name
+// invert makes it the set of all other bytes.
+func (s *charset) invert() {
+	for i := range s {
+		s[i] = ^s[i]
 	}
-	if name|0x20 == 'z' { // the byte 0, which patterns of Lua 5.1 could not hold
-		return (c == 0) == (name == 'z')
-	}
-	bits := classOf(name)
-	if bits == 0 {
-		return c == name
-	}
-	return (classes[c]&bits != 0) == (name >= 'a')
 }
+
+// classes are what % and a character stand for in a pattern, by the character: those of C for ASCII, else the character itself.
+var classes = makeClasses() //nolint:gochecknoglobals // a constant
+
+func makeClasses() *[256]charset {
+	in := map[byte]func(c byte) bool{
+		'a': isLetter,
+		'c': func(c byte) bool { return c < ' ' || c == 0x7f },
+		'd': isDigit,
+		'g': isGraphic,
+		'l': func(c byte) bool { return c >= 'a' && c <= 'z' },
+		'p': func(c byte) bool { return isGraphic(c) && !isLetter(c) && !isDigit(c) },
+		's': func(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' },
+		'u': func(c byte) bool { return c >= 'A' && c <= 'Z' },
+		'w': func(c byte) bool { return isLetter(c) || isDigit(c) },
+		'x': func(c byte) bool { return isDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'f' },
+		'z': func(c byte) bool { return c == 0 }, // which patterns of Lua 5.1 could not hold
+	}
+	var sets [256]charset
+	for name := range sets {
+		is, isClass := in[byte(name)|0x20]
+		if !isClass || !isLetter(byte(name)) {
+			sets[name].add(byte(name))
+			continue
+		}
+		for c := range 256 {
+			if is(byte(c)) {
+				sets[name].add(byte(c))
+			}
+		}
+		if name < 'a' {
+			sets[name].invert()
+		}
+	}
+	return &sets
+}
+
+func isLetter(c byte) bool  { return c|0x20 >= 'a' && c|0x20 <= 'z' }
+func isDigit(c byte) bool   { return c >= '0' && c <= '9' }
+func isGraphic(c byte) bool { return c > ' ' && c < 0x7f }

@@ -2,9 +2,9 @@ package std
 
 import (
 	"errors"
-	"io/fs"
 	"math"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -46,6 +46,11 @@ func osTime(c call) int {
 	year, month, day := c.dateField("year", -1, 1900), c.dateField("month", -1, 1), c.dateField("day", -1, 0)
 	hour, minute, second := c.dateField("hour", 12, 0), c.dateField("min", 0, 0), c.dateField("sec", 0, 0)
 	t := time.Date(year, time.Month(month), day, hour, minute, second, 0, time.Local)
+	c.Field(1, "isdst")
+	if c.Type(-1) != vm.Nil {
+		t = asSummerTime(t, c.Bool(-1))
+	}
+	c.Pop(1)
 	if !representable(t) {
 		c.Errorf("time result cannot be represented in this installation")
 	}
@@ -80,6 +85,22 @@ func (c call) dateField(name string, otherwise, offset int) int {
 		c.Errorf("field '%s' is out-of-bound", name)
 	}
 	return int(n)
+}
+
+// asSummerTime is the time at which clocks that are set to summer time, or are not, show what those of the place show at t.
+func asSummerTime(t time.Time, summer bool) time.Time {
+	const season, seasons = 91 * 24 * time.Hour, 4
+	for i := range seasons {
+		if other := t.Add(time.Duration(i) * season); other.IsDST() == summer {
+			_, shown := t.Zone()
+			_, set := other.Zone()
+			return t.Add(time.Duration(shown-set) * time.Second)
+		}
+	}
+	if summer { // the place has one time all the year: glibc takes an hour
+		return t.Add(-time.Hour)
+	}
+	return t.Add(time.Hour)
 }
 
 // representable tells whether C has this time: its years are an int.
@@ -126,7 +147,7 @@ func osRemove(c call) int {
 
 func osRename(c call) int {
 	from, to := c.str(1), c.str(2)
-	return c.fileResult(os.Rename(from, to), from)
+	return c.fileResult(os.Rename(from, to), "")
 }
 
 // osTmpname makes an empty file, which is the script's to remove.
@@ -143,27 +164,23 @@ func osTmpname(c call) int {
 	return 1
 }
 
-// fileResult is true, or nil with what went wrong and its number.
+// fileResult is true, or nil with what went wrong with the file of this name, and C's number of it.
 func (c call) fileResult(err error, name string) int {
 	if err == nil {
 		c.PushBool(true)
 		return 1
 	}
-	text, number := err.Error(), int64(0)
-	var problem *fs.PathError
-	var link *os.LinkError
-	switch {
-	case errors.As(err, &problem):
-		text = problem.Err.Error()
-	case errors.As(err, &link):
-		text = link.Err.Error()
-	}
 	var code syscall.Errno
+	text := err.Error()
 	if errors.As(err, &code) {
-		number = int64(code)
+		text = code.Error()
+	}
+	text = strings.ToUpper(text[:1]) + text[1:] // as C has it
+	if name != "" {
+		text = name + ": " + text
 	}
 	c.PushNil()
-	c.PushString(name + ": " + text)
-	c.PushInt(number)
+	c.PushString(text)
+	c.PushInt(int64(code))
 	return 3
 }

@@ -20,6 +20,10 @@ type matcher struct {
 	level    int
 	depth    int
 	steps    int
+	sets     [4]struct {
+		at  int // where in the pattern, counted from 1
+		set charset
+	}
 	captures [maxCaptures]capture
 }
 
@@ -69,32 +73,38 @@ func (m *matcher) setEnd(p int) int {
 	return p + 1
 }
 
-// inSet tells whether c is in the set that begins at p; end is its closing bracket.
-func (m *matcher) inSet(c byte, p, end int) bool {
-	in := true
+// set is the set that begins at p, with its bracket; end is its closing one. The matcher remembers some that it has read.
+func (m *matcher) set(p, end int) *charset {
+	known := &m.sets[p%len(m.sets)]
+	if known.at == p+1 {
+		return &known.set
+	}
+	known.at, known.set = p+1, charset{}
+	m.work((end - p) / 4)
+	set := &known.set
 	p++
-	if m.pat[p] == '^' {
-		in = false
+	invert := m.pat[p] == '^'
+	if invert {
 		p++
 	}
-	m.steps += (end - p) / 8
 	for ; p < end; p++ {
 		switch {
 		case m.pat[p] == '%':
 			p++
-			if inClass(c, m.pat[p]) {
-				return in
-			}
+			set.addSet(&classes[m.pat[p]])
 		case p+2 < end && m.pat[p+1] == '-':
-			if m.pat[p] <= c && c <= m.pat[p+2] {
-				return in
+			for c := int(m.pat[p]); c <= int(m.pat[p+2]); c++ {
+				set.add(byte(c))
 			}
 			p += 2
-		case m.pat[p] == c:
-			return in
+		default:
+			set.add(m.pat[p])
 		}
 	}
-	return !in
+	if invert {
+		set.invert()
+	}
+	return set
 }
 
 // single tells whether the text at s is one of the class from p to end.
@@ -107,9 +117,9 @@ func (m *matcher) single(s, p, end int) bool {
 	case '.':
 		return true
 	case '%':
-		return inClass(c, m.pat[p+1])
+		return classes[m.pat[p+1]].has(c)
 	case '[':
-		return m.inSet(c, p, end-1)
+		return m.set(p, end-1).has(c)
 	}
 	return m.pat[p] == c
 }
@@ -214,7 +224,7 @@ func (m *matcher) frontier(s, p int) (next, at int) {
 	if s < len(m.src) {
 		after = m.src[s]
 	}
-	if m.inSet(before, p, next-1) || !m.inSet(after, p, next-1) {
+	if set := m.set(p, next-1); set.has(before) || !set.has(after) {
 		return next, -1
 	}
 	return next, s
@@ -237,16 +247,26 @@ func (m *matcher) most(s, p, end int) int {
 
 // run is how many of a class the text has from s on.
 func (m *matcher) run(s, p, end int) int {
-	if m.pat[p] == '.' {
-		return len(m.src) - s
-	}
-	n := 0
-	for m.single(s+n, p, end) {
-		if n++; n%stepsAtOnce == 0 {
-			m.work(stepsAtOnce / 4)
+	text, n := m.src[s:], 0
+	var set *charset
+	switch m.pat[p] {
+	case '.':
+		return len(text)
+	case '%':
+		set = &classes[m.pat[p+1]]
+	case '[':
+		set = m.set(p, end-1)
+	default:
+		for n < len(text) && text[n] == m.pat[p] {
+			n++
 		}
+		m.work(n / 8)
+		return n
 	}
-	m.work(n % stepsAtOnce / 4)
+	for n < len(text) && set.has(text[n]) {
+		n++
+	}
+	m.work(n / 8)
 	return n
 }
 

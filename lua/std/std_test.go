@@ -1,6 +1,7 @@
 package std_test
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -8,7 +9,9 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/skua-go/skua/lua/lua54"
 	"github.com/skua-go/skua/lua/std"
+	"github.com/skua-go/skua/lua/vm"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -16,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // eval runs a chunk and gives its results as tostring shows them, or its error.
 func eval(t *testing.T, source string) string {
 	t.Helper()
-	s := machine(t, 10*time.Second).Main()
+	s := machine(t, 2*time.Minute).Main()
 	if err := s.Load("=test", "local r = table.pack(pcall(function() "+source+"\nend)) for i = 1, r.n do r[i] = tostring(r[i]) end return table.concat(r, \" \", r[1] == 'true' and 2 or 1)"); err != nil {
 		return err.Error()
 	}
@@ -37,6 +40,45 @@ func TestFloatsAreShownAsPUCLuaShowsThem(t *testing.T) {
 	}
 	if nan, negative := std.Float(math.NaN()), std.Float(math.Copysign(math.NaN(), -1)); nan != "nan" || negative != "-nan" {
 		t.Error(nan, negative)
+	}
+}
+
+func TestOpenPutsTheLibrariesOverThoseOfTheEngine(t *testing.T) {
+	m := lua54.Engine{}.New(vm.Options{})
+	defer m.Close()
+	s := m.Main()
+	s.PushString("below")
+	s.PushNil()
+	s.SetGlobal("utf8")
+	std.Open(s, std.Options{})
+	if s.Top() != 1 || s.Text(1) != "below" {
+		t.Errorf("%d values on the stack", s.Top())
+	}
+	if err := s.Load("=open", `assert(("x").rep == string.rep and utf8.charpattern and math.maxinteger == 0x7fffffffffffffff and math.pi > 3.14)
+assert(os.time and os.clock and not os.getenv and not os.exit and not string.dump)
+math.randomseed(42) assert(math.random(1, 100) == 50)`); err != nil {
+		t.Fatal(err)
+	}
+	s.Call(0, 0)
+}
+
+func TestFilesAreRemovedAndRenamedWithCsErrors(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("SKUA_STD_TEST", "set")
+	source := fmt.Sprintf(`local dir = %q
+local name = os.tmpname()
+assert(os.rename(name, dir .. "/a") and os.rename(dir .. "/a", dir .. "/b"))
+local r = table.pack(os.remove(dir .. "/a"))
+assert(r.n == 3 and r[1] == nil and r[2] == dir .. "/a: No such file or directory" and r[3] == 2, r[2])
+r = table.pack(os.rename(dir .. "/a", dir .. "/c"))
+assert(r.n == 3 and r[1] == nil and r[2] == "No such file or directory" and r[3] == 2, r[2])
+r = table.pack(os.remove(dir))
+assert(r[1] == nil and r[2] == dir .. ": Directory not empty", r[2])
+assert(os.remove(dir .. "/b") == true)
+assert(os.getenv("SKUA_STD_TEST") == "set" and os.getenv("SKUA_STD_TEST_UNSET") == nil)
+return "fine"`, dir)
+	if got := eval(t, source); got != "fine" {
+		t.Error(got)
 	}
 }
 

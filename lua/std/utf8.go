@@ -147,7 +147,6 @@ func utf8Offset(c call) int {
 	}
 	i := int(start)
 	at := func(i int) bool { return i < len(s) && continues(s[i]) }
-	c.Spend(int(min(max(n, -n), int64(len(s)))) / 8)
 	switch {
 	case n == 0:
 		for i > 0 && at(i) {
@@ -167,6 +166,7 @@ func utf8Offset(c call) int {
 			}
 		}
 	}
+	c.Spend(max(i-int(start), int(start)-i) / 4)
 	if n != 0 {
 		c.PushNil()
 	} else {
@@ -202,6 +202,7 @@ func (c call) code(lax bool) int {
 		for i < uint64(len(s)) && continues(s[i]) {
 			i++
 		}
+		c.Spend(int(i-uint64(k)) / 4)
 	}
 	if i >= uint64(len(s)) {
 		return 0

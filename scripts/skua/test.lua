@@ -1,14 +1,15 @@
 -- What a test file has, as globals and as this module.
 local core = require "skua.test.core"
 local tree = require "skua.test.tree"
-local spies = require "skua.test.spies"
+local calls = require "skua.test.calls"
+local mocks = require "skua.test.mocks"
 local waits = require "skua.test.waits"
 
 local test = {
   describe = tree.describe, it = tree.it,
   before_each = tree.before_each, after_each = tree.after_each, before_all = tree.before_all, after_all = tree.after_all,
-  expect = require "skua.test.expect",
-  spy = spies.spy, mock = spies.mock,
+  expect = require "skua.expect",
+  spy = calls.spy, mock = mocks.mock,
   time = { freeze = core.freeze, resume = core.thaw },
 }
 

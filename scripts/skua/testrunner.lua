@@ -3,7 +3,7 @@ local skynet = require "skynet"
 local core = require "skua.test.core"
 local test = require "skua.test"
 local tree = require "skua.test.tree"
-local spies = require "skua.test.spies"
+local mocks = require "skua.test.mocks"
 local values = require "skua.test.values"
 local waits = require "skua.test.waits"
 
@@ -16,7 +16,7 @@ for name, f in pairs(test) do _G[name] = f end
 local function own(text, trace)
   local lines = {}
   for line in string.gmatch(trace, "[^\n]+") do
-    local ours = string.find(line, "skua/test", 1, true) or string.find(line, "^%s*skua:%d")
+    local ours = string.find(line, "skua/test", 1, true) or string.find(line, "skua/expect", 1, true) or string.find(line, "^%s*skua:%d")
     if not ours and not string.find(line, "^%s*%[[CG]%]: in ") then lines[#lines + 1] = line end
   end
   if #lines < 2 then return text end
@@ -100,7 +100,7 @@ local function run_test(item, groups, broken)
     return
   end
   waits.wait(core.begin, name)
-  spies.begin()
+  mocks.begin()
   local began = skynet.hpc()
   local err = broken or attempt(function()
     before(groups)
@@ -111,7 +111,7 @@ local function run_test(item, groups, broken)
     err = err or also
   end
   local took = (skynet.hpc() - began) / 1e9
-  spies.clear()
+  mocks.clear()
   waits.wait(core.clear)
   core.result(name, err and "failed" or "passed", err or "", took)
 end
@@ -164,7 +164,7 @@ end
 
 skynet.dispatch(core.type, function(session, _, what, ...)
   if what == "mock" then
-    spies.handle(session, ...)
+    mocks.handle(session, ...)
   elseif what == "go" then
     waits.go(...)
   elseif what == "look" then

@@ -59,11 +59,7 @@ local function dispatch(_, source, text, ...)
   return spread(source, text, ...)
 end
 
-if skynet.register_protocol then
-  skynet.register_protocol { name = "multicast", id = 2, unpack = skynet.unpack, dispatch = dispatch }
-else
-  skynet.dispatch(2, dispatch)
-end
+skynet.register_protocol { name = "multicast", id = skynet.PTYPE_MULTICAST, pack = skynet.pack, unpack = skynet.unpack, dispatch = dispatch }
 
 -- Gives a channel: a new one, or, with conf.channel, the one of that number. conf.dispatch(channel, source, ...) gets what is published once it has subscribed;
 -- it may wait. conf.pack makes what is published a string, and conf.unpack(string, size) what dispatch gets; without them the values go as they are.

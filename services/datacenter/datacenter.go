@@ -1,5 +1,5 @@
-// Package datacenter keeps a tree of values that all services read and write by paths, and wait for. Scripts use it as skynet.datacenter. It is the node's, not the
-// cluster's, and lives as long as that; what is to be read fast and often belongs into services/sharedata.
+// Package datacenter keeps a tree of values that all services read and write by paths, and wait for. Scripts use it as skynet.datacenter. It is the node's,
+// not the cluster's, and lives as long as that; what is to be read fast and often belongs into services/sharedata.
 //
 // A value under a path is a boolean, a number or a string, or a branch: a table that is set is one, and a branch that is read is a table.
 package datacenter
@@ -19,7 +19,8 @@ const ServiceName = "datacenter"
 // Get asks for what is at a path: answered by a value.Value, which is nil if nothing is there, or by ErrLeaf.
 type Get struct{ Path []value.Value }
 
-// Set puts a value at a path, in place of whatever is there; nil takes that away. It is answered by the value.Value that was there, or by ErrLeaf, ErrFull or value.ErrDepth.
+// Set puts a value at a path, in place of whatever is there; nil takes that away. It is answered by the value.Value that was there, or by ErrLeaf, ErrFull or
+// value.ErrDepth.
 type Set struct {
 	Path  []value.Value
 	Value value.Value

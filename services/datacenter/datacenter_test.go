@@ -43,7 +43,8 @@ func TestPathsThroughLeavesAreErrors(t *testing.T) {
 		r.fails(a, `return dc.set(nil, 1)`, "as key 1, got nil")
 		r.fails(a, `for i = 1, 100 do dc.set("n", i, i) end`, "the tree is full")
 		r.run(a, `dc.set("n", nil) for i = 1, 10 do dc.set("n", i, i) end for i = 1, 200 do dc.set("again", i, i) dc.set("again", nil) end return #dc.get "n"`, "10")
-		r.fails(a, `local t = {} for i = 1, 40 do t = { t } end local p = {} for i = 1, 30 do p[i] = "x" end p[31] = t return dc.set((unpack or table.unpack)(p))`, "nest deeper")
+		r.fails(a, `local t = {} for i = 1, 40 do t = { t } end
+			local p = {} for i = 1, 30 do p[i] = "x" end p[31] = t return dc.set((unpack or table.unpack)(p))`, "nest deeper")
 		r.fails(a, `return skynet.call("datacenter", "lua", "DROP", "a")`, `"DROP" is no command`)
 		r.run(a, `return dc.get("a", "b")`, "1")
 	})

@@ -81,7 +81,11 @@ func (s *session) explainScript(c *actor.Context, route string, err *lua.Error) 
 		return meant(raised)
 	}
 	r := packet.Reason{Code: answerInternal, Msg: "internal error"}
-	switch code, _ := raised.Get("code").Str(); code {
+	code := err.Code
+	if raised.Kind() == value.Table {
+		code, _ = raised.Get("code").Str()
+	}
+	switch code {
 	case "deadline":
 		r = noAnswer()
 	case "no_actor", "stopped", "unreachable", "overloaded":

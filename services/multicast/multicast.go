@@ -1,8 +1,8 @@
 // Package multicast has scripts send one message to all services that have subscribed to a channel. The message is made once, by its sender, and shared by all
 // who get it; from the channels of one node to the actor topics that carry them it is one step.
 //
-// Scripts use it as skynet.multicast. Messages of one publisher arrive in the order in which it published them. Who subscribes while a message is on its way may
-// get it or not; who unsubscribes gets none from then on.
+// Scripts use it as skynet.multicast. Messages of one publisher arrive in the order in which it published them. Who subscribes while a message is on its way
+// may get it or not; who unsubscribes gets none from then on.
 package multicast
 
 import (
@@ -18,8 +18,8 @@ import (
 // CoreName is the module that scripts/skynet/multicast.lua is written with.
 const CoreName = "skynet.multicast.core"
 
-// Type is Skynet's PTYPE_MULTICAST: the type of messages that come through a channel. They begin with its number, as text, since a host takes the first value of
-// a message for a name; a negative number alone tells that the channel has been deleted.
+// Type is Skynet's PTYPE_MULTICAST: the type of messages that come through a channel. They begin with its number, as text, since a host takes the first value
+// of a message for a name; a negative number alone tells that the channel has been deleted.
 const Type lua.Type = 2
 
 // Config tells a Service its bounds. The zero value works.

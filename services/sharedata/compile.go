@@ -8,8 +8,8 @@ import (
 
 // What datasheet.builder.compile makes: a table as bytes, which may be kept in a file and published later, also by a newer version of this package.
 //
-//	document  magic, table
-//	table     the lengths of the list and of the fields as uvarint, the values of the list, and a key and a value for each field
+//	document  the magic, and the outermost table behind it
+//	table     uvarint length of the list, uvarint number of fields, the values of the list, a key and a value for each field
 //	value     tag, and: int 8 bytes | float 8 bytes | string uvarint length, bytes | table | ref uvarint
 //
 // A ref is a table that the document has had before, by its number in the order in which they begin, from 0. Numbers are little-endian.

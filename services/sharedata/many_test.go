@@ -56,7 +56,8 @@ func heap() int64 {
 }
 
 const bigConf = `local rows = {} for i = 1, 10000 do
-	rows[i] = { id = i, name = "item " .. i, price = i * 10, weight = i / 8, kind = "sword", level = i % 60, bound = i % 2 == 0, slot = 3, icon = "icon" .. i, tier = i % 5 }
+	rows[i] = { id = i, name = "item " .. i, price = i * 10, weight = i / 8, kind = "sword", level = i % 60,
+		bound = i % 2 == 0, slot = 3, icon = "icon" .. i, tier = i % 5 }
 end return { rows = rows }`
 
 func TestAThousandServicesShareALargeTable(t *testing.T) {
@@ -79,7 +80,8 @@ func TestAThousandServicesShareALargeTable(t *testing.T) {
 		}
 		before = heap()
 		for i, ref := range refs {
-			r.run(ref, fmt.Sprintf(`local c, sum = sharedata.query "conf", 0 for i = %d, %d do sum = sum + c.rows[i].price end return #c.rows, sum > 0`, i+1, i+50), "10000 true")
+			r.run(ref, fmt.Sprintf(`local c, sum = sharedata.query "conf", 0 for i = %d, %d do sum = sum + c.rows[i].price end
+				return #c.rows, sum > 0`, i+1, i+50), "10000 true")
 		}
 		each := (heap() - before) / services
 		t.Logf("%s: the table takes %d KiB, 50 rows of it that a service has read %d bytes in its VM", r.engine.Name(), table>>10, each)
@@ -88,7 +90,8 @@ func TestAThousandServicesShareALargeTable(t *testing.T) {
 		}
 		// One that reads everything keeps a bounded part.
 		before = heap()
-		r.run(refs[0], `local c, sum = sharedata.query "conf", 0 for round = 1, 3 do for i, row in ipairs(c.rows) do sum = sum + row.level end end return sum`, "883920")
+		r.run(refs[0], `local c, sum = sharedata.query "conf", 0 for round = 1, 3 do for i, row in ipairs(c.rows) do sum = sum + row.level end end
+			return sum`, "883920")
 		all := heap() - before
 		t.Logf("%s: a service that has read all rows has %d KiB more", r.engine.Name(), all>>10)
 		if all > table/2 {

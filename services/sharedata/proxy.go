@@ -194,7 +194,8 @@ func (p *proxy) pushValue(s vm.State, pos int) {
 		return
 	}
 	if v.obj == (intKind{}) && tooLarge(s, v) {
-		s.Errorf("%s %s: %s.%s is %d, which an engine without 64-bit integers would round", p.view.of.kind, p.view.of.name, p.path(), p.node.key(pos).text(), int64(v.num))
+		s.Errorf("%s %s: %s.%s is %d, which an engine without 64-bit integers would round",
+			p.view.of.kind, p.view.of.name, p.path(), p.node.key(pos).text(), int64(v.num))
 	}
 	pushScalar(s, v)
 }

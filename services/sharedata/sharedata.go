@@ -1,6 +1,6 @@
-// Package sharedata keeps tables that scripts of all services read without a copy of their own: configuration, mostly. A table is made once, outside of the VMs,
-// and is never changed; what a script gets of it is a small proxy for each table that it looks at, whose fields come straight from there. An update is another
-// table under the same name.
+// Package sharedata keeps tables that scripts of all services read without a copy of their own: configuration, mostly. A table is made once, outside of the
+// VMs, and is never changed; what a script gets of it is a small proxy for each table that it looks at, whose fields come straight from there. An update is
+// another table under the same name.
 //
 // It is behind four modules for scripts, which differ in what an update means for those who have a table already:
 //
@@ -9,8 +9,8 @@
 //	skynet.sharetable  they read the old one until they call update
 //	skynet.stm         a message that one service writes and others read when they like
 //
-// A service changes over to a new version between two messages or behind a wait, never within a handler that does not wait. It has changed over when it gets what
-// was sent to it after the update.
+// A service changes over to a new version between two messages or behind a wait, never within a handler that does not wait. It has changed over when it gets
+// what was sent to it after the update.
 //
 // Text and files that make tables are run in VMs of their own, off all actors, within the bounds of Config.
 package sharedata

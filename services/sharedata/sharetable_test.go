@@ -39,7 +39,8 @@ func TestASharetableKeepsTheIdentityOfItsTables(t *testing.T) {
 		r.run(a, `local s = { v = 1 } sharetable.loadtable("dag", { a = s, b = { s }, c = { v = 1 } })
 			local l = { v = 1 } l.self, l.list = l, { l } sharetable.loadtable("loop", l)`, "")
 		r.run(b, `local t = sharetable.query "dag" return rawequal(t.a, t.b[1]), rawequal(t.a, t.c), t.a == t.c`, "true false false")
-		r.run(b, `local t = sharetable.query "loop" return rawequal(t, t.self), rawequal(t.self.self.list[1], t), t.self.list[1].self.v, ({ [t] = 5 })[t.self]`, "true true 1 5")
+		r.run(b, `local t = sharetable.query "loop" return rawequal(t, t.self), rawequal(t.self.self.list[1], t), t.self.list[1].self.v, ({ [t] = 5 })[t.self]`,
+			"true true 1 5")
 		r.run(b, `local t = sharetable.query "loop" for i = 1, 20000 do t = t.list[1] end return t.v`, "1")
 		r.run(a, `sharetable.loadtable("both", { sharetable.query "dag", sharetable.query "loop", sharetable.query "dag" })`, "")
 		r.run(b, `local t = sharetable.query "both" return rawequal(t[1], t[3]), rawequal(t[1].a, t[3].b[1]), t[2].self.v`, "true true 1")

@@ -35,6 +35,20 @@ local function all(f, s, c)
   return r
 end
 
+-- What a function does with a list that has metamethods only, and all that it asks for.
+function L(f, list, ...)
+  local log = {}
+  local function note(...) log[#log + 1] = concat({ ... }, ":") end
+  local proxy = setmetatable({}, {
+    __len = function() note("len") return #list end,
+    __index = function(_, k) note("get", k) return list[k] end,
+    __newindex = function(_, k, v) note("set", k, tostring(v)) list[k] = v end,
+  })
+  local r = pack(pcall(f, proxy, ...))
+  for i = 1, r.n do if type(r[i]) == "string" then r[i] = r[i]:gsub("table%.", ""):gsub("#1 to 'remove'", "#2 to 'remove'") end end
+  return concat(log, " "), list, unpack(r, 1, r.n)
+end
+
 function G(...) return all(string.gmatch(...)) end
 function U(...) return all(utf8.codes(...)) end
 function S(l) table.sort(l, function(a, b) return a > b end) return l end
@@ -53,7 +67,7 @@ return function(source)
     if ok and type(r) == "table" then
       local parts = {}
       for i = 1, r.n do parts[i] = show(r[i], 0) end
-      out[#out + 1] = concat(parts, " "):gsub("-nan", "nan"):gsub("(%a+: )0x%w+", "%1") -- whose sign engines make as they like
+      out[#out + 1] = concat(parts, " "):gsub("-nan", "nan"):gsub("builtin: ", ""):gsub("(%a+: )0x%w+", "%1") -- whose sign engines make as they like
     else
       out[#out + 1] = tostring(r):gsub("\n", "\\n"):gsub("#1 to 'remove'", "#2 to 'remove'"):gsub('0x%w+$', '') -- it is the first up to Lua 5.4.4
 

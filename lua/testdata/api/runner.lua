@@ -1,6 +1,6 @@
 -- Runs the cases of one file, for TestTheAPIMeansWhatItSays.
 local skynet = require "skynet"
-local expect = require "skua.expect"
+local expect = require "service.expect"
 local host = require "apitest"
 
 local cases = {}

@@ -1,9 +1,7 @@
 package vmtest
 
-// The names of the engines that differences are declared for.
-const (
-	gopher = "gopher"
-)
+// gopher is the name of the engine that differences are declared for.
+const gopher = "gopher"
 
 const (
 	no54Syntax = "Lua 5.1 has no such syntax"
@@ -11,16 +9,8 @@ const (
 	noCrossing = "a wait can be taken out of functions, coroutines, iterators, `pcall` and `xpcall` only"
 )
 
-func on(engine, want, why string) map[string]Difference { return of(engine, want, why) }
-
-// differences of more than one engine.
-type differences map[string]Difference
-
-func of(engine, want, why string) differences { return differences{engine: {want, why}} }
-
-func (d differences) and(engine, want, why string) map[string]Difference {
-	d[engine] = Difference{want, why}
-	return d
+func on(engine, want, why string) map[string]Difference {
+	return map[string]Difference{engine: {want, why}}
 }
 
 const acrossGo = "test.lua:1: attempt to yield across a Go-call boundary: with the engine gopher a wait is possible in functions, " +

@@ -14,8 +14,8 @@ func nestedWaits() []Case {
 		{nestedTopic, "of the function itself", `return coroutine.resume(coroutine.create(wait), 1, nil, 3)`, "true | 1 | nil | 3", nil},
 		{nestedTopic, "tail calls", `local function f(n) if n == 0 then return wait("x") end return coroutine.wrap(f)(n - 1) end return f(5)`, "x", nil},
 		{nestedTopic, "many in each other", `local function f(n) if n == 0 then return (wait(0)) end return 1 + coroutine.wrap(f)(n - 1) end return f(100)`, "100", nil},
-		{nestedTopic, "yields in between", `local next = coroutine.wrap(function() for i = 1, 3 do wait() coroutine.yield(i) wait() end return "end" end)
-			return next(), next(), wait(next()), next()`, "1 | 2 | 3 | end", nil},
+		{nestedTopic, "yields in between", `local next = coroutine.wrap(function() for i = 1, 3 do wait() coroutine.yield(i) wait() end return "last"; end)
+			local a, b = next(), next() return a, b, wait(next()), next()`, "1 | 2 | 3 | last", nil},
 		{nestedTopic, "yield through a wait of the outer one", `local co = coroutine.wrap(function(a) local b = coroutine.yield(a + 1) return b + 1 end)
 			return coroutine.wrap(function() local x = co(1) wait() return x, co(10) end)()`, "2 | 11", nil},
 		{nestedTopic, "iterator", `local s = 0 for v in coroutine.wrap(function() for i = 1, 3 do coroutine.yield(wait(i)) end; end) do s = s + wait(v) end return s`, "6", nil},
@@ -32,16 +32,16 @@ func nestedWaits() []Case {
 		{nestedTopic, "closed variables", `local f = coroutine.wrap(function() local x = 1 local f = function() x = x + 1 return x end wait() x = x + 10 return f end)()
 			return f(), f()`, "12 | 13", nil},
 		{
-			nestedTopic, "running", `local co co = coroutine.create(function() wait() return coroutine.running() == co, coroutine.status(co) end) return coroutine.resume(co)`,
+			nestedTopic, "running", `local co; co = coroutine.create(function() wait() return coroutine.running() == co, coroutine.status(co) end) return coroutine.resume(co)`,
 			"true | true | running", nil,
 		},
 		{nestedTopic, "status of the outer one", `local outer = coroutine.running()
 			return coroutine.wrap(function() local a = coroutine.status(outer) wait() return a, coroutine.status(outer) end)()`, "normal | normal", nil},
 		{nestedTopic, "status afterwards", `local co = coroutine.create(function() wait() coroutine.yield() wait() end)
 			coroutine.resume(co) local a = coroutine.status(co) coroutine.resume(co) return a, coroutine.status(co)`, "suspended | dead", nil},
-		{nestedTopic, "status while it waits", `local co co = coroutine.create(function() return meanwhile(function() return coroutine.status(co) end) end)
+		{nestedTopic, "status while it waits", `local co; co = coroutine.create(function() return meanwhile(function() return coroutine.status(co) end); end)
 			return coroutine.resume(co)`, "true | normal", nil},
-		{nestedTopic, "resume while it waits", `local co co = coroutine.create(function() return meanwhile(function() return coroutine.resume(co) end) end)
+		{nestedTopic, "resume while it waits", `local co; co = coroutine.create(function() return meanwhile(function() return coroutine.resume(co) end); end)
 			return coroutine.resume(co)`, "true | false | cannot resume non-suspended coroutine", nil},
 		{
 			nestedTopic, "resume of a thread of the host that waits", `local me = coroutine.running() return meanwhile(function() return coroutine.resume(me) end)`,
@@ -51,7 +51,7 @@ func nestedWaits() []Case {
 			nestedTopic, "status of a thread of the host that waits", `local me = coroutine.running() return meanwhile(function() return coroutine.status(me) end)`,
 			"suspended", nil,
 		},
-		{nestedTopic, "close while it waits", `local co co = coroutine.create(function() return meanwhile(function() return pcall(coroutine.close, co) end) end)
+		{nestedTopic, "close while it waits", `local co; co = coroutine.create(function() return meanwhile(function() return pcall(coroutine.close, co) end); end)
 			return coroutine.resume(co)`, "true | false | cannot close a normal coroutine", nil},
 		{nestedTopic, "not in a callback around it", `local ok, e = pcall(string.gsub, "a", "a", function() coroutine.wrap(function() wait() end)() end)
 			return ok, (tostring(e):find("attempt to yield across a ", 1, true) ~= nil)`, "false | true", nil},
@@ -80,7 +80,7 @@ func throws() []Case {
 
 // memoryCases keep more than they may.
 func memoryCases() []Case {
-	const grow = `local function grow() local t, i = {}, 0 while true do i = i + 1 t["k" .. i] = { i } end end `
+	const grow = `local function grow() local t, i = {}, 0 while true do i = i + 1 t["k" .. i] = { i } end; end `
 	return []Case{
 		{memoryTopic, "caught", grow + `return pcall(grow)`, "false | not enough memory", nil},
 		{memoryTopic, "not caught", grow + `grow()`, "error: not enough memory", nil},

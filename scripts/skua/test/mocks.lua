@@ -1,40 +1,22 @@
--- Functions that note their calls, and services that do.
+-- Services of functions of a test, which stand in for others.
 local skynet = require "skynet"
 local core = require "skua.test.core"
+local calls = require "skua.test.calls"
 
-local spies = {}
-
--- The calls of each spy, oldest first.
-local calls_of = setmetatable({}, { __mode = "k" })
-
--- A function that notes its calls, and the list of these.
-function spies.spy(f)
-  if f ~= nil and type(f) ~= "function" then error("spy: a function is expected, got " .. type(f), 2) end
-  local calls = {}
-  local function noted(...)
-    calls[#calls + 1] = { n = select("#", ...), ... }
-    if f then return f(...) end
-  end
-  calls_of[noted] = calls
-  return noted, calls
-end
-
-function spies.calls(f)
-  return calls_of[f]
-end
+local standins = {}
 
 -- The mocks that are there, by their numbers. Those of a test end with it.
 local mocks = {}
 local last = 0
 local scope = "file"
 
-function spies.mock(name, handlers)
+function standins.mock(name, handlers)
   if type(handlers) ~= "table" then error("mock: a table of handlers is expected, got " .. type(handlers), 2) end
   last = last + 1
   local mock = { calls = {} }
   local own = {}
   for command, f in pairs(handlers) do
-    own[command] = spies.spy(f)
+    own[command] = calls.spy(f)
     if command == "calls" or command == "address" then error("mock: no handler can have the name " .. command, 2) end
     mock[command] = own[command]
   end
@@ -44,11 +26,11 @@ function spies.mock(name, handlers)
 end
 
 -- Handles a message to a mock.
-function spies.handle(session, id, command, ...)
+function standins.handle(session, id, command, ...)
   local mock = mocks[id]
   if not mock then error("the mock has ended", 0) end
-  local calls = mock.object.calls
-  calls[#calls + 1] = { n = select("#", ...) + 1, command, ... }
+  local list = mock.object.calls
+  list[#list + 1] = { n = select("#", ...) + 1, command, ... }
   local f = mock.handlers[command]
   if not f then error("the mock of " .. mock.name .. " has no handler " .. tostring(command), 0) end
   if session == 0 then f(...) return end
@@ -56,12 +38,12 @@ function spies.handle(session, id, command, ...)
 end
 
 -- From now on mocks are of one test.
-function spies.begin()
+function standins.begin()
   scope = "test"
 end
 
 -- Ends the mocks of the test.
-function spies.clear()
+function standins.clear()
   scope = "file"
   for id, mock in pairs(mocks) do
     if mock.scope == "test" then
@@ -71,4 +53,4 @@ function spies.clear()
   end
 end
 
-return spies
+return standins

@@ -1,6 +1,6 @@
 -- expect(value).to_be(other) and the like: assertions that say what they found.
 local values = require "skua.test.values"
-local spies = require "skua.test.spies"
+local noted = require "skua.test.calls"
 
 local show, difference = values.show, values.difference
 
@@ -82,7 +82,7 @@ end
 checks.to_fail = checks.to_error
 
 local function calls_of(value)
-  local calls = spies.calls(value)
+  local calls = noted.of(value)
   if not calls then error("expect: a spy, or a handler of a mock, is expected, got " .. show(value), 4) end
   return calls
 end

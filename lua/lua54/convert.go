@@ -1,0 +1,125 @@
+package lua54
+
+import (
+	"math"
+
+	messages "github.com/skua-go/skua/actor/value"
+)
+
+// TakeList makes a message of the values from index from to the top. It is false where one of them can't be sent: who asks one value after the other finds out
+// which.
+func (th *thread) TakeList(from int) (messages.List, bool) {
+	b := &th.m.message
+	for at := th.base + from - 1; at < th.top; at++ {
+		if !take(b, th.stack[at]) {
+			b.Reset()
+			return messages.List{}, false
+		}
+	}
+	return b.Take(), true
+}
+
+func take(b *messages.Builder, v value) bool {
+	switch v.kind() {
+	case kindNil:
+		b.Nil()
+	case kindFalse:
+		b.Bool(false)
+	case kindTrue:
+		b.Bool(true)
+	case kindInt:
+		b.Int(v.int())
+	case kindFloat:
+		b.Float(v.float())
+	case kindString:
+		b.String(v.text())
+	case kindTable:
+		return takeTable(b, v.o.table())
+	default:
+		return false
+	}
+	return true
+}
+
+func takeTable(b *messages.Builder, t *table) bool {
+	if b.Begin() != nil {
+		return false
+	}
+	for _, v := range t.arr {
+		if !take(b, v) {
+			return false
+		}
+	}
+	for i := range t.nodes {
+		nd := &t.nodes[i]
+		if nd.val.o == nil {
+			continue
+		}
+		switch nd.key.kind() {
+		case kindString:
+			b.Key(nd.key.text())
+		case kindInt:
+			b.IntKey(nd.key.int())
+		case kindFloat:
+			b.FloatKey(nd.key.float())
+		case kindFalse, kindTrue:
+			b.BoolKey(nd.key.o == &trueObj)
+		default:
+			return false
+		}
+		if !take(b, nd.val) {
+			return false
+		}
+	}
+	b.End()
+	return true
+}
+
+// PushList pushes the values of a message. Its tables are made anew.
+func (th *thread) PushList(l messages.List) {
+	n := l.Len()
+	th.grow(th.top, n)
+	r := l.Reader()
+	for range n {
+		th.stack[th.top] = th.m.read(&r)
+		th.top++
+	}
+}
+
+func (m *machine) read(r *messages.Reader) value {
+	switch it := r.Next(); it.Kind {
+	case messages.Bool:
+		return boolValue(it.Bits != 0)
+	case messages.Int, messages.Float:
+		return scalar(it)
+	case messages.String:
+		return m.given(it.Str)
+	case messages.Table:
+		return value{o: &m.readTable(r, it.Items, it.Fields).object}
+	}
+	return value{}
+}
+
+func scalar(it messages.Item) value {
+	if it.Kind == messages.Int {
+		return value{&intObj, it.Bits}
+	}
+	return floatValue(math.Float64frombits(it.Bits))
+}
+
+func (m *machine) readTable(r *messages.Reader, items, fields int) *table {
+	t := m.newTable(items, fields)
+	for range items {
+		t.arr = append(t.arr, m.read(r))
+	}
+	t.trim()
+	for range fields {
+		k := m.read(r)
+		v := m.read(r)
+		if k.o == nil || isNaN(k) || v.o == nil {
+			continue
+		}
+		t.set(k, v)
+	}
+	return t
+}
