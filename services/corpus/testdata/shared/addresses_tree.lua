@@ -9,10 +9,11 @@ if mode == "map" then
   skynet.start(function()
     skynet.sleep(20)
     datacenter.set("maps", region, "address", skynet.self())
-    datacenter.set("maps", region, "players", 0)
+    local players = 0
     tools.serve {
       enter = function()
-        local n = datacenter.get("maps", region, "players") + 1
+        players = players + 1
+        local n = players -- others may enter while this one waits
         datacenter.set("maps", region, "players", n)
         return region, n
       end,
