@@ -22,7 +22,7 @@ end
 
 local found, file = interface.load(name)
 SERVICE_NAME, SERVICE_PATH = name, string.gsub(file, "[^/]*$", "") .. name .. "/"
-snax.own(found)
+interface.mine = found
 
 local started = false
 

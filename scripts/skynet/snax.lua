@@ -31,16 +31,11 @@ local function ids_of(found)
   return ids
 end
 
--- Is for snaxd: the interface of the service itself.
-function snax.own(found)
-  known[found.name] = listed(found.name, ids_of(found))
-  snax.own = nil
-end
-
 -- Gives what a script has: a table with accept, response and system, in which the names of methods have what they are called by in messages of type snax.
 function snax.interface(name)
   if not known[name] then
-    local found = interface.read(name)
+    local mine = interface.mine
+    local found = mine and mine.name == name and mine or interface.read(name)
     known[name] = listed(name, ids_of(found), found.open)
   end
   return known[name]

@@ -114,14 +114,18 @@ local function harmless(found)
     if type(_G[name]) == "table" then env[name] = copy(_G[name]) end
   end
   for _, name in ipairs {
-    "assert", "error", "getmetatable", "ipairs", "next", "pcall", "rawequal", "rawget", "rawset", "select", "setmetatable", "tonumber", "tostring", "type",
+    "assert", "error", "getmetatable", "next", "pcall", "rawequal", "rawget", "rawset", "select", "setmetatable", "tonumber", "tostring", "type",
     "unpack", "xpcall", "rawlen",
   } do
     env[name] = _G[name]
   end
-  function env.pairs(t)
-    if t == nothing then return next, {} end
-    return pairs(t)
+  -- What nothing has in it is endless.
+  for _, name in ipairs { "pairs", "ipairs" } do
+    local iterate = _G[name]
+    env[name] = function(t)
+      if t == nothing then return next, {} end
+      return iterate(t)
+    end
   end
   env.accept, env.response, env._G = group_of(found, "accept"), group_of(found, "response"), env
   return setmetatable(env, { __newindex = function(t, k, v)
