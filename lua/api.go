@@ -65,6 +65,7 @@ func innerVerbs() map[string]verb {
 		"stop_thread": (*Host).innerStopThread, "ready": (*Host).innerReady, "begun": (*Host).innerBegun, "handler": (*Host).innerHandler,
 		"load_file": (*Host).innerLoadFile, "function_text": (*Host).innerFunctionText, "memory": (*Host).innerMemory,
 		"unique": (*Host).innerUnique, "close_unique": (*Host).innerCloseUnique, "profile_start": (*Host).innerProfileStart, "profile_stop": (*Host).innerProfileStop,
+		"script_text": (*Host).innerScriptText,
 	}
 }
 

@@ -118,7 +118,7 @@ func (l *Launcher) seat(c *actor.Context, m Launch) (*keeper, error) {
 		return nil, err
 	}
 	k := &keeper{script: m.Script, key: m.Shard, cell: newCell()}
-	host := &Host{cell: k.cell, rt: l.rt, script: m.Script, keeps: true}
+	host := &Host{cell: k.cell, rt: l.rt, script: m.Script, maker: m.Script, keeps: true, sessions: firstSession}
 	ref, err := c.Spawn(l.rt.sharedSpec(host))
 	if err != nil {
 		return nil, fmt.Errorf("lua: VM for agents of %s: %w", m.Script, err)
@@ -174,7 +174,7 @@ func (l *Launcher) launchShared(c *actor.Context, m Launch) {
 			promise.Reply(nil, k.err)
 			return
 		}
-		host := &Host{cell: k.cell, rt: l.rt, script: m.Script, args: m.Args, shares: true}
+		host := &Host{cell: k.cell, rt: l.rt, script: m.Script, maker: m.Script, args: m.Args, shares: true, sessions: firstSession}
 		ref, err := c.Spawn(l.rt.sharedSpec(host))
 		if err != nil {
 			l.left(c, k)

@@ -149,7 +149,7 @@ func TestAnAgentThatCannotStartTellsWhy(t *testing.T) {
 
 func TestAScriptOfSkynetsStyleCannotShare(t *testing.T) {
 	onBoth(t, func(t *testing.T) {
-			n := newNodeWith(t, lua.Config{Engine: testEngine(t)}, actor.Config{CallTimeout: 5 * time.Second},
+		n := newNodeWith(t, lua.Config{Engine: testEngine(t)}, actor.Config{CallTimeout: 5 * time.Second},
 			"main.lua", `local skynet = require "skynet"
 local M = {}
 function M.spawn(_, name, shard) return skynet.newservice({ name, shard = shard }) end

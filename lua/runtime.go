@@ -107,6 +107,9 @@ func NewRuntime(cfg Config) (*Runtime, error) {
 	for _, m := range lib.Modules(cfg.Scripts) {
 		rt.lib[m.Name] = Module{Name: m.Name, Open: func(_ *Host, s vm.State) { m.Open(s) }}
 	}
+	for _, m := range logModules() {
+		rt.lib[m.Name] = m
+	}
 	rt.engines = make(map[string]vm.Engine, len(cfg.Engines))
 	for script, e := range cfg.Engines {
 		rt.engines[slashed(script)] = e
@@ -122,7 +125,10 @@ func NewRuntime(cfg Config) (*Runtime, error) {
 
 // Spec is how to spawn a service of a script. The service is ready when it has answered Ready.
 func (rt *Runtime) Spec(script string, args value.List) actor.Spec {
-	return rt.spec(func() actor.Actor { return &Host{cell: newCell(), rt: rt, script: script, args: args} })
+	name, maker := servedAs(script, args)
+	return rt.spec(func() actor.Actor {
+		return &Host{cell: newCell(), rt: rt, script: name, maker: maker, args: args, sessions: firstSession}
+	})
 }
 
 // sharedSpec is Spec for a service of a VM with several.
