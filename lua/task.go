@@ -79,7 +79,7 @@ type threadCloser interface{ CloseThread() }
 
 func (h *Host) stopThread(s vm.State, is func(co *coroutine) bool) *coroutine {
 	for _, b := range h.forks.items[h.forks.head:] {
-		if b.co.life == b.life && is(b.co) {
+		if b.co != nil && b.co.life == b.life && is(b.co) {
 			h.drop(&b.co.job)
 			b.co.life++
 			return b.co
