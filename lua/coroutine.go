@@ -208,6 +208,7 @@ func (h *Host) resume(co *coroutine, n int, throw bool) {
 		const msg = "attempt to yield from outside a coroutine"
 		h.end(co, &Error{Script: h.script, Message: msg, Traceback: co.th.Traceback("")})
 	}
+	h.weigh(status == vm.Failed)
 }
 
 // end is for a coroutine that has failed, and can't run anything any more.
