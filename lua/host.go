@@ -296,7 +296,7 @@ func (h *Host) Stop(c *actor.Context, reason error) {
 	if errors.Is(reason, errKilled) {
 		h.abandon()
 	}
-	if h.vm == nil || !h.ready || h.module == 0 || !h.pushHandler(h.vm.Main(), h.module, "stop") {
+	if h.vm == nil || h.keeps || !h.ready || h.module == 0 || !h.pushHandler(h.vm.Main(), h.module, "stop") {
 		return
 	}
 	text := ""

@@ -4,29 +4,34 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/lua/vm"
 )
 
 // How the memory of services is bounded. The engine raises "not enough memory" in a script whose VM keeps more than Config.MemoryLimit. A script can catch that,
-// and a handler that fails lets go of what it had, so one large request costs itself only. A VM that keeps too much when a handler has ended will go on to do so:
-// its services are stopped, alone, and what they save in their function stop has a little room.
+// and a handler that fails lets go of what it had, so one large request costs itself only. A VM that keeps too much when a handler has ended, or
+// nearly so much when one has failed for want of memory, will go on to fail: its services are stopped, alone, and what they save in their function stop has a
+// little room.
 
-const (
-	// firstWarning is where a service's memory is in the log for the first time; then whenever it has doubled.
-	firstWarning = 32 << 20
-	// weighEvery is how many turns a service has between two looks at its memory, if they are short and do not fail.
-	weighEvery = 64
-)
+// firstWarning is where a service's memory is in the log for the first time; then whenever it has doubled.
+const firstWarning = 32 << 20
 
 // memory is what is known of a VM's.
 type memory struct {
 	limit   int64 // 0 is none
-	turns   uint8 // since the last look
 	next    int64 // below so many bytes there is nothing to do
 	warning int64 // the next
 	full    bool  // its services are being stopped
+}
+
+// taken is how many bytes a VM has, with garbage that it has not looked at yet.
+func taken(m vm.VM) int64 {
+	if t, ok := m.(interface{ Taken() int64 }); ok {
+		return t.Taken()
+	}
+	return m.Memory()
 }
 
 // compacter is a VM that can look now what it keeps, so that its Memory has no garbage in it.
@@ -61,14 +66,18 @@ func (m *memory) plan(size int64) {
 	m.next = max(m.next, size+size/4)
 }
 
-// weigh looks at the VM's memory when a turn is over. Most turns are not looked at: see weighEvery.
-func (h *Host) weigh(failed bool) {
+// room is up to where a VM may fail for want of memory and go on: with less than a sixteenth of its limit left it would fail again and again.
+func (m *memory) room() int64 { return m.limit - m.limit/16 }
+
+// weigh looks at the VM's memory when a turn is over.
+func (h *Host) weigh(failure *Error) {
 	m := &h.memory
-	if m.turns++; h.cur != nil || h.vm == nil || m.full || !failed && h.began.IsZero() && m.turns%weighEvery != 0 {
+	failed := failure != nil && m.limit > 0 && strings.Contains(failure.Message, "not enough memory")
+	if h.cur != nil || h.vm == nil || m.full {
 		return
 	}
-	size := h.vm.Memory()
-	if size <= m.next && (!failed || m.limit == 0 || size <= m.limit) {
+	size := taken(h.vm)
+	if size <= m.next && !(failed && size > m.room()) {
 		return
 	}
 	if c, ok := h.vm.(compacter); ok {
@@ -82,7 +91,7 @@ func (h *Host) weigh(failed bool) {
 			m.warning *= 2
 		}
 	}
-	if m.limit > 0 && size > m.limit {
+	if m.limit > 0 && size > m.limit || failed && size > m.room() {
 		h.overfull(&fullError{size, m.limit})
 		return
 	}
@@ -103,8 +112,9 @@ func (h *Host) overfull(err *fullError) {
 	h.vm.SetMemoryLimit(err.size + err.limit/4) // for what stop does
 	h.first.log.Error("the service is stopped: it keeps too much memory", "MiB", err.size>>20, limitOf(err.limit))
 	if h.first == h && !h.keeps {
-		if !h.ready {
+		if !h.ready { // then whoever has started it is told, and that ends it
 			h.started(&Error{Script: h.script, Message: err.Error(), Traceback: err.Error()})
+			return
 		}
 		h.c.Stop(h.c.Self(), err)
 		return
