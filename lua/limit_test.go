@@ -46,7 +46,7 @@ func limited(t *testing.T) *node {
 	n := newNodeWith(t, lua.Config{Engine: testEngine(t), MemoryLimit: testLimit, Budget: 2 * time.Second}, actor.Config{CallTimeout: 30 * time.Second},
 		"greedy.lua", greedy, "witness.lua", witness, "main.lua", sharedMain, "agent.lua", greedy, "early.lua", `
 local kept = {}
-pcall(function() for i = 1, 10000000 do kept[i] = { ("x"):rep(1000) .. i } end end)
+pcall(function() for i = 1, 10000000 do kept[i] = { i, i, i, i, i, i, i, i } end end)
 local M = {}
 function M.start() M.kept = kept end
 return M`, "modest.lua", `
