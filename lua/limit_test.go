@@ -188,3 +188,16 @@ func witnessOf(t *testing.T, n *node) actor.Ref {
 	}
 	return ref
 }
+
+func TestCollectingGarbageIsPaidFor(t *testing.T) {
+	onBoth(t, func(t *testing.T) {
+		n := newNodeWith(t, lua.Config{Engine: testEngine(t), Budget: 200 * time.Millisecond}, actor.Config{CallTimeout: 20 * time.Second}, "main.lua", `
+local M, t = {}, {}
+function M.fill() for i = 1, 50000 do t[i] = { i } end end
+function M.run() while true do collectgarbage() end end
+return M`)
+		a := n.start("main")
+		n.want("", a, "fill")
+		n.fails("CPU budget exceeded", a, "run")
+	})
+}

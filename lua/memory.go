@@ -3,7 +3,7 @@ package lua
 import (
 	"errors"
 	"fmt"
-	"log/slog"
+	"strconv"
 	"strings"
 
 	"github.com/skua-go/skua/actor"
@@ -77,7 +77,8 @@ func (h *Host) weigh(failure *Error) {
 		return
 	}
 	size := taken(h.vm)
-	if size <= m.next && !(failed && size > m.room()) {
+	cramped := failed && size > m.room()
+	if size <= m.next && !cramped {
 		return
 	}
 	if c, ok := h.vm.(compacter); ok {
@@ -86,7 +87,7 @@ func (h *Host) weigh(failure *Error) {
 	}
 	log := h.first.log
 	if size >= m.warning {
-		log.Warn("the service uses much memory", "MiB", size>>20, limitOf(m.limit))
+		log.Warn("the service uses much memory", "MiB", size>>20, "allowed", allowed(m.limit))
 		for m.warning <= size {
 			m.warning *= 2
 		}
@@ -98,11 +99,12 @@ func (h *Host) weigh(failure *Error) {
 	m.plan(size)
 }
 
-func limitOf(bytes int64) slog.Attr {
+// allowed is a limit for the log, in MiB.
+func allowed(bytes int64) string {
 	if bytes == 0 {
-		return slog.String("allowed", "any")
+		return "any"
 	}
-	return slog.Int64("allowed", bytes>>20)
+	return strconv.FormatInt(bytes>>20, 10)
 }
 
 // overfull stops the services of the VM.
@@ -110,7 +112,7 @@ func (h *Host) overfull(err *fullError) {
 	m := &h.memory
 	m.full = true
 	h.vm.SetMemoryLimit(err.size + err.limit/4) // for what stop does
-	h.first.log.Error("the service is stopped: it keeps too much memory", "MiB", err.size>>20, limitOf(err.limit))
+	h.first.log.Error("the service is stopped: it keeps too much memory", "MiB", err.size>>20, "allowed", allowed(err.limit))
 	if h.first == h && !h.keeps {
 		if !h.ready { // then whoever has started it is told, and that ends it
 			h.started(&Error{Script: h.script, Message: err.Error(), Traceback: err.Error()})

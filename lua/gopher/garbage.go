@@ -41,5 +41,7 @@ func baseCollectGarbage(l *lua.LState) int {
 // collect surveys the VM at the script's expense: two instructions take about as long as one value.
 func (t *thread) collect() {
 	t.m.survey()
-	t.m.spend(t.l, 2*t.m.found)
+	for n := 2 * t.m.found; n > 0; n -= tickEvery {
+		t.m.spend(t.l, min(n, tickEvery))
+	}
 }

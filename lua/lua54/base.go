@@ -120,12 +120,12 @@ func baseCollectGarbage(th *thread) int {
 	}
 	switch option {
 	case "collect":
-		th.m.measure()
+		th.collect()
 		return th.one(intValue(0))
 	case "count":
 		return th.one(floatValue(float64(th.m.Memory()) / 1024))
 	case "step":
-		th.m.measure()
+		th.collect()
 		return th.one(boolValue(true))
 	case "isrunning":
 		return th.one(boolValue(true))

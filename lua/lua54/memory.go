@@ -16,6 +16,14 @@ func (m *machine) Memory() int64 { return m.measured + m.allocated }
 // Compact measures now, so that Memory has no garbage in it.
 func (m *machine) Compact() { m.measure() }
 
+// collect measures at the script's expense: some two instructions for each value.
+func (th *thread) collect() {
+	th.m.measure()
+	for n := int(th.m.measured / 32); n > 0; n -= tickEvery {
+		th.Spend(min(n, tickEvery))
+	}
+}
+
 // SetMemoryLimit sets how many bytes the VM may keep; 0 is no limit.
 func (m *machine) SetMemoryLimit(bytes int64) { m.limit = bytes }
 

@@ -251,7 +251,7 @@ func texts() []Case {
 func tables() []Case {
 	const t = "table"
 	return []Case{
-		{
+		{ //nolint:dupword // of Lua
 			t, "constructor", `
 				local function f() return "x", "y" end
 				local out = {}
