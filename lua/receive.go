@@ -278,7 +278,7 @@ func (h *Host) where(fn int) string {
 
 // answerResults answers with what the handler has returned.
 func (h *Host) answerResults(co *coroutine) {
-	l, err := TakeList(co.th, 1)
+	l, err := takeList(h.vm.Main(), co.th, 1)
 	if err != nil {
 		e := &Error{Script: h.script, Message: h.script + ": result: " + err.Error()}
 		h.report("handler failed", e)

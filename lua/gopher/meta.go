@@ -4,8 +4,16 @@ import lua "github.com/yuin/gopher-lua"
 
 // Metatable pushes the metatable of the value at i, if it has one.
 func (t *thread) Metatable(i int) bool {
-	mt := t.l.GetMetatable(t.value(i))
-	if mt == lua.LNil {
+	var mt lua.LValue
+	switch v := t.value(i).(type) { // the library's own function gives what the field __metatable says
+	case *lua.LTable:
+		mt = v.Metatable
+	case *lua.LUserData:
+		mt = v.Metatable
+	default:
+		mt = t.l.GetMetatable(v)
+	}
+	if mt == lua.LNil || mt == nil {
 		return false
 	}
 	t.push(mt)
