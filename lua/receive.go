@@ -17,15 +17,16 @@ func (h *Host) Receive(c *actor.Context, msg any) {
 	case Message:
 		h.receive(m)
 	case Ready:
+		h.asked = true
 		h.whenReady = append(h.whenReady, c.Promise())
 		switch {
-		case h.ready:
-			h.answerReady(nil)
 		case h.failure != nil:
 			h.answerReady(h.failure)
 			h.giveUp()
 		case h.leaving:
 			h.leave()
+		case h.ready:
+			h.answerReady(nil)
 		}
 	default:
 		c.Reply(nil, fmt.Errorf("lua: %s takes no %T", h.script, msg))
