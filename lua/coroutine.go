@@ -142,9 +142,41 @@ func (h *Host) retire(co *coroutine) {
 		co.life = life
 		return
 	}
-	*co = coroutine{th: co.th, answer: co.answer, life: life, session: noSession, job: job{args: co.job.args[:0]}}
+	co.reset(life)
 	co.th.SetTop(0)
 	h.pool = append(h.pool, co)
+}
+
+// reset makes the coroutine ready for another handler. It leaves alone what is as it has to be: a store of a pointer is not cheap while the collector runs.
+func (co *coroutine) reset(life uint64) {
+	j := &co.job
+	j.fn, j.owned, j.state, j.list, j.args = 0, false, false, false, j.args[:0]
+	if j.proto != nil {
+		j.proto = nil
+	}
+	if j.push != nil {
+		j.push = nil
+	}
+	if co.wait.kind != waitNone {
+		co.wait = wait{}
+	}
+	if co.request {
+		co.promise = actor.Promise{}
+	}
+	if co.span != nil {
+		co.span = nil
+	}
+	if co.trace != "" {
+		co.trace = ""
+	}
+	if !co.deadline.IsZero() {
+		co.deadline = time.Time{}
+	}
+	if co.watch.on || co.watch.sum != 0 {
+		co.watch = stopwatch{}
+	}
+	co.yield, co.session, co.source, co.done, co.life = yieldNone, noSession, actor.Ref{}, nil, life
+	co.request, co.replied, co.foreign, co.ends, co.untraced, co.adrift = false, false, false, false, false, false
 }
 
 // begin runs the coroutine's job until its first wait or its end.

@@ -1,0 +1,40 @@
+package heap
+
+import (
+	"runtime"
+	"runtime/debug"
+	"testing"
+)
+
+func TestTheCollectorRunsAtTheFloorOrWhenTheHeapHasDoubled(t *testing.T) {
+	const floor = 64 << 20
+	for live, want := range map[uint64]int{
+		0: most, 1 << 20: most, 4 << 20: 1600, 10 << 20: 400, 20 << 20: 200, 40 << 20: standard, 64 << 20: standard, 1 << 30: standard,
+	} {
+		got := percentFor(live, floor)
+		if got != want {
+			t.Errorf("%d MB alive: GOGC %d, want %d", live>>20, got, want)
+		}
+		if more := live * uint64(got) / 100; got > standard && more > floor {
+			t.Errorf("%d MB alive: the collector runs after %d MB more, which is beyond the floor", live>>20, more>>20)
+		}
+	}
+}
+
+func TestTheFloorIsKept(t *testing.T) {
+	t.Setenv("GOGC", "")
+	defer debug.SetGCPercent(100)
+	KeepFloor(DefaultFloor)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	var keep []byte
+	for range 256 { // 16 MB of garbage are four collections and more without a floor
+		keep = make([]byte, 64<<10)
+	}
+	runtime.KeepAlive(keep)
+	runtime.ReadMemStats(&after)
+	if n := after.NumGC - before.NumGC; n > 1 {
+		t.Errorf("%d collections", n)
+	}
+}
