@@ -169,10 +169,13 @@ func takeValue(s vm.State, b *value.Builder, i int) error {
 	return nil
 }
 
+// takeTable reads a table that has a metamethod __pairs through that: a shared table (see services/sharedata) is sent as what it shows.
 func takeTable(s vm.State, b *value.Builder, t int) error {
 	if err := b.Begin(); err != nil {
 		return fmt.Errorf(": %w", err)
 	}
+	top := s.Top()
+	t = vm.Plain(s, t)
 	n := int64(s.Len(t))
 	for i := int64(1); i <= n; i++ {
 		s.RawGetInt(t, i)
@@ -198,6 +201,7 @@ func takeTable(s vm.State, b *value.Builder, t int) error {
 		}
 		s.Pop(1)
 	}
+	s.SetTop(top)
 	b.End()
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 // coroutine runs one handler at a time, from its first instruction through all its waits to its end, and then the next.
 type coroutine struct {
+	h     *Host // whose handler it runs
 	th    vm.State
 	yield yield
 	job   job
@@ -73,8 +74,8 @@ func (h *Host) openLoop() error {
 	if err := s.Load("=skua", loopSource); err != nil {
 		return err
 	}
-	s.PushFunc("take", h.take)
-	s.PushFunc("done", func(s vm.State) int {
+	h.pushVerb(s, "take", (*Host).take)
+	h.pushVerb(s, "done", func(h *Host, s vm.State) int {
 		h.cur.yield = yieldDone
 		return s.Yield(s.Top())
 	})
@@ -124,11 +125,12 @@ func (h *Host) coroutine() *coroutine {
 	if n := len(h.pool); n > 0 {
 		co := h.pool[n-1]
 		h.pool = h.pool[:n-1]
+		co.h = h
 		return co
 	}
-	co := &coroutine{th: h.vm.Main().NewThread(), session: noSession}
+	co := &coroutine{h: h, th: h.vm.Main().NewThread(), session: noSession}
 	co.th.Push(h.loop)
-	co.answer = func(v any, err error) { h.answered(co, v, err) }
+	co.answer = func(v any, err error) { co.h.answered(co, v, err) }
 	return co
 }
 
@@ -136,7 +138,7 @@ func (h *Host) coroutine() *coroutine {
 func (h *Host) retire(co *coroutine) {
 	h.unlink(co)
 	life := co.life + 1
-	if len(h.pool) >= poolSize || h.ended {
+	if len(h.pool) >= poolSize || h.vm == nil {
 		co.life = life
 		return
 	}

@@ -166,6 +166,9 @@ func (h *Host) find(j *job, m Message) error {
 		}
 		return &NoHandlerError{Script: h.script, Kind: "dispatch function for messages of type", Name: p.name}
 	}
+	if h.keeps {
+		return errKeeper
+	}
 	name, ok := m.Args.At(0).Str()
 	if !ok {
 		return fmt.Errorf("%s: a message to a table of handlers begins with a name, got %s", h.script, m.Args.At(0).Kind())

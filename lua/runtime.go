@@ -46,6 +46,8 @@ type Config struct {
 	Budget time.Duration
 	// StartTimeout bounds newservice. Default 30 s.
 	StartTimeout time.Duration
+	// AgentsPerVM is how many agents share a VM that the launcher chooses, see Launch.Shared. Default 256.
+	AgentsPerVM int
 	// Env is what skynet.getenv finds.
 	Env map[string]string
 	// Abort is called by skynet.abort. It must not block.
@@ -89,6 +91,9 @@ func NewRuntime(cfg Config) (*Runtime, error) {
 	if cfg.Budget <= 0 {
 		cfg.Budget = time.Second
 	}
+	if cfg.AgentsPerVM <= 0 {
+		cfg.AgentsPerVM = 256
+	}
 	if cfg.StartTimeout <= 0 {
 		cfg.StartTimeout = 30 * time.Second
 	}
@@ -121,10 +126,21 @@ func NewRuntime(cfg Config) (*Runtime, error) {
 // Spec is how to spawn a service of a script. The service is ready when it has answered Ready.
 func (rt *Runtime) Spec(script string, args value.List) actor.Spec {
 	name, maker := servedAs(script, args)
+	return rt.spec(func() actor.Actor {
+		return &Host{cell: newCell(), rt: rt, script: name, maker: maker, args: args, sessions: firstSession}
+	})
+}
+
+// sharedSpec is Spec for a service of a VM with several.
+func (rt *Runtime) sharedSpec(h *Host) actor.Spec {
+	spec := rt.spec(func() actor.Actor { return h })
+	spec.Turn = turn{h}
+	return spec
+}
+
+func (rt *Runtime) spec(make func() actor.Actor) actor.Spec {
 	return actor.Spec{
-		New: func() actor.Actor {
-			return &Host{rt: rt, script: name, maker: maker, args: args, sessions: firstSession}
-		},
+		New: make,
 		// A script's errors are answered by its host. What panics here is a defect of the host or the engine, after which the VM can't be trusted.
 		Supervision: actor.Supervision{Limit: -1},
 	}

@@ -16,6 +16,8 @@ import (
 	"os/signal"
 	"slices"
 
+	"github.com/skua-go/skua/lua/gopher"
+
 	"github.com/skua-go/skua/tools/bench/actors"
 	"github.com/skua-go/skua/tools/bench/bare"
 	"github.com/skua-go/skua/tools/bench/clients"
@@ -26,7 +28,8 @@ import (
 
 // benchmarks is the table. The references are baselines measured for themselves; they run only with -only bare/.
 func benchmarks(programs *peers.Programs) []measure.Benchmark {
-	return slices.Concat(actorBenchmarks(programs), otherBenchmarks())
+	return slices.Concat(
+		actorBenchmarks(programs), luaBenchmarks(luas.Default(), ""), luaBenchmarks(luas.Gopher(), "/"+gopher.Name), otherBenchmarks())
 }
 
 // actorBenchmarks are the actor runtime's, beside channels and beside what other runtimes do with their own defaults.
@@ -75,6 +78,47 @@ func actorBenchmarks(programs *peers.Programs) []measure.Benchmark {
 	}
 }
 
+// luaBenchmarks are those of services in Lua on one engine, whose ids end in suffix.
+func luaBenchmarks(on luas.Suite, suffix string) []measure.Benchmark {
+	const (
+		ask       = "; base: Ask and its answer between actors in Go, same run"
+		call1     = "skynet.call with a number there and back, one caller" + ask
+		call100   = "the same with 100 calls in flight" + ask
+		callTable = "skynet.call with a table of 4 fields there and back, one caller" + ask
+		send      = "skynet.send of a number, until all are handled; base: Send to an actor in Go, same run"
+		spawn     = "newservice of an empty service by one caller, its end not counted; base: actors in Go started and stopped, same run"
+		idle      = "resident memory a service, with 10,000 that have handled one message each"
+		agents    = "resident memory an agent of a script of 300 lines, with 10,000 that share VMs"
+		killed    = "resident memory that is left of each of 10,000 services when they have been killed: once it is a tenth, or after a minute"
+		fanout    = "bursts of 50, all handled before the next one; base: Publish to actors in Go, same run"
+		create    = "skynet.timeout of a new function, up to 100,000 outstanding in the service; base: After and Cancel of an actor in Go, same run"
+		timer     = "resident memory a timer and its function, with 100,000 in one service"
+		burst     = "100,000 timers of one service due at the same moment, until all have run"
+		waits     = "resident memory a handler that waits in skynet.call, with 10,000 in one service"
+		sleeps    = "the same in skynet.sleep"
+	)
+	all := []measure.Benchmark{
+		{ID: "lua/call-1", Unit: "op/s", Ours: on.Call(1), Base: measure.PerSecond(actors.Ask(1)), Note: call1},
+		{ID: "lua/call-100", Unit: "op/s", Ours: on.Call(100), Base: measure.PerSecond(actors.Ask(100)), Note: call100},
+		{ID: "lua/call-table", Unit: "op/s", Ours: on.CallTable(), Base: measure.PerSecond(actors.Ask(1)), Note: callTable},
+		{ID: "lua/send", Unit: "op/s", Ours: on.Send(), Base: measure.PerSecond(actors.Send), Note: send},
+		{ID: "lua/spawn", Unit: "op/s", Ours: on.Spawn(), Base: actors.Spawn, Note: spawn},
+		{ID: "lua/idle-bytes", Unit: "B/service", Ours: on.IdleBytes(), Note: idle},
+		{ID: "lua/shared-agent-bytes", Unit: "B/agent", Ours: on.AgentBytes(), Note: agents},
+		{ID: "lua/killed-bytes", Unit: "B/service", Ours: on.KilledBytes(), Note: killed},
+		{ID: "lua/multicast-1000", Unit: "deliveries/s", Ours: on.Multicast(1000), Base: actors.Fanout(1000), Note: fanout},
+		{ID: "lua/timer-create", Unit: "µs", Ours: measure.Microseconds(on.TimerCreate()), Base: measure.Microseconds(actors.TimerCreate(100_000)), Note: create},
+		{ID: "lua/timer-bytes", Unit: "B", Ours: on.TimerBytes(), Note: timer},
+		{ID: "lua/timer-burst", Unit: "s", Ours: on.TimerBurst(), Note: burst},
+		{ID: "lua/wait-bytes", Unit: "B/handler", Ours: on.WaitBytes(), Note: waits},
+		{ID: "lua/sleep-bytes", Unit: "B/handler", Ours: on.SleepBytes(), Note: sleeps},
+	}
+	for i := range all {
+		all[i].ID += suffix
+	}
+	return all
+}
+
 // otherBenchmarks are those of what stands on the actors, and the references.
 func otherBenchmarks() []measure.Benchmark {
 	const (
@@ -83,11 +127,6 @@ func otherBenchmarks() []measure.Benchmark {
 		webSocket = "agent in Lua a connection, JSON of 64 bytes, closed loop; base: our TCP through Lua, same run"
 	)
 	return []measure.Benchmark{
-		{ID: "lua/call-1", Unit: "op/s", Ours: luas.Call(1), Note: "skynet.call with a number there and back, one caller"},
-		{ID: "lua/call-100", Unit: "op/s", Ours: luas.Call(100), Note: "the same with 100 calls in flight"},
-		{ID: "lua/call-table", Unit: "op/s", Ours: luas.CallTable, Note: "skynet.call with a table of 4 fields there and back, one caller"},
-		{ID: "lua/send", Unit: "op/s", Ours: luas.Send, Note: "skynet.send of a number, until all are handled"},
-
 		{ID: "net/tcp-lua-100", Unit: "req/s", Ours: clients.LuaEcho("tcp", 100), Base: bare.TCPEcho(100), Note: tcpEcho},
 		{ID: "net/tcp-lua-1000", Unit: "req/s", Ours: clients.LuaEcho("tcp", 1000), Base: bare.TCPEcho(1000), Note: tcpEcho},
 		{ID: "net/kcp-lua-100", Unit: "req/s", Ours: clients.LuaEcho("kcp", 100), Base: bare.KCPEcho(100), Note: kcpEcho},
@@ -181,9 +220,16 @@ func serve(ctx context.Context, name string, stdout, stderr io.Writer) int {
 	return 0
 }
 
+// figures are what InChild can measure.
+func figures() map[string]measure.Func {
+	all := actors.Figures()
+	maps.Copy(all, luas.Figures())
+	return all
+}
+
 // printFigure is the process that InChild starts.
 func printFigure(ctx context.Context, name string, stdout, stderr io.Writer) int {
-	err := measure.PrintFigure(ctx, actors.Figures(), name, stdout)
+	err := measure.PrintFigure(ctx, figures(), name, stdout)
 	switch {
 	case errors.Is(err, measure.ErrNoFigure):
 		fmt.Fprintln(stderr, "bench:", err)

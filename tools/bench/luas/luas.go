@@ -1,123 +1,101 @@
-// Package luas measures services in Lua.
+// Package luas measures services in Lua, written as Skynet's are, on each engine.
 package luas
 
 import (
 	"context"
+	"embed"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
-	"testing/fstest"
+	"sync"
 	"time"
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/lua"
+	"github.com/skua-go/skua/lua/gopher"
+	"github.com/skua-go/skua/lua/lua54"
+	"github.com/skua-go/skua/lua/vm"
 	"github.com/skua-go/skua/scripts"
-
-	"github.com/skua-go/skua/tools/bench/measure"
+	"github.com/skua-go/skua/services/multicast"
 )
 
-var files = fstest.MapFS{
-	"echo.lua": {Data: []byte(`
-local skynet = require "skynet"
-skynet.start(function()
-  local count, drained = 0, nil
-  skynet.dispatch("lua", function(session, source, cmd, ...)
-    if cmd == "count" then
-      count = count + 1
-    elseif cmd == "counted" then
-      skynet.retpack(count)
-    else
-      skynet.retpack(...)
-    end
-  end)
-end)`)},
-	"caller.lua": {Data: []byte(`
-local skynet = require "skynet"
-local M = {}
-function M.start(self, echo) self.echo = echo end
+//go:embed scripts
+var sources embed.FS
 
-local function workers(n, inflight, each)
-  local left, token = inflight, {}
-  for i = 1, inflight do
-    skynet.fork(function()
-      for _ = 1, n // inflight do each() end
-      left = left - 1
-      if left == 0 then skynet.wakeup(token) end
-    end)
-  end
-  skynet.wait(token)
-end
-
-function M.call(self, n, inflight)
-  local call, echo = skynet.call, self.echo
-  workers(n, inflight, function() call(echo, "lua", "echo", 1) end)
-  return n
-end
-
-function M.table(self, n)
-  local call, echo = skynet.call, self.echo
-  for i = 1, n do
-    local t = call(echo, "lua", "echo", { id = i, name = "player", x = 1.5, ok = true })
-    assert(t.id == i)
-  end
-  return n
-end
-
-function M.send(self, n)
-  local send, echo = skynet.send, self.echo
-  for i = 1, n do send(echo, "lua", "count", i) end
-  return skynet.call(echo, "lua", "counted")
-end
-return M`)},
+// Suite measures one engine.
+type Suite struct {
+	suffix string // of the figures' names
+	engine func() (vm.Engine, error)
 }
 
-// perSecond runs the caller's function f with growing n until that takes long enough, and returns operations a second.
-func perSecond(ctx context.Context, f string, args ...any) (float64, error) {
-	log := slog.New(slog.DiscardHandler)
-	rt, err := lua.NewRuntime(lua.Config{Scripts: files, Library: scripts.FS(), Log: log, Budget: time.Minute})
+// Default measures the default engine.
+func Default() Suite {
+	return Suite{"", sync.OnceValues(func() (vm.Engine, error) { return lua54.New(), nil })}
+}
+
+// Gopher measures the engine of that name.
+func Gopher() Suite {
+	return Suite{"/" + gopher.Name, sync.OnceValues(func() (vm.Engine, error) { return gopher.New(gopher.Config{}) })}
+}
+
+// node is a system with a launcher.
+type node struct {
+	sys      *actor.System
+	launcher actor.Ref
+}
+
+// patience is how long an answer, and a handler, may take. What is measured takes seconds.
+const patience = 2 * time.Minute
+
+// with runs f with a node of its own.
+func (s Suite) with(ctx context.Context, f func(n *node) (float64, error)) (float64, error) {
+	engine, err := s.engine()
 	if err != nil {
 		return 0, err
 	}
-	sys := actor.New(actor.Config{Log: log, CallTimeout: time.Minute})
+	files, err := fs.Sub(sources, "scripts")
+	if err != nil {
+		return 0, err
+	}
+	log := slog.New(slog.DiscardHandler)
+	rt, err := lua.NewRuntime(lua.Config{
+		Scripts: files, Library: scripts.FS(), Modules: []lua.Module{multicast.New(multicast.Config{}).Module()},
+		Engine: engine, Budget: patience, Log: log,
+	})
+	if err != nil {
+		return 0, err
+	}
+	n := &node{sys: actor.New(actor.Config{Log: log, CallTimeout: patience})}
 	v, err := func() (float64, error) {
-		launcher, err := sys.Spawn(rt.Launcher())
-		if err != nil {
+		if n.launcher, err = n.sys.Spawn(rt.Launcher()); err != nil {
 			return 0, err
 		}
-		echo, err := sys.Ask(ctx, launcher, lua.Launch{Script: "echo"})
-		if err != nil {
-			return 0, err
-		}
-		caller, err := sys.Ask(ctx, launcher, lua.Launch{Script: "caller", Args: value.Of(int64(echo.(actor.Ref).ID()))})
-		if err != nil {
-			return 0, err
-		}
-		ns, err := measure.PerOp(ctx, func(n int) error {
-			v, err := sys.Ask(ctx, caller.(actor.Ref), lua.Command(f, append([]any{n}, args...)...))
-			if err != nil {
-				return err
-			}
-			if f != "send" {
-				return nil
-			}
-			if got, _ := v.(value.List).At(0).Int(); got < int64(n) {
-				return fmt.Errorf("%d messages arrived of %d", got, n)
-			}
-			return nil
-		})
-		return float64(time.Second) / ns, err
+		return f(n)
 	}()
-	return v, errors.Join(err, sys.Shutdown(context.WithoutCancel(ctx)))
+	return v, errors.Join(err, n.sys.Shutdown(context.WithoutCancel(ctx)))
 }
 
-// Call is calls a second from one Lua service to another and back, with inFlight calls at a time.
-func Call(inFlight int) measure.Func {
-	return func(ctx context.Context) (float64, error) { return perSecond(ctx, "call", inFlight) }
+// start starts a service and waits until it is ready.
+func (n *node) start(ctx context.Context, script string, args ...any) (actor.Ref, error) {
+	v, err := n.sys.Ask(ctx, n.launcher, lua.Launch{Script: script, Args: value.Of(args...)})
+	if err != nil {
+		return actor.Ref{}, fmt.Errorf("luas: start %s: %w", script, err)
+	}
+	ref, ok := v.(actor.Ref)
+	if !ok {
+		return ref, fmt.Errorf("luas: start %s: found a %T, expected the service", script, v)
+	}
+	return ref, nil
 }
 
-// CallTable is calls a second with a table of four fields there and back.
-func CallTable(ctx context.Context) (float64, error) { return perSecond(ctx, "table") }
-
-// Send is messages a second from one Lua service to another, all handled.
-func Send(ctx context.Context) (float64, error) { return perSecond(ctx, "send") }
+// call calls a command of a service, and returns its first result.
+func (n *node) call(ctx context.Context, ref actor.Ref, cmd string, args ...any) (value.Value, error) {
+	v, err := n.sys.Ask(ctx, ref, lua.Command(cmd, args...))
+	if err != nil {
+		return value.Value{}, fmt.Errorf("luas: %s: %w", cmd, err)
+	}
+	l, _ := v.(value.List)
+	return l.At(0), nil
+}

@@ -18,7 +18,7 @@ import (
 const FigureFlag = "figure"
 
 // figureTimeout bounds how long a process may take for its figure.
-const figureTimeout = time.Minute
+const figureTimeout = 2 * time.Minute
 
 // ErrNoFigure is wrapped by the error of PrintFigure for a name that it does not know.
 var ErrNoFigure = errors.New("measure: no such figure")
