@@ -247,9 +247,31 @@ func (h *Host) end(co *coroutine, err *Error) {
 	h.dropWait(co)
 	h.unlink(co)
 	co.life++
+	h.closeFailed(co)
 	if co.done != nil {
 		co.done(co, err)
 		return
 	}
 	h.report("script failed", err)
+}
+
+// closeFailed ends the variables of a coroutine that has failed: those that are to be closed are, with the error, which Lua leaves to coroutine.close.
+func (h *Host) closeFailed(co *coroutine) {
+	s := h.vm.Main()
+	top := s.Top()
+	defer s.SetTop(top)
+	s.Global("coroutine")
+	if s.Type(-1) != vm.Table {
+		return
+	}
+	s.PushString("close")
+	s.RawGet(top + 1)
+	if s.Type(-1) != vm.Function {
+		return
+	}
+	s.PushThread(co.th)
+	h.began = time.Time{}
+	if err := s.PCall(1, 0); err != nil {
+		h.report("close failed", h.raised())
+	}
 }
