@@ -48,14 +48,14 @@ func (t *tuner) arm() {
 func (t *tuner) adjust() {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
-	if percent := percentFor(live[0].Value.Uint64(), t.floor); percent != t.percent {
+	if percent := Percent(live[0].Value.Uint64(), t.floor); percent != t.percent {
 		t.percent = percent
 		debug.SetGCPercent(percent)
 	}
 }
 
-// percentFor is the GOGC with which the collector runs at the floor, in steps, since each change stops the program for a moment.
-func percentFor(live, floor uint64) int {
+// Percent is the GOGC with which the collector runs at the floor, for so many bytes alive: 100 to 3200, in steps, since each change stops the program for a moment.
+func Percent(live, floor uint64) int {
 	percent := uint64(most)
 	if live > 0 {
 		percent = floor * 100 / live
@@ -64,5 +64,5 @@ func percentFor(live, floor uint64) int {
 	for step > standard && step > percent {
 		step /= 2
 	}
-	return int(max(step, standard)) //nolint:gosec // between the constants
+	return int(max(step, standard))
 }

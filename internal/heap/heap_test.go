@@ -1,21 +1,23 @@
-package heap
+package heap_test
 
 import (
 	"runtime"
 	"runtime/debug"
 	"testing"
+
+	"github.com/skua-go/skua/internal/heap"
 )
 
 func TestTheCollectorRunsAtTheFloorOrWhenTheHeapHasDoubled(t *testing.T) {
 	const floor = 64 << 20
 	for live, want := range map[uint64]int{
-		0: most, 1 << 20: most, 4 << 20: 1600, 10 << 20: 400, 20 << 20: 200, 40 << 20: standard, 64 << 20: standard, 1 << 30: standard,
+		0: 3200, 1 << 20: 3200, 4 << 20: 1600, 10 << 20: 400, 20 << 20: 200, 40 << 20: 100, 64 << 20: 100, 1 << 30: 100,
 	} {
-		got := percentFor(live, floor)
+		got := heap.Percent(live, floor)
 		if got != want {
 			t.Errorf("%d MB alive: GOGC %d, want %d", live>>20, got, want)
 		}
-		if more := live * uint64(got) / 100; got > standard && more > floor {
+		if more := live * uint64(got) / 100; got > 100 && more > floor {
 			t.Errorf("%d MB alive: the collector runs after %d MB more, which is beyond the floor", live>>20, more>>20)
 		}
 	}
@@ -24,7 +26,7 @@ func TestTheCollectorRunsAtTheFloorOrWhenTheHeapHasDoubled(t *testing.T) {
 func TestTheFloorIsKept(t *testing.T) {
 	t.Setenv("GOGC", "")
 	defer debug.SetGCPercent(100)
-	KeepFloor(DefaultFloor)
+	heap.KeepFloor(heap.DefaultFloor)
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
