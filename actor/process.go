@@ -251,6 +251,10 @@ func (p *process) finishBatch(goOn bool) {
 
 // step handles messages of the batch until it is empty, one panics, or the actor may not go on; the latter is false.
 func (p *process) step() (goOn bool) {
+	if turn := p.opts.turn; turn != nil {
+		turn.Lock()
+		defer turn.Unlock()
+	}
 	done := false
 	defer func() {
 		if done {

@@ -1,6 +1,9 @@
 package actor
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // Actor handles one message at a time. Receive must not block; what it gets in msg it must not change.
 type Actor interface {
@@ -51,6 +54,9 @@ type Spec struct {
 	AllForOne bool
 	// StopTimeout bounds the graceful end. Default 10 s.
 	StopTimeout time.Duration
+	// Turn, if it is set, is held while the actor runs: actors that share what one of them at a time may use, such as a script engine's VM, share a lock
+	// behind it. It is taken for a batch of messages, by the worker that runs the actor, so those who hold it must not wait for each other.
+	Turn sync.Locker
 }
 
 // Supervision restarts an actor that panicked: its request is answered with Failed, its children are stopped, and New makes its successor, which
@@ -71,13 +77,14 @@ type options struct {
 	supervision Supervision
 	stopTimeout time.Duration
 	allForOne   bool
+	turn        sync.Locker
 }
 
 var ordinaryOptions = (&Spec{}).options(nil) //nolint:gochecknoglobals // a constant, shared so that an idle actor stays small
 
 // options returns those of the Spec with their defaults; was is shared if they are the same.
 func (s *Spec) options(was *options) *options {
-	o := options{supervision: s.Supervision, stopTimeout: s.StopTimeout, allForOne: s.AllForOne}
+	o := options{supervision: s.Supervision, stopTimeout: s.StopTimeout, allForOne: s.AllForOne, turn: s.Turn}
 	if o.supervision.Limit == 0 {
 		o.supervision.Limit = 5
 	}

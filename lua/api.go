@@ -65,6 +65,7 @@ func innerVerbs() map[string]verb {
 		"stop_thread": (*Host).innerStopThread, "ready": (*Host).innerReady, "begun": (*Host).innerBegun, "handler": (*Host).innerHandler,
 		"load_file": (*Host).innerLoadFile, "function_text": (*Host).innerFunctionText, "memory": (*Host).innerMemory,
 		"unique": (*Host).innerUnique, "close_unique": (*Host).innerCloseUnique, "profile_start": (*Host).innerProfileStart, "profile_stop": (*Host).innerProfileStop,
+		"script_text": (*Host).innerScriptText,
 	}
 }
 
@@ -99,7 +100,7 @@ func (h *Host) openCore(s vm.State) int {
 	})
 	h.pushLazy(s, h.pushAPI)
 	s.Metatable(-1)
-	s.PushFunc("__pairs", h.pairsOfAPI)
+	h.pushVerb(s, "__pairs", (*Host).pairsOfAPI)
 	s.SetField(-2, "__pairs")
 	s.Pop(1)
 	s.Copy(-1)
@@ -150,7 +151,8 @@ func (h *Host) pairsOfAPI(s vm.State) int {
 }
 
 func (h *Host) pushVerb(s vm.State, name string, f verb) {
-	s.PushFunc(name, func(s vm.State) int { return f(h, s) })
+	c := h.cell
+	s.PushFunc(name, func(s vm.State) int { return f(c.now, s) })
 }
 
 // pushAPI pushes what the module skynet has under a name, if there is something.

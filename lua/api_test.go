@@ -127,7 +127,7 @@ func runCases(t *testing.T, engine vm.Engine, file string) []apiResult {
 	logger := slog.New(slog.NewTextHandler(log, nil))
 	aborted := make(chan struct{}, 1)
 	rt, err := lua.NewRuntime(lua.Config{
-		Scripts: os.DirFS(apiDir), Library: scripts.FS(), Log: logger, Budget: 200 * time.Millisecond, Engine: engine,
+		Scripts: os.DirFS(apiDir), Library: scripts.FS(), Log: logger, Budget: 500 * time.Millisecond, Engine: engine,
 		Env: map[string]string{"color": "blue"}, Abort: func() { aborted <- struct{}{} },
 		Modules: []lua.Module{{Name: "apitest", Open: func(_ *lua.Host, s vm.State) {
 			s.NewTable(0, 2)

@@ -126,7 +126,12 @@ func shortKey(k value.Value) string {
 }
 
 // TakeList makes a message of the values from index `from` to the top. What cannot leave a VM is an error that names where it is.
-func TakeList(s vm.State, from int) (value.List, error) {
+//
+// A table that has a metamethod __pairs is read through that, as skynet.pack of Skynet does: a shared table (see services/sharedata) is sent as what it shows.
+func TakeList(s vm.State, from int) (value.List, error) { return takeList(s, s, from) }
+
+// takeList is TakeList of a thread that may not be running any more; metamethods are called on another one.
+func takeList(on, s vm.State, from int) (value.List, error) {
 	if c, ok := s.(converter); ok {
 		if l, ok := c.TakeList(from); ok {
 			return l, nil
@@ -136,15 +141,19 @@ func TakeList(s vm.State, from int) (value.List, error) {
 	top := s.Top()
 	b.Grow(top - from + 1)
 	for i := from; i <= top; i++ {
-		if err := takeValue(s, &b, i); err != nil {
+		if err := (taker{on, s}).value(&b, i); err != nil {
 			return value.List{}, fmt.Errorf("argument %d%w", i-from+1, err)
 		}
 	}
 	return b.List(), nil
 }
 
-// takeValue adds the value at index i. Its errors begin with the path to what they are about.
-func takeValue(s vm.State, b *value.Builder, i int) error {
+// taker takes values from the stack of s, and calls metamethods on the thread `on`.
+type taker struct{ on, s vm.State }
+
+// value adds the value at index i. Its errors begin with the path to what they are about.
+func (tk taker) value(b *value.Builder, i int) error {
+	s := tk.s
 	switch t := s.Type(i); t {
 	case vm.Nil:
 		b.Nil()
@@ -162,21 +171,26 @@ func takeValue(s vm.State, b *value.Builder, i int) error {
 		str, _ := s.String(i)
 		b.String(str)
 	case vm.Table:
-		return takeTable(s, b, i)
+		return tk.table(b, i)
 	default:
 		return fmt.Errorf(": a %s cannot be sent", t)
 	}
 	return nil
 }
 
-func takeTable(s vm.State, b *value.Builder, t int) error {
+func (tk taker) table(b *value.Builder, t int) error {
+	s, top := tk.s, tk.s.Top()
 	if err := b.Begin(); err != nil {
 		return fmt.Errorf(": %w", err)
+	}
+	t, err := tk.plain(t)
+	if err != nil {
+		return err
 	}
 	n := int64(s.Len(t))
 	for i := int64(1); i <= n; i++ {
 		s.RawGetInt(t, i)
-		if err := takeValue(s, b, s.Top()); err != nil {
+		if err := tk.value(b, s.Top()); err != nil {
 			return inPath(fmt.Sprintf("[%d]", i), err)
 		}
 		s.Pop(1)
@@ -193,13 +207,47 @@ func takeTable(s vm.State, b *value.Builder, t int) error {
 		if err := takeKey(s, b, key); err != nil {
 			return err
 		}
-		if err := takeValue(s, b, key+1); err != nil {
+		if err := tk.value(b, key+1); err != nil {
 			return inPath("."+s.Text(key), err)
 		}
 		s.Pop(1)
 	}
+	s.SetTop(top)
 	b.End()
 	return nil
+}
+
+// plain is vm.Plain, whose errors it returns.
+func (tk taker) plain(t int) (int, error) {
+	s, on := tk.s, tk.on
+	if !s.Metatable(t) {
+		return t, nil
+	}
+	s.PushString("__pairs")
+	s.RawGet(-2)
+	none := s.Type(-1) == vm.Nil
+	s.Pop(2)
+	if none {
+		return t, nil
+	}
+	on.PushFunc("__pairs", func(s vm.State) int {
+		vm.Plain(s, 1)
+		return 1
+	})
+	s.Copy(t)
+	if on != s {
+		s.Move(on, 1)
+	}
+	err := on.PCall(1, 1)
+	if err != nil {
+		err = fmt.Errorf(": %s", on.Text(-1))
+		on.Pop(1)
+		return 0, err
+	}
+	if on != s {
+		on.Move(s, 1)
+	}
+	return s.Top(), nil
 }
 
 // inPath puts one more step before the path of an error; beyond a depth where a table must contain itself the path says nothing.

@@ -9,6 +9,7 @@ import (
 
 // coroutine runs one handler at a time, from its first instruction through all its waits to its end, and then the next.
 type coroutine struct {
+	h     *Host // whose handler it runs
 	th    vm.State
 	yield yield
 	job   job
@@ -73,8 +74,8 @@ func (h *Host) openLoop() error {
 	if err := s.Load("=skua", loopSource); err != nil {
 		return err
 	}
-	s.PushFunc("take", h.take)
-	s.PushFunc("done", func(s vm.State) int {
+	h.pushVerb(s, "take", (*Host).take)
+	h.pushVerb(s, "done", func(h *Host, s vm.State) int {
 		h.cur.yield = yieldDone
 		return s.Yield(s.Top())
 	})
@@ -124,11 +125,12 @@ func (h *Host) coroutine() *coroutine {
 	if n := len(h.pool); n > 0 {
 		co := h.pool[n-1]
 		h.pool = h.pool[:n-1]
+		co.h = h
 		return co
 	}
-	co := &coroutine{th: h.vm.Main().NewThread(), session: noSession}
+	co := &coroutine{h: h, th: h.vm.Main().NewThread(), session: noSession}
 	co.th.Push(h.loop)
-	co.answer = func(v any, err error) { h.answered(co, v, err) }
+	co.answer = func(v any, err error) { co.h.answered(co, v, err) }
 	return co
 }
 
@@ -136,13 +138,45 @@ func (h *Host) coroutine() *coroutine {
 func (h *Host) retire(co *coroutine) {
 	h.unlink(co)
 	life := co.life + 1
-	if len(h.pool) >= poolSize || h.ended {
+	if len(h.pool) >= poolSize || h.vm == nil {
 		co.life = life
 		return
 	}
-	*co = coroutine{th: co.th, answer: co.answer, life: life, session: noSession, job: job{args: co.job.args[:0]}}
+	co.reset(life)
 	co.th.SetTop(0)
 	h.pool = append(h.pool, co)
+}
+
+// reset makes the coroutine ready for another handler. It leaves alone what is as it has to be: a store of a pointer is not cheap while the collector runs.
+func (co *coroutine) reset(life uint64) {
+	j := &co.job
+	j.fn, j.owned, j.state, j.list, j.args = 0, false, false, false, j.args[:0]
+	if j.proto != nil {
+		j.proto = nil
+	}
+	if j.push != nil {
+		j.push = nil
+	}
+	if co.wait.kind != waitNone {
+		co.wait = wait{}
+	}
+	if co.request {
+		co.promise = actor.Promise{}
+	}
+	if co.span != nil {
+		co.span = nil
+	}
+	if co.trace != "" {
+		co.trace = ""
+	}
+	if !co.deadline.IsZero() {
+		co.deadline = time.Time{}
+	}
+	if co.watch.on || co.watch.sum != 0 {
+		co.watch = stopwatch{}
+	}
+	co.yield, co.session, co.source, co.done, co.life = yieldNone, noSession, actor.Ref{}, nil, life
+	co.request, co.replied, co.foreign, co.ends, co.untraced, co.adrift = false, false, false, false, false, false
 }
 
 // begin runs the coroutine's job until its first wait or its end.
@@ -213,9 +247,31 @@ func (h *Host) end(co *coroutine, err *Error) {
 	h.dropWait(co)
 	h.unlink(co)
 	co.life++
+	h.closeFailed(co)
 	if co.done != nil {
 		co.done(co, err)
 		return
 	}
 	h.report("script failed", err)
+}
+
+// closeFailed ends the variables of a coroutine that has failed: those that are to be closed are, with the error, which Lua leaves to coroutine.close.
+func (h *Host) closeFailed(co *coroutine) {
+	s := h.vm.Main()
+	top := s.Top()
+	defer s.SetTop(top)
+	s.Global("coroutine")
+	if s.Type(-1) != vm.Table {
+		return
+	}
+	s.PushString("close")
+	s.RawGet(top + 1)
+	if s.Type(-1) != vm.Function {
+		return
+	}
+	s.PushThread(co.th)
+	h.began = time.Time{}
+	if err := s.PCall(1, 0); err != nil {
+		h.report("close failed", h.raised())
+	}
 }

@@ -111,7 +111,7 @@ func (h *Host) errorOf(s vm.State) *Error {
 	e := &Error{Script: h.script}
 	if s.Type(-1) == vm.Table {
 		top := s.Top()
-		if l, err := TakeList(s, top); err == nil {
+		if l, err := takeList(h.vm.Main(), s, top); err == nil {
 			e.Value = l
 		}
 		s.SetTop(top)

@@ -5,11 +5,13 @@ import (
 	"github.com/skua-go/skua/lua/vm"
 )
 
-// begun is a coroutine that is to run, as it was when that was decided: wait is 0 for one that has not begun.
+// begun is a coroutine that is to run, as it was when that was decided: wait is 0 for one that has not begun. A fork whose coroutine nobody has been given
+// is only a job.
 type begun struct {
 	co   *coroutine
 	life uint64
 	wait int64
+	fork *job
 }
 
 const (
@@ -20,14 +22,8 @@ const (
 	maxTimers = 1_000_000
 )
 
-// wanter is a thread of an engine that can tell how many results the caller of the running function takes.
-type wanter interface{ Wants() int }
-
 // wanted tells whether somebody takes the result of the running function.
-func wanted(s vm.State) bool {
-	w, ok := s.(wanter)
-	return !ok || w.Wants() != 0
-}
+func wanted(s vm.State) bool { return s.Wants() != 0 }
 
 // takeCall keeps the function at index i and the arguments behind it as the job of a coroutine.
 func takeCall(s vm.State, j *job, i int) {
@@ -59,11 +55,30 @@ func (h *Host) apiFork(s vm.State) int {
 	if h.forks.len() >= maxNext {
 		s.Errorf("skynet.fork: %d functions wait to run already", maxNext)
 	}
+	if !wanted(s) {
+		fork := &job{}
+		takeCall(s, fork, 1)
+		h.forks.add(begun{fork: fork})
+		return 0
+	}
 	co := h.coroutine()
 	takeCall(s, &co.job, 1)
 	h.forks.add(begun{co: co, life: co.life})
 	s.PushThread(co.th)
 	return 1
+}
+
+// beginFork runs what was forked, as part of no request.
+func (h *Host) beginFork(b begun) {
+	co := b.co
+	switch {
+	case b.fork != nil:
+		co = h.coroutine()
+		co.job = *b.fork
+	case co.life != b.life:
+		return // it has been stopped meanwhile
+	}
+	h.c.Detached(func() { h.begin(co) })
 }
 
 // timer is a skynet.timeout that is not due yet.
@@ -151,10 +166,7 @@ func (h *Host) runNext() {
 		case h.woken.len() > 0:
 			h.wake(h.woken.take())
 		case h.forks.len() > 0:
-			b := h.forks.take()
-			if b.co.life == b.life {
-				h.c.Detached(func() { h.begin(b.co) })
-			}
+			h.beginFork(h.forks.take())
 		default:
 			return
 		}

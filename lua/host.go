@@ -14,40 +14,31 @@ import (
 
 // Host is the actor that runs one script. Modules in Go reach their service through it, from the functions that Lua calls.
 type Host struct {
+	*cell
 	rt     *Runtime
 	script string
+	maker  string // the script that is run: see servedAs
 	args   value.List
+	keeps  bool // it has the VM of agents that share it, and handles nothing itself
+	shares bool // it is such an agent
 
-	c         *actor.Context
-	log       *slog.Logger
-	vm        vm.VM
-	manages   bool // skynet.manager has been required
-	loop      int  // the function that coroutines run
-	require   int  // the global of that name, and the function that skynet.init asks whether a module is being made
-	requiring int
-	skynet    int // the module
-	cur       *coroutine
-	live      *coroutine // the list of those that have begun and not ended
-	pool      []*coroutine
-	began     time.Time // when tick first looked at the clock in the running slice of a handler
-	overran   bool      // a handler has exceeded its budget since skynet.endless last asked
+	c       *actor.Context
+	log     *slog.Logger
+	cur     *coroutine
+	live    *coroutine // the list of those that have begun and not ended
+	began   time.Time  // when tick first looked at the clock in the running slice of a handler
+	ticks   int        // how often it has looked since
+	overran bool       // a handler has exceeded its budget since skynet.endless last asked
 
 	start     int // what skynet.start was given
 	starter   *coroutine
-	module    int // the table of handlers, if the script returned one
-	client    int // its field of that name
 	state     int // the handlers' first argument
-	begins    int // the function that runs what skynet.init was given
 	onHandled func(co *coroutine, err *Error)
 
-	lua                             protocol
-	protocols                       map[string]*protocol
-	types                           map[Type]*protocol
-	packRef, unpackRef              int // skynet.pack and skynet.unpack
 	filter                          int
 	forward                         map[Type]Type
 	unknownRequest, unknownResponse int
-	errorMeta, arrived, tokens      int
+	tokens                          int
 	limited                         bool // by skynet.memlimit
 
 	sessions    int64
@@ -69,28 +60,39 @@ type Host struct {
 	failure   *Error // why it is not going to be ready
 	leaving   bool   // it has called skynet.exit before it was ready
 	ended     bool
+	asked     bool // somebody has asked whether it is ready
 	whenReady []actor.Promise
 	early     []func() // messages that came before the service was ready to take them,
 	behind    int      // how many of these are in the mailbox again; whatever comes has to go behind them
 }
 
+// firstSession is where a service begins to count. Gates redirect messages with the numbers of their connections as sessions, which must not be those of
+// requests that the gate itself has to answer.
+const firstSession = 1 << 30
+
 // Context is what the service's actor can do now.
-func (h *Host) Context() *actor.Context { return h.c }
+func (h *Host) Context() *actor.Context { return h.active().c }
 
 // ActorType is the script, for traces.
 func (h *Host) ActorType() string { return h.script }
 
 // Log is the service's logger.
-func (h *Host) Log() *slog.Logger { return h.log }
+func (h *Host) Log() *slog.Logger { return h.active().log }
 
 // Start makes the VM and begins to run the script; the service is ready when that has ended.
 func (h *Host) Start(c *actor.Context) error {
 	h.c = c
 	h.log = h.rt.cfg.Log.With("service", fmt.Sprintf("%s:%08x", h.script, c.Self().ID()))
 	h.onHandled = h.handled
-	h.openProtocols()
+	if !h.shares {
+		h.first, h.now = h, h
+	}
 	if launcher, ok := c.System().Lookup(LauncherName); ok {
 		c.Send(launcher, born{h})
+	}
+	if h.shares {
+		h.join()
+		return nil
 	}
 	if err := h.boot(); err != nil {
 		h.started(&Error{Script: h.script, Message: strings.TrimPrefix(err.Error(), "lua: ")})
@@ -99,11 +101,11 @@ func (h *Host) Start(c *actor.Context) error {
 }
 
 func (h *Host) boot() error {
-	file, text, err := h.rt.source(h.script)
+	file, text, err := h.rt.source(h.maker)
 	if err != nil {
 		return err
 	}
-	h.vm = h.rt.EngineOf(h.script).New(vm.Options{Tick: h.tick})
+	h.vm = h.rt.EngineOf(h.script).New(vm.Options{Tick: func() error { return h.now.tick() }})
 	s := h.vm.Main()
 	if err := h.openLoop(); err != nil {
 		return err
@@ -126,15 +128,20 @@ func (h *Host) run(co *coroutine) {
 	h.runNext()
 }
 
+// leastPace is the time that a script takes between two ticks at worst. One that has taken longer has not run all the time: the machine had others to run.
+const leastPace = 20 * time.Millisecond
+
 // tick is the watch over a handler that computes: see Config.Budget.
 func (h *Host) tick() error {
 	if h.began.IsZero() {
-		h.began = time.Now()
+		h.began, h.ticks = time.Now(), 0
 		return nil
 	}
-	if ran := time.Since(h.began); ran > h.rt.cfg.Budget {
+	h.ticks++
+	budget := h.rt.cfg.Budget
+	if ran := time.Since(h.began); ran > budget && h.ticks > int(budget/leastPace) {
 		h.overran = true
-		return fmt.Errorf("CPU budget exceeded: the handler has run for %v without a wait, %v are allowed", ran.Round(time.Millisecond), h.rt.cfg.Budget)
+		return fmt.Errorf("CPU budget exceeded: the handler has run for %v without a wait, %v are allowed", ran.Round(time.Millisecond), budget)
 	}
 	return nil
 }
@@ -145,15 +152,14 @@ func (h *Host) loaded(co *coroutine, err *Error) {
 	case err != nil:
 		h.started(err)
 	case h.leaving:
+	case h.keeps && (h.start != 0 || co.th.Top() == 0 || co.th.Type(1) != vm.Table):
+		msg := h.script + ": agents share the VM of a script that returns a table of handlers, and does not call skynet.start"
+		h.started(&Error{Script: h.script, Message: msg, Traceback: msg})
 	case h.start != 0:
-		h.runStart(job{fn: h.start})
+		h.runStart(h.begins, job{fn: h.start})
 	case co.th.Top() > 0 && co.th.Type(1) == vm.Table:
 		h.openModule(co.th)
-		j := job{state: true, msg: Message{Args: h.args}}
-		if s := h.vm.Main(); h.pushHandler(s, h.module, "start") {
-			j.fn, j.owned = s.Ref(), true
-		}
-		h.runStart(j)
+		h.runStart(h.begins, h.startJob())
 	case h.timers != nil || h.forks.len() > 0: // one of them may call skynet.init_service
 	default:
 		msg := h.script + ": the script neither calls skynet.start nor returns a table of handlers"
@@ -161,8 +167,17 @@ func (h *Host) loaded(co *coroutine, err *Error) {
 	}
 }
 
+// startJob runs the handlers' start function, if there is one. The agents of a VM start one by one, its keeper does not.
+func (h *Host) startJob() job {
+	j := job{state: true, msg: Message{Args: h.args}}
+	if s := h.vm.Main(); !h.keeps && h.pushHandler(s, h.module, "start") {
+		j.fn, j.owned = s.Ref(), true
+	}
+	return j
+}
+
 // runStart runs what skynet.init was given and then the service's start function.
-func (h *Host) runStart(j job) {
+func (h *Host) runStart(begins int, j job) {
 	run := func(j job, done func(co *coroutine, err *Error)) {
 		if j.fn == 0 {
 			done(nil, nil)
@@ -176,7 +191,7 @@ func (h *Host) runStart(j job) {
 		h.starter = co
 		h.begin(co)
 	}
-	run(job{fn: h.begins}, func(_ *coroutine, err *Error) {
+	run(job{fn: begins}, func(_ *coroutine, err *Error) {
 		if err != nil {
 			h.started(err)
 			return
@@ -244,8 +259,8 @@ func (h *Host) again(m Message) func() {
 	})
 }
 
-// leave ends the service. One that ends before it was ready has done what it was started for: a first service that starts the others and exits, say. Whoever
-// started it hears that all is well, so if that has yet to ask, the end waits for it.
+// leave ends the service. One that ends before it was ready, or in what its start function has forked, has done what it was started for: a first service that
+// starts the others and exits, say. Whoever started it hears that all is well, so if that has yet to ask, the end waits for it.
 func (h *Host) leave() {
 	if !h.leaving {
 		h.leaving = true
@@ -253,7 +268,7 @@ func (h *Host) leave() {
 			h.abandon()
 		}
 	}
-	if !h.ready && h.failure == nil && len(h.whenReady) == 0 {
+	if h.failure == nil && !h.asked {
 		h.c.Detached(func() { h.c.After(h.rt.cfg.StartTimeout, h.giveUp) })
 		return
 	}
@@ -322,13 +337,4 @@ func (h *Host) abandon() {
 	h.asks = nil
 	h.woken, h.forks = queue{}, queue{}
 	h.held = nil
-}
-
-// close frees what the service's VM has. It is called when nobody runs the service any more.
-func (h *Host) close() {
-	h.ended = true
-	if h.vm != nil {
-		h.vm.Close()
-		h.vm = nil
-	}
 }

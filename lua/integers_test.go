@@ -57,7 +57,7 @@ func gopherEngine(t *testing.T, cfg gopher.Config) vm.Engine {
 // large is 2^53 + 1, the first integer that a float64 does not have.
 const large = 1<<53 + 1
 
-const onGopher = `
+const integerScript = `
 local skynet = require "skynet"
 local M = {}
 function M.engine() return math.maxinteger == 2 ^ 53 end
@@ -94,7 +94,7 @@ end
 return M`
 
 func TestServicesOnTwoEnginesCallEachOther(t *testing.T) {
-	n := newMixedNode(t, map[string]vm.Engine{"world.old": gopherEngine(t, gopher.Config{})}, "world/old.lua", onGopher, "new.lua", onLua54)
+	n := newMixedNode(t, map[string]vm.Engine{"world.old": gopherEngine(t, gopher.Config{})}, "world/old.lua", integerScript, "new.lua", onLua54)
 	old, recent := n.start("world/old"), n.start("new")
 	if l, err := n.call(old, "engine"); err != nil || !l.At(0).Bool() {
 		t.Fatalf("the service is not on its engine: %v %v", l, err)
@@ -112,7 +112,7 @@ func TestServicesOnTwoEnginesCallEachOther(t *testing.T) {
 }
 
 func TestAnIntegerThatTheEngineCantHoldIsRefusedWithItsField(t *testing.T) {
-	n := newMixedNode(t, map[string]vm.Engine{"old": gopherEngine(t, gopher.Config{})}, "old.lua", onGopher, "new.lua", onLua54)
+	n := newMixedNode(t, map[string]vm.Engine{"old": gopherEngine(t, gopher.Config{})}, "old.lua", integerScript, "new.lua", onLua54)
 	old, recent := n.start("old"), n.start("new")
 	const beyond = "integer 9007199254740993 is beyond 2^53"
 	check := func(what string, err error, want string) {
@@ -146,7 +146,7 @@ func TestAnIntegerThatTheEngineCantHoldIsRefusedWithItsField(t *testing.T) {
 
 func TestAnIntegerThatTheEngineCantHoldIsTextWhereTheServiceAsksForThat(t *testing.T) {
 	engines := map[string]vm.Engine{"old": gopherEngine(t, gopher.Config{TextIntegers: true})}
-	n := newMixedNode(t, engines, "old.lua", onGopher, "new.lua", onLua54)
+	n := newMixedNode(t, engines, "old.lua", integerScript, "new.lua", onLua54)
 	old, recent := n.start("old"), n.start("new")
 	const digits = "9007199254740993"
 	if l, err := n.call(old, "kind", large); err != nil || l.At(0).String() != `"string"` || l.At(1).String() != `"`+digits+`"` {

@@ -18,14 +18,16 @@ type Launcher struct {
 	waiting map[string][]actor.Promise // queries for unique services that nobody has started
 	queries int
 	hosts   map[actor.Ref]*hosted
-	watcher string    // the key of the service that is told of each one that has ended
-	monitor actor.Ref // and that service, once it is ready
+	keepers map[string][]*keeper // by script
+	watcher string               // the key of the service that is told of each one that has ended
+	monitor actor.Ref            // and that service, once it is ready
 }
 
 // hosted is a service that the launcher closes the VM of.
 type hosted struct {
-	host  *Host
-	child bool // it ends before the launcher does
+	host   *Host
+	child  bool    // it ends before the launcher does
+	keeper *keeper // whose VM it shares
 }
 
 type unique struct {
@@ -46,7 +48,7 @@ type forget struct{ key string }
 // Launcher is the Spec of the launcher; a System has one.
 func (rt *Runtime) Launcher() actor.Spec {
 	return actor.Spec{Name: LauncherName, New: func() actor.Actor {
-		return &Launcher{rt: rt, uniques: map[string]*unique{}, waiting: map[string][]actor.Promise{}, hosts: map[actor.Ref]*hosted{}}
+		return &Launcher{rt: rt, uniques: map[string]*unique{}, waiting: map[string][]actor.Promise{}, hosts: map[actor.Ref]*hosted{}, keepers: map[string][]*keeper{}}
 	}}
 }
 
@@ -62,6 +64,8 @@ func (l *Launcher) Receive(c *actor.Context, msg any) {
 			l.query(c, m)
 		case m.Unique:
 			l.unique(c, m)
+		case m.Shared:
+			l.launchShared(c, m)
 		default:
 			l.launch(c, m, c.Reply)
 		}
@@ -105,7 +109,12 @@ func (l *Launcher) Stop(*actor.Context, error) {
 func (l *Launcher) ended(c *actor.Context, ref actor.Ref) {
 	if h := l.hosts[ref]; h != nil {
 		delete(l.hosts, ref)
-		h.close()
+		if !l.lost(c, ref) {
+			h.close()
+		}
+		if h.keeper != nil {
+			l.left(c, h.keeper)
+		}
 	}
 	for name, u := range l.uniques {
 		if u.ref == ref {
@@ -144,6 +153,12 @@ func (l *Launcher) launch(c *actor.Context, m Launch, then func(any, error)) act
 		return actor.Ref{}
 	}
 	l.hosts[ref] = &hosted{child: true}
+	l.whenReady(c, ref, m, then)
+	return ref
+}
+
+// whenReady answers for a service that has been spawned when it is ready.
+func (l *Launcher) whenReady(c *actor.Context, ref actor.Ref, m Launch, then func(any, error)) {
 	c.Watch(ref)
 	if m.Soon {
 		then(ref, nil)
@@ -160,7 +175,6 @@ func (l *Launcher) launch(c *actor.Context, m Launch, then func(any, error)) act
 		}
 		then(nil, err)
 	})
-	return ref
 }
 
 func (l *Launcher) unique(c *actor.Context, m Launch) {

@@ -31,8 +31,35 @@ func (h *Host) launchAt(s vm.State, i int, what string) Launch {
 
 func (h *Host) apiNewService(s vm.State) int {
 	const what = "skynet.newservice"
+	shared, shard := false, ""
+	if s.Type(1) == vm.Table {
+		shared, shard = h.shardAt(s, what)
+	}
 	l := h.launchAt(s, 1, what)
+	l.Shared, l.Shard = shared, shard
 	return h.ask(s, h.launcher(s, what), l, h.rt.cfg.StartTimeout, &h.lua, what)
+}
+
+// shardAt reads { name, shard = key }, and leaves the name in its place. The key true lets the launcher choose the VM.
+func (h *Host) shardAt(s vm.State, what string) (shared bool, key string) {
+	s.Field(1, "shard")
+	switch s.Type(-1) {
+	case vm.Nil:
+	case vm.Boolean:
+		shared = s.Bool(-1)
+	case vm.String, vm.Number:
+		shared, key = true, s.Text(-1)
+		if key == "" || len(key) > maxName {
+			s.Errorf("%s: a shard's name has 1 to %d bytes", what, maxName)
+		}
+	default:
+		s.Errorf("%s: shard: true, a name or a number is expected, got %s", what, s.Type(-1))
+	}
+	s.Pop(1)
+	s.RawGetInt(1, 1)
+	s.Insert(1)
+	s.Remove(2)
+	return shared, key
 }
 
 // apiUniqueService starts a service that is there once; all who ask get the same. A first argument true means the whole network in Skynet.

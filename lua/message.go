@@ -123,6 +123,9 @@ type Launch struct {
 	Args   value.List
 	// Unique asks for the one service of this script; whoever asks first starts it.
 	Unique bool
+	// Shared starts an agent that shares a VM with others of its script, which returns a table of handlers. Shard names the VM; without, the launcher chooses.
+	Shared bool
+	Shard  string
 	// Query waits for a unique service that somebody else starts.
 	Query bool
 	// Key is what a unique service is known by, its script if it is empty.

@@ -14,6 +14,7 @@ type Wait struct {
 // service's actor, as part of the request that the coroutine handles, and must not raise an error. what names the function where no wait is possible, which
 // is an error of the script: Wait does not return then.
 func (h *Host) Wait(s vm.State, what string, push func(s vm.State) int) Wait {
+	h = h.active()
 	co := h.beginWait(s, waitModule, what)
 	id := co.wait.id
 	return Wait{co: co, id: id, wake: h.c.Resume(func() {
@@ -38,6 +39,7 @@ func (w Wait) Open() bool { return w.co != nil && w.co.wait.id == w.id }
 // Fork runs a function of the script in a coroutine of its own, as part of no request, right behind the message or continuation that is being handled: push
 // puts the function and its arguments onto the coroutine's stack, and returns how many arguments there are. Only the service's actor may call it.
 func (h *Host) Fork(push func(s vm.State) int) {
+	h = h.active()
 	co := h.coroutine()
 	co.job.push = push
 	h.forks.add(begun{co: co, life: co.life})
@@ -46,6 +48,7 @@ func (h *Host) Fork(push func(s vm.State) int) {
 // Post makes a function that any goroutine may call, any number of times: f then runs in the service's actor, as part of no request, and what it forks right
 // behind it. It does nothing once the service has ended, and does not block.
 func (h *Host) Post(f func()) func() {
+	h = h.active()
 	var post func()
 	h.c.Detached(func() {
 		post = h.c.Resume(func() {

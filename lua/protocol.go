@@ -24,9 +24,6 @@ type protocol struct {
 // lists are the functions of package pack for the values of a host.
 var lists = pack.Lists{Take: TakeList, Push: PushList} //nolint:gochecknoglobals // a constant
 
-// openProtocols makes the protocol that each service has.
-func (h *Host) openProtocols() { h.lua = protocol{name: TypeLua.String(), id: TypeLua} }
-
 // protocolOf is the protocol of a type, nil if there is none.
 func (h *Host) protocolOf(t Type) *protocol {
 	if t == TypeLua {

@@ -17,15 +17,16 @@ func (h *Host) Receive(c *actor.Context, msg any) {
 	case Message:
 		h.receive(m)
 	case Ready:
+		h.asked = true
 		h.whenReady = append(h.whenReady, c.Promise())
 		switch {
-		case h.ready:
-			h.answerReady(nil)
 		case h.failure != nil:
 			h.answerReady(h.failure)
 			h.giveUp()
 		case h.leaving:
 			h.leave()
+		case h.ready:
+			h.answerReady(nil)
 		}
 	default:
 		c.Reply(nil, fmt.Errorf("lua: %s takes no %T", h.script, msg))
@@ -165,6 +166,9 @@ func (h *Host) find(j *job, m Message) error {
 		}
 		return &NoHandlerError{Script: h.script, Kind: "dispatch function for messages of type", Name: p.name}
 	}
+	if h.keeps {
+		return errKeeper
+	}
 	name, ok := m.Args.At(0).Str()
 	if !ok {
 		return fmt.Errorf("%s: a message to a table of handlers begins with a name, got %s", h.script, m.Args.At(0).Kind())
@@ -275,7 +279,7 @@ func (h *Host) where(fn int) string {
 
 // answerResults answers with what the handler has returned.
 func (h *Host) answerResults(co *coroutine) {
-	l, err := TakeList(co.th, 1)
+	l, err := takeList(h.vm.Main(), co.th, 1)
 	if err != nil {
 		e := &Error{Script: h.script, Message: h.script + ": result: " + err.Error()}
 		h.report("handler failed", e)

@@ -9,7 +9,7 @@ import (
 
 // openBase sets the globals that every script gets: print, require, package.loaded, and the name of the service and the folder that its script is in.
 func (h *Host) openBase(s vm.State, file string) {
-	s.PushFunc("print", h.print)
+	h.pushVerb(s, "print", (*Host).apiPrint)
 	s.SetGlobal("print")
 	s.PushString(h.script)
 	s.SetGlobal("SERVICE_NAME")
@@ -26,9 +26,9 @@ func (h *Host) openBase(s vm.State, file string) {
 	if err := s.Load("=require", requireSource); err != nil {
 		s.Errorf("%s", err.Error()) // the source is a constant of ours
 	}
-	s.PushFunc("find", h.findModule)
-	s.PushFunc("wait", h.apiWait)
-	s.PushFunc("wakeup", h.apiWakeup)
+	h.pushVerb(s, "find", (*Host).findModule)
+	h.pushVerb(s, "wait", (*Host).apiWait)
+	h.pushVerb(s, "wakeup", (*Host).apiWakeup)
 	s.Call(3, 2)
 	h.requiring = s.Ref()
 	s.Copy(-1)
@@ -130,15 +130,16 @@ func (h *Host) findModule(s vm.State) int {
 
 // pushModule pushes what findModule does, for a module in Go.
 func (h *Host) pushModule(s vm.State, m Module) int {
+	owner := h.first
 	s.PushFunc(m.Name, func(s vm.State) int {
-		m.Open(h, s)
+		m.Open(owner, s)
 		return 1
 	})
 	s.PushString(":go:")
 	return 2
 }
 
-func (h *Host) print(s vm.State) int {
+func (h *Host) apiPrint(s vm.State) int {
 	h.log.Info(joined(s, 1, "\t"))
 	return 0
 }

@@ -46,6 +46,8 @@ type Config struct {
 	Budget time.Duration
 	// StartTimeout bounds newservice. Default 30 s.
 	StartTimeout time.Duration
+	// AgentsPerVM is how many agents share a VM that the launcher chooses, see Launch.Shared. Default 256.
+	AgentsPerVM int
 	// Env is what skynet.getenv finds.
 	Env map[string]string
 	// Abort is called by skynet.abort. It must not block.
@@ -89,6 +91,9 @@ func NewRuntime(cfg Config) (*Runtime, error) {
 	if cfg.Budget <= 0 {
 		cfg.Budget = time.Second
 	}
+	if cfg.AgentsPerVM <= 0 {
+		cfg.AgentsPerVM = 256
+	}
 	if cfg.StartTimeout <= 0 {
 		cfg.StartTimeout = 30 * time.Second
 	}
@@ -101,6 +106,9 @@ func NewRuntime(cfg Config) (*Runtime, error) {
 	rt := &Runtime{cfg: cfg, api: newAPI(), modules: map[string]Module{}, lib: map[string]Module{}, started: time.Now(), env: map[string]string{}}
 	for _, m := range lib.Modules(cfg.Scripts) {
 		rt.lib[m.Name] = Module{Name: m.Name, Open: func(_ *Host, s vm.State) { m.Open(s) }}
+	}
+	for _, m := range logModules() {
+		rt.lib[m.Name] = m
 	}
 	rt.engines = make(map[string]vm.Engine, len(cfg.Engines))
 	for script, e := range cfg.Engines {
@@ -117,8 +125,22 @@ func NewRuntime(cfg Config) (*Runtime, error) {
 
 // Spec is how to spawn a service of a script. The service is ready when it has answered Ready.
 func (rt *Runtime) Spec(script string, args value.List) actor.Spec {
+	name, maker := servedAs(script, args)
+	return rt.spec(func() actor.Actor {
+		return &Host{cell: newCell(), rt: rt, script: name, maker: maker, args: args, sessions: firstSession}
+	})
+}
+
+// sharedSpec is Spec for a service of a VM with several.
+func (rt *Runtime) sharedSpec(h *Host) actor.Spec {
+	spec := rt.spec(func() actor.Actor { return h })
+	spec.Turn = turn{h}
+	return spec
+}
+
+func (rt *Runtime) spec(newHost func() actor.Actor) actor.Spec {
 	return actor.Spec{
-		New: func() actor.Actor { return &Host{rt: rt, script: script, args: args} },
+		New: newHost,
 		// A script's errors are answered by its host. What panics here is a defect of the host or the engine, after which the VM can't be trusted.
 		Supervision: actor.Supervision{Limit: -1},
 	}

@@ -74,12 +74,9 @@ func (h *Host) innerStopThread(s vm.State) int {
 	return 1
 }
 
-// threadCloser is a thread that the host can end while it waits: its variables that are to be closed are, and it can't be resumed any more.
-type threadCloser interface{ CloseThread() }
-
 func (h *Host) stopThread(s vm.State, is func(co *coroutine) bool) *coroutine {
 	for _, b := range h.forks.items[h.forks.head:] {
-		if b.co.life == b.life && is(b.co) {
+		if b.co != nil && b.co.life == b.life && is(b.co) {
 			h.drop(&b.co.job)
 			b.co.life++
 			return b.co
@@ -117,9 +114,7 @@ func (h *Host) stopCoroutine(co *coroutine, why error) {
 	if co.ends {
 		co.span.End(why)
 	}
-	if c, ok := co.th.(threadCloser); ok {
-		c.CloseThread()
-	}
+	co.th.CloseThread()
 }
 
 // apiTask tells what waits: task() how many, task(t) fills t with their stacks, task(session) is the stack of one, task(coroutine) is its session,

@@ -285,7 +285,7 @@ func (h *Host) apiWakeup(s vm.State) int {
 			co.wait.timer.Cancel()
 			co.wait.timer = nil
 		}
-		h.woken.add(begun{co, co.life, id})
+		h.woken.add(begun{co: co, life: co.life, wait: id})
 	}
 	s.PushBool(co != nil)
 	return 1

@@ -6,7 +6,7 @@ import (
 	"io/fs"
 )
 
-//go:embed *.lua skynet/*.lua skynet/*/*.lua skua/*.lua skua/*/*.lua
+//go:embed *.lua snax/*.lua skynet/*.lua skynet/*/*.lua skua/*.lua skua/*/*.lua
 var files embed.FS
 
 // FS is the library's files.

@@ -19,7 +19,7 @@ type prototypes map[string]*lua.LTable
 
 // hidden are globals of the engine that reach the host, or that the host makes anew.
 var hidden = []string{ //nolint:gochecknoglobals // a constant
-	"dofile", "loadfile", "collectgarbage", "module", "require", "newproxy", "_printregs", "print", "_GOPHER_LUA_VERSION", "channel", "package", "io",
+	"dofile", "loadfile", "module", "require", "newproxy", "_printregs", "print", "_GOPHER_LUA_VERSION", "channel", "package", "io",
 }
 
 // sandboxed and trusted are the libraries for the two kinds of VM.
@@ -115,7 +115,8 @@ func keepOnly(lib map[string]lua.LValue, names []string) {
 func ours() map[string]map[string]lua.LGFunction {
 	return map[string]map[string]lua.LGFunction{
 		"": {
-			"assert": baseAssert, "error": baseError, "load": baseLoad, "loadstring": baseLoad, "next": baseNext, "pairs": basePairs, "ipairs": baseIpairs,
+			"assert": baseAssert, "collectgarbage": baseCollectGarbage, "error": baseError, "load": baseLoad, "loadstring": baseLoad,
+			"next": baseNext, "pairs": basePairs, "ipairs": baseIpairs,
 			"rawget": baseRawGet, "rawlen": baseRawLen, "rawset": baseRawSet, "select": baseSelect, "tonumber": baseToNumber, "tostring": baseToString,
 		},
 		"coroutine": {

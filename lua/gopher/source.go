@@ -42,6 +42,7 @@ func compile(name, source string) (proto *lua.FunctionProto, err error) {
 	if err != nil {
 		return nil, syntaxError(name, source, err)
 	}
+	lastItems(proto)
 	clip(proto)
 	return proto, nil
 }
@@ -325,6 +326,7 @@ func (d *rewriter) expr(e ast.Expr, level int) {
 		for _, f := range e.Fields {
 			d.exprs(level, f.Key, f.Value)
 		}
+		constructor(e.Fields)
 	case *ast.FuncCallExpr:
 		d.exprs(level, e.Func, e.Receiver)
 		d.exprs(level, e.Args...)

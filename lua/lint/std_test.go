@@ -76,9 +76,6 @@ func standard(lua51 bool) []string {
 	return known
 }
 
-// missing is what scripts on the engine gopher do without.
-var missing = []string{"collectgarbage"}
-
 func TestTheGlobalsThatAreKnownAreThoseOfTheEngines(t *testing.T) {
 	second, err := gopher.New(gopher.Config{})
 	if err != nil {
@@ -92,7 +89,7 @@ func TestTheGlobalsThatAreKnownAreThoseOfTheEngines(t *testing.T) {
 			}
 		}
 		for _, name := range known {
-			if !slices.Contains(there, name) && (engine != second || !slices.Contains(missing, name)) {
+			if !slices.Contains(there, name) {
 				t.Errorf("%s: %s is known and not there", engine.Name(), name)
 			}
 		}

@@ -42,7 +42,7 @@ func take(b *messages.Builder, v value) bool {
 }
 
 func takeTable(b *messages.Builder, t *table) bool {
-	if b.Begin() != nil {
+	if t.meta.method(evPairs).o != nil || b.Begin() != nil { // who takes one value after the other can call __pairs
 		return false
 	}
 	for _, v := range t.arr {

@@ -117,7 +117,7 @@ local function serve_by_session(link)
     end
     local item = link.sessions[session]
     if not item then
-      skynet.error("socket: unknown session :", session)
+      skynet.error("socket: unknown session : " .. tostring(session))
     elseif result and padding then
       keep_part(item, data)
     else
@@ -192,7 +192,7 @@ local function log_in(channel, link)
   local ok, message = pcall(channel.auth, channel)
   channel.authing = false
   if not ok then
-    if message ~= failure then skynet.error("socket: auth failed", tostring(message)) end
+    if message ~= failure then skynet.error("socket: auth failed " .. tostring(message)) end
     break_link(link, message)
     return false, message
   end
@@ -229,7 +229,7 @@ local function connect_once(channel)
       end
     end
     if not next_address then break end
-    if not first then skynet.error("socket: connect to backup host", next_address.host, next_address.port) end
+    if not first then skynet.error("socket: connect to backup host " .. next_address.key) end
     first = false
     local ok = try(next_address)
     if ok then return true end
@@ -249,12 +249,12 @@ local function connect(channel, once)
     channel.redirects = 0
     local ok, reason = connect_once(channel)
     if ok then
-      if not once then skynet.error("socket: connect to", channel.host, channel.port) end
+      if not once then skynet.error("socket: connect to " .. channel.host .. ":" .. channel.port) end
       return
     end
     if once then return reason end
-    skynet.error("socket: connect", tostring(reason))
-    if pause > 1000 then skynet.error("socket: try to reconnect", channel.host, channel.port) end
+    skynet.error("socket: connect " .. tostring(reason))
+    if pause > 1000 then skynet.error("socket: try to reconnect " .. channel.host .. ":" .. channel.port) end
     skynet.sleep(pause)
     pause = pause > 1000 and 100 or pause + 100
   end
@@ -265,7 +265,7 @@ local function usable(channel)
   local link = channel.link
   if link then
     if socket.disconnected(link[1]) ~= false then
-      skynet.error("socket: disconnect detected", channel.host, channel.port)
+      skynet.error("socket: disconnect detected " .. channel.host .. ":" .. channel.port)
       retire(link)
     elseif not channel.authing or channel.authing == coroutine.running() then
       return true

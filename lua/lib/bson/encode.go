@@ -36,6 +36,8 @@ func (e *encoder) document(t int) error {
 		return err
 	}
 	defer e.open.Leave()
+	defer e.s.SetTop(e.s.Top())
+	t = vm.Plain(e.s, t)
 	at, out := bsoncore.AppendDocumentStart(e.out)
 	e.out = out
 	e.s.PushNil()
@@ -100,6 +102,8 @@ func (e *encoder) element(key string, i int) error {
 		text, _ := e.s.String(i)
 		return e.text(key, text)
 	case vm.Table:
+		defer e.s.SetTop(e.s.Top())
+		i = vm.Plain(e.s, i)
 		if shape := e.numbers.ShapeOf(e.s, i); shape.Dense() && shape.Len > 0 {
 			e.out = bsoncore.AppendHeader(e.out, bsoncore.TypeArray, key)
 			return e.array(i, shape.Len)

@@ -108,6 +108,8 @@ func (e *encoder) table(t int) error {
 		return err
 	}
 	defer e.open.Leave()
+	defer e.s.SetTop(e.s.Top())
+	t = vm.Plain(e.s, t)
 	shape := e.numbers.ShapeOf(e.s, t)
 	switch {
 	case shape.Dense() && shape.Len > 0:

@@ -83,6 +83,8 @@ func (e *encoder) table(t int) error {
 		return err
 	}
 	defer e.open.Leave()
+	defer e.s.SetTop(e.s.Top())
+	t = vm.Plain(e.s, t)
 	shape := walk.Shape{}
 	if !e.mapsOnly {
 		shape = e.numbers.ShapeOf(e.s, t)

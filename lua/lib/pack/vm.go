@@ -63,6 +63,8 @@ func (w *writer) table(t int) error {
 		return err
 	}
 	defer w.open.Leave()
+	defer w.s.SetTop(w.s.Top())
+	t = vm.Plain(w.s, t)
 	n := int64(w.s.Len(t))
 	w.out = appendTable(w.out, int(n))
 	for i := int64(1); i <= n; i++ {

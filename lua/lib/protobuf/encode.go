@@ -27,6 +27,8 @@ func (e *encoder) message(m *message, t int) error {
 		return err
 	}
 	defer e.open.Leave()
+	defer e.s.SetTop(e.s.Top())
+	t = vm.Plain(e.s, t)
 	for _, f := range m.fields {
 		e.s.PushString(f.name)
 		e.s.RawGet(t)
@@ -49,6 +51,9 @@ func (e *encoder) message(m *message, t int) error {
 func (e *encoder) field(f *field, i, t int) error {
 	if (f.list || f.key != nil) && e.s.Type(i) != vm.Table {
 		return fmt.Errorf("a table is expected, got %s", e.s.Type(i))
+	}
+	if f.list || f.key != nil {
+		i = vm.Plain(e.s, i)
 	}
 	switch {
 	case f.key != nil:

@@ -248,9 +248,26 @@ func texts() []Case {
 	}
 }
 
+//nolint:dupword // it is Lua
 func tables() []Case {
 	const t = "table"
 	return []Case{
+		{
+			t, "constructor", `
+				local function f() return "x", "y" end
+				local out = {}
+				for i, tail in ipairs { "f()", "a = f()", "a = f(), f()", "a = f(), 51", "1, f()", "a = f(), b = f(), f(), 52, c = f()", "a = f(), b = 2" } do
+					local seen = {}
+					for _, n in ipairs { 1, 49, 50, 51, 100 } do
+						local t = load("local f = ... return {" .. ("1,"):rep(n) .. tail .. "}")(f)
+						local s = table.concat({ #t - n, t[1], t[n], tostring(t[n + 1]), tostring(t[n + 2]), tostring(t.a), tostring(t.b) }, " ")
+						if not seen[s] then out[#out + 1] = s end
+						seen[s] = true
+					end
+				end
+				return table.concat(out, ", ")`,
+			"2 1 1 x y nil nil, 0 1 1 nil nil x nil, 2 1 1 x y x nil, 1 1 1 51 nil x nil, 3 1 1 1 x nil nil, 2 1 1 x 52 x x, 0 1 1 nil nil x 2", nil,
+		},
 		{t, "pack", `local t = table.pack(1, nil, 3) return t.n, t[1], t[3]`, "3 | 1 | 3", nil},
 		{t, "unpack", `return table.unpack({ 1, 2, 3 }, 2), select("#", table.unpack({}, 1, 3))`, "2 | 3", nil},
 		{t, "unpack of many", `local t = {} for i = 1, 6000 do t[i] = i end return select("#", table.unpack(t)), (select(6000, table.unpack(t)))`, "6000 | 6000", nil},
@@ -310,6 +327,19 @@ func sandbox() []Case {
 		{t, "load of bytecode", `return load("\27Lua")`, "nil | attempt to load a binary chunk (mode is 't')", nil},
 		{t, "time", `return type(os.time()), type(os.clock()), os.date("!%Y-%m-%d", 0)`, "number | number | 1970-01-01", nil},
 		{t, "globals", `x = 5 return _G.x, _G._G == _G`, "5 | true", nil},
+		{
+			t, "collectgarbage", `
+				local before = collectgarbage("count")
+				local t = {}
+				for i = 1, 20000 do t[i] = { i } end
+				local full = collectgarbage("count")
+				t = nil
+				local done = collectgarbage()
+				local after = collectgarbage("count")
+				local _, e = pcall(function() collectgarbage("what") end)
+				return done, full - before > 1000, full - after > 1000, after > 1, collectgarbage("step"), collectgarbage("isrunning"), collectgarbage("stop"), e`,
+			"0 | true | true | true | true | true | 0 | test.lua:9: bad argument #1 to 'collectgarbage' (invalid option 'what')", nil,
+		},
 		{t, "debug", `return debug.getinfo(1, "S").short_src, debug.getinfo(1, "l").currentline, type(debug.traceback())`, "test.lua | 1 | string", nil},
 	}
 }

@@ -63,16 +63,9 @@ function snax.self() end
 ---@param ... any arguments of its exit function
 function snax.exit(...) end
 
----Replaces functions of a service by those of a text.
----@param obj skynet.snax.object
----@param source string
----@param ... any
----@return any ...
-function snax.hotfix(obj, source, ...) end
-
----What a script accepts and responds to.
+---What a script accepts and responds to: by the names of its methods, what messages of type snax call them.
 ---@param name string
----@return table
+---@return { name: string, accept: table<string, string>, response: table<string, string>, system: table<string, string> }
 function snax.interface(name) end
 
 ---Writes a line to the log.
@@ -80,9 +73,9 @@ function snax.interface(name) end
 ---@param ... any
 function snax.printf(fmt, ...) end
 
----Calls and CPU time of each method.
+---Calls of each method, and the seconds that they have computed, waits left out.
 ---@param obj skynet.snax.object
----@return table
+---@return table<string, { count: integer, time: number }>
 function snax.profile_info(obj) end
 
 return snax

@@ -11,7 +11,7 @@ function command.again() return again end
 
 function command.grow()
   local t = {}
-  for i = 1, 1e7 do t[i] = { i } end
+  for i = 1, 1e7 do t[i] = ("x"):rep(10000) .. i end
 end
 
 skynet.start(function()

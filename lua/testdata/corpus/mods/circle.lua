@@ -1,0 +1,1 @@
+return { inner = require "mods.circle" }

@@ -1,0 +1,1 @@
+return "folder/init.lua"

@@ -1,0 +1,2 @@
+-- It gives nothing.
+nothing_loaded = true

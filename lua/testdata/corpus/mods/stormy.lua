@@ -1,0 +1,3 @@
+local skynet = require "skynet"
+skynet.sleep(1)
+error "no such weather"

@@ -1,0 +1,2 @@
+-- It forgets skynet.start.
+local skynet = require "skynet"

@@ -1,0 +1,2 @@
+function response.same() end
+function response.same() end

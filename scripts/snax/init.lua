@@ -1,0 +1,2 @@
+-- snax: the name that skynet.snax had first.
+return require "skynet.snax"
