@@ -87,6 +87,17 @@ skynet.start(function()
   end)
 end)`
 
+// soakAgent is a service whose like share VMs.
+const soakAgent = `
+local skynet = require "skynet"
+local M = {}
+function M.start(self, n) self.n = n end
+function M.add(self, n) skynet.yield() self.n = self.n + n return self.n end
+function M.fail() error("on purpose") end
+function M.nap() skynet.sleep(100) end
+function M.leave() skynet.exit() end
+return M`
+
 // soakBoss has many loops call the workers at random, expects of each call what it has to bring, and replaces workers that it has killed.
 const soakBoss = `
 local skynet = require "skynet"
@@ -163,6 +174,15 @@ function deeds.kill()
   local ok, e = pcall(skynet.call, address, "lua", "echo")
   replace(address, i)
   return not ok and gone(e)
+end
+
+function deeds.agent()
+  local agent = skynet.newservice({ "agent", shard = true }, 40)
+  skynet.send(agent, "lua", "nap")
+  local ok, e = pcall(skynet.call, agent, "lua", "fail")
+  local right = failed(ok, e, "on purpose") and skynet.call(agent, "lua", "add", 2) == 42
+  if math.random(2) == 1 then skynet.kill(agent) else pcall(skynet.call, agent, "lua", "leave") end
+  return right
 end
 
 local names = {}
@@ -271,7 +291,7 @@ func TestASoakLeavesMemoryAndGoroutinesAsTheyWere(t *testing.T) {
 		log := slog.New(slog.DiscardHandler)
 		rt, err := lua.NewRuntime(lua.Config{
 			Engine: testEngine(t), Log: log, Budget: time.Minute, Library: scripts.FS(),
-			Scripts: fstest.MapFS{"worker.lua": {Data: []byte(soakWorker)}, "boss.lua": {Data: []byte(soakBoss)}},
+			Scripts: fstest.MapFS{"worker.lua": {Data: []byte(soakWorker)}, "agent.lua": {Data: []byte(soakAgent)}, "boss.lua": {Data: []byte(soakBoss)}},
 		})
 		if err != nil {
 			t.Fatal(err)
