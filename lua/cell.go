@@ -27,6 +27,7 @@ type cell struct {
 	client    int // its field of that name
 	begins    int // the function that runs what skynet.init was given
 	pool      []*coroutine
+	memory    memory
 
 	lua                protocol
 	protocols          map[string]*protocol

@@ -226,9 +226,11 @@ func (h *Host) resume(co *coroutine, n int, throw bool) {
 	}
 	co.watch.stopped()
 	h.cur = outer
+	var failure *Error
 	switch {
 	case status == vm.Failed:
-		h.end(co, h.errorOf(co.th))
+		failure = h.errorOf(co.th)
+		h.end(co, failure)
 	case status == vm.Yielded && co.yield == yieldWait:
 	case status == vm.Yielded && co.yield == yieldDone:
 		h.dropWait(co)
@@ -240,6 +242,7 @@ func (h *Host) resume(co *coroutine, n int, throw bool) {
 		const msg = "attempt to yield from outside a coroutine"
 		h.end(co, &Error{Script: h.script, Message: msg, Traceback: co.th.Traceback("")})
 	}
+	h.weigh(failure)
 }
 
 // end is for a coroutine that has failed, and can't run anything any more.

@@ -106,6 +106,7 @@ func (h *Host) boot() error {
 		return err
 	}
 	h.vm = h.rt.EngineOf(h.script).New(vm.Options{Tick: func() error { return h.now.tick() }})
+	h.boundMemory()
 	s := h.vm.Main()
 	if err := h.openLoop(); err != nil {
 		return err
@@ -292,10 +293,11 @@ func (h *Host) answerReady(err *Error) {
 // Stop lets the table's `stop` save what it has to; the service ends when that has returned. What handlers still wait for is waited for, too, unless
 // somebody has killed the service.
 func (h *Host) Stop(c *actor.Context, reason error) {
+	h.turnAway(reason)
 	if errors.Is(reason, errKilled) {
 		h.abandon()
 	}
-	if h.vm == nil || !h.ready || h.module == 0 || !h.pushHandler(h.vm.Main(), h.module, "stop") {
+	if h.vm == nil || h.keeps || !h.ready || h.module == 0 || !h.pushHandler(h.vm.Main(), h.module, "stop") {
 		return
 	}
 	text := ""

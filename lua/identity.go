@@ -202,7 +202,7 @@ func (h *Host) apiMemLimit(s vm.State) int {
 	case h.limited:
 		s.Errorf("skynet.memlimit: the limit can be set once only")
 	}
-	h.vm.SetMemoryLimit(n)
+	h.memlimit(s, n)
 	h.limited = true
 	return 0
 }

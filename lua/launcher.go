@@ -73,6 +73,8 @@ func (l *Launcher) Receive(c *actor.Context, msg any) {
 		l.born(c, m.host)
 	case forget:
 		l.forget(c, m.key)
+	case fullCell:
+		l.full(c, m)
 	case actor.Terminated:
 		l.ended(c, m.Ref)
 	default:

@@ -44,6 +44,9 @@ type Config struct {
 	Engines map[string]vm.Engine
 	// Budget is how long a handler may compute without a wait before it gets an error. Default 1 s.
 	Budget time.Duration
+	// MemoryLimit is how many bytes a service's VM may keep: its script gets the error "not enough memory" where it asks for more, and if it keeps more when a
+	// handler has ended, the service is stopped. Agents that share a VM share the limit. Default 0: no limit.
+	MemoryLimit int64
 	// StartTimeout bounds newservice. Default 30 s.
 	StartTimeout time.Duration
 	// AgentsPerVM is how many agents share a VM that the launcher chooses, see Launch.Shared. Default 256.

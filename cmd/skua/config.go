@@ -145,6 +145,8 @@ type LuaConfig struct {
 	Path []string `toml:"path" env:"PATH"`
 	// Deadline of `skynet.call` unless the call names another, inherited down the chain of calls.
 	CallTimeout Duration `toml:"call_timeout" env:"CALL_TIMEOUT"`
+	// Bytes that the VM of a service may keep, which agents that share one share; 0 sets no limit. A script that asks for more gets an error, and a service that keeps more is stopped, alone.
+	MemoryLimit int `toml:"memory_limit" env:"MEMORY_LIMIT"`
 	// Engine of the services: `lua54` is Lua 5.4; `gopher` is Lua 5.1, whose services take less memory. docs/lua-engines.md has the differences.
 	Engine string `toml:"engine" env:"ENGINE"`
 	// What services on `gopher` get for an integer beyond 2^53, which their numbers would round: `error` that names its field, or `text`, its digits as a string.
@@ -212,7 +214,7 @@ func DefaultConfig() Config {
 		// Memory and passes for argon2id are OWASP's first choice for servers that log many people in.
 		Login:  LoginConfig{Method: "password", Register: true, HashMemory: 19 << 20, HashTime: 2, MaxAttempts: 5},
 		Store:  StoreConfig{Database: "skua", Autosave: Duration{2 * time.Second}, FlushBatch: 500, MaxPending: 100_000},
-		Lua:    LuaConfig{Path: []string{"scripts"}, CallTimeout: Duration{5 * time.Second}, Engine: engineLua54, Integers: integersError},
+		Lua:    LuaConfig{Path: []string{"scripts"}, CallTimeout: Duration{5 * time.Second}, MemoryLimit: 256 << 20, Engine: engineLua54, Integers: integersError},
 		Socket: SocketConfig{MaxSockets: 10_000, ConnectTimeout: Duration{10 * time.Second}},
 		Trace:  TraceConfig{Sample: 0.01},
 	}

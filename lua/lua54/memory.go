@@ -13,6 +13,9 @@ var errMemory = errors.New("not enough memory")
 // Memory is what was alive at the last measurement, and what has been allocated since.
 func (m *machine) Memory() int64 { return m.measured + m.allocated }
 
+// Compact measures now, so that Memory has no garbage in it.
+func (m *machine) Compact() { m.measure() }
+
 // SetMemoryLimit sets how many bytes the VM may keep; 0 is no limit.
 func (m *machine) SetMemoryLimit(bytes int64) { m.limit = bytes }
 
