@@ -71,7 +71,7 @@ return function() repeat run(take()) until false end`
 // openLoop makes the function that all coroutines of the service run.
 func (h *Host) openLoop() error {
 	s := h.vm.Main()
-	if err := s.Load("=skua", loopSource); err != nil {
+	if err := s.Load("="+hostChunk, loopSource); err != nil {
 		return err
 	}
 	h.pushVerb(s, "take", (*Host).take)
@@ -240,7 +240,7 @@ func (h *Host) resume(co *coroutine, n int, throw bool) {
 		h.retire(co)
 	default:
 		const msg = "attempt to yield from outside a coroutine"
-		h.end(co, &Error{Script: h.script, Message: msg, Traceback: co.th.Traceback("")})
+		h.end(co, &Error{Script: h.script, Message: msg, Traceback: stackOf(co.th)})
 	}
 	h.weigh(failure)
 }

@@ -262,7 +262,7 @@ func (h *Host) where(fn int) string {
 	s := h.vm.Main()
 	top := s.Top()
 	defer s.SetTop(top)
-	if err := s.Load("=skua", `local info = debug.getinfo((...), "S") return info.short_src, info.linedefined`); err != nil {
+	if err := s.Load("="+hostChunk, `local info = debug.getinfo((...), "S") return info.short_src, info.linedefined`); err != nil {
 		return h.script
 	}
 	s.Push(fn)

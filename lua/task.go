@@ -162,7 +162,7 @@ func (h *Host) apiTask(s vm.State) int {
 	if h.starter == nil {
 		return 0
 	}
-	s.PushString(h.starter.th.Traceback(""))
+	s.PushString(stackOf(h.starter.th))
 	return 1
 }
 
@@ -180,7 +180,7 @@ func (h *Host) taskName(s vm.State, co *coroutine, id int64) string {
 func (h *Host) tasks(f func(co *coroutine, id int64, stack func() string)) {
 	for co := h.live; co != nil; co = co.next {
 		if co.wait.kind != waitNone && co != h.cur {
-			f(co, co.wait.id, func() string { return co.th.Traceback("") })
+			f(co, co.wait.id, func() string { return stackOf(co.th) })
 		}
 	}
 	for t := h.timers; t != nil; t = t.next {
