@@ -34,6 +34,17 @@ func (s *System) Inspect(of Ref) (Info, bool) {
 	return p.info(), true
 }
 
+// Waiting is how many messages wait for the actor, the one that it handles left out. Unlike Info.Waiting it is exact: for actors that shed load.
+func (c *Context) Waiting() int {
+	p := c.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.limits != nil {
+		return p.limits.count
+	}
+	return p.length() + len(p.worker.batch) - p.worker.pos
+}
+
 // Actors are all actors of this node, each as it is at the moment when it is reached.
 func (s *System) Actors() iter.Seq[Info] {
 	return func(yield func(Info) bool) {

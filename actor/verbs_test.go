@@ -12,7 +12,7 @@ import (
 )
 
 // What only tells something about the message in hand, or the system, needs no example of its own.
-var tellsSomething = []string{"Self", "Name", "From", "Message", "System", "Log", "IsRequest", "Deadline", "Span", "Tracer", "Node", "CallTimeout", "Now"}
+var tellsSomething = []string{"Self", "Name", "From", "Message", "System", "Log", "IsRequest", "Deadline", "Span", "Tracer", "Node", "CallTimeout", "Now", "Waiting"}
 
 func TestEveryVerbHasAnExample(t *testing.T) {
 	files, err := filepath.Glob("*.go")

@@ -71,7 +71,7 @@ return function() repeat run(take()) until false end`
 // openLoop makes the function that all coroutines of the service run.
 func (h *Host) openLoop() error {
 	s := h.vm.Main()
-	if err := s.Load("=skua", loopSource); err != nil {
+	if err := s.Load("="+hostChunk, loopSource); err != nil {
 		return err
 	}
 	h.pushVerb(s, "take", (*Host).take)
@@ -142,9 +142,41 @@ func (h *Host) retire(co *coroutine) {
 		co.life = life
 		return
 	}
-	*co = coroutine{th: co.th, answer: co.answer, life: life, session: noSession, job: job{args: co.job.args[:0]}}
+	co.reset(life)
 	co.th.SetTop(0)
 	h.pool = append(h.pool, co)
+}
+
+// reset makes the coroutine ready for another handler. It leaves alone what is as it has to be: a store of a pointer is not cheap while the collector runs.
+func (co *coroutine) reset(life uint64) {
+	j := &co.job
+	j.fn, j.owned, j.state, j.list, j.args = 0, false, false, false, j.args[:0]
+	if j.proto != nil {
+		j.proto = nil
+	}
+	if j.push != nil {
+		j.push = nil
+	}
+	if co.wait.kind != waitNone {
+		co.wait = wait{}
+	}
+	if co.request {
+		co.promise = actor.Promise{}
+	}
+	if co.span != nil {
+		co.span = nil
+	}
+	if co.trace != "" {
+		co.trace = ""
+	}
+	if !co.deadline.IsZero() {
+		co.deadline = time.Time{}
+	}
+	if co.watch.on || co.watch.sum != 0 {
+		co.watch = stopwatch{}
+	}
+	co.yield, co.session, co.source, co.done, co.life = yieldNone, noSession, actor.Ref{}, nil, life
+	co.request, co.replied, co.foreign, co.ends, co.untraced, co.adrift = false, false, false, false, false, false
 }
 
 // begin runs the coroutine's job until its first wait or its end.
@@ -208,7 +240,7 @@ func (h *Host) resume(co *coroutine, n int, throw bool) {
 		h.retire(co)
 	default:
 		const msg = "attempt to yield from outside a coroutine"
-		h.end(co, &Error{Script: h.script, Message: msg, Traceback: co.th.Traceback("")})
+		h.end(co, &Error{Script: h.script, Message: msg, Traceback: stackOf(co.th)})
 	}
 	h.weigh(failure)
 }
@@ -218,9 +250,31 @@ func (h *Host) end(co *coroutine, err *Error) {
 	h.dropWait(co)
 	h.unlink(co)
 	co.life++
+	h.closeFailed(co)
 	if co.done != nil {
 		co.done(co, err)
 		return
 	}
 	h.report("script failed", err)
+}
+
+// closeFailed ends the variables of a coroutine that has failed: those that are to be closed are, with the error, which Lua leaves to coroutine.close.
+func (h *Host) closeFailed(co *coroutine) {
+	s := h.vm.Main()
+	top := s.Top()
+	defer s.SetTop(top)
+	s.Global("coroutine")
+	if s.Type(-1) != vm.Table {
+		return
+	}
+	s.PushString("close")
+	s.RawGet(top + 1)
+	if s.Type(-1) != vm.Function {
+		return
+	}
+	s.PushThread(co.th)
+	h.began = time.Time{}
+	if err := s.PCall(1, 0); err != nil {
+		h.report("close failed", h.raised())
+	}
 }

@@ -55,7 +55,7 @@ return meta`
 // pushErrorMeta pushes the metatable of errors, which a service gets with its first one.
 func (h *Host) pushErrorMeta(s vm.State) {
 	if h.errorMeta == 0 {
-		if err := s.Load("=skua", errorSource); err != nil {
+		if err := s.Load("="+hostChunk, errorSource); err != nil {
 			s.Errorf("%s", err.Error()) // the source is a constant of ours
 		}
 		s.Call(0, 1)
@@ -90,7 +90,7 @@ func (h *Host) pushError(s vm.State, err error) {
 		if stack != "" {
 			stack += "\n"
 		}
-		stack += "called by " + h.script + ", " + strings.TrimPrefix(s.Traceback(""), "\n")
+		stack += "called by " + h.script + ", " + stackOf(s)
 	}
 	main.NewTable(0, 3)
 	main.PushString(code)
@@ -120,7 +120,7 @@ func (h *Host) errorOf(s vm.State) *Error {
 		}
 	}
 	e.Message = h.text(s)
-	e.Traceback = s.Traceback("")
+	e.Traceback = stackOf(s)
 	h.hint(e)
 	return e
 }
@@ -171,6 +171,18 @@ func (h *Host) text(s vm.State) string {
 	text, _ := main.String(-1)
 	return text
 }
+
+// stackOf is the traceback of a thread without the host's own functions at its bottom.
+func stackOf(s vm.State) string {
+	lines := strings.Split(strings.TrimPrefix(s.Traceback(""), "\n"), "\n")
+	for n := len(lines); n > 1 && strings.HasPrefix(lines[n-1], "\t"+hostChunk+":"); n-- {
+		lines = lines[:n-1]
+	}
+	return strings.Join(lines, "\n")
+}
+
+// hostChunk is what tracebacks call the host's own code.
+const hostChunk = "skua"
 
 // raised is the error value that a call on the main thread has left there, which it pops.
 func (h *Host) raised() *Error {

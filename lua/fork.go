@@ -22,14 +22,8 @@ const (
 	maxTimers = 1_000_000
 )
 
-// wanter is a thread of an engine that can tell how many results the caller of the running function takes.
-type wanter interface{ Wants() int }
-
 // wanted tells whether somebody takes the result of the running function.
-func wanted(s vm.State) bool {
-	w, ok := s.(wanter)
-	return !ok || w.Wants() != 0
-}
+func wanted(s vm.State) bool { return s.Wants() != 0 }
 
 // takeCall keeps the function at index i and the arguments behind it as the job of a coroutine.
 func takeCall(s vm.State, j *job, i int) {

@@ -60,6 +60,7 @@ type Host struct {
 	failure   *Error // why it is not going to be ready
 	leaving   bool   // it has called skynet.exit before it was ready
 	ended     bool
+	asked     bool // somebody has asked whether it is ready
 	whenReady []actor.Promise
 	early     []func() // messages that came before the service was ready to take them,
 	behind    int      // how many of these are in the mailbox again; whatever comes has to go behind them
@@ -259,8 +260,8 @@ func (h *Host) again(m Message) func() {
 	})
 }
 
-// leave ends the service. One that ends before it was ready has done what it was started for: a first service that starts the others and exits, say. Whoever
-// started it hears that all is well, so if that has yet to ask, the end waits for it.
+// leave ends the service. One that ends before it was ready, or in what its start function has forked, has done what it was started for: a first service that
+// starts the others and exits, say. Whoever started it hears that all is well, so if that has yet to ask, the end waits for it.
 func (h *Host) leave() {
 	if !h.leaving {
 		h.leaving = true
@@ -268,7 +269,7 @@ func (h *Host) leave() {
 			h.abandon()
 		}
 	}
-	if !h.ready && h.failure == nil && len(h.whenReady) == 0 {
+	if h.failure == nil && !h.asked {
 		h.c.Detached(func() { h.c.After(h.rt.cfg.StartTimeout, h.giveUp) })
 		return
 	}

@@ -137,7 +137,7 @@ func (h *Host) apiError(s vm.State) int {
 
 // apiMqlen is how many messages wait for this service.
 func (h *Host) apiMqlen(s vm.State) int {
-	s.PushInt(waiting(h.info()))
+	s.PushInt(int64(h.c.Waiting()))
 	return 1
 }
 
@@ -146,16 +146,13 @@ func (h *Host) info() actor.Info {
 	return info
 }
 
-// waiting leaves out the message that is handled, which the runtime counts.
-func waiting(info actor.Info) int64 { return int64(max(info.Waiting-1, 0)) }
-
 // apiStat gives a figure of this service: mqlen, message (how many it has handled), cpu (seconds), time (seconds of the running handler), endless (0 or 1).
 func (h *Host) apiStat(s vm.State) int {
 	what, _ := s.String(1)
 	info := h.info()
 	switch what {
 	case "mqlen":
-		s.PushInt(waiting(info))
+		s.PushInt(int64(h.c.Waiting()))
 	case "message":
 		s.PushInt(int64(info.Processed))
 	case "cpu":

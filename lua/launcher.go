@@ -19,8 +19,9 @@ type Launcher struct {
 	queries int
 	hosts   map[actor.Ref]*hosted
 	keepers map[string][]*keeper // by script
-	watcher string               // the key of the service that is told of each one that has ended
-	monitor actor.Ref            // and that service, once it is ready
+	tidy    tidy
+	watcher string    // the key of the service that is told of each one that has ended
+	monitor actor.Ref // and that service, once it is ready
 }
 
 // hosted is a service that the launcher closes the VM of.
@@ -114,6 +115,7 @@ func (l *Launcher) ended(c *actor.Context, ref actor.Ref) {
 		if !l.lost(c, ref) {
 			h.close()
 		}
+		l.tidy.ended(c)
 		if h.keeper != nil {
 			l.left(c, h.keeper)
 		}

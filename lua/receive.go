@@ -17,15 +17,16 @@ func (h *Host) Receive(c *actor.Context, msg any) {
 	case Message:
 		h.receive(m)
 	case Ready:
+		h.asked = true
 		h.whenReady = append(h.whenReady, c.Promise())
 		switch {
-		case h.ready:
-			h.answerReady(nil)
 		case h.failure != nil:
 			h.answerReady(h.failure)
 			h.giveUp()
 		case h.leaving:
 			h.leave()
+		case h.ready:
+			h.answerReady(nil)
 		}
 	default:
 		c.Reply(nil, fmt.Errorf("lua: %s takes no %T", h.script, msg))
@@ -261,7 +262,7 @@ func (h *Host) where(fn int) string {
 	s := h.vm.Main()
 	top := s.Top()
 	defer s.SetTop(top)
-	if err := s.Load("=skua", `local info = debug.getinfo((...), "S") return info.short_src, info.linedefined`); err != nil {
+	if err := s.Load("="+hostChunk, `local info = debug.getinfo((...), "S") return info.short_src, info.linedefined`); err != nil {
 		return h.script
 	}
 	s.Push(fn)

@@ -9,7 +9,7 @@ import (
 
 // openBase sets the globals that every script gets: print, require, package.loaded, and the name of the service and the folder that its script is in.
 func (h *Host) openBase(s vm.State, file string) {
-	h.pushVerb(s, "print", (*Host).print)
+	h.pushVerb(s, "print", (*Host).apiPrint)
 	s.SetGlobal("print")
 	s.PushString(h.script)
 	s.SetGlobal("SERVICE_NAME")
@@ -139,7 +139,7 @@ func (h *Host) pushModule(s vm.State, m Module) int {
 	return 2
 }
 
-func (h *Host) print(s vm.State) int {
+func (h *Host) apiPrint(s vm.State) int {
 	h.log.Info(joined(s, 1, "\t"))
 	return 0
 }

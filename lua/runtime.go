@@ -141,9 +141,9 @@ func (rt *Runtime) sharedSpec(h *Host) actor.Spec {
 	return spec
 }
 
-func (rt *Runtime) spec(make func() actor.Actor) actor.Spec {
+func (rt *Runtime) spec(newHost func() actor.Actor) actor.Spec {
 	return actor.Spec{
-		New: make,
+		New: newHost,
 		// A script's errors are answered by its host. What panics here is a defect of the host or the engine, after which the VM can't be trusted.
 		Supervision: actor.Supervision{Limit: -1},
 	}

@@ -74,9 +74,6 @@ func (h *Host) innerStopThread(s vm.State) int {
 	return 1
 }
 
-// threadCloser is a thread that the host can end while it waits: its variables that are to be closed are, and it can't be resumed any more.
-type threadCloser interface{ CloseThread() }
-
 func (h *Host) stopThread(s vm.State, is func(co *coroutine) bool) *coroutine {
 	for _, b := range h.forks.items[h.forks.head:] {
 		if b.co != nil && b.co.life == b.life && is(b.co) {
@@ -117,9 +114,7 @@ func (h *Host) stopCoroutine(co *coroutine, why error) {
 	if co.ends {
 		co.span.End(why)
 	}
-	if c, ok := co.th.(threadCloser); ok {
-		c.CloseThread()
-	}
+	co.th.CloseThread()
 }
 
 // apiTask tells what waits: task() how many, task(t) fills t with their stacks, task(session) is the stack of one, task(coroutine) is its session,
@@ -167,7 +162,7 @@ func (h *Host) apiTask(s vm.State) int {
 	if h.starter == nil {
 		return 0
 	}
-	s.PushString(h.starter.th.Traceback(""))
+	s.PushString(stackOf(h.starter.th))
 	return 1
 }
 
@@ -185,7 +180,7 @@ func (h *Host) taskName(s vm.State, co *coroutine, id int64) string {
 func (h *Host) tasks(f func(co *coroutine, id int64, stack func() string)) {
 	for co := h.live; co != nil; co = co.next {
 		if co.wait.kind != waitNone && co != h.cur {
-			f(co, co.wait.id, func() string { return co.th.Traceback("") })
+			f(co, co.wait.id, func() string { return stackOf(co.th) })
 		}
 	}
 	for t := h.timers; t != nil; t = t.next {

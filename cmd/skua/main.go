@@ -12,9 +12,12 @@ import (
 	_ "time/tzdata" // zones for cron jobs, also where the machine or the container has none
 
 	"github.com/spf13/cobra"
+
+	"github.com/skua-go/skua/internal/heap"
 )
 
 func main() {
+	heap.KeepFloor(heap.DefaultFloor)
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 

@@ -44,3 +44,16 @@ func (t *thread) Exact() bool { return false }
 
 // Spend counts steps of work done in Go like instructions.
 func (t *thread) Spend(n int) { t.m.spend(t.l, n) }
+
+// Wants is how many results the caller of the running function takes, all if it is below 0.
+func (t *thread) Wants() int { return t.frame().NRet }
+
+// CloseThread ends a thread that waits or has not begun. Lua 5.1 has no variables that are to be closed.
+func (t *thread) CloseThread() {
+	if t.state == waiting {
+		t.closeUpvalues(0) // closures that others have go on with their values
+	}
+	if t.state == fresh || t.state == waiting {
+		t.state, t.host, t.box = finished, false, nil
+	}
+}

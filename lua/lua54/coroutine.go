@@ -82,3 +82,24 @@ func coClose(th *thread) int {
 	}
 	return th.one(boolValue(true))
 }
+
+// CloseThread ends a thread that the host does not resume any more: variables that are to be closed are, also those of coroutines that wait with it. Errors in
+// that are lost with the thread.
+func (th *thread) CloseThread() {
+	if th.state != suspended && th.state != waiting {
+		return
+	}
+	if n := len(th.frames); n > 0 && th.frames[n-1].child != nil {
+		th.frames[n-1].child.CloseThread()
+	}
+	outer := th.m.running
+	th.state, th.parent = dead, nil
+	th.depth, th.nested, th.waits = 1, 0, false
+	if outer != nil {
+		th.depth = outer.depth + outer.nested + 1
+	}
+	th.m.running = th
+	th.closeErr(0, value{})
+	th.m.running = outer
+	th.drop()
+}

@@ -112,6 +112,10 @@ type State interface {
 	Resume(n int) Status
 	// Throw goes on like Resume, but raises the value on top at the place of the wait, as it is. A thread that has not begun fails with it.
 	Throw() Status
+	// CloseThread ends a thread that waits or has not begun, and is not going to be resumed: where the language has variables that are to be closed, they are.
+	CloseThread()
+	// Wants is how many results the caller of the running function takes, all if it is below 0.
+	Wants() int
 	// Yield waits for the host: it gives the n values on top to the host's Resume, through coroutines that the script has made itself, all of which wait then;
 	// the next Resume or Throw goes on in the innermost. It is used as `return s.Yield(n)`, and raises an error where the engine can't wait.
 	Yield(n int) int

@@ -62,19 +62,23 @@ function M.load(name)
   local found, globals = new(name), {}
   local env = { accept = group_of(found, "accept"), response = group_of(found, "response") }
   local chunk = compiled(text, file, _G)
-  setmetatable(_G, {
+  local before = getmetatable(_G)
+  local collecting = {
     __index = function(_, k)
       local v = env[k]
       if v == nil then v = globals[k] end
       return v
     end,
     __newindex = function(_, k, v) define(found, globals, k, v) end,
-  })
+  }
+  setmetatable(_G, collecting)
   local ok, err = pcall(chunk)
-  setmetatable(_G, nil)
+  if getmetatable(_G) == collecting then setmetatable(_G, before) end -- else the script has set one of its own
+
   if not ok then error(err, 0) end
-  for k, v in pairs(globals) do _G[k] = v end
-  accept, response = env.accept, env.response
+  for k, v in pairs(globals) do rawset(_G, k, v) end
+  rawset(_G, "accept", env.accept)
+  rawset(_G, "response", env.response)
   return found, file
 end
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/skua-go/skua/lua/gopher"
 
+	"github.com/skua-go/skua/internal/heap"
 	"github.com/skua-go/skua/tools/bench/actors"
 	"github.com/skua-go/skua/tools/bench/bare"
 	"github.com/skua-go/skua/tools/bench/clients"
@@ -152,6 +153,7 @@ func servers() map[string]measure.Server {
 }
 
 func main() {
+	heap.KeepFloor(heap.DefaultFloor) // as a node does
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	var programs peers.Programs
 	code := run(ctx, os.Args[1:], benchmarks(&programs), os.Stdout, os.Stderr)

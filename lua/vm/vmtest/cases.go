@@ -248,6 +248,7 @@ func texts() []Case {
 	}
 }
 
+//nolint:dupword // it is Lua
 func tables() []Case {
 	const t = "table"
 	return []Case{

@@ -251,3 +251,21 @@ func ExampleSelect() {
 	fmt.Println(len(chosen), err)
 	// Output: 2 <nil>
 }
+
+func TestUnitsAreMadeOfNanoseconds(t *testing.T) {
+	ns := func(context.Context) (float64, error) { return 2000, nil }
+	if got, err := measure.PerSecond(ns)(t.Context()); err != nil || got != 500_000 {
+		t.Errorf("2 µs each are %v a second, %v", got, err)
+	}
+	if got, err := measure.Microseconds(ns)(t.Context()); err != nil || got != 2 {
+		t.Errorf("2000 ns are %v µs, %v", got, err)
+	}
+	broken := errors.New("broken")
+	fails := func(context.Context) (float64, error) { return 0, broken }
+	if _, err := measure.PerSecond(fails)(t.Context()); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+	if _, err := measure.Microseconds(fails)(t.Context()); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+}

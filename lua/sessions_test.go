@@ -1,0 +1,113 @@
+package lua_test
+
+import (
+	"context"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/lua"
+)
+
+// sessions is how many sessions go through one service: SKUA_SESSIONS says so (10000000 for the full run, a minute and more), by default few.
+func sessions(t *testing.T) int {
+	t.Helper()
+	n := 100_000
+	if text := os.Getenv("SKUA_SESSIONS"); text != "" {
+		var err error
+		if n, err = strconv.Atoi(text); err != nil {
+			t.Fatalf("SKUA_SESSIONS: %v", err)
+		}
+	}
+	if testing.Short() || underRace {
+		n /= 10
+	}
+	return n
+}
+
+const sessionsMain = `
+local skynet = require "skynet"
+local M = {}
+
+function M.start(self) self.echo = skynet.newservice("echo") end
+
+function M.calls(self, n)
+  for i = 1, n do assert(skynet.call(self.echo, "lua", "echo", i) == i) end
+end
+
+function M.failures(self, n)
+  for i = 1, n do
+    local ok, e = pcall(skynet.call, self.echo, "lua", "fail")
+    assert(not ok and e.code == "no")
+  end
+end
+
+function M.later(self, n)
+  for i = 1, n do assert(skynet.call(self.echo, "lua", "later", i) == i) end
+end
+
+function M.waits(self, n)
+  local token = {}
+  for i = 1, n do
+    skynet.fork(skynet.wakeup, token)
+    skynet.wait(token)
+  end
+end
+
+function M.sleeps(self, n)
+  for i = 1, n do skynet.yield() end
+end
+
+return M`
+
+const sessionsEcho = `
+local skynet = require "skynet"
+skynet.start(function()
+  skynet.dispatch("lua", function(_, _, cmd, ...)
+    if cmd == "fail" then error({ code = "no" }) end
+    if cmd == "later" then return skynet.response()(true, ...) end
+    skynet.ret(skynet.pack(...))
+  end)
+end)`
+
+// Sessions go through two services in ten rounds: neither memory nor the time of one grows.
+func TestSessionsLeaveNothingBehindAndTakeLinearTime(t *testing.T) {
+	onBoth(t, func(t *testing.T) {
+		for _, kind := range []string{"calls", "failures", "later", "waits", "sleeps"} {
+			t.Run(kind, func(t *testing.T) {
+				const rounds = 10
+				n := newNodeWith(t, lua.Config{Engine: testEngine(t), Budget: time.Minute}, actor.Config{CallTimeout: 10 * time.Minute},
+					"main.lua", sessionsMain, "echo.lua", sessionsEcho)
+				ref := n.start("main")
+				each := sessions(t) / rounds
+				if kind == "failures" {
+					each /= 5 // an error and its two tracebacks take ten times as long
+				}
+				var took [rounds]time.Duration
+				var warm, end usage
+				for round := range rounds {
+					began := time.Now()
+					if _, err := n.sys.Ask(context.Background(), ref, lua.Command(kind, each)); err != nil {
+						t.Fatal(err)
+					}
+					took[round] = time.Since(began)
+					if round == 2 {
+						warm = usageOf(n.sys)
+					}
+				}
+				end = usageOf(n.sys)
+				// The quickest of some rounds, since others work on this machine, too.
+				first, last := min(took[1], took[2], took[3]), min(took[rounds-3], took[rounds-2], took[rounds-1])
+				t.Logf("%d sessions a round: the first rounds took %v, the last %v; %d KB, %d KB at the end", each, first, last, warm.heap>>10, end.heap>>10)
+				if last > 2*first+200*time.Millisecond {
+					t.Errorf("the last rounds took %v, the first %v", last, first)
+				}
+				if end.heap > warm.heap+2<<20 {
+					t.Errorf("%d KB are in use, %d KB were after the first rounds", end.heap>>10, warm.heap>>10)
+				}
+			})
+		}
+	})
+}
