@@ -191,9 +191,9 @@ func witnessOf(t *testing.T, n *node) actor.Ref {
 
 func TestCollectingGarbageIsPaidFor(t *testing.T) {
 	onBoth(t, func(t *testing.T) {
-		n := newNodeWith(t, lua.Config{Engine: testEngine(t), Budget: 200 * time.Millisecond}, actor.Config{CallTimeout: 20 * time.Second}, "main.lua", `
+		n := newNodeWith(t, lua.Config{Engine: testEngine(t), Budget: time.Second}, actor.Config{CallTimeout: 30 * time.Second}, "main.lua", `
 local M, t = {}, {}
-function M.fill() for i = 1, 50000 do t[i] = { i } end end
+function M.fill() for i = 1, 20000 do t[i] = { i } end end
 function M.run() while true do collectgarbage() end end
 return M`)
 		a := n.start("main")
