@@ -51,7 +51,7 @@ local M = {}
 function M.start() M.kept = kept end
 return M`, "modest.lua", `
 local skynet = require "skynet"
-local M, ok, e = {}, pcall(require "skynet".memlimit, 17 << 20)
+local M, ok, e = {}, pcall(require "skynet".memlimit, 17 * 1048576)
 function M.refused() return ok, e end
 return M`, "tight.lua", strings.Replace(greedy, "local M = {}", "skynet.memlimit(4 * 1024 * 1024) local M = {}", 1))
 	n.start("witness")
@@ -116,9 +116,6 @@ func TestAServiceThatStartsWithTooMuchDoesNotStart(t *testing.T) {
 
 func TestAScriptCanTightenItsLimitOnly(t *testing.T) {
 	onBoth(t, func(t *testing.T) {
-		if isGopher(t) {
-			t.Skip("1 << 20 is no Lua 5.1")
-		}
 		n := limited(t)
 		l, err := n.call(n.start("modest"), "refused")
 		if err != nil || l.At(0).Bool() || !strings.Contains(l.At(1).String(), "more than lua.memory_limit allows, which is 16777216") {
