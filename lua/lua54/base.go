@@ -3,6 +3,7 @@ package lua54
 import (
 	"fmt"
 	"strings"
+	"unsafe"
 
 	"github.com/skua-go/skua/lua/vm"
 )
@@ -19,25 +20,32 @@ func baseLibrary() goLibrary {
 // unreachable is the body of functions that the loop does itself.
 func unreachable(*thread) int { panic("lua54: a special function was called") }
 
-// args are the arguments of the function of Go that runs.
-func (th *thread) args() []value { return th.stack[th.base:th.top] }
-
 // badArg raises the error for an argument.
 func (th *thread) badArg(i int, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	kind, name := th.calledAs(len(th.frames) - 1)
-	if kind == "method" {
+	name, method := th.CalledAs()
+	if method {
 		if i--; i == 0 {
 			th.Errorf("calling '%s' on bad self (%s)", name, text)
 		}
 	}
 	if name == "" {
-		name = th.m.loadedName(&th.frames[len(th.frames)-1])
-	}
-	if name == "" {
-		name = "?"
+		if name = th.frames[len(th.frames)-1].g.name; name == "" {
+			name = "?"
+		}
 	}
 	th.Errorf("bad argument #%d to '%s' (%s)", i, name, text)
+}
+
+// CalledAs is how the script called the function of Go that runs, see std.Caller.
+func (th *thread) CalledAs() (name string, method bool) {
+	kind, name := th.calledAs(len(th.frames) - 1)
+	return name, kind == "method"
+}
+
+// Pointer identifies the object at i, see std.Pointer.
+func (th *thread) Pointer(i int) uint64 {
+	return uint64(uintptr(unsafe.Pointer(th.value(i).o))) //nolint:gosec // a number to show
 }
 
 func (th *thread) wrongType(i int, want string) {
@@ -113,10 +121,7 @@ func baseError(th *thread) int {
 func baseCollectGarbage(th *thread) int {
 	option := "collect"
 	if v := th.at(1); v != nil && v.o != nil {
-		if !v.isString() {
-			th.wrongType(1, "string")
-		}
-		option = v.text()
+		option = th.checkString(1)
 	}
 	switch option {
 	case "collect":
@@ -308,8 +313,6 @@ func (th *thread) text(v value) string {
 		return numberText(v)
 	case kindString:
 		return v.text()
-	case kindGoFunc:
-		return fmt.Sprintf("function: builtin: %p", v.o)
 	default:
 		return fmt.Sprintf("%s: %p", th.m.typeNameOf(v), v.o)
 	}
@@ -377,7 +380,7 @@ func digits(s string, base uint64) (int64, bool) {
 	if negative {
 		n = -n
 	}
-	return int64(n), true //nolint:gosec // it wraps, as in Lua
+	return int64(n), true
 }
 
 // maxChunk bounds what load collects from a function.
@@ -385,51 +388,73 @@ const maxChunk = 64 << 20
 
 func baseLoad(th *thread) int {
 	v := th.value(1)
-	var text string
-	name := ""
+	var text, name string
 	switch v.kind() {
-	case kindString:
-		text = v.text()
+	case kindString, kindInt, kindFloat:
+		text = th.plainText(v)
 		name = text
 	case kindClosure, kindGoFunc:
-		text = th.pieces(v)
+		var problem value
+		if text, problem = th.pieces(v); problem.o != nil {
+			th.pushValue(value{})
+			return th.one(problem) + 1
+		}
 		name = "=(load)"
 	default:
 		th.wrongType(1, "function")
 	}
-	if n := th.value(2); n.isString() {
-		name = n.text()
-	} else if v.isString() {
-		name = sourceName(text)
+	if n := th.value(2); n.o != nil {
+		name = th.checkString(2)
 	}
 	mode := "bt"
-	if n := th.value(3); n.isString() {
-		mode = n.text()
+	if n := th.value(3); n.o != nil {
+		mode = th.checkString(3)
 	}
 	env := value{o: &th.m.globals.object}
 	if th.Top() >= 4 {
 		env = th.value(4)
 	}
-	problem := ""
-	if strings.HasPrefix(text, "\x1b") {
-		problem = "attempt to load a binary chunk (mode is 't')"
-	} else if !strings.Contains(mode, "t") {
-		problem = fmt.Sprintf("attempt to load a text chunk (mode is '%s')", mode)
-	}
+	fn, problem := th.load(scriptChunkName(name), text, mode, env)
 	if problem != "" {
 		th.pushValue(value{})
-		th.pushValue(th.m.newString(problem))
-		return 2
+		return th.one(th.m.newString(problem)) + 1
+	}
+	return th.one(fn)
+}
+
+// treeSize is how many bytes the tree of a source takes for each of its bytes.
+const treeSize = 24
+
+func (th *thread) load(chunk, text, mode string, env value) (fn value, problem string) {
+	switch {
+	case strings.HasPrefix(text, "\x1b"):
+		return value{}, "attempt to load a binary chunk (mode is 't')"
+	case !strings.Contains(mode, "t"):
+		return value{}, fmt.Sprintf("attempt to load a text chunk (mode is '%s')", mode)
 	}
 	th.m.fuel -= len(text)
-	p, err := compile(chunkName(name), text)
+	th.m.reserve(th, treeSize*len(text))
+	p, err := compile(chunk, text)
 	if err != nil {
-		th.pushValue(value{})
-		th.pushValue(th.m.newString(err.Error()))
-		return 2
+		return value{}, err.Error()
 	}
 	th.m.grown(40 * len(p.code))
-	return th.one(th.chunk(p, env))
+	return th.chunk(p, env), ""
+}
+
+// scriptChunkName is what messages call a chunk that a script loads under a name: as in Lua, no more of it than fits into 60 bytes.
+func scriptChunkName(name string) string {
+	const most = 59
+	switch {
+	case strings.HasPrefix(name, "="):
+		return name[1:min(len(name), most+1)]
+	case strings.HasPrefix(name, "@"):
+		if name = name[1:]; len(name) > most {
+			return "..." + name[len(name)-most+3:]
+		}
+		return name
+	}
+	return sourceName(name)
 }
 
 // sourceName is what messages call a chunk that has no name but its text.
@@ -440,30 +465,47 @@ func sourceName(text string) string {
 		if len(line) > most {
 			line = line[:most]
 		}
-		return `=[string "` + line + `..."]`
+		return `[string "` + line + `..."]`
 	}
-	return `=[string "` + line + `"]`
+	return `[string "` + line + `"]`
 }
 
-// pieces calls a function until it gives no more of a source.
-func (th *thread) pieces(f value) string {
+// pieces calls a function until it gives no more of a source. An error is what load returns.
+func (th *thread) pieces(f value) (source string, problem value) {
 	var b strings.Builder
 	for {
 		th.pushValue(f)
-		th.Call(0, 1)
+		if th.PCall(0, 1) != nil {
+			return "", th.pop()
+		}
 		v := th.pop()
-		if v.o == nil {
-			return b.String()
+		switch {
+		case v.o == nil, v.isString() && v.text() == "":
+			return b.String(), value{}
+		case !v.isString() && !v.isNumber():
+			return "", th.m.newString(th.where(1) + "reader function must return a string")
 		}
-		if !v.isString() {
-			th.Errorf("reader function must return a string")
+		text := th.plainText(v)
+		if b.Len()+len(text) > maxChunk {
+			return "", th.m.newString(fmt.Sprintf("%sload: the source is longer than %d bytes", th.where(1), maxChunk))
 		}
-		if v.text() == "" {
-			return b.String()
-		}
-		if b.Len()+len(v.text()) > maxChunk {
-			th.Errorf("load: the source is longer than %d bytes", maxChunk)
-		}
-		b.WriteString(v.text())
+		th.m.reserve(th, b.Len()+len(text))
+		b.WriteString(text)
 	}
+}
+
+// plainText is the text of a string or a number.
+func (*thread) plainText(v value) string {
+	if v.isString() {
+		return v.text()
+	}
+	return numberText(v)
+}
+
+func (th *thread) checkString(i int) string {
+	v := th.value(i)
+	if !v.isString() && !v.isNumber() {
+		th.wrongType(i, "string")
+	}
+	return th.plainText(v)
 }

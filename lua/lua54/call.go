@@ -25,7 +25,7 @@ const waitMark = -1
 
 // enter calls the value at index fun with the arguments behind it. Behind it either the new function's frame is on top, or those that have returned are gone.
 func (th *thread) enter(fun, args, want, stop int, meta bool) outcome {
-	for {
+	for range maxCallChain {
 		o := th.stack[fun].o
 		if o != nil {
 			switch o.kind {
@@ -38,7 +38,12 @@ func (th *thread) enter(fun, args, want, stop int, meta bool) outcome {
 		}
 		args = th.callable(fun, args)
 	}
+	th.errorf("'__call' chain too long; possibly a loop")
+	return leave
 }
+
+// maxCallChain bounds objects whose __call is an object with a __call.
+const maxCallChain = 200
 
 // callable puts the metamethod __call of the value at index fun before it.
 func (th *thread) callable(fun, args int) int {
@@ -121,13 +126,17 @@ func (th *thread) enterGo(g *goFunc, fun, args, want, stop int, meta bool) outco
 func (th *thread) enterSpecial(g *goFunc, fun, args, want, stop int, meta bool) outcome {
 	switch g.special {
 	case isPCall:
-		th.argument(args >= 1, fun, want, g, "bad argument #1 to 'pcall' (value expected)")
+		if args < 1 {
+			th.badSpecial(g, fun, args, 1, "value expected")
+		}
 		th.pushGo(g, fun, want, framePCall, meta)
 		return th.enter(fun+1, args-1, -1, stop, false)
 	case isXPCall:
-		th.argument(args >= 2, fun, want, g, "bad argument #2 to 'xpcall' (function expected, got no value)")
+		if args < 2 {
+			th.badSpecial(g, fun, args, 2, "function expected, got no value")
+		}
 		if k := th.stack[fun+2].kind(); k != kindClosure && k != kindGoFunc {
-			th.argument(false, fun, want, g, "bad argument #2 to 'xpcall' (function expected, got "+typeName(th.stack[fun+2])+")")
+			th.badSpecial(g, fun, args, 2, "function expected, got "+th.m.typeNameOf(th.stack[fun+2]))
 		}
 		th.stack[fun+1], th.stack[fun+2] = th.stack[fun+2], th.stack[fun+1]
 		th.pushGo(g, fun, want, frameXPCall, meta)
@@ -143,7 +152,12 @@ func (th *thread) enterSpecial(g *goFunc, fun, args, want, stop int, meta bool) 
 		}
 		return leave
 	case isResume:
-		th.argument(args >= 1 && th.stack[fun+1].kind() == kindThread, fun, want, g, "bad argument #1 to 'resume' (coroutine expected)")
+		switch {
+		case args < 1:
+			th.badSpecial(g, fun, args, 1, "coroutine expected, got no value")
+		case th.stack[fun+1].kind() != kindThread:
+			th.badSpecial(g, fun, args, 1, "coroutine expected, got "+th.m.typeNameOf(th.stack[fun+1]))
+		}
 		f := th.pushGo(g, fun, want, frameResume, meta)
 		f.child = th.stack[fun+1].o.thread()
 		return th.resumeChild(f.child, fun+2, args-1, stop)
@@ -154,12 +168,11 @@ func (th *thread) enterSpecial(g *goFunc, fun, args, want, stop int, meta bool) 
 	}
 }
 
-// argument raises an error for a wrong argument of a special, with its frame in place.
-func (th *thread) argument(ok bool, fun, want int, g *goFunc, text string) {
-	if !ok {
-		th.pushGo(g, fun, want, frameGo, false)
-		th.throw(stringValue(th.where(1) + text))
-	}
+// badSpecial raises the error of the i-th argument of a special, with its frame in place.
+func (th *thread) badSpecial(g *goFunc, fun, args, i int, text string) {
+	th.pushGo(g, fun, 0, frameGo, false)
+	th.base, th.top = fun+1, fun+1+args
+	th.badArg(i, "%s", text)
 }
 
 // ret ends the function on top with n results from index at on, and what below it only hands on the results.
@@ -232,7 +245,10 @@ func (th *thread) hand(values []value) {
 
 func (th *thread) goOnWith(co *thread, a attempt, stop int) outcome {
 	if th.depth+th.nested >= maxNested {
-		return th.childFailed(stringValue("C stack overflow"), true, stop)
+		if a.what == tryResume {
+			co.top -= a.n // it may be resumed later
+		}
+		return th.childFailed(stringValue("C stack overflow"), false, stop)
 	}
 	th.state = normal
 	st := co.resume(th, a)
@@ -283,9 +299,9 @@ func (th *thread) childFailed(v value, ran bool, stop int) outcome {
 
 // resume runs the thread with the n values on its top, called by another thread, or by the host, which has none.
 func (th *thread) resume(by *thread, a attempt) status {
-	th.parent, th.waits, th.depth, th.nested = by, true, 1, 0
-	if by != nil {
-		th.waits, th.depth = by.waits && by.nested == 0, by.depth+by.nested+1
+	th.parent, th.waits, th.depth, th.nested = by, by == nil || by.waits && by.nested == 0, 1, 0
+	if below := th.m.running; below != nil { // also where a function of Go resumes a thread of the host
+		th.depth = below.depth + below.nested + 1
 	}
 	th.state, th.m.running = running, th
 	st := th.execute(a, 0)
@@ -346,18 +362,31 @@ func (th *thread) execute(a attempt, stop int) status {
 	}
 }
 
-// handled is what a message handler makes of an error, with the stack as it is where that was raised.
-func (th *thread) handled(handler, err value) (v value) {
+// handled is what a message handler makes of an error, with the stack as it is where that was raised. An error of the handler is one for the handler.
+func (th *thread) handled(handler, err value) value {
+	frames, nested := len(th.frames), th.nested
+	for n := th.depth + nested; n < maxNested; n++ {
+		v, ok := th.callHandler(handler, err)
+		if ok {
+			return v
+		}
+		th.frames, th.nested = th.frames[:frames], nested
+		err = v
+	}
+	return stringValue("error in error handling")
+}
+
+func (th *thread) callHandler(handler, err value) (v value, ok bool) {
 	defer func() {
-		if r := recover(); r != nil {
-			v = th.problem(r)
+		if !ok {
+			v = th.problem(recover())
 		}
 	}()
 	at := th.free()
 	th.grow(at, 3)
 	th.stack[at], th.stack[at+1] = handler, err
 	th.callNested(at, 1, 1)
-	return th.stack[at]
+	return th.stack[at], true
 }
 
 // free is an index above all that is in use.
@@ -438,6 +467,7 @@ func (th *thread) catch(a *attempt, stop int) outcome {
 	fun := f.fun
 	th.top = fun + 2
 	err := th.closeErr(fun+1, a.err)
+	th.shrink()
 	th.grow(fun, 3)
 	th.stack[fun], th.stack[fun+1] = boolValue(false), err
 	return th.ret(fun, 2, stop)

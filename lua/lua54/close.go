@@ -7,20 +7,20 @@ func (th *thread) opensAbove(at int) bool {
 
 // closeFrom ends the variables from index at on behind which a block is left: it calls __close of those that are to be closed.
 func (th *thread) closeFrom(at int) {
+	th.closeUpvalues(at)
 	for len(th.tbc) > 0 && th.tbc[len(th.tbc)-1] >= at {
 		th.closeLast(value{})
 	}
-	th.closeUpvalues(at)
 }
 
 // closeErr is closeFrom behind an error. It returns the error that goes on: that of a __close that failed, if one did.
 func (th *thread) closeErr(at int, err value) value {
+	th.closeUpvalues(at) // before __close is called, which uses their places on the stack
 	for len(th.tbc) > 0 && th.tbc[len(th.tbc)-1] >= at {
 		if e, failed := th.closeCaught(err); failed {
 			err = e
 		}
 	}
-	th.closeUpvalues(at)
 	return err
 }
 

@@ -6,10 +6,10 @@ type instr uint64
 func (i instr) op() opcode { return opcode(i & 0xff) }
 func (i instr) a() int     { return int(i >> 8 & 0xff) }
 func (i instr) b() int     { return int(i >> 16 & 0xffff) }
-func (i instr) c() int     { return int(int32(i >> 32)) } //nolint:gosec // the upper half
+func (i instr) c() int     { return int(int32(i >> 32)) }
 
 func make3(op opcode, a, b, c int) instr {
-	return instr(op) | instr(a)<<8 | instr(b)<<16 | instr(uint32(int32(c)))<<32 //nolint:gosec // the compiler keeps them in range
+	return instr(op) | instr(a)<<8 | instr(b)<<16 | instr(uint32(int32(c)))<<32
 }
 
 // maxB is the largest B, and with it the number of constants that an instruction can name beside registers.
@@ -119,7 +119,6 @@ type proto struct {
 	line    int32 // of its `function`, 0 for a chunk
 	endLine int32
 	locals  []localVar
-	name    string // how the source calls it
 }
 
 // upDesc tells where a closure's upvalue comes from: a register of the enclosing function, or one of its upvalues.

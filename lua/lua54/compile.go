@@ -53,6 +53,7 @@ type funcState struct {
 	numbers map[value]int
 	line    int32
 	labels  []label
+	named   map[string]int // indices of labels
 }
 
 // variable is a local that is in scope. Its register is its index in active.
@@ -67,8 +68,8 @@ type blockState struct {
 	active   int // variables in scope when it began
 	labels   int // labels of the function when it began
 	captured bool
-	closes   bool // has a variable that is to be closed
-	gotos    []pending
+	closes   bool                 // has a variable that is to be closed
+	gotos    map[string][]pending // by the names of their labels
 }
 
 type label struct {
@@ -80,7 +81,6 @@ type label struct {
 
 // pending is a goto whose label has not come yet.
 type pending struct {
-	name   string
 	pc     int
 	active int
 	line   int32
@@ -184,23 +184,52 @@ func (f *funcState) leaveBlock() {
 		f.emit(opClose, b.active, 0, 0)
 	}
 	f.drop(b)
+	for _, l := range f.labels[b.labels:] {
+		delete(f.named, l.name)
+	}
 	f.labels = f.labels[:b.labels]
 	f.block = b.parent
-	for _, g := range b.gotos {
-		if g.active > b.active { // it has left the scope of locals: land sees it by the jump's A
-			g.active = b.active
-			f.p.code[g.pc] = make3(opJmp, 1, 0, 0)
-		}
-		if f.block == nil {
-			pos := syntax.Pos{Line: g.line, Col: 1}
-			if g.name == breakLabel {
-				f.fail(pos, "break outside loop at line %d", g.line)
+	if f.block == nil {
+		f.unresolved(b)
+	}
+	for name, list := range b.gotos {
+		for _, g := range list {
+			if g.active > b.active { // it has left the scope of locals: land sees it by the jump's A
+				g.active = b.active
+				f.p.code[g.pc] = make3(opJmp, 1, 0, 0)
 			}
-			f.fail(pos, "no visible label '%s' for <goto> at line %d", g.name, g.line)
+			f.wait(name, g)
 		}
-		f.block.gotos = append(f.block.gotos, g)
 	}
 	f.free = len(f.active)
+}
+
+// wait notes a goto of the present block whose label is to come.
+func (f *funcState) wait(name string, g pending) {
+	if f.block.gotos == nil {
+		f.block.gotos = map[string][]pending{}
+	}
+	f.block.gotos[name] = append(f.block.gotos[name], g)
+}
+
+// unresolved fails for the first goto of a function that has no label.
+func (f *funcState) unresolved(b *blockState) {
+	name, first := "", pending{pc: -1}
+	for n, list := range b.gotos {
+		for _, g := range list {
+			if first.pc < 0 || g.pc < first.pc {
+				name, first = n, g
+			}
+		}
+	}
+	pos := syntax.Pos{Line: first.line, Col: 1}
+	switch {
+	case first.pc < 0:
+	case name == breakLabel:
+		f.fail(pos, "break outside loop at line %d", first.line)
+	default:
+		f.fail(pos, "no visible label '%s' for <goto> at line %d", name, first.line)
+	}
 }
 
 func (f *funcState) drop(b *blockState) {

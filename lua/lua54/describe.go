@@ -345,6 +345,7 @@ func (m *machine) loadedName(f *frame) string {
 }
 
 func (m *machine) globalName(v value) string {
+	m.fuel -= len(m.globals.nodes) / 16
 	for i := range m.globals.nodes {
 		nd := &m.globals.nodes[i]
 		if nd.val.o == v.o && nd.key.isString() {

@@ -103,24 +103,46 @@ func (f *funcState) foldNumber(e syntax.Expr) (value, bool) {
 			return intValue(^x.int()), true
 		}
 	case *syntax.BinaryExpr:
-		if e.Op > syntax.Shr {
-			return value{}, false
+		if e.Op <= syntax.Shr {
+			return f.foldChain(e)
 		}
-		x, ok := f.foldNumber(e.Left)
-		if !ok {
-			return value{}, false
-		}
-		y, ok := f.foldNumber(e.Right)
-		if !ok {
-			return value{}, false
-		}
-		v, ok := arith(binaryOps[e.Op], x, y)
-		if !ok || v.isFloat() && (math.IsNaN(v.float()) || v.float() == 0) {
-			return value{}, false
-		}
-		return v, true
 	}
 	return value{}, false
+}
+
+// operations are those of arithmetic that e is made of from the left, the outermost first, and what stands at their left end. A chain of them may be long: it
+// is walked along without recursion.
+func operations(e *syntax.BinaryExpr) (chain []*syntax.BinaryExpr, first syntax.Expr) {
+	for {
+		chain = append(chain, e)
+		left, ok := e.Left.(*syntax.BinaryExpr)
+		if !ok || left.Op > syntax.Shr {
+			return chain, e.Left
+		}
+		e = left
+	}
+}
+
+func (f *funcState) foldChain(e *syntax.BinaryExpr) (value, bool) {
+	chain, first := operations(e)
+	v, ok := f.foldNumber(first)
+	for i := len(chain) - 1; i >= 0 && ok; i-- {
+		v, ok = f.foldOne(chain[i], v)
+	}
+	return v, ok
+}
+
+// foldOne is the value of an operation whose left side is x.
+func (f *funcState) foldOne(e *syntax.BinaryExpr, x value) (value, bool) {
+	y, ok := f.foldNumber(e.Right)
+	if !ok {
+		return value{}, false
+	}
+	v, ok := arith(binaryOps[e.Op], x, y)
+	if !ok || v.isFloat() && (math.IsNaN(v.float()) || v.float() == 0) {
+		return value{}, false
+	}
+	return v, true
 }
 
 //nolint:gochecknoglobals // a constant
@@ -138,7 +160,7 @@ func (f *funcState) load(v value, dst int) {
 		f.emit(opLoadTrue, dst, 0, 0)
 	case v.o == &falseObj:
 		f.emit(opLoadFalse, dst, 0, 0)
-	case v.isInt() && v.int() == int64(int32(v.int())): //nolint:gosec // the test
+	case v.isInt() && v.int() == int64(int32(v.int())):
 		f.emit(opLoadInt, dst, 0, int(v.int()))
 	default:
 		f.emit(opLoadK, dst, 0, f.constantOf(v))
@@ -216,7 +238,7 @@ func (f *funcState) index(e *syntax.IndexExpr, dst int) {
 			}
 		}
 	}
-	obj := f.any(e.Obj)
+	obj := f.into(e.Obj, dst)
 	kind, key := f.key(e.Key, false)
 	f.line = e.Pos.Line
 	switch kind {
@@ -324,17 +346,65 @@ func (f *funcState) binary(e *syntax.BinaryExpr, dst int) {
 	case syntax.Eq, syntax.Ne, syntax.Lt, syntax.Le, syntax.Gt, syntax.Ge:
 		f.truth(e, dst)
 	default:
-		b := f.any(e.Left)
-		op := binaryOps[e.Op]
-		if v, ok := f.foldNumber(e.Right); ok {
-			f.line = e.Pos.Line
-			f.emit(op-opAdd+opAddK, dst, b, f.number(v))
-			return
-		}
-		c := f.any(e.Right)
-		f.line = e.Pos.Line
-		f.emit(op, dst, b, c)
+		f.arithmetic(e, dst)
 	}
+}
+
+func (f *funcState) arithmetic(e *syntax.BinaryExpr, dst int) {
+	chain, first := operations(e)
+	i := len(chain) - 1
+	v, folded := f.foldNumber(first)
+	for ; folded && i >= 0; i-- {
+		next, ok := f.foldOne(chain[i], v)
+		if !ok {
+			break
+		}
+		v = next
+	}
+	tmp := dst // of what comes before the end
+	if dst < len(f.active) && i > 0 {
+		tmp = f.reserve(1, e.Pos)
+	}
+	var left int
+	if folded {
+		left = f.reserve(1, e.Pos)
+		f.load(v, left)
+	} else {
+		left = f.into(first, tmp)
+	}
+	for free := f.free; i >= 0; i-- {
+		to := tmp
+		if i == 0 {
+			to = dst
+		}
+		f.operation(chain[i], to, left)
+		left, f.free = to, free
+	}
+}
+
+// operation computes an operation of arithmetic whose left side is in a register.
+func (f *funcState) operation(e *syntax.BinaryExpr, dst, left int) {
+	op := binaryOps[e.Op]
+	if v, ok := f.foldNumber(e.Right); ok {
+		f.line = e.Pos.Line
+		f.emit(op-opAdd+opAddK, dst, left, f.number(v))
+		return
+	}
+	right := f.any(e.Right)
+	f.line = e.Pos.Line
+	f.emit(op, dst, left, right)
+}
+
+// into is any, with a register that may be used for it.
+func (f *funcState) into(e syntax.Expr, dst int) int {
+	switch e.(type) {
+	case *syntax.IndexExpr, *syntax.BinaryExpr, *syntax.UnaryExpr, *syntax.StringExpr:
+		if dst >= len(f.active) {
+			f.exp(e, dst)
+			return dst
+		}
+	}
+	return f.any(e)
 }
 
 // concat puts the operands of a chain of .. side by side.

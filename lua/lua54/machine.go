@@ -1,6 +1,8 @@
 package lua54
 
 import (
+	"weak"
+
 	messages "github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/lua/vm"
 )
@@ -24,9 +26,11 @@ type machine struct {
 	refs     []value
 	freeRefs []int
 	loaded   *table
-	doomed   []value            // those with __gc, in the order of their making
-	message  messages.Builder   // what TakeList builds in
-	own      map[string]vm.Func // functions of the library that keep something, by name
+	doomed   []value                // those with __gc, in the order of their making
+	ending   bool                   // their __gc runs: it does not run in itself
+	threads  []weak.Pointer[thread] // made by the host: what they hold is in use as long as the host holds them
+	message  messages.Builder       // what TakeList builds in
+	own      map[string]vm.Func     // functions of the library that keep something, by name
 }
 
 // tickEvery is how many steps a thread makes between two looks at the clock.
@@ -38,7 +42,7 @@ func (m *machine) Main() vm.State { return m.main }
 
 // Close forgets everything, so that whoever still has a thread keeps no memory alive.
 func (m *machine) Close() {
-	m.refs, m.freeRefs, m.doomed = nil, nil, nil
+	m.refs, m.freeRefs, m.doomed, m.threads = nil, nil, nil, nil
 	m.globals, m.loaded = &table{object: object{kind: kindTable}}, nil
 	m.metas = [kindThread + 1]*table{}
 	m.main.drop()

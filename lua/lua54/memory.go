@@ -1,6 +1,10 @@
 package lua54
 
-import "errors"
+import (
+	"errors"
+	"slices"
+	"weak"
+)
 
 // How memory is watched. Go's collector frees what a VM no longer uses; how much is in use it can't tell by VM. So allocations are counted, and when as much has
 // been allocated again as was alive at the last look, everything that can be reached from the VM is measured. The same walk finds what weak tables alone refer to.
@@ -86,6 +90,9 @@ type marker struct {
 	size  int64
 	todo  []*object
 	weak  []*table
+	// waiting are values of weak tables by the keys that decide whether they are in use, see ephemerons.
+	waiting map[*object][]value
+	found   []value // those of them that are
 }
 
 // measure finds out how much memory is in use, empties weak tables, and lets __gc run for what is gone.
@@ -106,12 +113,22 @@ func (m *machine) measure() {
 	for th := m.running; th != nil; th = th.parent {
 		w.add(value{o: &th.object})
 	}
+	m.threads = slices.DeleteFunc(m.threads, func(p weak.Pointer[thread]) bool {
+		th := p.Value()
+		if th != nil {
+			w.add(value{o: &th.object})
+		}
+		return th == nil
+	})
 	w.walk()
 	w.ephemerons()
-	doomed := w.doomed()
-	w.clear()
-	m.measured, m.allocated = w.size+int64(16*len(m.refs)), 0
-	m.finalize(doomed)
+	w.clearValues()
+	gone := w.gone()
+	w.clearValues()
+	w.clearKeys()
+	m.measured, m.allocated = w.size+int64(16*(len(m.refs)+len(m.doomed))+64*len(m.threads)), 0
+	m.fuel -= int(w.size / 512) // a script that asks for it again and again pays for it
+	m.finalize(gone)
 }
 
 func (w *marker) table(t *table) {
@@ -132,6 +149,12 @@ func (w *marker) add(v value) {
 		return
 	}
 	v.o.mark = w.epoch
+	if w.waiting != nil {
+		if values, ok := w.waiting[v.o]; ok {
+			delete(w.waiting, v.o)
+			w.found = append(w.found, values...)
+		}
+	}
 	if v.o.kind == kindString {
 		w.size += int64(len(v.text())) + 24
 		return
@@ -140,7 +163,13 @@ func (w *marker) add(v value) {
 }
 
 func (w *marker) walk() {
-	for len(w.todo) > 0 {
+	for len(w.todo) > 0 || len(w.found) > 0 {
+		if n := len(w.found); n > 0 {
+			v := w.found[n-1]
+			w.found = w.found[:n-1]
+			w.add(v)
+			continue
+		}
 		o := w.todo[len(w.todo)-1]
 		w.todo = w.todo[:len(w.todo)-1]
 		switch o.kind {
@@ -167,21 +196,27 @@ func (w *marker) walk() {
 
 func (w *marker) visitThread(th *thread) {
 	w.size += int64(200 + valueSize*len(th.stack) + 100*cap(th.frames))
-	top := th.top
 	for i := range th.frames {
-		f := &th.frames[i]
-		switch {
+		switch f := &th.frames[i]; {
 		case f.fn != nil:
 			w.add(value{o: &f.fn.object})
-			top = max(top, f.base+f.fn.p.regs)
 		case f.child != nil:
 			w.add(value{o: &f.child.object})
 		}
-		top = max(top, f.base)
 	}
-	for _, v := range th.stack[:min(top, len(th.stack))] {
+	top := th.top // what is above the function on top is in use by none of those below it
+	if n := len(th.frames); n > 0 {
+		f := &th.frames[n-1]
+		if top = max(top, f.base); f.fn != nil {
+			top = max(top, f.base+f.fn.p.regs)
+		}
+	}
+	top = min(top, len(th.stack))
+	for _, v := range th.stack[:top] {
 		w.add(v)
 	}
+	clear(th.stack[top:]) // what has been there is kept by nobody
+	clear(th.frames[len(th.frames):cap(th.frames)])
 	w.add(th.failed)
 }
 
@@ -190,7 +225,13 @@ func (w *marker) visitTable(t *table) {
 	if !t.frozen {
 		w.size += int64(valueSize*cap(t.arr) + nodeSize*len(t.nodes))
 	}
-	w.table(t.meta)
+	if t.meta != nil {
+		w.table(t.meta)
+		t.weak = 0
+		if mode := t.meta.method(evMode); mode.isString() {
+			t.weak = weakness(mode.text())
+		}
+	}
 	if t.weak != 0 {
 		w.weak = append(w.weak, t)
 	}
@@ -220,61 +261,86 @@ func (w *marker) visitTable(t *table) {
 	}
 }
 
-// ephemerons marks the values of tables with weak keys, whose keys are in use, until no more are found.
+// ephemerons marks the values of tables with weak keys, whose keys are in use, until no more are found. Where that takes many rounds, as along a chain of
+// keys, those that wait are put under their keys, so that the time does not grow with the square of the chain.
 func (w *marker) ephemerons() {
-	for again := true; again; {
+	const rounds = 4
+	for round, again := 0, true; again; round++ {
 		again = false
+		if round == rounds {
+			w.waiting = map[*object][]value{}
+		}
 		for _, t := range w.weak {
 			if t.weak != weakKeys {
 				continue
 			}
 			for i := range t.nodes {
 				nd := &t.nodes[i]
-				if nd.val.o == nil || w.marked(nd.val) {
-					continue
-				}
-				if w.marked(nd.key) || nd.key.isString() {
+				switch {
+				case nd.val.o == nil || w.marked(nd.val):
+				case w.marked(nd.key) || nd.key.isString():
 					w.add(nd.key)
 					w.add(nd.val)
 					again = true
+				case w.waiting != nil:
+					w.waiting[nd.key.o] = append(w.waiting[nd.key.o], nd.val)
 				}
 			}
 		}
 		w.walk()
+		if w.waiting != nil {
+			w.waiting = nil
+			return
+		}
 	}
 }
 
-// clear takes the entries out of weak tables that nothing else refers to.
-func (w *marker) clear() {
+// clearValues takes the entries whose values nothing else refers to out of tables with weak values.
+func (w *marker) clearValues() {
 	for _, t := range w.weak {
-		if t.weak&weakValues != 0 {
-			for i, v := range t.arr {
-				if !w.marked(v) && !v.isString() {
-					t.arr[i] = value{}
-				}
+		if t.weak&weakValues == 0 {
+			continue
+		}
+		for i, v := range t.arr {
+			if !w.marked(v) && !v.isString() {
+				t.arr[i] = value{}
 			}
-			t.trim()
+		}
+		t.trim()
+		for i := range t.nodes {
+			if nd := &t.nodes[i]; nd.val.o != nil && !w.marked(nd.val) && !nd.val.isString() {
+				nd.val = value{}
+				t.live--
+			}
+		}
+		t.forgetIfEmpty()
+	}
+}
+
+// clearKeys is clearValues for tables with weak keys.
+func (w *marker) clearKeys() {
+	for _, t := range w.weak {
+		if t.weak&weakKeys == 0 {
+			continue
 		}
 		for i := range t.nodes {
-			nd := &t.nodes[i]
-			if nd.val.o == nil {
-				continue
-			}
-			if t.weak&weakValues != 0 && !w.marked(nd.val) && !nd.val.isString() || t.weak&weakKeys != 0 && !w.marked(nd.key) && !nd.key.isString() {
+			if nd := &t.nodes[i]; nd.val.o != nil && !w.marked(nd.key) && !nd.key.isString() {
 				nd.val = value{}
-				if t.live--; t.live == 0 {
-					break
-				}
+				t.live--
 			}
 		}
-		if t.live == 0 {
-			t.nodes, t.free = nil, 0
-		}
+		t.forgetIfEmpty()
 	}
 }
 
-// doomed are the objects with __gc that nothing refers to; they live on until that has run.
-func (w *marker) doomed() []value {
+func (t *table) forgetIfEmpty() {
+	if t.live == 0 && len(t.nodes) > 0 {
+		t.nodes, t.free, t.emptied = nil, 0, true
+	}
+}
+
+// gone are the objects with __gc that nothing refers to; they live on until that has run.
+func (w *marker) gone() []value {
 	var gone []value
 	rest := w.m.doomed[:0]
 	for _, v := range w.m.doomed {
@@ -286,16 +352,29 @@ func (w *marker) doomed() []value {
 	}
 	clear(w.m.doomed[len(rest):])
 	w.m.doomed = rest
+	if w.m.ending { // the one that asks will be asked again
+		w.m.doomed = append(rest, gone...)
+	}
 	for _, v := range gone {
 		w.add(v)
 	}
 	w.walk()
+	w.ephemerons()
+	if w.m.ending {
+		return nil
+	}
 	return gone
 }
 
 // finalize calls __gc, the last made first. Errors in it are the finalizer's own.
 func (m *machine) finalize(gone []value) {
+	if len(gone) == 0 {
+		return
+	}
+	m.ending = true
+	defer func() { m.ending = false }()
 	for i := len(gone) - 1; i >= 0; i-- {
+		m.setDoomed(gone[i], false)
 		method := m.methodOf(gone[i], evGC)
 		if method.kind() != kindClosure && method.kind() != kindGoFunc {
 			continue
@@ -304,6 +383,17 @@ func (m *machine) finalize(gone []value) {
 		th.stack[0], th.stack[1], th.top = method, gone[i], 2
 		running, fuel := m.running, m.fuel
 		th.resume(nil, attempt{what: tryResume, n: 1})
-		m.running, m.fuel = running, fuel
+		m.running, m.fuel = running, min(fuel, m.fuel) // its time is that of the script
 	}
+}
+
+// setDoomed notes whether an object waits for its __gc to be called, and returns whether it did.
+func (*machine) setDoomed(v value, doomed bool) (was bool) {
+	if t := v.asTable(); t != nil {
+		was, t.doomed = t.doomed, doomed
+		return was
+	}
+	u := v.o.userdata()
+	was, u.doomed = u.doomed, doomed
+	return was
 }

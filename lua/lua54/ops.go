@@ -83,7 +83,7 @@ func bitwise(op opcode, x, y int64) value {
 	case y >= 0:
 		return intValue(x << uint(y))
 	default:
-		return intValue(int64(uint64(x) >> uint(-y))) //nolint:gosec // a logical shift
+		return intValue(int64(uint64(x) >> uint(-y)))
 	}
 }
 
@@ -307,10 +307,10 @@ const maxString = 256 << 20
 func (th *thread) join(v []value) value {
 	if len(v) == 2 && v[0].isString() && v[1].isString() {
 		x, y := v[0].text(), v[1].text()
-		if len(x) == 0 {
+		if x == "" {
 			return v[1]
 		}
-		if len(y) == 0 {
+		if y == "" {
 			return v[0]
 		}
 		th.reserve(len(x) + len(y))
@@ -450,6 +450,9 @@ func compareIntFloat(i int64, f float64) (int, bool) {
 // maxChain bounds tables whose __index is a table whose __index is a table.
 const maxChain = 2000
 
+// freeChain is how far such a chain is followed within one step.
+const freeChain = 8
+
 // index puts obj[key] into register dst, or calls what gives it.
 func (th *thread) index(f *frame, obj, key value, dst, stop int) bool {
 	v, method, self := th.lookup(obj, key, f)
@@ -462,7 +465,10 @@ func (th *thread) index(f *frame, obj, key value, dst, stop int) bool {
 
 // lookup is obj[key], or the function that has to be called for it, with its first argument. f is the frame that an error is described for, nil in functions of Go.
 func (th *thread) lookup(obj, key value, f *frame) (v, method, self value) {
-	for range maxChain {
+	for n := range maxChain {
+		if n > freeChain {
+			th.m.fuel--
+		}
 		var h value
 		if t := obj.asTable(); t != nil {
 			if v = t.get(key); v.o != nil || t.meta == nil {
@@ -500,7 +506,10 @@ func (th *thread) setIndex(f *frame, obj, key, v value, stop int) bool {
 
 // store is obj[key] = v, or the function that has to be called for it, with its first argument.
 func (th *thread) store(obj, key, v value, f *frame) (method, self value) {
-	for range maxChain {
+	for n := range maxChain {
+		if n > freeChain {
+			th.m.fuel--
+		}
 		var h value
 		if t := obj.asTable(); t != nil {
 			if t.meta == nil || t.get(key).o != nil {

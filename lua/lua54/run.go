@@ -4,7 +4,7 @@ import "math"
 
 // run runs the frame on top, which is one of Lua, and all that it calls, until the frames are down to stop or the thread waits.
 //
-//nolint:gocyclo,cyclop,funlen,maintidx,gocognit // the loop of an interpreter: one case an instruction
+//nolint:gocyclo,cyclop,funlen,maintidx,gocognit,revive // the loop of an interpreter: one case an instruction
 func (th *thread) run(stop int) {
 	m := th.m
 reload:
@@ -68,7 +68,7 @@ reload:
 					if n := key.n - 1; n < uint64(len(t.arr)) {
 						v = t.arr[n]
 					} else {
-						v = t.getInt(int64(key.n)) //nolint:gosec // the bits
+						v = t.getInt(int64(key.n))
 					}
 				} else {
 					v = t.get(key)
@@ -155,7 +155,7 @@ reload:
 					}
 					if t.meta == nil {
 						f.pc = pc
-						m.grown(t.setInt(int64(key.n), v)) //nolint:gosec // the bits
+						m.grown(t.setInt(int64(key.n), v))
 						continue
 					}
 				} else if t.meta == nil && key.isString() {
@@ -266,7 +266,7 @@ reload:
 			}
 			goto arith
 		case opModK:
-			if b, c := &R[i.b()], &k[i.c()]; b.o == &intObj && c.o == &intObj && int64(c.n) > 0 { //nolint:gosec // the bits
+			if b, c := &R[i.b()], &k[i.c()]; b.o == &intObj && c.o == &intObj && int64(c.n) > 0 {
 				r := b.int() % c.int()
 				if r < 0 {
 					r += c.int()
@@ -342,13 +342,13 @@ reload:
 		case opEq:
 			b := i.b()
 			x, y := R[i.a()], R[b&^negate]
-			if x.o == y.o && x.o == &intObj {
+			if x.o == &intObj && y.o == &intObj {
 				if (x.n == y.n) != (b&negate != 0) {
 					pc += i.c()
 				}
 				continue
 			}
-			if eq := equal(x, y); eq || !comparable(x, y) {
+			if eq := equal(x, y); eq || !mayBeEqual(x, y) {
 				if eq != (b&negate != 0) {
 					pc += i.c()
 				}
@@ -600,6 +600,7 @@ reload:
 					R = th.stack[f.base : f.base+p.regs]
 				}
 				th.top = f.base + a + n
+				m.fuel -= n / 8
 			}
 			dst := th.stack[f.base+a : f.base+a+n]
 			got := copy(dst, th.stack[f.base-f.extra:f.base])
@@ -654,8 +655,8 @@ func operand(R, k []value, i instr) *value { //nolint:gocritic // as above
 	return &R[i.c()]
 }
 
-// comparable tells whether two values that differ may be equal by __eq.
-func comparable(a, b value) bool {
+// mayBeEqual tells whether two values that differ may be equal by __eq.
+func mayBeEqual(a, b value) bool {
 	return a.o != nil && b.o != nil && a.o.kind == b.o.kind && (a.o.kind == kindTable || a.o.kind == kindUserdata)
 }
 
@@ -690,7 +691,7 @@ func (th *thread) closure(f *frame, p *proto) *closure {
 // traverse does what next does, for a loop over a table: a is the control variable, the loop's fourth value, whose spare word keeps the place in the table, and
 // what the loop declares. It is false if next has to see to it, which knows how to fail.
 func (th *thread) traverse(t *table, a []value) bool {
-	place, key := int(a[1].n), a[0] //nolint:gosec // an index
+	place, key := int(a[1].n), a[0]
 	if key.o != nil {
 		if !t.isAt(place, key) {
 			var ok bool

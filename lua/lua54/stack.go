@@ -2,6 +2,7 @@ package lua54
 
 import (
 	"fmt"
+	"weak"
 
 	"github.com/skua-go/skua/lua/vm"
 )
@@ -263,11 +264,7 @@ func (m *machine) setMetatable(v value, meta *table) {
 	switch v.kind() {
 	case kindTable:
 		t := v.o.table()
-		t.meta = meta
-		t.weak = 0
-		if mode := meta.method(evMode); mode.isString() {
-			t.weak = weakness(mode.text())
-		}
+		t.meta, t.weak = meta, 0 // measure sees whether it is weak
 	case kindUserdata:
 		v.o.userdata().meta = meta
 	default:
@@ -280,7 +277,7 @@ func (m *machine) setMetatable(v value, meta *table) {
 		}
 		return
 	}
-	if meta.method(evGC).o != nil {
+	if meta.method(evGC).o != nil && !m.setDoomed(v, true) {
 		m.doomed = append(m.doomed, v)
 	}
 }
@@ -455,6 +452,11 @@ func (th *thread) Call(args, results int) {
 
 func (th *thread) PCall(args, results int) error {
 	fun, base, stop := th.top-args-1, th.base, len(th.frames)
+	if th.depth+th.nested >= maxNested {
+		th.top = fun
+		th.pushValue(stringValue(th.anywhere() + "C stack overflow"))
+		return &thrown{th.stack[fun]}
+	}
 	th.nested++
 	st := th.execute(attempt{what: tryCall, fun: fun, n: args, want: results}, stop)
 	th.nested--
@@ -471,11 +473,16 @@ func (th *thread) PCall(args, results int) error {
 	th.top = fun
 	v = th.closeErr(fun, v)
 	th.base, th.top = base, fun
+	th.shrink()
 	th.pushValue(v)
 	return &thrown{v}
 }
 
-func (th *thread) NewThread() vm.State { return th.m.newThread() }
+func (th *thread) NewThread() vm.State {
+	co := th.m.newThread()
+	th.m.threads = append(th.m.threads, weak.Make(co))
+	return co
+}
 
 func (th *thread) Resume(n int) vm.Status { return th.resumeByHost(attempt{what: tryResume, n: n}) }
 
@@ -494,6 +501,9 @@ func (th *thread) resumeByHost(a attempt) vm.Status {
 	case finished:
 		return vm.Finished
 	default:
+		if len(th.tbc) > 0 { // nobody can close it: its variables are closed here, with the frames as they are, for Traceback
+			th.failed = th.closeErr(0, th.failed)
+		}
 		th.base = th.free()
 		th.top = th.base
 		th.pushValue(th.failed)

@@ -1,13 +1,20 @@
 package lua54
 
-import "github.com/skua-go/skua/lua/syntax"
+import (
+	"slices"
+
+	"github.com/skua-go/skua/lua/syntax"
+)
 
 const breakLabel = "break" // no name that a script can give
 
-func (f *funcState) stats(b *syntax.Block) {
+func (f *funcState) stats(b *syntax.Block) { f.statsBefore(b, false) }
+
+// statsBefore is stats; what until asks for behind a block is in the scope of its locals.
+func (f *funcState) statsBefore(b *syntax.Block, until bool) {
 	for i, s := range b.Stats {
 		if l, ok := s.(*syntax.LabelStat); ok {
-			f.label(l, onlyVoid(b.Stats[i+1:]))
+			f.label(l, !until && onlyVoid(b.Stats[i+1:]))
 			continue
 		}
 		f.stat(s)
@@ -118,8 +125,13 @@ func (f *funcState) assign(s *syntax.AssignStat) {
 		return
 	}
 	targets := make([]target, len(s.Targets))
+	env := slices.ContainsFunc(s.Targets, isEnv)
 	for i, t := range s.Targets {
 		targets[i] = f.target(t, true)
+		if env && targets[i].name != nil && targets[i].at.kind == placeGlobal { // it goes where it would have gone before the statement
+			obj := f.next(&syntax.NameExpr{Pos: s.Pos, Name: "_ENV"})
+			targets[i] = target{obj: obj, keyKind: keyString, key: targets[i].key, line: targets[i].line}
+		}
 	}
 	first := f.free
 	f.list(s.Exprs, len(targets), s.Pos)
@@ -127,6 +139,11 @@ func (f *funcState) assign(s *syntax.AssignStat) {
 		f.line = s.Pos.Line
 		f.storeTo(targets[i], first+i)
 	}
+}
+
+func isEnv(e syntax.Expr) bool {
+	name, ok := e.(*syntax.NameExpr)
+	return ok && name.Name == "_ENV"
 }
 
 // target is what is assigned to: a variable, or the registers of an object and a key.
@@ -184,7 +201,7 @@ func (f *funcState) key(e syntax.Expr, apart bool) (keyKind, int) {
 	case *syntax.StringExpr:
 		return keyString, f.string(e.Value)
 	case *syntax.IntExpr:
-		if e.Value == int64(int32(e.Value)) { //nolint:gosec // the test
+		if e.Value == int64(int32(e.Value)) {
 			return keyInt, int(e.Value)
 		}
 	}
@@ -251,16 +268,8 @@ func (f *funcState) loop() { f.enterBlock() }
 
 func (f *funcState) endLoop() {
 	b := f.block
-	rest := b.gotos[:0]
-	var breaks []pending
-	for _, g := range b.gotos {
-		if g.name == breakLabel {
-			breaks = append(breaks, g)
-		} else {
-			rest = append(rest, g)
-		}
-	}
-	b.gotos = rest
+	breaks := b.gotos[breakLabel]
+	delete(b.gotos, breakLabel)
 	f.leaveBlock()
 	for _, g := range breaks {
 		f.land(g, len(f.p.code), b.active)
@@ -280,7 +289,7 @@ func (f *funcState) repeat(s *syntax.RepeatStat) {
 	top := len(f.p.code)
 	f.loop()
 	b := f.enterBlock()
-	f.stats(s.Body)
+	f.statsBefore(s.Body, true)
 	f.line = s.Cond.At().Line
 	out := f.jumpIf(s.Cond, true)
 	f.jumpTo(top, b.active)
@@ -411,42 +420,37 @@ func (f *funcState) closes() bool {
 }
 
 func (f *funcState) gotoStat(name string, line int32) {
-	for i := len(f.labels) - 1; i >= 0; i-- {
-		if l := f.labels[i]; l.name == name {
-			f.jumpTo(l.pc, l.active)
-			return
-		}
+	if i, ok := f.named[name]; ok {
+		f.jumpTo(f.labels[i].pc, f.labels[i].active)
+		return
 	}
-	f.block.gotos = append(f.block.gotos, pending{name, f.jump(), len(f.active), line})
+	f.wait(name, pending{f.jump(), len(f.active), line})
 }
 
 func (f *funcState) label(s *syntax.LabelStat, last bool) {
-	for _, l := range f.labels {
-		if l.name == s.Name {
-			f.fail(s.Pos, "label '%s' already defined on line %d", s.Name, l.line)
-		}
+	if i, ok := f.named[s.Name]; ok {
+		f.fail(s.Pos, "label '%s' already defined on line %d", s.Name, f.labels[i].line)
 	}
 	l := label{s.Name, len(f.p.code), len(f.active), s.Pos.Line}
 	if last {
 		l.active = f.block.active
 	}
+	if f.named == nil {
+		f.named = map[string]int{}
+	}
+	f.named[s.Name] = len(f.labels)
 	f.labels = append(f.labels, l)
 	f.resolve(l)
 }
 
 // resolve lets the gotos of the present block that wait for a label lead there.
 func (f *funcState) resolve(l label) {
-	rest := f.block.gotos[:0]
-	for _, g := range f.block.gotos {
-		if g.name != l.name {
-			rest = append(rest, g)
-			continue
-		}
+	for _, g := range f.block.gotos[l.name] {
 		if g.active < l.active {
 			name := f.active[g.active].name
-			f.fail(syntax.Pos{Line: g.line, Col: 1}, "<goto %s> at line %d jumps into the scope of local '%s'", g.name, g.line, name)
+			f.fail(syntax.Pos{Line: g.line, Col: 1}, "<goto %s> at line %d jumps into the scope of local '%s'", l.name, g.line, name)
 		}
 		f.land(g, l.pc, l.active)
 	}
-	f.block.gotos = rest
+	delete(f.block.gotos, l.name)
 }

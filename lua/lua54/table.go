@@ -15,6 +15,7 @@ type table struct {
 	frozen  bool  // arr and nodes belong to a template: copied before the first write
 	weak    uint8 // weakKeys, weakValues
 	library bool  // of functions whose names tracebacks tell
+	doomed  bool  // its __gc is to be called
 	emptied bool  // deletions have emptied the hash: a traversal may still be at a key that is gone
 	meta    *table
 	arr     []value // its last one is never nil
@@ -93,9 +94,9 @@ func (t *table) findInt(k int64) *node {
 }
 
 // hashInt spreads keys that differ in their high bits only, too.
-func hashInt(k int64) uint32 { return uint32((uint64(k) * 0x9E3779B97F4A7C15) >> 32) } //nolint:gosec // on purpose
+func hashInt(k int64) uint32 { return uint32((uint64(k) * 0x9E3779B97F4A7C15) >> 32) }
 
-func hashFloat(f float64) uint32 { return hashInt(int64(math.Float64bits(f))) } //nolint:gosec // on purpose
+func hashFloat(f float64) uint32 { return hashInt(int64(math.Float64bits(f))) }
 
 func hashValue(k value) uint32 {
 	switch k.o.kind {
@@ -322,6 +323,7 @@ func (t *table) demote() bool {
 			t.setNode(nil, intValue(int64(i)+1), old[i])
 		}
 	}
+	t.promote() // the first of them may follow the array's last
 	return true
 }
 

@@ -125,6 +125,27 @@ func (th *thread) resizeStack(size int) {
 	}
 }
 
+// shrink gives back what a stack overflow has taken, when its error has been caught: the next overflow is one again.
+func (th *thread) shrink() {
+	if cap(th.frames) > maxFrames && len(th.frames) < maxFrames/2 {
+		th.frames = append(make([]frame, 0, 2*len(th.frames)+4), th.frames...)
+	}
+	if len(th.stack) <= maxStack {
+		return
+	}
+	used := th.top
+	for i := range th.frames {
+		f := &th.frames[i]
+		used = max(used, f.base)
+		if f.fn != nil {
+			used = max(used, f.base+f.fn.p.regs)
+		}
+	}
+	if used < maxStack/2 {
+		th.resizeStack(2*used + firstStack)
+	}
+}
+
 // drop forgets what the thread holds.
 func (th *thread) drop() {
 	th.closeUpvalues(0)

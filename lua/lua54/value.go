@@ -70,8 +70,9 @@ type upvalue struct {
 
 type userdata struct {
 	object
-	meta *table
-	v    any
+	doomed bool // its __gc is to be called
+	meta   *table
+	v      any
 }
 
 func intValue(n int64) value     { return value{&intObj, uint64(n)} }
@@ -93,7 +94,6 @@ func (v value) kind() kind {
 	return v.o.kind
 }
 
-func (v value) isNil() bool    { return v.o == nil }
 func (v value) isInt() bool    { return v.o == &intObj }
 func (v value) isFloat() bool  { return v.o == &floatObj }
 func (v value) isNumber() bool { return v.o == &intObj || v.o == &floatObj }
@@ -128,7 +128,7 @@ func (s *str) key() uint32 {
 	return s.hash
 }
 
-func hashOf(s string) uint32 { return uint32(maphash.String(seed, s)) | 1 } //nolint:gosec // half of it is enough
+func hashOf(s string) uint32 { return uint32(maphash.String(seed, s)) | 1 }
 
 // constant makes a string that VMs may share.
 func constant(s string) *str {
