@@ -27,6 +27,7 @@ type machine struct {
 	doomed   []value            // those with __gc, in the order of their making
 	message  messages.Builder   // what TakeList builds in
 	own      map[string]vm.Func // functions of the library that keep something, by name
+	ends     []func()           // what the library does when the VM is closed
 }
 
 // tickEvery is how many steps a thread makes between two looks at the clock.
@@ -38,6 +39,10 @@ func (m *machine) Main() vm.State { return m.main }
 
 // Close forgets everything, so that whoever still has a thread keeps no memory alive.
 func (m *machine) Close() {
+	for _, end := range m.ends {
+		end()
+	}
+	m.ends = nil
 	m.refs, m.freeRefs, m.doomed = nil, nil, nil
 	m.globals, m.loaded = &table{object: object{kind: kindTable}}, nil
 	m.metas = [kindThread + 1]*table{}
