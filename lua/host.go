@@ -105,7 +105,7 @@ func (h *Host) boot() error {
 	if err != nil {
 		return err
 	}
-	h.vm = h.rt.EngineOf(h.script).New(vm.Options{Tick: func() error { return h.now.tick() }})
+	h.vm = h.rt.EngineOf(h.script).New(vm.Options{Trusted: h.rt.trusts(h.script), Tick: func() error { return h.now.tick() }})
 	h.boundMemory()
 	s := h.vm.Main()
 	if err := h.openLoop(); err != nil {

@@ -17,7 +17,7 @@ func (h *Host) openBase(s vm.State, file string) {
 	s.SetGlobal("SERVICE_PATH")
 	s.NewTable(0, 1)
 	s.NewTable(0, 8)
-	for _, lib := range []string{"string", "table", "math", "coroutine", "utf8", "os", "debug"} {
+	for _, lib := range []string{"string", "table", "math", "coroutine", "utf8", "os", "io", "debug"} {
 		s.Global(lib)
 		s.SetField(-2, lib)
 	}

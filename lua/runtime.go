@@ -42,6 +42,9 @@ type Config struct {
 	Engine vm.Engine
 	// Engines run single services instead, by the name of the script (with dots or slashes). They, too, are shared: an Engine is made once.
 	Engines map[string]vm.Engine
+	// Trusted tells which services get what reaches the host (see vm.Options), by the name of the script with slashes, and of the VM's script where agents share
+	// one. Default nil: none.
+	Trusted func(script string) bool
 	// Budget is how long a handler may compute without a wait before it gets an error. Default 1 s.
 	Budget time.Duration
 	// MemoryLimit is how many bytes a service's VM may keep: its script gets the error "not enough memory" where it asks for more, and if it keeps more when a
@@ -155,6 +158,10 @@ func (rt *Runtime) EngineOf(script string) vm.Engine {
 		return e
 	}
 	return rt.cfg.Engine
+}
+
+func (rt *Runtime) trusts(script string) bool {
+	return rt.cfg.Trusted != nil && rt.cfg.Trusted(slashed(script))
 }
 
 // slashed is the name of a script with slashes, where it may have dots.

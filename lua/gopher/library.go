@@ -58,14 +58,15 @@ func makeLibrary(full bool) library {
 	delete(lib["string"], "gfind")
 	delete(lib["string"], "dump")
 	lib[""]["unpack"] = lib["table"]["unpack"]
-	if full {
-		return lib
-	}
 	for _, name := range hidden {
 		delete(lib[""], name)
 		delete(lib, name)
 	}
-	keepOnly(lib["debug"], []string{"traceback", "getinfo"})
+	if full {
+		lib["io"] = map[string]lua.LValue{} // package std fills it
+	} else {
+		keepOnly(lib["debug"], []string{"traceback", "getinfo"})
+	}
 	return lib
 }
 
@@ -174,7 +175,12 @@ func (m *machine) openLibraries(full bool) {
 			m.root.SetMetatable(lua.LString(""), meta)
 		}
 	}
-	for _, of := range std.Libraries(std.Options{}) {
+	for _, of := range std.Libraries(std.Options{Trusted: full}) {
+		if of.Open != nil {
+			m.main.Global(of.Name)
+			m.ends = append(m.ends, of.Open(m.main))
+			m.main.Pop(1)
+		}
 		if of.PerVM != nil {
 			into := globals.RawGetString(of.Name).(*lua.LTable) //nolint:forcetypeassert // it has just been made
 			for k, f := range of.PerVM() {

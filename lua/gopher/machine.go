@@ -33,6 +33,7 @@ type machine struct {
 	interrupted bool // tick has found that the time is over
 	depth       int  // of coroutines that have resumed coroutines
 
+	ends    []func()     // what the library does when the VM is closed
 	refs    []lua.LValue // what Ref was given; 0 is nil
 	free    []int
 	threads []weak.Pointer[thread]
@@ -169,6 +170,10 @@ func (m *machine) Main() vm.State { return m.main }
 
 // Close lets go of everything. No thread of the VM may be used afterwards.
 func (m *machine) Close() {
+	for _, end := range m.ends {
+		end()
+	}
+	m.ends = nil
 	m.refs, m.free, m.threads = nil, nil, nil
 }
 

@@ -119,6 +119,13 @@ func (m *machine) openLibraries(trust bool) {
 		}
 	}
 	g.setStr(constant("_G"), value{o: &g.object})
+	for _, l := range std.Libraries(std.Options{Trusted: trust}) {
+		if l.Open != nil {
+			m.main.Global(l.Name)
+			m.ends = append(m.ends, l.Open(m.main))
+			m.main.Pop(1)
+		}
+	}
 }
 
 func intText(n int64) string { return strconv.FormatInt(n, 10) }

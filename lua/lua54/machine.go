@@ -31,6 +31,7 @@ type machine struct {
 	threads  []weak.Pointer[thread] // made by the host: what they hold is in use as long as the host holds them
 	message  messages.Builder       // what TakeList builds in
 	own      map[string]vm.Func     // functions of the library that keep something, by name
+	ends     []func()               // what the library does when the VM is closed
 }
 
 // tickEvery is how many steps a thread makes between two looks at the clock.
@@ -42,6 +43,10 @@ func (m *machine) Main() vm.State { return m.main }
 
 // Close forgets everything, so that whoever still has a thread keeps no memory alive.
 func (m *machine) Close() {
+	for _, end := range m.ends {
+		end()
+	}
+	m.ends = nil
 	m.refs, m.freeRefs, m.doomed, m.threads = nil, nil, nil, nil
 	m.globals, m.loaded = &table{object: object{kind: kindTable}}, nil
 	m.metas = [kindThread + 1]*table{}

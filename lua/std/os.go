@@ -170,12 +170,7 @@ func (c call) fileResult(err error, name string) int {
 		c.PushBool(true)
 		return 1
 	}
-	var code syscall.Errno
-	text := err.Error()
-	if errors.As(err, &code) {
-		text = code.Error()
-	}
-	text = strings.ToUpper(text[:1]) + text[1:] // as C has it
+	text, code := errorText(err)
 	if name != "" {
 		text = name + ": " + text
 	}
@@ -183,4 +178,14 @@ func (c call) fileResult(err error, name string) int {
 	c.PushString(text)
 	c.PushInt(int64(code))
 	return 3
+}
+
+// errorText is an error in C's words, and its number.
+func errorText(err error) (string, syscall.Errno) {
+	var code syscall.Errno
+	if errors.As(err, &code) {
+		text := code.Error()
+		return strings.ToUpper(text[:1]) + text[1:], code // as C has it
+	}
+	return err.Error(), 0
 }

@@ -5,7 +5,8 @@
 // by 200. Work whose length a script chooses is counted with State.Spend, so that a budget stops it. Callbacks (of gsub and sort) and metamethods are called
 // with State.Call and the like, so they cannot wait.
 //
-// Missing on purpose: string.dump, since no engine loads bytecode; os.execute, os.exit and os.setlocale, which would act on the whole node, exit by ending it.
+// Missing on purpose: string.dump, since no engine loads bytecode; os.exit and os.setlocale, which would act on the whole node, exit by ending it; io.popen.
+// What reaches the host, namely io and the half of os, is for trusted scripts.
 package std
 
 import (
@@ -34,22 +35,30 @@ type Library struct {
 	Inexact map[string]any
 	// PerVM makes functions that keep something for one VM, such as the generator behind math.random. It is nil if the library has none.
 	PerVM func() map[string]vm.Func
+	// Open fills the library's table for one VM, which is on top of the stack, when all others are there. It returns what the end of the VM has to call. It is
+	// nil if the library has nothing to add.
+	Open func(s vm.State) (end func())
 }
 
 // Options choose what Libraries gives.
 type Options struct {
-	// Trusted adds the functions of os that reach the host: getenv, remove, rename and tmpname.
+	// Trusted adds what reaches the host: the library io, dofile, loadfile, and of os execute, getenv, remove, rename and tmpname.
 	Trusted bool
 }
 
 // Libraries are all of them.
 func Libraries(o Options) []Library {
-	return []Library{String(), Table(), Math(), UTF8(), OS(o.Trusted)}
+	libraries := []Library{String(), Table(), Math(), UTF8(), OS(o.Trusted)}
+	if o.Trusted {
+		libraries = append(libraries, IO())
+	}
+	return libraries
 }
 
 // Open makes the libraries' tables as globals of the VM, in place of those that are there, and the string library the metatable's index of all strings. It
-// leaves the stack as it was.
-func Open(s vm.State, o Options) {
+// leaves the stack as it was. What it returns is to be called when the VM is closed.
+func Open(s vm.State, o Options) (end func()) {
+	ends := []func(){}
 	for _, lib := range Libraries(o) {
 		s.NewTable(0, len(lib.Funcs)+len(lib.Constants))
 		set := func(funcs map[string]vm.Func) {
@@ -81,7 +90,15 @@ func Open(s vm.State, o Options) {
 			s.SetMetatable(-2)
 			s.Pop(1)
 		}
+		if lib.Open != nil {
+			ends = append(ends, lib.Open(s))
+		}
 		s.SetGlobal(lib.Name)
+	}
+	return func() {
+		for _, f := range ends {
+			f()
+		}
 	}
 }
 
@@ -158,7 +175,7 @@ func UTF8() Library {
 func OS(trusted bool) Library {
 	funcs := map[string]func(call) int{"date": osDate, "difftime": osDiffTime, "time": osTime}
 	if trusted {
-		funcs["getenv"], funcs["remove"], funcs["rename"], funcs["tmpname"] = osGetenv, osRemove, osRename, osTmpname
+		funcs["execute"], funcs["getenv"], funcs["remove"], funcs["rename"], funcs["tmpname"] = osExecute, osGetenv, osRemove, osRename, osTmpname
 	}
 	return Library{Name: "os", Funcs: functions("os", funcs), PerVM: func() map[string]vm.Func {
 		return functions("os", map[string]func(call) int{"clock": newClock()})

@@ -135,7 +135,7 @@ const VariadicResults = -1
 
 // Options are what a VM may be told when it is made.
 type Options struct {
-	// Trusted gives scripts io, os, debug and loaders of the engine. Others get what cannot reach the host.
+	// Trusted gives scripts io, all of os but exit, dofile, loadfile, and what the engine has of debug. Others get what cannot reach the host.
 	Trusted bool
 	// Tick is called about every 100,000 instructions of a thread that the host has made; an error that it returns is raised in the script,
 	// and from then on, until Tick returns nil, it is called about every instruction: who catches the error has no time to go on.
