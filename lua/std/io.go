@@ -280,11 +280,11 @@ func (lib *ioLibrary) loadFile(c call) int {
 		c.PushString("cannot open " + name + ": " + problem)
 		return 2
 	}
-	top := c.Top()
+	top, anyMode := c.Top(), c.isNone(2)
 	c.Push(lib.load)
 	c.PushString(text)
 	c.PushString("@" + name)
-	if c.isNone(2) {
+	if anyMode {
 		c.PushString("bt")
 	} else {
 		c.Copy(2)
