@@ -131,3 +131,9 @@ func (m *machine) openLibraries(trust bool) {
 func intText(n int64) string { return strconv.FormatInt(n, 10) }
 
 func isNaN(v value) bool { return v.isFloat() && math.IsNaN(v.float()) }
+
+// CalledAs is how the running function was called, see std.Caller.
+func (th *thread) CalledAs() (name string, method bool) {
+	kind, name := th.calledAs(len(th.frames) - 1)
+	return name, kind == "method"
+}
