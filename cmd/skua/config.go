@@ -155,6 +155,8 @@ type LuaConfig struct {
 	ServiceEngine map[string]string `toml:"service_engine" env:"SERVICE_ENGINE"`
 	// What single services get for an integer beyond 2^53, by the name of their script: `error` or `text`; all others get what `lua.integers` says.
 	ServiceIntegers map[string]string `toml:"service_integers" env:"SERVICE_INTEGERS"`
+	// Scripts whose services reach the host: `io`, `os.execute` and the like, `dofile`, more of `debug`. Names as in `ops` or `tools.map`; `tools.*` is all that begin with `tools.`, `*` all. Modules that these require are trusted with them.
+	Trusted []string `toml:"trusted" env:"TRUSTED"`
 }
 
 // SocketConfig is the table [socket]: what scripts may do with `skynet.socket`.

@@ -28,6 +28,7 @@ func (c *Config) validateEngines(k *check) {
 	k.oneOf("lua.integers", c.Lua.Integers, integersNames...)
 	k.services("lua.service_engine", c.Lua.ServiceEngine, engineNames)
 	k.services("lua.service_integers", c.Lua.ServiceIntegers, integersNames)
+	k.trusted(c.Lua.Trusted)
 	for script, is := range c.Lua.ServiceIntegers {
 		if engine, _ := c.Lua.engineOf(script); engine == engineLua54 && is == integersText {
 			k.that(false, "lua.service_integers", script+" = "+is, "a script on the engine "+gopher.Name+": on "+engineLua54+" all integers are exact")
@@ -107,5 +108,5 @@ func (c *LuaConfig) checkServices(has func(script string) bool) error {
 			}
 		}
 	}
-	return nil
+	return c.checkTrusted(has)
 }

@@ -220,7 +220,7 @@ func (n *node) build(abort func()) error {
 	}
 	rt, err := lua.NewRuntime(lua.Config{
 		Scripts: n.project.scripts, Library: scripts.FS(), Log: n.log, Abort: abort, Engine: engine, Engines: engines, Modules: modules,
-		Env: map[string]string{"node": cfg.Name, "start": cfg.Start}, Now: now, MemoryLimit: int64(cfg.Lua.MemoryLimit),
+		Env: map[string]string{"node": cfg.Name, "start": cfg.Start}, Now: now, MemoryLimit: int64(cfg.Lua.MemoryLimit), Trusted: cfg.Lua.trusts,
 	})
 	if err != nil {
 		return err

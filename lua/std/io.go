@@ -229,7 +229,7 @@ func (c call) usable(d *defaultFile) *stream {
 
 func (lib *ioLibrary) ioClose(c call) int {
 	if c.Type(1) == vm.None {
-		return c.close(c.usable(&lib.out))
+		c.Push(lib.out.ref)
 	}
 	return fileClose(c)
 }

@@ -46,14 +46,21 @@ func fileClose(c call) int {
 	return c.close(h.s)
 }
 
-func (c call) close(s *stream) int { return c.fileResult(s.files.close(s), "") }
+func (c call) close(s *stream) int {
+	if s.files == nil {
+		c.PushNil()
+		c.PushString("cannot close standard file")
+		return 2
+	}
+	return c.fileResult(s.files.close(s), "")
+}
 
 // fileDrop is what the end of a block does to a variable that is to be closed.
 func fileDrop(c call) int {
 	h := c.file(1)
 	defer runtime.KeepAlive(h)
-	if !h.s.isClosed() {
-		_ = h.s.files.close(h.s) // standard files stay open, and nobody is told of others' errors, as in PUC Lua
+	if h.s.files != nil { // standard files stay open
+		_ = h.s.files.close(h.s) // nobody is told of others' errors, as in PUC Lua
 	}
 	return 0
 }
@@ -232,11 +239,13 @@ func (c call) pushLines(h *handle, own bool) {
 	}
 	formats := make([]any, 0, max(0, c.Top()-1))
 	for i := 2; i <= c.Top(); i++ {
-		if c.Type(i) == vm.Number {
-			formats = append(formats, c.integer(i))
-		} else {
-			formats = append(formats, c.str(i))
+		var format any // what is no format is refused when it is used
+		if n, ok := c.Int(i); ok {
+			format = n
+		} else if text, ok := c.String(i); ok {
+			format = text
 		}
+		formats = append(formats, format)
 	}
 	c.PushFunc("lines", func(state vm.State) int {
 		defer runtime.KeepAlive(h)
@@ -251,6 +260,8 @@ func (c call) pushLines(h *handle, own bool) {
 				c.PushInt(f)
 			case string:
 				c.PushString(f)
+			default:
+				c.PushNil()
 			}
 		}
 		n := c.readFrom(h.s, 2)

@@ -1,6 +1,6 @@
 local N = "DIR/a"
 local function put(text) local f = assert(io.open(N, "wb")) f:write(text) f:close() end
-local function with(mode, f) return function() local h = assert(io.open(N, mode)) local r = R(f(h)) h:close() return r end end
+local function with(mode, f) return function() local h = assert(io.open(N, mode)) local r = f(h) h:close() return r end end
 local function each(...) local r, n = {}, 0 for a, b, c in ... do n = n + 1 r[n] = { a, b, c } if n > 100 then break end end return r end
 
 -- Opening.
@@ -20,28 +20,28 @@ C(function() io.input("DIR/none") end)
 C(function() io.output("DIR/none/none") end)
 
 -- Reading.
-for _, text in ipairs { "", "\n", "a", "a\n", "a\nb", "a\n\nb\n", "\n\n", "a\r\nb\0c\n", ("x"):rep(40000) .. "\nend" } do
+for _, text in ipairs { "", "\n", "a", "a\n", "a\nb", "a\n\nb\n", "\n\n", "a\r\nb\0c\n", ("-"):rep(40000) .. "\nend" } do
   put(text)
-  C(with("r", function(f) return #(f:read() or "no"), f:read(), f:read(), f:read() end))
-  C(with("r", function(f) local l = f:read("L") return #(l or "no"), f:read("L", "L") end))
-  C(with("r", function(f) return #f:read("a"), f:read("a"), f:read("l"), f:read(0), f:read(1) end))
-  C(with("r", function(f) return f:read(0, 1, 0, 2, 3) end))
-  C(with("r", function(f) return #(f:read(30000) or ""), #(f:read(1e9) or ""), f:read(5) end))
-  C(with("r", function(f) return f:read("*l", "*L", "*a") end))
-  C(with("r", function(f) return f:read("line", "all") end))
-  C(with("r", function(f) return each(f:lines()) end))
-  C(with("r", function(f) return each(f:lines("L")) end))
-  C(with("r", function(f) return each(f:lines(1, "l")) end))
+  C(with("r", function(f) return R(#(f:read() or "no"), f:read(), f:read(), f:read()) end))
+  C(with("r", function(f) local l = f:read("L") return R(#(l or "no"), f:read("L", "L")) end))
+  C(with("r", function(f) return R(#f:read("a"), f:read("a"), f:read("l"), f:read(0), f:read(1)) end))
+  C(with("r", function(f) return R(f:read(0, 1, 0, 2, 3)) end))
+  C(with("r", function(f) return R(#(f:read(30000) or ""), #(f:read(1e6) or ""), f:read(5)) end))
+  C(with("r", function(f) return R(f:read("*l", "*L", "*a")) end))
+  C(with("r", function(f) return R(f:read("line", "all")) end))
+  C(with("r", function(f) return R(each(f:lines())) end))
+  C(with("r", function(f) return R(each(f:lines("L"))) end))
+  C(with("r", function(f) return R(each(f:lines(1, "l"))) end))
   C(function() return R(each(io.lines(N))) end)
   C(function() return R(each(io.lines(N, 2, "L", 0))) end)
 end
 put("abc")
 for _, format in ipairs { "z", "", "*", "**l", "n", {}, true, 1.5, "1" } do
-  C(with("r", function(f) return f:read(format) end))
-  C(with("r", function(f) return f:read("l", format) end))
+  C(with("r", function(f) return R(f:read(format)) end))
+  C(with("r", function(f) return R(f:read("l", format)) end))
 end
-C(with("r", function(f) return f:read(1.0) end))
-C(with("r", function(f) return f:read(nil) end))
+C(with("r", function(f) return R(f:read(1.0)) end))
+C(with("r", function(f) return R(f:read(nil)) end))
 
 -- Numbers.
 for _, text in ipairs {
@@ -49,47 +49,47 @@ for _, text in ipairs {
   "9223372036854775807", "9223372036854775808", "0xffffffffffffffffff", ("1"):rep(199), ("1"):rep(200), ("1"):rep(201), ("1"):rep(300), "1 2 3", "- 1", "1_000", "0b1",
 } do
   put(text)
-  C(with("r", function(f) local a, b = f:read("n", "n") return a, b, f:read("a") end))
-  C(with("r", function(f) local a = f:read("n") return a, f:seek(), f:read("l") end))
-  C(with("r", function(f) return each(f:lines("n")) end))
+  C(with("r", function(f) local a, b = f:read("n", "n") return R(a, b, f:read("a")) end))
+  C(with("r", function(f) local a = f:read("n") return R(a, f:seek(), f:read("l")) end))
+  C(with("r", function(f) return R(each(f:lines("n"))) end))
 end
 
 -- Writing, and both.
-C(with("w", function(f) return f:write() == f, f:write("a", 1, 2.5, 1.0, -0.0, 1e15, 2^53, 1e100, math.huge, 1 << 62, "\0\n") == f, f:seek() end))
-C(with("r", function(f) return f:read("a") end))
-C(with("w", function(f) return pcall(f.write, f, "x", {}) end))
-C(with("r", function(f) return f:read("a") end))
-C(with("w", function(f) return f:read("a") end))
-C(with("w", function(f) return f:read("n") end))
-C(with("w", function(f) return f:read(0) end))
-C(with("w", function(f) return pcall(each, f:lines()) end))
-C(with("r", function(f) return f:write("x") end))
-C(with("r", function(f) return f:write("") == f end))
+C(with("w", function(f) return R(f:write() == f, f:write("a", 1, 2.5, 1.0, -0.0, 1e15, 2^53, 1e100, math.huge, 1 << 62, "\0\n") == f, f:seek()) end))
+C(with("r", function(f) return R(f:read("a")) end))
+C(with("w", function(f) return R(pcall(f.write, f, "x", {})) end))
+C(with("r", function(f) return R(f:read("a")) end))
+C(with("w", function(f) return R(f:read("a")) end))
+C(with("w", function(f) return R(f:read("n")) end))
+C(with("w", function(f) return R(f:read(0)) end))
+C(with("w", function(f) return R(pcall(each, f:lines())) end))
+C(with("r", function(f) return R(f:write("x")) end))
+C(with("r", function(f) return R(f:write("") == f) end))
 put("0123456789")
-C(with("r+", function(f) local a = f:read(3) f:seek("cur", 0) f:write("xy") f:seek("cur", 0) return a, f:read(2), f:seek(), f:seek("set"), f:read("a") end))
-C(with("r+", function(f) f:seek("end", -2) f:write("abc") return f:seek(), f:seek("set", 1), f:read("a"), f:seek("end") end))
-C(with("a", function(f) f:write("+1") return f:seek() end))
-C(with("a+", function(f) f:seek("set", 1) local a = f:read(2) f:seek("set", 0) f:write("+2") f:seek("set", 0) return a, f:read("a") end))
-C(with("w+", function(f) f:write(("x"):rep(50000), "\nend") f:seek("set", 49999) return f:read("l", "l", "l") end))
-C(with("w+", function(f) f:seek("set", 10) f:write("x") return f:seek("end"), f:seek("set"), f:read("a") end))
+C(with("r+", function(f) local a = f:read(3) f:seek("cur", 0) f:write("xy") f:seek("cur", 0) return R(a, f:read(2), f:seek(), f:seek("set"), f:read("a")) end))
+C(with("r+", function(f) f:seek("end", -2) f:write("abc") return R(f:seek(), f:seek("set", 1), f:read("a"), f:seek("end")) end))
+C(with("a", function(f) f:write("+1") return R(f:seek()) end))
+C(with("a+", function(f) f:seek("set", 1) local a = f:read(2) f:seek("set", 0) f:write("+2") f:seek("set", 0) return R(a, f:read("a")) end))
+C(with("w+", function(f) f:write(("-"):rep(50000), "\nend") f:seek("set", 49999) return R(f:read("l", "l", "l")) end))
+C(with("w+", function(f) f:seek("set", 10) f:write("x") return R(f:seek("end"), f:seek("set"), f:read("a")) end))
 
 -- Seeking.
 put("0123456789")
 for _, whence in ipairs { "set", "cur", "end", "foo", 1, {} } do
   for _, offset in ipairs { 0, 3, -3, 100, 1.5, "2", "x", {} } do
-    C(with("r", function(f) f:read(5) return f:seek(whence, offset) end))
-    C(with("r", function(f) f:read(5) f:seek(whence, offset) return f:read(2) end))
+    C(with("r", function(f) f:read(5) return R(f:seek(whence, offset)) end))
+    C(with("r", function(f) f:read(5) f:seek(whence, offset) return R(f:read(2)) end))
   end
 end
-C(with("r", function(f) return f:seek(), f:seek("cur"), f:seek("end"), f:seek("set", 4), f:read(1), f:seek() end))
-C(with("r", function(f) return f:seek("set", -1) end))
+C(with("r", function(f) return R(f:seek(), f:seek("cur"), f:seek("end"), f:seek("set", 4), f:read(1), f:seek()) end))
+C(with("r", function(f) return R(f:seek("set", -1)) end))
 
 -- Buffers.
-for _, how in ipairs { "no", "full", "line", "x" } do C(with("w", function(f) return f:setvbuf(how), f:setvbuf(how, 1024) end)) end
-C(with("w", function(f) return f:setvbuf() end))
-C(with("w", function(f) f:setvbuf("no") f:write("x") local g = io.open(N) local a = g:read("a") g:close() return a end))
-C(with("w", function(f) f:write("x") local g = io.open(N) local a = g:read("a") f:flush() local b = g:read("a") g:close() return a, b end))
-C(with("w", function(f) return f:flush() == f, f:flush() end))
+for _, how in ipairs { "no", "full", "line", "x" } do C(with("w", function(f) return R(f:setvbuf(how), f:setvbuf(how, 1024)) end)) end
+C(with("w", function(f) return R(f:setvbuf()) end))
+C(with("w", function(f) f:setvbuf("no") f:write("x") local g = io.open(N) local a = g:read("a") g:close() return R(a) end))
+C(with("w", function(f) f:write("x") local g = io.open(N) local a = g:read("a") f:flush() local b = g:read("a") g:close() return R(a, b) end))
+C(with("w", function(f) return R(f:flush() == f, f:flush()) end))
 
 -- Closing.
 local closed = io.open(N) closed:close()
