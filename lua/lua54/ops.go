@@ -137,6 +137,9 @@ func (th *thread) arithMeta(f *frame, i instr, a, b value, stop int) bool {
 	}
 	x, okX := toNumber(a)
 	y, okY := toNumber(b)
+	if e >= evBAnd && e <= evShr { // strings are numbers for the metamethods of strings only, which are those of arithmetic
+		okX, okY = a.isNumber(), b.isNumber()
+	}
 	if okX && okY {
 		if v, ok := arith(opAdd+opcode(e-evAdd), x, y); ok {
 			th.stack[f.base+i.a()] = v
@@ -212,7 +215,7 @@ func (th *thread) unary(f *frame, i instr, b value, stop int) bool {
 		return th.callMeta(f, method, b, b, stop)
 	}
 	x, ok := toNumber(b)
-	if !ok {
+	if !ok || e == evBNot && b.isString() {
 		if e == evBNot {
 			th.operandError(f, i, b, "perform bitwise operation on")
 		}
