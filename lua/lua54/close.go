@@ -47,7 +47,7 @@ func (th *thread) closeLast(err value) {
 	top := th.top
 	th.stack[free], th.stack[free+1], th.stack[free+2] = method, v, err
 	if method.o == nil {
-		th.throw(stringValue(th.anywhere() + "metamethod 'close' is not a function"))
+		th.throw(stringValue(th.anywhere() + "attempt to call a nil value (metamethod 'close')"))
 	}
 	th.callNested(free, 2, 0)
 	th.top = top

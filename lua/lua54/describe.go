@@ -58,11 +58,6 @@ func (th *thread) indexError(f *frame, obj, key value) {
 	name := ""
 	if f != nil {
 		name = th.describe(f, f.fn.p.code[f.pc-1], obj)
-		if name == "" && key.isString() {
-			name = " (field '" + key.text() + "')"
-		} else if name == "" && obj.o != nil {
-			name = ""
-		}
 	}
 	th.errorf("attempt to index a %s value%s", th.m.typeNameOf(obj), name)
 }
@@ -103,9 +98,9 @@ func (th *thread) describe(f *frame, i instr, v value) string {
 	case op == opSetTable || op == opSetField || op == opSetInt:
 		return register(i.a())
 	case op >= opAdd && op <= opShr:
-		return first(register(i.c()), register(i.b()))
+		return first(register(i.b()), register(i.c())) // if both are wrong, the left one is named
 	case op >= opAddK && op <= opShrK:
-		return first(constant(i.c()), register(i.b()))
+		return first(register(i.b()), constant(i.c()))
 	case op == opUnm || op == opBNot || op == opLen:
 		return register(i.b())
 	case op == opConcat:
@@ -172,10 +167,8 @@ func (p *proto) origin(pc, r int) (kind, name string) {
 	case opGetInt:
 		return "field", "?"
 	case opGetTable:
-		if _, name := p.origin(at, i.c()); name != "" {
-			if s := p.setter(at, i.c()); s >= 0 && p.code[s].op() == opLoadK && p.k[p.code[s].c()].isString() {
-				return "field", p.k[p.code[s].c()].text()
-			}
+		if kind, name := p.origin(at, i.c()); kind == "constant" {
+			return "field", name
 		}
 		return "field", "?"
 	case opSelf:

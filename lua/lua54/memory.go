@@ -352,8 +352,8 @@ func (w *marker) gone() []value {
 	}
 	clear(w.m.doomed[len(rest):])
 	w.m.doomed = rest
-	if w.m.ending { // the one that asks will be asked again
-		w.m.doomed = append(rest, gone...)
+	if w.m.ending { // they wait for the next measurement
+		w.m.doomed = append(w.m.doomed, gone...)
 	}
 	for _, v := range gone {
 		w.add(v)

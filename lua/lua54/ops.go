@@ -137,6 +137,9 @@ func (th *thread) arithMeta(f *frame, i instr, a, b value, stop int) bool {
 	}
 	x, okX := toNumber(a)
 	y, okY := toNumber(b)
+	if e >= evBAnd && e <= evShr { // strings are numbers for the metamethods of strings only, which are those of arithmetic
+		okX, okY = a.isNumber(), b.isNumber()
+	}
 	if okX && okY {
 		if v, ok := arith(opAdd+opcode(e-evAdd), x, y); ok {
 			th.stack[f.base+i.a()] = v
@@ -212,7 +215,7 @@ func (th *thread) unary(f *frame, i instr, b value, stop int) bool {
 		return th.callMeta(f, method, b, b, stop)
 	}
 	x, ok := toNumber(b)
-	if !ok {
+	if !ok || e == evBNot && b.isString() {
 		if e == evBNot {
 			th.operandError(f, i, b, "perform bitwise operation on")
 		}
@@ -365,6 +368,7 @@ func (th *thread) equalMeta(f *frame, i instr, a, b value, stop int) bool {
 
 // compare does < and <= of what run does not do itself.
 func (th *thread) compare(f *frame, i instr, a, b value, e event, stop int) bool {
+	th.m.longText(a)
 	less, ok := lessThan(a, b, e)
 	if !ok {
 		method := th.m.methodOf(a, e)
@@ -380,6 +384,14 @@ func (th *thread) compare(f *frame, i instr, a, b value, e event, stop int) bool
 		f.pc += i.c()
 	}
 	return true
+}
+
+// longText counts the work of comparing a long string with another.
+func (m *machine) longText(v value) {
+	const long = 4096
+	if v.isString() && len(v.text()) > long {
+		m.fuel -= len(v.text()) / 256
+	}
 }
 
 func (th *thread) compareError(a, b value) {
@@ -553,10 +565,12 @@ func (t *table) setList(n int, list []value) (grown int) {
 		}
 		return grown
 	}
-	for i := 0; i < len(list) && t.live > 0; i++ { // keys that the constructor has given, too
-		if nd := t.findInt(int64(n+i) + 1); nd != nil && nd.val.o != nil {
-			nd.val = value{}
-			t.deleted()
+	for i := 0; i < len(list) && len(t.nodes) > 0; i++ { // keys that the constructor has given, too
+		if nd := t.findInt(int64(n+i) + 1); nd != nil {
+			given := nd.val.o != nil
+			if nd.key, nd.val = (value{o: &goneKey}), (value{}); given {
+				t.deleted()
+			}
 		}
 	}
 	if cap(t.arr)-len(t.arr) < len(list) {
@@ -567,8 +581,6 @@ func (t *table) setList(n int, list []value) (grown int) {
 	}
 	t.arr = append(t.arr, list...)
 	t.trim()
-	if t.live > 0 {
-		t.promote()
-	}
+	t.promote()
 	return grown
 }

@@ -71,6 +71,7 @@ reload:
 						v = t.getInt(int64(key.n))
 					}
 				} else {
+					m.longText(key)
 					v = t.get(key)
 				}
 				if v.o != nil || t.meta == nil {
@@ -159,6 +160,7 @@ reload:
 						continue
 					}
 				} else if t.meta == nil && key.isString() {
+					m.longText(key)
 					f.pc = pc
 					m.grown(t.setStr(key.o.str(), v))
 					continue
@@ -348,6 +350,7 @@ reload:
 				}
 				continue
 			}
+			m.longText(x)
 			if eq := equal(x, y); eq || !mayBeEqual(x, y) {
 				if eq != (b&negate != 0) {
 					pc += i.c()

@@ -273,24 +273,32 @@ func (t *table) append(k int64, v value) int {
 		t.arr = arr
 	}
 	t.arr = append(t.arr, v)
-	if t.live > 0 {
+	if len(t.nodes) > 0 {
 		t.promote()
 	}
 	return grown
 }
 
-// promote moves the keys that follow the array's last from the hash.
+// promote moves the keys that follow the array's last from the hash. Behind it no node has the key that is next, be it a deleted one: a traversal that deletes
+// at the array's end would go on from there.
 func (t *table) promote() {
-	for t.live > 0 {
+	for len(t.nodes) > 0 {
 		nd := t.findInt(int64(len(t.arr)) + 1)
-		if nd == nil || nd.val.o == nil {
+		if nd == nil {
 			return
 		}
-		t.arr = append(t.arr, nd.val)
-		nd.val = value{}
+		v := nd.val
+		nd.key, nd.val = value{o: &goneKey}, value{}
+		if v.o == nil {
+			return
+		}
+		t.arr = append(t.arr, v)
 		t.deleted()
 	}
 }
+
+// goneKey is the key of a node that stays in its chain, but is not found.
+var goneKey = object{kindNil, shared, 5} //nolint:gochecknoglobals // a constant
 
 // demote moves the array's end to the hash if less than half of the array is in use, as that of a queue is, whose first entries have been taken out. It keeps
 // the longest beginning that is half full.
