@@ -97,10 +97,14 @@ func baseAssert(th *thread) int {
 	if !th.checkAny(1).falsy() {
 		return th.Top()
 	}
+	v := stringValue("assertion failed!")
 	if th.Top() > 1 {
-		th.throw(th.value(2))
+		v = th.value(2)
 	}
-	th.throw(stringValue("assertion failed!"))
+	if v.isString() {
+		v = stringValue(th.where(1) + v.text())
+	}
+	th.throw(v)
 	return 0
 }
 

@@ -21,7 +21,7 @@ type limits struct {
 // newVM makes a VM with a function of Go, protect, that calls what it gets with PCall.
 func newVM(l limits) vm.VM {
 	ticks := 0
-	m := lua54.Engine{}.New(vm.Options{Trusted: true, Tick: func() error {
+	m := lua54.Engine{}.New(vm.Options{Tick: func() error {
 		if ticks++; l.steps > 0 && ticks > l.steps {
 			return errTooLong
 		}
@@ -106,6 +106,11 @@ var edges = []luaCase{
 	{"an error in what load reads", `return load(function() error("x", 0) end)`, "nil | x"},
 	{"load of what is no text", `return load(function() return {} end)`, "nil | test.lua:1: reader function must return a string"},
 	{"load of a number", `return load(1)`, `nil | [string "1"]:1: unexpected symbol near '1'`},
+	{"assert tells where", `return pcall(function() assert(nil, "m") end)`, "false | test.lua:1: m"},
+	{"assert keeps what is no text", `return pcall(function() assert(nil, 5) end)`, "false | 5"},
+	{"strings are not for bitwise operators", `return pcall(function() return "3" | 1 end)`, "false | test.lua:1: attempt to perform bitwise operation on a string value (constant '3')"},
+	{"the left operand is named", `return pcall(function() local a, b = 1.5, 1.5 return a | b end)`, "false | test.lua:1: number (local 'a') has no integer representation"},
+	{"a local key is not a name", `return pcall(function() local t, k = {}, "key" return t[k].x end)`, "false | test.lua:1: attempt to index a nil value (field '?')"},
 	{"an object that calls itself", `local t = setmetatable({}, {}) getmetatable(t).__call = t return pcall(t)`, "false | '__call' chain too long; possibly a loop"},
 	{"a metatable becomes one of a weak table later", `local mt = {} local t = setmetatable({ {} }, mt) mt.__mode = "v" collectgarbage() return #t`, "0"},
 	{"__gc is called once", `local n = 0 local mt = { __gc = function() n = n + 1 end } do local t = {} for i = 1, 5 do setmetatable(t, mt) end t = nil end

@@ -598,7 +598,7 @@ func (p *program) tables() {
 	case 2:
 		p.line("P(T(table.remove, %s%s))", t, p.one("", ", 1", ", #"+t))
 	case 3:
-		p.line("local x = { %s } if pcall(table.sort, x%s) then P(x) end", p.values(4, 1), p.one("", ", function(a, b) return a > b end"))
+		p.line("local x = { %s } if pcall(table.sort, x%s) then for i = 1, #x do x[i] = x[i] == 0 and 0 or x[i] + 0.0 end P(x) end", p.values(4, 1), p.one("", ", function(a, b) return a > b end"))
 	case 4:
 		p.line("P(T(table.move, %s, %d, %d, %d%s))", t, p.r.IntN(3), p.r.IntN(5), p.r.IntN(5), p.one("", ", {}"))
 	case 5:

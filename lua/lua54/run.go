@@ -364,7 +364,14 @@ reload:
 			return
 		case opEqK:
 			b := i.b()
-			if equal(R[i.a()], k[b&^negate]) != (b&negate != 0) {
+			x, y := &R[i.a()], &k[b&^negate]
+			if x.o == y.o && x.o != &floatObj { // the same string, too: constants are shared
+				if (x.n == y.n || x.o != &intObj) != (b&negate != 0) {
+					pc += i.c()
+				}
+				continue
+			}
+			if equal(*x, *y) != (b&negate != 0) {
 				pc += i.c()
 			}
 		case opLt:
@@ -421,6 +428,23 @@ reload:
 					r = x.int() > y.int()
 				default:
 					r = x.int() >= y.int()
+				}
+				if r != (b&negate != 0) {
+					pc += i.c()
+				}
+				continue
+			}
+			if x.o == &floatObj && y.o == &floatObj {
+				var r bool
+				switch i.op() {
+				case opLtK:
+					r = x.float() < y.float()
+				case opLeK:
+					r = x.float() <= y.float()
+				case opGtK:
+					r = x.float() > y.float()
+				default:
+					r = x.float() >= y.float()
 				}
 				if r != (b&negate != 0) {
 					pc += i.c()
