@@ -112,7 +112,7 @@ func (lib *ioLibrary) pushOpened(s vm.State, open func() (*os.File, error), read
 	h := lib.push(s, of)
 	files := lib.files
 	runtime.AddCleanup(h, func(of *stream) {
-		go files.close(of) //nolint:errcheck // nobody is left to be told; and it may wait for a pipe
+		go files.close(of) // which may wait for a pipe; nobody is left to be told of errors
 	}, of)
 	return nil
 }
@@ -310,11 +310,11 @@ func (lib *ioLibrary) doFile(c call) int {
 }
 
 func (c call) readSource(name string) (string, error) {
-	f, err := os.Open(name) //nolint:gosec // what the script asks for
+	f, err := os.Open(name)
 	if err != nil {
 		return "", err //nolint:wrapcheck // it goes to the script in C's words
 	}
-	defer f.Close() //nolint:errcheck // it has only been read
+	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxString+1))
 	if err != nil {
 		return "", err //nolint:wrapcheck // see above

@@ -4,5 +4,5 @@ package std
 
 import "os/exec"
 
-// group is for systems with process groups.
+// group does nothing where there are no process groups: what a command has started outlives it.
 func group(*exec.Cmd) {}

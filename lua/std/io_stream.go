@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 )
@@ -241,7 +242,7 @@ func (n *numeral) accept(set string) bool {
 		return false
 	}
 	ok, err := n.s.more()
-	if n.err = err; !ok || bytes.IndexByte([]byte(set), n.s.in[0]) < 0 {
+	if n.err = err; !ok || strings.IndexByte(set, n.s.in[0]) < 0 {
 		return false
 	}
 	if len(n.text) >= maxNumeral {
@@ -267,7 +268,7 @@ func (s *stream) number(c call) (Number, bool, error) {
 		if err != nil {
 			return Number{}, false, err
 		}
-		if !ok || bytes.IndexByte([]byte(" \t\n\v\f\r"), s.in[0]) < 0 {
+		if !ok || strings.IndexByte(" \t\n\v\f\r", s.in[0]) < 0 {
 			break
 		}
 		rest := bytes.TrimLeft(s.in, " \t\n\v\f\r")

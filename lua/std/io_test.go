@@ -84,7 +84,7 @@ func TestAFileThatAScriptHasDroppedIsWrittenAndClosed(t *testing.T) {
 	for _, e := range engines(t) {
 		name := filepath.Join(t.TempDir(), "a")
 		m := e.New(vm.Options{Trusted: true})
-		defer m.Close()
+		t.Cleanup(m.Close)
 		run(t, m, `local function write(name) local f = assert(io.open(name, "w")) f:write("dropped") end
 write(...) local function clear(...) return ... end clear(1, 2, 3, 4, 5, 6, 7, 8)`, name)
 		run(t, m, `local function deep(n) local a, b, c, d = 1, 2, 3, 4 if n > 0 then return 1 + deep(n - 1) end return a end deep(20) collectgarbage()`, "")

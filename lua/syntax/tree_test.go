@@ -203,6 +203,9 @@ func TestTheMainFunctionIsVararg(t *testing.T) {
 func TestAllScriptsOfTheRepositoryParse(t *testing.T) {
 	files := 0
 	for name, source := range scripts(t) {
+		if strings.Contains(name, "/testdata/") { // some of those are wrong on purpose
+			continue
+		}
 		files++
 		if _, err := syntax.Parse(name, source); err != nil {
 			t.Error(err)
