@@ -47,14 +47,17 @@ function M.sends(_, n)
 end
 
 function M.timers(_, n)
-  local due = 0
-  for _ = 1, n do
-    skynet.timeout(1, function()
-      due = due + 1
-      if due == n then skynet.wakeup("done") end
-    end)
+  while n > 0 do
+    local some, due = math.min(n, 100000), 0
+    for _ = 1, some do
+      skynet.timeout(1, function()
+        due = due + 1
+        if due == some then skynet.wakeup("done") end
+      end)
+    end
+    skynet.wait("done")
+    n = n - some
   end
-  skynet.wait("done")
 end
 
 return M`
