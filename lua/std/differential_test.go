@@ -1,22 +1,18 @@
 package std_test
 
 import (
-	"bufio"
 	_ "embed"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"maps"
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/skua-go/skua/internal/puctest"
 	"github.com/skua-go/skua/lua/lua54"
 	"github.com/skua-go/skua/lua/vm"
 )
@@ -42,66 +38,12 @@ while true do
   io.flush()
 end`
 
-// puc is the reference implementation in a process of its own.
-type puc struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Reader
-}
-
-func startPUC(t *testing.T) *puc {
+// startPUC starts the reference implementation with the harness.
+func startPUC(t *testing.T) *puctest.Process {
 	t.Helper()
-	path, err := exec.LookPath("lua5.4")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("lua5.4 is missing (tools/deps.sh installs it)")
-		}
-		t.Skip("lua5.4 is not installed (tools/deps.sh): nothing to compare with")
-	}
-	p := &puc{cmd: exec.CommandContext(t.Context(), path, "-e", server)}
-	p.cmd.Stderr = os.Stderr
-	if p.in, err = p.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.out = bufio.NewReader(out)
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = p.in.Close()
-		_ = p.cmd.Wait()
-	})
-	p.send(t, harness)
+	p := puctest.Start(t, "-e", server)
+	p.Send(t, harness)
 	return p
-}
-
-func (p *puc) send(t *testing.T, s string) {
-	t.Helper()
-	if _, err := fmt.Fprintf(p.in, "%d\n%s", len(s), s); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (p *puc) run(t *testing.T, source string) string {
-	t.Helper()
-	p.send(t, source)
-	line, err := p.out.ReadString('\n')
-	if err != nil {
-		t.Fatalf("lua5.4 has ended (%v) on:\n%s", err, source)
-	}
-	n, err := strconv.Atoi(line[:len(line)-1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := make([]byte, n)
-	if _, err := io.ReadFull(p.out, out); err != nil {
-		t.Fatal(err)
-	}
-	return string(out)
 }
 
 // machine is a VM of an engine whose library this is.
@@ -139,9 +81,9 @@ func ours(t *testing.T, source string) (out string) {
 	return out
 }
 
-func compare(t *testing.T, p *puc, source string) bool {
+func compare(t *testing.T, p *puctest.Process, source string) bool {
 	t.Helper()
-	want, got := strings.Split(p.run(t, source), "\n"), strings.Split(ours(t, source), "\n")
+	want, got := strings.Split(p.Ask(t, source), "\n"), strings.Split(ours(t, source), "\n")
 	lines := strings.Split(source, "\n")
 	same := true
 	for i := range min(len(want), len(got)) {
