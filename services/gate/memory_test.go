@@ -207,6 +207,9 @@ func startSmall(t *testing.T, cfg gate.Config) *small {
 	logger := slog.New(slog.NewTextHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	n.sys = actor.New(actor.Config{Log: logger})
 	cfg.Log, cfg.Metrics = logger, n.metrics
+	if cfg.Transport.Linger == 0 {
+		cfg.Transport.Linger = 50 * time.Millisecond // for peers that never close
+	}
 	if cfg.Login == "" {
 		cfg.Login = gate.LoginNone
 	}
