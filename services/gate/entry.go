@@ -93,7 +93,7 @@ func (s *session) enter(uid, name string, then func(error)) {
 	}
 	s.entered(uid, name)
 	s.welcome = true
-	s.tell(Connected, nil)
+	s.tell(Connected, "")
 	then(nil)
 }
 

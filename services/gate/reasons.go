@@ -163,14 +163,19 @@ func classify(reason error) string {
 
 // nameOf is why a client is gone, as its agent is told: the code that the client got, or what there is to say of one that got none.
 func nameOf(reason error) string {
-	if reason == nil {
-		return ""
-	}
 	switch code := reasonOf(reason).Code; {
 	case code != "":
 		return code
 	case errors.Is(reason, errLeft), errors.Is(reason, transport.ErrPeerClosed):
 		return "left"
+	}
+	return "lost"
+}
+
+// lossOf is why a client is away: who leaves says so, and the end of a connection is no goodbye.
+func lossOf(reason error) string {
+	if name := nameOf(reason); name != "left" {
+		return name
 	}
 	return "lost"
 }

@@ -117,10 +117,10 @@ func (s *session) look() {
 		s.gone(why)
 	case stage == away && !s.told:
 		s.told = true
-		s.tell(Away, why)
+		s.tell(Away, lossOf(why))
 	case stage == present && s.told:
 		s.told = false
-		s.tell(Back, nil)
+		s.tell(Back, "")
 	}
 }
 
@@ -140,7 +140,7 @@ func (s *session) leave(reason string) {
 	}
 	if s.gate.cfg.Agent == "" {
 		if s.welcome {
-			s.tell(Disconnected, nil)
+			s.tell(Disconnected, reason)
 		}
 		return
 	}
