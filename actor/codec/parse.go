@@ -10,14 +10,8 @@ import (
 	"github.com/skua-go/skua/actor/value"
 )
 
-const (
-	// shared is how long a body is at most whose strings are pieces of one: a string that somebody keeps holds all of it.
-	shared = 512
-	// fewNames is how many names of an object are told apart by comparing them.
-	fewNames = 12
-	// keptNames bounds the memory that a parser keeps for the next body.
-	keptNames = 1024
-)
+// shared is how long a body is at most whose strings are pieces of one: a string that somebody keeps holds all of it.
+const shared = 512
 
 // parser reads JSON straight into a Builder. It takes what jsontext takes with its default options, which a fuzz test holds it to, in a fraction of the time.
 type parser struct {
@@ -25,7 +19,7 @@ type parser struct {
 	data    []byte
 	text    string // data as a string, when it is short
 	at      int
-	names   []string // of the objects that are open
+	names   keys[string]
 	scratch []byte
 }
 
@@ -67,14 +61,11 @@ func ParseJSONTo(b *value.Builder, data []byte) error {
 	if err != nil {
 		err = fmt.Errorf("%w: offset %d: %w", ErrJSON, p.at, err)
 	}
-	clear(p.names) // a parser that waits must not keep a body alive
-	if cap(p.names) > keptNames {
-		p.names = nil
-	}
+	p.names.reset()
 	if cap(p.scratch) > shared {
 		p.scratch = nil
 	}
-	p.b, p.data, p.text, p.names = nil, nil, "", p.names[:0]
+	p.b, p.data, p.text = nil, nil, "" // a parser that waits must not keep a body alive
 	parsers.Put(p)
 	return err
 }
@@ -209,7 +200,7 @@ func (p *parser) object() error {
 		p.b.End()
 		return nil
 	}
-	seen := names{first: len(p.names)}
+	seen := p.names.open()
 	for {
 		if err := p.member(&seen); err != nil {
 			return err
@@ -222,7 +213,7 @@ func (p *parser) object() error {
 			p.at++
 		case '}':
 			p.at++
-			p.names = p.names[:seen.first]
+			p.names.close(seen)
 			p.b.End()
 			return nil
 		default:
@@ -231,7 +222,7 @@ func (p *parser) object() error {
 	}
 }
 
-func (p *parser) member(seen *names) error {
+func (p *parser) member(seen *scope[string]) error {
 	c, err := p.peek()
 	if err != nil {
 		return err
@@ -244,7 +235,7 @@ func (p *parser) member(seen *names) error {
 	if err != nil {
 		return err
 	}
-	if seen.add(p, name) {
+	if !p.names.add(seen, name) {
 		p.at = at
 		return fmt.Errorf("duplicate name %.64q", name)
 	}
@@ -257,35 +248,6 @@ func (p *parser) member(seen *names) error {
 	}
 	p.at++
 	return p.value()
-}
-
-// names are those of one object: p.names from first on, and when these are too many to compare, many.
-type names struct {
-	first int
-	many  map[string]struct{}
-}
-
-// add tells whether the name is there already.
-func (n *names) add(p *parser, name string) bool {
-	if n.many == nil {
-		for _, other := range p.names[n.first:] {
-			if other == name {
-				return true
-			}
-		}
-		p.names = append(p.names, name)
-		if len(p.names)-n.first <= fewNames {
-			return false
-		}
-		n.many = make(map[string]struct{}, 4*fewNames)
-		for _, other := range p.names[n.first:] {
-			n.many[other] = struct{}{}
-		}
-		return false
-	}
-	before := len(n.many)
-	n.many[name] = struct{}{}
-	return len(n.many) == before
 }
 
 // str reads a string, whose quote is next.
