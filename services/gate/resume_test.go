@@ -260,4 +260,3 @@ func TestAGoodbyeEndsTheSessionAtOnce(t *testing.T) {
 		t.Errorf("answered %+v", r)
 	}
 }
-
