@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/net/packet"
 	"github.com/skua-go/skua/services/gate"
 )
