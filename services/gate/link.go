@@ -150,7 +150,7 @@ func (l *link) message(body []byte) error {
 	if limit := int64(max(maxQueued, 2*l.gate.cfg.MaxPacket)); l.bytes.Add(in.size()) > limit {
 		return &refusal{packet.Reason{Code: kickTooManyRequests, Msg: fmt.Sprintf("more than %d bytes of requests wait for an answer", limit)}}
 	}
-	l.gate.sys.Send(l.session, in)
+	l.gate.sys.SendNow(l.session, in)
 	return nil
 }
 
