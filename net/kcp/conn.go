@@ -18,8 +18,9 @@ var (
 )
 
 const (
-	// lingerFor is how long a closed session goes on delivering what was written.
-	lingerFor = 1000
+	// lingerFor is how long a closed session goes on delivering what was written: a few retransmissions. A second would be more like TCP, and would keep a
+	// server that stops from freeing its port.
+	lingerFor = 300
 	// lateFor is how long what was overtaken by the peer's farewell may still arrive.
 	lateFor = 300
 	// rawDrain is how long reading goes on after CloseWrite on a session without ends, when the peer does not acknowledge: a few retransmissions.
@@ -207,8 +208,16 @@ func (c *conn) CloseWrite() error {
 	return nil
 }
 
-// Close ends the session. What was written is still delivered as far as that is possible within a second; then the peer is told.
+// Close ends the session. What was written is still delivered as far as that is possible within 0.3 s; then the peer is told.
 func (c *conn) Close() error {
+	err := c.close()
+	if l := c.sh.l; err == nil && l.pending.Load() {
+		<-l.over // so that the port is free when the last connection of a closed listener is closed
+	}
+	return err
+}
+
+func (c *conn) close() error {
 	c.sh.mu.Lock()
 	defer c.sh.leave()
 	if c.closed {
@@ -225,7 +234,9 @@ func (c *conn) Close() error {
 		return nil
 	}
 	now := c.sh.now()
-	c.closeBy = now + lingerFor
+	if !c.raw || !c.ended { // else it has had its time
+		c.closeBy = now + lingerFor
+	}
 	c.flush(now)
 	c.settle(now)
 	return nil

@@ -300,8 +300,8 @@ func (l *listener) shutIfOver() {
 		return
 	}
 	l.down = true
-	close(l.over)
 	for _, sh := range l.shards {
 		_ = sh.socket.udp.Close()
 	}
+	close(l.over)
 }
