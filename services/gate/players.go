@@ -9,6 +9,7 @@ import (
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/net/packet"
+	"github.com/skua-go/skua/services/login"
 )
 
 // players is the actor that knows who is in: a player has at most one agent, and an agent at most one session. It never waits for anybody: a player
@@ -18,12 +19,14 @@ type players struct {
 	byUID   map[string]*player
 	byAgent map[actor.Ref]*player
 	clients map[actor.Ref]*client
+	outs    outs
 }
 
 // client is what is to be cleaned up behind a session, should it end without a word.
 type client struct {
 	link *link
 	uid  string
+	turn uint64 // of its login
 }
 
 type player struct {
@@ -55,7 +58,10 @@ type waiter struct {
 type open struct{ link *link }
 
 // attach asks for the player's agent: answered by its Ref once it knows the session.
-type attach struct{ uid, name string }
+type attach struct {
+	uid, name string
+	turn      uint64
+}
 
 // detach tells that a session sends nothing more.
 type detach struct{ uid, reason string }
@@ -68,6 +74,12 @@ func (detach) Expendable() {}
 
 var loggedInElsewhere = packet.Reason{Code: kickReplaced, Msg: "the player has logged in elsewhere"} //nolint:gochecknoglobals // a constant
 
+// Start listens to who has to go.
+func (p *players) Start(c *actor.Context) error {
+	c.Subscribe(login.Topic)
+	return nil
+}
+
 // Receive handles what sessions ask for.
 func (p *players) Receive(c *actor.Context, msg any) {
 	switch m := msg.(type) {
@@ -75,6 +87,10 @@ func (p *players) Receive(c *actor.Context, msg any) {
 		p.open(c, m)
 	case attach:
 		p.attach(c, m)
+	case named:
+		p.named(c, c.From(), m)
+	case login.Out:
+		p.out(c, m)
 	case detach:
 		p.detach(c, c.From(), m)
 	case actor.Terminated:
@@ -117,13 +133,17 @@ func (p *players) sessionEnded(c *actor.Context, session actor.Ref) {
 }
 
 func (p *players) attach(c *actor.Context, m attach) {
+	if why := p.outs.concern(m.uid, m.turn); why != nil {
+		c.Reply(nil, why)
+		return
+	}
 	pl := p.byUID[m.uid]
 	if pl == nil {
 		pl = &player{uid: m.uid, name: m.name}
 		p.byUID[m.uid] = pl
 	}
 	if cl := p.clients[c.From()]; cl != nil {
-		cl.uid = m.uid
+		cl.uid, cl.turn = m.uid, m.turn
 	}
 	if pl.linger != nil {
 		pl.linger.Cancel()

@@ -66,15 +66,26 @@ func (s *session) Start(c *actor.Context) error {
 	s.gate.cfg.Metrics.sessions.Inc()
 	if s.gate.cfg.Login == LoginNone {
 		s.busy = true
-		s.enter(c, login.NewUID(), "", func(err error) {
+		s.anonymous(c)
+	}
+	return nil
+}
+
+// anonymous lets a client in who says nothing of itself, unless nobody is let in.
+func (s *session) anonymous(c *actor.Context) {
+	s.identify(c, value.Value{}, func(acc login.Account, err error) {
+		if err != nil {
+			s.close(s.explain(c, "", err))
+			return
+		}
+		s.enter(c, acc, func(err error) {
 			if err != nil {
 				s.close(s.explain(c, "", err))
 				return
 			}
 			s.finished(c)
 		})
-	}
-	return nil
+	})
 }
 
 // Receive handles what comes from the client and what goes to it.
