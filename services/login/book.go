@@ -32,8 +32,6 @@ const shards = 64
 
 const (
 	bookKind = "login"
-	// bookRetry is the pause after a failure of the database.
-	bookRetry = 2 * time.Second
 	// bookTidy is how often one shard forgets what is over.
 	bookTidy = time.Minute
 )
@@ -108,7 +106,7 @@ func (b *book) read(c *actor.Context, i int) {
 				c.Log().Error("bans can't be read: nobody can log in", "document", bookKind+"/"+shardID(i), "error", err)
 				b.failed = true
 				b.wake()
-				c.After(bookRetry, func() { b.read(c, i) })
+				c.After(b.cfg.Retry, func() { b.read(c, i) })
 			case err != nil:
 				c.Log().Warn("bans can't be read again", "document", bookKind+"/"+shardID(i), "error", err)
 			case !sh.read:
@@ -287,7 +285,7 @@ func (b *book) written(c *actor.Context, i int, waiting []func(error), err error
 		return
 	}
 	c.Log().Error("bans and revoked tokens can't be written: they hold on this node, and are tried again", "document", bookKind+"/"+shardID(i), "error", err)
-	c.Detached(func() { c.After(bookRetry+rand.N(bookRetry), func() { b.write(c, i) }) })
+	c.Detached(func() { c.After(b.cfg.Retry+rand.N(b.cfg.Retry), func() { b.write(c, i) }) })
 }
 
 // merge is the new content of a shard: what the database has, with the changes of this node, without what is over.

@@ -143,6 +143,8 @@ type Config struct {
 	MaxStandings int
 	// Refresh is how often all bans are read again, for those that other nodes have made. 0: never, for a database that is this node's own.
 	Refresh time.Duration
+	// Retry is the pause after a failure of the database. Default 2 s.
+	Retry time.Duration
 	// Now is the clock for tokens and bans. Default time.Now.
 	Now func() time.Time
 	// Metrics counts; nil is fine.
@@ -182,6 +184,9 @@ func (cfg *Config) defaults() {
 	}
 	if cfg.HookTimeout <= 0 {
 		cfg.HookTimeout = 3 * time.Second
+	}
+	if cfg.Retry <= 0 {
+		cfg.Retry = 2 * time.Second
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

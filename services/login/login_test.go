@@ -14,12 +14,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.uber.org/goleak"
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/internal/logtest"
+	"github.com/skua-go/skua/internal/metrictest"
 	"github.com/skua-go/skua/services/login"
 	"github.com/skua-go/skua/services/store"
 	"github.com/skua-go/skua/services/store/sqlite"
@@ -30,11 +32,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const patience = 20 * time.Second
 
 type node struct {
-	t    *testing.T
-	sys  *actor.System
-	db   *database
-	log  *logtest.Buffer
-	stop func()
+	t       *testing.T
+	sys     *actor.System
+	db      *database
+	log     *logtest.Buffer
+	stop    func()
+	metrics *prometheus.Registry
+}
+
+func (n *node) metric(name string) float64 {
+	n.t.Helper()
+	return metrictest.Value(n.t, n.metrics, name)
 }
 
 // database is a real one that can go away, and that others can write behind the node's back.
@@ -45,9 +53,25 @@ type database struct {
 	once sync.Once
 }
 
+var errPlug = &store.UnavailableError{Op: "reach it", Err: errors.New("pulled the plug")}
+
+func (d *database) Claim(ctx context.Context, kind, id string) (store.Doc, error) {
+	if d.away.Load() {
+		return store.Doc{}, errPlug
+	}
+	return d.Backend.Claim(ctx, kind, id)
+}
+
+func (d *database) Apply(ctx context.Context, writes []store.Write) ([]error, error) {
+	if d.away.Load() {
+		return nil, errPlug
+	}
+	return d.Backend.Apply(ctx, writes)
+}
+
 func (d *database) Load(ctx context.Context, kind, id string) (store.Doc, error) {
 	if d.away.Load() {
-		return store.Doc{}, &store.UnavailableError{Op: "load", Err: errors.New("pulled the plug")}
+		return store.Doc{}, errPlug
 	}
 	doc, err := d.Backend.Load(ctx, kind, id)
 	if d.late != nil && kind == "account" {
@@ -72,9 +96,33 @@ func startIn(t *testing.T, cfg login.Config, dir string) *node {
 	t.Helper()
 	db, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir})
 	must(t, err)
+	return startOn(t, cfg, &database{Backend: db}, func() { must(t, db.Close()) })
+}
+
+// startAway starts a node whose database can't be reached.
+func startAway(t *testing.T, cfg login.Config, dir string) *node {
+	t.Helper()
+	db, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir})
+	must(t, err)
+	away := &database{Backend: db}
+	away.away.Store(true)
+	return startOn(t, cfg, away, func() { must(t, db.Close()) })
+}
+
+// shareWith starts a second node on the database of a first one, which ends later.
+func shareWith(t *testing.T, cfg login.Config, first *node) *node {
+	t.Helper()
+	return startOn(t, cfg, &database{Backend: first.db.Backend}, func() {})
+}
+
+func startOn(t *testing.T, cfg login.Config, db *database, closeIt func()) *node {
+	t.Helper()
 	log := &logtest.Buffer{}
 	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	n := &node{t: t, sys: actor.New(actor.Config{Log: logger, CallTimeout: patience}), db: &database{Backend: db}, log: log}
+	registry := prometheus.NewRegistry()
+	cfg.Metrics = login.NewMetrics()
+	registry.MustRegister(cfg.Metrics)
+	n := &node{t: t, metrics: registry, sys: actor.New(actor.Config{Log: logger, CallTimeout: patience}), db: db, log: log}
 	for _, spec := range []actor.Spec{store.Spec(store.Config{Backend: n.db}), login.Spec(cfg)} {
 		_, err := n.sys.Spawn(spec)
 		must(t, err)
@@ -83,7 +131,7 @@ func startIn(t *testing.T, cfg login.Config, dir string) *node {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		must(t, n.sys.Shutdown(ctx))
-		must(t, db.Close())
+		closeIt()
 	})
 	t.Cleanup(n.stop)
 	return n

@@ -85,7 +85,7 @@ func (u *upkeep) read(c *actor.Context) {
 				c.Log().Error("maintenance can't be read: nobody can log in", "document", bookKind+"/"+upkeepID, "error", err)
 				u.failed = true
 				u.wake()
-				c.After(bookRetry, func() { u.read(c) })
+				c.After(u.cfg.Retry, func() { u.read(c) })
 			case err != nil:
 				c.Log().Warn("maintenance can't be read again", "document", bookKind+"/"+upkeepID, "error", err)
 			case !u.known:
@@ -161,7 +161,7 @@ func (u *upkeep) write(c *actor.Context) {
 		if err != nil {
 			c.Log().Error("maintenance can't be written: it holds on this node, and is tried again", "document", bookKind+"/"+upkeepID, "error", err)
 			u.dirty = true
-			c.Detached(func() { c.After(bookRetry, func() { u.write(c) }) })
+			c.Detached(func() { c.After(u.cfg.Retry, func() { u.write(c) }) })
 			return
 		}
 		u.write(c)
