@@ -37,6 +37,11 @@ func (s *Service) device(c *actor.Context, m Request, done func(Account, error))
 	}
 	id := digest("id", device)
 	o := origin{id, network(m.Addr)}
+	// A zero byte is in no name, so no name waits for a device.
+	s.oneByOne(c, "\x00"+id, done, func(done func(Account, error)) { s.attemptDevice(c, o, digest("secret", device, secret), done) })
+}
+
+func (s *Service) attemptDevice(c *actor.Context, o origin, hash string, done func(Account, error)) {
 	if wait := s.guesses.mustWait(o); wait > 0 {
 		done(Account{}, tooMany(wait))
 		return
@@ -46,22 +51,21 @@ func (s *Service) device(c *actor.Context, m Request, done func(Account, error))
 		done(Account{}, errNoAccounts)
 		return
 	}
-	hash := digest("secret", device, secret)
 	known := func(doc store.Doc) { s.knownDevice(c, doc, o, hash, done) }
-	c.Ask(db, store.Load{Kind: deviceKind, ID: id}, func(v any, err error) {
+	c.Ask(db, store.Load{Kind: deviceKind, ID: o.id}, func(v any, err error) {
 		doc, _ := v.(store.Doc)
 		switch {
 		case err == nil:
 			known(doc)
 		case !errors.Is(err, store.ErrNotFound):
-			done(Account{}, unavailable(c, id, err))
+			done(Account{}, unavailable(c, o.id, err))
 		case !s.cfg.Register:
 			s.guesses.wrong(o)
 			done(Account{}, errDeviceDenied)
 		case !s.newbies.admit(o.addr):
 			done(Account{}, errCrowd)
 		default:
-			create(c, db, deviceKind, id, account{UID: NewUID(), Hash: hash, Created: time.Now().UTC()}, known, done)
+			create(c, db, deviceKind, o.id, account{UID: NewUID(), Hash: hash, Created: time.Now().UTC()}, known, done)
 		}
 	})
 }

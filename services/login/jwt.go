@@ -135,7 +135,7 @@ func (v *verifier) check(c *actor.Context, text string, again bool, done func(Ac
 			return
 		}
 	}
-	var std jwt.Claims
+	var std registered
 	var all map[string]json.RawMessage
 	err = errJWT
 	for _, k := range keys {
@@ -150,7 +150,21 @@ func (v *verifier) check(c *actor.Context, text string, again bool, done func(Ac
 		done(Account{}, errJWT)
 		return
 	}
-	done(v.claims(&std, all))
+	done(v.claims(std.claims(), all))
+}
+
+// registered are the claims that are checked. The subject is not among them, since it may be a number, and need not be what names the player.
+type registered struct {
+	Issuer    string           `json:"iss"`
+	Audience  jwt.Audience     `json:"aud"`
+	Expiry    *jwt.NumericDate `json:"exp"`
+	NotBefore *jwt.NumericDate `json:"nbf"`
+	IssuedAt  *jwt.NumericDate `json:"iat"`
+	ID        string           `json:"jti"`
+}
+
+func (r *registered) claims() *jwt.Claims {
+	return &jwt.Claims{Issuer: r.Issuer, Audience: r.Audience, Expiry: r.Expiry, NotBefore: r.NotBefore, IssuedAt: r.IssuedAt, ID: r.ID}
 }
 
 // claims judges what a token says that was signed by somebody who is trusted.

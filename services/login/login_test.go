@@ -144,7 +144,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-var home = netip.MustParseAddr("192.0.2.1")
+var home, away = netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("198.51.100.1")
 
 // body is what a client sends, of pairs of field and value.
 func body(pairs ...string) value.Value {

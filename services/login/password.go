@@ -22,21 +22,21 @@ func (s *Service) password(c *actor.Context, m Request, done func(Account, error
 		done(Account{}, err)
 		return
 	}
-	s.hashed(c, cred, done, func(done func(Account, error)) { s.attempt(c, cred, done) })
+	s.oneByOne(c, cred.id, done, func(done func(Account, error)) { s.attempt(c, cred, done) })
 }
 
-// hashed runs what takes a hash: one of a name at a time, and a bounded number of all.
-func (s *Service) hashed(c *actor.Context, cred credentials, done func(Account, error), run func(done func(Account, error))) {
+// oneByOne runs what reads and makes an account: one of a name at a time, and a bounded number of all.
+func (s *Service) oneByOne(c *actor.Context, id string, done func(Account, error), run func(done func(Account, error))) {
 	if s.inside >= s.cfg.Hashing+s.cfg.Queue {
 		done(Account{}, errBusy)
 		return
 	}
 	s.inside++
-	s.inTurn(cred.id, c.Resume(func() {
+	s.inTurn(id, c.Resume(func() {
 		run(func(acc Account, err error) {
 			s.inside--
 			done(acc, err)
-			s.turnEnds(cred.id)
+			s.turnEnds(id)
 		})
 	}))
 }
@@ -63,7 +63,7 @@ func (s *Service) link(c *actor.Context, m Link) {
 		reply(Account{}, err)
 		return
 	}
-	s.hashed(c, cred, reply, func(done func(Account, error)) {
+	s.oneByOne(c, cred.id, reply, func(done func(Account, error)) {
 		s.register(c, db, cred, m.UID, done, func(store.Doc) { done(Account{}, errTaken) })
 	})
 }
