@@ -323,8 +323,8 @@ func TestAStopOfTheActorsAloneIsSaidToo(t *testing.T) {
 
 func TestASessionThatPanicsEndsItsConnectionAndNoOther(t *testing.T) {
 	n := start(t, world{loginActor: actor.Func(func(c *actor.Context, msg any) {
-		if m := msg.(login.Password); m.Name != "bad" { // the others get what the session takes for granted
-			c.Reply(login.Account{UID: m.Name, Name: m.Name}, nil)
+		if name, _ := msg.(login.Request).Body.Get("name").Str(); name != "bad" { // the others get what the session takes for granted
+			c.Reply(login.Account{UID: name, Name: name}, nil)
 			return
 		}
 		c.Reply("no account", nil)
