@@ -1,6 +1,6 @@
 // The client: one session after the other, each over one connection after the other, and an application that need not know.
 import { Calls, checkTimeout, type RequestOptions } from "./calls.js";
-import { environment, type Environment, type SocketConstructor } from "./environment.js";
+import { environment, type Environment } from "./environment.js";
 import {
   BacklogError, ClosedError, ConnectionError, HandshakeError, KickedError, ProtocolError, RequestError, SessionLostError, SkuaError, TimeoutError,
 } from "./errors.js";
@@ -8,90 +8,20 @@ import { encodeHello, type Resume, type Welcome } from "./handshake.js";
 import { Inbox } from "./inbox.js";
 import { Link } from "./link.js";
 import { Numbering } from "./numbering.js";
+import type { LoginAnswer, Options, Session, Stats } from "./options.js";
 import { Dictionary, HEADER, RESPONSE, checkMessage, decodeMessage, decodeReason, encodeMessage, type Incoming, type Outgoing } from "./packet.js";
 import type {
   AnyRoutes, Args, NotifyBody, NotifyRoute, PushBody, PushRoute, RequestBody, RequestRoute, ResponseBody, Routes, UndeclaredRoute,
 } from "./routes.js";
 import { json, type Serializer } from "./serializer.js";
 import { AFTER_KICK, STABLE, backoff, temporary, welcomeBack, type State } from "./state.js";
-
-/** What `login` is answered. Other fields may join these. */
-export interface LoginAnswer {
-  uid: string; // 64 bits do not fit a number
-  name: string;
-  new?: boolean; // this login has made the account
-  [field: string]: unknown;
-}
-
-/** Requests and notifies in one session. In `enter` it goes before all others; later it is the client itself. */
-export interface Session<R extends Routes = AnyRoutes> {
-  /**
-   * Sends a request and gives its answer. It is rejected with a RequestError (the game refuses), TimeoutError, BacklogError, SessionLostError, the reason that
-   * the client was closed for, a ProtocolError (the answer's body can't be read), what the serializer throws, or the reason of options.signal.
-   */
-  request<K extends RequestRoute<R>>(route: K, ...args: Args<RequestBody<R, K>, [options?: RequestOptions]>): Promise<ResponseBody<R, K>>;
-  request<T>(route: UndeclaredRoute<R>, body?: unknown, options?: RequestOptions): Promise<T>;
-  /** Sends a message that is not answered. It throws a BacklogError, or the reason that the client was closed for. */
-  notify<K extends NotifyRoute<R>>(route: K, ...args: Args<NotifyBody<R, K>, []>): void;
-  /** The request `login` of the gate: with `{name, password}`, a token, or whatever its login takes. Errors as for request. */
-  login(credentials: unknown, options?: RequestOptions): Promise<LoginAnswer>;
-}
-
-/** How a client is. All of it is optional. */
-export interface Options<R extends Routes = AnyRoutes> {
-  /**
-   * Runs at the begin of each session, the first and any that follows a lost one: log in here, and do what the game wants first. Requests made elsewhere wait
-   * until it is through. When it rejects with a RequestError that is no passing trouble, or with an error of the program, the client closes with that; after
-   * a TimeoutError and codes like `busy` or `unavailable` it tries again with back-off. Give each try its own state: one that was cut short begins anew.
-   */
-  enter?: (session: Session<R>) => unknown;
-  /** Is told each change of the client's state, the first while connect runs. */
-  onState?: (state: State) => void;
-  /** What handlers of the application throw, and pushes whose bodies can't be read. Default: reported as an uncaught error. */
-  onError?: (error: unknown) => void;
-  /** Says whether to come back after a loss or a kick with that reason; undefined: as the client would. */
-  retry?: (reason: SkuaError) => boolean | undefined;
-  /** How bodies are encoded. Default JSON. */
-  serializer?: Serializer;
-  /** Deadline of requests in ms. Default 10,000. */
-  timeout?: number;
-  /** How long a connection and its handshake may take, in ms. Default 10,000. */
-  handshakeTimeout?: number;
-  /** The longest package, and the longest inflated body, that is accepted, in bytes. Default 1 MiB. */
-  maxPackage?: number;
-  /** How many requests may wait for their answers. Default 128, as the gate has it. */
-  maxPending?: number;
-  /** What the handshake tells of the program. Default "skua-ts" and the version of this package. */
-  name?: string;
-  version?: string;
-  /** Sent in the handshake as JSON, for the game. */
-  user?: unknown;
-  /** The class of sockets. Default: the platform's; Node has one from 22 on, before that use the package ws. */
-  WebSocket?: SocketConstructor;
-  /** Time, sockets and the page's events, for platforms with their own, and for tests. */
-  environment?: Partial<Environment>;
-}
-
-/** Counters of a client. */
-export interface Stats {
-  requests: number;
-  notifies: number;
-  answers: number;
-  late: number; // answers to requests that were given up
-  pushes: number;
-  unhandled: number; // pushes without a handler
-  connections: number; // whose handshake was finished
-  resumed: number; // of them
-  lost: number; // sessions
-  bytesIn: number; // of packages
-  bytesOut: number;
-}
+import { Waiting } from "./waiting.js";
 
 const VERSION = "0.1.0";
 
-/** What may wait before there is a session, and without one that can be resumed. */
+/** What may wait before there is a session. */
 const WAITING = { packages: 1024, bytes: 1 << 18 };
-const MAX_UNSENT = 1 << 20; // bytes in the socket
+const MAX_UNSENT = 1 << 20; // bytes in the socket, when the server keeps no sessions
 const MAX_INBOX = 4 << 20; // bytes
 
 type Handler = (body: any) => void;
@@ -125,8 +55,7 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
   #entered = false; // the session is the application's,
   #announced = false; // and it has been told so
   #session = 0; // goes up with each session
-  #waiting = new Map<Outgoing, number>(); // what waits for a session, in order, and its bytes
-  #waitingBytes = 0;
+  readonly #waiting = new Waiting(WAITING);
   #rtt = 0;
   #unwatch: () => void = () => {};
 
@@ -236,7 +165,7 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
       const most = this.#options.maxPending ?? 128;
       if (this.#calls.size >= most) throw new BacklogError(`${most} requests wait for their answers already`);
       const bytes = this.#encode(body, "request", route);
-      const { id, promise } = this.#calls.add(route, timeout, options.signal, (given) => this.#withdraw(given));
+      const { id, promise } = this.#calls.add(route, timeout, options.signal, (given) => this.#waiting.withdraw(given));
       try {
         this.#send({ id, route, body: bytes }, session !== null);
         this.#stats.requests++;
@@ -267,12 +196,7 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
   #send(m: Outgoing, first: boolean): void {
     checkMessage(m);
     if (!this.#entered && !first) {
-      const bytes = m.body.length + m.route.length;
-      if (this.#waiting.size >= WAITING.packages || (this.#waiting.size > 0 && this.#waitingBytes + bytes > WAITING.bytes)) {
-        throw new BacklogError(`${this.#waiting.size} messages of ${this.#waitingBytes} bytes wait for a session already`);
-      }
-      this.#waiting.set(m, bytes);
-      this.#waitingBytes += bytes;
+      this.#waiting.add(m);
       return;
     }
     if (this.#numbering) this.#numbering.ring.push(m);
@@ -280,21 +204,8 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
     this.#link?.send(encodeMessage(m, this.#dictionary));
   }
 
-  // A request that was given up need not be sent, if it has not been.
-  #withdraw(id: number): void {
-    for (const [m, bytes] of this.#waiting) {
-      if (m.id !== id) continue;
-      this.#waiting.delete(m);
-      this.#waitingBytes -= bytes;
-      return;
-    }
-  }
-
   #flush(): void {
-    const waiting = [...this.#waiting.keys()];
-    this.#waiting.clear();
-    this.#waitingBytes = 0;
-    for (const m of waiting) {
+    for (const m of this.#waiting.take()) {
       try {
         this.#send(m, false);
       } catch (error) {
@@ -496,8 +407,7 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
     this.#entered = this.#announced = false;
     this.#session++;
     this.#inbox.clear();
-    const waiting = new Set([...this.#waiting.keys()].map((m) => m.id));
-    this.#calls.fail(reason, (id) => !waiting.has(id));
+    this.#calls.fail(reason, (id) => !this.#waiting.has(id));
     if (!announced) return;
     this.#stats.lost++;
     this.#set({ name: "lost", reason });
@@ -553,8 +463,7 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
     this.#entered = this.#announced = false;
     this.#session++;
     this.#inbox.clear();
-    this.#waiting.clear();
-    this.#waitingBytes = 0;
+    this.#waiting.take();
     this.#state = { name: "closed", reason };
     this.#calls.fail(reason);
     this.#set(this.#state);
