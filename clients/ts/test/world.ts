@@ -87,6 +87,12 @@ export class World {
     }
   }
 
+  /** Waits for something that takes real time, such as inflating. The world's clock goes on for a few ms, so that bytes arrive. */
+  async really(done: () => boolean): Promise<void> {
+    await this.pass(5);
+    for (const end = Date.now() + 20_000; !done(); await settled()) if (Date.now() > end) throw new Error(`it does not come to pass: ${done.toString()}`);
+  }
+
   /** Lets so many ms pass. */
   async pass(ms: number): Promise<void> {
     const end = this.now + ms;
