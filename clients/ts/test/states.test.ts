@@ -93,7 +93,7 @@ test("heartbeats keep the interval, give the round trip, and end a connection th
 });
 
 test("kicks that pass are come back from, later than after a cut; others are the end", async () => {
-  for (const code of ["shutdown", "idle", "full", "agent_ended", "unavailable", "internal", "slow"]) {
+  for (const code of ["shutdown", "idle", "full", "agent_ended", "unavailable", "internal", "slow", "too_slow"]) {
     const { server, client, names, states } = play();
     await server.world.until(() => client.online);
     await server.world.pass(5);
@@ -105,7 +105,7 @@ test("kicks that pass are come back from, later than after a cut; others are the
     assert.equal(names(), "connecting connected away resumed", code);
     client.close();
   }
-  for (const code of ["replaced", "bad_packet", "denied", "too_many_requests", "rate", "cheater", ""]) {
+  for (const code of ["replaced", "bad_packet", "denied", "too_many_requests", "too_fast", "cheater", ""]) {
     const { server, client } = play();
     await server.world.until(() => client.online);
     await server.world.pass(5);
