@@ -26,7 +26,9 @@ type network struct {
 	once    sync.Once
 }
 
-func newNetwork() *network { return &network{accepts: make(chan net.Conn), closed: make(chan struct{})} }
+func newNetwork() *network {
+	return &network{accepts: make(chan net.Conn), closed: make(chan struct{})}
+}
 
 func (n *network) Accept() (net.Conn, error) {
 	select {

@@ -259,4 +259,3 @@ func TestAGoodbyeEndsTheSessionAtOnce(t *testing.T) {
 		t.Errorf("answered %+v", r)
 	}
 }
-
