@@ -81,12 +81,10 @@ func TestAClientThatDoesNotReadItsAnswersHoldsUpOnlyItself(t *testing.T) {
 	both(t, func(t *testing.T, plain bool) {
 		synctest.Test(t, func(t *testing.T) {
 			s, m := inMemory(t, plain, transport.Config{WriteTimeout: 4 * time.Second, Idle: -1, Backlog: 1000}, echo, nil)
-			var slow []*memConn
 			var ended []*session
 			for range 100 {
 				c := m.dial("1")
 				c.room = 10
-				slow = append(slow, c)
 				ended = append(ended, s.next())
 				c.send(frame(text(20)))
 			}
@@ -99,14 +97,14 @@ func TestAClientThatDoesNotReadItsAnswersHoldsUpOnlyItself(t *testing.T) {
 			}
 			begun := time.Now()
 			for i, ss := range ended {
-				switch { // what others do while it is being written to
-				case i%4 == 1:
+				switch i % 4 { // what others do while it is being written to
+				case 1:
 					ss.conn.Close()
-				case i%4 == 2:
+				case 2:
 					if err := ss.conn.Send(frame(text(990))); !errors.Is(err, transport.ErrBacklog) {
 						t.Errorf("Send: %v", err)
 					}
-				case i%4 == 3:
+				case 3:
 					ss.conn.CloseWith(errors.New("bye"), frame("bye"))
 				}
 			}

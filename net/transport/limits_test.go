@@ -59,15 +59,12 @@ func TestHalfOpenConnectionsAreLimitedInAllAndByNetwork(t *testing.T) {
 				sessions[1].conn.Close() // one has gone
 				_ = sessions[1].reason(t)
 				until(t, "it still counts", conns[1].isClosed)
-				var last []*memConn
 				for range 2 {
-					var c *memConn
 					until(t, "nobody more is let in", func() bool { // the end is counted behind the close
-						c = m.dial(tt.out)
+						c := m.dial(tt.out)
 						c.send(frame("hi"))
 						return c.receive(t) == "hi"
 					})
-					last = append(last, c)
 				}
 				again := m.dial(tt.out)
 				if got := again.receive(t); got != tt.class {
