@@ -263,12 +263,10 @@ func TestFiftyFirstLoginsOfADeviceMakeOneAccount(t *testing.T) {
 	for range 50 {
 		all.Go(func() {
 			acc, err := n.enter("device", "phone-0001", "secret", strings.Repeat("s", 32))
-			if err != nil && code(err) != login.Unavailable { // two that claim it at once: one is told to try again
+			if err != nil {
 				t.Error(err)
 			}
-			if err == nil {
-				uids <- acc.UID
-			}
+			uids <- acc.UID
 		})
 	}
 	all.Wait()
