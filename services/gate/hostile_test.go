@@ -202,7 +202,7 @@ func (a *away) Load(ctx context.Context, kind, id string) (store.Doc, error) {
 func TestADatabaseThatIsAwayIsNotTheClientsFault(t *testing.T) {
 	db := &away{}
 	n := start(t, world{gate: gate.Config{Attempts: 2}, backend: func(b store.Backend) store.Backend { db.Backend = b; return db }})
-	n.enter("bob", client.Options{}) // the login service has read what it must before it lets anybody in
+	n.enter("ben", client.Options{}) // the bans are read
 	c := n.dial(client.Options{})
 	db.now.Store(true)
 	for range 5 {

@@ -1,73 +1,128 @@
 package gate
 
 import (
-	"github.com/skua-go/skua/actor"
-	"github.com/skua-go/skua/net/packet"
-	"github.com/skua-go/skua/services/login"
+	"errors"
+
+	"github.com/skua-go/skua/net/transport"
 )
 
-// outs are the players who were put out a moment ago, and all of them, should that have been: a login that was answered before, and comes here after, is too late.
-type outs struct {
-	players map[string]login.Out
-	all     login.Out
+// Class is how a push is delivered.
+type Class uint8
+
+// The classes.
+const (
+	Reliable  Class = iota // once, and in the order sent
+	Latest                 // like Reliable while the connection keeps up; else only the newest of a route and key
+	Droppable              // like Reliable while the connection keeps up; else not at all
+)
+
+// Delivery is how a push is delivered. The zero Delivery is Reliable.
+type Delivery struct {
+	Class Class
+	Key   string // tells apart, for Latest, what does not replace each other
 }
 
-// outFor is how long a player who was put out is known: longer than any login is on its way.
-const outFor = 2 * attachTimeout
+// behindBytes is how much may wait to be written before a connection counts as behind.
+const behindBytes = 4 << 10
 
-// named tells whose a session is that needs no agent.
-type named struct {
-	uid  string
-	turn uint64
+// send delivers a push, whose frame nobody may change from now on: many sessions may have it. It tells whether the session has to be ended, by a caller
+// without locks, because it waits for its client and can't hold more.
+func (s *Session) send(route string, frame []byte, d Delivery) (full bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stage == over || len(frame) == 0 {
+		return false
+	}
+	s.gate.cfg.Metrics.pushes.Inc()
+	if d.Class != Reliable {
+		if s.behind() {
+			s.later(route, frame, d)
+			return false
+		}
+		s.flushLate() // an older one must not come behind this one
+	}
+	return s.emit(frame)
 }
 
-// Expendable: a gate that ends, ends all sessions.
-func (named) Expendable() {}
+// behind tells whether what is sent now would have to wait. The lock is held, here and below.
+func (s *Session) behind() bool { return s.link == nil || s.link.conn.Queued() > behindBytes }
 
-func (p *players) named(c *actor.Context, session actor.Ref, m named) {
-	cl := p.clients[session]
-	if cl == nil {
+// later does with a push what its class says when it can't go out now.
+func (s *Session) later(route string, frame []byte, d Delivery) {
+	m := s.gate.cfg.Metrics
+	if d.Class == Droppable {
+		m.dropped.Inc()
 		return
 	}
-	cl.uid, cl.turn = m.uid, m.turn
-	if why := p.outs.concern(m.uid, m.turn); why != nil {
-		c.Send(session, kick{why.Reason})
-	}
-}
-
-// out closes the sessions that the login service wants closed.
-func (p *players) out(c *actor.Context, m login.Out) {
-	if m.UID == "" {
-		p.outs.all = m
-	} else {
-		if p.outs.players == nil {
-			p.outs.players = map[string]login.Out{}
-		}
-		p.outs.players[m.UID] = m
-		c.Detached(func() {
-			c.After(outFor, func() {
-				if p.outs.players[m.UID].Turn == m.Turn {
-					delete(p.outs.players, m.UID)
-				}
-			})
-		})
-	}
-	for session, cl := range p.clients {
-		if cl.uid != "" && m.Concerns(cl.uid, cl.turn) {
-			c.Send(session, kick{goodbye(m).Reason})
+	if s.state.late == nil {
+		s.state.late = &late{}
+		if s.link != nil {
+			s.link.conn.NotifyDrained()
 		}
 	}
+	replaced, dropped := s.state.late.put(slot{route, d.Key}, frame, s.gate.cfg.MaxKeys)
+	if replaced {
+		m.coalesced.Inc()
+	}
+	if dropped {
+		m.dropped.Inc()
+	}
 }
 
-// concern is why somebody who has logged in has to go again; nil if there is no reason.
-func (o *outs) concern(uid string, turn uint64) *refusal {
-	if m, ok := o.players[uid]; ok && m.Concerns(uid, turn) {
-		return goodbye(m)
+// flushLate sends what has waited for the connection, as far as that can take it.
+func (s *Session) flushLate() {
+	late := s.state.late
+	if late == nil {
+		return
 	}
-	if o.all.Concerns(uid, turn) {
-		return goodbye(o.all)
+	for len(late.frames) > 0 {
+		if s.behind() {
+			if s.link != nil {
+				s.link.conn.NotifyDrained()
+			}
+			return
+		}
+		_ = s.emit(late.take()) // there is a connection, so the ring can't be too small
 	}
-	return nil
+	s.state.late = nil
 }
 
-func goodbye(m login.Out) *refusal { return &refusal{packet.Reason{Code: string(m.Code), Msg: m.Msg}} }
+// drained goes on with what has waited for a connection that was behind.
+func (s *Session) drained(l *link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link == l {
+		s.flushLate()
+	}
+}
+
+// emit gives a frame its number and sends it. It tells whether the session has to end, because it waits for its client and the ring is full. While there
+// is a connection the ring forgets the oldest instead: they have been sent, and are needed only if the connection is lost before they arrive.
+func (s *Session) emit(frame []byte) (full bool) {
+	cfg := &s.gate.cfg
+	if s.state.resumes {
+		r := &s.state.ring
+		was := r.bytes
+		s.state.sent++
+		r.push(frame)
+		for r.count > cfg.RingPackages || r.bytes > cfg.RingBytes {
+			if s.link == nil {
+				full = true
+				break
+			}
+			r.drop(1)
+		}
+		cfg.Metrics.ringBytes.Add(int64(r.bytes - was))
+	}
+	if s.link != nil {
+		s.link.send(frame)
+	}
+	return full
+}
+
+// send hands a frame to the connection, which copies it. One whose backlog is full closes.
+func (l *link) send(frame []byte) {
+	if err := l.conn.Send(frame); errors.Is(err, transport.ErrBacklog) {
+		l.gate.cfg.Metrics.tooSlow.Inc()
+	}
+}
