@@ -25,8 +25,7 @@ type seam interface {
 func echoNow(c seam, buffers *sync.Pool) {
 	var mu sync.Mutex
 	running, again := false, false
-	var step func()
-	step = func() {
+	step := func() {
 		b := buffers.Get().(*[512]byte)
 		defer buffers.Put(b)
 		buf := b[:]

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -382,7 +383,7 @@ func TestLimitsRefuseWithAReason(t *testing.T) {
 			dial(t, ln, kcp.Config{})
 			last := dial(t, ln, kcp.Config{})
 			_, err := kcp.Dial(context.Background(), ln.Addr().String(), kcp.Config{})
-			if !errors.Is(err, kcp.ErrRefused) || !bytes.Contains([]byte(err.Error()), []byte(why)) {
+			if !errors.Is(err, kcp.ErrRefused) || !strings.Contains(err.Error(), why) {
 				t.Fatalf("%v, expected to be refused: %s", err, why)
 			}
 			if s := stats.Snapshot(); s.Refused[why] == 0 {

@@ -1,6 +1,7 @@
 package kcp
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -196,7 +197,7 @@ func (l *link) control(kind byte, d []byte) {
 	switch kind {
 	case ctlPong:
 		l.mu.Lock()
-		answered := string(d[8:16]) == string(l.ping[:])
+		answered := bytes.Equal(d[8:16], l.ping[:])
 		l.mu.Unlock()
 		if answered {
 			l.hear()
@@ -232,7 +233,7 @@ func (l *link) reset(echo []byte) {
 	const pause = 200 * time.Millisecond
 	l.mu.Lock()
 	asked := !l.pinged.IsZero()
-	believed := asked && string(echo) == string(l.ping[:])
+	believed := asked && bytes.Equal(echo, l.ping[:])
 	ask := !believed && time.Since(l.pinged) >= pause
 	l.mu.Unlock()
 	switch {

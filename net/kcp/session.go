@@ -9,12 +9,12 @@ import (
 func (sh *shard) datagram(d []byte, kind byte, from *net.UDPAddr, conv uint32, now int64) {
 	c := sh.sessions[conv]
 	if c == nil || !sameAddr(c.remote, from) {
-		if r := sh.rawSession(d, kind, from, conv, now); r != nil {
-			c = r
-		} else {
+		r := sh.rawSession(d, kind, from, conv, now)
+		if r == nil {
 			sh.stranger(c, d, kind, from, conv, now)
 			return
 		}
+		c = r
 	}
 	switch kind {
 	case 0:
