@@ -55,7 +55,7 @@ type conn struct {
 	gone                  bool // the listener does not know it any more
 	hungry                bool // ReadNow has said that there is nothing
 	dirty                 bool // is to be settled
-	ended, endKnown       bool // CloseWrite was called; the peer has heard
+	ended, endKnown       bool // CloseWrite was called; the peer has heard of that, or, once closed, of that
 	theirEnded, theirGone bool
 }
 
@@ -237,6 +237,7 @@ func (c *conn) close() error {
 	if !c.raw || !c.ended { // else it has had its time
 		c.closeBy = now + lingerFor
 	}
+	c.endKnown, c.endAt, c.endWait = false, 0, 0
 	c.flush(now)
 	c.settle(now)
 	return nil
@@ -364,11 +365,15 @@ func (c *conn) settle(now int64) {
 		c.drop(endedPeer)
 	case c.theirGone && now >= c.closeBy:
 		c.fail(syscall.ECONNRESET, endedPeer)
-	case c.closed && (delivered || now >= c.closeBy):
-		c.farewell(delivered)
+	case c.closed && (now >= c.closeBy || c.raw && delivered || c.endKnown):
+		if !delivered && !c.raw {
+			c.tellEnd(now, endWhole|endBroken)
+		}
 		c.drop(endedClosed)
-	case c.ended && !c.endKnown && delivered && !c.raw && now >= c.endAt:
-		c.tellEnd(now)
+	case c.closed && delivered && now >= c.endAt:
+		c.tellEnd(now, endWhole)
+	case !c.closed && c.ended && !c.endKnown && delivered && !c.raw && now >= c.endAt:
+		c.tellEnd(now, 0)
 	}
 	if c.tellable(now) {
 		c.wakeReaders()
@@ -386,22 +391,10 @@ func (c *conn) discard() {
 	c.block.set.mem.freeAll(&c.block.rcvQueue)
 }
 
-// tellEnd tells the peer that our stream ends here, again and again until it answers.
-func (c *conn) tellEnd(now int64) {
+// tellEnd tells the peer that our stream ends here, or that we are gone, again and again until it answers.
+func (c *conn) tellEnd(now int64, flags byte) {
 	c.endWait = min(max(2*c.endWait, endFirst), endMost)
 	c.endAt = now + int64(c.endWait)
-	c.control(func(d []byte) []byte { return endMsg(d, ctlEnd, c.block.conv, 0, c.block.sndNxt, &c.key, fromServer) })
-}
-
-// farewell tells the peer that we are gone. If that gets lost, it hears it when it asks.
-func (c *conn) farewell(delivered bool) {
-	if c.raw {
-		return
-	}
-	flags := byte(endWhole)
-	if !delivered {
-		flags |= endBroken
-	}
 	c.control(func(d []byte) []byte {
 		return endMsg(d, ctlEnd, c.block.conv, flags, c.block.sndNxt, &c.key, fromServer)
 	})

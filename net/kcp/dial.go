@@ -30,7 +30,7 @@ const (
 //
 // The connection has CloseWrite besides what net.Conn asks for, and Rebind() error, which goes on from a new local socket, as it does by itself when sending
 // fails or the server stays silent. Reads return io.EOF where the server has ended the stream, ErrSilence when nothing was heard for Config.Silence,
-// syscall.ECONNRESET when the server knows the session no more. Close waits for at most 50 ms until what was written has been sent once.
+// syscall.ECONNRESET when the server knows the session no more. Close returns at once; what was written is delivered behind it, for up to 0.3 s.
 //
 // With Config.Raw there is no handshake: nothing is sent before the first Write, the server can't tell that we close, and that nobody answers shows
 // in Reads that do not return: set deadlines.

@@ -78,7 +78,8 @@ func (c *conn) end(d []byte, kind byte, from *net.UDPAddr, now int64) {
 	}
 	end := binary.LittleEndian.Uint32(d[8:])
 	if kind == ctlEnded {
-		c.endKnown = c.endKnown || c.ended && end == c.block.sndNxt
+		whole := d[6]&endWhole != 0
+		c.endKnown = c.endKnown || (c.ended || c.closed) && whole == c.closed && end == c.block.sndNxt
 		return
 	}
 	flags := d[6]
