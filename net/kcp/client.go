@@ -157,7 +157,7 @@ func (c *client) Close() error {
 	if gone {
 		return c.s.Close()
 	}
-	c.link.whenDelivered(lingerFor*time.Millisecond, func() {
+	c.link.whenDelivered(lingerLast*time.Millisecond, func() {
 		if !c.link.cfg.Raw {
 			c.link.farewell()
 		}

@@ -41,6 +41,9 @@ type link struct {
 	delivered func() // to be called when the server has everything; nil while nobody waits for that
 }
 
+// endFirst is when the end of our stream is told again.
+const endFirst = 50 * time.Millisecond
+
 // readPause is how long a socket that can't be read is left alone.
 const readPause = 10 * time.Millisecond
 
@@ -287,7 +290,7 @@ func (l *link) end() {
 	l.mu.Lock()
 	again := l.ended
 	l.ended = true
-	l.endWait = endFirst / 2 * time.Millisecond
+	l.endWait = endFirst
 	l.mu.Unlock()
 	if !again {
 		l.tick()

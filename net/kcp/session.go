@@ -199,6 +199,25 @@ func (sh *shard) newConn(conv uint32, from *net.UDPAddr, now int64) *conn {
 	return c
 }
 
+// hurry makes those sessions come to an end that are closed and still deliver.
+func (sh *shard) hurry() {
+	sh.mu.Lock()
+	defer sh.leave()
+	now := sh.now()
+	hurry := func(c *conn) {
+		if c.closed {
+			c.closeBy = min(c.closeBy, now+lingerLast)
+			c.schedule(now)
+		}
+	}
+	for _, c := range sh.sessions {
+		hurry(c)
+	}
+	for _, c := range sh.raw {
+		hurry(c)
+	}
+}
+
 // forget takes a session out of the tables.
 func (sh *shard) forget(c *conn) {
 	if c.raw {
