@@ -229,7 +229,7 @@ func (l *Listener) admit(nc net.Conn) {
 func (l *Listener) refuse(nc net.Conn, remote net.Addr, reason error) {
 	_ = nc.Close()
 	class := Reason(reason)
-	l.cfg.Stats.refuse(class)
+	defer l.cfg.Stats.refuse(class)
 	l.cfg.Log.Debug("connection refused", "listener", l.cfg.Name, "remote", remote, "reason", reason)
 	switch {
 	case errors.Is(reason, ErrUntrusted):
