@@ -82,6 +82,19 @@ func ExampleSystem_Send() {
 	// Output: 5 <nil>
 }
 
+func ExampleSystem_SendNow() {
+	with(func(sys *actor.System) error {
+		sum := 0
+		ref, err := sys.Spawn(of(func(_ *actor.Context, msg any) { sum += msg.(int) }))
+		sys.SendNow(ref, 2)
+		sys.SendNow(ref, 3)
+		return errors.Join(err, sys.Shutdown(context.Background()), printed(sum))
+	})
+	// Output: 5
+}
+
+func printed(v any) error { _, err := fmt.Println(v); return err }
+
 func ExampleSystem_Ask() {
 	with(func(sys *actor.System) error {
 		silent, err := sys.Spawn(of(func(*actor.Context, any) {}))
