@@ -28,6 +28,7 @@ type Message struct {
 type Field struct {
 	Name     string
 	Num      protowire.Number
+	Index    int // in the message's Fields
 	Kind     protoreflect.Kind
 	List     bool
 	Packed   bool
@@ -130,6 +131,9 @@ func (t Types) message(d protoreflect.MessageDescriptor) *Message {
 		t.oneof(m, oneofs.Get(i))
 	}
 	sort.Slice(m.Fields, func(i, j int) bool { return m.Fields[i].Num < m.Fields[j].Num })
+	for i, f := range m.Fields {
+		f.Index = i
+	}
 	return m
 }
 
