@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/hex"
 	"fmt"
-	"math"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -152,7 +151,7 @@ func (c *Config) validateKCP(k *check) {
 	if known && len(sizes) == 0 {
 		k.that(p.Key == "", "kcp.key", p.Key, "nothing, or another kcp.crypt than none")
 	} else if known {
-		k.that(err == nil && slices.Contains(sizes, len(key)), "kcp.key", p.Key, fmt.Sprintf("%s bytes in hex for %s", strings.Trim(fmt.Sprint(sizes), "[]"), p.Crypt))
+		k.that(err == nil && slices.Contains(sizes, len(key)), "kcp.key", p.Key, fmt.Sprintf("%s bytes in hex for %s", strings.Join(strings.Fields(strings.Trim(fmt.Sprint(sizes), "[]")), " or "), p.Crypt))
 	}
 }
 
@@ -165,5 +164,5 @@ func (c *Config) validateTLS(k *check) {
 	k.that(len(t.Cert) <= 100, "tls.cert", len(t.Cert), "at most 100 files")
 	k.that(!slices.Contains(t.Cert, "") && !slices.Contains(t.Key, ""), "tls.cert", strings.Join(t.Cert, ","), "names of files")
 	k.eachOf("tls.listeners", t.Listeners, "tcp", "kcp", "http", "admin")
-	k.duration("tls.reload", t.Reload, time.Second, math.MaxInt64)
+	k.duration("tls.reload", t.Reload, time.Second, 24*time.Hour)
 }

@@ -43,7 +43,7 @@ const (
 func kcpDefaults(profile string) KCPConfig {
 	c := KCPConfig{
 		Profile: kcpFast, NoDelay: true, Interval: Duration{10 * time.Millisecond}, Resend: 2, NC: true, SndWnd: 128, RcvWnd: 128, MTU: 1200,
-		Crypt: "none", ReadBuffer: 4 << 20, WriteBuffer: 4 << 20,
+		Crypt: "none", ReadBuffer: 4 << 20, WriteBuffer: 4 << 20, Raw: true,
 	}
 	switch profile {
 	case kcpNormal:
@@ -85,4 +85,14 @@ func inherited[V any](table, own map[string]V) map[string]V {
 		return nil
 	}
 	return maps.Clone(table)
+}
+
+// closeDoors turns all listeners off.
+func (c *Config) closeDoors() {
+	l := &c.Listen
+	l.TCP, l.KCP, l.HTTP, l.Admin = addressOff, addressOff, addressOff, addressOff
+	for _, g := range c.Gates {
+		g.TCP, g.KCP, g.Path = addressOff, addressOff, ""
+	}
+	c.TLS.Cert, c.TLS.Key = nil, nil
 }
