@@ -33,7 +33,10 @@ func (c *Config) resolveSecrets(env map[string]string) error {
 		key   string
 		value *Secret
 	}{
-		{"nats", &c.NATS}, {"store.mongo", &c.Store.Mongo}, {"admin.token", &c.Admin.Token}, {"trace.headers", &c.Trace.Headers},
+		{"nats", &c.NATS},
+		{"store.mongo", &c.Store.Mongo},
+		{"admin.token", &c.Admin.Token},
+		{"trace.headers", &c.Trace.Headers},
 		{"kcp.key", &c.KCP.Key},
 	} {
 		v, err := c.resolveSecret(s.value.Reveal(), env)

@@ -28,7 +28,9 @@ func newDoorMetrics(l *listeners) *doorMetrics {
 	door := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("skua_door_"+name, help, append([]string{"gate", "listener"}, labels...), nil)
 	}
-	cert := func(name, help string) *prometheus.Desc { return prometheus.NewDesc("skua_tls_"+name, help, []string{"cert"}, nil) }
+	cert := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc("skua_tls_"+name, help, []string{"cert"}, nil)
+	}
 	of := func(name, help string, kind prometheus.ValueType, value func(s *kcp.Snapshot) float64) kcpMetric {
 		return kcpMetric{prometheus.NewDesc("skua_kcp_"+name, help, []string{"gate"}, nil), kind, value}
 	}

@@ -48,7 +48,7 @@ type node struct {
 	gates   map[string]*gate.Gate // by the name of their table, mainGate among them
 	// sessions of all gates, which scripts push to
 	sessions *gate.Sessions
-	first   actor.Ref
+	first    actor.Ref
 }
 
 // trial is what is different in a node that tests run in.

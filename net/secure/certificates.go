@@ -133,6 +133,7 @@ func (c *Certificates) Serve(ctx context.Context) error {
 
 func (c *Certificates) look() {
 	now := time.Now()
+	var tell []func() // what to log once it is so
 	for _, p := range c.pairs {
 		content, err := p.files.read()
 		if err == nil && content.sum == p.loaded {
@@ -147,13 +148,23 @@ func (c *Certificates) look() {
 			err = usable(cert, p.files, now)
 		}
 		if err != nil {
-			c.broken(p, err)
+			if p.broken(err) {
+				tell = append(tell, func() {
+					c.log.Error("a changed certificate can't be used, the one before is served on", "cert", p.files.Cert, "key", p.files.Key, "err", err,
+						"served_until", p.state.NotAfter)
+				})
+			}
 			continue
 		}
 		p.take(cert, content.sum)
-		c.log.Info("certificate renewed", "cert", p.files.Cert, "names", p.state.Names, "until", p.state.NotAfter)
+		tell = append(tell, func() {
+			c.log.Info("certificate renewed", "cert", p.files.Cert, "names", p.state.Names, "until", p.state.NotAfter)
+		})
 	}
 	c.publish()
+	for _, t := range tell {
+		t()
+	}
 	c.warnExpiry(now)
 }
 
@@ -173,17 +184,17 @@ func (p *pair) take(cert *tls.Certificate, content [sha256.Size]byte) {
 // intact says that the files are what is served.
 func (p *pair) intact() { p.seen, p.told, p.state.Err = "", "", nil }
 
-// broken keeps what is served. A failure is told when it is there for the second time, because one that is not may be a pair of which only one file had been written.
-func (c *Certificates) broken(p *pair, err error) {
+// broken keeps what is served, and tells whether the operator should know: a failure is told when it is there for the second time, because one that is not may be a pair
+// of which only one file had been written.
+func (p *pair) broken(err error) (tell bool) {
 	p.state.Err = err
 	text := err.Error()
-	if text == p.seen && text != p.told {
+	if tell = text == p.seen && text != p.told; tell {
 		p.told = text
 		p.state.Failed++
-		c.log.Error("a changed certificate can't be used, the one before is served on", "cert", p.files.Cert, "key", p.files.Key, "err", err,
-			"served_until", p.state.NotAfter)
 	}
 	p.seen = text
+	return tell
 }
 
 func (c *Certificates) publish() {
