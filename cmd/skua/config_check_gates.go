@@ -35,7 +35,7 @@ func (c *Config) validateGates(k *check) {
 	for name, g := range c.Gates {
 		key := "gates." + name
 		k.that(gateName.MatchString(name) && name != mainGate, "gates", name, "names of small letters, digits and _, which begin with a letter, and not main")
-		g.GateConfig.validate(k, key)
+		g.validate(k, key)
 		k.address(key+".tcp", g.TCP)
 		k.address(key+".kcp", g.KCP)
 		k.eachOf(key+".tls", g.TLS, "tcp", "kcp")

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -224,11 +225,11 @@ func readPackage(t *testing.T, r io.Reader) packet.Packet {
 	if _, err := io.ReadFull(r, head); err != nil {
 		t.Fatal(err)
 	}
-	whole := append(head, make([]byte, int(head[1])<<16|int(head[2])<<8|int(head[3]))...)
-	if _, err := io.ReadFull(r, whole[packet.HeaderSize:]); err != nil {
+	body := make([]byte, int(head[1])<<16|int(head[2])<<8|int(head[3]))
+	if _, err := io.ReadFull(r, body); err != nil {
 		t.Fatal(err)
 	}
-	p, err := packet.Decode(whole)
+	p, err := packet.Decode(slices.Concat(head, body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,21 +242,21 @@ func TestACertificateIsSwappedUnderLiveConnections(t *testing.T) {
 	tcp, wss := d.plays("tls://"+d.addr["tcp"], ca.Roots), d.plays("wss://"+d.addr["http"]+"/ws", ca.Roots)
 
 	// A pair that does not fit together changes nothing, and is told.
-	good, err := os.ReadFile(filepath.Join(d.dir, "tls/server.key"))
+	good, err := os.ReadFile(filepath.Join(d.dir, "tls", "server.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, foreign := other.Issue(t, time.Now(), time.Now().Add(time.Hour), "127.0.0.1")
-	testcert.Replace(t, filepath.Join(d.dir, "tls/server.key"), foreign)
+	testcert.Replace(t, filepath.Join(d.dir, "tls", "server.key"), foreign)
 	if line := d.log.waitFor(t, "can't be used"); !strings.Contains(line, "private key does not match public key") {
 		t.Errorf("the log says %s", line)
 	}
-	cert := filepath.Join(d.dir, "tls/server.crt")
+	cert := filepath.Join(d.dir, "tls", "server.crt")
 	if !d.scraped(fmt.Sprintf(`skua_tls_certificate_stale{cert=%q} 1`, cert)) {
 		t.Error("the metric does not tell")
 	}
 	d.plays("tls://"+d.addr["tcp"], ca.Roots)
-	testcert.Replace(t, filepath.Join(d.dir, "tls/server.key"), good)
+	testcert.Replace(t, filepath.Join(d.dir, "tls", "server.key"), good)
 
 	other.Write(t, filepath.Join(d.dir, "tls"), "server", "127.0.0.1")
 	d.log.waitFor(t, "certificate renewed")

@@ -52,7 +52,7 @@ type Config struct {
 	// Timeout is how long all of it may take, from Accept. Default 5 s.
 	Timeout time.Duration
 	// MaxPending is how many connections may be under way. When there is one more, the oldest gives way, so that an attacker who lets many wait does not keep others out for the whole
-	// Timeout. Default 1024. Each takes a goroutine and, in TLS, some 20 KiB.
+	// Timeout. Default 1024. Each takes a goroutine and what a TLS handshake needs.
 	MaxPending int
 	// MaxPendingPerPrefix is how many of them may be of one IPv4 /24 or one IPv6 /48, by the real address once it is known; more are refused. Default 64.
 	MaxPendingPerPrefix int
