@@ -426,6 +426,31 @@ func ExampleContext_Forward() {
 	// Output: GO <nil>
 }
 
+func ExampleContext_ReplyTo() {
+	with(func(sys *actor.System) error {
+		var first actor.Promise
+		ref, err := sys.Spawn(of(func(c *actor.Context, msg any) {
+			if msg == "first" {
+				first = c.Promise()
+				return
+			}
+			c.ReplyTo(first, "later", nil)
+		}))
+		answer := make(chan any)
+		go func() { v, _ := sys.Ask(context.Background(), ref, "first"); answer <- v }()
+		for { // until the first one is there
+			sys.Send(ref, "second")
+			select {
+			case v := <-answer:
+				fmt.Println(v)
+				return err
+			case <-time.After(time.Millisecond):
+			}
+		}
+	})
+	// Output: later
+}
+
 func ExampleContext_Promise() {
 	one(func(c *actor.Context, _ any) {
 		promise := c.Promise()

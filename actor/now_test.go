@@ -261,16 +261,26 @@ func BenchmarkSendNow(b *testing.B) {
 		}
 		return ref
 	}
-	agent := made(func(c *actor.Context, msg any) { c.Reply(msg, nil) })
-	for name, f := range map[string]actor.Func{
-		"ToOne":            func(*actor.Context, any) {},
-		"AskingAnotherOne": func(c *actor.Context, msg any) { c.Ask(agent, msg, func(any, error) {}) },
+	var done atomic.Int64
+	const clients = 64 // one alone may be another worker's for a while
+	for name, f := range map[string]func(agent actor.Ref) actor.Func{
+		"ToOne": func(actor.Ref) actor.Func { return func(*actor.Context, any) { done.Add(1) } },
+		"AskingAnotherOne": func(agent actor.Ref) actor.Func {
+			return func(c *actor.Context, msg any) { c.Ask(agent, msg, func(any, error) { done.Add(1) }) }
+		},
 	} {
-		ref := made(f)
+		var refs [clients]actor.Ref
+		for i := range refs {
+			refs[i] = made(f(made(func(c *actor.Context, msg any) { c.Reply(msg, nil) })))
+		}
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
-			for b.Loop() {
-				sys.SendNow(ref, nil)
+			for n := 0; b.Loop(); n++ {
+				before := done.Load()
+				sys.SendNow(refs[n%clients], nil)
+				for done.Load() == before {
+					runtime.Gosched() // a worker has taken it over
+				}
 			}
 		})
 	}

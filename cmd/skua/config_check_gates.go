@@ -29,8 +29,8 @@ var gateName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
 func (c *Config) validateGates(k *check) {
 	c.Gate.validate(k, "gate")
 	k.that(c.Gate.Path != "", "gate.path", c.Gate.Path, "a path such as /ws")
-	k.that(c.Gate.Codec == packet.CodecPomelo || c.Login.Method == string(gate.LoginNone), "gate.codec", c.Gate.Codec,
-		"pomelo, or login.method = \"none\": no other codec has requests to log in with")
+	k.that(c.Gate.Codec == packet.CodecPomelo || c.Login.gate() == gate.LoginNone, "gate.codec", c.Gate.Codec,
+		"pomelo, or login.methods = [\"none\"]: no other codec has requests to log in with")
 	paths := map[string]string{c.Gate.Path: "gate"}
 	for name, g := range c.Gates {
 		key := "gates." + name
@@ -40,7 +40,7 @@ func (c *Config) validateGates(k *check) {
 		k.address(key+".kcp", g.KCP)
 		k.eachOf(key+".tls", g.TLS, "tcp", "kcp")
 		k.oneOf(key+".login", g.Login, "", string(gate.LoginNone))
-		k.that(g.Codec == packet.CodecPomelo || g.Login == string(gate.LoginNone) || c.Login.Method == string(gate.LoginNone), key+".codec", g.Codec,
+		k.that(g.Codec == packet.CodecPomelo || g.Login == string(gate.LoginNone) || c.Login.gate() == gate.LoginNone, key+".codec", g.Codec,
 			"pomelo, or "+key+".login = \"none\": no other codec has requests to log in with")
 		k.that(g.Path == "" || Listens(c.Listen.HTTP), key+".path", g.Path, "nothing, or an address in listen.http")
 		if g.Path != "" {

@@ -38,6 +38,8 @@ func (c *Config) resolveSecrets(env map[string]string) error {
 		{"admin.token", &c.Admin.Token},
 		{"trace.headers", &c.Trace.Headers},
 		{"kcp.key", &c.KCP.Key},
+		{"login.token_keys", &c.Login.TokenKeys},
+		{"login.jwt_secret", &c.Login.JWTSecret},
 	} {
 		v, err := c.resolveSecret(s.value.Reveal(), env)
 		if err != nil {

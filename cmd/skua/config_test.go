@@ -154,7 +154,7 @@ func TestImpossibleValuesNameTheKeyFoundAndExpected(t *testing.T) {
 		{`gate.protobuf = ["/etc/passwd"]`, "gate.protobuf"},
 		{`gate.protobuf_requests = {a = ""}`, `gate.protobuf_requests (SKUA_GATE_PROTOBUF_REQUESTS): found "a = "`},
 		{`gate.codec = "http"`, `gate.codec (SKUA_GATE_CODEC): found "http", expected one of pomelo, skynet, line, raw`},
-		{`gate.codec = "line"`, `gate.codec (SKUA_GATE_CODEC): found "line", expected pomelo, or login.method = "none"`},
+		{`gate.codec = "line"`, `gate.codec (SKUA_GATE_CODEC): found "line", expected pomelo, or login.methods = ["none"]`},
 		{"gate.codec = \"skynet\"\nlogin.method = \"none\"", "gate.max_packet (SKUA_GATE_MAX_PACKET): found 65536, expected 1024 to 65535"},
 		{`gate.resume_window = "-1s"`, "gate.resume_window"},
 		{`gate.ring_packages = 0`, "gate.ring_packages"},

@@ -17,12 +17,12 @@ import (
 func (n *node) buildGates() error {
 	cfg := &n.project.cfg
 	n.gates = map[string]*gate.Gate{}
-	if err := n.buildGate(mainGate, "gate", &cfg.Gate, gate.Login(cfg.Login.Method)); err != nil {
+	if err := n.buildGate(mainGate, "gate", &cfg.Gate, cfg.Login.gate()); err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Gates)) {
 		g := cfg.Gates[name]
-		login := gate.Login(cfg.Login.Method)
+		login := cfg.Login.gate()
 		if g.Login != "" {
 			login = gate.Login(g.Login)
 		}

@@ -45,6 +45,7 @@ type node struct {
 	rt      *lua.Runtime
 	data    *sharedata.Service
 	sockets *socket.Sockets
+	login   login.Config
 	gates   map[string]*gate.Gate // by the name of their table, mainGate among them
 	// sessions of all gates, which scripts push to
 	sessions *gate.Sessions
@@ -150,9 +151,7 @@ func (n *node) services(backend store.Backend) []actor.Spec {
 		n.sockets.Spec(), // of the project's services, which end before
 	}
 	return slices.Concat(first, launchers, []actor.Spec{ // the launcher has the project's services
-		login.Spec(login.Config{
-			Register: cfg.Login.Register, Memory: uint32(cfg.Login.HashMemory >> 10), Passes: uint32(cfg.Login.HashTime), MaxAttempts: cfg.Login.MaxAttempts,
-		}),
+		login.Spec(n.login),
 	}, n.gateSpecs()) // sessions, and the agents of players
 }
 
@@ -226,6 +225,9 @@ func (n *node) build(abort func()) error {
 	}
 	n.rt = rt
 	if err := cfg.Lua.checkServices(rt.Has); err != nil {
+		return err
+	}
+	if n.login, err = n.loginConfig(); err != nil {
 		return err
 	}
 	return n.buildGates()

@@ -133,12 +133,12 @@ func (s *session) handleInGo() {
 }
 
 // tell tells the agent or the Go handler of a change.
-func (s *session) tell(what Change, why error) {
+func (s *session) tell(what Change, reason string) {
 	switch {
 	case s.gate.cfg.Agent != "" && !s.target.IsZero():
-		s.tellAgent(what, nameOf(why))
+		s.tellAgent(what, reason)
 	case s.gate.cfg.OnSession != nil:
-		s.gate.cfg.OnSession(s.c, s.Session, Event{what, nameOf(why)})
+		s.gate.cfg.OnSession(s.c, s.Session, Event{what, reason})
 	}
 }
 

@@ -72,8 +72,16 @@ func (g *Gate) open(conn *transport.Conn) (transport.Receiver, error) {
 	return l, nil
 }
 
-// Frame handles one package.
+// Frame handles one package. A session that ends with an error does so before the client can hear of it, and come back.
 func (l *link) Frame(frame []byte) error {
+	err := l.frame(frame)
+	if err != nil && !outlived(err) {
+		l.Closed(err)
+	}
+	return err
+}
+
+func (l *link) frame(frame []byte) error {
 	p, err := l.gate.codec.Decode(frame)
 	if err != nil {
 		return err

@@ -35,6 +35,8 @@ const (
 	kickTooManyConns     = "too_many_connections"
 	kickShutdown         = "shutdown"
 	kickAgentEnded       = "agent_ended"
+	kickBanned           = "banned"
+	kickMaintenance      = "maintenance"
 	kickUnavailable      = "unavailable"
 	kickInternal         = "internal"
 	kickResumed          = "resumed"
@@ -142,6 +144,7 @@ func isPacketError(err error) bool {
 // gateCodes bounds what scripts can make labels of.
 var gateCodes = []string{ //nolint:gochecknoglobals // a constant
 	kickReplaced, kickTooManyRequests, kickDenied, kickShutdown, kickAgentEnded, kickUnavailable, kickInternal, kickResumed, kickExpired, kickTooSlow,
+	kickBanned, kickMaintenance,
 }
 
 // classify names the gate's own reasons for the counters, from a small set: the codes of scripts' kicks are all "kicked".
@@ -163,14 +166,19 @@ func classify(reason error) string {
 
 // nameOf is why a client is gone, as its agent is told: the code that the client got, or what there is to say of one that got none.
 func nameOf(reason error) string {
-	if reason == nil {
-		return ""
-	}
 	switch code := reasonOf(reason).Code; {
 	case code != "":
 		return code
 	case errors.Is(reason, errLeft), errors.Is(reason, transport.ErrPeerClosed):
 		return "left"
+	}
+	return "lost"
+}
+
+// lossOf is why a client is away: who leaves says so, and the end of a connection is no goodbye.
+func lossOf(reason error) string {
+	if name := nameOf(reason); name != "left" {
+		return name
 	}
 	return "lost"
 }

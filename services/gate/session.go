@@ -57,18 +57,29 @@ func (s *session) Start(c *actor.Context) error {
 	s.opened = actor.Promise{}
 	if s.gate.cfg.Login == LoginNone {
 		s.now = newInbound(&packet.Message{Type: packet.Notify})
-		s.enter(login.NewUID(), "", func(err error) {
+		s.anonymous()
+	}
+	return nil
+}
+
+// anonymous lets a client in who says nothing of itself, unless nobody is let in.
+func (s *session) anonymous() {
+	refuse := func(err error) { s.end(&refusal{s.explain("", err)}) }
+	s.identify(value.Value{}, func(a login.Account, err error) {
+		if err != nil {
+			refuse(err)
+			return
+		}
+		s.enter(&a, func(err error) {
 			if err != nil {
-				r := s.explain("", err)
-				s.end(&refusal{r})
+				refuse(err)
 				return
 			}
 			s.now.release()
 			s.now = nil
 			s.next()
 		})
-	}
-	return nil
+	})
 }
 
 // register makes the session known to those who push to it or come back to it.
@@ -117,10 +128,10 @@ func (s *session) look() {
 		s.gone(why)
 	case stage == away && !s.told:
 		s.told = true
-		s.tell(Away, why)
+		s.tell(Away, lossOf(why))
 	case stage == present && s.told:
 		s.told = false
-		s.tell(Back, nil)
+		s.tell(Back, "")
 	}
 }
 
@@ -140,7 +151,7 @@ func (s *session) leave(reason string) {
 	}
 	if s.gate.cfg.Agent == "" {
 		if s.welcome {
-			s.tell(Disconnected, nil)
+			s.tell(Disconnected, reason)
 		}
 		return
 	}
