@@ -37,6 +37,7 @@ func (c *Config) resolveSecrets(env map[string]string) error {
 		{"store.mongo", &c.Store.Mongo},
 		{"admin.token", &c.Admin.Token},
 		{"trace.headers", &c.Trace.Headers},
+		{"kcp.key", &c.KCP.Key},
 		{"login.token_keys", &c.Login.TokenKeys},
 		{"login.jwt_secret", &c.Login.JWTSecret},
 	} {
