@@ -30,7 +30,7 @@ func TestTheTypeScriptClient(t *testing.T) {
 	requireNode(ctx, t)
 	install(ctx, t)
 	cmd := exec.CommandContext(ctx, "npm", "test")
-	cmd.Env = append(os.Environ(), "SKUA_URL=ws://"+startNode(ctx, t)+"/ws")
+	cmd.Env = append(os.Environ(), "SKUA_URL="+startNode(ctx, t, filepath.Join("testdata", "node")))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("npm test: %v\n%s", err, out)
@@ -42,6 +42,34 @@ func TestTheTypeScriptClient(t *testing.T) {
 	}
 	if !strings.Contains(string(out), "times resumed") {
 		t.Errorf("the tests against the node did not run:\n%s", out)
+	}
+}
+
+// TestTheExampleInTheReadmeRuns holds the README to the example's file, and runs that against the arena.
+func TestTheExampleInTheReadmeRuns(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	example, err := os.ReadFile(filepath.Join("examples", "walk.ts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(readme), "```ts\n"+string(example)+"```\n") {
+		t.Error("README.md does not show examples/walk.ts as it is")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	requireNode(ctx, t)
+	install(ctx, t)
+	out, err := exec.CommandContext(ctx, "npm", "run", "--silent", "example", "--", startNode(ctx, t, filepath.Join("..", "..", "examples", "arena"))).Output()
+	if err != nil {
+		t.Fatalf("npm run example: %v\n%s", err, out)
+	}
+	for _, want := range []string{"state: connected", "step ", "refused with bad_request", "hello from Node", "state: closed"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the example does not say %q:\n%s", want, out)
+		}
 	}
 }
 
@@ -93,14 +121,14 @@ func install(ctx context.Context, t *testing.T) {
 	}
 }
 
-// startNode builds the program and runs testdata/node with it until the test ends. The result is the address of its HTTP listener.
-func startNode(ctx context.Context, t *testing.T) string {
+// startNode builds the program and runs a project with it until the test ends. The result is where its WebSocket clients connect.
+func startNode(ctx context.Context, t *testing.T, project string) string {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "skua")
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "github.com/skua-go/skua/cmd/skua").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	node := exec.CommandContext(context.WithoutCancel(ctx), bin, "run", filepath.Join("testdata", "node"), "--data", t.TempDir(),
+	node := exec.CommandContext(context.WithoutCancel(ctx), bin, "run", project, "--data", t.TempDir(),
 		"--listen-http", "127.0.0.1:0", "--listen-tcp", "off", "--listen-kcp", "off", "--admin", "off")
 	log := new(strings.Builder) // complete, and nobody's but ours, once Wait has returned
 	node.Stderr = log
@@ -126,7 +154,7 @@ func startNode(ctx context.Context, t *testing.T) string {
 	t.Cleanup(func() { stopNode(t, node, read, log) })
 	select {
 	case addr := <-ready:
-		return addr
+		return "ws://" + addr + "/ws"
 	case <-read:
 		t.Fatal("the node ended before it was ready")
 	case <-ctx.Done():

@@ -231,7 +231,10 @@ test("a dictionary that changes between connections changes no message", async (
   client.notify("b", 2);
   server.options.dict = { a: 2, c: 1 };
   await server.world.until(() => server.session.handled.length === 2);
-  assert.deepEqual(server.session.handled.map((m) => [m.route, m.body]), [["a", 1], ["b", 2]]);
+  client.notify("a", 3);
+  client.notify("c", 4);
+  await server.world.until(() => server.session.handled.length === 4);
+  assert.deepEqual(server.session.handled.map((m) => [m.route, m.body]), [["a", 1], ["b", 2], ["a", 3], ["c", 4]]);
   client.close();
 });
 
