@@ -5,7 +5,7 @@ import { ProtocolError } from "../src/errors.js";
 import { decodeWelcome } from "../src/handshake.js";
 import { inflate } from "../src/inflate.js";
 import {
-  DATA, Dictionary, PUSH, RESPONSE, Splitter, decodeMessage, decodeReason, decodeVarint, encodeMessage, encodePackage, encodeVarint, text, utf8,
+  DATA, Dictionary, PUSH, RESPONSE, Splitter, decodeAck, decodeMessage, decodeReason, decodeVarint, encodeMessage, encodePackage, encodeVarint, text, utf8,
 } from "../src/packet.js";
 import { varint } from "./server.js";
 
@@ -32,8 +32,16 @@ test("the examples of the protocol's page mean what it says", async () => {
     const [type, body] = packages[0]!;
     seen.add(kind === "data" ? what : kind);
     if (kind !== "data") {
-      if (kind === "handshake" && says.includes('"code":200')) assert.equal(decodeWelcome(body).heartbeat, 30_000);
-      if (kind === "kick") assert.deepEqual(decodeReason(body), { code: "replaced", message: "logged in from another place" });
+      if (kind === "handshake" && what.startsWith('{"code":200')) {
+        const { heartbeat, resume } = JSON.parse(says.slice(kind.length)).sys;
+        const w = decodeWelcome(body);
+        assert.deepEqual([w.heartbeat, w.resume?.token], [1000 * (heartbeat ?? 0), resume?.token], says);
+      }
+      if (kind === "kick") {
+        const { code, msg } = JSON.parse(says.slice(kind.length));
+        assert.deepEqual(decodeReason(body), { code, message: msg }, says);
+      }
+      if (kind === "ack") assert.equal(decodeAck(body), Number(what), says);
       continue;
     }
     assert.equal(type, DATA, says);
