@@ -34,8 +34,10 @@ export interface Session<R extends Routes = AnyRoutes> {
 export interface Options<R extends Routes = AnyRoutes> {
   /**
    * Runs at the begin of each session, the first and any that follows a lost one: log in here, and do what the game wants first. It speaks through the session
-   * that it is given: what is asked of the client itself waits until enter is through. When it rejects with a RequestError that is no passing trouble, or with an error of the program, the client closes with that; after
-   * a TimeoutError and codes like `busy` or `unavailable` it tries again with back-off. Give each try its own state: one that was cut short begins anew.
+   * that it is given: what is asked of the client itself waits until enter is through.
+   *
+   * When it rejects with a RequestError that is no passing trouble, or with an error of the program, the client closes with that; after a TimeoutError and codes
+   * like `busy` or `unavailable` it tries again with back-off. Give each try its own state: one that was cut short begins anew.
    */
   enter?: (session: Session<R>) => unknown;
   /** Is told each change of the client's state, the first while connect runs. */
