@@ -6,8 +6,6 @@ import (
 
 	"github.com/skua-go/skua/actor/codec"
 	"github.com/skua-go/skua/actor/codec/protobuf"
-	"github.com/skua-go/skua/actor/value"
-	"github.com/skua-go/skua/services/gate"
 )
 
 const serializerProtobuf = "protobuf"
@@ -16,12 +14,12 @@ const serializerProtobuf = "protobuf"
 var serializers = []string{"json", "msgpack", serializerProtobuf, "raw"} //nolint:gochecknoglobals // a constant
 
 // bodies makes what codes the bodies of a gate's messages; key is the gate's.
-func (n *node) bodies(key string, g *GateConfig) (gate.Bodies, error) {
+func (n *node) bodies(key string, g *GateConfig) (codec.Format, error) {
 	switch g.Serializer {
 	case "msgpack":
-		return formatted{codec.Msgpack{}}, nil
+		return codec.Msgpack{}, nil
 	case "raw":
-		return formatted{codec.Raw{}}, nil
+		return codec.Raw{}, nil
 	case serializerProtobuf:
 		routes := map[string]protobuf.Types{}
 		for table, set := range map[*map[string]string]func(t *protobuf.Types, message string){
@@ -39,26 +37,8 @@ func (n *node) bodies(key string, g *GateConfig) (gate.Bodies, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s.protobuf: %w", key, err)
 		}
-		return formatted{f}, nil
+		return f, nil
 	default:
-		return formatted{codec.JSON{}}, nil
+		return codec.JSON{}, nil
 	}
-}
-
-// formatted are bodies in one of the formats of actor/codec.
-type formatted struct{ codec.Format }
-
-// Parse reads what a client has sent.
-func (f formatted) Parse(route string, body []byte) (value.Value, error) {
-	return codec.Parse(f.Format, route, codec.Request, body)
-}
-
-// AppendAnswer writes the answer to a request.
-func (f formatted) AppendAnswer(dst []byte, route string, v value.Value) ([]byte, error) {
-	return f.Append(dst, route, codec.Response, v)
-}
-
-// AppendPush writes a push.
-func (f formatted) AppendPush(dst []byte, route string, v value.Value) ([]byte, error) {
-	return f.Append(dst, route, codec.Push, v)
 }
