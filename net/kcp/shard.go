@@ -33,7 +33,9 @@ type shard struct {
 	sending  bool      // a goroutine is sending
 	wakes    []func()  // to be called without the lock, by a goroutine of the shard's own
 	dirty    []*conn   // to be settled at the end of a batch
-	budget   budget    // of answers to strangers
+	resets   budget
+	// challenges have a budget of their own: who makes up conversations does not spend it.
+	challenges budget
 }
 
 // rawKey is what a session without a handshake is known by: its number was chosen by the client, and many choose the same.
