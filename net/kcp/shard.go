@@ -201,22 +201,22 @@ func (sh *shard) pump() {
 
 // read takes datagrams from the socket until it is closed.
 func (sh *shard) read() {
+	const pause, patience = 5 * time.Millisecond, 200
 	r := receiver{l: sh.l, from: sh}
-	for {
+	for failures := 0; failures < patience; {
 		ms, err := sh.socket.read()
 		if len(ms) > 0 {
 			r.batch(ms)
 		}
 		if err == nil {
+			failures = 0
 			continue
 		}
-		wait, ok := passing(err)
-		if !ok {
+		if failures++; failures == patience {
 			sh.l.fail(err)
-			return
 		}
 		select {
-		case <-time.After(wait):
+		case <-time.After(pause):
 		case <-sh.l.over:
 			return
 		}
