@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -368,6 +369,40 @@ func FuzzMachine(f *testing.F) {
 			if held := m.Held(); held > 8+16+100 {
 				t.Fatalf("%d segments are held", held)
 			}
+		}
+	})
+}
+
+func FuzzDatagrams(f *testing.F) {
+	key := make([]byte, 16)
+	f.Add([]byte{7, 0, 0, 0, 0xf1, 0, 30, 0, 1, 0, 0, 0, 81, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 1, 2, 3, 4}, uint8(1))
+	f.Add([]byte{8, 0, 0, 0, 0xf2, 0, 30, 0, 1, 0, 0, 0, 81, 0, 0, 0, 0, 0}, uint8(1))
+	f.Add(segment(5, 81, 0, 3, 0, []byte("hello")), uint8(2))
+	f.Add(control(0xc1, 64), uint8(3))
+	f.Add(control(0xc3, 80), uint8(3))
+	f.Add(control(0xca, 32), uint8(3))
+	var stats kcp.Stats
+	cfg := kcp.Config{Raw: true, MaxRaw: 20, DataShards: 3, ParityShards: 2, Sockets: 2, Stats: &stats}
+	plain, err := kcp.Listen("127.0.0.1:0", cfg)
+	if err != nil {
+		f.Fatal(err)
+	}
+	cfg.Crypt, cfg.Key = "aes-gcm", key
+	sealed, err := kcp.Listen("127.0.0.1:0", cfg)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() {
+		_ = plain.Close()
+		_ = sealed.Close()
+	})
+	f.Fuzz(func(t *testing.T, d []byte, port uint8) {
+		from := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1).To4(), Port: 1 + int(port)%4} // where nobody listens
+		for _, ln := range []net.Listener{plain, sealed} {
+			kcp.Feed(ln, bytes.Clone(d[:min(len(d), 1500)]), from)
+		}
+		if s := stats.Snapshot(); s.Sessions > 2*20 {
+			t.Fatalf("%d sessions", s.Sessions)
 		}
 	})
 }
