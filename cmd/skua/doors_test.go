@@ -492,7 +492,7 @@ byte_burst = 2048
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Close() //nolint:gocritic // two of them
+		t.Cleanup(func() { _ = c.Close() })
 		for range 10 {
 			_ = c.Notify(t.Context(), "echo", strings.Repeat("x", 500)) // fails once it is closed
 		}
