@@ -121,8 +121,11 @@ func (w *wire) run(t *testing.T, a, b *end, bytesInAll int, now *int, step func(
 				e.sent = append(e.sent, rest[:e.write(rest[:min(len(rest), 1+w.rng.IntN(6000))])]...)
 			}
 			e.run()
-			if w.rng.IntN(4) > 0 { // readers are slow now and then
-				e.got = append(e.got, buf[:e.read(buf)]...)
+			if w.rng.IntN(4) == 0 { // readers are slow now and then
+				continue
+			}
+			for n := e.read(buf); n > 0; n = e.read(buf) {
+				e.got = append(e.got, buf[:n]...)
 			}
 		}
 		if len(a.got) == bytesInAll && len(b.got) == bytesInAll {
@@ -171,6 +174,63 @@ func TestTheMachineAndKCPGosUnderstandEachOther(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// latencies sends 64 bytes from a to b each 33 ms, and returns the delays in milliseconds, sorted.
+func latencies(w *wire, a, b *end, now *int, step func()) []int {
+	const messages = 1000
+	var sent, delays []int
+	buf := make([]byte, 1<<16)
+	got := 0
+	for start := *now; len(delays) < messages && *now-start < 200_000; *now++ {
+		w.deliver(*now)
+		if (*now-start)%33 == 0 && len(sent) < messages {
+			sent = append(sent, *now)
+			a.write(make([]byte, 64))
+		}
+		a.run()
+		b.run()
+		for n := b.read(buf); n > 0; n = b.read(buf) {
+			got += n
+		}
+		for len(delays) < got/64 {
+			delays = append(delays, *now-sent[len(delays)])
+		}
+		step()
+	}
+	slices.Sort(delays)
+	return delays
+}
+
+func TestPlayersWaitNoLongerThanWithKCPGo(t *testing.T) {
+	for _, loss := range []float64{0, 0.05, 0.1} {
+		synctest.Test(t, func(t *testing.T) {
+			p99 := map[string]int{}
+			for _, who := range []string{"ours", "kcp-go's"} {
+				now := 0
+				w := &wire{rng: rand.New(rand.NewPCG(5, 6)), loss: loss, delay: 25, jitter: 3}
+				var a, b *end
+				toB := func(d []byte) { w.send(now, d, func(d []byte) { b.input(d) }) }
+				if who == "ours" {
+					a, _ = ours(kcp.Config{}, &now, toB)
+				} else {
+					a = theirs(kcp.Config{}, toB)
+				}
+				b = theirs(kcp.Config{}, func(d []byte) { w.send(now, d, func(d []byte) { a.input(d) }) })
+				delays := latencies(w, a, b, &now, func() {
+					time.Sleep(time.Millisecond) //nolint:forbidigo // fake time
+				})
+				if len(delays) != 1000 {
+					t.Fatalf("%s: %d of 1000 messages have arrived", who, len(delays))
+				}
+				p99[who] = delays[990]
+			}
+			t.Logf("50 ms round trip, %v lost each way: p99 in milliseconds: %v", loss, p99)
+			if p99["ours"] > p99["kcp-go's"]*6/5+10 {
+				t.Errorf("loss %v: %v", loss, p99)
+			}
+		})
 	}
 }
 

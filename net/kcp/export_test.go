@@ -104,3 +104,11 @@ func (w *Wheel) Advance(now int64, f func(i int)) {
 	w.w.advance(now, func(c *conn) { f(slices.Index(w.conns, c)) })
 }
 func (w *Wheel) Upcoming() (int64, bool) { return w.w.upcoming() }
+
+// AtRest says whether a client has nothing to do.
+func AtRest(c net.Conn) bool {
+	p := c.(*client).pulse
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.awake
+}
