@@ -125,9 +125,13 @@ func (c *Conn) NotifyDrained() {
 }
 
 // write writes until nothing waits. Whoever calls it has set out.running.
-func (c *Conn) write() { c.writeRounds(c.srv.now(), 1<<30) }
+func (c *Conn) write() {
+	now := c.srv.now()
+	c.mu.Lock()
+	c.writeRounds(now, 1<<30)
+}
 
-// writeRounds writes until nothing waits, or leaves it to others after some rounds. Whoever calls it has set out.running.
+// writeRounds writes until nothing waits, or leaves it to others after some rounds. Whoever calls it has set out.running, and holds c.mu, which it releases.
 func (c *Conn) writeRounds(now int64, rounds int) {
 	returned := false
 	defer func() {
@@ -138,7 +142,6 @@ func (c *Conn) writeRounds(now int64, rounds int) {
 			c.abort(errGoexit)
 		}
 	}()
-	c.mu.Lock()
 	for c.more() {
 		b := c.out.batch
 		if b == nil {
