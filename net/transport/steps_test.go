@@ -256,3 +256,35 @@ func TestAnUnfinishedFrameHoldsNoMoreThanItNeeds(t *testing.T) {
 		t.Errorf("%d bytes of heap a connection", each)
 	}
 }
+
+func TestAReadingGoroutineIsReplacedWhenNothingComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		number := func() string {
+			var buf [64]byte
+			id, _, _ := strings.Cut(string(buf[:runtime.Stack(buf[:], false)]), " [")
+			return id
+		}
+		s, m := inMemory(t, true, transport.Config{Idle: 10 * time.Second}, func(s *session, _ string) error {
+			return s.conn.Send(frame(number()))
+		}, nil)
+		c := m.dial("1")
+		ss := s.next()
+		ask := func() string {
+			c.send(frame("who reads?"))
+			return c.receive(t)
+		}
+		first := ask()
+		time.Sleep(time.Second) //nolint:forbidigo // fake time
+		if again := ask(); again != first {
+			t.Errorf("%s became %s while frames came", first, again)
+		}
+		time.Sleep(5 * time.Second) //nolint:forbidigo // fake time
+		if later := ask(); later == first {
+			t.Errorf("%s, whose stack has grown, goes on", first)
+		}
+		begun := time.Now()
+		if reason := ss.reason(t); !errors.Is(reason, transport.ErrIdle) || time.Since(begun) != 10*time.Second {
+			t.Errorf("closed after %v with %v", time.Since(begun), reason)
+		}
+	})
+}
