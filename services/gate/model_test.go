@@ -119,9 +119,9 @@ func (p *peer) live(chance *rand.Rand, asks, total int) error {
 }
 
 func TestRandomCutsFromManySidesLoseNothingAndRepeatNothing(t *testing.T) {
-	const clients, asks, ticks = 8, 40, 300
+	const clients, asks, ticks = 8, 200, 900
 	k := &ticking{ticks: ticks}
-	n := startSmall(t, gate.Config{Handle: k.handle, MaxQueue: 1000})
+	n := startSmall(t, gate.Config{Handle: k.handle, MaxQueue: 1000, RingPackages: 1 << 20, RingBytes: 1 << 24})
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	var all sync.WaitGroup
