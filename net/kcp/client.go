@@ -70,6 +70,12 @@ func (c *client) peer(gone bool, err error) {
 
 // Read reads from the stream.
 func (c *client) Read(p []byte) (int, error) {
+	c.mu.Lock()
+	closed := c.closed
+	c.mu.Unlock()
+	if closed {
+		return 0, c.wrap("read", net.ErrClosed)
+	}
 	n, err := c.s.Read(p)
 	if err == nil || n > 0 {
 		return n, nil
@@ -137,7 +143,7 @@ func (c *client) CloseWrite() error {
 	return nil
 }
 
-// Close ends the session.
+// Close ends the session. What was written is still delivered, as far as that is possible within 0.3 s; then the server is told.
 func (c *client) Close() error {
 	c.mu.Lock()
 	if c.closed {
@@ -146,15 +152,18 @@ func (c *client) Close() error {
 	}
 	c.closed = true
 	gone := c.gone
+	_ = c.s.SetReadDeadline(time.Unix(1, 0)) // a Read that waits ends
 	c.mu.Unlock()
-	if !gone {
-		const patience = 50 * time.Millisecond
-		c.link.flushed(patience)
+	if gone {
+		return c.s.Close()
+	}
+	c.link.whenDelivered(lingerLast*time.Millisecond, func() {
 		if !c.link.cfg.Raw {
 			c.link.farewell()
 		}
-	}
-	return c.s.Close()
+		_ = c.s.Close()
+	})
+	return nil
 }
 
 // Rebind goes on from a new local socket, and so from the address that the system has by now. The server goes along when we have proven that we are

@@ -9,12 +9,12 @@ import (
 func (sh *shard) datagram(d []byte, kind byte, from *net.UDPAddr, conv uint32, now int64) {
 	c := sh.sessions[conv]
 	if c == nil || !sameAddr(c.remote, from) {
-		if r := sh.rawSession(d, kind, from, conv, now); r != nil {
-			c = r
-		} else {
+		r := sh.rawSession(d, kind, from, conv, now)
+		if r == nil {
 			sh.stranger(c, d, kind, from, conv, now)
 			return
 		}
+		c = r
 	}
 	switch kind {
 	case 0:
@@ -78,7 +78,8 @@ func (c *conn) end(d []byte, kind byte, from *net.UDPAddr, now int64) {
 	}
 	end := binary.LittleEndian.Uint32(d[8:])
 	if kind == ctlEnded {
-		c.endKnown = c.endKnown || c.ended && end == c.block.sndNxt
+		whole := d[6]&endWhole != 0
+		c.endKnown = c.endKnown || (c.ended || c.closed) && whole == c.closed && end == c.block.sndNxt
 		return
 	}
 	flags := d[6]
@@ -196,6 +197,25 @@ func (sh *shard) newConn(conv uint32, from *net.UDPAddr, now int64) *conn {
 	c := &conn{sh: sh, remote: from, heard: now, challenged: now - challengePause}
 	c.block.init(conv, sh.l.set, uint32(now))
 	return c
+}
+
+// hurry makes those sessions come to an end that are closed and still deliver.
+func (sh *shard) hurry() {
+	sh.mu.Lock()
+	defer sh.leave()
+	now := sh.now()
+	hurry := func(c *conn) {
+		if c.closed {
+			c.closeBy = min(c.closeBy, now+lingerLast)
+			c.schedule(now)
+		}
+	}
+	for _, c := range sh.sessions {
+		hurry(c)
+	}
+	for _, c := range sh.raw {
+		hurry(c)
+	}
 }
 
 // forget takes a session out of the tables.

@@ -1,7 +1,6 @@
 package kcp
 
 import (
-	"bytes"
 	"encoding/binary"
 	"math"
 	"net"
@@ -323,7 +322,7 @@ func (r *receiver) unlock() {
 
 // sameAddr compares two addresses that came from one socket.
 func sameAddr(a, b *net.UDPAddr) bool {
-	return a == b || a.Port == b.Port && bytes.Equal(a.IP, b.IP) && a.Zone == b.Zone
+	return a == b || a.Port == b.Port && a.IP.Equal(b.IP) && a.Zone == b.Zone
 }
 
 // addrPort is an address as a key; IPv4 has one form only.
