@@ -429,6 +429,9 @@ func (c *conn) expire(now int64) {
 	if c.fecOut != nil {
 		c.fecOut.stale(c.sh.l.fec, c.sh.l.mem, uint32(now))
 	}
+	if c.fecIn != nil {
+		c.fecIn.stale(c.sh.l.mem, uint32(now))
+	}
 	if wait, ok := c.block.next(uint32(now)); ok && wait == 0 {
 		c.flush(now)
 	}

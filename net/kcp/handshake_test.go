@@ -253,14 +253,71 @@ func TestNotifyIsNotCalledUnderALockOfTheCaller(t *testing.T) {
 	<-told
 }
 
+func TestMadeUpRawSessionsAreBounded(t *testing.T) {
+	var stats kcp.Stats
+	ln := listen(t, kcp.Config{Raw: true, MaxRaw: 50, Stats: &stats})
+	c := socket(t, ln)
+	for i := range uint32(2000) {
+		_, _ = c.Write(segment(i, 81, 0, 0, 0, []byte("x")))
+	}
+	eventually(t, "they are refused", func() bool { return stats.Snapshot().Refused["full"] > 100 })
+	if s := stats.Snapshot(); s.Sessions > 50 || s.Raw != s.Sessions {
+		t.Errorf("%d sessions, %d raw ones, expected at most 50", s.Sessions, s.Raw)
+	}
+	dial(t, ln, kcp.Config{}) // proven ones come in
+}
+
+func TestRawClientsAreRefusedWhereTheyAreNotAllowed(t *testing.T) {
+	var stats kcp.Stats
+	ln := listen(t, kcp.Config{Stats: &stats})
+	_, _ = socket(t, ln).Write(segment(1, 81, 0, 0, 0, []byte("x")))
+	eventually(t, "it is counted", func() bool { return stats.Snapshot().Unknown == 1 })
+	if s := stats.Snapshot(); s.Sessions != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestClientsOfOneConversationAreTold(t *testing.T) {
+	ln := echoServer(t, kcp.Config{Raw: true})
+	a, b := socket(t, ln), socket(t, ln) // the reference's examples all use the same number
+	for _, c := range []net.Conn{a, b} {
+		_, _ = c.Write(segment(0x11223344, 81, 0, 0, 0, []byte(c.LocalAddr().String())))
+		if got := answer(t, c); !bytes.HasSuffix(got, []byte(c.LocalAddr().String())) {
+			t.Errorf("%s is answered %q", c.LocalAddr(), got)
+		}
+	}
+}
+
+func TestAnIdleSessionCostsLittle(t *testing.T) {
+	const n, bound = 1000, 1536
+	var stats kcp.Stats
+	ln := listen(t, kcp.Config{Stats: &stats})
+	udp := socket(t, ln)
+	goroutines, before := runtime.NumGoroutine(), heap()
+	convs, served := shake(t, ln, udp, n)
+	each := (heap() - before) / n
+	t.Logf("%d bytes and %d goroutines for %d sessions", each, runtime.NumGoroutine()-goroutines, n)
+	if each > bound && !raceEnabled || runtime.NumGoroutine() > goroutines {
+		t.Errorf("%d bytes a session, expected at most %d; %d goroutines more", each, bound, runtime.NumGoroutine()-goroutines)
+	}
+	for i, c := range served { // each of them is there
+		_, _ = udp.Write(append(convs[i][:], segment(0, 81, 0, 0, 0, []byte("x"))[4:]...))
+		_ = c.SetReadDeadline(time.Now().Add(patience))
+		if got, err := c.Read(make([]byte, 10)); got != 1 || err != nil {
+			t.Fatalf("session %d: %d, %v", i, got, err)
+		}
+		_ = c.Close()
+	}
+}
+
 // eventually waits for what other goroutines bring about.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
+func eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(patience); !ok(); <-tick.C {
 		if time.Now().After(end) {
-			t.Fatalf("never: %s", what)
+			tb.Fatalf("never: %s", what)
 		}
 	}
 }

@@ -235,6 +235,8 @@ func TestStreamsAreWholeOnABadNetwork(t *testing.T) {
 			}
 			defer client.Close()
 			converse(t, client, 100_000)
+			eventually(t, "the client rests", func() bool { return kcp.AtRest(client) })
+			converse(t, client, 3000)
 			if !c.Raw {
 				if err := client.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
 					t.Error(err)

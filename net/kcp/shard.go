@@ -33,7 +33,9 @@ type shard struct {
 	sending  bool      // a goroutine is sending
 	wakes    []func()  // to be called without the lock, by a goroutine of the shard's own
 	dirty    []*conn   // to be settled at the end of a batch
-	budget   budget    // of answers to strangers
+	resets   budget
+	// challenges have a budget of their own: who makes up conversations does not spend it.
+	challenges budget
 }
 
 // rawKey is what a session without a handshake is known by: its number was chosen by the client, and many choose the same.
@@ -199,22 +201,22 @@ func (sh *shard) pump() {
 
 // read takes datagrams from the socket until it is closed.
 func (sh *shard) read() {
+	const pause, patience = 5 * time.Millisecond, 200
 	r := receiver{l: sh.l, from: sh}
-	for {
+	for failures := 0; failures < patience; {
 		ms, err := sh.socket.read()
 		if len(ms) > 0 {
 			r.batch(ms)
 		}
 		if err == nil {
+			failures = 0
 			continue
 		}
-		wait, ok := passing(err)
-		if !ok {
+		if failures++; failures == patience {
 			sh.l.fail(err)
-			return
 		}
 		select {
-		case <-time.After(wait):
+		case <-time.After(pause):
 		case <-sh.l.over:
 			return
 		}
