@@ -119,13 +119,19 @@ func (sh *shard) leave() {
 // release unlocks the shard on one of its own goroutines.
 func (sh *shard) release(spare *[]func()) {
 	wakes := sh.wakes
+	if len(wakes) == 0 {
+		sh.unlockAndSend()
+		return
+	}
 	sh.wakes = (*spare)[:0]
 	*spare = wakes
-	sh.unlockAndSend()
-	for i, f := range wakes {
+	sh.mu.Unlock()
+	for i, f := range wakes { // first, since the answers may go out together with what is queued
 		f()
 		wakes[i] = nil
 	}
+	sh.mu.Lock()
+	sh.unlockAndSend()
 }
 
 func (sh *shard) kick() {
