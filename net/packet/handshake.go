@@ -2,11 +2,13 @@ package packet
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Codes of a handshake response.
@@ -30,10 +32,18 @@ type ClientSys struct {
 	LibVersion string `json:"libVersion,omitempty"`        // Pitaya's name for Version
 	Build      string `json:"clientBuildNumber,omitempty"` // Pitaya's
 	App        string `json:"clientVersion,omitempty"`     // Pitaya's: version of the game
+	// Gzip says that the client takes compressed bodies (an extension), see Inflates.
+	Gzip bool `json:"gzip,omitempty"`
+	// Resume says that the client knows how to go on with a session (an extension); nil: it does not.
+	Resume *ResumeRequest `json:"resume,omitempty"`
 }
 
+// Inflates tells whether the client understands compressed bodies: it says so, or it is one of Pitaya's (they alone send a libVersion), which all do.
+// Clients of Pomelo, Nano and Cherry take the flag for nothing and the body for rubbish.
+func (s ClientSys) Inflates() bool { return s.Gzip || s.LibVersion != "" }
+
 // UnmarshalJSON takes numbers and booleans for strings, and anything else for nothing: clients in the field send all of them, and the servers they
-// were written for never looked.
+// were written for never looked. Resume is the exception: who sends it knows what it is.
 func (s *ClientSys) UnmarshalJSON(data []byte) error {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(data, &fields); err != nil {
@@ -42,6 +52,14 @@ func (s *ClientSys) UnmarshalJSON(data []byte) error {
 	*s = ClientSys{
 		Type: text(fields["type"]), Version: text(fields["version"]), Platform: text(fields["platform"]),
 		LibVersion: text(fields["libVersion"]), Build: text(fields["clientBuildNumber"]), App: text(fields["clientVersion"]),
+		Gzip: string(fields["gzip"]) == "true",
+	}
+	if raw := fields["resume"]; len(raw) > 0 && string(raw) != "null" {
+		s.Resume = new(ResumeRequest)
+		if err := json.Unmarshal(raw, s.Resume); err != nil {
+			return fmt.Errorf("sys.resume: %w", err)
+		}
+		return s.Resume.check()
 	}
 	return nil
 }
@@ -83,8 +101,10 @@ type ServerSys struct {
 	Heartbeat float64 `json:"heartbeat,omitempty"`
 	// Dict is the route dictionary that both sides use from here on.
 	Dict map[string]uint16 `json:"dict,omitempty"`
-	// Serializer names the encoding of bodies: "json".
+	// Serializer names the encoding of bodies: "json", "protobuf" (these two are Pitaya's words), "msgpack" or "raw".
 	Serializer string `json:"serializer,omitempty"`
+	// Resume is for clients that have asked for it; nil for all others.
+	Resume *ResumeAnswer `json:"resume,omitempty"`
 }
 
 // Interval is the heartbeat interval as a duration, 0 when there is none or when it makes no sense.
@@ -109,6 +129,11 @@ func DecodeHandshakeResponse(body []byte, maxInflated int) (HandshakeResponse, e
 	if err := json.Unmarshal(body, &r); err != nil {
 		return HandshakeResponse{}, fmt.Errorf("%w: response: %w", ErrHandshake, err)
 	}
+	if r.Sys.Resume != nil {
+		if err := r.Sys.Resume.check(); err != nil {
+			return HandshakeResponse{}, fmt.Errorf("%w: response: %w", ErrHandshake, err)
+		}
+	}
 	return r, nil
 }
 
@@ -127,14 +152,17 @@ type Reason struct {
 	Msg  string `json:"msg"`  // for people
 }
 
-// DecodeReason reads a kick's or an error's body. It never fails: servers in the field send kicks without a body, and Pomelo's say
-// {"reason": ...}; what is not understood becomes the message.
+// DecodeReason reads a kick's or an error's body. It never fails: servers in the field send kicks without a body, and Pomelo's say {"reason": ...}; errors are
+// protobuf where bodies are (protos.Error of Pitaya's protos/error.proto); what is not understood becomes the message.
 func DecodeReason(body []byte) Reason {
 	var r struct {
 		Reason
 		Why string `json:"reason"`
 	}
 	if json.Unmarshal(body, &r) != nil {
+		if p, ok := protoReason(body); ok {
+			return p
+		}
 		const longest = 256
 		return Reason{Msg: strings.ToValidUTF8(string(body[:min(len(body), longest)]), "\uFFFD")}
 	}
@@ -142,6 +170,32 @@ func DecodeReason(body []byte) Reason {
 		r.Msg = r.Why
 	}
 	return r.Reason
+}
+
+// protoReason reads a message of protobuf with the fields code = 1, msg = 2 and metadata = 3, all of wire type 2, which is passed over.
+func protoReason(body []byte) (r Reason, ok bool) {
+	for len(body) > 0 {
+		const code, msg, metadata = 1<<3 | 2, 2<<3 | 2, 3<<3 | 2
+		n, size := binary.Uvarint(body[1:])
+		if size <= 0 || n > uint64(len(body)-1-size) {
+			return Reason{}, false
+		}
+		text := body[1+size : 1+size+int(n)]
+		if !utf8.Valid(text) {
+			return Reason{}, false
+		}
+		switch body[0] {
+		case code:
+			r.Code = string(text)
+		case msg:
+			r.Msg = string(text)
+		case metadata:
+		default:
+			return Reason{}, false
+		}
+		body = body[1+size+int(n):]
+	}
+	return r, true
 }
 
 // AppendKick appends a kick package with its reason.

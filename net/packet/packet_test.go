@@ -123,9 +123,12 @@ func TestSplitRefusesAsSoonAsTheHeaderShowsIt(t *testing.T) {
 		err  error
 	}{
 		{"00", packet.ErrType},
-		{"06", packet.ErrType},
+		{"07", packet.ErrType},
 		{"47", packet.ErrType}, // the G of GET
 		{"04 00 00 65", packet.ErrTooLong},
+		{"06 00 00 00", packet.ErrAck},
+		{"06 00 00 09", packet.ErrAck},
+		{"06 00 00 08", nil},
 		{"04 ff ff ff", packet.ErrTooLong},
 		{"04 ff", nil},
 		{"", nil},
@@ -415,6 +418,8 @@ func TestReasonsOfOtherServersAreUnderstood(t *testing.T) {
 		`{"reason":"kick"}`:                               {Msg: "kick"},
 		``:                                                {},
 		"plain\xff":                                       {Msg: "plain\uFFFD"},
+		"\n\x07PIT-404\x12\x02no\x1a\x06\n\x01a\x12\x011": {Code: "PIT-404", Msg: "no"}, // protos.Error
+		"\n\x07PIT": {Msg: "\n\x07PIT"},
 	} {
 		if got := packet.DecodeReason([]byte(body)); got != want {
 			t.Errorf("%q: %+v, expected %+v", body, got, want)

@@ -276,8 +276,25 @@ func (c *conn) peerCloses(payload []byte) error {
 		return c.fail(ws.StatusProtocolError, fmt.Errorf("%w: close frame with half a code", ErrProtocol))
 	}
 	c.sayGoodbye(code, "")
+	if code == ws.StatusNormalClosure {
+		return errGoodbye
+	}
 	return io.EOF
 }
+
+// goodbye is the end of a stream whose client has said that it is done, with code 1000: an io.EOF that can be told from that of a connection which just ended.
+type goodbye struct{}
+
+var errGoodbye error = goodbye{}
+
+// Error says so.
+func (goodbye) Error() string { return "ws: closed by the client with code 1000" }
+
+// Unwrap makes it an io.EOF for errors.Is.
+func (goodbye) Unwrap() error { return io.EOF }
+
+// Clean tells whoever looks for it that the client has left on purpose.
+func (goodbye) Clean() bool { return true }
 
 // fail tells the client why its connection ends, and returns err.
 func (c *conn) fail(code ws.StatusCode, err error) error {

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	client "github.com/skua-go/skua/clients/go"
+	"github.com/skua-go/skua/services/gate"
 )
 
 // gathered are all series of a node's gate, by name and labels' values.
@@ -71,4 +72,9 @@ func TestCountersCount(t *testing.T) {
 	if got["skua_transport_bytes_total in tcp"] == 0 || got["skua_transport_packets_total out tcp"] == 0 {
 		t.Errorf("nothing went over the wire: %v", got)
 	}
+}
+
+// gathered2 are all series of a gate's metrics.
+func gathered2(t *testing.T, m *gate.Metrics) map[string]float64 {
+	return gathered(t, &node{metrics: m})
 }
