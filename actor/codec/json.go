@@ -113,18 +113,27 @@ func appendObject(dst []byte, v value.Value) ([]byte, error) {
 // ParseJSON reads one JSON value. Numbers without a fraction and an exponent that fit are integers, others floats. Names that come twice, trailing bytes,
 // strings that are not UTF-8 and nesting beyond value.MaxDepth are errors that tell the offset. No bytes, or only white space, are nil.
 func ParseJSON(data []byte) (value.Value, error) {
-	if len(bytes.TrimSpace(data)) == 0 {
-		return value.Value{}, nil
-	}
 	var b value.Builder
-	d := jsontext.NewDecoder(bytes.NewBuffer(data))
-	if err := parse(d, &b); err != nil {
-		return value.Value{}, fmt.Errorf("%w: offset %d: %w", ErrJSON, d.InputOffset(), err)
-	}
-	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
-		return value.Value{}, fmt.Errorf("%w: offset %d: bytes behind the value", ErrJSON, d.InputOffset())
+	if err := ParseJSONTo(&b, data); err != nil {
+		return value.Value{}, err
 	}
 	return b.List().At(0), nil
+}
+
+// ParseJSONTo is ParseJSON into a Builder, which gets one more value. After an error it is to be reset.
+func ParseJSONTo(b *value.Builder, data []byte) error {
+	if len(bytes.TrimSpace(data)) == 0 {
+		b.Nil()
+		return nil
+	}
+	d := jsontext.NewDecoder(bytes.NewBuffer(data))
+	if err := parse(d, b); err != nil {
+		return fmt.Errorf("%w: offset %d: %w", ErrJSON, d.InputOffset(), err)
+	}
+	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: offset %d: bytes behind the value", ErrJSON, d.InputOffset())
+	}
+	return nil
 }
 
 func parse(d *jsontext.Decoder, b *value.Builder) error {

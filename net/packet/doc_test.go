@@ -46,6 +46,10 @@ func TestTheExamplesInTheProtocolDocAreTrue(t *testing.T) {
 
 func describe(frame []byte, dict *packet.Routes) (string, error) {
 	p, err := packet.Decode(frame)
+	if err == nil && p.Type == packet.Ack {
+		n, err := packet.DecodeAck(p.Body)
+		return fmt.Sprintf("%s %d", p.Type, n), err
+	}
 	if err != nil || p.Type != packet.Data {
 		return strings.TrimSpace(fmt.Sprintf("%s %s", p.Type, p.Body)), err
 	}

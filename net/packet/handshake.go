@@ -30,10 +30,18 @@ type ClientSys struct {
 	LibVersion string `json:"libVersion,omitempty"`        // Pitaya's name for Version
 	Build      string `json:"clientBuildNumber,omitempty"` // Pitaya's
 	App        string `json:"clientVersion,omitempty"`     // Pitaya's: version of the game
+	// Gzip says that the client takes compressed bodies (an extension), see Inflates.
+	Gzip bool `json:"gzip,omitempty"`
+	// Resume says that the client knows how to go on with a session (an extension); nil: it does not.
+	Resume *ResumeRequest `json:"resume,omitempty"`
 }
 
+// Inflates tells whether the client understands compressed bodies: it says so, or it is one of Pitaya's (they alone send a libVersion), which all do.
+// Clients of Pomelo, Nano and Cherry take the flag for nothing and the body for rubbish.
+func (s ClientSys) Inflates() bool { return s.Gzip || s.LibVersion != "" }
+
 // UnmarshalJSON takes numbers and booleans for strings, and anything else for nothing: clients in the field send all of them, and the servers they
-// were written for never looked.
+// were written for never looked. Resume is the exception: who sends it knows what it is.
 func (s *ClientSys) UnmarshalJSON(data []byte) error {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(data, &fields); err != nil {
@@ -42,6 +50,14 @@ func (s *ClientSys) UnmarshalJSON(data []byte) error {
 	*s = ClientSys{
 		Type: text(fields["type"]), Version: text(fields["version"]), Platform: text(fields["platform"]),
 		LibVersion: text(fields["libVersion"]), Build: text(fields["clientBuildNumber"]), App: text(fields["clientVersion"]),
+		Gzip: string(fields["gzip"]) == "true",
+	}
+	if raw := fields["resume"]; len(raw) > 0 && string(raw) != "null" {
+		s.Resume = new(ResumeRequest)
+		if err := json.Unmarshal(raw, s.Resume); err != nil {
+			return fmt.Errorf("sys.resume: %w", err)
+		}
+		return s.Resume.check()
 	}
 	return nil
 }
@@ -83,8 +99,10 @@ type ServerSys struct {
 	Heartbeat float64 `json:"heartbeat,omitempty"`
 	// Dict is the route dictionary that both sides use from here on.
 	Dict map[string]uint16 `json:"dict,omitempty"`
-	// Serializer names the encoding of bodies: "json".
+	// Serializer names the encoding of bodies: "json", "protobuf" (these two are Pitaya's words), "msgpack" or "raw".
 	Serializer string `json:"serializer,omitempty"`
+	// Resume is for clients that have asked for it; nil for all others.
+	Resume *ResumeAnswer `json:"resume,omitempty"`
 }
 
 // Interval is the heartbeat interval as a duration, 0 when there is none or when it makes no sense.
@@ -108,6 +126,11 @@ func DecodeHandshakeResponse(body []byte, maxInflated int) (HandshakeResponse, e
 	}
 	if err := json.Unmarshal(body, &r); err != nil {
 		return HandshakeResponse{}, fmt.Errorf("%w: response: %w", ErrHandshake, err)
+	}
+	if r.Sys.Resume != nil {
+		if err := r.Sys.Resume.check(); err != nil {
+			return HandshakeResponse{}, fmt.Errorf("%w: response: %w", ErrHandshake, err)
+		}
 	}
 	return r, nil
 }

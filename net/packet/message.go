@@ -75,6 +75,10 @@ type Message struct {
 // Body aliases the argument unless it was compressed. Route allocates unless the dictionary has it. routes may be nil. Direction is not
 // checked here, see MessageType.SentBy.
 func DecodeMessage(body []byte, routes *Routes, maxInflated int) (Message, error) {
+	return decodeMessage(body, routes, nil, maxInflated)
+}
+
+func decodeMessage(body []byte, routes *Routes, learned *learned, maxInflated int) (Message, error) {
 	if len(body) == 0 {
 		return Message{}, fmt.Errorf("%w: expected at least a flag byte", ErrEmpty)
 	}
@@ -94,7 +98,7 @@ func DecodeMessage(body []byte, routes *Routes, maxInflated int) (Message, error
 		}
 	}
 	if m.Type.hasRoute() {
-		if m.Route, rest, err = decodeRoute(m.Type, rest, flag&flagRoute != 0, routes); err != nil {
+		if m.Route, rest, err = decodeRoute(m.Type, rest, flag&flagRoute != 0, routes, learned); err != nil {
 			return Message{}, err
 		}
 	}
@@ -120,7 +124,7 @@ func decodeID(t MessageType, data []byte) (id uint64, rest []byte, err error) {
 	return 0, nil, fmt.Errorf("%w: the id of a %s ends after %d bytes, expected a byte below 0x80", ErrTruncated, t, len(data))
 }
 
-func decodeRoute(t MessageType, data []byte, compressed bool, routes *Routes) (route string, rest []byte, err error) {
+func decodeRoute(t MessageType, data []byte, compressed bool, routes *Routes, learned *learned) (route string, rest []byte, err error) {
 	if compressed {
 		if len(data) < 2 {
 			return "", nil, fmt.Errorf("%w: the route code of a %s has %d bytes, expected 2", ErrTruncated, t, len(data))
@@ -140,10 +144,17 @@ func decodeRoute(t MessageType, data []byte, compressed bool, routes *Routes) (r
 		return "", nil, fmt.Errorf("%w: a %s announces a route of %d bytes, found %d", ErrTruncated, t, n, len(data)-1)
 	}
 	raw := data[1 : 1+n]
-	if !utf8.Valid(raw) {
-		return "", nil, fmt.Errorf("%w: the route of a %s is not UTF-8: %.64q", ErrRoute, t, raw)
+	route, ok := routes.name(raw)
+	if !ok {
+		route, ok = learned.find(raw)
 	}
-	return routes.name(raw), data[1+n:], nil
+	if !ok {
+		if !utf8.Valid(raw) {
+			return "", nil, fmt.Errorf("%w: the route of a %s is not UTF-8: %.64q", ErrRoute, t, raw)
+		}
+		route = string(raw)
+	}
+	return route, data[1+n:], nil
 }
 
 // AppendMessage appends the encoded message to dst; a route that the dictionary has goes as its code. routes may be nil.

@@ -31,7 +31,11 @@ const (
 	Heartbeat    Type = 3 // both: I am here
 	Data         Type = 4 // both: a message
 	Kick         Type = 5 // server: why you are being closed; client: I am leaving (an extension, for transports without an end of stream)
+	Ack          Type = 6 // both (an extension): I have received your data packages up to this number, see DecodeAck
 )
+
+// types says in errors what Type may be.
+const types = "expected 0x01 to 0x06"
 
 // String names the type for logs and errors.
 func (t Type) String() string {
@@ -46,11 +50,13 @@ func (t Type) String() string {
 		return "data"
 	case Kick:
 		return "kick"
+	case Ack:
+		return "ack"
 	}
 	return fmt.Sprintf("unknown package type 0x%02x", byte(t))
 }
 
-func (t Type) valid() bool { return t >= Handshake && t <= Kick }
+func (t Type) valid() bool { return t >= Handshake && t <= Ack }
 
 // Errors of packages and messages. They come wrapped with what was found and what was expected.
 var (
@@ -69,6 +75,9 @@ var (
 	ErrInflated    = errors.New("packet: inflated body too long")
 	ErrDirection   = errors.New("packet: wrong direction")
 	ErrHandshake   = errors.New("packet: bad handshake")
+	ErrAck         = errors.New("packet: bad ack")
+	ErrLine        = errors.New("packet: not one line")
+	ErrCodec       = errors.New("packet: unknown codec")
 )
 
 // Side is an end of a connection.
@@ -105,7 +114,10 @@ type Packet struct {
 // Split returns a function that cuts a byte stream into whole packages, header included, for bodies of at most maxBody bytes (0: MaxBody).
 //
 // The function gets the unread bytes and returns how many it consumed and the frame, which aliases data; 0, nil, nil asks for more bytes. It
-// fails as early as the bytes allow: with ErrType on the first byte, with ErrTooLong on the fourth, so nobody buffers what will not be accepted.
+// fails as early as the bytes allow: with ErrType on the first byte, with ErrTooLong and ErrAck on the fourth, so nobody buffers what will not be accepted.
+//
+// Ack packages are cut on every connection, also where nobody has agreed on resume: one function serves all connections of a listener and knows none
+// of them. Whoever has made no such agreement refuses them with ErrAck.
 func Split(maxBody int) func(data []byte) (advance int, frame []byte, err error) {
 	if maxBody <= 0 || maxBody > MaxBody {
 		maxBody = MaxBody
@@ -115,12 +127,15 @@ func Split(maxBody int) func(data []byte) (advance int, frame []byte, err error)
 			return 0, nil, nil
 		}
 		if t := Type(data[0]); !t.valid() {
-			return 0, nil, fmt.Errorf("%w: found 0x%02x, expected 0x01 to 0x05", ErrType, data[0])
+			return 0, nil, fmt.Errorf("%w: found 0x%02x, %s", ErrType, data[0], types)
 		}
 		if len(data) < HeaderSize {
 			return 0, nil, nil
 		}
 		n := bodyLen(data)
+		if Type(data[0]) == Ack && (n == 0 || n > maxAck) {
+			return 0, nil, fmt.Errorf("%w: the package announces %d bytes, expected 1 to %d", ErrAck, n, maxAck)
+		}
 		if n > maxBody {
 			return 0, nil, fmt.Errorf("%w: %s package announces %d bytes, at most %d are accepted", ErrTooLong, Type(data[0]), n, maxBody)
 		}
@@ -142,7 +157,7 @@ func Decode(frame []byte) (Packet, error) {
 	}
 	t := Type(frame[0])
 	if !t.valid() {
-		return Packet{}, fmt.Errorf("%w: found 0x%02x, expected 0x01 to 0x05", ErrType, frame[0])
+		return Packet{}, fmt.Errorf("%w: found 0x%02x, %s", ErrType, frame[0], types)
 	}
 	n := bodyLen(frame)
 	switch body := frame[HeaderSize:]; {
@@ -159,7 +174,7 @@ func Decode(frame []byte) (Packet, error) {
 // It allocates only when dst has no room.
 func AppendPacket(dst []byte, t Type, body []byte) ([]byte, error) {
 	if !t.valid() {
-		return dst, fmt.Errorf("%w: 0x%02x, expected 0x01 to 0x05", ErrType, byte(t))
+		return dst, fmt.Errorf("%w: 0x%02x, %s", ErrType, byte(t), types)
 	}
 	if len(body) > MaxBody {
 		return dst, fmt.Errorf("%w: %d bytes, a package carries at most %d", ErrTooLong, len(body), MaxBody)

@@ -123,9 +123,12 @@ func TestSplitRefusesAsSoonAsTheHeaderShowsIt(t *testing.T) {
 		err  error
 	}{
 		{"00", packet.ErrType},
-		{"06", packet.ErrType},
+		{"07", packet.ErrType},
 		{"47", packet.ErrType}, // the G of GET
 		{"04 00 00 65", packet.ErrTooLong},
+		{"06 00 00 00", packet.ErrAck},
+		{"06 00 00 09", packet.ErrAck},
+		{"06 00 00 08", nil},
 		{"04 ff ff ff", packet.ErrTooLong},
 		{"04 ff", nil},
 		{"", nil},

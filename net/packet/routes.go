@@ -102,12 +102,11 @@ func (r *Routes) Map() map[string]uint16 {
 	return maps.Clone(r.codes)
 }
 
-// name returns the route as a string, the dictionary's own when it is known.
-func (r *Routes) name(route []byte) string {
-	if r != nil {
-		if s, ok := r.names[string(route)]; ok { // the compiler looks up without making the string
-			return s
-		}
+// name returns the dictionary's own string of a route, so that a known one costs no allocation.
+func (r *Routes) name(route []byte) (string, bool) {
+	if r == nil {
+		return "", false
 	}
-	return string(route)
+	s, ok := r.names[string(route)] // the compiler looks up without making the string
+	return s, ok
 }
