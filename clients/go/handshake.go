@@ -128,7 +128,7 @@ func (c *Client) adopt(l *link, welcome packet.HandshakeResponse) error {
 		failAll(lost, why)
 		c.emit(Event{Kind: Lost, Err: why, URL: l.url})
 		if gone { // nobody can log the new session in
-			_ = l.write(packet.AppendKick(nil, packet.Reason{Code: "bye"}))
+			_ = l.write(packet.AppendKick(handshakeAck(nil), packet.Reason{Code: "bye"}))
 			l.goodbye(ErrClosed)
 			return why
 		}
@@ -188,10 +188,7 @@ func (c *Client) forget() []*call {
 // open sends what is due on a new connection, and starts its heartbeats; c.mu is held.
 func (c *Client) open(l *link, resumed bool) {
 	c.link = l
-	out, err := packet.AppendPacket(l.out, packet.HandshakeAck, nil)
-	if err != nil { // an empty body fits
-		panic(err)
-	}
+	out := handshakeAck(l.out)
 	if resumed {
 		out = append(out, c.session.ring.bytes()...)
 	}
@@ -199,4 +196,12 @@ func (c *Client) open(l *link, resumed bool) {
 	if l.interval > 0 {
 		l.beat = time.AfterFunc(l.interval, l.heartbeat)
 	}
+}
+
+func handshakeAck(dst []byte) []byte {
+	out, err := packet.AppendPacket(dst, packet.HandshakeAck, nil)
+	if err != nil { // an empty body fits
+		panic(err)
+	}
+	return out
 }
