@@ -140,6 +140,15 @@ func (c *Context) Reply(v any, err error) {
 // Promise is the duty to answer the request that is being handled, to be kept later and by anybody.
 func (c *Context) Promise() Promise { return Promise{c.in().req} }
 
+// ReplyTo answers a promise of this actor's own, within its turn, as Promise.Reply does from anywhere: whoever asked is then run next by the same worker.
+func (c *Context) ReplyTo(promise Promise, v any, err error) bool {
+	w := c.p.worker
+	if w != nil && w.current.Load() != c.p {
+		w = nil // it is the turn of another actor, which shares state with this one
+	}
+	return promise.req != nil && promise.req.complete(answered, v, err, w)
+}
+
 // Detached runs f as if no message were being handled: what it asks inherits no deadline, and its continuations answer nobody.
 func (c *Context) Detached(f func()) { c.Within(nil, f) }
 

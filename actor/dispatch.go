@@ -18,6 +18,7 @@ type dispatcher struct {
 	done      <-chan struct{}
 	scheduler Scheduler // instead of all this, for tests
 	monitor   monitor
+	guests    guests
 
 	ready atomic.Int32 // processes in the queue, for those who look without the lock
 
@@ -44,6 +45,8 @@ type worker struct {
 	goroutine atomic.Pointer[[]byte]  // its number
 	yielded   int64                   // when it last let other goroutines have its core
 	clock     int64                   // the end of the last thing that it did, in ns since d.start
+	guest     bool                    // it belongs to a goroutine from outside,
+	begun     int64                   // which has had it since then
 
 	// Of the process that it runs.
 	in        frame  // the message that is being handled
@@ -297,6 +300,7 @@ func (w *worker) give() {
 
 // close ends all workers that are idle now or will be, and waits for them.
 func (d *dispatcher) close() {
+	d.guests.close()
 	d.mu.Lock()
 	d.closed = true
 	for _, w := range d.parked {

@@ -82,6 +82,19 @@ func ExampleSystem_Send() {
 	// Output: 5 <nil>
 }
 
+func ExampleSystem_SendNow() {
+	with(func(sys *actor.System) error {
+		sum := 0
+		ref, err := sys.Spawn(of(func(_ *actor.Context, msg any) { sum += msg.(int) }))
+		sys.SendNow(ref, 2)
+		sys.SendNow(ref, 3)
+		return errors.Join(err, sys.Shutdown(context.Background()), printed(sum))
+	})
+	// Output: 5
+}
+
+func printed(v any) error { _, err := fmt.Println(v); return err }
+
 func ExampleSystem_Ask() {
 	with(func(sys *actor.System) error {
 		silent, err := sys.Spawn(of(func(*actor.Context, any) {}))
@@ -411,6 +424,31 @@ func ExampleCall_Cancel() {
 func ExampleContext_Forward() {
 	one(func(c *actor.Context, _ any) { c.Forward(crowd(c, 1)[0]) })
 	// Output: GO <nil>
+}
+
+func ExampleContext_ReplyTo() {
+	with(func(sys *actor.System) error {
+		var first actor.Promise
+		ref, err := sys.Spawn(of(func(c *actor.Context, msg any) {
+			if msg == "first" {
+				first = c.Promise()
+				return
+			}
+			c.ReplyTo(first, "later", nil)
+		}))
+		answer := make(chan any)
+		go func() { v, _ := sys.Ask(context.Background(), ref, "first"); answer <- v }()
+		for { // until the first one is there
+			sys.Send(ref, "second")
+			select {
+			case v := <-answer:
+				fmt.Println(v)
+				return err
+			case <-time.After(time.Millisecond):
+			}
+		}
+	})
+	// Output: later
 }
 
 func ExampleContext_Promise() {

@@ -120,3 +120,11 @@ func (c *Context) Pending() (kids, asked, works int) {
 	}
 	return kids, asked, works
 }
+
+// Resting tells whether no worker has the actor, nor is about to.
+func Resting(s *System, r Ref) bool {
+	p := s.process(r)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.scheduled
+}

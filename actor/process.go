@@ -135,7 +135,7 @@ func (p *process) run(w *worker) {
 			continue
 		}
 		switch {
-		case handled >= streaming && w.counted > 0 && w.counted < smallBatch && w.idle():
+		case handled >= streaming && !w.guest && w.counted > 0 && w.counted < smallBatch && w.idle():
 			w.yield(lookRest) // each look stops the sender for a moment
 		case w.clock-w.yielded > yieldAfter:
 			w.yield(1)
@@ -153,13 +153,13 @@ func (p *process) run(w *worker) {
 			p.rest()
 			return
 		}
-		if handled >= fairShare && w.d.ready.Load() > 0 {
+		if w.hasStayed(handled) || handled >= fairShare && w.d.ready.Load() > 0 {
 			p.mu.Unlock()
 			w.d.push(p)
 			return
 		}
 		if !p.fetch(waits) {
-			if looks >= maxLooks || handled < streaming || !w.idle() || p.state != alive {
+			if looks >= maxLooks || handled < streaming || w.guest || !w.idle() || p.state != alive {
 				p.rest()
 				return
 			}

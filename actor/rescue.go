@@ -54,14 +54,9 @@ func (d *dispatcher) look() (waiting bool) {
 			d.stuck++
 		}
 		long = long || w.still > 1
-		kept := w.after.Load()
-		waiting = waiting || kept != nil
-		if kept != nil && kept == w.behind && w.after.CompareAndSwap(kept, nil) {
-			d.enqueue(kept)
-			kept = nil
-		}
-		w.behind = kept
+		waiting = d.release(w) || waiting
 	}
+	d.guests.busy(func(w *worker, _ *process) { waiting = d.release(w) || waiting })
 	d.surplus = 0
 	if !long {
 		d.surplus = max(0, d.working()-d.cores)
@@ -80,6 +75,18 @@ func (d *dispatcher) look() (waiting bool) {
 		d.enlist()
 	}
 	return true
+}
+
+// release takes from a worker what it has kept back since the last look. It tells whether there was any. The lock is held.
+func (d *dispatcher) release(w *worker) bool {
+	kept := w.after.Load()
+	waits := kept != nil
+	if waits && kept == w.behind && w.after.CompareAndSwap(kept, nil) {
+		d.enqueue(kept)
+		kept = nil
+	}
+	w.behind = kept
+	return waits
 }
 
 // progressed tells whether the worker has begun something since the last look.

@@ -373,7 +373,7 @@ type step struct {
 
 func genStep(t *rapid.T) step {
 	return step{
-		Do:   rapid.SampledFrom([]string{"ask", "ask", "ask", "send", "burst", "cancelled", "stop", "kill", "spawn", "look"}).Draw(t, "step"),
+		Do:   rapid.SampledFrom([]string{"ask", "ask", "ask", "send", "send now", "burst", "burst now", "cancelled", "stop", "kill", "spawn", "look"}).Draw(t, "step"),
 		To:   rapid.IntRange(0, worldSize-1).Draw(t, "to"),
 		Plan: genPlan(t, rapid.IntRange(0, 4).Draw(t, "depth")),
 		Wait: time.Duration(rapid.IntRange(0, 5000).Draw(t, "wait")) * time.Microsecond,
@@ -402,6 +402,23 @@ func (w *world) drive(number int, steps []step) {
 			}
 		case "send":
 			w.sys.Send(to, job{w.ids.Add(1), s.Plan})
+		case "send now":
+			var guest sync.WaitGroup
+			guest.Go(func() { w.sys.SendNow(to, job{w.ids.Add(1), s.Plan}) }) // the plan may end the goroutine
+			guest.Wait()
+		case "burst now":
+			var guest sync.WaitGroup
+			guest.Go(func() {
+				for i := range 200 {
+					sent[to]++
+					send := w.sys.SendNow
+					if i%3 == 0 {
+						send = w.sys.Send
+					}
+					send(to, numbered{-number, int(to.ID()), sent[to]})
+				}
+			})
+			guest.Wait()
 		case "burst":
 			n := 200
 			if s.Wait%(7*time.Microsecond) == 0 {

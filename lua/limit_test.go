@@ -25,7 +25,19 @@ function M.endless() local t = {} while true do grow(t, 1) end end
 function M.caught(_, mib) return pcall(grow, {}, mib) end
 function M.hoard(_, mib) pcall(grow, kept, mib) end
 function M.stubborn() while true do pcall(grow, kept, 1) end end
-function M.wait() skynet.wait("forever") end
+local waits, asks = false, {}
+function M.wait()
+  waits = true
+  for _, co in ipairs(asks) do skynet.wakeup(co) end
+  skynet.wait("forever")
+end
+function M.somebody_waits()
+  if not waits then
+    asks[#asks + 1] = coroutine.running()
+    skynet.wait(asks[#asks])
+  end
+  return true
+end
 function M.stop() skynet.send("witness", "lua", "saw", "stop") local t = {} for i = 1, 1000 do t[i] = { i } end skynet.send("witness", "lua", "saw", "saved " .. #t) end
 return M`
 
@@ -85,7 +97,7 @@ func TestAServiceThatKeepsTooMuchIsStoppedAlone(t *testing.T) {
 				_, err := n.call(a, "wait")
 				waiting <- err
 			}()
-			n.want(`"hello"`, a, "hello")
+			n.want(`true`, a, "somebody_waits") // the goroutine may not have begun yet
 			ended := n.sys.Ended(a)
 			_, _ = n.call(a, how, 100)
 			_, _ = n.call(a, "burst", 2)

@@ -216,7 +216,7 @@ func (h *Host) reject(err error) {
 // refuse refuses a message: its asker gets the error; if there is none, the log does.
 func (h *Host) refuse(in inbound, err error) {
 	if in.request {
-		in.promise.Reply(nil, err)
+		h.c.ReplyTo(in.promise, nil, err)
 		return
 	}
 	h.rt.failures.report(h, failure{text: "message refused", message: err.Error(), from: in.source.String(), warning: true})
@@ -245,7 +245,7 @@ func (h *Host) handled(co *coroutine, err *Error) {
 			h.report("handler failed", err)
 		}
 		if !co.replied {
-			co.promise.Reply(nil, err)
+			h.c.ReplyTo(co.promise, nil, err)
 		}
 	case co.replied || !co.request:
 	case co.job.state || h.module != 0:
@@ -253,7 +253,7 @@ func (h *Host) handled(co *coroutine, err *Error) {
 	default:
 		e := &Error{Script: h.script, Message: h.where(co.job.fn) + ": the handler did not answer (skynet.ret)"}
 		h.report("handler did not answer: a call needs skynet.ret, skynet.response or skynet.ignoreret", e)
-		co.promise.Reply(nil, e)
+		h.c.ReplyTo(co.promise, nil, e)
 	}
 }
 
@@ -283,8 +283,8 @@ func (h *Host) answerResults(co *coroutine) {
 	if err != nil {
 		e := &Error{Script: h.script, Message: h.script + ": result: " + err.Error()}
 		h.report("handler failed", e)
-		co.promise.Reply(nil, e)
+		h.c.ReplyTo(co.promise, nil, e)
 		return
 	}
-	co.promise.Reply(l, nil)
+	h.c.ReplyTo(co.promise, l, nil)
 }

@@ -49,7 +49,7 @@ func (h *Host) reply(s vm.State, co *coroutine, v any) int {
 		if co.trace != "" {
 			h.traced(s, co, "response")
 		}
-		s.PushBool(co.promise.Reply(v, nil))
+		s.PushBool(h.c.ReplyTo(co.promise, v, nil))
 	case co.foreign:
 		m := Message{Type: TypeResponse, Envelope: &Envelope{Session: co.session}}
 		m.Raw, m.Args, _ = answerOf(v)

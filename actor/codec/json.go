@@ -2,10 +2,8 @@
 package codec
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"strconv"
 
@@ -14,44 +12,48 @@ import (
 	"github.com/skua-go/skua/actor/value"
 )
 
-// ErrJSON is wrapped by the errors of this file.
+// ErrJSON is wrapped by the errors of JSON.
 var ErrJSON = errors.New("codec: JSON")
 
 // AppendJSON appends v as JSON (RFC 8259). A table with values in its array part and no fields is an array, any other an object; keys that are no strings
 // are written as text. Integers keep all 64 bits. What JSON can't say is an error that names the path: NaN, infinities, strings that are not UTF-8.
 func AppendJSON(dst []byte, v value.Value) ([]byte, error) {
-	out, err := appendJSON(dst, v)
+	if v.IsNil() {
+		return append(dst, "null"...), nil
+	}
+	r := v.List().Reader()
+	out, err := appendJSON(dst, &r)
 	if err != nil {
 		return dst, fmt.Errorf("%w: value%w", ErrJSON, err)
 	}
 	return out, nil
 }
 
-func appendJSON(dst []byte, v value.Value) ([]byte, error) {
-	switch v.Kind() {
+// appendJSON appends the value that r is at.
+func appendJSON(dst []byte, r *value.Reader) ([]byte, error) {
+	it := r.Next()
+	switch it.Kind {
 	case value.Bool:
-		return strconv.AppendBool(dst, v.Bool()), nil
+		return strconv.AppendBool(dst, it.Bits != 0), nil
 	case value.Int:
-		n, _ := v.Int()
-		return strconv.AppendInt(dst, n, 10), nil
+		return strconv.AppendInt(dst, int64(it.Bits), 10), nil
 	case value.Float:
-		f, _ := v.Float()
+		f := math.Float64frombits(it.Bits)
 		if math.IsNaN(f) || math.IsInf(f, 0) {
 			return dst, fmt.Errorf(": %v is no number in JSON", f)
 		}
 		return appendFloat(dst, f), nil
 	case value.String:
-		s, _ := v.Str()
-		out, err := jsontext.AppendQuote(dst, s)
-		if err != nil {
+		out, ok := appendQuoted(dst, it.Str)
+		if !ok {
 			return dst, errors.New(": a string is not UTF-8; send bytes as base64")
 		}
 		return out, nil
 	case value.Table:
-		if v.Len() > 0 && v.Fields() == 0 {
-			return appendArray(dst, v)
+		if it.Items > 0 && it.Fields == 0 {
+			return appendArray(dst, r, it.Items)
 		}
-		return appendObject(dst, v)
+		return appendObject(dst, r, it)
 	}
 	return append(dst, "null"...), nil
 }
@@ -60,146 +62,82 @@ func appendJSON(dst []byte, v value.Value) ([]byte, error) {
 func appendFloat(dst []byte, f float64) []byte {
 	n := len(dst)
 	dst = strconv.AppendFloat(dst, f, 'g', -1, 64)
-	if !bytes.ContainsAny(dst[n:], ".e") {
-		dst = append(dst, ".0"...)
+	for _, c := range dst[n:] {
+		if c == '.' || c == 'e' {
+			return dst
+		}
 	}
-	return dst
+	return append(dst, ".0"...)
 }
 
-func appendArray(dst []byte, v value.Value) ([]byte, error) {
+// appendQuoted appends a string, and says false when it is not UTF-8.
+func appendQuoted(dst []byte, s string) ([]byte, bool) {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			out, err := jsontext.AppendQuote(dst, s)
+			return out, err == nil
+		}
+	}
+	dst = append(dst, '"')
+	dst = append(dst, s...)
+	return append(dst, '"'), true
+}
+
+func appendArray(dst []byte, r *value.Reader, n int) ([]byte, error) {
 	dst = append(dst, '[')
 	var err error
-	for i, e := range v.Items {
-		if i > 1 {
+	for i := range n {
+		if i > 0 {
 			dst = append(dst, ',')
 		}
-		if dst, err = appendJSON(dst, e); err != nil {
-			return dst, fmt.Errorf("[%d]%w", i, err)
+		if dst, err = appendJSON(dst, r); err != nil {
+			return dst, fmt.Errorf("[%d]%w", i+1, err)
 		}
 	}
 	return append(dst, ']'), nil
 }
 
-func appendObject(dst []byte, v value.Value) ([]byte, error) {
+func appendObject(dst []byte, r *value.Reader, head value.Item) ([]byte, error) {
 	dst = append(dst, '{')
-	first := true
-	member := func(key string, e value.Value) (err error) {
-		if !first {
+	var err error
+	for i := range head.Items + head.Fields {
+		if i > 0 {
 			dst = append(dst, ',')
 		}
-		first = false
-		if dst, err = jsontext.AppendQuote(dst, key); err != nil {
-			return errors.New(": a key is not UTF-8")
+		key := value.Item{Kind: value.Int, Bits: uint64(i) + 1}
+		if i >= head.Items {
+			key = r.Next()
+		}
+		var ok bool
+		if dst, ok = appendKey(dst, key); !ok {
+			return dst, errors.New(": a key is not UTF-8")
 		}
 		dst = append(dst, ':')
-		if dst, err = appendJSON(dst, e); err != nil {
-			return fmt.Errorf(".%s%w", key, err)
-		}
-		return nil
-	}
-	for i, e := range v.Items {
-		if err := member(strconv.Itoa(i), e); err != nil {
-			return dst, err
-		}
-	}
-	for k, e := range v.Pairs {
-		if err := member(k.KeyText(), e); err != nil {
-			return dst, err
+		if dst, err = appendJSON(dst, r); err != nil {
+			return dst, fmt.Errorf(".%s%w", keyText(key), err)
 		}
 	}
 	return append(dst, '}'), nil
 }
 
-// ParseJSON reads one JSON value. Numbers without a fraction and an exponent that fit are integers, others floats. Names that come twice, trailing bytes,
-// strings that are not UTF-8 and nesting beyond value.MaxDepth are errors that tell the offset. No bytes, or only white space, are nil.
-func ParseJSON(data []byte) (value.Value, error) {
-	var b value.Builder
-	if err := ParseJSONTo(&b, data); err != nil {
-		return value.Value{}, err
+func appendKey(dst []byte, key value.Item) ([]byte, bool) {
+	if key.Kind == value.Int {
+		dst = append(dst, '"')
+		dst = strconv.AppendInt(dst, int64(key.Bits), 10)
+		return append(dst, '"'), true
 	}
-	return b.List().At(0), nil
+	return appendQuoted(dst, keyText(key))
 }
 
-// ParseJSONTo is ParseJSON into a Builder, which gets one more value. After an error it is to be reset.
-func ParseJSONTo(b *value.Builder, data []byte) error {
-	if len(bytes.TrimSpace(data)) == 0 {
-		b.Nil()
-		return nil
+// keyText is the key of a table as text: names are.
+func keyText(key value.Item) string {
+	switch key.Kind {
+	case value.String:
+		return key.Str
+	case value.Int:
+		return strconv.FormatInt(int64(key.Bits), 10)
+	case value.Bool:
+		return strconv.FormatBool(key.Bits != 0)
 	}
-	d := jsontext.NewDecoder(bytes.NewBuffer(data))
-	if err := parse(d, b); err != nil {
-		return fmt.Errorf("%w: offset %d: %w", ErrJSON, d.InputOffset(), err)
-	}
-	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: offset %d: bytes behind the value", ErrJSON, d.InputOffset())
-	}
-	return nil
-}
-
-func parse(d *jsontext.Decoder, b *value.Builder) error {
-	tok, err := d.ReadToken()
-	if err != nil {
-		return err
-	}
-	switch tok.Kind() {
-	case 'n':
-		b.Nil()
-	case 't', 'f':
-		b.Bool(tok.Bool())
-	case '"':
-		b.String(tok.String())
-	case '0':
-		return parseNumber(tok.String(), b)
-	case '[':
-		return parseArray(d, b)
-	case '{':
-		return parseObject(d, b)
-	}
-	return nil
-}
-
-func parseNumber(s string, b *value.Builder) error {
-	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
-		b.Int(n)
-		return nil
-	}
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil {
-		return fmt.Errorf("the number %s is out of range", s)
-	}
-	b.Float(f)
-	return nil
-}
-
-func parseArray(d *jsontext.Decoder, b *value.Builder) error {
-	if err := b.Begin(); err != nil {
-		return err
-	}
-	for d.PeekKind() != ']' {
-		if err := parse(d, b); err != nil {
-			return err
-		}
-	}
-	b.End()
-	_, err := d.ReadToken()
-	return err
-}
-
-func parseObject(d *jsontext.Decoder, b *value.Builder) error {
-	if err := b.Begin(); err != nil {
-		return err
-	}
-	for d.PeekKind() != '}' {
-		name, err := d.ReadToken()
-		if err != nil {
-			return err
-		}
-		b.Key(name.String())
-		if err := parse(d, b); err != nil {
-			return err
-		}
-	}
-	b.End()
-	_, err := d.ReadToken()
-	return err
+	return fmt.Sprint(math.Float64frombits(key.Bits))
 }

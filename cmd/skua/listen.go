@@ -95,6 +95,7 @@ func kcpConfig(c KCPConfig) kcp.Config {
 	return kcp.Config{
 		NoDelay: as(c.NoDelay), Interval: int(c.Interval.Milliseconds()), Resend: c.Resend, NC: as(c.NC),
 		SndWnd: c.SndWnd, RcvWnd: c.RcvWnd, MTU: c.MTU, AckNoDelay: c.AckNoDelay,
+		Raw: true, // the clients of clients/go are plain ones so far
 	}
 }
 

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -10,88 +11,118 @@ const (
 	idleBuffer = 512
 	// readBuffer is what one with more to read borrows from the pool.
 	readBuffer = 16 << 10
+	// restAfter is how long nothing must have come for a reading goroutine to be replaced by a new one. Handlers have made its stack grow, which Go would give
+	// back only after several collections, and idle servers hardly collect.
+	restAfter = 2 * time.Second
 )
 
-// reader is the state of a reading goroutine: buf[start:end] are the bytes that are not yet a whole frame.
+// errRested ends a reading goroutine whose successor goes on.
+var errRested = errors.New("transport: nothing has come for a while")
+
+// reader is what belongs to whoever reads: one goroutine at a time. buf[start:end] are the bytes that are not yet a whole frame.
 type reader struct {
-	c          *Conn
-	small      [idleBuffer]byte
-	buf        []byte
-	pooled     *[]byte // the pooled buffer that buf is, if it is one
-	start, end int
-	lastFrame  time.Time // when a whole frame arrived last
-	partial    time.Time // when the first byte of an unfinished frame arrived; zero when there is none
+	buf            []byte // nil: none is held
+	pooled         *[]byte
+	start, end     int
+	lastFrame      int64 // when a whole frame arrived last
+	lastRead       int64 // when anything did
+	partial        int64 // when the first byte of an unfinished frame arrived; 0 when there is none
+	warm           bool  // the stack may have grown
+	packets, bytes bucket
 }
 
-// read delivers frames until the connection ends and returns why, or nil when end already knows.
-func (c *Conn) read(r Receiver) error {
-	rd := &reader{c: c, lastFrame: c.opened}
-	rd.buf = rd.small[:]
-	defer rd.release()
+// read delivers frames until the connection ends and returns why; end may know it already.
+func (c *Conn) read() error {
+	rd := &c.in
+	now := c.srv.now()
 	for {
-		if err := rd.await(); err != nil {
+		if err := c.await(now); err != nil {
 			return err
 		}
+		if rd.buf == nil {
+			rd.buf = make([]byte, idleBuffer)
+		}
 		n, err := c.nc.Read(rd.buf[rd.end:])
+		now = c.srv.now()
 		if n > 0 {
-			rd.end += n
-			c.bytesIn.Add(uint64(n))
-			c.srv.cfg.Stats.bytesIn.Add(uint64(n))
-			if err := rd.deliver(r); err != nil {
+			if now, err = c.step(n, now, err); err != nil {
 				return err
 			}
-			rd.fit(n)
+			rd.fit(c, n)
+			continue
 		}
-		if err == nil || isTimeout(err) {
-			continue // a deadline that struck is judged by await
+		switch {
+		case err == nil:
+		case !isTimeout(err): // a deadline that struck is judged by await
+			return readError(err)
+		case rd.warm && now-rd.lastRead >= int64(restAfter):
+			rd.warm = false
+			return errRested
 		}
-		return readError(err)
 	}
 }
 
-// await makes sure that the Read to come ends when it must. Deadlines are set ahead and looked at again only when they strike, so that a busy
-// connection does not pay for a timer with each Read.
-func (rd *reader) await() error {
-	c := rd.c
-	due, why := rd.due()
+// step handles n bytes that have been read, with the error that came with them, and writes what they have been answered. It returns the time at its end, and
+// why nothing more is to be read.
+func (c *Conn) step(n int, now int64, failed error) (int64, error) {
+	rd := &c.in
+	rd.end += n
+	rd.lastRead, rd.warm = now, true
+	c.bytesIn.Add(uint64(n))
+	if !rd.bytes.take(&c.srv.bytes, now, n) {
+		return now, fmt.Errorf("%w: more than %v bytes a second", ErrRate, c.srv.cfg.ByteRate)
+	}
+	c.cork()
+	err := c.deliver(now)
+	after := c.srv.now() // the Receiver's time must not count against the client
+	rd.partialSince(after)
+	c.flush(after)
+	if err == nil && failed != nil && !isTimeout(failed) {
+		err = readError(failed)
+	}
+	return after, err
+}
+
+// await makes sure that the reading to come ends when it must. Deadlines are set ahead and looked at again only when they strike, so that a busy
+// connection does not pay for a timer with each read.
+func (c *Conn) await(now int64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.reason != nil {
 		return c.reason
 	}
-	if due.IsZero() {
-		if !c.armed.IsZero() {
-			c.arm(time.Time{})
-		}
-		return nil
-	}
-	now := time.Now()
-	if !now.Before(due) {
+	due, why := c.due()
+	if due != 0 && now >= due {
 		return fmt.Errorf("%w: %s since the connection was accepted, %s since the last frame", why,
-			now.Sub(c.opened).Round(time.Millisecond), now.Sub(rd.lastFrame).Round(time.Millisecond))
+			time.Duration(now-c.opened).Round(time.Millisecond), time.Duration(now-c.in.lastFrame).Round(time.Millisecond))
 	}
-	if c.armed.IsZero() || due.Before(c.armed) || !now.Before(c.armed) {
+	if c.in.warm && c.steps == nil {
+		if rest := c.in.lastRead + int64(restAfter); due == 0 || rest < due {
+			due = rest
+		}
+	}
+	switch {
+	case due == 0:
+		if c.readBy != 0 {
+			c.arm(0)
+		}
+	case c.readBy == 0 || due < c.readBy || now >= c.readBy:
 		c.arm(due)
 	}
 	return nil
 }
 
-// due is when the connection must have made progress, and the error if it has not. Zero: never.
-func (rd *reader) due() (time.Time, error) {
-	c := rd.c
+// due is when the connection must have made progress, and the error if it has not. 0: never. c.mu is held.
+func (c *Conn) due() (int64, error) {
 	if !c.ready.Load() {
-		return c.opened.Add(c.srv.cfg.HandshakeTimeout), ErrHandshakeTimeout
+		return c.opened + int64(c.srv.cfg.HandshakeTimeout), ErrHandshakeTimeout
 	}
-	var due time.Time
-	why := ErrIdle
-	c.mu.Lock()
-	idle := c.idle
-	c.mu.Unlock()
-	if idle > 0 {
-		due = rd.lastFrame.Add(idle)
+	due, why := int64(0), ErrIdle
+	if c.idle > 0 {
+		due = c.in.lastFrame + int64(c.idle)
 	}
-	if !rd.partial.IsZero() {
-		if d := rd.partial.Add(c.srv.cfg.FrameTimeout); due.IsZero() || d.Before(due) {
+	if c.in.partial != 0 {
+		if d := c.in.partial + int64(c.srv.cfg.FrameTimeout); due == 0 || d < due {
 			due, why = d, ErrFrameTimeout
 		}
 	}
@@ -99,11 +130,12 @@ func (rd *reader) due() (time.Time, error) {
 }
 
 // deliver hands over the whole frames in the buffer.
-func (rd *reader) deliver(r Receiver) error {
-	limit := rd.c.srv.cfg.MaxFrame
-	whole := false
+func (c *Conn) deliver(now int64) error {
+	rd, limit := &c.in, c.srv.cfg.MaxFrame
+	frames := uint64(0)
+	defer func() { c.framesIn.Add(frames) }()
 	for rd.start < rd.end {
-		advance, frame, err := rd.c.srv.cfg.Split(rd.buf[rd.start:rd.end])
+		advance, frame, err := c.srv.cfg.Split(rd.buf[rd.start:rd.end])
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrFrame, err)
 		}
@@ -120,31 +152,37 @@ func (rd *reader) deliver(r Receiver) error {
 		if len(frame) > limit {
 			return fmt.Errorf("%w: %d bytes, at most %d are accepted", ErrFrameTooLong, len(frame), limit)
 		}
-		whole = true
-		rd.c.framesIn.Add(1)
-		rd.c.srv.cfg.Stats.framesIn.Add(1)
-		if err := rd.c.frame(r, frame); err != nil {
+		if !rd.packets.take(&c.srv.packets, now, 1) {
+			return fmt.Errorf("%w: more than %v frames a second", ErrRate, c.srv.cfg.PacketRate)
+		}
+		rd.lastFrame = -1 // partialSince has the time
+		frames++
+		if err := c.frame(frame); err != nil {
 			return err
 		}
 	}
 	if have := rd.end - rd.start; have >= limit {
 		return fmt.Errorf("%w: not whole after %d bytes, at most %d are accepted", ErrFrameTooLong, have, limit)
 	}
-	now := time.Now() // after the Receiver, whose time must not count against the client
+	return nil
+}
+
+// partialSince notes at the end of a step what has arrived.
+func (rd *reader) partialSince(now int64) {
+	whole := rd.lastFrame < 0
 	if whole {
 		rd.lastFrame = now
 	}
 	switch {
 	case rd.start == rd.end:
 		rd.start, rd.end = 0, 0
-		rd.partial = time.Time{}
-	case whole || rd.partial.IsZero():
+		rd.partial = 0
+	case whole || rd.partial == 0:
 		rd.partial = now
 	}
-	return nil
 }
 
-func (c *Conn) frame(r Receiver, frame []byte) (err error) {
+func (c *Conn) frame(frame []byte) (err error) {
 	if reason := c.end(); reason != nil {
 		return reason // closed meanwhile: no more frames
 	}
@@ -153,56 +191,70 @@ func (c *Conn) frame(r Receiver, frame []byte) (err error) {
 			err = c.srv.caught(c, "Frame", p)
 		}
 	}()
-	return r.Frame(frame)
+	return c.recv.Frame(frame)
 }
 
-// fit chooses the buffer for the next Read, of which the last one got n bytes.
-func (rd *reader) fit(n int) {
+// fit chooses the buffer for the next read, of which the last one got n bytes.
+func (rd *reader) fit(c *Conn, n int) {
 	have := rd.end - rd.start
 	switch {
 	case have == 0 && rd.pooled == nil && len(rd.buf) == idleBuffer:
 		if n == idleBuffer { // there is likely more
-			rd.borrow()
+			rd.borrow(c)
 		}
 	case have == 0 && (len(rd.buf) > readBuffer || n < idleBuffer):
-		rd.release()
-		rd.buf = rd.small[:]
+		rd.release(c)
 	case rd.end < len(rd.buf): // still room
 	case rd.start > 0:
 		copy(rd.buf, rd.buf[rd.start:rd.end])
 		rd.start, rd.end = 0, have
 	default:
-		rd.grow()
+		rd.grow(c)
 	}
 }
 
-func (rd *reader) borrow() {
-	rd.pooled = rd.c.srv.buffers.Get().(*[]byte) //nolint:forcetypeassert // what the pool makes
+// shrink gives the buffer back while nothing comes; what is unread of a frame is kept in no more than it needs.
+func (rd *reader) shrink(c *Conn) {
+	have := rd.end - rd.start
+	switch {
+	case have == 0:
+		rd.release(c)
+	case rd.pooled != nil && have < idleBuffer:
+		small := make([]byte, idleBuffer)
+		copy(small, rd.buf[rd.start:rd.end])
+		rd.release(c)
+		rd.buf, rd.start, rd.end = small, 0, have
+	}
+}
+
+func (rd *reader) borrow(c *Conn) {
+	rd.pooled = c.srv.buffers.Get().(*[]byte) //nolint:forcetypeassert // what the pool makes
 	rd.buf = *rd.pooled
 }
 
 // grow makes room for a frame that is longer than the buffer, in steps that the client has paid for in bytes.
-func (rd *reader) grow() {
+func (rd *reader) grow(c *Conn) {
 	old, have := rd.buf, rd.end-rd.start
 	unread := old[rd.start:rd.end]
 	was := rd.pooled
 	if len(old) < readBuffer {
-		rd.borrow()
+		rd.borrow(c)
 	} else {
 		rd.pooled = nil
-		rd.buf = make([]byte, min(2*len(old), rd.c.srv.cfg.MaxFrame))
+		rd.buf = make([]byte, min(2*len(old), c.srv.cfg.MaxFrame))
 	}
 	copy(rd.buf, unread)
 	if was != nil {
-		rd.c.srv.buffers.Put(was)
+		c.srv.buffers.Put(was)
 	}
 	rd.start, rd.end = 0, have
 }
 
-func (rd *reader) release() {
+// release gives the buffer back.
+func (rd *reader) release(c *Conn) {
 	if rd.pooled != nil {
-		rd.c.srv.buffers.Put(rd.pooled)
+		c.srv.buffers.Put(rd.pooled)
 		rd.pooled = nil
 	}
-	rd.buf = nil
+	rd.buf, rd.start, rd.end = nil, 0, 0
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -21,15 +22,16 @@ func Serve(ctx context.Context, ln net.Listener, h Handler, cfg Config) error {
 		_ = ln.Close()
 		return err
 	}
-	s := &server{cfg: cfg, handler: h, conns: make(map[*Conn]struct{}), addrs: make(map[netip.Prefix]int), refusals: make(chan struct{}, maxRefusals)}
-	s.buffers.New = func() any { b := make([]byte, readBuffer); return &b }
-	s.batches.New = func() any { return new(batch) }
+	s := newServer(h, cfg)
+	s.cfg.Stats.register(s)
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
 	err = s.accept(ctx, ln)
 	stop()
 	_ = ln.Close()
 	s.shutdown()
 	s.wg.Wait()
+	s.crew.close()
+	s.cfg.Stats.unregister(s)
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // the listener failed because it was closed, as asked
 	}
@@ -37,18 +39,44 @@ func Serve(ctx context.Context, ln net.Listener, h Handler, cfg Config) error {
 }
 
 type server struct {
-	cfg      Config
-	handler  Handler
-	wg       sync.WaitGroup // reading goroutines and refusals
-	buffers  sync.Pool      // *[]byte of readBuffer bytes
-	batches  sync.Pool      // *batch, empty
-	refusals chan struct{}  // a slot for each refusal under way
+	cfg            Config
+	handler        Handler
+	start          time.Time      // times are in ns since it
+	packets, bytes rate           // of each connection
+	wg             sync.WaitGroup // connections and refusals
+	buffers        sync.Pool      // *[]byte of readBuffer bytes
+	batches        sync.Pool      // *batch, empty
+	refusals       chan struct{}  // a slot for each refusal under way
+	crew           crew
+	corks          [corkSlots]corkSlot
+	nextSlot       atomic.Uint32
 
-	mu     sync.Mutex
-	closed bool
-	conns  map[*Conn]struct{}
-	addrs  map[netip.Prefix]int
+	mu       sync.Mutex
+	closed   bool
+	conns    map[*Conn]struct{}
+	hosts    map[netip.Prefix]int
+	networks map[netip.Prefix]int // of those that are half open
+	halfOpen int
+	ended    totals // of connections that are no more
 }
+
+func newServer(h Handler, cfg Config) *server {
+	s := &server{
+		cfg: cfg, handler: h, start: time.Now(), conns: map[*Conn]struct{}{}, hosts: map[netip.Prefix]int{}, networks: map[netip.Prefix]int{},
+		refusals: make(chan struct{}, maxRefusals),
+	}
+	s.packets, s.bytes = cfg.rates()
+	s.crew.init(s)
+	s.buffers.New = func() any { b := make([]byte, readBuffer); return &b }
+	s.batches.New = func() any { return new(batch) }
+	return s
+}
+
+// now is the time in ns since the server began.
+func (s *server) now() int64 { return int64(time.Since(s.start)) }
+
+// at is a moment in the machine's time.
+func (s *server) at(ns int64) time.Time { return s.start.Add(time.Duration(ns)) }
 
 const (
 	maxBackoff  = time.Second
@@ -98,8 +126,7 @@ func passes(err error) bool {
 }
 
 func (s *server) admit(nc net.Conn) {
-	prefix := prefixOf(nc.RemoteAddr())
-	c := newConn(s, nc, prefix)
+	c := newConn(s, nc)
 	if err := s.enter(c); err != nil {
 		s.cfg.Stats.refuse(Class(err))
 		s.cfg.Log.Debug("connection refused", "transport", s.cfg.Name, "remote", nc.RemoteAddr(), "reason", err)
@@ -107,34 +134,12 @@ func (s *server) admit(nc net.Conn) {
 		return
 	}
 	s.cfg.Stats.open.Add(1)
-	s.wg.Go(c.run)
-}
-
-// enter counts a connection against the limits.
-func (s *server) enter(c *Conn) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if limit := s.cfg.MaxConns; limit > 0 && len(s.conns) >= limit {
-		return fmt.Errorf("%w: %d are open", ErrTooManyConns, limit)
+	s.wg.Add(1) // Conn.over
+	if c.steps != nil {
+		s.crew.submit(c, (*Conn).beginSteps)
+		return
 	}
-	if limit := s.cfg.MaxConnsPerAddr; limit > 0 && s.addrs[c.prefix] >= limit {
-		return fmt.Errorf("%w: %d are open from %s", ErrTooManyFromAddr, limit, c.prefix)
-	}
-	if s.closed {
-		return ErrShutdown
-	}
-	s.conns[c] = struct{}{}
-	s.addrs[c.prefix]++
-	return nil
-}
-
-func (s *server) leave(c *Conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.conns, c)
-	if s.addrs[c.prefix]--; s.addrs[c.prefix] <= 0 {
-		delete(s.addrs, c.prefix)
-	}
+	go c.run()
 }
 
 // refuse tells a client why it may not come in, without holding up the next one. Beyond maxRefusals at once clients are just closed, so that
@@ -183,31 +188,4 @@ func (s *server) caught(c *Conn, where string, value any) error {
 	s.cfg.Log.Error("handler panicked, its connection is closed", "transport", s.cfg.Name, "remote", c.RemoteAddr(), "in", where,
 		"panic", value, "stack", string(debug.Stack()))
 	return fmt.Errorf("%w in %s: %v", ErrPanic, where, value)
-}
-
-// prefixOf is what MaxConnsPerAddr counts by: hosts get whole /64s in IPv6 (RFC 6177), so a single address there limits nobody.
-func prefixOf(addr net.Addr) netip.Prefix {
-	var ip netip.Addr
-	switch a := addr.(type) {
-	case *net.TCPAddr:
-		ip, _ = netip.AddrFromSlice(a.IP)
-	case *net.UDPAddr:
-		ip, _ = netip.AddrFromSlice(a.IP)
-	default:
-		if addr != nil {
-			if ap, err := netip.ParseAddrPort(addr.String()); err == nil {
-				ip = ap.Addr()
-			}
-		}
-	}
-	ip = ip.Unmap().WithZone("")
-	bits := 32
-	if ip.Is6() {
-		bits = 64
-	}
-	p, err := ip.Prefix(bits)
-	if err != nil { // not an IP address, such as a pipe's: all of them count as one
-		return netip.Prefix{}
-	}
-	return p
 }

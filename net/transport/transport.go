@@ -1,7 +1,26 @@
 // Package transport serves connections: framing, bounded send queues, deadlines, limits and counters, written once for all transports.
 //
 // It knows a net.Listener, its net.Conns and frames of bytes; what the bytes mean is the Handler's business. A connection costs one goroutine
-// that reads and, only while there is something to write, one that writes.
+// that reads, or none while nothing comes if its net.Conn can tell when something does. What is sent while a frame is handled is written by the goroutine that
+// handled it, with one write for all frames of one read; what is sent at other times is written by a few goroutines that all connections share.
+//
+// # Connections that can do more
+//
+// Beside net.Conn a connection may have these methods; they are found by their shape.
+//
+//	// ReadNow is Read that never waits: n == 0 and err == nil mean that there is nothing now. io.EOF, deadlines and other errors are as with Read.
+//	ReadNow(p []byte) (n int, err error)
+//	// Notify sets what is called when ReadNow may have something to say: bytes, the end, an error, or a read deadline that has passed. It is called at
+//	// least once after each such change that follows a ReadNow which said "nothing", and once at once if there is something already; from any goroutine,
+//	// possibly twice at a time. It must not block. nil takes it away.
+//	Notify(f func())
+//
+// One that has both costs no goroutine while it is idle. Its read deadline may be late by some 100 ms.
+//
+//	// WriteFrames writes whole frames, for a connection that must know where they end, such as a WebSocket. The bytes are valid until it returns.
+//	WriteFrames(frames [][]byte) error
+//	// CloseWrite ends the own half, so that the last frame arrives before the end.
+//	CloseWrite() error
 package transport
 
 import (
@@ -13,7 +32,7 @@ import (
 
 // Handler is what a server does with its connections.
 type Handler interface {
-	// Open is called once for each connection, on its reading goroutine, before the first byte is read. An error refuses the connection;
+	// Open is called once for each connection, on the goroutine that reads from it, before the first byte is read. An error refuses the connection;
 	// Closed is then not called.
 	Open(c *Conn) (Receiver, error)
 }
@@ -26,12 +45,20 @@ func (f HandlerFunc) Open(c *Conn) (Receiver, error) { return f(c) }
 
 // Receiver gets the frames of one connection.
 type Receiver interface {
-	// Frame is called on the connection's reading goroutine, one frame at a time, in the order received. The frame's bytes are valid until it
-	// returns. While it runs nothing is read, so one that blocks holds its client back, and nobody else. An error closes the connection with that
-	// error as the reason. A panic closes the connection too, and is logged with its stack.
+	// Frame is called with one frame at a time, in the order received. The frame's bytes are valid until it returns. While it runs nothing is read, so one
+	// that blocks holds its client back, and nobody else. What it sends to its own connection is kept back until all frames of one read have been handled,
+	// some milliseconds at most. An error closes the connection with that error as the reason. A panic closes the connection too, and is logged with its
+	// stack.
 	Frame(frame []byte) error
-	// Closed is called once, last, on the same goroutine, with why the connection ended. It is never nil.
+	// Closed is called once, last, never while Frame runs, with why the connection ended. It is never nil.
 	Closed(reason error)
+}
+
+// drainedReceiver is a Receiver that wants to know when the client has caught up.
+type drainedReceiver interface {
+	// Drained is called once for each call of Conn.NotifyDrained, when nothing waits to be written any more, on any goroutine and one at a time. It must not
+	// block. Once the connection is closing it is not called any more.
+	Drained()
 }
 
 // Why connections end. Reasons come wrapped; test with errors.Is. The reasons of a Handler (what Frame returned, what CloseWith got) are passed on
@@ -51,6 +78,9 @@ var (
 	ErrShutdown         = errors.New("transport: server is stopping")
 	ErrTooManyConns     = errors.New("transport: too many connections")
 	ErrTooManyFromAddr  = errors.New("transport: too many connections from this address")
+	ErrHalfOpen         = errors.New("transport: too many connections that have not shaken hands")
+	ErrHalfOpenPrefix   = errors.New("transport: too many connections from this network that have not shaken hands")
+	ErrRate             = errors.New("transport: too much in too short a time")
 )
 
 // Config says how a server treats its connections. Only Split is required.
@@ -77,7 +107,8 @@ type Config struct {
 	// overrides it for one connection.
 	Idle time.Duration
 
-	// WriteTimeout is how long a client may take to accept 32 KiB. Default 10 s.
+	// WriteTimeout is how long a client may take to accept 32 KiB; it may get half as long again, so that the deadline need not be set anew for each write.
+	// Default 10 s.
 	WriteTimeout time.Duration
 
 	// Linger is how long Conn.CloseWith, and the end of Serve, wait for the queue and the last frame to be delivered. Default 1 s.
@@ -93,6 +124,24 @@ type Config struct {
 
 	// MaxConnsPerAddr is how many of them may come from one IPv4 address or one IPv6 /64. 0: no limit.
 	MaxConnsPerAddr int
+
+	// MaxHalfOpen is how many connections may be open at once for which Ready has not been called. More are refused with ErrHalfOpen. 0: no limit. It bounds
+	// what strangers can hold; HandshakeTimeout bounds how long.
+	MaxHalfOpen int
+
+	// MaxHalfOpenPerPrefix is how many of them may come from one IPv4 /24 or one IPv6 /48, so that one network can't take all. More are refused with
+	// ErrHalfOpenPrefix. 0: no limit.
+	MaxHalfOpenPerPrefix int
+
+	// PacketRate is how many frames a second a connection may send on average, and PacketBurst how many at once after a quiet time. One that sends more is
+	// closed with ErrRate. Rate 0: no limit. Burst 0: what the rate allows in 2 s.
+	PacketRate  float64
+	PacketBurst int
+
+	// ByteRate and ByteBurst are the same for the bytes that a connection sends, headers included. ByteBurst 0: what the rate allows in 2 s, and at least
+	// MaxFrame.
+	ByteRate  float64
+	ByteBurst int
 
 	// Farewell, when set, returns the last frame for a client that is closed for a reason which this package found (a bad frame, a deadline,
 	// a limit, the end of Serve), or nil for none. It is called by many goroutines at once.
@@ -125,10 +174,17 @@ func (c Config) withDefaults() (Config, error) {
 		{"Backlog", int64(c.Backlog)},
 		{"MaxConns", int64(c.MaxConns)},
 		{"MaxConnsPerAddr", int64(c.MaxConnsPerAddr)},
+		{"MaxHalfOpen", int64(c.MaxHalfOpen)},
+		{"MaxHalfOpenPerPrefix", int64(c.MaxHalfOpenPerPrefix)},
+		{"PacketBurst", int64(c.PacketBurst)},
+		{"ByteBurst", int64(c.ByteBurst)},
 	} {
 		if f.value < 0 {
 			return c, fmt.Errorf("transport: Config.%s is %d, expected 0 (the default) or more", f.name, f.value)
 		}
+	}
+	if err := c.checkRates(); err != nil {
+		return c, err
 	}
 	c.MaxFrame = orInt(c.MaxFrame, 64<<10)
 	c.Backlog = orInt(c.Backlog, 256<<10)

@@ -3,7 +3,6 @@ package transport
 import (
 	"fmt"
 	"net"
-	"time"
 )
 
 // writeChunk is how much is written between two looks at the clock: a slow client has WriteTimeout for each of them.
@@ -12,23 +11,32 @@ const writeChunk = 32 << 10
 // keptBuffer is the largest send buffer that is kept for re-use.
 const keptBuffer = 64 << 10
 
+// ownRounds is how often a reading goroutine writes what has come meanwhile before it leaves the rest to others, and reads on.
+const ownRounds = 4
+
 // frameWriter is a connection that must know where frames end, such as a WebSocket. The bytes are valid until WriteFrames returns.
 type frameWriter interface {
 	WriteFrames(frames [][]byte) error
 }
 
-// outbox is what waits to be written. The writing goroutine takes the whole batch, so that senders and writer never wait for each other.
+// outbox is what waits to be written. Who writes takes the whole batch, so that senders and writer never wait for each other.
 type outbox struct {
 	batch   *batch        // nil when nothing waits
-	taken   int           // bytes that the writing goroutine has not written yet
-	running bool          // there is a writing goroutine
-	stopped chan struct{} // closed when it ends, if somebody waits for that
+	taken   int           // bytes that are being written
+	running bool          // somebody writes, or is about to
+	corked  bool          // the reading goroutine will write when it has handled what it has read
+	cork    *corkSlot     // where that is known
+	step    uint32        // counts corks
+	wanted  int           // calls of Drained that are due when nothing waits
+	stopped chan struct{} // closed when nobody writes any more, if somebody waits for that
 }
 
 // batch is a run of frames, one after the other.
 type batch struct {
-	bytes []byte
-	ends  []int // where each frame ends
+	bytes  []byte
+	ends   []int // where each frame ends, for connections that must know
+	frames int
+	list   [][]byte // what ends say, while it is written
 }
 
 func (o *outbox) size() int {
@@ -71,57 +79,142 @@ func (c *Conn) Send(frame []byte) error {
 	return nil
 }
 
-// enqueue appends a frame and starts the writing goroutine if there is none; c.mu is held.
+// enqueue appends a frame and has it written; c.mu is held.
 func (c *Conn) enqueue(frame []byte) {
 	b := c.out.batch
 	if b == nil {
 		b = c.srv.batches.Get().(*batch) //nolint:forcetypeassert // what the pool makes
 		c.out.batch = b
+		if c.out.corked {
+			c.srv.watch()
+		}
 	}
 	b.bytes = append(b.bytes, frame...)
-	b.ends = append(b.ends, len(b.bytes))
-	c.srv.cfg.Stats.queued.Add(int64(len(frame)))
-	if !c.out.running {
-		c.out.running = true
-		go c.write() // ends when nothing waits or a write fails; linger waits for it
+	b.frames++
+	if c.frames != nil {
+		b.ends = append(b.ends, len(b.bytes))
+	}
+	if c.out.corked && len(b.bytes) >= writeChunk {
+		c.out.corked = false // it is worth a write of its own, and must not fill the backlog
+	}
+	if !c.out.corked {
+		c.startWriting()
 	}
 }
 
-// drop forgets what was never written; c.mu is held and nothing is being written.
-func (c *Conn) drop() {
-	c.srv.cfg.Stats.queued.Add(-int64(c.out.size()))
-	c.out.batch, c.out.taken = nil, 0
+// startWriting has somebody write what waits; c.mu is held.
+func (c *Conn) startWriting() {
+	if !c.out.running {
+		c.out.running = true
+		c.srv.crew.submit(c, (*Conn).write)
+	}
 }
 
-// write is the writing goroutine.
-func (c *Conn) write() {
-	frames, _ := c.nc.(frameWriter)
-	for {
-		c.mu.Lock()
-		b := c.out.batch
-		if b == nil {
-			c.stopWriting()
-			c.mu.Unlock()
-			return
-		}
-		c.out.batch, c.out.taken = nil, len(b.bytes)
-		c.mu.Unlock()
+// NotifyDrained has the Receiver's Drained called as soon as nothing waits to be written, also when that is so already. A Receiver without Drained hears
+// nothing.
+func (c *Conn) NotifyDrained() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reason != nil {
+		return
+	}
+	c.out.wanted++
+	if !c.out.corked {
+		c.startWriting()
+	}
+}
 
-		if err := c.writeAll(frames, b.bytes, b.ends); err != nil {
-			c.abort(fmt.Errorf("%w: %w", ErrWrite, err))
+// write writes until nothing waits. Whoever calls it has set out.running.
+func (c *Conn) write() { c.writeRounds(c.srv.now(), 1<<30) }
+
+// writeRounds writes until nothing waits, or leaves it to others after some rounds. Whoever calls it has set out.running.
+func (c *Conn) writeRounds(now int64, rounds int) {
+	returned := false
+	defer func() {
+		if !returned { // Drained has ended the goroutine
 			c.mu.Lock()
 			c.stopWriting()
 			c.mu.Unlock()
+			c.abort(errGoexit)
+		}
+	}()
+	c.mu.Lock()
+	for c.more() {
+		b := c.out.batch
+		if b == nil {
+			wanted := c.out.wanted
+			c.out.wanted = 0
+			c.mu.Unlock()
+			c.drained(wanted)
+			c.mu.Lock()
+			continue
+		}
+		if rounds == 0 {
+			c.srv.crew.submit(c, (*Conn).write)
+			c.mu.Unlock()
+			returned = true
 			return
 		}
-		if cap(b.bytes) <= keptBuffer {
-			b.bytes, b.ends = b.bytes[:0], b.ends[:0]
-			c.srv.batches.Put(b)
+		rounds--
+		c.out.batch, c.out.taken = nil, len(b.bytes)
+		err := c.allow(now)
+		c.mu.Unlock()
+		if err == nil {
+			err = c.writeBatch(b)
 		}
+		if err != nil {
+			c.abort(fmt.Errorf("%w: %w", ErrWrite, err))
+			c.mu.Lock()
+			break
+		}
+		c.put(b)
+		c.mu.Lock()
+		c.out.taken = 0
+		if c.out.batch != nil {
+			now = c.srv.now()
+		}
+	}
+	c.stopWriting()
+	c.mu.Unlock()
+	returned = true
+}
+
+// more tells whether there is something to do for who writes; c.mu is held.
+func (c *Conn) more() bool {
+	if c.reason == nil {
+		return c.out.batch != nil || c.out.wanted > 0
+	}
+	return c.out.batch != nil && c.graceful
+}
+
+// put gives an empty batch back.
+func (c *Conn) put(b *batch) {
+	if cap(b.bytes) <= keptBuffer {
+		b.bytes, b.ends, b.frames = b.bytes[:0], b.ends[:0], 0
+		c.srv.batches.Put(b)
 	}
 }
 
-// stopWriting marks the end of the writing goroutine; c.mu is held.
+// drained tells the Receiver n times that nothing waits.
+func (c *Conn) drained(n int) {
+	c.mu.Lock()
+	r, ok := c.recv.(drainedReceiver)
+	c.mu.Unlock()
+	if !ok {
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err := c.srv.caught(c, "Drained", p)
+			c.CloseWith(err, c.srv.farewell(err))
+		}
+	}()
+	for range n {
+		r.Drained()
+	}
+}
+
+// stopWriting notes that nobody writes any more; c.mu is held.
 func (c *Conn) stopWriting() {
 	c.out.running = false
 	if c.out.stopped != nil {
@@ -130,82 +223,90 @@ func (c *Conn) stopWriting() {
 	}
 }
 
-func (c *Conn) writeAll(frames frameWriter, buf []byte, ends []int) error {
-	var list [][]byte
-	from, first := 0, 0
-	for i, end := range ends {
-		if end-from < writeChunk && i < len(ends)-1 {
-			continue
-		}
-		if err := c.writeDeadline(); err != nil {
+// writeBatch writes it, in chunks that each have their time. The first one's has been allowed.
+func (c *Conn) writeBatch(b *batch) error {
+	if c.frames == nil {
+		if err := c.writeBytes(b.bytes); err != nil {
 			return err
 		}
-		var err error
-		if frames != nil {
-			list = cut(list[:0], buf, from, ends[first:i+1])
-			err = frames.WriteFrames(list)
-		} else {
-			err = c.writeBytes(buf[from:end])
-		}
-		if err != nil {
-			return err
-		}
-		c.wrote(end-from, i+1-first)
-		from, first = end, i+1
+		c.framesOut.Add(uint64(b.frames))
+		return nil
 	}
-	return nil
-}
-
-// cut returns the frames of buf that begin at from.
-func cut(list [][]byte, buf []byte, from int, ends []int) [][]byte {
-	for _, end := range ends {
-		list = append(list, buf[from:end:end])
+	from := 0
+	for _, end := range b.ends {
+		b.list = append(b.list, b.bytes[from:end:end])
 		from = end
 	}
-	return list
-}
-
-// writeBytes writes a run of frames, which may be longer than a chunk when a single frame is.
-func (c *Conn) writeBytes(p []byte) error {
-	for len(p) > 0 {
-		n, err := c.nc.Write(p[:min(len(p), writeChunk)])
-		if err != nil {
-			return err
+	defer func() { clear(b.list); b.list = b.list[:0] }()
+	for first, size, i := 0, 0, 0; i < len(b.list); i++ {
+		if size += len(b.list[i]); size < writeChunk && i < len(b.list)-1 {
+			continue
 		}
-		p = p[n:]
-		if len(p) > 0 {
-			if err := c.writeDeadline(); err != nil {
+		if first > 0 {
+			if err := c.allowMore(); err != nil {
 				return err
 			}
 		}
+		if err := c.frames.WriteFrames(b.list[first : i+1]); err != nil {
+			return err
+		}
+		c.framesOut.Add(uint64(i + 1 - first))
+		c.wrote(size)
+		first, size = i+1, 0
 	}
 	return nil
 }
 
-// writeDeadline gives the client its time for the next chunk, less when the connection is ending.
-func (c *Conn) writeDeadline() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	due := time.Now().Add(c.srv.cfg.WriteTimeout)
-	if c.reason != nil {
-		if !c.graceful {
-			return net.ErrClosed
+func (c *Conn) writeBytes(p []byte) error {
+	for {
+		n, err := c.nc.Write(p[:min(len(p), writeChunk)])
+		c.bytesOut.Add(uint64(n))
+		if err != nil {
+			return err
 		}
-		if c.until.Before(due) {
-			due = c.until
+		if p = p[n:]; len(p) == 0 {
+			return nil
+		}
+		c.took(n)
+		if err := c.allowMore(); err != nil {
+			return err
 		}
 	}
-	return c.nc.SetWriteDeadline(due)
 }
 
-func (c *Conn) wrote(bytes, frames int) {
+// wrote counts bytes that have been written.
+func (c *Conn) wrote(n int) {
+	c.bytesOut.Add(uint64(n))
+	c.took(n)
+}
+
+// took makes room for others in the backlog.
+func (c *Conn) took(n int) {
 	c.mu.Lock()
-	c.out.taken -= bytes
+	c.out.taken -= n
 	c.mu.Unlock()
-	st := c.srv.cfg.Stats
-	st.queued.Add(-int64(bytes))
-	st.bytesOut.Add(uint64(bytes))
-	st.framesOut.Add(uint64(frames))
-	c.bytesOut.Add(uint64(bytes))
-	c.framesOut.Add(uint64(frames))
+}
+
+func (c *Conn) allowMore() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.allow(c.srv.now())
+}
+
+// allow gives the client its time for the next chunk, less when the connection is ending. To set a deadline is to change a timer, so it is set half as far again
+// ahead, and not again before that is used up; c.mu is held.
+func (c *Conn) allow(now int64) error {
+	timeout := int64(c.srv.cfg.WriteTimeout)
+	due := now + timeout
+	switch {
+	case c.reason == nil && c.writeBy >= due:
+		return nil
+	case c.reason == nil:
+		due += timeout / 2
+	case !c.graceful:
+		return net.ErrClosed
+	case c.until < due:
+		due = c.until
+	}
+	return c.setWriteDeadline(due)
 }

@@ -37,6 +37,7 @@ type conn struct {
 	pinged  bool
 	goodbye []byte // the payload of the close frame to send
 	closing bool   // a close frame has been or is being sent: nothing may follow
+	writeBy time.Time
 }
 
 // parser is where in the stream of frames the connection is.

@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"errors"
 	"net"
 	"time"
 
@@ -76,8 +77,11 @@ func (c *conn) sendControl() {
 	for c.controlDue() && c.writing.TryLock() {
 		out := c.takeControl()
 		if len(out) > 0 {
-			_ = c.SetWriteDeadline(time.Now().Add(controlTimeout)) // the one set for the last message may be over
-			_, _ = c.Conn.Write(out)                               // a failure shows in the next Read or Write
+			_ = c.Conn.SetWriteDeadline(time.Now().Add(controlTimeout)) // the one set for the last message may be over
+			_, _ = c.Conn.Write(out)                                    // a failure shows in the next Read or Write
+			c.mu.Lock()
+			_ = c.Conn.SetWriteDeadline(c.writeBy) // whoever set it may rely on it
+			c.mu.Unlock()
 		}
 		c.writing.Unlock()
 	}
@@ -104,6 +108,19 @@ func (c *conn) takeControl() (out []byte) {
 		c.closing = true
 	}
 	return out
+}
+
+// SetWriteDeadline is for messages; control frames have a time of their own.
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.writeBy = t
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// SetDeadline is SetReadDeadline and SetWriteDeadline.
+func (c *conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
 // CloseWrite says goodbye (1000) and leaves the connection open for the client's answer.

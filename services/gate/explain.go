@@ -39,7 +39,7 @@ func meant(v value.Value) packet.Reason {
 }
 
 // explain tells a client what it may know of an error; the rest is for the log.
-func (s *session) explain(c *actor.Context, route string, err error) packet.Reason {
+func (s *session) explain(route string, err error) packet.Reason {
 	var own *refusal
 	var denied *login.Error
 	var none *lua.NoHandlerError
@@ -52,7 +52,7 @@ func (s *session) explain(c *actor.Context, route string, err error) packet.Reas
 	case errors.As(err, &none) && none.Kind == "route":
 		return packet.Reason{Code: answerNotFound, Msg: fmt.Sprintf("no route %q", none.Name)}
 	case errors.As(err, &script):
-		return s.explainScript(c, route, script)
+		return s.explainScript(route, script)
 	}
 	r := packet.Reason{Code: answerInternal, Msg: "internal error"}
 	switch {
@@ -61,7 +61,7 @@ func (s *session) explain(c *actor.Context, route string, err error) packet.Reas
 	case errors.Is(err, actor.ErrStopped), errors.Is(err, actor.ErrNoActor), errors.Is(err, actor.ErrUnreachable), errors.Is(err, actor.ErrOverloaded):
 		r = notThere()
 	}
-	c.Log().Error("request failed", "route", route, "player", s.uid, "answered", r.Code, "error", err)
+	s.c.Log().Error("request failed", "route", route, "player", s.UID(), "answered", r.Code, "error", err)
 	return r
 }
 
@@ -75,7 +75,7 @@ func notThere() packet.Reason {
 
 // explainScript tells a raised table that is meant for the client from an error. One with a traceback is what skynet.call raises: its message is about
 // the server's inside, but why it failed can be told. Errors that are no tables are logged by the script's host.
-func (s *session) explainScript(c *actor.Context, route string, err *lua.Error) packet.Reason {
+func (s *session) explainScript(route string, err *lua.Error) packet.Reason {
 	raised := err.Value.At(0)
 	if raised.Kind() == value.Table && raised.Get("traceback").IsNil() {
 		return meant(raised)
@@ -92,7 +92,7 @@ func (s *session) explainScript(c *actor.Context, route string, err *lua.Error) 
 		r = notThere()
 	}
 	if raised.Kind() == value.Table {
-		c.Log().Error("request failed", "route", route, "player", s.uid, "answered", r.Code, "error", err.Message, "traceback", err.Traceback)
+		s.c.Log().Error("request failed", "route", route, "player", s.UID(), "answered", r.Code, "error", err.Message, "traceback", err.Traceback)
 	}
 	return r
 }

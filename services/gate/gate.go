@@ -1,105 +1,29 @@
 // Package gate lets clients in. It is where connections meet actors: a connection that has shaken hands gets a session, an actor that keeps its requests
-// in order and speaks for the client, and a client that has logged in gets the agent of its player, a Lua service.
+// in order and speaks for the client, and a client that has logged in gets the agent of its player, a Lua service. Or a Go handler gets the requests.
+//
+// place.go is what a session is, resume.go how it goes from one connection to another, out.go how it sends, queue.go how it is sent to;
+// session.go is its actor, link.go a connection, players.go who is in.
 package gate
 
 import (
-	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/skua-go/skua/actor"
-	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/net/packet"
-	"github.com/skua-go/skua/net/transport"
 )
-
-// ServiceName is the name under which a node's gate is found.
-const ServiceName = "gate"
-
-// Login is how clients tell who they are.
-type Login string
-
-// The ways.
-const (
-	LoginPassword Login = "password" // by the login service
-	LoginGuest    Login = "guest"    // under a name that they give, which nobody else checks
-	LoginNone     Login = "none"     // not at all: each connection is somebody new
-)
-
-// Config tells a Gate what its clients get and may do. Runtime is needed, and Agent or First.
-type Config struct {
-	// Runtime makes the agents.
-	Runtime *lua.Runtime
-	// Agent is the script of a player's agent. Without one all requests go to the service that First finds.
-	Agent string
-	// First finds the service that gets the requests of all clients when there is no Agent. It handles messages of type client: route, body, session, and the
-	// player's uid. Nobody tells it who comes and goes, and a player may be in more than once.
-	First func() actor.Ref
-	// Login is how clients tell who they are. Default LoginPassword.
-	Login Login
-	// Heartbeat is the interval that clients are told, in whole seconds; one that is silent for two of them is closed. Default 10 s.
-	Heartbeat time.Duration
-	// MaxQueue is how many requests and notifies of a session may be unanswered; one more closes it, and so does more than 1 MiB of them. Default 128.
-	MaxQueue int
-	// Linger is how long an agent stays after its client is gone. 0: not at all, but it is told first.
-	Linger time.Duration
-	// Attempts is how many logins may fail before a connection is closed. Default 5.
-	Attempts int
-	// MaxPacket is the longest package of a client, in bytes. Default 64 KiB.
-	MaxPacket int
-	// Routes are short codes for routes, which clients learn in the handshake.
-	Routes map[string]uint16
-	// Transport are the limits of connections, the same for each transport.
-	Transport transport.Config
-	// Metrics counts; nil is fine.
-	Metrics *Metrics
-	// Log gets what operators should see. Default slog.Default().
-	Log *slog.Logger
-}
 
 // Gate is the way in to one node.
 type Gate struct {
 	cfg       Config
 	sys       *actor.System
-	routes    *packet.Routes
-	handshake []byte // the answer to every client's
-}
-
-func (cfg *Config) defaults() {
-	if cfg.Login == "" {
-		cfg.Login = LoginPassword
-	}
-	if cfg.Heartbeat <= 0 {
-		cfg.Heartbeat = 10 * time.Second
-	}
-	cfg.Heartbeat = max(cfg.Heartbeat.Round(time.Second), time.Second)
-	if cfg.MaxQueue <= 0 {
-		cfg.MaxQueue = 128
-	}
-	if cfg.Attempts <= 0 {
-		cfg.Attempts = 5
-	}
-	if cfg.MaxPacket <= 0 {
-		cfg.MaxPacket = 64 << 10
-	}
-	if cfg.Metrics == nil {
-		cfg.Metrics = NewMetrics()
-	}
-	if cfg.Log == nil {
-		cfg.Log = slog.Default()
-	}
-}
-
-func (cfg *Config) check() error {
-	if cfg.Runtime == nil || (cfg.Agent == "" && cfg.First == nil) {
-		return errors.New("gate: Config needs a Runtime, and an Agent or First")
-	}
-	switch cfg.Login {
-	case LoginPassword, LoginGuest, LoginNone:
-		return nil
-	}
-	return fmt.Errorf("gate: Config.Login is %q, expected %q, %q or %q", cfg.Login, LoginPassword, LoginGuest, LoginNone)
+	codec     packet.Codec
+	welcome   *packet.Welcome
+	hello     []byte // the answer to handshakes of clients without resume
+	rates     rates
+	tokens    *tokens
+	waiting   waiting
+	maxQueued int // bytes of unanswered requests a session
 }
 
 // New checks the configuration.
@@ -112,23 +36,43 @@ func New(sys *actor.System, cfg Config) (*Gate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gate: routes: %w", err)
 	}
-	g := &Gate{cfg: cfg, sys: sys, routes: routes}
-	g.handshake, err = packet.AppendHandshake(nil, packet.HandshakeResponse{
+	g := &Gate{
+		cfg: cfg, sys: sys, rates: newRates(cfg.Rates), tokens: newTokens(cfg.MaxWaiting), waiting: waiting{limit: cfg.MaxWaiting},
+		maxQueued: max(maxQueued, 2*cfg.MaxPacket),
+	}
+	g.codec, err = packet.NewCodec(cfg.Codec, packet.CodecConfig{MaxBody: cfg.MaxPacket, Routes: routes})
+	if err != nil {
+		return nil, fmt.Errorf("gate: Config.Codec: %w", err)
+	}
+	g.welcome, err = packet.NewWelcome(packet.HandshakeResponse{
 		Code: packet.CodeOK,
-		Sys:  packet.ServerSys{Heartbeat: cfg.Heartbeat.Seconds(), Dict: routes.Map(), Serializer: "json"},
+		Sys:  packet.ServerSys{Heartbeat: cfg.Heartbeat.Seconds(), Dict: routes.Map(), Serializer: cfg.Bodies.Name()},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("gate: handshake: %w", err)
 	}
+	if g.hello, err = g.welcome.Append(nil, nil); err != nil {
+		return nil, fmt.Errorf("gate: handshake: %w", err)
+	}
+	cfg.Metrics.waiting = g.waiting.size
 	return g, nil
 }
+
+// Name is Config.Name.
+func (g *Gate) Name() string { return g.cfg.Name }
+
+// Sessions are the gate's and those of the gates that share Config.Sessions with it.
+func (g *Gate) Sessions() *Sessions { return g.cfg.Sessions }
+
+// resumes tells whether clients may go on with their sessions.
+func (g *Gate) resumes() bool { return g.cfg.ResumeWindow > 0 && !g.codec.Bare() }
 
 // Spec is how to spawn the gate's actor. Sessions and agents are its children, so a stop of it saves all players.
 func (g *Gate) Spec() actor.Spec {
 	return actor.Spec{
-		Name: ServiceName, StopTimeout: 30 * time.Second,
+		Name: g.cfg.Name, StopTimeout: 30 * time.Second,
 		New: func() actor.Actor {
-			return &players{gate: g, byUID: map[string]*player{}, byAgent: map[actor.Ref]*player{}, clients: map[actor.Ref]*client{}}
+			return &players{gate: g, byUID: map[string]*player{}, byAgent: map[actor.Ref]*player{}}
 		},
 	}
 }

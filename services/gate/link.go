@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"sync/atomic"
 
 	"github.com/skua-go/skua/actor"
@@ -19,63 +18,76 @@ import (
 type link struct {
 	gate    *Gate
 	conn    *transport.Conn
-	shaken  bool
-	session actor.Ref
-	queued  atomic.Int64 // messages that are not answered yet,
-	bytes   atomic.Int64 // and what they take
+	stage   handshake
+	resumes bool                    // the client knows resume, and gets acks
+	token   token                   // for the session that begins with the ack; empty for those that go on
+	claimed uint64                  // data packages that a client has received whose session goes on
+	place   atomic.Pointer[Session] // nil before there is one
+
+	packages, bytes int // what has been received since the last ack
 }
 
-// maxQueued is how many bytes of unanswered requests a session may have, if only a package of the longest kind fits in.
-const maxQueued = 1 << 20
+// handshake is how far a connection is.
+type handshake uint8
 
-// inbound is a client's request or notify on its way to the session.
-type inbound struct {
-	typ   packet.MessageType
-	id    uint64
-	route string
-	body  []byte
-}
+const (
+	silent handshake = iota
+	greeted
+	shaken
+)
 
-// maxName bounds the part of a message's type that a client has chosen.
-const maxName = 64
-
-// MessageType is what logs and traces call it.
-func (m inbound) MessageType() string {
-	return m.typ.String() + " " + m.route[:min(len(m.route), maxName)]
-}
-
-// Awaited tells whether the client waits for an answer.
-func (m inbound) Awaited() bool { return m.typ == packet.Request }
-
-// size is what the message takes, roughly.
-func (m *inbound) size() int64 { return int64(len(m.route) + len(m.body) + 64) }
-
-// gone tells the session that its connection has ended.
-type gone struct{ reason error }
+// An end acknowledges data packages at the latest when it has received so many, or so many bytes of them.
+const (
+	ackPackages = 32
+	ackBytes    = 16 << 10
+)
 
 // Serve lets the clients of one listener in until ctx ends, and returns when all its connections are gone.
 func (g *Gate) Serve(ctx context.Context, name string, ln net.Listener) error {
 	cfg := g.cfg.Transport
 	cfg.Name = name
-	cfg.Split = packet.Split(g.cfg.MaxPacket)
-	cfg.MaxFrame = g.cfg.MaxPacket + packet.HeaderSize
-	cfg.Idle = g.cfg.Heartbeat*2 + g.cfg.Heartbeat/2
-	cfg.Farewell = farewell
+	cfg.Split = g.codec.Split()
+	cfg.MaxFrame = g.codec.MaxFrame()
+	if !g.codec.Bare() {
+		cfg.Idle = g.cfg.Heartbeat*2 + g.cfg.Heartbeat/2
+	}
+	if g.resumes() && cfg.Backlog > 0 { // a client that comes back is sent a whole ring at once
+		cfg.Backlog = max(cfg.Backlog, g.cfg.RingBytes+handshakeBytes)
+	}
+	cfg.Farewell = g.farewell
 	cfg.Classify = classify
 	cfg.Log = g.cfg.Log
 	cfg.Stats = g.cfg.Metrics.transport(name)
 	return transport.Serve(ctx, ln, transport.HandlerFunc(g.open), cfg)
 }
 
+// handshakeBytes is more than what goes before a ring: the handshake, a heartbeat.
+const handshakeBytes = 64 << 10
+
 func (g *Gate) open(conn *transport.Conn) (transport.Receiver, error) {
-	return &link{gate: g, conn: conn}, nil
+	l := &link{gate: g, conn: conn}
+	if g.codec.Bare() {
+		return l, l.begin()
+	}
+	return l, nil
 }
 
-// Frame handles one package.
+// Frame handles one package. A session that ends with an error does so before the client can hear of it, and come back.
 func (l *link) Frame(frame []byte) error {
-	p, err := packet.Decode(frame)
+	err := l.frame(frame)
+	if err != nil && !outlived(err) {
+		l.Closed(err)
+	}
+	return err
+}
+
+func (l *link) frame(frame []byte) error {
+	p, err := l.gate.codec.Decode(frame)
 	if err != nil {
 		return err
+	}
+	if p.Type == packet.Data {
+		return l.message(p.Body, len(frame))
 	}
 	if err := p.Type.SentBy(packet.Client); err != nil {
 		return err
@@ -86,87 +98,136 @@ func (l *link) Frame(frame []byte) error {
 	case packet.HandshakeAck:
 		return l.acknowledged()
 	case packet.Heartbeat:
-		if l.session.IsZero() {
-			return fmt.Errorf("%w: a heartbeat before the handshake", packet.ErrHandshake)
-		}
-		return l.conn.Send(heartbeat)
-	case packet.Kick:
+		return l.heartbeat()
+	case packet.Ack:
+		return l.ack(p.Body)
+	default: // a kick
 		return errLeft
-	default:
-		return l.message(p.Body)
 	}
 }
 
 var heartbeat = packet.AppendHeartbeat(nil) //nolint:gochecknoglobals // a constant
 
-func (l *link) shake(body []byte) error {
-	if l.shaken {
-		return fmt.Errorf("%w: a second one on the same connection", packet.ErrHandshake)
+// heartbeat answers one, behind an ack if there is something to acknowledge.
+func (l *link) heartbeat() error {
+	if l.stage != shaken {
+		return fmt.Errorf("%w: a heartbeat before the handshake", packet.ErrHandshake)
 	}
-	if _, err := packet.DecodeHandshakeRequest(body); err != nil {
+	if err := l.sendAck(); err != nil {
 		return err
 	}
-	l.shaken = true
-	return l.conn.Send(l.gate.handshake)
+	return l.conn.Send(heartbeat)
+}
+
+func (l *link) shake(body []byte) error {
+	if l.stage != silent {
+		return fmt.Errorf("%w: a second one on the same connection", packet.ErrHandshake)
+	}
+	r, err := packet.DecodeHandshakeRequest(body)
+	if err != nil {
+		return err
+	}
+	l.stage = greeted
+	if r.Sys.Resume != nil && l.gate.resumes() {
+		return l.greet(r.Sys.Resume)
+	}
+	return l.conn.Send(l.gate.hello)
 }
 
 func (l *link) acknowledged() error {
-	if !l.shaken || !l.session.IsZero() {
+	if l.stage != greeted {
 		return fmt.Errorf("%w: an acknowledgement that is not due", packet.ErrHandshake)
 	}
-	players, ok := l.gate.sys.Lookup(ServiceName)
-	if !ok {
-		return transport.ErrShutdown
+	if s := l.place.Load(); s != nil {
+		if err := s.resumed(l); err != nil {
+			return err
+		}
+		l.stage = shaken
+	} else if err := l.begin(); err != nil {
+		return err
 	}
-	v, err := l.gate.sys.Ask(context.Background(), players, open{l})
-	switch {
-	case errors.Is(err, actor.ErrStopped), errors.Is(err, actor.ErrNoActor):
-		return transport.ErrShutdown
-	case err != nil:
-		l.gate.cfg.Log.Error("no session for a client", "transport", l.conn.Transport(), "remote", l.conn.RemoteAddr(), "error", err)
-		return &refusal{packet.Reason{Code: kickUnavailable, Msg: "the server is too busy; try again"}}
-	}
-	l.session = v.(actor.Ref) //nolint:forcetypeassert // the answer to open
-	l.conn.Ready()
 	// Pomelo's JavaScript client sends its own heartbeats only as answers, so the first has to come from here.
 	return l.conn.Send(heartbeat)
 }
 
-func (l *link) message(body []byte) error {
-	if l.session.IsZero() {
+// begin gives the connection a new session.
+func (l *link) begin() error {
+	g := l.gate
+	players, ok := g.sys.Lookup(g.cfg.Name)
+	if !ok {
+		return transport.ErrShutdown
+	}
+	_, err := g.sys.Ask(context.Background(), players, open{l})
+	switch {
+	case errors.Is(err, actor.ErrStopped), errors.Is(err, actor.ErrNoActor):
+		return transport.ErrShutdown
+	case err != nil:
+		g.cfg.Log.Error("no session for a client", "transport", l.conn.Transport(), "remote", l.conn.RemoteAddr(), "error", err)
+		return &refusal{packet.Reason{Code: kickUnavailable, Msg: "the server is too busy; try again"}}
+	}
+	l.stage = shaken
+	l.conn.Ready()
+	return nil
+}
+
+func (l *link) message(body []byte, size int) error {
+	if l.stage != shaken {
 		return fmt.Errorf("%w: data before the handshake is over", packet.ErrHandshake)
 	}
-	m, err := packet.DecodeMessage(body, l.gate.routes, l.gate.cfg.MaxPacket)
+	m, err := l.gate.codec.Message(body)
 	if err != nil {
 		return err
 	}
 	if err := m.Type.SentBy(packet.Client); err != nil {
 		return err
 	}
-	in := inbound{m.Type, m.ID, m.Route, slices.Clone(m.Body)}
-	if limit := int64(l.gate.cfg.MaxQueue); l.queued.Add(1) > limit {
-		return &refusal{packet.Reason{Code: kickTooManyRequests, Msg: fmt.Sprintf("more than %d requests wait for an answer", limit)}}
+	s, in := l.place.Load(), newInbound(&m)
+	if err := s.receive(l, in); err != nil {
+		return err
 	}
-	if limit := int64(max(maxQueued, 2*l.gate.cfg.MaxPacket)); l.bytes.Add(in.size()) > limit {
-		return &refusal{packet.Reason{Code: kickTooManyRequests, Msg: fmt.Sprintf("more than %d bytes of requests wait for an answer", limit)}}
+	l.gate.sys.SendNow(s.ref, in)
+	if !l.resumes {
+		return nil
 	}
-	l.gate.sys.Send(l.session, in)
-	return nil
+	l.packages++
+	if l.bytes += size; l.packages < ackPackages && l.bytes < ackBytes {
+		return nil
+	}
+	return l.sendAck()
 }
 
-// answered makes room for the next message.
-func (l *link) answered(m *inbound) {
-	l.queued.Add(-1)
-	l.bytes.Add(-m.size())
+// sendAck acknowledges what has been received since the last time.
+func (l *link) sendAck() error {
+	if l.packages == 0 {
+		return nil
+	}
+	l.packages, l.bytes = 0, 0
+	var buf [packet.HeaderSize + 8]byte
+	return l.conn.Send(packet.AppendAck(buf[:0], l.place.Load().count()))
 }
 
-// kick closes the connection and tells the client why. Once it is closing this does nothing.
-func (l *link) kick(r packet.Reason) { l.conn.CloseWith(&refusal{r}, packet.AppendKick(nil, r)) }
+func (l *link) ack(body []byte) error {
+	if !l.resumes || l.stage != shaken {
+		return fmt.Errorf("%w: on a connection without resume, or before the handshake is over", packet.ErrAck)
+	}
+	number, err := packet.DecodeAck(body)
+	if err != nil {
+		return err
+	}
+	return l.place.Load().ack(l, number)
+}
+
+// Drained goes on with pushes that have waited until the connection has written what was queued.
+func (l *link) Drained() {
+	if s := l.place.Load(); s != nil {
+		s.drained(l)
+	}
+}
 
 // Closed tells the session.
 func (l *link) Closed(reason error) {
-	if !l.session.IsZero() {
-		l.gate.sys.Send(l.session, gone{reason})
+	if s := l.place.Load(); s != nil {
+		s.lost(l, reason)
 	}
 }
 

@@ -3,101 +3,148 @@ package gate
 import (
 	"fmt"
 
-	"github.com/skua-go/skua/actor"
-	"github.com/skua-go/skua/actor/codec"
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/lua/vm"
 	"github.com/skua-go/skua/net/packet"
 )
 
-// Module is `require "gate"` for scripts: push(session or list of sessions, route, body) and kick(session, code, message). Neither waits. A session
-// that is gone is passed over.
-func (g *Gate) Module() lua.Module {
-	return lua.Module{Name: ServiceName, Open: func(h *lua.Host, s vm.State) {
-		s.NewTable(0, 2)
-		s.PushFunc("push", func(s vm.State) int { return g.apiPush(h, s) })
-		s.SetField(-2, "push")
-		s.PushFunc("kick", func(s vm.State) int { return g.apiKick(h, s) })
-		s.SetField(-2, "kick")
+// Module is `require "gate"` for scripts, for the sessions of all gates that share s:
+//
+//	push(session or list of sessions, route, body [, delivery])
+//	kick(session, code [, message])
+//	group() with add(session), remove(session), push(route, body [, delivery]), count(), close()
+//
+// A delivery is a table: class is "reliable", "latest" or "droppable", and key tells apart, for "latest", what does not replace each other. None of it waits, and a
+// session that is gone is passed over.
+func (s *Sessions) Module() lua.Module {
+	return lua.Module{Name: ServiceName, Open: func(_ *lua.Host, st vm.State) {
+		st.NewTable(0, 3)
+		for name, f := range map[string]vm.Func{"push": s.apiPush, "kick": s.apiKick, "group": s.apiGroup} {
+			st.PushFunc(name, f)
+			st.SetField(-2, name)
+		}
 	}}
 }
 
+// Module is that of the gate's Sessions.
+func (g *Gate) Module() lua.Module { return g.cfg.Sessions.Module() }
+
 // apiPush encodes once, however many get it, and sends to all of the list or, should something be wrong, to none.
-func (g *Gate) apiPush(h *lua.Host, s vm.State) int {
-	route, ok := s.String(2)
-	if !ok {
-		s.Errorf("gate.push: a route is expected as argument 2, got %s", s.Type(2))
-	}
-	var body value.Value
-	if s.Top() >= 3 {
-		s.SetTop(3)
-		l, err := lua.TakeList(s, 3)
-		if err != nil {
-			s.Errorf("gate.push %s: body: %s", route, err.Error())
-		}
-		body = l.At(0)
-	}
-	to := sessions(h, s)
-	frame, err := g.encodePush(route, body)
+func (s *Sessions) apiPush(st vm.State) int {
+	route, body, d := pushed(st, 2, "gate.push")
+	to := s.listed(st)
+	full, err := push(to, route, body, d)
 	if err != nil {
-		g.cfg.Metrics.pushErr.Inc()
-		s.Errorf("gate.push %s: %s", route, err.Error())
+		st.Errorf("gate.push %s: %s", route, err.Error())
 	}
-	p := &push{frame}
-	for _, session := range to {
-		h.Context().Send(session, p)
+	for _, one := range full {
+		one.end(errOverflow)
 	}
 	return 0
 }
 
-// sessions reads argument 1: a session or a list of them.
-func sessions(h *lua.Host, s vm.State) []actor.Ref {
-	if s.Type(1) != vm.Table {
-		return []actor.Ref{sessionAt(h, s, 1, "gate.push: argument 1")}
-	}
-	refs := make([]actor.Ref, s.Len(1))
-	for i := range refs {
-		s.RawGetInt(1, int64(i)+1)
-		refs[i] = sessionAt(h, s, -1, fmt.Sprintf("gate.push: argument 1[%d]", i+1))
-		s.Pop(1)
-	}
-	return refs
-}
-
-func (g *Gate) encodePush(route string, body value.Value) ([]byte, error) {
-	data, err := codec.AppendJSON(nil, body)
-	if err != nil {
-		return nil, err
-	}
-	frame, err := packet.AppendData(nil, packet.Message{Type: packet.Push, Route: route, Body: data}, g.routes)
-	if err != nil {
-		return nil, fmt.Errorf("gate: %w", err)
-	}
-	return frame, nil
-}
-
-func sessionAt(h *lua.Host, s vm.State, i int, what string) actor.Ref {
-	id, ok := s.Int(i)
+// pushed reads what is pushed from argument i on: a route, a body and how it is delivered.
+func pushed(st vm.State, i int, what string) (route string, body value.Value, d Delivery) {
+	route, ok := st.String(i)
 	if !ok {
-		s.Errorf("%s: a session is expected, got %s", what, s.Type(i))
+		st.Errorf("%s: a route is expected as argument %d, got %s", what, i, st.Type(i))
 	}
-	return h.Context().System().RefOf(uint64(id))
+	top := st.Top()
+	d = deliveryAt(st, i+2, what)
+	if top > i {
+		st.SetTop(i + 1)
+		l, err := lua.TakeList(st, i+1)
+		if err != nil {
+			st.Errorf("%s %s: body: %s", what, route, err.Error())
+		}
+		body = l.At(0)
+	}
+	return route, body, d
+}
+
+// classes are how scripts call them.
+var classes = map[string]Class{"reliable": Reliable, "latest": Latest, "droppable": Droppable} //nolint:gochecknoglobals // a constant
+
+// maxKey bounds the key of a push.
+const maxKey = 64
+
+// deliveryAt reads how a push is delivered; nothing is reliable.
+func deliveryAt(st vm.State, i int, what string) (d Delivery) {
+	if st.Top() < i || st.Type(i) == vm.Nil {
+		return d
+	}
+	if st.Type(i) != vm.Table {
+		st.Errorf("%s: a table such as { class = \"latest\", key = \"pos\" } is expected as argument %d, got %s", what, i, st.Type(i))
+	}
+	st.SetTop(i)
+	st.Field(i, "class")
+	if st.Type(-1) != vm.Nil {
+		name, ok := st.String(-1)
+		class, known := classes[name]
+		if !ok || !known {
+			st.Errorf("%s: class is %q, expected \"reliable\", \"latest\" or \"droppable\"", what, st.Text(-1))
+		}
+		d.Class = class
+	}
+	st.Field(i, "key")
+	if t := st.Type(-1); t != vm.Nil {
+		key, ok := st.String(-1)
+		if n, isInt := st.Int(-1); !ok && isInt {
+			key, ok = fmt.Sprint(n), true
+		}
+		if !ok || len(key) > maxKey {
+			st.Errorf("%s: key is a string of at most %d bytes or an integer, got %s", what, maxKey, t)
+		}
+		d.Key = key
+	}
+	return d
+}
+
+// listed reads argument 1: a session or a list of them. Those that are gone are left out.
+func (s *Sessions) listed(st vm.State) []*Session {
+	if st.Type(1) != vm.Table {
+		if one := s.Find(sessionAt(st, 1, "gate.push: argument 1")); one != nil {
+			return []*Session{one}
+		}
+		return nil
+	}
+	n := st.Len(1)
+	to := make([]*Session, 0, n)
+	for i := range n {
+		st.RawGetInt(1, int64(i)+1)
+		one := s.Find(sessionAt(st, -1, fmt.Sprintf("gate.push: argument 1[%d]", i+1)))
+		st.Pop(1)
+		if one != nil {
+			to = append(to, one)
+		}
+	}
+	return to
+}
+
+func sessionAt(st vm.State, i int, what string) uint64 {
+	id, ok := st.Int(i)
+	if !ok {
+		st.Errorf("%s: a session is expected, got %s", what, st.Type(i))
+	}
+	return uint64(id)
 }
 
 // maxReason bounds what a script can put into a kick, which every client has to be able to read.
 const maxReason = 1 << 10
 
-func (g *Gate) apiKick(h *lua.Host, s vm.State) int {
-	ref := sessionAt(h, s, 1, "gate.kick: argument 1")
-	code, ok := s.String(2)
+func (s *Sessions) apiKick(st vm.State) int {
+	id := sessionAt(st, 1, "gate.kick: argument 1")
+	code, ok := st.String(2)
 	if !ok || code == "" {
-		s.Errorf("gate.kick: a code is expected as argument 2, got %s", s.Type(2))
+		st.Errorf("gate.kick: a code is expected as argument 2, got %s", st.Type(2))
 	}
-	msg, _ := s.String(3)
+	msg, _ := st.String(3)
 	if len(code)+len(msg) > maxReason {
-		s.Errorf("gate.kick: code and message have %d bytes, at most %d are allowed", len(code)+len(msg), maxReason)
+		st.Errorf("gate.kick: code and message have %d bytes, at most %d are allowed", len(code)+len(msg), maxReason)
 	}
-	h.Context().Send(ref, kick{packet.Reason{Code: code, Msg: msg}})
+	if one := s.Find(id); one != nil {
+		one.end(&refusal{packet.Reason{Code: code, Msg: msg}})
+	}
 	return 0
 }

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -12,6 +13,10 @@ import (
 type Metrics struct {
 	sessions                                                    prometheus.Gauge
 	requests, failed, pushes, logins, denied, replaced, pushErr prometheus.Counter
+	tooFast, tooSlow, dropped, coalesced                        prometheus.Counter
+	resumes                                                     *prometheus.CounterVec
+	ringBytes                                                   atomic.Int64
+	waiting                                                     func() int
 
 	mu         sync.Mutex
 	transports map[string]*transport.Stats
@@ -33,8 +38,25 @@ func NewMetrics() *Metrics {
 		denied:   counter("logins_denied_total", "Logins that failed."),
 		replaced: counter("sessions_replaced_total", "Sessions that ended because their player logged in elsewhere."),
 
+		tooFast:   counter("too_fast_total", "Requests and notifies that came faster than their route allows."),
+		tooSlow:   counter("too_slow_total", "Clients that did not read what they were sent, while they were connected."),
+		dropped:   counter("pushes_dropped_total", "Pushes that their class let drop, because the client was behind or away."),
+		coalesced: counter("pushes_coalesced_total", "Pushes of class latest that a newer one replaced before they were sent."),
+		resumes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "skua", Subsystem: "gate", Name: "resumes_total", Help: "Clients that came back to their session, by what became of it.",
+		}, []string{"result"}),
+		waiting: func() int { return 0 },
+
 		transports: map[string]*transport.Stats{}, descs: newTransportDescs(),
 	}
+}
+
+// resume counts a client that came back; code is why it could not, or empty.
+func (m *Metrics) resume(code string) {
+	if code == "" {
+		code = "resumed"
+	}
+	m.resumes.WithLabelValues(code).Inc()
 }
 
 // transport gives the counters of one listener's connections.
@@ -48,12 +70,14 @@ func (m *Metrics) transport(name string) *transport.Stats {
 }
 
 func (m *Metrics) own() []prometheus.Collector {
-	return []prometheus.Collector{m.sessions, m.requests, m.failed, m.pushes, m.pushErr, m.logins, m.denied, m.replaced}
+	return []prometheus.Collector{m.sessions, m.requests, m.failed, m.pushes, m.pushErr, m.logins, m.denied, m.replaced, m.tooFast, m.tooSlow, m.dropped, m.coalesced, m.resumes}
 }
 
 // transportDescs describe what is read from the transports' own counters.
 type transportDescs struct {
 	open, queued, accepted, refused, closed, bytes, acceptErr, panics, frames *prometheus.Desc
+
+	waiting, ring *prometheus.Desc // of the gate itself
 }
 
 func newTransportDescs() transportDescs {
@@ -70,6 +94,9 @@ func newTransportDescs() transportDescs {
 		acceptErr: desc("accept_errors_total", "Failures to accept that passed, such as having no file descriptors left."),
 		panics:    desc("panics_total", "Panics of handlers, each of which closed a connection."),
 		frames:    desc("packets_total", "Packets.", "direction"),
+
+		waiting: prometheus.NewDesc("skua_gate_sessions_waiting", "Sessions that wait for their clients to come back.", nil, nil),
+		ring:    prometheus.NewDesc("skua_gate_ring_bytes", "Bytes of packages that clients have not acknowledged; what many were sent counts for each.", nil, nil),
 	}
 }
 
@@ -79,7 +106,7 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 		c.Describe(ch)
 	}
 	d := &m.descs
-	for _, desc := range []*prometheus.Desc{d.open, d.queued, d.accepted, d.refused, d.closed, d.bytes, d.acceptErr, d.panics, d.frames} {
+	for _, desc := range []*prometheus.Desc{d.open, d.queued, d.accepted, d.refused, d.closed, d.bytes, d.acceptErr, d.panics, d.frames, d.waiting, d.ring} {
 		ch <- desc
 	}
 }
@@ -89,6 +116,8 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	for _, c := range m.own() {
 		c.Collect(ch)
 	}
+	ch <- prometheus.MustNewConstMetric(m.descs.waiting, prometheus.GaugeValue, float64(m.waiting()))
+	ch <- prometheus.MustNewConstMetric(m.descs.ring, prometheus.GaugeValue, float64(m.ringBytes.Load()))
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for name, stats := range m.transports {

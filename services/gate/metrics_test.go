@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	client "github.com/skua-go/skua/clients/go"
+	"github.com/skua-go/skua/services/gate"
 )
 
 // gathered are all series of a node's gate, by name and labels' values.
@@ -72,3 +73,6 @@ func TestCountersCount(t *testing.T) {
 		t.Errorf("nothing went over the wire: %v", got)
 	}
 }
+
+// gathered2 are all series of a gate's metrics.
+func gathered2(t *testing.T, m *gate.Metrics) map[string]float64 { return gathered(t, &node{metrics: m}) }

@@ -17,13 +17,6 @@ type players struct {
 	gate    *Gate
 	byUID   map[string]*player
 	byAgent map[actor.Ref]*player
-	clients map[actor.Ref]*client
-}
-
-// client is what is to be cleaned up behind a session, should it end without a word.
-type client struct {
-	link *link
-	uid  string
 }
 
 type player struct {
@@ -51,8 +44,14 @@ type waiter struct {
 	promise actor.Promise
 }
 
-// open asks for a session of a connection that has shaken hands: answered by its Ref.
+// open asks for a session of a connection that has shaken hands: answered when the connection has it.
 type open struct{ link *link }
+
+// watch tells that sessions wait for their clients.
+type watch struct{}
+
+// Expendable: a gate that ends, ends all sessions.
+func (watch) Expendable() {}
 
 // attach asks for the player's agent: answered by its Ref once it knows the session.
 type attach struct{ uid, name string }
@@ -77,6 +76,8 @@ func (p *players) Receive(c *actor.Context, msg any) {
 		p.attach(c, m)
 	case detach:
 		p.detach(c, c.From(), m)
+	case watch:
+		p.watch(c)
 	case actor.Terminated:
 		if pl := p.byAgent[m.Ref]; pl != nil {
 			p.agentEnded(c, pl, m.Reason)
@@ -89,31 +90,45 @@ func (p *players) Receive(c *actor.Context, msg any) {
 }
 
 func (p *players) open(c *actor.Context, m open) {
+	g, l := p.gate, m.link
+	place := &Session{gate: g, link: l, state: state{resumes: l.resumes, token: l.token}}
+	g.cfg.Metrics.sessions.Inc() // until the place's end
+	l.place.Store(place)
+	promise := c.Promise()
 	ref, err := c.Spawn(actor.Spec{
-		New: func() actor.Actor { return &session{gate: p.gate, link: m.link} },
+		New: func() actor.Actor { return &session{Session: place, opened: promise} },
 		// What panics here is a defect; the client has to begin anew, since nobody knows which of its requests were handled.
 		Supervision: actor.Supervision{Limit: -1},
 	})
 	if err != nil {
+		place.end(err)
 		c.Reply(nil, err)
 		return
 	}
-	p.clients[ref] = &client{link: m.link}
 	c.Watch(ref)
-	if !c.Promise().Reply(ref, nil) {
-		c.Stop(ref, nil) // the connection has given up, and would never tell the session that it has ended
+}
+
+// watch ends the sessions whose clients did not come back, and waits for the next one.
+func (p *players) watch(c *actor.Context) {
+	now := c.System().Now()
+	ended, next := p.gate.waiting.due(now)
+	for _, s := range ended {
+		s.expired()
+	}
+	if !next.IsZero() {
+		c.Detached(func() { c.After(max(next.Sub(now), 0), func() { p.watch(c) }) })
 	}
 }
 
 // sessionEnded cleans up behind a session, which has done it itself unless it panicked.
-func (p *players) sessionEnded(c *actor.Context, session actor.Ref) {
-	cl := p.clients[session]
-	if cl == nil {
+func (p *players) sessionEnded(c *actor.Context, ref actor.Ref) {
+	s := p.gate.cfg.Sessions.Find(ref.ID())
+	if s == nil {
 		return
 	}
-	delete(p.clients, session)
-	cl.link.kick(packet.Reason{Code: kickInternal, Msg: "internal error"})
-	p.detach(c, session, detach{cl.uid, "failed"})
+	uid := s.UID()
+	s.end(&refusal{packet.Reason{Code: kickInternal, Msg: "internal error"}})
+	p.detach(c, ref, detach{uid, "failed"})
 }
 
 func (p *players) attach(c *actor.Context, m attach) {
@@ -121,9 +136,6 @@ func (p *players) attach(c *actor.Context, m attach) {
 	if pl == nil {
 		pl = &player{uid: m.uid, name: m.name}
 		p.byUID[m.uid] = pl
-	}
-	if cl := p.clients[c.From()]; cl != nil {
-		cl.uid = m.uid
 	}
 	if pl.linger != nil {
 		pl.linger.Cancel()

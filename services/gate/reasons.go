@@ -19,6 +19,7 @@ const (
 	answerUnavailable = "unavailable"
 	answerShutdown    = "shutdown"
 	answerInternal    = "internal"
+	answerTooFast     = "too_fast"
 )
 
 // Codes of kicks, beside what scripts kick with. docs/protocol.md explains them.
@@ -36,6 +37,10 @@ const (
 	kickAgentEnded       = "agent_ended"
 	kickUnavailable      = "unavailable"
 	kickInternal         = "internal"
+	kickResumed          = "resumed"
+	kickExpired          = "expired"
+	kickTooSlow          = "too_slow"
+	kickTooFast          = "too_fast"
 )
 
 // refusal is a reason of the gate's own for an error or a kick: all of it is for the client.
@@ -55,22 +60,60 @@ var ends = []struct { //nolint:gochecknoglobals // a constant
 	{transport.ErrPeerClosed, packet.Reason{}},
 	{transport.ErrRead, packet.Reason{}},
 	{transport.ErrWrite, packet.Reason{}},
-	{transport.ErrBacklog, packet.Reason{}}, // who does not read would not read the kick either
+	{transport.ErrBacklog, packet.Reason{Code: kickTooSlow, Msg: "too much waited to be read"}},
 	{transport.ErrShutdown, packet.Reason{Code: kickShutdown, Msg: "the server is stopping"}},
 	{transport.ErrHandshakeTimeout, packet.Reason{Code: kickHandshakeTimeout, Msg: "the handshake was not finished in time"}},
 	{transport.ErrFrameTimeout, packet.Reason{Code: kickSlow, Msg: "a package was not finished in time"}},
 	{transport.ErrIdle, packet.Reason{Code: kickIdle, Msg: "no heartbeat in time"}},
+	{transport.ErrRate, packet.Reason{Code: kickTooFast, Msg: "too much in too short a time"}},
+	{transport.ErrHalfOpen, packet.Reason{Code: kickFull, Msg: "too many connections that have not shaken hands"}},
+	{transport.ErrHalfOpenPrefix, packet.Reason{Code: kickTooManyConns, Msg: "too many connections from this network that have not shaken hands"}},
 	{transport.ErrTooManyConns, packet.Reason{Code: kickFull, Msg: "too many connections"}},
 	{transport.ErrTooManyFromAddr, packet.Reason{Code: kickTooManyConns, Msg: "too many connections from this address"}},
 }
 
 // farewell is the kick that a client gets when its connection is closed for this reason; nil for none.
-func farewell(reason error) []byte {
+func (g *Gate) farewell(reason error) []byte {
 	r := reasonOf(reason)
 	if r.Code == "" {
 		return nil
 	}
-	return packet.AppendKick(nil, r)
+	return g.codec.AppendKick(nil, r)
+}
+
+// outlived tells whether a session outlives a connection that has ended for this reason: the network has failed the client, or it has not been heard.
+// What the client has done or said, what the server or the game has said, and a client that does not read end the session.
+func outlived(reason error) bool {
+	if clean, ok := errors.AsType[interface {
+		error
+		Clean() bool
+	}](reason); ok && clean.Clean() {
+		return false
+	}
+	return slices.ContainsFunc([]error{
+		transport.ErrPeerClosed, transport.ErrRead, transport.ErrWrite, transport.ErrIdle, transport.ErrFrameTimeout, transport.ErrHandshakeTimeout,
+		errTaken,
+	}, func(e error) bool { return errors.Is(reason, e) })
+}
+
+// refusedFor is what a client reads that comes back to a session which has ended for this reason.
+func refusedFor(reason error) string {
+	own, ok := errors.AsType[*refusal](reason)
+	switch {
+	case errors.Is(reason, transport.ErrBacklog):
+		return packet.ResumeOverflow
+	case !ok:
+		return packet.ResumeUnknown
+	}
+	switch own.Code {
+	case kickReplaced:
+		return packet.ResumeReplaced
+	case kickTooSlow:
+		return packet.ResumeOverflow
+	case kickExpired:
+		return packet.ResumeUnknown
+	}
+	return packet.ResumeEnded
 }
 
 func reasonOf(reason error) packet.Reason {
@@ -92,13 +135,13 @@ func reasonOf(reason error) packet.Reason {
 func isPacketError(err error) bool {
 	return slices.ContainsFunc([]error{
 		packet.ErrType, packet.ErrTooLong, packet.ErrTruncated, packet.ErrTrailing, packet.ErrEmpty, packet.ErrFlag, packet.ErrMessageType,
-		packet.ErrVarint, packet.ErrRoute, packet.ErrRouteCode, packet.ErrInflate, packet.ErrInflated, packet.ErrDirection, packet.ErrHandshake,
+		packet.ErrVarint, packet.ErrRoute, packet.ErrRouteCode, packet.ErrInflate, packet.ErrInflated, packet.ErrDirection, packet.ErrHandshake, packet.ErrAck,
 	}, func(e error) bool { return errors.Is(err, e) })
 }
 
 // gateCodes bounds what scripts can make labels of.
 var gateCodes = []string{ //nolint:gochecknoglobals // a constant
-	kickReplaced, kickTooManyRequests, kickDenied, kickShutdown, kickAgentEnded, kickUnavailable, kickInternal,
+	kickReplaced, kickTooManyRequests, kickDenied, kickShutdown, kickAgentEnded, kickUnavailable, kickInternal, kickResumed, kickExpired, kickTooSlow,
 }
 
 // classify names the gate's own reasons for the counters, from a small set: the codes of scripts' kicks are all "kicked".
@@ -125,8 +168,14 @@ func nameOf(reason error) string {
 		return code
 	case errors.Is(reason, errLeft), errors.Is(reason, transport.ErrPeerClosed):
 		return "left"
-	case errors.Is(reason, transport.ErrBacklog):
-		return "backlog"
+	}
+	return "lost"
+}
+
+// lossOf is why a client is away: who leaves says so, and the end of a connection is no goodbye.
+func lossOf(reason error) string {
+	if name := nameOf(reason); name != "left" {
+		return name
 	}
 	return "lost"
 }

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/skua-go/skua/internal/protofile"
 	"github.com/skua-go/skua/lua/lib/internal/walk"
 	"github.com/skua-go/skua/lua/vm"
 )
@@ -23,7 +24,7 @@ type decoder struct {
 var errBroken = errors.New("the bytes are no message of this type")
 
 // message reads the fields of data into the table at index t.
-func (d *decoder) message(m *message, data []byte, t int) error {
+func (d *decoder) message(m *protofile.Message, data []byte, t int) error {
 	if d.depth++; d.depth > maxDepth {
 		return fmt.Errorf("messages nest deeper than %d levels", maxDepth)
 	}
@@ -35,14 +36,14 @@ func (d *decoder) message(m *message, data []byte, t int) error {
 		data = data[n:]
 		size := protowire.ConsumeFieldValue(num, wire, data)
 		if size < 0 {
-			if f, ok := m.number[num]; ok {
-				return walk.Field(errBroken, f.name)
+			if f, ok := m.Number[num]; ok {
+				return walk.Field(errBroken, f.Name)
 			}
 			return errBroken
 		}
-		if f, ok := m.number[num]; ok {
+		if f, ok := m.Number[num]; ok {
 			if err := d.field(f, wire, data[:size], t); err != nil {
-				return walk.Field(err, f.name)
+				return walk.Field(err, f.Name)
 			}
 		}
 		data = data[size:]
@@ -52,21 +53,21 @@ func (d *decoder) message(m *message, data []byte, t int) error {
 }
 
 // field reads one occurrence of a field. One of another wire type than the field's is passed over, as unknown ones are.
-func (d *decoder) field(f *field, wire protowire.Type, data []byte, t int) error {
+func (d *decoder) field(f *protofile.Field, wire protowire.Type, data []byte, t int) error {
 	switch {
-	case f.key != nil:
+	case f.Key != nil:
 		if wire != protowire.BytesType {
 			return nil
 		}
-		d.child(f.name, t)
+		d.child(f.Name, t)
 		return d.entry(f, body(f, wire, data), d.s.Top())
-	case f.list && wire == protowire.BytesType && wireType(f.kind) != protowire.BytesType:
-		d.child(f.name, t)
+	case f.List && wire == protowire.BytesType && protofile.WireType(f.Kind) != protowire.BytesType:
+		d.child(f.Name, t)
 		return d.packed(f, body(f, wire, data), d.s.Top())
-	case wire != wireType(f.kind):
+	case wire != protofile.WireType(f.Kind):
 		return nil
-	case f.list:
-		d.child(f.name, t)
+	case f.List:
+		d.child(f.Name, t)
 		list := d.s.Top()
 		k := int64(d.s.Len(list)) + 1
 		if err := d.value(f, wire, data); err != nil {
@@ -76,20 +77,20 @@ func (d *decoder) field(f *field, wire protowire.Type, data []byte, t int) error
 		d.s.Pop(1)
 		return nil
 	}
-	for _, other := range f.oneof {
+	for _, other := range f.Oneof {
 		if other != f {
-			d.s.PushString(other.name)
+			d.s.PushString(other.Name)
 			d.s.PushNil()
 			d.s.RawSet(t)
 		}
 	}
-	if f.message != nil { // one that comes twice is put together
-		d.child(f.name, t)
-		err := d.message(f.message, body(f, wire, data), d.s.Top())
+	if f.Message != nil { // one that comes twice is put together
+		d.child(f.Name, t)
+		err := d.message(f.Message, body(f, wire, data), d.s.Top())
 		d.s.Pop(1)
 		return err
 	}
-	d.s.PushString(f.name)
+	d.s.PushString(f.Name)
 	if err := d.value(f, wire, data); err != nil {
 		return err
 	}
@@ -114,9 +115,9 @@ func (d *decoder) child(name string, t int) {
 }
 
 // body is what is in a field of the wire types bytes and group.
-func body(f *field, wire protowire.Type, data []byte) []byte {
+func body(f *protofile.Field, wire protowire.Type, data []byte) []byte {
 	if wire == protowire.StartGroupType {
-		v, _ := protowire.ConsumeGroup(f.num, data)
+		v, _ := protowire.ConsumeGroup(f.Num, data)
 		return v
 	}
 	v, _ := protowire.ConsumeBytes(data)
@@ -124,13 +125,13 @@ func body(f *field, wire protowire.Type, data []byte) []byte {
 }
 
 // packed reads values into the list on top, and drops it.
-func (d *decoder) packed(f *field, data []byte, list int) error {
+func (d *decoder) packed(f *protofile.Field, data []byte, list int) error {
 	for k := int64(d.s.Len(list)) + 1; len(data) > 0; k++ {
-		size := protowire.ConsumeFieldValue(f.num, wireType(f.kind), data)
+		size := protowire.ConsumeFieldValue(f.Num, protofile.WireType(f.Kind), data)
 		if size < 0 {
 			return walk.Index(errBroken, k)
 		}
-		if err := d.value(f, wireType(f.kind), data[:size]); err != nil {
+		if err := d.value(f, protofile.WireType(f.Kind), data[:size]); err != nil {
 			return walk.Index(err, k)
 		}
 		d.s.RawSetInt(list, k)
@@ -141,12 +142,12 @@ func (d *decoder) packed(f *field, data []byte, list int) error {
 }
 
 // entry reads a key and a value into the map on top, and drops it.
-func (d *decoder) entry(f *field, data []byte, list int) error {
-	if err := d.pushZero(f.key); err != nil {
+func (d *decoder) entry(f *protofile.Field, data []byte, list int) error {
+	if err := d.pushZero(f.Key); err != nil {
 		return err
 	}
 	key := d.s.Top()
-	if err := d.pushZero(f.val); err != nil {
+	if err := d.pushZero(f.Val); err != nil {
 		return err
 	}
 	for len(data) > 0 {
@@ -161,13 +162,13 @@ func (d *decoder) entry(f *field, data []byte, list int) error {
 		}
 		var err error
 		switch {
-		case num == f.key.num && wire == wireType(f.key.kind):
-			if err = d.value(f.key, wire, data[:size]); err == nil {
+		case num == f.Key.Num && wire == protofile.WireType(f.Key.Kind):
+			if err = d.value(f.Key, wire, data[:size]); err == nil {
 				d.s.Insert(key)
 				d.s.Remove(key + 1)
 			}
-		case num == f.val.num && wire == wireType(f.val.kind):
-			if err = d.value(f.val, wire, data[:size]); err == nil {
+		case num == f.Val.Num && wire == protofile.WireType(f.Val.Kind):
+			if err = d.value(f.Val, wire, data[:size]); err == nil {
 				d.s.Remove(key + 1)
 			}
 		}
@@ -181,26 +182,26 @@ func (d *decoder) entry(f *field, data []byte, list int) error {
 	return nil
 }
 
-func (d *decoder) pushZero(f *field) error {
-	if f.message == nil {
+func (d *decoder) pushZero(f *protofile.Field) error {
+	if f.Message == nil {
 		return d.pushDefault(d.s, f)
 	}
 	d.s.NewTable(0, 0)
-	return d.fill(f.message, d.s.Top())
+	return d.fill(f.Message, d.s.Top())
 }
 
 // value pushes one value.
-func (d *decoder) value(f *field, wire protowire.Type, data []byte) error {
+func (d *decoder) value(f *protofile.Field, wire protowire.Type, data []byte) error {
 	if err := d.values.Value(0); err != nil {
 		return err
 	}
-	switch f.kind {
+	switch f.Kind {
 	case protoreflect.MessageKind, protoreflect.GroupKind:
 		d.s.NewTable(0, 0)
-		return d.message(f.message, body(f, wire, data), d.s.Top())
+		return d.message(f.Message, body(f, wire, data), d.s.Top())
 	case protoreflect.StringKind, protoreflect.BytesKind:
 		v := body(f, wire, data)
-		if f.utf8 && !utf8.Valid(v) {
+		if f.UTF8 && !utf8.Valid(v) {
 			return errors.New("the string is not UTF-8")
 		}
 		d.s.PushString(string(v))
@@ -219,12 +220,12 @@ func (d *decoder) value(f *field, wire protowire.Type, data []byte) error {
 	return d.number(f, n)
 }
 
-func (d *decoder) number(f *field, n uint64) error {
-	switch f.kind {
+func (d *decoder) number(f *protofile.Field, n uint64) error {
+	switch f.Kind {
 	case protoreflect.BoolKind:
 		d.s.PushBool(protowire.DecodeBool(n))
 	case protoreflect.EnumKind:
-		d.pushEnum(d.s, f.enum, int32(n))
+		d.pushEnum(d.s, f.Enum, int32(n))
 	case protoreflect.FloatKind:
 		d.s.PushFloat(float64(math.Float32frombits(uint32(n))))
 	case protoreflect.DoubleKind:
@@ -245,8 +246,8 @@ func (d *decoder) number(f *field, n uint64) error {
 	return nil
 }
 
-func (r *registry) pushEnum(s vm.State, e *enum, n int32) {
-	if name, ok := e.byNum[n]; ok && !r.enumNum {
+func (r *registry) pushEnum(s vm.State, e *protofile.Enum, n int32) {
+	if name, ok := e.ByNum[n]; ok && !r.enumNum {
 		s.PushString(name)
 		return
 	}
@@ -254,16 +255,16 @@ func (r *registry) pushEnum(s vm.State, e *enum, n int32) {
 }
 
 // fill gives the table at index t the defaults that the options ask for.
-func (d *decoder) fill(m *message, t int) error {
-	if d.defaults == defaultsNone || d.defaults == defaultsAuto && !m.proto3 {
+func (d *decoder) fill(m *protofile.Message, t int) error {
+	if d.defaults == defaultsNone || d.defaults == defaultsAuto && !m.Proto3 {
 		return nil
 	}
-	for _, f := range m.fields {
-		wanted := f.list || f.key != nil || !f.presence || d.defaults == defaultsAll && f.message == nil && f.oneof == nil
+	for _, f := range m.Fields {
+		wanted := f.List || f.Key != nil || !f.Presence || d.defaults == defaultsAll && f.Message == nil && f.Oneof == nil
 		if !wanted {
 			continue
 		}
-		d.s.PushString(f.name)
+		d.s.PushString(f.Name)
 		d.s.Copy(-1)
 		d.s.RawGet(t)
 		missing := d.s.Type(-1) == vm.Nil
@@ -275,10 +276,10 @@ func (d *decoder) fill(m *message, t int) error {
 		if err := d.values.Value(0); err != nil {
 			return err
 		}
-		if f.list || f.key != nil {
+		if f.List || f.Key != nil {
 			d.s.NewTable(0, 0)
 		} else if err := d.pushDefault(d.s, f); err != nil {
-			return walk.Field(err, f.name)
+			return walk.Field(err, f.Name)
 		}
 		d.s.RawSet(t)
 	}
@@ -286,24 +287,24 @@ func (d *decoder) fill(m *message, t int) error {
 }
 
 // pushDefault pushes the default of a field that is no message.
-func (r *registry) pushDefault(s vm.State, f *field) error {
-	switch f.kind {
+func (r *registry) pushDefault(s vm.State, f *protofile.Field) error {
+	switch f.Kind {
 	case protoreflect.BoolKind:
-		s.PushBool(f.def.Bool())
+		s.PushBool(f.Def.Bool())
 	case protoreflect.EnumKind:
-		r.pushEnum(s, f.enum, int32(f.def.Enum()))
+		r.pushEnum(s, f.Enum, int32(f.Def.Enum()))
 	case protoreflect.StringKind:
-		s.PushString(f.def.String())
+		s.PushString(f.Def.String())
 	case protoreflect.BytesKind:
-		s.PushString(string(f.def.Bytes()))
+		s.PushString(string(f.Def.Bytes()))
 	case protoreflect.FloatKind, protoreflect.DoubleKind:
-		s.PushFloat(f.def.Float())
+		s.PushFloat(f.Def.Float())
 	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
-		s.PushInt(int64(f.def.Uint()))
+		s.PushInt(int64(f.Def.Uint()))
 	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
-		return r.numbers.PushBits(s, f.def.Uint())
+		return r.numbers.PushBits(s, f.Def.Uint())
 	default:
-		return r.numbers.Push(s, f.def.Int())
+		return r.numbers.Push(s, f.Def.Int())
 	}
 	return nil
 }

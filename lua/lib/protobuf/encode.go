@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/skua-go/skua/internal/protofile"
 	"github.com/skua-go/skua/lua/lib/internal/walk"
 	"github.com/skua-go/skua/lua/vm"
 )
@@ -22,45 +23,45 @@ type encoder struct {
 }
 
 // message appends the fields of the table at index t.
-func (e *encoder) message(m *message, t int) error {
+func (e *encoder) message(m *protofile.Message, t int) error {
 	if err := e.open.Enter(e.s, t); err != nil {
 		return err
 	}
 	defer e.open.Leave()
 	defer e.s.SetTop(e.s.Top())
 	t = vm.Plain(e.s, t)
-	for _, f := range m.fields {
-		e.s.PushString(f.name)
+	for _, f := range m.Fields {
+		e.s.PushString(f.Name)
 		e.s.RawGet(t)
 		i := e.s.Top()
 		if e.s.Type(i) == vm.Nil {
-			if f.required {
-				return walk.Field(errors.New("the field is required"), f.name)
+			if f.Required {
+				return walk.Field(errors.New("the field is required"), f.Name)
 			}
 			e.s.Pop(1)
 			continue
 		}
 		if err := e.field(f, i, t); err != nil {
-			return walk.Field(err, f.name)
+			return walk.Field(err, f.Name)
 		}
 		e.s.SetTop(i - 1)
 	}
 	return nil
 }
 
-func (e *encoder) field(f *field, i, t int) error {
-	if (f.list || f.key != nil) && e.s.Type(i) != vm.Table {
+func (e *encoder) field(f *protofile.Field, i, t int) error {
+	if (f.List || f.Key != nil) && e.s.Type(i) != vm.Table {
 		return fmt.Errorf("a table is expected, got %s", e.s.Type(i))
 	}
-	if f.list || f.key != nil {
+	if f.List || f.Key != nil {
 		i = vm.Plain(e.s, i)
 	}
 	switch {
-	case f.key != nil:
+	case f.Key != nil:
 		return e.entries(f, i)
-	case f.list && f.packed:
+	case f.List && f.Packed:
 		return e.packed(f, i)
-	case f.list:
+	case f.List:
 		n := int64(e.s.Len(i))
 		for k := int64(1); k <= n; k++ {
 			e.s.RawGetInt(i, k)
@@ -78,32 +79,32 @@ func (e *encoder) field(f *field, i, t int) error {
 	if err := e.tagged(f, i); err != nil {
 		return err
 	}
-	if !f.presence && e.zero(f, before) {
+	if !f.Presence && e.zero(f, before) {
 		e.out = e.out[:before]
 	}
 	return nil
 }
 
 // alone refuses a second field of a oneof.
-func (e *encoder) alone(f *field, t int) error {
-	for _, other := range f.oneof {
+func (e *encoder) alone(f *protofile.Field, t int) error {
+	for _, other := range f.Oneof {
 		if other == f {
 			continue
 		}
-		e.s.PushString(other.name)
+		e.s.PushString(other.Name)
 		e.s.RawGet(t)
 		set := e.s.Type(-1) != vm.Nil
 		e.s.Pop(1)
 		if set {
-			return fmt.Errorf("only one field of a oneof can be set, and %s is, too", other.name)
+			return fmt.Errorf("only one field of a oneof can be set, and %s is, too", other.Name)
 		}
 	}
 	return nil
 }
 
 // zero tells whether what stands from at on is a field with its zero value, which fields without presence leave out.
-func (e *encoder) zero(f *field, at int) bool {
-	for _, c := range e.out[at+protowire.SizeTag(f.num):] {
+func (e *encoder) zero(f *protofile.Field, at int) bool {
+	for _, c := range e.out[at+protowire.SizeTag(f.Num):] {
 		if c != 0 {
 			return false
 		}
@@ -112,30 +113,15 @@ func (e *encoder) zero(f *field, at int) bool {
 }
 
 // tagged appends a tag and the value at index i.
-func (e *encoder) tagged(f *field, i int) error {
-	e.out = protowire.AppendTag(e.out, f.num, wireType(f.kind))
+func (e *encoder) tagged(f *protofile.Field, i int) error {
+	e.out = protowire.AppendTag(e.out, f.Num, protofile.WireType(f.Kind))
 	if err := e.value(f, i); err != nil {
 		return err
 	}
-	if f.kind == protoreflect.GroupKind {
-		e.out = protowire.AppendTag(e.out, f.num, protowire.EndGroupType)
+	if f.Kind == protoreflect.GroupKind {
+		e.out = protowire.AppendTag(e.out, f.Num, protowire.EndGroupType)
 	}
 	return nil
-}
-
-func wireType(k protoreflect.Kind) protowire.Type {
-	switch k {
-	case protoreflect.StringKind, protoreflect.BytesKind, protoreflect.MessageKind:
-		return protowire.BytesType
-	case protoreflect.GroupKind:
-		return protowire.StartGroupType
-	case protoreflect.Fixed32Kind, protoreflect.Sfixed32Kind, protoreflect.FloatKind:
-		return protowire.Fixed32Type
-	case protoreflect.Fixed64Kind, protoreflect.Sfixed64Kind, protoreflect.DoubleKind:
-		return protowire.Fixed64Type
-	default:
-		return protowire.VarintType
-	}
 }
 
 // sized appends what f appends, behind its length.
@@ -154,12 +140,12 @@ func (e *encoder) sized(f func() error) error {
 	return nil
 }
 
-func (e *encoder) packed(f *field, i int) error {
+func (e *encoder) packed(f *protofile.Field, i int) error {
 	n := int64(e.s.Len(i))
 	if n == 0 {
 		return nil
 	}
-	e.out = protowire.AppendTag(e.out, f.num, protowire.BytesType)
+	e.out = protowire.AppendTag(e.out, f.Num, protowire.BytesType)
 	return e.sized(func() error {
 		for k := int64(1); k <= n; k++ {
 			e.s.RawGetInt(i, k)
@@ -172,7 +158,7 @@ func (e *encoder) packed(f *field, i int) error {
 	})
 }
 
-func (e *encoder) entries(f *field, i int) error {
+func (e *encoder) entries(f *protofile.Field, i int) error {
 	if err := e.open.Enter(e.s, i); err != nil {
 		return err
 	}
@@ -180,12 +166,12 @@ func (e *encoder) entries(f *field, i int) error {
 	e.s.PushNil()
 	for e.s.Next(i) {
 		top := e.s.Top()
-		e.out = protowire.AppendTag(e.out, f.num, protowire.BytesType)
+		e.out = protowire.AppendTag(e.out, f.Num, protowire.BytesType)
 		err := e.sized(func() error {
-			if err := e.tagged(f.key, top-1); err != nil {
+			if err := e.tagged(f.Key, top-1); err != nil {
 				return fmt.Errorf("a key: %w", err)
 			}
-			if err := e.tagged(f.val, top); err != nil {
+			if err := e.tagged(f.Val, top); err != nil {
 				return e.numbers.Key(e.s, top-1, err)
 			}
 			return nil
@@ -199,19 +185,19 @@ func (e *encoder) entries(f *field, i int) error {
 }
 
 // value appends the value at index i.
-func (e *encoder) value(f *field, i int) error {
+func (e *encoder) value(f *protofile.Field, i int) error {
 	if err := e.open.Value(len(e.out)); err != nil {
 		return err
 	}
-	switch f.kind {
+	switch f.Kind {
 	case protoreflect.MessageKind, protoreflect.GroupKind:
 		if e.s.Type(i) != vm.Table {
 			return fmt.Errorf("a table is expected, got %s", e.s.Type(i))
 		}
-		if f.kind == protoreflect.GroupKind {
-			return e.message(f.message, i)
+		if f.Kind == protoreflect.GroupKind {
+			return e.message(f.Message, i)
 		}
-		return e.sized(func() error { return e.message(f.message, i) })
+		return e.sized(func() error { return e.message(f.Message, i) })
 	case protoreflect.StringKind, protoreflect.BytesKind:
 		return e.text(f, i)
 	case protoreflect.BoolKind:
@@ -224,24 +210,24 @@ func (e *encoder) value(f *field, i int) error {
 		if !ok {
 			return fmt.Errorf("a number is expected, got %s", e.s.Type(i))
 		}
-		if f.kind == protoreflect.FloatKind {
+		if f.Kind == protoreflect.FloatKind {
 			e.out = protowire.AppendFixed32(e.out, math.Float32bits(float32(v)))
 		} else {
 			e.out = protowire.AppendFixed64(e.out, math.Float64bits(v))
 		}
 	case protoreflect.EnumKind:
-		n, err := e.enumValue(f.enum, i)
+		n, err := e.enumValue(f.Enum, i)
 		if err != nil {
 			return err
 		}
 		e.out = protowire.AppendVarint(e.out, uint64(int64(n)))
 	default:
-		return e.integer(f.kind, i)
+		return e.integer(f.Kind, i)
 	}
 	return nil
 }
 
-func (e *encoder) text(f *field, i int) error {
+func (e *encoder) text(f *protofile.Field, i int) error {
 	text, ok := e.s.String(i)
 	if !ok {
 		return fmt.Errorf("a string is expected, got %s", e.s.Type(i))
@@ -249,24 +235,24 @@ func (e *encoder) text(f *field, i int) error {
 	if len(e.out)+len(text) > walk.MaxOutput {
 		return walk.ErrOutput
 	}
-	if f.utf8 && !utf8.ValidString(text) {
+	if f.UTF8 && !utf8.ValidString(text) {
 		return errors.New("the string is not UTF-8; a field of the type bytes holds any")
 	}
 	e.out = protowire.AppendString(e.out, text)
 	return nil
 }
 
-func (e *encoder) enumValue(en *enum, i int) (int32, error) {
+func (e *encoder) enumValue(en *protofile.Enum, i int) (int32, error) {
 	if name, ok := e.s.String(i); ok {
-		n, known := en.byName[name]
+		n, known := en.ByName[name]
 		if !known {
-			return 0, fmt.Errorf("%s has no value %q", en.name, name)
+			return 0, fmt.Errorf("%s has no value %q", en.Name, name)
 		}
 		return n, nil
 	}
 	n, ok := e.s.Int(i)
 	if !ok || n != int64(int32(n)) {
-		return 0, fmt.Errorf("a name or a number of %s is expected, got %s", en.name, e.s.Text(i))
+		return 0, fmt.Errorf("a name or a number of %s is expected, got %s", en.Name, e.s.Text(i))
 	}
 	return int32(n), nil
 }

@@ -4,10 +4,12 @@ package protobuf
 
 import (
 	"crypto/sha256"
+	"io/fs"
 	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/skua-go/skua/internal/protofile"
 	"github.com/skua-go/skua/lua/lib/internal/module"
 	"github.com/skua-go/skua/lua/lib/internal/walk"
 	"github.com/skua-go/skua/lua/vm"
@@ -25,12 +27,18 @@ const (
 	defaultsAll
 )
 
+// Library is the module for the VMs of a node, which share what is compiled.
+type Library struct{ files *protofile.Library }
+
+// NewLibrary finds files that are imported, and those that load_file names, in files, which may be nil.
+func NewLibrary(files fs.FS) *Library { return &Library{protofile.NewLibrary(files)} }
+
 // registry is the module in a VM: what it has loaded, and its options.
 type registry struct {
-	library  *Library
+	library  *protofile.Library
 	key      [sha256.Size]byte
 	files    map[string]protoreflect.FileDescriptor
-	types    types
+	types    protofile.Types
 	numbers  walk.Numbers
 	defaults int
 	enumNum  bool // enums are numbers
@@ -38,7 +46,7 @@ type registry struct {
 
 // Open pushes the module protobuf.
 func (l *Library) Open(s vm.State) {
-	r := &registry{library: l, files: map[string]protoreflect.FileDescriptor{}, types: newTypes(), numbers: walk.NumbersOf(s)}
+	r := &registry{library: l.files, files: map[string]protoreflect.FileDescriptor{}, types: protofile.NewTypes(), numbers: walk.NumbersOf(s)}
 	module.Push(s, map[string]vm.Func{
 		"load": r.loadText, "load_file": r.loadFile,
 		"encode": r.encode, "decode": r.decode,
@@ -59,7 +67,7 @@ func (r *registry) loadText(s vm.State) int {
 // loadFile compiles a file of the project's scripts.
 func (r *registry) loadFile(s vm.State) int {
 	name := module.Bytes(s, 1, "load_file")
-	text, err := r.library.read(name)
+	text, err := r.library.Read(name)
 	if err == nil {
 		err = r.load(name, text)
 	}
@@ -75,9 +83,9 @@ func (r *registry) loaded(s vm.State, f string, err error) int {
 }
 
 // messageAt is the message that argument i of f names, with or without a dot in front.
-func (r *registry) messageAt(s vm.State, i int, f string) *message {
+func (r *registry) messageAt(s vm.State, i int, f string) *protofile.Message {
 	name := module.Bytes(s, i, f)
-	m, ok := r.types.messages[strings.TrimPrefix(name, ".")]
+	m, ok := r.types.Messages[strings.TrimPrefix(name, ".")]
 	if !ok {
 		s.Errorf("protobuf.%s: no message %q is loaded", f, name)
 	}
@@ -89,7 +97,7 @@ func (r *registry) encode(s vm.State) int {
 	module.Table(s, 2, "encode")
 	e := encoder{registry: r, s: s, open: walk.NewOpen(maxDepth)}
 	if err := e.message(m, 2); err != nil {
-		s.Errorf("protobuf.encode: %s", walk.Text(err, m.name))
+		s.Errorf("protobuf.encode: %s", walk.Text(err, m.Name))
 	}
 	s.PushString(string(e.out))
 	return 1
@@ -102,9 +110,9 @@ func (r *registry) decode(s vm.State) int {
 		data = module.Bytes(s, 2, "decode")
 	}
 	d := decoder{registry: r, s: s}
-	s.NewTable(0, len(m.fields))
+	s.NewTable(0, len(m.Fields))
 	if err := d.message(m, []byte(data), s.Top()); err != nil {
-		s.Errorf("protobuf.decode: %s", walk.Text(err, m.name))
+		s.Errorf("protobuf.decode: %s", walk.Text(err, m.Name))
 	}
 	return 1
 }

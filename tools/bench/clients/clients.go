@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
-	"github.com/gobwas/ws/wsutil"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/skua-go/skua/actor"
@@ -115,41 +114,39 @@ func LuaEcho(transport string, clients int) measure.Func {
 	}
 }
 
-// client is one connection: it writes a request and reads until it has the answer.
+// client is one connection: it writes a request and reads until it has the answer. It is as lean as the bare echo's, so that the two differ by their servers.
 type client struct {
-	conn  net.Conn
-	split *bufio.Scanner
-	write func(frame []byte) error
-	id    uint64
-	buf   []byte
+	conn       net.Conn
+	webSocket  bool
+	id         uint64
+	out        []byte
+	mask       []byte
+	in         []byte // of the stream of packages, in[start:end] are not yet used
+	start, end int
+	stream     io.Reader
 }
 
 func dial(ctx context.Context, transport, addr string) (measure.Client, error) {
-	c := &client{}
+	c := &client{in: make([]byte, 4096), webSocket: transport == "ws"}
 	var err error
-	var r io.Reader
 	switch transport {
 	case "kcp":
 		c.conn, err = kcp.Dial(ctx, addr, kcp.Config{})
-		r = c.conn
 	case "ws":
-		c.conn, _, _, err = ws.Dial(ctx, "ws://"+addr+"/ws")
-		r = &messages{conn: c.conn}
+		var early *bufio.Reader
+		if c.conn, early, _, err = ws.Dial(ctx, "ws://"+addr+"/ws"); err == nil && early != nil {
+			err = errors.Join(errors.New("clients: the server spoke first"), c.conn.Close())
+		}
 	default:
 		c.conn, err = new(net.Dialer).DialContext(ctx, "tcp", addr)
-		r = c.conn
 	}
 	if err != nil {
 		return nil, err
 	}
-	c.write = func(frame []byte) error { _, err := c.conn.Write(frame); return err }
-	if transport == "ws" {
-		c.write = func(frame []byte) error { return wsutil.WriteClientBinary(c.conn, frame) }
+	c.stream = c.conn
+	if c.webSocket {
+		c.stream = &messages{r: bufio.NewReaderSize(c.conn, 512)}
 	}
-	cut := packet.Split(1 << 16)
-	c.split = bufio.NewScanner(r)
-	c.split.Buffer(make([]byte, 0, 4096), 1<<17)
-	c.split.Split(func(data []byte, _ bool) (int, []byte, error) { return cut(data) })
 	if err := c.shake(); err != nil {
 		return nil, errors.Join(err, c.conn.Close())
 	}
@@ -177,31 +174,64 @@ func (c *client) shake() error {
 	return c.Exchange() // the agent is there once it has answered
 }
 
-// read skips heartbeats.
+// write writes a package, as one message over WebSocket.
+func (c *client) write(p []byte) error {
+	if c.webSocket {
+		c.mask = appendMasked(c.mask[:0], p)
+		p = c.mask
+	}
+	_, err := c.conn.Write(p)
+	return err
+}
+
+// appendMasked appends a client's final binary frame (RFC 6455, 5.2), masked with zeros: masking is the server's cost here, which is the same for any key.
+func appendMasked(dst, p []byte) []byte {
+	if n := len(p); n < 126 {
+		dst = append(dst, 0x82, 0x80|byte(n))
+	} else {
+		dst = append(dst, 0x82, 0x80|126, byte(n>>8), byte(n))
+	}
+	dst = append(dst, 0, 0, 0, 0)
+	return append(dst, p...)
+}
+
+// read returns the body of the next package, and skips heartbeats. It is valid until the next read.
 func (c *client) read(want packet.Type) ([]byte, error) {
-	for c.split.Scan() {
-		p, err := packet.Decode(c.split.Bytes())
-		if err != nil {
-			return nil, err
+	for {
+		if have := c.end - c.start; have >= packet.HeaderSize {
+			head := c.in[c.start:c.end]
+			n := packet.HeaderSize + int(head[1])<<16 + int(head[2])<<8 + int(head[3])
+			if have >= n {
+				c.start += n
+				switch t := packet.Type(head[0]); t {
+				case want:
+					return head[packet.HeaderSize:n:n], nil
+				case packet.Heartbeat:
+					continue
+				default:
+					return nil, fmt.Errorf("a %v package came: %s", t, head[packet.HeaderSize:n])
+				}
+			}
 		}
-		switch p.Type {
-		case want:
-			return p.Body, nil
-		case packet.Heartbeat:
-		default:
-			return nil, fmt.Errorf("a %v package came: %s", p.Type, p.Body)
+		copy(c.in, c.in[c.start:c.end])
+		c.start, c.end = 0, c.end-c.start
+		if c.end == len(c.in) {
+			return nil, fmt.Errorf("a package is longer than %d bytes", len(c.in))
+		}
+		n, err := c.stream.Read(c.in[c.end:])
+		if c.end += n; err != nil {
+			return nil, errors.Join(io.ErrUnexpectedEOF, err)
 		}
 	}
-	return nil, errors.Join(io.ErrUnexpectedEOF, c.split.Err())
 }
 
 func (c *client) Exchange() (err error) {
 	c.id++
-	c.buf, err = packet.AppendData(c.buf[:0], packet.Message{Type: packet.Request, ID: c.id, Route: "echo", Body: body}, nil)
+	c.out, err = packet.AppendData(c.out[:0], packet.Message{Type: packet.Request, ID: c.id, Route: "echo", Body: body}, nil)
 	if err != nil {
 		return err
 	}
-	if err := c.write(c.buf); err != nil {
+	if err := c.write(c.out); err != nil {
 		return err
 	}
 	answer, err := c.read(packet.Data)
@@ -220,21 +250,24 @@ func (c *client) Exchange() (err error) {
 
 func (c *client) Close() error { return c.conn.Close() }
 
-// messages reads the payloads of WebSocket messages as a stream.
+// messages reads the payloads of a server's WebSocket messages as a stream.
 type messages struct {
-	conn net.Conn
-	rest []byte
+	r    *bufio.Reader
+	left int64
 }
 
 func (m *messages) Read(p []byte) (int, error) {
-	for len(m.rest) == 0 {
-		data, err := wsutil.ReadServerBinary(m.conn)
+	for m.left == 0 {
+		h, err := ws.ReadHeader(m.r)
 		if err != nil {
 			return 0, err
 		}
-		m.rest = data
+		if h.OpCode != ws.OpBinary || h.Masked {
+			return 0, fmt.Errorf("clients: a WebSocket frame came that is no message of a server: %+v", h)
+		}
+		m.left = h.Length
 	}
-	n := copy(p, m.rest)
-	m.rest = m.rest[n:]
-	return n, nil
+	n, err := m.r.Read(p[:min(int64(len(p)), m.left)])
+	m.left -= int64(n)
+	return n, err
 }

@@ -1,9 +1,10 @@
-package protobuf
+// Package protofile compiles .proto files at run time and holds what those who code by them ask of a type, read once. Scripts and the bodies of clients'
+// messages are coded by it, each straight into values of its own, without a message in between.
+package protofile
 
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -21,28 +22,28 @@ const (
 	maxCached  = 256     // results of compilations that a Library keeps
 )
 
-// Library compiles .proto files for the VMs of a node. Equal files are compiled once: what comes out of it is not changed any more.
+// Library compiles .proto files. Equal files are compiled once: what comes out of it is not changed any more. It may be used from any goroutine.
 type Library struct {
 	files fs.FS
 
 	mu    sync.Mutex
-	cache map[[sha256.Size]byte]*compiled
+	cache map[[sha256.Size]byte]*Compiled
 }
 
-// NewLibrary finds files that are imported, and those that load_file names, in files, which may be nil.
+// NewLibrary finds files that are imported, and those that Read names, in files, which may be nil.
 func NewLibrary(files fs.FS) *Library {
-	return &Library{files: files, cache: map[[sha256.Size]byte]*compiled{}}
+	return &Library{files: files, cache: map[[sha256.Size]byte]*Compiled{}}
 }
 
-// compiled is a file with all that it imports.
-type compiled struct {
-	file  protoreflect.FileDescriptor
-	types types
+// Compiled is a file with all that it imports.
+type Compiled struct {
+	File  protoreflect.FileDescriptor
+	Types Types
 	read  map[string]string // the texts of imported files that were read
 }
 
-// read reads a file of the project.
-func (l *Library) read(name string) (string, error) {
+// Read reads a file.
+func (l *Library) Read(name string) (string, error) {
 	if l.files == nil {
 		return "", fmt.Errorf("%s: %w", name, fs.ErrNotExist)
 	}
@@ -53,11 +54,14 @@ func (l *Library) read(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return string(data), check(name, string(data))
+	return string(data), Check(name, string(data))
 }
 
-// check refuses texts that would take more than their share to compile.
-func check(name, text string) error {
+// Check refuses texts that would take more than their share to compile, and what is no name of a file.
+func Check(name, text string) error {
+	if !fs.ValidPath(name) {
+		return fmt.Errorf("%q is not a name of a file", name)
+	}
 	if len(text) > maxText {
 		return fmt.Errorf("%s: the file is longer than %d bytes", name, maxText)
 	}
@@ -105,14 +109,14 @@ func skip(text string) int {
 	return 1
 }
 
-// compile compiles a text. loaded are the files that the VM has compiled before, and key stands for all of them.
-func (l *Library) compile(key [sha256.Size]byte, loaded map[string]protoreflect.FileDescriptor, name, text string) (*compiled, error) {
+// Compile compiles a text that Check has let pass. loaded are the files that were compiled before and may be imported, and key stands for them, the name and the text.
+func (l *Library) Compile(key [sha256.Size]byte, loaded map[string]protoreflect.FileDescriptor, name, text string) (*Compiled, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if c, ok := l.cache[key]; ok && l.current(c) {
 		return c, nil
 	}
-	c := &compiled{read: map[string]string{}}
+	c := &Compiled{read: map[string]string{}}
 	find := protocompile.ResolverFunc(func(path string) (protocompile.SearchResult, error) {
 		if path == name {
 			return protocompile.SearchResult{Source: strings.NewReader(text)}, nil
@@ -120,7 +124,7 @@ func (l *Library) compile(key [sha256.Size]byte, loaded map[string]protoreflect.
 		if file, ok := loaded[path]; ok {
 			return protocompile.SearchResult{Desc: file}, nil
 		}
-		source, err := l.read(path)
+		source, err := l.Read(path)
 		if err != nil {
 			return protocompile.SearchResult{}, err
 		}
@@ -132,9 +136,9 @@ func (l *Library) compile(key [sha256.Size]byte, loaded map[string]protoreflect.
 	if err != nil {
 		return nil, err
 	}
-	c.file = files[0]
-	c.types = newTypes()
-	c.types.addFile(c.file, map[string]bool{})
+	c.File = files[0]
+	c.Types = NewTypes()
+	c.Types.addFile(c.File, map[string]bool{})
 	if len(l.cache) >= maxCached {
 		clear(l.cache)
 	}
@@ -143,36 +147,11 @@ func (l *Library) compile(key [sha256.Size]byte, loaded map[string]protoreflect.
 }
 
 // current tells whether the files that were read are still the same.
-func (l *Library) current(c *compiled) bool {
+func (l *Library) current(c *Compiled) bool {
 	for name, text := range c.read {
-		if now, err := l.read(name); err != nil || now != text {
+		if now, err := l.Read(name); err != nil || now != text {
 			return false
 		}
 	}
 	return true
-}
-
-// load compiles a text and adds its types to those of the VM.
-func (r *registry) load(name, text string) error {
-	if err := check(name, text); err != nil {
-		return err
-	}
-	if !fs.ValidPath(name) {
-		return fmt.Errorf("%q is not a name of a file", name)
-	}
-	h := sha256.New()
-	_, _ = h.Write(r.key[:])
-	_, _ = fmt.Fprintf(h, "%d:%s%s", len(name), name, text)
-	key := [sha256.Size]byte(h.Sum(nil))
-	c, err := r.library.compile(key, r.files, name, text)
-	if err != nil {
-		return err
-	}
-	if len(r.files) >= maxFiles {
-		return errors.New("too many files are loaded")
-	}
-	r.key = key
-	r.files[name] = c.file
-	r.types.merge(c.types)
-	return nil
 }

@@ -1,0 +1,519 @@
+package kcp
+
+import (
+	"errors"
+	"io"
+	"math"
+	"net"
+	"os"
+	"syscall"
+	"time"
+)
+
+// Why sessions fail. Errors of connections wrap them, or io.EOF, net.ErrClosed, os.ErrDeadlineExceeded, syscall.ECONNRESET (the peer is gone, and not all that
+// it had written has arrived), syscall.EPIPE (written after the end).
+var (
+	ErrSilence = errors.New("kcp: nothing heard from the peer for too long")
+	ErrDead    = errors.New("kcp: the peer acknowledges nothing")
+)
+
+const (
+	// lingerFor is how long a closed session goes on delivering what was written: a few retransmissions. A second would be more like TCP, and would keep a
+	// server that stops from freeing its port.
+	lingerFor = 300
+	// lateFor is how long what was overtaken by the peer's farewell may still arrive.
+	lateFor = 300
+	// rawDrain is how long reading goes on after CloseWrite on a session without ends, when the peer does not acknowledge: a few retransmissions.
+	rawDrain = 300
+	endFirst = 100
+	endMost  = 2000
+)
+
+// conn is a session at the server. Everything in it is guarded by its shard's lock, but for sh and raw, which don't change.
+type conn struct {
+	sh     *shard
+	remote *net.UDPAddr
+	block  block
+	timer  timer
+	key    [keyLen]byte
+	fecOut *fecEncoder
+	fecIn  *fecDecoder
+	notify func()
+
+	readers, writers chan struct{} // closed when it is worth another try; nil while nobody waits
+	readBy, writeBy  int64         // deadlines in milliseconds of the listener's clock; 0: none
+	heard            int64         // when the last datagram came
+	closeBy          int64         // when a closed session, or one whose peer is gone, ends in any case; 0: it does not
+	endAt            int64         // when the end of our stream is told again; 0: not
+	challenged       int64
+	err              error // why the session has failed
+	endWait          int32
+	theirEnd         uint32 // the number of segments in the peer's stream, when theirEnded
+
+	raw                   bool
+	closed                bool // by Close
+	gone                  bool // the listener does not know it any more
+	hungry                bool // ReadNow has said that there is nothing
+	dirty                 bool // is to be settled
+	ended, endKnown       bool // CloseWrite was called; the peer has heard
+	theirEnded, theirGone bool
+}
+
+// ReadNow is Read that never waits: n == 0 and err == nil mean that there is nothing now.
+func (c *conn) ReadNow(p []byte) (n int, err error) {
+	c.sh.mu.Lock()
+	n, err = c.take(p)
+	c.hungry = n == 0 && err == nil && len(p) > 0
+	if c.hungry && c.readBy != 0 {
+		c.schedule(c.sh.now())
+	}
+	err = c.wrap("read", err)
+	c.sh.leave()
+	return n, err
+}
+
+// Notify sets what is called when ReadNow may have something to say after it had nothing: bytes, the end, an error, a deadline that has passed; and once if that
+// is so already. f is called on goroutines of the listener, must not block, and may be called twice at a time. nil takes it away.
+func (c *conn) Notify(f func()) {
+	c.sh.mu.Lock()
+	defer c.sh.leave()
+	c.notify = f
+	c.hungry = f != nil
+	if f != nil && c.tellable(c.sh.now()) {
+		c.wakeReaders()
+	}
+}
+
+// tellable says whether a Read would return.
+func (c *conn) tellable(now int64) bool {
+	return c.closed || c.err != nil || c.block.readable() || c.atEnd(now) || c.readBy != 0 && now >= c.readBy
+}
+
+// Read reads from the stream. It returns io.EOF where the peer has ended it.
+func (c *conn) Read(p []byte) (int, error) {
+	for {
+		c.sh.mu.Lock()
+		n, err := c.take(p)
+		if n > 0 || err != nil || len(p) == 0 {
+			err = c.wrap("read", err)
+			c.sh.leave()
+			return n, err
+		}
+		if c.readers == nil {
+			c.readers = make(chan struct{})
+		}
+		wait := c.readers
+		c.schedule(c.sh.now())
+		c.sh.leave()
+		<-wait
+	}
+}
+
+func (c *conn) take(p []byte) (int, error) {
+	now := c.sh.now()
+	switch {
+	case c.closed:
+		return 0, net.ErrClosed
+	case c.readBy != 0 && now >= c.readBy:
+		return 0, os.ErrDeadlineExceeded
+	}
+	if n := c.block.read(p); n > 0 {
+		if c.block.urgent && !c.gone {
+			c.flush(now)
+		}
+		return n, nil
+	}
+	switch {
+	case c.atEnd(now):
+		return 0, io.EOF
+	case c.err != nil:
+		return 0, c.err
+	}
+	return 0, nil
+}
+
+// atEnd says whether everything that the peer has written has been read.
+func (c *conn) atEnd(now int64) bool {
+	if c.block.readable() {
+		return false
+	}
+	if c.raw { // nobody tells; when we are done, and what we wrote has arrived, so is the connection
+		return c.ended && (c.block.waiting() == 0 || now >= c.closeBy)
+	}
+	return c.theirEnded && since(c.block.rcvNxt, c.theirEnd) >= 0
+}
+
+// Write queues p to be sent, at once as far as the windows allow, and blocks only while more than SndWnd packets would wait.
+func (c *conn) Write(p []byte) (n int, err error) {
+	sh := c.sh
+	sh.mu.Lock()
+	for {
+		now := sh.now()
+		if err = c.writable(now); err != nil {
+			break
+		}
+		some := p[:min(len(p), c.block.room())]
+		c.block.write(some)
+		n, p = n+len(some), p[len(some):]
+		c.flush(now)
+		if len(p) == 0 {
+			c.schedule(now)
+			break
+		}
+		if c.writers == nil {
+			c.writers = make(chan struct{})
+		}
+		wait := c.writers
+		c.schedule(now)
+		sh.leave()
+		<-wait
+		sh.mu.Lock()
+	}
+	err = c.wrap("write", err)
+	sh.leave()
+	return n, err
+}
+
+func (c *conn) writable(now int64) error {
+	switch {
+	case c.closed:
+		return net.ErrClosed
+	case c.err != nil:
+		return c.err
+	case c.ended, c.theirGone:
+		return syscall.EPIPE
+	case c.writeBy != 0 && now >= c.writeBy:
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+// CloseWrite ends our half of the stream: the peer reads io.EOF behind everything that was written. A raw client can't be told; there, Read returns
+// io.EOF as soon as it has acknowledged everything, or when it has had time for that.
+func (c *conn) CloseWrite() error {
+	c.sh.mu.Lock()
+	defer c.sh.leave()
+	now := c.sh.now()
+	if c.closed {
+		return c.wrap("close", net.ErrClosed)
+	}
+	if c.ended || c.gone {
+		return nil
+	}
+	c.ended = true
+	if c.raw {
+		c.closeBy = now + rawDrain
+	}
+	c.settle(now)
+	return nil
+}
+
+// Close ends the session. What was written is still delivered as far as that is possible within 0.3 s; then the peer is told.
+func (c *conn) Close() error {
+	err := c.close()
+	if l := c.sh.l; err == nil && l.pending.Load() {
+		<-l.over // so that the port is free when the last connection of a closed listener is closed
+	}
+	return err
+}
+
+func (c *conn) close() error {
+	c.sh.mu.Lock()
+	defer c.sh.leave()
+	if c.closed {
+		return c.wrap("close", net.ErrClosed)
+	}
+	c.closed = true
+	c.notify = nil
+	c.wakeReaders()
+	c.wakeWriters()
+	if c.gone {
+		c.block.release()
+		c.sh.wheel.disarm(c)
+		c.sh.l.closedBehind()
+		return nil
+	}
+	now := c.sh.now()
+	if !c.raw || !c.ended { // else it has had its time
+		c.closeBy = now + lingerFor
+	}
+	c.flush(now)
+	c.settle(now)
+	return nil
+}
+
+// LocalAddr is the listener's address.
+func (c *conn) LocalAddr() net.Addr { return c.sh.l.Addr() }
+
+// RemoteAddr is the client's address, the newest that it has proven.
+func (c *conn) RemoteAddr() net.Addr {
+	c.sh.mu.Lock()
+	defer c.sh.mu.Unlock()
+	return c.remote
+}
+
+// SetDeadline sets both deadlines. They cost no timer of the runtime, and Reads and Writes that wait notice them up to 0.1 s late.
+func (c *conn) SetDeadline(t time.Time) error { return c.setDeadlines(t, true, true) }
+
+// SetReadDeadline sets the deadline of Reads, which may be in one.
+func (c *conn) SetReadDeadline(t time.Time) error { return c.setDeadlines(t, true, false) }
+
+// SetWriteDeadline sets the deadline of Writes, which may be in one.
+func (c *conn) SetWriteDeadline(t time.Time) error { return c.setDeadlines(t, false, true) }
+
+func (c *conn) setDeadlines(t time.Time, read, write bool) error {
+	c.sh.mu.Lock()
+	defer c.sh.leave()
+	if c.closed {
+		return c.wrap("set", net.ErrClosed)
+	}
+	now, at := c.sh.now(), int64(0)
+	if !t.IsZero() {
+		at = now + max(0, int64((time.Until(t)+time.Millisecond-1)/time.Millisecond))
+	}
+	if read {
+		if c.readBy = at; at != 0 && at <= now {
+			c.wakeReaders()
+		}
+	}
+	if write {
+		if c.writeBy = at; at != 0 && at <= now {
+			c.wakeWriters()
+		}
+	}
+	c.schedule(now)
+	return nil
+}
+
+// wrap makes an error what net's connections return; the shard is locked.
+func (c *conn) wrap(op string, err error) error {
+	if err == nil || err == io.EOF { //nolint:errorlint // it comes from take as it is
+		return err
+	}
+	return &net.OpError{Op: op, Net: "kcp", Source: c.LocalAddr(), Addr: c.remote, Err: err}
+}
+
+// wakeReaders lets those that wait for bytes look again.
+func (c *conn) wakeReaders() {
+	if c.readers != nil {
+		close(c.readers)
+		c.readers = nil
+	}
+	if c.hungry && c.notify != nil {
+		c.sh.wakes = append(c.sh.wakes, c.notify)
+		c.hungry = false
+	}
+}
+
+func (c *conn) wakeWriters() {
+	if c.writers != nil {
+		close(c.writers)
+		c.writers = nil
+	}
+}
+
+// emit sends a datagram of the control block.
+func (c *conn) emit(p *packet) {
+	sh := c.sh
+	f := sh.l.fec
+	if f == nil {
+		sh.send(p, c.remote)
+		return
+	}
+	if c.fecOut == nil {
+		c.fecOut = new(fecEncoder)
+	}
+	parity := c.fecOut.encode(f, sh.l.mem, p, sh.l.crypt.head(), uint32(sh.now()))
+	sh.send(p, c.remote)
+	for _, q := range parity {
+		sh.send(q, c.remote)
+	}
+}
+
+// flush lets the control block send what it has.
+func (c *conn) flush(now int64) {
+	c.block.flush(uint32(now), c)
+	if c.block.resent > 0 {
+		st := c.sh.l.cfg.Stats
+		st.resent.Add(uint64(c.block.resent))
+		st.lost.Add(uint64(c.block.lost))
+		c.block.resent, c.block.lost = 0, 0
+	}
+	if c.block.dead {
+		c.fail(ErrDead, endedDead)
+	}
+}
+
+// settle does what datagrams, calls and time have made necessary.
+func (c *conn) settle(now int64) {
+	c.dirty = false
+	if c.gone {
+		return
+	}
+	if c.closed {
+		c.discard()
+	}
+	if c.block.urgent {
+		c.flush(now)
+	}
+	delivered := c.block.waiting() == 0
+	switch {
+	case c.gone: // the flush has found it dead
+		return
+	case c.theirGone && (c.closed || since(c.block.rcvNxt, c.theirEnd) >= 0):
+		c.drop(endedPeer)
+	case c.theirGone && now >= c.closeBy:
+		c.fail(syscall.ECONNRESET, endedPeer)
+	case c.closed && (delivered || now >= c.closeBy):
+		c.farewell(delivered)
+		c.drop(endedClosed)
+	case c.ended && !c.endKnown && delivered && !c.raw && now >= c.endAt:
+		c.tellEnd(now)
+	}
+	if c.tellable(now) {
+		c.wakeReaders()
+	}
+	if c.block.room() > 0 {
+		c.wakeWriters()
+	}
+	c.schedule(now)
+}
+
+// discard throws away what a closed session receives.
+func (c *conn) discard() {
+	c.block.set.mem.freeAll(&c.block.rcvQueue)
+	c.block.order()
+	c.block.set.mem.freeAll(&c.block.rcvQueue)
+}
+
+// tellEnd tells the peer that our stream ends here, again and again until it answers.
+func (c *conn) tellEnd(now int64) {
+	c.endWait = min(max(2*c.endWait, endFirst), endMost)
+	c.endAt = now + int64(c.endWait)
+	c.control(func(d []byte) []byte { return endMsg(d, ctlEnd, c.block.conv, 0, c.block.sndNxt, &c.key, fromServer) })
+}
+
+// farewell tells the peer that we are gone. If that gets lost, it hears it when it asks.
+func (c *conn) farewell(delivered bool) {
+	if c.raw {
+		return
+	}
+	flags := byte(endWhole)
+	if !delivered {
+		flags |= endBroken
+	}
+	c.control(func(d []byte) []byte {
+		return endMsg(d, ctlEnd, c.block.conv, flags, c.block.sndNxt, &c.key, fromServer)
+	})
+}
+
+func (c *conn) control(f func(d []byte) []byte) {
+	p := c.sh.l.mem.packet(c.sh.l.crypt.head())
+	p.bytes = f(p.bytes)
+	c.sh.send(p, c.remote)
+}
+
+// expire is called by the wheel.
+func (c *conn) expire(now int64) {
+	if c.readBy != 0 && now >= c.readBy {
+		c.wakeReaders()
+	}
+	if c.writeBy != 0 && now >= c.writeBy {
+		c.wakeWriters()
+	}
+	if c.gone {
+		c.schedule(now)
+		return
+	}
+	if now-c.heard >= c.silence() {
+		c.fail(ErrSilence, endedSilence)
+		c.schedule(now)
+		return
+	}
+	if c.fecOut != nil {
+		c.fecOut.stale(c.sh.l.fec, c.sh.l.mem, uint32(now))
+	}
+	if wait, ok := c.block.next(uint32(now)); ok && wait == 0 {
+		c.flush(now)
+	}
+	c.settle(now)
+}
+
+func (c *conn) silence() int64 {
+	if c.raw {
+		return 4 * c.sh.l.silence
+	}
+	return c.sh.l.silence
+}
+
+// schedule puts the session where the wheel finds it when there is something to do.
+func (c *conn) schedule(now int64) {
+	at := int64(math.MaxInt64)
+	if !c.gone {
+		at = coarse(now, c.heard+c.silence())
+		if wait, ok := c.block.next(uint32(now)); ok {
+			at = min(at, now+int64(wait))
+		}
+		if c.closeBy != 0 {
+			at = min(at, max(now, c.closeBy))
+		}
+		if c.endAt != 0 && !c.endKnown {
+			at = min(at, max(now, c.endAt))
+		}
+	}
+	if c.readBy > now && (c.readers != nil || c.hungry) {
+		at = min(at, coarse(now, c.readBy))
+	}
+	if c.writeBy > now && c.writers != nil {
+		at = min(at, coarse(now, c.writeBy))
+	}
+	if at < math.MaxInt64 {
+		c.sh.arm(c, at)
+	}
+}
+
+// coarse moves a time to come so that many sessions come up together.
+func coarse(now, at int64) int64 {
+	const bucket, fine = 100, 1600
+	if at-now < fine {
+		return at
+	}
+	return (at + bucket - 1) / bucket * bucket
+}
+
+// fail ends the session with an error. What was received before can still be read.
+func (c *conn) fail(err error, reason int) {
+	if c.gone {
+		return
+	}
+	c.err = err
+	c.drop(reason)
+}
+
+// drop takes the session from the listener.
+func (c *conn) drop(reason int) {
+	c.gone = true
+	sh := c.sh
+	sh.forget(c)
+	sh.wheel.disarm(c)
+	sh.l.cfg.Stats.ended[reason].Add(1)
+	mem := sh.l.mem
+	mem.freeAll(&c.block.sndQueue)
+	mem.freeAll(&c.block.sndBuf)
+	c.block.acks = nil
+	if c.fecOut != nil {
+		c.fecOut.release(mem)
+		c.fecOut = nil
+	}
+	if c.fecIn != nil {
+		c.fecIn.release(mem)
+		c.fecIn = nil
+	}
+	if c.closed {
+		c.block.release()
+		sh.l.closedBehind()
+		return
+	}
+	c.wakeReaders()
+	c.wakeWriters()
+}

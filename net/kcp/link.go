@@ -1,0 +1,362 @@
+package kcp
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// link is a client's way to the server, a net.PacketConn for kcp-go. It keeps what is not KCP to itself: encryption, pings, challenges, the ends of the
+// streams; and it goes on with another socket when one fails, so that kcp-go never hears of a change of address. That it is not a *net.UDPConn also keeps
+// kcp-go from reserving 384 KB a connection to read 256 datagrams at once.
+type link struct {
+	cfg    Config
+	crypt  crypt
+	mem    *memory
+	remote *net.UDPAddr
+	conv   uint32
+	key    [keyLen]byte // of no use with Config.Raw
+	peer   func(end bool, err error)
+
+	mu       sync.Mutex
+	udp      *net.UDPConn
+	closed   bool
+	timer    *time.Timer // for pings and what is to be repeated; nil with Config.Raw
+	heard    time.Time
+	pinged   time.Time
+	ping     [nonceLen]byte
+	asked    int // pings since something was heard
+	rebound  time.Time
+	written  uint32 // segments that were given to kcp-go
+	sent     uint32 // of them, those that have been on the wire
+	onWire   chan struct{}
+	ended    bool // CloseWrite was called
+	endKnown bool // and the server has heard
+	endWait  time.Duration
+}
+
+// readPause is how long a socket that can't be read is left alone.
+const readPause = 10 * time.Millisecond
+
+// ReadFrom returns the next datagram of KCP; the address is always the server's.
+func (l *link) ReadFrom(p []byte) (int, net.Addr, error) {
+	for {
+		udp := l.socket()
+		if udp == nil {
+			return 0, nil, net.ErrClosed
+		}
+		n, err := udp.Read(p)
+		if err != nil {
+			if l.socket() == udp && !errors.Is(err, syscall.ECONNREFUSED) { // which is what became of something that was sent
+				if errors.Is(err, net.ErrClosed) {
+					return 0, nil, err
+				}
+				<-time.After(readPause)
+			}
+			continue // another socket may be in its place
+		}
+		d, ok := l.crypt.open(p[:n])
+		if !ok {
+			continue
+		}
+		kind, ok := kindOf(d)
+		if !ok {
+			continue
+		}
+		if kind == 0 {
+			l.hear()
+			return copy(p, d), l.remote, nil
+		}
+		if !l.cfg.Raw {
+			l.control(kind, d)
+		}
+	}
+}
+
+// WriteTo sends a datagram of KCP. It never fails: what is lost is repeated, by another socket if this one is of no more use.
+func (l *link) WriteTo(p []byte, _ net.Addr) (int, error) {
+	l.note(p)
+	if l.crypt.head() == 0 {
+		l.send(p)
+		return len(p), nil
+	}
+	q := l.mem.packet(l.crypt.head())
+	l.send(l.crypt.seal(append(q.bytes, p...)))
+	l.mem.done(q)
+	return len(p), nil
+}
+
+func (l *link) send(d []byte) {
+	udp := l.socket()
+	if udp == nil {
+		return
+	}
+	_, err := udp.Write(d)
+	if err == nil || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOBUFS) {
+		return
+	}
+	l.mu.Lock()
+	again := time.Since(l.rebound) >= time.Second
+	if again {
+		l.rebound = time.Now()
+	}
+	l.mu.Unlock()
+	if again && l.rebind() == nil {
+		if udp = l.socket(); udp != nil {
+			_, _ = udp.Write(d)
+		}
+	}
+}
+
+// sendControl seals and sends a control datagram.
+func (l *link) sendControl(f func(d []byte) []byte) {
+	q := l.mem.packet(l.crypt.head())
+	l.send(l.crypt.seal(f(q.bytes)))
+	l.mem.done(q)
+}
+
+func (l *link) socket() *net.UDPConn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil
+	}
+	return l.udp
+}
+
+// note finds out which segments are on the wire.
+func (l *link) note(d []byte) {
+	if d[4] == fecParity && d[5] == 0 {
+		return
+	}
+	if d[4] == fecData && d[5] == 0 {
+		d = d[fecHeader:]
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(d) >= overhead {
+		if sn := binary.LittleEndian.Uint32(d[12:]); d[4] == cmdPush && since(sn, l.sent) >= 0 {
+			l.sent = sn + 1
+		}
+		length := binary.LittleEndian.Uint32(d[20:])
+		if uint64(length) > uint64(len(d)-overhead) {
+			return
+		}
+		d = d[overhead+int(length):]
+	}
+	if l.onWire != nil && l.sent == l.written {
+		close(l.onWire)
+		l.onWire = nil
+	}
+}
+
+// wrote counts segments that were given to kcp-go.
+func (l *link) wrote(segments int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.written += uint32(segments)
+}
+
+// flushed waits until everything that was written has been on the wire: kcp-go sends on a goroutine of its own, which Close would overtake.
+func (l *link) flushed(patience time.Duration) {
+	l.mu.Lock()
+	if l.sent == l.written || l.closed {
+		l.mu.Unlock()
+		return
+	}
+	if l.onWire == nil {
+		l.onWire = make(chan struct{})
+	}
+	done := l.onWire
+	l.mu.Unlock()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
+}
+
+func (l *link) hear() {
+	now := time.Now()
+	l.mu.Lock()
+	l.heard, l.asked = now, 0
+	l.mu.Unlock()
+}
+
+// control takes a datagram of the server that is not KCP.
+func (l *link) control(kind byte, d []byte) {
+	if named(kind) || binary.LittleEndian.Uint32(d) != l.conv {
+		return // of the handshake, which is over, or for somebody else
+	}
+	switch kind {
+	case ctlPong:
+		l.mu.Lock()
+		answered := string(d[8:16]) == string(l.ping[:])
+		l.mu.Unlock()
+		if answered {
+			l.hear()
+		}
+	case ctlChallenge:
+		l.sendControl(func(p []byte) []byte { return proofMsg(p, l.conv, d[8:8+tokenLen], &l.key) })
+	case ctlEnd:
+		if !signed(d, &l.key, fromServer) {
+			return
+		}
+		flags, end := d[6], binary.LittleEndian.Uint32(d[8:])
+		l.sendControl(func(p []byte) []byte { return endMsg(p, ctlEnded, l.conv, flags, end, &l.key, fromClient) })
+		switch {
+		case flags&endBroken != 0:
+			l.peer(flags&endWhole != 0, syscall.ECONNRESET)
+		default:
+			l.peer(flags&endWhole != 0, nil)
+		}
+	case ctlEnded:
+		if signed(d, &l.key, fromServer) {
+			l.mu.Lock()
+			l.endKnown = l.endKnown || l.ended && binary.LittleEndian.Uint32(d[8:]) == l.written
+			l.mu.Unlock()
+		}
+	case ctlReset:
+		l.reset(d[8:16])
+	}
+}
+
+// reset takes the word of a server that knows no such conversation. Anybody can say so; only who has seen our newest ping is believed, and what comes in answer
+// to something else makes us ask.
+func (l *link) reset(echo []byte) {
+	const pause = 200 * time.Millisecond
+	l.mu.Lock()
+	asked := !l.pinged.IsZero()
+	believed := asked && string(echo) == string(l.ping[:])
+	ask := !believed && time.Since(l.pinged) >= pause
+	l.mu.Unlock()
+	switch {
+	case believed:
+		l.peer(true, syscall.ECONNRESET)
+	case ask:
+		l.sendPing()
+	}
+}
+
+func (l *link) sendPing() {
+	var nonce [nonceLen]byte
+	_, _ = rand.Read(nonce[:]) // never fails: it would end the program
+	l.mu.Lock()
+	l.ping, l.pinged = nonce, time.Now()
+	l.asked++
+	l.mu.Unlock()
+	l.sendControl(func(p []byte) []byte { return pingMsg(p, ctlPing, l.conv, nonce[:]) })
+}
+
+// tick is the timer's: it asks a silent server whether it is there, tries another socket when it does not answer, and repeats the end of our stream.
+func (l *link) tick() {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return
+	}
+	silent := time.Since(l.heard)
+	asked := l.asked
+	ending := l.ended && !l.endKnown
+	next := l.cfg.Ping - silent
+	if silent >= l.cfg.Ping {
+		next = l.cfg.Ping / 5 // the answer may have been lost
+	}
+	if ending {
+		l.endWait = min(2*l.endWait, endMost*time.Millisecond)
+		next = min(next, l.endWait)
+	}
+	l.timer.Reset(max(next, time.Millisecond))
+	written := l.written
+	l.mu.Unlock()
+	switch {
+	case silent >= l.cfg.Silence:
+		l.peer(true, ErrSilence)
+		return
+	case silent >= l.cfg.Ping:
+		if asked > 0 {
+			_ = l.rebind() // which may be of no use; the next one may be
+		}
+		l.sendPing()
+	}
+	if ending {
+		l.sendControl(func(p []byte) []byte { return endMsg(p, ctlEnd, l.conv, 0, written, &l.key, fromClient) })
+	}
+}
+
+// end tells the server that our stream is over, until it answers.
+func (l *link) end() {
+	l.mu.Lock()
+	again := l.ended
+	l.ended = true
+	l.endWait = endFirst / 2 * time.Millisecond
+	l.mu.Unlock()
+	if !again {
+		l.tick()
+	}
+}
+
+// farewell tells the server that we are gone. Nobody will be here for its answer, so it is said twice.
+func (l *link) farewell() {
+	l.mu.Lock()
+	written := l.written
+	l.mu.Unlock()
+	for range 2 {
+		l.sendControl(func(p []byte) []byte { return endMsg(p, ctlEnd, l.conv, endWhole, written, &l.key, fromClient) })
+	}
+}
+
+// rebind goes on with a new socket, so from the address that the system has now.
+func (l *link) rebind() error {
+	udp, err := net.DialUDP("udp", nil, l.remote)
+	if err != nil {
+		return err
+	}
+	tune(udp, l.cfg)
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		_ = udp.Close()
+		return net.ErrClosed
+	}
+	old := l.udp
+	l.udp = udp
+	l.mu.Unlock()
+	_ = old.Close()
+	return nil
+}
+
+// Close is kcp-go's.
+func (l *link) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return nil
+	}
+	l.closed = true
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+	return l.udp.Close()
+}
+
+// LocalAddr is the address of the socket in use.
+func (l *link) LocalAddr() net.Addr {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.udp.LocalAddr()
+}
+
+// SetDeadline and the next two are not used by kcp-go, which has deadlines of its own.
+func (l *link) SetDeadline(time.Time) error { return errors.ErrUnsupported }
+
+// SetReadDeadline is not used.
+func (l *link) SetReadDeadline(time.Time) error { return errors.ErrUnsupported }
+
+// SetWriteDeadline is not used.
+func (l *link) SetWriteDeadline(time.Time) error { return errors.ErrUnsupported }

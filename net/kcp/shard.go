@@ -1,0 +1,333 @@
+package kcp
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/net/ipv4"
+)
+
+// shard is a socket of a listener and the sessions whose numbers lead to it. A session's datagrams come through any of the sockets, since the system
+// chooses that by the client's address; its answers leave through its shard's.
+type shard struct {
+	l      *listener
+	index  int
+	socket *socket
+	timer  *time.Timer
+	kicked chan struct{} // the pump has something to do now
+
+	mu       sync.Mutex
+	sessions map[uint32]*conn
+	raw      map[rawKey]*conn
+	recent   map[connectID]*conn // by the datagram that began them, while that is good
+	old      []recent            // the same, oldest first
+	forgetAt int64
+	wheel    wheel
+	wakeAt   int64     // the tick for which the pump's timer is set
+	out      []*packet // to be sent
+	spare    []*packet // the other half of a double buffer; nil while it is being sent
+	sending  bool      // a goroutine is sending
+	wakes    []func()  // to be called without the lock, by a goroutine of the shard's own
+	dirty    []*conn   // to be settled at the end of a batch
+	budget   budget    // of answers to strangers
+}
+
+// rawKey is what a session without a handshake is known by: its number was chosen by the client, and many choose the same.
+type rawKey struct {
+	from netip.AddrPort
+	conv uint32
+}
+
+// connectID is a client's nonce and half of its key share.
+type connectID [nonceLen + 16]byte
+
+type recent struct {
+	id    connectID
+	until int64
+}
+
+const (
+	// maxOut is how many datagrams wait for a socket that takes none. Further ones are lost, as they would be in a router.
+	maxOut = 1 << 13
+	// turns is how many batches a goroutine sends for others before it hands that over.
+	turns = 4
+	// strangers is how many challenges and resets a shard sends a second.
+	strangers = 5000
+	// challengePause is how long a session is not challenged again, in milliseconds.
+	challengePause = 20
+)
+
+// budget bounds something a second.
+type budget struct {
+	second int64
+	spent  int
+}
+
+func (b *budget) take(now int64) bool {
+	if s := now / 1000; s != b.second {
+		b.second, b.spent = s, 0
+	}
+	b.spent++
+	return b.spent <= strangers
+}
+
+func (sh *shard) now() int64 { return sh.l.now() }
+
+// arm puts a session into the wheel and sees to it that the pump wakes in time.
+func (sh *shard) arm(c *conn, at int64) {
+	t := (at + tick - 1) / tick
+	sh.wheel.arm(c, t)
+	if c.timer.at < sh.wakeAt {
+		sh.wakeAt = c.timer.at
+		sh.timer.Reset(time.Duration(c.timer.at*tick-sh.now()) * time.Millisecond)
+	}
+}
+
+// send queues a datagram.
+func (sh *shard) send(p *packet, to *net.UDPAddr) {
+	if len(sh.out) >= maxOut {
+		sh.l.cfg.Stats.droppedOut.Add(1)
+		sh.l.mem.done(p)
+		return
+	}
+	p.to = to
+	sh.out = append(sh.out, p)
+}
+
+// leave unlocks the shard on a goroutine of the user's, which may hold locks: it sends what is queued but calls nobody.
+func (sh *shard) leave() {
+	if len(sh.wakes) > 0 {
+		sh.kick()
+	}
+	sh.unlockAndSend()
+}
+
+// release unlocks the shard on one of its own goroutines.
+func (sh *shard) release(spare *[]func()) {
+	wakes := sh.wakes
+	sh.wakes = (*spare)[:0]
+	*spare = wakes
+	sh.unlockAndSend()
+	for i, f := range wakes {
+		f()
+		wakes[i] = nil
+	}
+}
+
+func (sh *shard) kick() {
+	select {
+	case sh.kicked <- struct{}{}:
+	default:
+	}
+}
+
+// unlockAndSend sends what is queued, unless somebody is at it already, who then sends it too: under load system calls are few and batches large, and
+// without load nothing waits.
+func (sh *shard) unlockAndSend() {
+	if sh.sending {
+		sh.mu.Unlock()
+		return
+	}
+	for range turns {
+		if len(sh.out) == 0 {
+			sh.mu.Unlock()
+			sh.l.shutIfOver()
+			return
+		}
+		batch := sh.out
+		sh.out, sh.spare, sh.sending = sh.spare[:0], nil, true
+		sh.mu.Unlock()
+		sh.transmit(batch)
+		sh.mu.Lock()
+		sh.spare, sh.sending = batch[:0], false
+	}
+	if len(sh.out) > 0 {
+		sh.kick()
+	}
+	sh.mu.Unlock()
+	sh.l.shutIfOver()
+}
+
+func (sh *shard) transmit(batch []*packet) {
+	st := sh.l.cfg.Stats
+	sum := 0
+	for _, p := range batch {
+		p.bytes = sh.l.crypt.seal(p.bytes)
+		sum += len(p.bytes)
+	}
+	failed, _ := sh.socket.write(batch) // counted; KCP repeats what is lost
+	st.sendErrors.Add(uint64(failed))
+	st.datagramsOut.Add(uint64(len(batch) - failed))
+	st.bytesOut.Add(uint64(sum))
+	for i, p := range batch {
+		sh.l.mem.done(p)
+		batch[i] = nil
+	}
+}
+
+// pump minds the wheel until the listener is over.
+func (sh *shard) pump() {
+	var spare []func()
+	for {
+		sh.mu.Lock()
+		now := sh.now()
+		sh.wheel.advance(now/tick, func(c *conn) { c.expire(now) })
+		at, ok := sh.wheel.upcoming()
+		if forget := sh.forgetOld(now); forget != 0 && (!ok || forget/tick < at) {
+			at, ok = forget/tick+1, true
+		}
+		if ok {
+			sh.timer.Reset(time.Duration(at*tick-now) * time.Millisecond)
+		} else {
+			at = math.MaxInt64
+			sh.timer.Stop()
+		}
+		sh.wakeAt = at
+		sh.release(&spare)
+		select {
+		case <-sh.timer.C:
+		case <-sh.kicked:
+		case <-sh.l.over:
+			return
+		}
+	}
+}
+
+// read takes datagrams from the socket until it is closed.
+func (sh *shard) read() {
+	r := receiver{l: sh.l, from: sh}
+	for {
+		ms, err := sh.socket.read()
+		if len(ms) > 0 {
+			r.batch(ms)
+		}
+		if err == nil {
+			continue
+		}
+		wait, ok := passing(err)
+		if !ok {
+			sh.l.fail(err)
+			return
+		}
+		select {
+		case <-time.After(wait):
+		case <-sh.l.over:
+			return
+		}
+	}
+}
+
+// receiver sorts a socket's datagrams to the shards that they are for.
+type receiver struct {
+	l      *listener
+	from   *shard
+	locked *shard // the shard that is locked
+	now    int64
+	spare  []func()
+}
+
+func (r *receiver) batch(ms []ipv4.Message) {
+	r.now = r.l.now()
+	sum := 0
+	for i := range ms {
+		sum += ms[i].N
+		from, ok := ms[i].Addr.(*net.UDPAddr)
+		if !ok || ms[i].N > maxMTU {
+			r.l.cfg.Stats.malformed.Add(1)
+			continue
+		}
+		r.datagram(ms[i].Buffers[0][:ms[i].N], from)
+	}
+	r.unlock()
+	r.l.cfg.Stats.datagramsIn.Add(uint64(len(ms)))
+	r.l.cfg.Stats.bytesIn.Add(uint64(sum))
+}
+
+func (r *receiver) datagram(d []byte, from *net.UDPAddr) {
+	st := r.l.cfg.Stats
+	d, ok := r.l.crypt.open(d)
+	if !ok {
+		st.undecryptable.Add(1)
+		return
+	}
+	kind, ok := kindOf(d)
+	if !ok {
+		st.malformed.Add(1)
+		return
+	}
+	switch kind {
+	case ctlHello:
+		r.lock(r.from)
+		r.from.hello(d, from)
+	case ctlConnect:
+		r.unlock()
+		r.from.connect(d, from) // which takes a while, and the lock
+	case ctlCookie, ctlAccept, ctlRefuse, ctlPong, ctlChallenge, ctlReset:
+		st.malformed.Add(1) // nothing that clients send
+	default:
+		conv, known := r.conv(d, kind, from)
+		if !known {
+			st.unknown.Add(1)
+			return
+		}
+		home := r.l.home(conv)
+		r.lock(home)
+		home.datagram(d, kind, from, conv, r.now)
+	}
+}
+
+// conv is the conversation of a datagram. A parity datagram does not have it: its sender does.
+func (r *receiver) conv(d []byte, kind byte, from *net.UDPAddr) (uint32, bool) {
+	if kind != 0 {
+		return binary.LittleEndian.Uint32(d), true
+	}
+	switch d[4] {
+	case fecParity:
+		return r.l.convOf(from)
+	case fecData:
+		if len(d) < fecHeader+overhead {
+			return 0, false
+		}
+		return binary.LittleEndian.Uint32(d[fecHeader:]), true
+	}
+	return binary.LittleEndian.Uint32(d), true
+}
+
+func (r *receiver) lock(sh *shard) {
+	if r.locked != sh {
+		r.unlock()
+		sh.mu.Lock()
+		r.locked = sh
+	}
+}
+
+// unlock settles the sessions that datagrams have come for, each once a batch.
+func (r *receiver) unlock() {
+	sh := r.locked
+	if sh == nil {
+		return
+	}
+	for i, c := range sh.dirty {
+		c.settle(r.now)
+		sh.dirty[i] = nil
+	}
+	sh.dirty = sh.dirty[:0]
+	r.locked = nil
+	sh.release(&r.spare)
+}
+
+// sameAddr compares two addresses that came from one socket.
+func sameAddr(a, b *net.UDPAddr) bool {
+	return a == b || a.Port == b.Port && bytes.Equal(a.IP, b.IP) && a.Zone == b.Zone
+}
+
+// addrPort is an address as a key; IPv4 has one form only.
+func addrPort(a *net.UDPAddr) netip.AddrPort {
+	ap := a.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}

@@ -1,0 +1,136 @@
+package transport
+
+import (
+	"fmt"
+	"net"
+	"sync/atomic"
+)
+
+// stepConn is a connection that tells when there is something to read, so that no goroutine has to wait for it; the package comment has its contract.
+type stepConn interface {
+	net.Conn
+	ReadNow(p []byte) (n int, err error)
+	Notify(f func())
+}
+
+// steps is how such a connection is read: in steps, which the crew's workers take, one at a time.
+type steps struct {
+	nc    stepConn
+	state atomic.Uint32
+}
+
+func stepsOf(nc net.Conn) *steps {
+	if sc, ok := nc.(stepConn); ok {
+		return &steps{nc: sc}
+	}
+	return nil
+}
+
+// States of steps.
+const (
+	stepping uint32 = iota // a worker is about to read, or does
+	again                  // the same, and there is news since it began
+	resting                // nothing is there to read
+	ended                  // nothing more is read
+)
+
+// stepShare is how many reads a worker makes for one connection while others may wait.
+const stepShare = 16
+
+// notified is called when there is something to read, or something to see for who reads. It never blocks.
+func (c *Conn) notified() {
+	for s := &c.steps.state; ; {
+		switch now := s.Load(); now {
+		case resting:
+			if s.CompareAndSwap(resting, stepping) {
+				c.srv.crew.submit(c, (*Conn).readSteps)
+				return
+			}
+		case stepping:
+			if s.CompareAndSwap(stepping, again) {
+				return
+			}
+		default:
+			return
+		}
+	}
+}
+
+// beginSteps opens the connection.
+func (c *Conn) beginSteps() {
+	returned := false
+	defer func() {
+		if !returned {
+			c.endSteps(errGoexit)
+		}
+	}()
+	err := c.open()
+	returned = true
+	if err != nil {
+		c.steps.state.Store(ended)
+		go c.refused(err) // it may wait for the client
+		return
+	}
+	c.steps.nc.Notify(c.notified)
+	c.readSteps()
+}
+
+// readSteps reads what there is.
+func (c *Conn) readSteps() {
+	err, returned := errGoexit, false
+	defer func() {
+		if !returned {
+			c.endSteps(err)
+		}
+	}()
+	more := false
+	more, err = c.readSome()
+	returned = true
+	switch {
+	case err != nil:
+		c.endSteps(err)
+	case more:
+		c.srv.crew.submit(c, (*Conn).readSteps) // behind those that wait
+	}
+}
+
+// readSome reads until there is nothing, or it is the turn of others: then there may be more.
+func (c *Conn) readSome() (more bool, err error) {
+	rd, st := &c.in, c.steps
+	now := c.srv.now()
+	for range stepShare {
+		st.state.Store(stepping) // news from before this is seen below
+		if err := c.await(now); err != nil {
+			return false, err
+		}
+		if rd.buf == nil {
+			rd.borrow(c)
+		}
+		n, err := st.nc.ReadNow(rd.buf[rd.end:])
+		if n < 0 || n > len(rd.buf)-rd.end {
+			return false, fmt.Errorf("%w: ReadNow returned %d bytes for a buffer of %d", ErrRead, n, len(rd.buf)-rd.end)
+		}
+		now = c.srv.now()
+		switch {
+		case n > 0:
+			if now, err = c.step(n, now, err); err != nil {
+				return false, err
+			}
+			rd.fit(c, n)
+		case err == nil:
+			rd.shrink(c)
+			if st.state.CompareAndSwap(stepping, resting) {
+				return false, nil
+			}
+		case !isTimeout(err): // a deadline that struck is judged by await
+			return false, readError(err)
+		}
+	}
+	return true, nil
+}
+
+// endSteps ends the connection on a goroutine of its own, because that may wait for the client.
+func (c *Conn) endSteps(err error) {
+	c.steps.state.Store(ended)
+	go c.conclude(err)
+}

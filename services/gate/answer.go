@@ -1,0 +1,172 @@
+package gate
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/skua-go/skua/actor/value"
+	"github.com/skua-go/skua/net/packet"
+)
+
+// frames lends buffers for answers to clients without resume: a connection copies what it sends.
+var frames = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }} //nolint:gochecknoglobals // a cache
+
+// bodies lends buffers for bodies on their way into frames.
+var bodies = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }} //nolint:gochecknoglobals // a cache
+
+// answerHeader is what goes before the body of an answer: a package's header, flag and id.
+const answerHeader = packet.HeaderSize + 11
+
+// keptBuffer is the largest buffer that is kept for the next.
+const keptBuffer = 64 << 10
+
+// write ends the handling of the request: with a result, raw or a value, or with an error. A notify has no answer, but its errors are counted and
+// logged like those of a request.
+func (s *session) write(result value.Value, raw []byte, err error) {
+	m := s.now
+	s.now = nil
+	if s.closed {
+		endSpan(m.span, errClosed)
+		m.release()
+		return
+	}
+	var buf *[]byte
+	var dst []byte
+	if !s.state.resumes {
+		buf = frames.Get().(*[]byte) //nolint:forcetypeassert // what the pool makes
+		dst = (*buf)[:0]
+	}
+	frame, failure := s.encode(dst, m, result, raw, err)
+	endSpan(m.span, failure)
+	s.respond(m, frame)
+	if buf != nil {
+		if cap(frame) <= keptBuffer {
+			*buf = frame[:0]
+		}
+		frames.Put(buf)
+	}
+	m.release()
+}
+
+// respond sends the answer and makes room for the next request.
+func (s *Session) respond(m *inbound, frame []byte) {
+	full := false
+	s.mu.Lock()
+	if s.stage != over {
+		s.state.queue.answered(m)
+		if m.typ == packet.Request && len(frame) > 0 {
+			full = s.emit(frame)
+		}
+	}
+	s.mu.Unlock()
+	if full {
+		s.end(errOverflow)
+	}
+}
+
+// encode is the answer as a frame, and the error that it tells the client of, if it does.
+func (s *session) encode(dst []byte, m *inbound, result value.Value, raw []byte, err error) (frame []byte, failure error) {
+	if err == nil {
+		if frame, err = s.encodeResult(dst, m, result, raw); err == nil {
+			return frame, nil
+		}
+	}
+	g := s.gate
+	g.cfg.Metrics.failed.Inc()
+	frame, unfit := g.appendError(dst, m, s.explain(m.route, err))
+	if unfit != nil { // more than a package holds
+		s.c.Log().Error("an error can't be encoded", "route", m.route, "player", s.state.uid, "error", unfit)
+		frame, _ = g.appendError(dst, m, packet.Reason{Code: answerInternal, Msg: "internal error"})
+	}
+	return frame, err
+}
+
+func (g *Gate) appendError(dst []byte, m *inbound, r packet.Reason) ([]byte, error) {
+	if g.codec.Bare() {
+		return dst[:0], nil
+	}
+	return packet.AppendError(dst, m.id, r)
+}
+
+func (s *session) encodeResult(dst []byte, m *inbound, result value.Value, raw []byte) ([]byte, error) {
+	if m.typ != packet.Request && raw == nil {
+		return dst, nil // nobody is going to read it
+	}
+	g := s.gate
+	if raw == nil {
+		buf := bodies.Get().(*[]byte) //nolint:forcetypeassert // what the pool makes
+		defer func() {
+			if cap(raw) <= keptBuffer {
+				*buf = raw[:0]
+			}
+			bodies.Put(buf)
+		}()
+		var err error
+		if raw, err = g.appendAnswer((*buf)[:0], m.route, result); err != nil {
+			raw = (*buf)[:0]
+			return nil, fmt.Errorf("answer: %w", err)
+		}
+		if raw == nil { // of a bare codec, for nil
+			return dst[:0], nil
+		}
+	}
+	if dst == nil {
+		dst = make([]byte, 0, len(raw)+answerHeader)
+	}
+	frame, err := g.codec.Append(dst, packet.Message{Type: packet.Response, ID: m.id, Body: raw})
+	if err != nil {
+		return nil, fmt.Errorf("answer: %w", err)
+	}
+	return frame, nil
+}
+
+// appendAnswer encodes the body of an answer; of a bare codec it is a string, or nil for no answer.
+func (g *Gate) appendAnswer(dst []byte, route string, v value.Value) ([]byte, error) {
+	if !g.codec.Bare() {
+		return g.cfg.Bodies.AppendAnswer(dst, route, v)
+	}
+	return appendString(dst, v)
+}
+
+// appendString appends what clients of a bare codec get, which are strings; nil for nil.
+func appendString(dst []byte, v value.Value) ([]byte, error) {
+	if v.IsNil() {
+		return nil, nil
+	}
+	s, ok := v.Str()
+	if !ok {
+		return nil, fmt.Errorf("gate: a string is expected where bodies have no other form, got %s", v.Kind())
+	}
+	return append(dst, s...), nil
+}
+
+// encodePush is a push as a frame of its own, which many sessions may share.
+func (g *Gate) encodePush(route string, v value.Value) ([]byte, error) {
+	var body []byte
+	var err error
+	if g.codec.Bare() {
+		body, err = appendString(nil, v)
+	} else {
+		body, err = g.cfg.Bodies.AppendPush(nil, route, v)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return g.framePush(route, body)
+}
+
+func (g *Gate) framePush(route string, body []byte) ([]byte, error) {
+	frame, err := g.codec.Append(nil, packet.Message{Type: packet.Push, Route: route, Body: body})
+	if err != nil {
+		return nil, fmt.Errorf("gate: %w", err)
+	}
+	return frame, nil
+}
+
+// bodyName is how errors call an encoding.
+func bodyName(serializer string) string {
+	if serializer == "json" {
+		return "JSON"
+	}
+	return serializer
+}

@@ -1,0 +1,128 @@
+package gate
+
+import (
+	"errors"
+
+	"github.com/skua-go/skua/net/transport"
+)
+
+// Class is how a push is delivered.
+type Class uint8
+
+// The classes.
+const (
+	Reliable  Class = iota // once, and in the order sent
+	Latest                 // like Reliable while the connection keeps up; else only the newest of a route and key
+	Droppable              // like Reliable while the connection keeps up; else not at all
+)
+
+// Delivery is how a push is delivered. The zero Delivery is Reliable.
+type Delivery struct {
+	Class Class
+	Key   string // tells apart, for Latest, what does not replace each other
+}
+
+// behindBytes is how much may wait to be written before a connection counts as behind.
+const behindBytes = 4 << 10
+
+// send delivers a push, whose frame nobody may change from now on: many sessions may have it. It tells whether the session has to be ended, by a caller
+// without locks, because it waits for its client and can't hold more.
+func (s *Session) send(route string, frame []byte, d Delivery) (full bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stage == over || len(frame) == 0 {
+		return false
+	}
+	s.gate.cfg.Metrics.pushes.Inc()
+	if d.Class != Reliable {
+		if s.behind() {
+			s.later(route, frame, d)
+			return false
+		}
+		s.flushLate() // an older one must not come behind this one
+	}
+	return s.emit(frame)
+}
+
+// behind tells whether what is sent now would have to wait. The lock is held, here and below.
+func (s *Session) behind() bool { return s.link == nil || s.link.conn.Queued() > behindBytes }
+
+// later does with a push what its class says when it can't go out now.
+func (s *Session) later(route string, frame []byte, d Delivery) {
+	m := s.gate.cfg.Metrics
+	if d.Class == Droppable {
+		m.dropped.Inc()
+		return
+	}
+	if s.state.late == nil {
+		s.state.late = &late{}
+		if s.link != nil {
+			s.link.conn.NotifyDrained()
+		}
+	}
+	replaced, dropped := s.state.late.put(slot{route, d.Key}, frame, s.gate.cfg.MaxKeys)
+	if replaced {
+		m.coalesced.Inc()
+	}
+	if dropped {
+		m.dropped.Inc()
+	}
+}
+
+// flushLate sends what has waited for the connection, as far as that can take it.
+func (s *Session) flushLate() {
+	late := s.state.late
+	if late == nil {
+		return
+	}
+	for len(late.frames) > 0 {
+		if s.behind() {
+			if s.link != nil {
+				s.link.conn.NotifyDrained()
+			}
+			return
+		}
+		_ = s.emit(late.take()) // there is a connection, so the ring can't be too small
+	}
+	s.state.late = nil
+}
+
+// drained goes on with what has waited for a connection that was behind.
+func (s *Session) drained(l *link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link == l {
+		s.flushLate()
+	}
+}
+
+// emit gives a frame its number and sends it. It tells whether the session has to end, because it waits for its client and the ring is full. While there
+// is a connection the ring forgets the oldest instead: they have been sent, and are needed only if the connection is lost before they arrive.
+func (s *Session) emit(frame []byte) (full bool) {
+	cfg := &s.gate.cfg
+	if s.state.resumes {
+		r := &s.state.ring
+		was := r.bytes
+		s.state.sent++
+		r.push(frame)
+		for r.count > cfg.RingPackages || r.bytes > cfg.RingBytes {
+			if s.link == nil {
+				full = true
+				break
+			}
+			r.drop(1)
+		}
+		cfg.Metrics.ringBytes.Add(int64(r.bytes - was))
+	}
+	if s.link != nil {
+		s.link.send(frame)
+	}
+	return full
+}
+
+// send hands a frame to the connection, which copies it. One whose backlog is full closes.
+func (l *link) send(frame []byte) {
+	if err := l.conn.Send(frame); errors.Is(err, transport.ErrBacklog) {
+		l.gate.cfg.Metrics.tooSlow.Inc()
+	}
+}

@@ -1,0 +1,168 @@
+package gate
+
+import (
+	"sync"
+	"time"
+
+	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/net/packet"
+)
+
+// Session is one client's place on the node: who it is, what it was sent and has not acknowledged, what it has asked and was not answered. It outlives its
+// connections if the client knows resume. Its methods may be called from any goroutine, do not block, and do nothing once it has ended.
+type Session struct {
+	// Data is for a Go handler, to be used in the session's actor only.
+	Data any
+
+	gate *Gate
+	ref  actor.Ref
+
+	mu    sync.Mutex // taken before those of Sessions, tokens, waiting and the connection, and behind a Group's
+	state state
+	stage phase
+	link  *link // the connection that it has; nil while it waits for one
+	next  *link // one that has asked for the session and not acknowledged the handshake
+	why   error // why the connection was lost, or the session has ended
+
+	// Guarded by the gate's waiting.
+	older, newer *Session
+	until        time.Time // zero while it is not in the list
+}
+
+// state is what a session is apart from its connection and its actor: what another gate would have to have to go on with it.
+type state struct {
+	resumes   bool // the client knows resume. It never changes
+	in        bool // the client has logged in
+	uid, name string
+	token     token  // the one that the client has,
+	offered   token  // and the one of a handshake that it has not acknowledged; empty for none
+	received  uint64 // data packages of the client,
+	sent      uint64 // and for the client,
+	ring      ring   // the last of which are here
+	late      *late  // pushes that are to be sent when the connection can take them
+	queue     queue
+	buckets   []bucket
+	groups    []*Group
+}
+
+// phase is where a session is in its life.
+type phase uint8
+
+const (
+	present phase = iota // it has a connection, or is about to change it
+	away                 // it waits for its client
+	over
+)
+
+// ID is the session's number, by which scripts know it. It is never 0.
+func (s *Session) ID() uint64 { return s.ref.ID() }
+
+// Ref is the session's actor.
+func (s *Session) Ref() actor.Ref { return s.ref }
+
+// UID is who the client is: empty until it has logged in.
+func (s *Session) UID() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.uid
+}
+
+// Kick ends the session with a reason that the client is told.
+func (s *Session) Kick(code, msg string) { s.end(&refusal{packet.Reason{Code: code, Msg: msg}}) }
+
+// entered notes who has logged in.
+func (s *Session) entered(uid, name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state.in, s.state.uid, s.state.name = true, uid, name
+}
+
+// base is the number of the newest data package that is not in the ring any more.
+func (st *state) base() uint64 { return st.sent - uint64(st.ring.count) }
+
+// acknowledged forgets what the client has received, up to a number that was sent.
+func (s *Session) acknowledged(number uint64) {
+	if base := s.state.base(); number > base {
+		was := s.state.ring.bytes
+		s.state.ring.drop(int(number - base))
+		s.gate.cfg.Metrics.ringBytes.Add(int64(s.state.ring.bytes - was))
+	}
+}
+
+// lost takes a connection's end. A session that does not wait for another one ends with it.
+func (s *Session) lost(l *link, reason error) {
+	g := s.gate
+	s.mu.Lock()
+	if s.stage == over || (s.link != l && s.next != l) {
+		s.mu.Unlock()
+		return
+	}
+	if s.next == l {
+		s.next = nil
+	} else {
+		s.link = nil
+	}
+	if s.next != nil { // which goes on with the session
+		s.mu.Unlock()
+		return
+	}
+	if !s.waits(reason) {
+		s.mu.Unlock()
+		s.end(reason)
+		return
+	}
+	s.stage, s.why = away, reason
+	oldest := g.waiting.add(s, g.sys.Now().Add(g.cfg.ResumeWindow))
+	s.mu.Unlock()
+	g.cfg.Log.Debug("a session waits for its client", "session", s.ref.String(), "reason", reason)
+	g.watchWaiting()
+	if oldest != nil {
+		oldest.end(errCrowded)
+	}
+	g.sys.Send(s.ref, look{})
+}
+
+// waits tells whether the session outlives a connection that has ended for this reason.
+func (s *Session) waits(reason error) bool {
+	return s.state.resumes && s.state.in && outlived(reason)
+}
+
+// expired ends a session whose client has not come back, unless it just has.
+func (s *Session) expired() {
+	s.mu.Lock()
+	gone := s.stage == away && s.next == nil && !s.gate.waiting.has(s)
+	s.mu.Unlock()
+	if gone {
+		s.end(errExpired)
+	}
+}
+
+// end ends the session: its connection is closed with that reason, its client can't come back, and its actor hears of it. Only the first call counts.
+func (s *Session) end(why error) {
+	g := s.gate
+	s.mu.Lock()
+	if s.stage == over {
+		s.mu.Unlock()
+		return
+	}
+	links := [...]*link{s.link, s.next}
+	groups := s.state.groups
+	g.cfg.Metrics.ringBytes.Add(-int64(s.state.ring.bytes))
+	g.tokens.bury(&s.state, refusedFor(why))
+	s.stage, s.why, s.link, s.next = over, why, nil, nil
+	s.state.ring, s.state.late, s.state.groups = ring{}, nil, nil
+	s.mu.Unlock()
+
+	g.waiting.remove(s)
+	g.cfg.Sessions.remove(s)
+	g.cfg.Metrics.sessions.Dec()
+	for _, l := range links {
+		if l != nil {
+			l.conn.CloseWith(why, g.farewell(why))
+		}
+	}
+	for _, group := range groups {
+		group.forget(s)
+	}
+	g.sys.Send(s.ref, look{})
+}
