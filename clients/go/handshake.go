@@ -92,7 +92,7 @@ func (l *link) handshake(hello []byte) (packet.HandshakeResponse, error) {
 func (c *Client) adopt(l *link, welcome packet.HandshakeResponse) error {
 	routes, err := packet.NewRoutes(welcome.Sys.Dict)
 	if err != nil {
-		l.goodbye(err)
+		_ = l.wire.Close()
 		return fmt.Errorf("%w: %w", ErrProtocol, err)
 	}
 	r := welcome.Sys.Resume
@@ -110,7 +110,7 @@ func (c *Client) adopt(l *link, welcome packet.HandshakeResponse) error {
 			err = c.err
 		}
 		c.mu.Unlock()
-		l.goodbye(err)
+		_ = l.wire.Close()
 		return err
 	}
 	var lost []*call
@@ -129,7 +129,8 @@ func (c *Client) adopt(l *link, welcome packet.HandshakeResponse) error {
 		c.emit(Event{Kind: Lost, Err: why, URL: l.url})
 		if gone { // nobody can log the new session in
 			_ = l.write(packet.AppendKick(handshakeAck(nil), packet.Reason{Code: "bye"}))
-			l.goodbye(ErrClosed)
+			l.wire.Goodbye()
+			_ = l.wire.Close()
 			return why
 		}
 	}

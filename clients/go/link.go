@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -28,6 +27,8 @@ type link struct {
 	flushed chan struct{} // closed when out is empty, if somebody waits for that
 	beat    *time.Timer
 	beaten  time.Time // when the heartbeat that is not answered yet was sent
+	ended   bool      // nobody reads any more
+	over    chan struct{}
 }
 
 // needsGoodbye says whether the transport can't tell the server that we leave.
@@ -61,6 +62,12 @@ func (l *link) read() {
 	err := l.receive()
 	l.in.release()
 	_ = l.wire.Close()
+	l.c.mu.Lock()
+	l.ended = true
+	if l.over != nil {
+		close(l.over)
+	}
+	l.c.mu.Unlock()
 	l.c.down(l, err)
 }
 
@@ -238,10 +245,24 @@ func (l *link) stopTimers() {
 	}
 }
 
-// goodbye ends the connection as politely as its transport can.
-func (l *link) goodbye(why error) {
-	if errors.Is(why, ErrClosed) {
-		l.wire.Goodbye()
+// goodbye says that we leave and waits a moment for the server to leave, too: a connection that is closed with bytes still to read is torn down, and with it what
+// we have just said. It is for Close, which has taken the link from the client.
+func (l *link) goodbye() {
+	const patience = 200 * time.Millisecond
+	l.wire.Goodbye()
+	l.c.mu.Lock()
+	reading := !l.ended
+	if reading {
+		l.over = make(chan struct{})
+	}
+	l.c.mu.Unlock()
+	if reading {
+		timer := time.NewTimer(patience)
+		select {
+		case <-l.over:
+		case <-timer.C:
+		}
+		timer.Stop()
 	}
 	_ = l.wire.Close()
 }

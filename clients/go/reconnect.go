@@ -283,8 +283,12 @@ func (c *Client) end(reason error) {
 	if stop != nil {
 		stop()
 	}
-	if l != nil {
-		l.goodbye(reason)
+	switch {
+	case l == nil:
+	case errors.Is(reason, ErrClosed):
+		l.goodbye()
+	default:
+		_ = l.wire.Close()
 	}
 	failAll(lost, reason)
 	close(c.done)

@@ -44,10 +44,10 @@ func dial(ctx context.Context, address string, opts Options) (wire, error) {
 		if err != nil {
 			return nil, err
 		}
-		return stream{nc, nc, false}, nil
+		return stream{nc, nc, !opts.KCP.Raw}, nil
 	case "kcps":
 		nc, err := kcp.Dial(ctx, u.Host, opts.KCP)
-		return secure(ctx, nc, err, u, opts, false)
+		return secure(ctx, nc, err, u, opts, !opts.KCP.Raw)
 	case "ws", "wss":
 		return dialWS(ctx, u, opts)
 	}
