@@ -37,8 +37,8 @@ type Format interface {
 	Name() string
 	// Append appends v as the body of a message of that route. On an error dst is returned as it was.
 	Append(dst []byte, route string, kind Kind, v value.Value) ([]byte, error)
-	// ParseTo adds the value of a body to b, exactly one. No bytes are nil as JSON and MessagePack, an empty string with Raw, and a message without fields as protobuf. After an error b is to be reset.
-	// The bytes are not kept.
+	// ParseTo adds the value of a body to b, exactly one. No bytes are nil as JSON and MessagePack, an empty string with Raw, and a message without
+	// fields as protobuf. After an error b is to be reset. The bytes are not kept.
 	ParseTo(b *value.Builder, route string, kind Kind, data []byte) error
 	// AppendError appends the body of an error.
 	AppendError(dst []byte, e Error) []byte

@@ -113,9 +113,11 @@ type KCPConfig struct {
 
 // LoginConfig is the table [login].
 type LoginConfig struct {
-	// `password`: name and password; `guest`: whoever comes gets in under the name given; `none`: no login, sessions are anonymous.
+	// Ways to log in, any of: `password`: name and password; `jwt`: a JSON Web Token of somebody trusted; `hook`: a script decides; `device`: an account of the device; `guest`: whoever comes gets in under the name given; or `none` alone: no login, sessions are anonymous.
+	Methods []string `toml:"methods" env:"METHODS"`
+	// Older name of `login.methods`, for one. Set only one of the two.
 	Method string `toml:"method" env:"METHOD"`
-	// Whether the first login under a free name makes the account.
+	// Whether the first login under a free name, or of a new device, makes the account.
 	Register bool `toml:"register" env:"REGISTER"`
 	// Bytes of memory that hashing one password takes (argon2id). More costs attackers more, and each login as much.
 	HashMemory int `toml:"hash_memory" env:"HASH_MEMORY"`
@@ -123,6 +125,34 @@ type LoginConfig struct {
 	HashTime int `toml:"hash_time" env:"HASH_TIME"`
 	// Wrong passwords after which a name must wait before it may try again.
 	MaxAttempts int `toml:"max_attempts" env:"MAX_ATTEMPTS"`
+	// Accounts that may be made from one address (IPv6: one /64) in an hour. Players behind one carrier's NAT share an address.
+	MaxNewPerAddress int `toml:"max_new_per_address" env:"MAX_NEW_PER_ADDRESS"`
+	// Lifetime of the token that a login gives for the next one; `0s` gives none. Longer spares logins, shorter bounds what a stolen one is worth.
+	TokenLifetime Duration `toml:"token_lifetime" env:"TOKEN_LIFETIME"`
+	// Keys that sign these tokens, one a line, each of 32 characters or more: the first signs, all are valid. Empty keeps one in `data`, made at the first start; several nodes need the same. May be `env:NAME` or `file:PATH`.
+	TokenKeys Secret `toml:"token_keys" env:"TOKEN_KEYS"`
+	// Public keys for `jwt` (RS256, ES256, EdDSA): the `https` URL of a JSON Web Key Set, or a file with one or with PEM blocks, relative to the project's directory.
+	JWTKeys string `toml:"jwt_keys" env:"JWT_KEYS"`
+	// Secrets for `jwt` with HS256, one a line, each of 32 bytes or more. May be `env:NAME` or `file:PATH`.
+	JWTSecret Secret `toml:"jwt_secret" env:"JWT_SECRET"`
+	// What the claim `iss` of a JWT has to be; empty asks for nothing.
+	JWTIssuer string `toml:"jwt_issuer" env:"JWT_ISSUER"`
+	// What has to be in the claim `aud` of a JWT; empty asks for nothing, which is right only if its issuer makes JWTs for nobody else.
+	JWTAudience string `toml:"jwt_audience" env:"JWT_AUDIENCE"`
+	// Claim that has the player's id: a string or an integer.
+	JWTClaim string `toml:"jwt_claim" env:"JWT_CLAIM"`
+	// What stands before that claim in the player's uid, so that ids of the issuer can't be those that other ways give.
+	JWTPrefix string `toml:"jwt_prefix" env:"JWT_PREFIX"`
+	// How far the clocks of issuer and node may differ.
+	JWTLeeway Duration `toml:"jwt_leeway" env:"JWT_LEEWAY"`
+	// Interval at which `login.jwt_keys` is read again. A JWT with a key that is not known has it read at once, at most each 10 s.
+	JWTRefresh Duration `toml:"jwt_refresh" env:"JWT_REFRESH"`
+	// Whether a JWT lets in once only; it needs the claim `jti` then. Each node remembers those that it has seen, up to 200,000 at a time.
+	JWTOnce bool `toml:"jwt_once" env:"JWT_ONCE"`
+	// Script for `hook`, whose command `login` decides.
+	Hook string `toml:"hook" env:"HOOK"`
+	// Time that it has to decide, at most `lua.call_timeout`.
+	HookTimeout Duration `toml:"hook_timeout" env:"HOOK_TIMEOUT"`
 }
 
 // StoreConfig is the table [store].
@@ -214,7 +244,11 @@ func DefaultConfig() Config {
 		// The fast profile that the protocol's documents recommend, with the window and MTU that proved safe.
 		KCP: KCPConfig{NoDelay: true, Interval: Duration{10 * time.Millisecond}, Resend: 2, NC: true, SndWnd: 128, RcvWnd: 128, MTU: 1200},
 		// Memory and passes for argon2id are OWASP's first choice for servers that log many people in.
-		Login:  LoginConfig{Method: "password", Register: true, HashMemory: 19 << 20, HashTime: 2, MaxAttempts: 5},
+		Login: LoginConfig{
+			Methods: []string{"password"}, Register: true, HashMemory: 19 << 20, HashTime: 2, MaxAttempts: 5, MaxNewPerAddress: 1000,
+			TokenLifetime: Duration{720 * time.Hour}, JWTClaim: "sub", JWTLeeway: Duration{30 * time.Second}, JWTRefresh: Duration{15 * time.Minute},
+			HookTimeout: Duration{3 * time.Second},
+		},
 		Store:  StoreConfig{Database: "skua", Autosave: Duration{2 * time.Second}, FlushBatch: 500, MaxPending: 100_000},
 		Lua:    LuaConfig{Path: []string{"scripts"}, CallTimeout: Duration{5 * time.Second}, MemoryLimit: 256 << 20, Engine: engineLua54, Integers: integersError},
 		Socket: SocketConfig{MaxSockets: 10_000, ConnectTimeout: Duration{10 * time.Second}},

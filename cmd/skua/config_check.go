@@ -112,10 +112,7 @@ func (c *Config) validateKCP(k *check) {
 }
 
 func (c *Config) validateServices(k *check) {
-	k.oneOf("login.method", c.Login.Method, "password", "guest", "none")
-	k.between("login.hash_memory", c.Login.HashMemory, 8<<10, 4<<30)
-	k.between("login.hash_time", c.Login.HashTime, 1, 1000)
-	k.between("login.max_attempts", c.Login.MaxAttempts, 1, math.MaxInt32)
+	c.validateLogin(k)
 	if m := c.Store.Mongo.Reveal(); m != "" {
 		k.that(strings.HasPrefix(m, "mongodb://") || strings.HasPrefix(m, "mongodb+srv://"), "store.mongo", c.Store.Mongo, "a URI such as mongodb://127.0.0.1:27017, or nothing")
 	}

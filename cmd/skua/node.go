@@ -48,6 +48,7 @@ type node struct {
 	data    *sharedata.Service
 	sockets *socket.Sockets
 	gate    *gate.Gate
+	login   login.Config
 	first   actor.Ref
 }
 
@@ -149,9 +150,7 @@ func (n *node) services(backend store.Backend) []actor.Spec {
 		n.sockets.Spec(), // of the project's services, which end before
 	}
 	return slices.Concat(first, launchers, []actor.Spec{ // the launcher has the project's services
-		login.Spec(login.Config{
-			Register: cfg.Login.Register, Memory: uint32(cfg.Login.HashMemory >> 10), Passes: uint32(cfg.Login.HashTime), MaxAttempts: cfg.Login.MaxAttempts,
-		}),
+		login.Spec(n.login),
 		n.gate.Spec(), // sessions, and the agents of players
 	})
 }
@@ -232,10 +231,13 @@ func (n *node) build(abort func()) error {
 	if agent := cfg.Gate.Agent; agent != "" && !rt.Has(agent) {
 		return fmt.Errorf("gate.agent = %q: there is no such script in %s", agent, strings.Join(cfg.Lua.Path, ", "))
 	}
+	if n.login, err = n.loginConfig(); err != nil {
+		return err
+	}
 	counted := gate.NewMetrics()
 	n.metrics.MustRegister(counted)
 	n.gate, err = gate.New(n.sys, gate.Config{
-		Runtime: rt, Agent: cfg.Gate.Agent, First: func() actor.Ref { return n.first }, Login: gate.Login(cfg.Login.Method),
+		Runtime: rt, Agent: cfg.Gate.Agent, First: func() actor.Ref { return n.first }, Login: cfg.Login.gate(),
 		Heartbeat: cfg.Gate.Heartbeat.Duration, MaxQueue: cfg.Gate.MaxQueue, Linger: cfg.Gate.Linger.Duration, MaxPacket: cfg.Gate.MaxPacket,
 		Attempts: cfg.Login.MaxAttempts, Routes: cfg.Gate.Routes, Metrics: counted, Log: n.log,
 		Transport: transport.Config{

@@ -62,6 +62,11 @@ type page struct {
 
 func openPage(t *testing.T, browser context.Context, n *node, width, height int64, scale float64) *page {
 	t.Helper()
+	return openPageAt(t, browser, n.http, width, height, scale)
+}
+
+func openPageAt(t *testing.T, browser context.Context, addr string, width, height int64, scale float64) *page {
+	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser)
 	t.Cleanup(cancel)
 	p := &page{t: t, ctx: ctx}
@@ -84,7 +89,7 @@ func openPage(t *testing.T, browser context.Context, n *node, width, height int6
 	}
 	p.run(
 		chromedp.EmulateViewport(width, height, chromedp.EmulateScale(scale)),
-		chromedp.Navigate("http://"+n.http+"/"),
+		chromedp.Navigate("http://"+addr+"/"),
 		chromedp.WaitVisible("#name"),
 	)
 	return p
@@ -158,6 +163,7 @@ type pageState struct {
 	Connection struct {
 		State, Reason string
 		RTT           float64
+		Stats         struct{ Resumed, Lost int }
 	}
 	Me *struct {
 		ID, Name  string
@@ -192,7 +198,7 @@ func (p *page) login(name, password string) {
 func (p *page) enter(name, password string) {
 	p.t.Helper()
 	p.login(name, password)
-	p.until(fmt.Sprintf("arena.state.connection.state === 'online' && arena.state.me.name === %q", name))
+	p.until(fmt.Sprintf("arena.state.connection.online && arena.state.me.name === %q", name))
 }
 
 // say goes to the chat with the Enter key, as a player does, and back to the map with Escape.
@@ -379,11 +385,11 @@ func TestThePageComesBackAfterTheNodeWasKilled(t *testing.T) {
 	p.until("arena.state.me.coins >= 1")
 	before := p.state().Me
 	n.stop(syscall.SIGKILL)
-	p.until("arena.state.connection.state === 'reconnecting'")
+	p.until("!arena.state.connection.online")
 	p.until("!document.getElementById('notice').hidden")
 	p.screenshot("reconnecting.png")
 	n.start()
-	p.until("arena.state.connection.state === 'online'")
+	p.until("arena.state.connection.state === 'connected'") // and not resumed: it has logged in again
 	after := p.state().Me
 	// The coin was committed together with the step onto it; nothing came after that.
 	if after.ID != before.ID || after.Coins != before.Coins || after.N != before.N || after.X != before.X || after.Y != before.Y {
@@ -409,7 +415,7 @@ func TestThePageTellsPlayersWhatWentWrong(t *testing.T) {
 
 	// The same player from a second window: the first hears why it is out, and stays out.
 	second.enter("Ada", "secret of ada")
-	first.until("arena.state.connection.state === 'kicked' && document.getElementById('problem').innerText.includes('logged in elsewhere')")
+	first.until("arena.state.connection.state === 'closed' && document.getElementById('problem').innerText.includes('logged in elsewhere')")
 	if !second.walk(kb.ArrowLeft) && !second.walk(kb.ArrowRight) {
 		t.Error("the second window can't walk")
 	}
@@ -422,7 +428,7 @@ func TestThePageTellsPlayersWhatWentWrong(t *testing.T) {
 	if first.becomes("arena.state.connection.state !== 'closed'", time.Second) {
 		t.Errorf("the page tries by itself: %+v", first.state().Connection)
 	}
-	second.until("arena.state.connection.state === 'reconnecting'")
+	second.until("!arena.state.connection.online && !document.getElementById('notice').hidden")
 	for _, p := range []*page{first, second} {
 		if c := p.complaints("WebSocket connection to"); len(c) > 0 {
 			t.Errorf("the console: %q", c)

@@ -109,7 +109,8 @@ func skip(text string) int {
 	return 1
 }
 
-// Compile compiles a text that Check has let pass. loaded are the files that were compiled before and may be imported, and key stands for them, the name and the text.
+// Compile compiles a text that Check has let pass. loaded are the files that were compiled before and may be imported, and key stands for them, the name
+// and the text.
 func (l *Library) Compile(key [sha256.Size]byte, loaded map[string]protoreflect.FileDescriptor, name, text string) (*Compiled, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

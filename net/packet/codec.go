@@ -19,8 +19,8 @@ const DataRoute = "data"
 // Codec is how the connections of a gate carry messages: Split cuts the stream into frames, Decode tells what a frame is for, Message reads the message
 // in it, and Append writes one. No codec keeps anything of a connection, and all methods may be called from any goroutine.
 //
-// A bare codec's frames are bodies and nothing else. Its Decode takes each for a Data package, and its Message for a Request of DataRoute with id 0, so that
-// what the handler answers goes back. It has no handshake, heartbeats, ids, routes, acks, kicks and errors.
+// A bare codec's frames are bodies and nothing else. Its Decode takes each for a Data package, and its Message for a Request of DataRoute with id 0, so
+// that what the handler answers goes back. It has no handshake, heartbeats, ids, routes, acks, kicks and errors.
 type Codec interface {
 	// Name is one of the names above.
 	Name() string
@@ -32,8 +32,8 @@ type Codec interface {
 	Split() func(data []byte) (advance int, frame []byte, err error)
 	// Decode reads one whole frame as Split cuts it. The body aliases frame.
 	Decode(frame []byte) (Packet, error)
-	// Message reads the body of a Data package. Its body aliases the argument unless it was compressed. A route that is in the dictionary, or learned, costs no
-	// allocation.
+	// Message reads the body of a Data package. Its body aliases the argument unless it was compressed. A route that is in the dictionary, or learned,
+	// costs no allocation.
 	Message(body []byte) (Message, error)
 	// Append appends m as a frame of its own. On an error dst is returned as it was. Bare codecs append the body, whatever the type, and of an error message
 	// nothing, since there is no form for it. It allocates only when dst has no room or the body is compressed.
@@ -47,8 +47,8 @@ type Codec interface {
 
 // CodecConfig is what codecs need to know.
 type CodecConfig struct {
-	// MaxBody is the longest body of a package or frame that is accepted, in bytes, also when inflated. 0 and whatever is more than the codec can carry: as much as
-	// it can, which is MaxBody with pomelo and line, 65,535 with skynet and 64 KiB at a time with raw.
+	// MaxBody is the longest body of a package or frame that is accepted, in bytes, also when inflated. 0 and whatever is more than the codec can carry:
+	// as much as it can, which is MaxBody with pomelo and line, 65,535 with skynet and 64 KiB at a time with raw.
 	MaxBody int
 	// Routes is the dictionary of pomelo; nil is the empty one.
 	Routes *Routes

@@ -239,7 +239,7 @@ func TestLearnedRoutesCostNoAllocation(t *testing.T) {
 
 func TestTheTableOfRoutesIsBounded(t *testing.T) {
 	codec := codecOf(t, packet.CodecPomelo, packet.CodecConfig{})
-	const many = 20_000
+	const many = 6_000
 	for i := range many {
 		codec.Learn(fmt.Sprintf("route.%d", i))
 	}

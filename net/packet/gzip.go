@@ -14,7 +14,7 @@ import (
 //
 //nolint:gochecknoglobals // caches, which no caller can tell from none
 var (
-	deflaters sync.Pool // *gzip.Writer
+	deflaters sync.Pool // *zlib.Writer
 	inflaters sync.Pool // *inflater
 )
 
@@ -24,8 +24,8 @@ type inflater struct {
 	zlib io.ReadCloser // made at the first zlib body
 }
 
-// inflate uncompresses gzip (RFC 1952) and zlib (RFC 1950), told apart by their first bytes: Pitaya writes gzip, and its C client accepts and
-// older versions of it wrote zlib. The result is never longer than limit bytes (0: MaxBody), whatever the sizes in the body claim.
+// inflate uncompresses zlib (RFC 1950) and gzip (RFC 1952), told apart by their first bytes: Pitaya writes zlib, whatever the flag is called, its first
+// versions wrote gzip, and its C client takes both. The result is never longer than limit bytes (0: MaxBody), whatever the sizes in the body claim.
 func inflate(body []byte, limit int) ([]byte, error) {
 	if limit <= 0 {
 		limit = MaxBody
@@ -96,13 +96,14 @@ func noEOF(err error) error {
 	return err
 }
 
-// appendDeflated appends the gzip form of body to dst, and says false, with nothing appended, when that is not shorter than body.
+// appendDeflated appends the zlib form of body to dst, which is the one that all of Pitaya's clients read, and says false, with nothing appended, when that is
+// not shorter than body.
 func appendDeflated(dst, body []byte) ([]byte, bool) {
 	at := len(dst)
 	out := shorter{buf: dst, limit: at + len(body) - 1}
-	w, _ := deflaters.Get().(*gzip.Writer)
+	w, _ := deflaters.Get().(*zlib.Writer)
 	if w == nil {
-		w = gzip.NewWriter(&out)
+		w = zlib.NewWriter(&out)
 	} else {
 		w.Reset(&out)
 	}

@@ -2,11 +2,13 @@ package packet
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Codes of a handshake response.
@@ -150,14 +152,17 @@ type Reason struct {
 	Msg  string `json:"msg"`  // for people
 }
 
-// DecodeReason reads a kick's or an error's body. It never fails: servers in the field send kicks without a body, and Pomelo's say
-// {"reason": ...}; what is not understood becomes the message.
+// DecodeReason reads a kick's or an error's body. It never fails: servers in the field send kicks without a body, and Pomelo's say {"reason": ...}; errors are
+// protobuf where bodies are (protos.Error of Pitaya's protos/error.proto); what is not understood becomes the message.
 func DecodeReason(body []byte) Reason {
 	var r struct {
 		Reason
 		Why string `json:"reason"`
 	}
 	if json.Unmarshal(body, &r) != nil {
+		if p, ok := protoReason(body); ok {
+			return p
+		}
 		const longest = 256
 		return Reason{Msg: strings.ToValidUTF8(string(body[:min(len(body), longest)]), "\uFFFD")}
 	}
@@ -165,6 +170,32 @@ func DecodeReason(body []byte) Reason {
 		r.Msg = r.Why
 	}
 	return r.Reason
+}
+
+// protoReason reads a message of protobuf with the fields code = 1, msg = 2 and metadata = 3, all of wire type 2, which is passed over.
+func protoReason(body []byte) (r Reason, ok bool) {
+	for len(body) > 0 {
+		const code, msg, metadata = 1<<3 | 2, 2<<3 | 2, 3<<3 | 2
+		n, size := binary.Uvarint(body[1:])
+		if size <= 0 || n > uint64(len(body)-1-size) {
+			return Reason{}, false
+		}
+		text := body[1+size : 1+size+int(n)]
+		if !utf8.Valid(text) {
+			return Reason{}, false
+		}
+		switch body[0] {
+		case code:
+			r.Code = string(text)
+		case msg:
+			r.Msg = string(text)
+		case metadata:
+		default:
+			return Reason{}, false
+		}
+		body = body[1+size+int(n):]
+	}
+	return r, true
 }
 
 // AppendKick appends a kick package with its reason.

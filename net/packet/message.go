@@ -66,7 +66,8 @@ type Message struct {
 	Route string // of requests, notifies and pushes
 	Body  []byte // never compressed here: inflated by DecodeMessage, deflated by AppendMessage
 	Error bool   // of responses: Body is a Reason, not an answer
-	// Gzip says after decoding that the body came compressed. Before encoding it asks for compression, which is done when it makes the body shorter.
+	// Gzip says after decoding that the body came compressed, as zlib or gzip. Before encoding it asks for compression, as zlib, which is done when it
+	// makes the body shorter.
 	Gzip bool
 }
 

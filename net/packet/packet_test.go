@@ -418,6 +418,8 @@ func TestReasonsOfOtherServersAreUnderstood(t *testing.T) {
 		`{"reason":"kick"}`:                               {Msg: "kick"},
 		``:                                                {},
 		"plain\xff":                                       {Msg: "plain\uFFFD"},
+		"\n\x07PIT-404\x12\x02no\x1a\x06\n\x01a\x12\x011": {Code: "PIT-404", Msg: "no"}, // protos.Error
+		"\n\x07PIT": {Msg: "\n\x07PIT"},
 	} {
 		if got := packet.DecodeReason([]byte(body)); got != want {
 			t.Errorf("%q: %+v, expected %+v", body, got, want)

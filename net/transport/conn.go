@@ -21,7 +21,7 @@ type Conn struct {
 	srv    *server
 	recv   Receiver
 	addr   netip.Addr
-	opened int64 // ns since the server began, as all times here
+	opened int64 // ns since server.start, as all times here
 	in     reader
 	traffic
 

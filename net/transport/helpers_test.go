@@ -77,7 +77,7 @@ func serve(t *testing.T, cfg transport.Config, onFrame func(*session, string) er
 
 func serveOn(t *testing.T, ln net.Listener, cfg transport.Config, onFrame func(*session, string) error, onOpen func(*session) error) *server {
 	t.Helper()
-	s := &server{t: t, addr: ln.Addr().String(), sessions: make(chan *session, 1000)}
+	s := &server{t: t, addr: ln.Addr().String(), sessions: make(chan *session, 20000)}
 	if cfg.Split == nil {
 		cfg.Split = split
 	}
@@ -205,4 +205,22 @@ func text(n int) string {
 		b[i] = 'a' + byte(i%26)
 	}
 	return string(b)
+}
+
+// serveHandler starts a server in memory with a handler of the test's own.
+func serveHandler(t testing.TB, m *memory, plain bool, open func(*transport.Conn) (transport.Receiver, error)) (stop func()) {
+	t.Helper()
+	var ln net.Listener = m
+	if plain {
+		ln = streams{m}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- transport.Serve(ctx, ln, transport.HandlerFunc(open), transport.Config{Split: split}) }()
+	return sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
 }

@@ -41,7 +41,7 @@ func Serve(ctx context.Context, ln net.Listener, h Handler, cfg Config) error {
 type server struct {
 	cfg            Config
 	handler        Handler
-	start          time.Time      // times are in ns since it
+	start          time.Time      // times are in ns since it; it was before any of them, so that 0 is none
 	packets, bytes rate           // of each connection
 	wg             sync.WaitGroup // connections and refusals
 	buffers        sync.Pool      // *[]byte of readBuffer bytes
@@ -62,7 +62,7 @@ type server struct {
 
 func newServer(h Handler, cfg Config) *server {
 	s := &server{
-		cfg: cfg, handler: h, start: time.Now(), conns: map[*Conn]struct{}{}, hosts: map[netip.Prefix]int{}, networks: map[netip.Prefix]int{},
+		cfg: cfg, handler: h, start: time.Now().Add(-time.Second), conns: map[*Conn]struct{}{}, hosts: map[netip.Prefix]int{}, networks: map[netip.Prefix]int{},
 		refusals: make(chan struct{}, maxRefusals),
 	}
 	s.packets, s.bytes = cfg.rates()
@@ -72,7 +72,7 @@ func newServer(h Handler, cfg Config) *server {
 	return s
 }
 
-// now is the time in ns since the server began.
+// now is the time in ns since start.
 func (s *server) now() int64 { return int64(time.Since(s.start)) }
 
 // at is a moment in the machine's time.

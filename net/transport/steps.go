@@ -83,7 +83,7 @@ func (c *Conn) readSteps() {
 			c.endSteps(err)
 		}
 	}()
-	more := false
+	var more bool
 	more, err = c.readSome()
 	returned = true
 	switch {

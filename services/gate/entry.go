@@ -18,32 +18,41 @@ func (s *session) login() {
 		s.badBody(err)
 		return
 	}
-	name, ok := body.Get("name").Str()
-	if !ok {
-		s.refuse(answerBadRequest, `a login needs "name", a string`)
-		return
-	}
-	var question any = login.Guest{Name: name}
-	if s.gate.cfg.Login == LoginPassword {
-		password, ok := body.Get("password").Str()
-		if !ok {
-			s.refuse(answerBadRequest, `a login needs "password", a string`)
+	s.identify(body, func(a login.Account, err error) {
+		if err != nil {
+			s.denied(err)
 			return
 		}
-		question = login.Password{Name: name, Password: password, Addr: s.addr()}
+		s.known(&a)
+	})
+}
+
+// identify asks who it is that has sent this as its login; then is called unless the client has left meanwhile.
+func (s *session) identify(body value.Value, then func(login.Account, error)) {
+	question := login.Request{Body: body, Addr: s.addr()}
+	switch s.gate.cfg.Login {
+	case LoginGuest:
+		question.Method = login.MethodGuest
+	case LoginNone:
+		question.Method = login.MethodNone
+	case LoginPassword: // or whatever else the service is told to take
 	}
 	service, ok := s.c.System().Lookup(login.ServiceName)
-	if !ok {
-		s.denied(&login.Error{Code: login.Unavailable, Msg: "nobody can log in now"})
+	switch {
+	case !ok && s.gate.cfg.Login == LoginNone: // a node that never asks has no need of the service
+		then(login.Account{UID: login.NewUID()}, nil)
+		return
+	case !ok:
+		then(login.Account{}, &login.Error{Code: login.Unavailable, Msg: "nobody can log in now"})
 		return
 	}
 	s.c.Ask(service, question, func(v any, err error) {
 		switch {
 		case s.closed: // it left meanwhile: who it is does not matter any more
 		case err != nil:
-			s.denied(err)
+			then(login.Account{}, err)
 		default:
-			s.known(v.(login.Account)) //nolint:forcetypeassert // what a login is answered by
+			then(v.(login.Account), nil) //nolint:forcetypeassert // what a login is answered by
 		}
 	})
 }
@@ -63,26 +72,39 @@ func (s *session) denied(err error) {
 }
 
 // known goes on with a client whose name is known.
-func (s *session) known(a login.Account) {
-	s.enter(a.UID, a.Name, func(err error) {
+func (s *session) known(a *login.Account) {
+	s.enter(a, func(err error) {
 		if err != nil {
 			s.gate.cfg.Metrics.denied.Inc()
 			s.answered(nil, err)
 			return
 		}
 		s.gate.cfg.Metrics.logins.Inc()
-		s.write(value.Of(map[string]any{"uid": a.UID, "name": a.Name, "new": a.New}).At(0), nil, nil)
+		s.write(value.Of(welcome(a)).At(0), nil, nil)
 		s.next()
 	})
+}
+
+// welcome is the answer to a login.
+func welcome(a *login.Account) map[string]any {
+	answer := map[string]any{"uid": a.UID, "name": a.Name, "new": a.New}
+	if a.Token != "" {
+		answer["token"], answer["expires"] = a.Token, a.Expires.Unix()
+	}
+	return answer
 }
 
 // errNobody is a login while there is nobody to take requests.
 var errNobody = errors.New("gate: nobody takes requests: the first service is not running")
 
 // enter finds who handles the client's requests.
-func (s *session) enter(uid, name string, then func(error)) {
+func (s *session) enter(a *login.Account, then func(error)) {
+	if why := s.claim(a.UID, a.Turn); why != nil {
+		then(why)
+		return
+	}
 	if s.gate.cfg.Agent != "" {
-		s.attach(uid, name, then)
+		s.attach(a, then)
 		return
 	}
 	if s.gate.cfg.Handle == nil {
@@ -91,31 +113,30 @@ func (s *session) enter(uid, name string, then func(error)) {
 			return
 		}
 	}
-	s.entered(uid, name)
+	s.entered(a)
 	s.welcome = true
 	s.tell(Connected, "")
 	then(nil)
 }
 
 // attach gets the player's agent from the gate.
-func (s *session) attach(uid, name string, then func(error)) {
+func (s *session) attach(a *login.Account, then func(error)) {
 	players, ok := s.c.System().Lookup(s.gate.cfg.Name)
 	if !ok {
 		then(&refusal{packet.Reason{Code: answerShutdown, Msg: "the server is stopping"}})
 		return
 	}
-	s.claim(uid)
 	s.c.Within(s.c.Span(), func() {
-		s.c.AskFor(players, attach{uid, name}, attachTimeout, func(v any, err error) {
+		s.c.AskFor(players, attach{a.UID, a.Name}, attachTimeout, func(v any, err error) {
 			switch {
 			case s.closed: // it left or was replaced meanwhile, and the gate knows
 			case err != nil:
 				s.leave("failed")
-				s.claim("")
+				_ = s.claim("", 0)
 				then(err)
 			default:
 				s.target = v.(actor.Ref) //nolint:forcetypeassert // what attach is answered by
-				s.entered(uid, name)
+				s.entered(a)
 				s.welcome = true
 				then(nil)
 			}
@@ -123,9 +144,13 @@ func (s *session) attach(uid, name string, then func(error)) {
 	})
 }
 
-// claim notes who the client is about to be.
-func (s *Session) claim(uid string) {
+// claim notes who the client is about to be; an error is why that can't be any more.
+func (s *Session) claim(uid string, turn uint64) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.state.uid = uid
+	s.state.uid, s.state.turn = uid, turn
+	s.mu.Unlock()
+	if why := s.gate.outs.concern(uid, turn); why != nil {
+		return why
+	}
+	return nil
 }

@@ -23,6 +23,7 @@ type Gate struct {
 	rates     rates
 	tokens    *tokens
 	waiting   waiting
+	outs      outs
 	maxQueued int // bytes of unanswered requests a session
 }
 

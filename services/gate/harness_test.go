@@ -84,6 +84,8 @@ type node struct {
 	backend store.Backend
 	log     *logtest.Buffer
 	urls    map[string]string
+	net     *network // of kind "mem"
+	gate    *gate.Gate
 	stop    func() // the doors: waits until all connections are gone
 }
 
@@ -136,6 +138,7 @@ func start(t *testing.T, w world) *node {
 		must(t, err)
 		first = v.(actor.Ref)
 	}
+	n.gate = g
 	n.serve(g, w.kinds)
 	t.Cleanup(func() {
 		n.stop()
@@ -172,6 +175,9 @@ func (n *node) serve(g *gate.Gate, kinds []string) {
 			ln, err = kcp.Listen("127.0.0.1:0", kcp.Config{Raw: true})
 			must(n.t, err)
 			n.urls[kind] = "kcp://" + ln.Addr().String()
+		case "mem":
+			n.net = newNetwork()
+			ln = n.net
 		case "ws":
 			wl := ws.NewListener(ws.Config{})
 			pages = httptest.NewServer(http.HandlerFunc(wl.ServeHTTP))

@@ -202,6 +202,7 @@ func (a *away) Load(ctx context.Context, kind, id string) (store.Doc, error) {
 func TestADatabaseThatIsAwayIsNotTheClientsFault(t *testing.T) {
 	db := &away{}
 	n := start(t, world{gate: gate.Config{Attempts: 2}, backend: func(b store.Backend) store.Backend { db.Backend = b; return db }})
+	n.enter("ben", client.Options{}) // the bans are read
 	c := n.dial(client.Options{})
 	db.now.Store(true)
 	for range 5 {
@@ -323,8 +324,8 @@ func TestAStopOfTheActorsAloneIsSaidToo(t *testing.T) {
 
 func TestASessionThatPanicsEndsItsConnectionAndNoOther(t *testing.T) {
 	n := start(t, world{loginActor: actor.Func(func(c *actor.Context, msg any) {
-		if m := msg.(login.Password); m.Name != "bad" { // the others get what the session takes for granted
-			c.Reply(login.Account{UID: m.Name, Name: m.Name}, nil)
+		if name, _ := msg.(login.Request).Body.Get("name").Str(); name != "bad" { // the others get what the session takes for granted
+			c.Reply(login.Account{UID: name, Name: name}, nil)
 			return
 		}
 		c.Reply("no account", nil)

@@ -26,7 +26,9 @@ type network struct {
 	once    sync.Once
 }
 
-func newNetwork() *network { return &network{accepts: make(chan net.Conn), closed: make(chan struct{})} }
+func newNetwork() *network {
+	return &network{accepts: make(chan net.Conn), closed: make(chan struct{})}
+}
 
 func (n *network) Accept() (net.Conn, error) {
 	select {
@@ -244,7 +246,8 @@ func startSmall(t *testing.T, cfg gate.Config) *small {
 
 // peer is a client that knows resume, as docs/protocol.md has it, and remembers everything.
 type peer struct {
-	n        *small
+	net      *network
+	metrics  *gate.Metrics
 	token    string
 	received uint64   // data packages of the server
 	heard    []string // and what was in them
@@ -252,6 +255,7 @@ type peer struct {
 	base     uint64   // the number of the last one that is
 	id       uint64
 	ackEvery uint64
+	stubborn bool // asks a new session what the old one was asked
 
 	conn  *end
 	split func([]byte) (int, []byte, error)
@@ -260,7 +264,10 @@ type peer struct {
 	kick  string // the code of the last kick
 }
 
-func (n *small) peer() *peer { return &peer{n: n, ackEvery: 3, split: packet.Split(0)} }
+func (n *small) peer() *peer { return &peer{net: n.net, metrics: n.metrics, ackEvery: 3, split: packet.Split(0)} }
+
+// peer is a client of a whole node.
+func (n *node) peer() *peer { return &peer{net: n.net, metrics: n.metrics, ackEvery: 3, split: packet.Split(0)} }
 
 // ask makes a request, which goes out with the next connection or at once.
 func (p *peer) ask(route, body string) {
@@ -289,7 +296,7 @@ func (p *peer) connect(up, down int) error {
 
 // greet is the handshake up to the server's answer.
 func (p *peer) greet(up, down int) error {
-	conn, err := p.n.net.dial(up, down)
+	conn, err := p.net.dial(up, down)
 	if err != nil {
 		return err
 	}
@@ -328,6 +335,9 @@ func (p *peer) greet(up, down int) error {
 		return nil
 	}
 	p.received, p.base = 0, 0 // a new session
+	if r.Refused != nil && !p.stubborn {
+		p.sent = nil
+	}
 	return nil
 }
 

@@ -75,4 +75,6 @@ func TestCountersCount(t *testing.T) {
 }
 
 // gathered2 are all series of a gate's metrics.
-func gathered2(t *testing.T, m *gate.Metrics) map[string]float64 { return gathered(t, &node{metrics: m}) }
+func gathered2(t *testing.T, m *gate.Metrics) map[string]float64 {
+	return gathered(t, &node{metrics: m})
+}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/net/packet"
+	"github.com/skua-go/skua/services/login"
 )
 
 // Session is one client's place on the node: who it is, what it was sent and has not acknowledged, what it has asked and was not answered. It outlives its
@@ -34,6 +35,7 @@ type state struct {
 	resumes   bool // the client knows resume. It never changes
 	in        bool // the client has logged in
 	uid, name string
+	turn      uint64 // of the login
 	token     token  // the one that the client has,
 	offered   token  // and the one of a handshake that it has not acknowledged; empty for none
 	received  uint64 // data packages of the client,
@@ -71,10 +73,10 @@ func (s *Session) UID() string {
 func (s *Session) Kick(code, msg string) { s.end(&refusal{packet.Reason{Code: code, Msg: msg}}) }
 
 // entered notes who has logged in.
-func (s *Session) entered(uid, name string) {
+func (s *Session) entered(a *login.Account) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.state.in, s.state.uid, s.state.name = true, uid, name
+	s.state.in, s.state.uid, s.state.name = true, a.UID, a.Name
 }
 
 // base is the number of the newest data package that is not in the ring any more.

@@ -9,6 +9,7 @@ import (
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/net/packet"
+	"github.com/skua-go/skua/services/login"
 )
 
 // players is the actor that knows who is in: a player has at most one agent, and an agent at most one session. It never waits for anybody: a player
@@ -67,6 +68,12 @@ func (detach) Expendable() {}
 
 var loggedInElsewhere = packet.Reason{Code: kickReplaced, Msg: "the player has logged in elsewhere"} //nolint:gochecknoglobals // a constant
 
+// Start listens to who has to go.
+func (p *players) Start(c *actor.Context) error {
+	c.Subscribe(login.Topic)
+	return nil
+}
+
 // Receive handles what sessions ask for.
 func (p *players) Receive(c *actor.Context, msg any) {
 	switch m := msg.(type) {
@@ -74,6 +81,8 @@ func (p *players) Receive(c *actor.Context, msg any) {
 		p.open(c, m)
 	case attach:
 		p.attach(c, m)
+	case login.Out:
+		p.out(c, m)
 	case detach:
 		p.detach(c, c.From(), m)
 	case watch:

@@ -35,6 +35,8 @@ const (
 	kickTooManyConns     = "too_many_connections"
 	kickShutdown         = "shutdown"
 	kickAgentEnded       = "agent_ended"
+	kickBanned           = "banned"
+	kickMaintenance      = "maintenance"
 	kickUnavailable      = "unavailable"
 	kickInternal         = "internal"
 	kickResumed          = "resumed"
@@ -142,6 +144,7 @@ func isPacketError(err error) bool {
 // gateCodes bounds what scripts can make labels of.
 var gateCodes = []string{ //nolint:gochecknoglobals // a constant
 	kickReplaced, kickTooManyRequests, kickDenied, kickShutdown, kickAgentEnded, kickUnavailable, kickInternal, kickResumed, kickExpired, kickTooSlow,
+	kickBanned, kickMaintenance,
 }
 
 // classify names the gate's own reasons for the counters, from a small set: the codes of scripts' kicks are all "kicked".

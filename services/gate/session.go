@@ -57,18 +57,29 @@ func (s *session) Start(c *actor.Context) error {
 	s.opened = actor.Promise{}
 	if s.gate.cfg.Login == LoginNone {
 		s.now = newInbound(&packet.Message{Type: packet.Notify})
-		s.enter(login.NewUID(), "", func(err error) {
+		s.anonymous()
+	}
+	return nil
+}
+
+// anonymous lets a client in who says nothing of itself, unless nobody is let in.
+func (s *session) anonymous() {
+	refuse := func(err error) { s.end(&refusal{s.explain("", err)}) }
+	s.identify(value.Value{}, func(a login.Account, err error) {
+		if err != nil {
+			refuse(err)
+			return
+		}
+		s.enter(&a, func(err error) {
 			if err != nil {
-				r := s.explain("", err)
-				s.end(&refusal{r})
+				refuse(err)
 				return
 			}
 			s.now.release()
 			s.now = nil
 			s.next()
 		})
-	}
-	return nil
+	})
 }
 
 // register makes the session known to those who push to it or come back to it.

@@ -25,6 +25,19 @@ func (s *Sessions) Count() int {
 	return len(s.byID)
 }
 
+// of are the sessions of one gate.
+func (s *Sessions) of(g *Gate) []*Session {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var found []*Session
+	for _, one := range s.byID {
+		if one.gate == g {
+			found = append(found, one)
+		}
+	}
+	return found
+}
+
 func (s *Sessions) add(one *Session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

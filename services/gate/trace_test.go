@@ -178,7 +178,7 @@ func TestALoginIsOneTrace(t *testing.T) {
 	must(t, logIn(c, "Ann"))
 	treeOf(t, kept, `
 		server session request login
-		  internal login login.Password
+		  internal login login.Request
 		    internal store store.Load ! *errors.errorString
 		    internal store store.Claim
 		    internal store store.Commit

@@ -25,7 +25,7 @@ func (p *peer) refused() string {
 func (p *peer) lose(t *testing.T, waiting float64) {
 	t.Helper()
 	p.conn.cut()
-	until(t, "the session waits", func() bool { return gathered2(t, p.n.metrics)["skua_gate_sessions_waiting"] == waiting })
+	until(t, "the session waits", func() bool { return gathered2(t, p.metrics)["skua_gate_sessions_waiting"] == waiting })
 }
 
 func TestASessionWaitsForItsWindowAndNoLonger(t *testing.T) {

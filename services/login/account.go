@@ -72,7 +72,11 @@ func (s *Service) present(c *actor.Context, doc store.Doc, cred credentials, don
 // absent makes the account, or refuses as slowly as for a wrong password.
 func (s *Service) absent(c *actor.Context, db actor.Ref, cred credentials, done func(Account, error)) {
 	if s.cfg.Register {
-		s.register(c, db, cred, done)
+		if !s.newbies.admit(cred.addr) {
+			done(Account{}, errCrowd)
+			return
+		}
+		s.register(c, db, cred, NewUID(), done, func(doc store.Doc) { s.present(c, doc, cred, done) })
 		return
 	}
 	s.hasher.compare(c, cred.password, s.decoy, func(_ bool, err error) {
@@ -84,44 +88,44 @@ func (s *Service) absent(c *actor.Context, db actor.Ref, cred credentials, done 
 	})
 }
 
-func (s *Service) register(c *actor.Context, db actor.Ref, cred credentials, done func(Account, error)) {
+// register makes an account for a uid; taken gets the one that somebody has made since the name was looked for.
+func (s *Service) register(c *actor.Context, db actor.Ref, cred credentials, uid string, done func(Account, error), taken func(store.Doc)) {
 	s.hasher.hash(c, cred.password, func(hash string, err error) {
 		if err != nil {
 			done(Account{}, err)
 			return
 		}
-		c.Ask(db, store.Claim{Kind: accountKind, ID: cred.id}, func(v any, err error) {
-			if err != nil {
-				done(Account{}, unavailable(c, cred.id, err))
-				return
-			}
-			if doc := v.(store.Doc); doc.Exists() { //nolint:forcetypeassert // what Claim gives
-				// Another node has made it since find: it is somebody's, and has a password of its own.
-				c.Send(db, store.Release{Kind: accountKind, ID: cred.id})
-				s.present(c, doc, cred, done)
-				return
-			}
-			s.create(c, db, cred, hash, done)
-		})
+		acc := account{UID: uid, Name: cred.name, Hash: hash, Created: time.Now().UTC()}
+		create(c, db, accountKind, cred.id, acc, taken, done)
 	})
 }
 
-// create writes the account, which this service has claimed.
-func (s *Service) create(c *actor.Context, db actor.Ref, cred credentials, hash string, done func(Account, error)) {
-	acc := account{UID: NewUID(), Name: cred.name, Hash: hash, Created: time.Now().UTC()}
+// create writes a new account of some kind, unless there is one: taken gets that.
+func create(c *actor.Context, db actor.Ref, kind, id string, acc account, taken func(store.Doc), done func(Account, error)) {
 	body, err := bson.Marshal(acc)
 	if err != nil {
-		c.Send(db, store.Release{Kind: accountKind, ID: cred.id})
 		done(Account{}, fmt.Errorf("login: %w", err))
 		return
 	}
-	c.Ask(db, store.Commit{Kind: accountKind, ID: cred.id, Body: body}, func(_ any, err error) {
-		c.Send(db, store.Release{Kind: accountKind, ID: cred.id})
+	c.Ask(db, store.Claim{Kind: kind, ID: id}, func(v any, err error) {
 		if err != nil {
-			done(Account{}, unavailable(c, cred.id, err))
+			done(Account{}, unavailable(c, id, err))
 			return
 		}
-		done(Account{UID: acc.UID, Name: acc.Name, New: true}, nil)
+		if doc := v.(store.Doc); doc.Exists() { //nolint:forcetypeassert // what Claim gives
+			// Another node has made it meanwhile: it is somebody's, and has a password of its own.
+			c.Send(db, store.Release{Kind: kind, ID: id})
+			taken(doc)
+			return
+		}
+		c.Ask(db, store.Commit{Kind: kind, ID: id, Body: body}, func(_ any, err error) {
+			c.Send(db, store.Release{Kind: kind, ID: id})
+			if err != nil {
+				done(Account{}, unavailable(c, id, err))
+				return
+			}
+			done(Account{UID: acc.UID, Name: acc.Name, New: true}, nil)
+		})
 	})
 }
 

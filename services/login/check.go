@@ -25,6 +25,8 @@ var (
 	errBadName     = &Error{BadName, "a name has 1 to 64 bytes of letters, digits and the like, without spaces"}
 	errBadPassword = &Error{BadPassword, "a password has 1 to 256 bytes of text"}
 	errDenied      = &Error{Denied, "the name or the password is wrong"}
+	errTaken       = &Error{Denied, "somebody has this name"}
+	errCrowd       = &Error{TooMany, "too many new accounts from this address; try again later"}
 	errBusy        = &Error{Busy, "too many logins at a time; try again"}
 	errNoAccounts  = &Error{Unavailable, "accounts can't be looked up now"}
 )
@@ -45,19 +47,19 @@ func checkName(raw string) (id, name string, err error) {
 	return id, name, nil
 }
 
-func check(m Password) (credentials, error) {
-	id, name, err := checkName(m.Name)
+func check(rawName, rawPassword string, addr netip.Addr) (credentials, error) {
+	id, name, err := checkName(rawName)
 	if err != nil {
 		return credentials{}, err
 	}
-	if len(m.Password) > maxRaw || !utf8.ValidString(m.Password) {
+	if len(rawPassword) > maxRaw || !utf8.ValidString(rawPassword) {
 		return credentials{}, errBadPassword
 	}
-	password, err := precis.OpaqueString.String(m.Password)
+	password, err := precis.OpaqueString.String(rawPassword)
 	if err != nil || len(password) > maxPassword {
 		return credentials{}, errBadPassword
 	}
-	return credentials{origin{id, network(m.Addr)}, name, password}, nil
+	return credentials{origin{id, network(addr)}, name, password}, nil
 }
 
 // network is what attempts are counted by: one who has an IPv6 address has the whole /64 (RFC 6177).

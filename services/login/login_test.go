@@ -14,11 +14,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.uber.org/goleak"
 
 	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/internal/logtest"
+	"github.com/skua-go/skua/internal/metrictest"
 	"github.com/skua-go/skua/services/login"
 	"github.com/skua-go/skua/services/store"
 	"github.com/skua-go/skua/services/store/sqlite"
@@ -29,26 +32,49 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const patience = 20 * time.Second
 
 type node struct {
-	t   *testing.T
-	sys *actor.System
-	db  *database
-	log *logtest.Buffer
+	t       *testing.T
+	sys     *actor.System
+	db      *database
+	log     *logtest.Buffer
+	stop    func()
+	metrics *prometheus.Registry
+}
+
+func (n *node) metric(name string) float64 {
+	n.t.Helper()
+	return metrictest.Value(n.t, n.metrics, name)
 }
 
 // database is a real one that can go away, and that others can write behind the node's back.
 type database struct {
 	store.Backend
 	away atomic.Bool
-	late func() // runs once, behind the first Load
+	late func() // runs once, behind the first Load of an account
 	once sync.Once
+}
+
+var errPlug = &store.UnavailableError{Op: "reach it", Err: errors.New("pulled the plug")}
+
+func (d *database) Claim(ctx context.Context, kind, id string) (store.Doc, error) {
+	if d.away.Load() {
+		return store.Doc{}, errPlug
+	}
+	return d.Backend.Claim(ctx, kind, id)
+}
+
+func (d *database) Apply(ctx context.Context, writes []store.Write) ([]error, error) {
+	if d.away.Load() {
+		return nil, errPlug
+	}
+	return d.Backend.Apply(ctx, writes)
 }
 
 func (d *database) Load(ctx context.Context, kind, id string) (store.Doc, error) {
 	if d.away.Load() {
-		return store.Doc{}, &store.UnavailableError{Op: "load", Err: errors.New("pulled the plug")}
+		return store.Doc{}, errPlug
 	}
 	doc, err := d.Backend.Load(ctx, kind, id)
-	if d.late != nil {
+	if d.late != nil && kind == "account" {
 		d.once.Do(d.late)
 	}
 	return doc, err
@@ -62,21 +88,52 @@ func cheap(cfg login.Config) login.Config {
 
 func start(t *testing.T, cfg login.Config) *node {
 	t.Helper()
+	return startIn(t, cfg, t.TempDir())
+}
+
+// startIn starts a node whose database is in a directory.
+func startIn(t *testing.T, cfg login.Config, dir string) *node {
+	t.Helper()
+	db, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir})
+	must(t, err)
+	return startOn(t, cfg, &database{Backend: db}, func() { must(t, db.Close()) })
+}
+
+// startAway starts a node whose database can't be reached.
+func startAway(t *testing.T, cfg login.Config, dir string) *node {
+	t.Helper()
+	db, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir})
+	must(t, err)
+	away := &database{Backend: db}
+	away.away.Store(true)
+	return startOn(t, cfg, away, func() { must(t, db.Close()) })
+}
+
+// shareWith starts a second node on the database of a first one, which ends later.
+func shareWith(t *testing.T, cfg login.Config, first *node) *node {
+	t.Helper()
+	return startOn(t, cfg, &database{Backend: first.db.Backend}, func() {})
+}
+
+func startOn(t *testing.T, cfg login.Config, db *database, closeIt func()) *node {
+	t.Helper()
 	log := &logtest.Buffer{}
 	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	db, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir()})
-	must(t, err)
-	n := &node{t: t, sys: actor.New(actor.Config{Log: logger, CallTimeout: patience}), db: &database{Backend: db}, log: log}
+	registry := prometheus.NewRegistry()
+	cfg.Metrics = login.NewMetrics()
+	registry.MustRegister(cfg.Metrics)
+	n := &node{t: t, metrics: registry, sys: actor.New(actor.Config{Log: logger, CallTimeout: patience}), db: db, log: log}
 	for _, spec := range []actor.Spec{store.Spec(store.Config{Backend: n.db}), login.Spec(cfg)} {
 		_, err := n.sys.Spawn(spec)
 		must(t, err)
 	}
-	t.Cleanup(func() {
+	n.stop = sync.OnceFunc(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		must(t, n.sys.Shutdown(ctx))
-		must(t, db.Close())
+		closeIt()
 	})
+	t.Cleanup(n.stop)
 	return n
 }
 
@@ -87,7 +144,37 @@ func must(t *testing.T, err error) {
 	}
 }
 
-var home = netip.MustParseAddr("192.0.2.1")
+var home, away = netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("198.51.100.1")
+
+// body is what a client sends, of pairs of field and value.
+func body(pairs ...string) value.Value {
+	fields := map[string]any{}
+	for i := 0; i < len(pairs); i += 2 {
+		fields[pairs[i]] = pairs[i+1]
+	}
+	return value.Of(fields).At(0)
+}
+
+// ask sends a message to the service.
+func (n *node) ask(msg any) (any, error) {
+	ref, _ := n.sys.Lookup(login.ServiceName)
+	return n.sys.Ask(context.Background(), ref, msg)
+}
+
+// enter logs in with a body of these fields.
+func (n *node) enter(pairs ...string) (login.Account, error) {
+	v, err := n.ask(login.Request{Body: body(pairs...), Addr: home})
+	acc, _ := v.(login.Account)
+	return acc, err
+}
+
+// refused wants a code from a login.
+func (n *node) refused(want login.Code, pairs ...string) {
+	n.t.Helper()
+	if _, err := n.enter(pairs...); code(err) != want {
+		n.t.Errorf("login with %.60q: %v, want %q", pairs, err, want)
+	}
+}
 
 func (n *node) login(name, password string) (login.Account, error) {
 	return n.loginFrom(home, name, password)
@@ -95,7 +182,7 @@ func (n *node) login(name, password string) (login.Account, error) {
 
 func (n *node) loginFrom(addr netip.Addr, name, password string) (login.Account, error) {
 	ref, _ := n.sys.Lookup(login.ServiceName)
-	v, err := n.sys.Ask(context.Background(), ref, login.Password{Name: name, Password: password, Addr: addr})
+	v, err := n.sys.Ask(context.Background(), ref, login.Request{Body: body("name", name, "password", password), Addr: addr})
 	acc, _ := v.(login.Account)
 	return acc, err
 }
@@ -383,15 +470,16 @@ func TestAServiceThatStopsKeepsNobodyWaiting(t *testing.T) {
 
 func TestGuestsAreTheirNames(t *testing.T) {
 	n := start(t, login.Config{})
-	ref, _ := n.sys.Lookup(login.ServiceName)
-	v, err := n.sys.Ask(t.Context(), ref, login.Guest{Name: "Ann"})
-	if want := (login.Account{UID: "guest:ann", Name: "Ann"}); err != nil || v != any(want) {
+	v, err := n.ask(login.Request{Body: body("name", "Ann"), Method: login.MethodGuest})
+	acc, _ := v.(login.Account)
+	if err != nil || acc.UID != "guest:ann" || acc.Name != "Ann" || acc.Token != "" {
 		t.Errorf("%+v, %v", v, err)
 	}
-	if _, err := n.sys.Ask(t.Context(), ref, login.Guest{Name: strings.Repeat("a", 100)}); code(err) != login.BadName {
+	if _, err := n.ask(login.Request{Body: body("name", strings.Repeat("a", 100)), Method: login.MethodGuest}); code(err) != login.BadName {
 		t.Error(err)
 	}
-	if _, err := n.sys.Ask(t.Context(), ref, 7); err == nil {
+	n.refused(login.BadRequest, "name", "Ann") // the service itself takes no guests
+	if _, err := n.ask(7); err == nil {
 		t.Error("7 is a login")
 	}
 }

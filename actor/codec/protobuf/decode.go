@@ -27,8 +27,8 @@ var (
 //nolint:gochecknoglobals // a cache, which no caller can tell from none
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
-// decoder reads a message straight into a Builder. A Builder takes a table's fields one after the other, and the wire brings them in any order, in pieces; so a message is
-// first gone over to find what each field has, and then told field by field. A value that a later one replaces is not looked at.
+// decoder reads a message straight into a Builder. A Builder takes a table's fields one after the other, and the wire brings them in any order, in
+// pieces; so a message is first gone over to find what each field has, and then told field by field. A value that a later one replaces is not looked at.
 type decoder struct {
 	b    *value.Builder
 	left int // values that may still be made
@@ -122,7 +122,8 @@ func fits(f *protofile.Field, wire protowire.Type) bool {
 	return wire == want || f.List && wire == protowire.BytesType && want != protowire.StartGroupType
 }
 
-// forget drops what came before a field that holds one value: the other fields of its oneof, and its own older value, but for messages, which are put together.
+// forget drops what came before a field that holds one value: the other fields of its oneof, and its own older value, but for messages, which are put
+// together.
 func (d *decoder) forget(f *protofile.Field, heads int) {
 	for _, other := range f.Oneof {
 		if other != f {

@@ -42,9 +42,9 @@ type Config struct {
 	Routes map[string]Types
 }
 
-// Format is the codec.Format. Fields go by their names. A message is a table, as are lists and maps; an enum is the name of a value, or its number if it has no name; bytes
-// are strings. 64-bit unsigned integers beyond int64 have the same bits as negative ones. Fields of proto3 that are not set have their defaults, as have lists and maps,
-// but messages and optional fields, which are nil.
+// Format is the codec.Format. Fields go by their names. A message is a table, as are lists and maps; an enum is the name of a value, or its number if it
+// has no name; bytes are strings. 64-bit unsigned integers beyond int64 have the same bits as negative ones. Fields of proto3 that are not set have
+// their defaults, as have lists and maps, but messages and optional fields, which are nil.
 //
 // To write, integers may also be given as strings of digits and floats without a fraction; fields that a message does not have are passed over.
 type Format struct{ routes map[string]route }
@@ -114,8 +114,8 @@ func (f *Format) Append(dst []byte, route string, kind codec.Kind, v value.Value
 	return e.out, nil
 }
 
-// ParseTo reads the route's message of that kind. Bytes that are none, strings that are not UTF-8 where proto3 asks for it, nesting beyond value.MaxDepth and more than
-// MaxValues values are errors that name the field. A route without a message takes no bytes, as nil.
+// ParseTo reads the route's message of that kind. Bytes that are none, strings that are not UTF-8 where proto3 asks for it, nesting beyond
+// value.MaxDepth and more than MaxValues values are errors that name the field. A route without a message takes no bytes, as nil.
 func (f *Format) ParseTo(b *value.Builder, route string, kind codec.Kind, data []byte) error {
 	m := f.typeOf(route, kind)
 	switch {

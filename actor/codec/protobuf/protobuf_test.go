@@ -192,7 +192,7 @@ func plain(f protoreflect.FieldDescriptor, v protoreflect.Value) any {
 func same(a, b any) bool { return fmt.Sprintf("%#v", a) == fmt.Sprintf("%#v", b) }
 
 // unmarshal is the library's, which panics (1.36.12) when the key of a map's entry comes a second time with another wire type.
-func unmarshal(d protoreflect.MessageDescriptor, data []byte) (m *dynamicpb.Message, err error, survived bool) { //nolint:revive // the error is a result to compare
+func unmarshal(d protoreflect.MessageDescriptor, data []byte) (m *dynamicpb.Message, err error, survived bool) { //nolint:revive // to compare
 	defer func() {
 		if p := recover(); p != nil && !strings.Contains(fmt.Sprint(p), "cannot convert nil to map key") {
 			panic(p)
@@ -203,7 +203,8 @@ func unmarshal(d protoreflect.MessageDescriptor, data []byte) (m *dynamicpb.Mess
 	return m, err, true
 }
 
-// agree holds the codec against Google's library: both take the same bytes, for the same values, and what the codec writes the library reads as the same message.
+// agree holds the codec against Google's library: both take the same bytes, for the same values, and what the codec writes the library reads as the same
+// message.
 func agree(t testing.TB, f codec.Format, route string, d protoreflect.MessageDescriptor, data []byte) {
 	t.Helper()
 	theirs, theirErr, survived := unmarshal(d, data)
@@ -329,7 +330,8 @@ func TestOldFilesHaveNoDefaultsAndHaveGroups(t *testing.T) {
 		}
 		agree(t, f, "old", d, data)
 	}
-	if _, err := f.Append(nil, "old", codec.Request, value.Of(map[string]any{"name": "x"}).At(0)); err == nil || !strings.Contains(err.Error(), "old.Item.id: the field is required") {
+	_, err := f.Append(nil, "old", codec.Request, value.Of(map[string]any{"name": "x"}).At(0))
+	if err == nil || !strings.Contains(err.Error(), "old.Item.id: the field is required") {
 		t.Error(err)
 	}
 }
@@ -337,17 +339,19 @@ func TestOldFilesHaveNoDefaultsAndHaveGroups(t *testing.T) {
 func TestWhatDoesNotFitIsNamed(t *testing.T) {
 	f := format(t)
 	for want, v := range map[string]any{
-		"test.All: a table is expected":                                      5,
-		"test.All.i32: 2147483648 is out of the range":                       map[string]any{"i32": int64(1 << 31)},
-		"test.All.u32: -1 is out of the range":                               map[string]any{"u32": -1},
-		"test.All.i64: an integer is expected":                               map[string]any{"i64": 1.5},
-		"test.All.s: a string is expected":                                   map[string]any{"s": 1},
-		"test.All.s: the string is not UTF-8":                                map[string]any{"s": "\xff"},
-		"test.All.b: a boolean is expected":                                  map[string]any{"b": 1},
-		"test.All.d: a number is expected":                                   map[string]any{"d": "1"},
-		`test.All.color: test.All.Color has no value "PINK"`:                 map[string]any{"color": "PINK"},
-		"test.All.color: a name or a number":                                 map[string]any{"color": 1.5},
-		"test.All.all.many[2].s: a string is expected":                       map[string]any{"all": map[string]any{"many": []any{map[string]any{}, map[string]any{"s": 1}}}},
+		"test.All: a table is expected":                      5,
+		"test.All.i32: 2147483648 is out of the range":       map[string]any{"i32": int64(1 << 31)},
+		"test.All.u32: -1 is out of the range":               map[string]any{"u32": -1},
+		"test.All.i64: an integer is expected":               map[string]any{"i64": 1.5},
+		"test.All.s: a string is expected":                   map[string]any{"s": 1},
+		"test.All.s: the string is not UTF-8":                map[string]any{"s": "\xff"},
+		"test.All.b: a boolean is expected":                  map[string]any{"b": 1},
+		"test.All.d: a number is expected":                   map[string]any{"d": "1"},
+		`test.All.color: test.All.Color has no value "PINK"`: map[string]any{"color": "PINK"},
+		"test.All.color: a name or a number":                 map[string]any{"color": 1.5},
+		"test.All.all.many[2].s: a string is expected": map[string]any{
+			"all": map[string]any{"many": []any{map[string]any{}, map[string]any{"s": 1}}},
+		},
 		"test.All.packed: a list is expected, got a table with":              map[string]any{"packed": map[string]any{"a": 1}},
 		"test.All.by_name[x]: an integer is expected":                        map[string]any{"by_name": map[string]any{"x": true}},
 		"test.All.by_number: a key: an integer is expected":                  map[string]any{"by_number": map[string]any{"x": map[string]any{}}},
@@ -368,8 +372,10 @@ func TestWhatDoesNotFitIsNamed(t *testing.T) {
 		t.Errorf("%v, %v", v, err)
 	}
 	for text, want := range map[string]string{
-		"3f": "the bytes are no message", "38 ff": "the bytes are no message", "72 05 61": "the bytes are no message", "72 01 ff": "test.All.s: the string is not UTF-8",
-		"92 01 02 01 80": "test.All.packed[2]: the bytes", "8a 01 02 38 ff": "test.All.all: the bytes", "b2 01 03 0a 01 ff": "test.All.by_name: a key: the string is not UTF-8",
+		"3f": "the bytes are no message", "38 ff": "the bytes are no message",
+		"72 05 61": "the bytes are no message", "72 01 ff": "test.All.s: the string is not UTF-8",
+		"92 01 02 01 80": "test.All.packed[2]: the bytes", "8a 01 02 38 ff": "test.All.all: the bytes",
+		"b2 01 03 0a 01 ff": "test.All.by_name: a key: the string is not UTF-8",
 	} {
 		data, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
 		if err != nil {
@@ -420,8 +426,10 @@ func appendVarint(dst []byte, n int) []byte {
 
 func FuzzProtobuf(f *testing.F) {
 	for _, text := range []string{
-		"", "0801", "38ffffffffffffffffff01", "9201020102", "980101980102", "8a01038a0100", "b201050a01611005", "ba01020805", "d20103616263d80105", "e20100d80105e20102100a",
-		"720161", "9301 9401", "f8ffffff0f01", "ca0101", "c80100", "6d0000c07f", "ea0103010005", "f201040802 1001", "c20104 0801 1200", "ba0104 1202 1001 ba01040805 1200",
+		"", "0801", "38ffffffffffffffffff01", "9201020102", "980101980102", "8a01038a0100",
+		"b201050a01611005", "ba01020805", "d20103616263d80105", "e20100d80105e20102100a",
+		"720161", "9301 9401",
+		"f8ffffff0f01", "ca0101", "c80100", "6d0000c07f", "ea0103010005", "f201040802 1001", "c20104 0801 1200", "ba0104 1202 1001 ba01040805 1200",
 	} {
 		data, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
 		if err != nil {

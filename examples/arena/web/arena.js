@@ -1,5 +1,5 @@
 // arena.js is the game on the page: who is in view, what keys and fingers do, and what stands in the panels.
-import { AnswerError, Client, ConnectionError } from "./skua.js";
+import { ClosedError, KickedError, RequestError, SessionLostError, connect } from "./skua.js";
 import { Painter, colorOf } from "./draw.js";
 
 const STEP = 125; // ms between two steps of somebody who keeps walking
@@ -30,21 +30,24 @@ const list = (v) => (Array.isArray(v) ? v : []);
 
 function play(name, password) {
   const url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`;
-  client = new Client(url, {
-    enter: async (c) => {
+  client?.close();
+  client = connect(url, {
+    // At the begin of each session. A session that was only away for a moment goes on without this, and misses nothing.
+    enter: async (session) => {
       entered = false;
       early = [];
-      await c.request("login", { name, password }, 20000);
-      await enter(c);
+      await session.login({ name, password }, { timeout: 20000 });
+      await enter(session);
     },
-    onPush: (route, body) => (entered || route === "chat" ? push(route, body) : early.push([route, body])),
-    onState: connection,
   });
-  client.connect();
+  client.onAny((route, body) => (entered || route === "chat" ? push(route, body) : early.push([route, body])));
+  const mine = client;
+  client.onState((now) => mine === client && connection(now));
+  connection(client.state);
 }
 
-async function enter(c) {
-  const seat = await c.request("enter", {});
+async function enter(session) {
+  const seat = await session.request("enter", {});
   const { id, name, x, y, n, coins, inventory, width, height, view } = seat;
   state.me = { id, name, x, y, n, coins, inventory };
   state.world = { width, height, view, walls: list(seat.walls) };
@@ -95,7 +98,7 @@ function purse({ coins, inventory }) {
 let inFlight = 0;
 
 async function step(dx, dy) {
-  if (!entered || client?.state !== "online" || inFlight >= IN_FLIGHT) return;
+  if (!entered || !client?.online || inFlight >= IN_FLIGHT) return; // nobody walks blind
   inFlight++;
   try {
     const at = await client.request("move", { dx, dy });
@@ -103,7 +106,8 @@ async function step(dx, dy) {
     purse(at);
     showNear();
   } catch (error) {
-    if (!(error instanceof ConnectionError)) notice(error.message);
+    // What ends the session or the client is told by the state.
+    if (!(error instanceof SessionLostError || error instanceof ClosedError || error instanceof KickedError)) notice(error.message);
   } finally {
     inFlight--;
   }
@@ -111,11 +115,10 @@ async function step(dx, dy) {
 
 // --- The connection's state --------------------------------------------------------------------------------------------------------------
 
-function connection(now, detail) {
-  state.connection = { state: now, reason: detail.message || detail.error?.message || "" };
-  if (now !== "online") entered = false;
-  switch (now) {
-    case "online":
+function connection(now) {
+  state.connection = { state: now.name, reason: now.reason?.message || "" };
+  switch (now.name) {
+    case "connected":
       $("door").hidden = true;
       $("game").hidden = false;
       notice("");
@@ -123,27 +126,45 @@ function connection(now, detail) {
       $("map").focus();
       busy(false);
       break;
-    case "refused":
-      door(understandable(detail.error));
+    case "away":
+      notice("The connection is lost. Coming back: your place is kept for a while, and you will miss nothing.");
       break;
-    case "kicked":
-      if (!$("game").hidden) system(`You were sent out: ${detail.message || detail.code}`);
-      door(`You were sent out: ${detail.message || detail.code}.`);
+    case "resumed":
+      notice("");
       break;
-    case "reconnecting":
-      if ($("game").hidden) {
+    case "lost":
+      entered = false;
+      notice("The connection was gone for too long. Logging in again; what you have is safe.");
+      break;
+    case "connecting":
+      if (!now.reason) break;
+      if ($("game").hidden) { // who is at the door decides when to try again
         client.close();
-        door("The server can't be reached. Is it running?");
+        door(understandable(now.reason));
       } else {
-        notice("The connection is lost. Trying to come back; what you have is safe.");
+        notice("The server can't be reached. Trying to come back; what you have is safe.");
       }
+      break;
+    case "closed":
+      closed(now.reason);
       break;
   }
   showConnection();
 }
 
+function closed(reason) {
+  entered = false;
+  if (reason instanceof KickedError) {
+    if (!$("game").hidden) system(`You were sent out: ${reason.message}`);
+    door(`You were sent out: ${reason.message}.`);
+  } else if (!(reason instanceof ClosedError)) {
+    door(understandable(reason));
+  }
+}
+
 function understandable(error) {
-  if (!(error instanceof AnswerError)) return error.message;
+  if (error.code === "unreachable" || error.code === "handshake_timeout") return "The server can't be reached. Is it running?";
+  if (!(error instanceof RequestError)) return error.message;
   switch (error.code) {
     case "denied":
       return "This name belongs to somebody, and the password is not theirs.";
@@ -162,7 +183,7 @@ function showConnection() {
   const { state: now, reason } = state.connection;
   $("connection").dataset.state = now;
   const rtt = client?.rtt ? ` · ${Math.max(1, Math.round(client.rtt))} ms` : "";
-  $("connection-text").textContent = now === "online" ? `online${rtt}` : now;
+  $("connection-text").textContent = client?.online ? `online${rtt}` : { away: "coming back", lost: "logging in" }[now] || now;
   $("connection").title = reason;
 }
 
@@ -186,7 +207,7 @@ function notice(text) {
   clearTimeout(noticeTimer);
   $("notice").hidden = !text;
   $("notice").textContent = text;
-  if (text && client?.state === "online") noticeTimer = setTimeout(() => notice(""), 4000);
+  if (text && client?.online) noticeTimer = setTimeout(() => notice(""), 4000);
 }
 
 $("login").addEventListener("submit", (event) => {
@@ -294,7 +315,7 @@ $("say").addEventListener("submit", async (event) => {
     await client.request("chat", { text });
   } catch (error) {
     if (!$("text").value) $("text").value = text; // nothing that was typed is lost
-    system(error instanceof AnswerError && error.code === "too_fast" ? "Slow down: one message a second." : error.message);
+    system(error instanceof RequestError && error.code === "too_fast" ? "Slow down: one message a second." : error.message);
   }
 });
 
@@ -383,7 +404,7 @@ setInterval(showConnection, 1000);
 window.arena = {
   get state() {
     return {
-      connection: { ...state.connection, rtt: client?.rtt || 0 },
+      connection: { ...state.connection, online: Boolean(client?.online), rtt: client?.rtt || 0, stats: client?.stats },
       me: state.me && { ...state.me },
       world: state.world,
       players: [...state.players.values()],

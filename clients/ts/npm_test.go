@@ -1,0 +1,149 @@
+// Package ts_test runs the tests of the TypeScript client with npm, and against a real node.
+package ts_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is how long npm, or the node, may take on a machine with much else to do.
+const patience = 5 * time.Minute
+
+// oldestNode is the oldest Node that runs the tests.
+const oldestNode = 18
+
+// TestTheTypeScriptClient runs `npm test`: the client's own tests, whether the page's copy of it is up to date, and the client against a real node.
+func TestTheTypeScriptClient(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	requireNode(ctx, t)
+	install(ctx, t)
+	cmd := exec.CommandContext(ctx, "npm", "test")
+	cmd.Env = append(os.Environ(), "SKUA_URL=ws://"+startNode(ctx, t)+"/ws")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("npm test: %v\n%s", err, out)
+	}
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, "times resumed") || strings.Contains(line, "# pass") || strings.Contains(line, "ℹ pass") {
+			t.Log(strings.TrimSpace(line))
+		}
+	}
+	if !strings.Contains(string(out), "times resumed") {
+		t.Errorf("the tests against the node did not run:\n%s", out)
+	}
+}
+
+// lacking skips the test, or fails it on the machine that has to run all of them.
+func lacking(t *testing.T, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
+}
+
+func requireNode(ctx context.Context, t *testing.T) {
+	t.Helper()
+	for _, name := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(name); err != nil {
+			lacking(t, "no %s on this machine: apt-get install npm", name)
+		}
+	}
+	out, err := exec.CommandContext(ctx, "node", "--version").Output()
+	if err != nil {
+		t.Fatalf("node --version: %v", err)
+	}
+	version := strings.TrimSpace(string(out))
+	major, _, _ := strings.Cut(strings.TrimPrefix(version, "v"), ".")
+	if n, err := strconv.Atoi(major); err != nil || n < oldestNode {
+		lacking(t, "node %s, expected %d or newer", version, oldestNode)
+	}
+}
+
+// install has npm fetch what package-lock.json pins, unless it has.
+func install(ctx context.Context, t *testing.T) {
+	t.Helper()
+	lock, err := os.ReadFile("package-lock.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(lock)
+	want, mark := hex.EncodeToString(sum[:]), filepath.Join("node_modules", ".skua-lock")
+	if have, err := os.ReadFile(mark); err == nil && string(have) == want {
+		return
+	}
+	out, err := exec.CommandContext(ctx, "npm", "ci", "--no-audit", "--no-fund").CombinedOutput()
+	if err != nil {
+		lacking(t, "npm ci: %v\n%s", err, out)
+	}
+	if err := os.WriteFile(mark, []byte(want), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// startNode builds the program and runs testdata/node with it until the test ends. The result is the address of its HTTP listener.
+func startNode(ctx context.Context, t *testing.T) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "skua")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "github.com/skua-go/skua/cmd/skua").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	node := exec.CommandContext(context.WithoutCancel(ctx), bin, "run", filepath.Join("testdata", "node"), "--data", t.TempDir(),
+		"--listen-http", "127.0.0.1:0", "--listen-tcp", "off", "--listen-kcp", "off", "--admin", "off")
+	log := new(strings.Builder) // complete, and nobody's but ours, once Wait has returned
+	node.Stderr = log
+	out, err := node.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := node.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ready := make(chan string, 1)
+	read := make(chan struct{})
+	go func() { // ends with the node
+		defer close(read)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			for _, word := range strings.Fields(lines.Text()) {
+				if addr, ok := strings.CutPrefix(word, "http="); ok {
+					ready <- addr
+				}
+			}
+		}
+	}()
+	t.Cleanup(func() { stopNode(t, node, read, log) })
+	select {
+	case addr := <-ready:
+		return addr
+	case <-read:
+		t.Fatal("the node ended before it was ready")
+	case <-ctx.Done():
+		t.Fatal("the node is not ready")
+	}
+	return ""
+}
+
+func stopNode(t *testing.T, node *exec.Cmd, read <-chan struct{}, log fmt.Stringer) {
+	t.Helper()
+	_ = node.Process.Signal(syscall.SIGTERM)
+	dead := time.AfterFunc(patience, func() { _ = node.Process.Kill() })
+	<-read
+	if err := node.Wait(); err != nil || !dead.Stop() {
+		t.Errorf("the node did not stop well: %v", err)
+	}
+	if t.Failed() {
+		t.Logf("the node's log:\n%s", log)
+	}
+}

@@ -1,0 +1,14 @@
+// The client of Skua for browsers and Node. README.md has an example, docs/clients.md the concepts, docs/protocol.md the bytes.
+export { connect, type Client } from "./client.js";
+export type { RequestOptions } from "./calls.js";
+export type { Environment, SocketConstructor, SocketLike } from "./environment.js";
+export {
+  BacklogError, ClosedError, ConnectionError, HandshakeError, KickedError, ProtocolError, RequestError, ServerClosedError, SessionLostError, SkuaError,
+  TimeoutError,
+} from "./errors.js";
+export type { LoginAnswer, Options, Session, Stats } from "./options.js";
+export { json, raw, type BodyOf, type Serializer } from "./serializer.js";
+export type {
+  AnyRoutes, NotifyBody, NotifyRoute, PushBody, PushRoute, RequestBody, RequestRoute, ResponseBody, Routes,
+} from "./routes.js";
+export type { State } from "./state.js";

@@ -1,0 +1,258 @@
+package transport_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/skua-go/skua/net/transport"
+)
+
+func TestConnectionsThatTellWhenTheyHaveSomethingCostNoGoroutine(t *testing.T) {
+	const n = 2000
+	s, m := inMemory(t, false, transport.Config{}, echo, nil)
+	first := m.dial("1")
+	first.send(frame("warm"))
+	if got := first.receive(t); got != "warm" {
+		t.Fatal(got)
+	}
+	before := runtime.NumGoroutine()
+	conns := make([]*memConn, n)
+	for i := range conns {
+		conns[i] = m.dial("1")
+	}
+	for i, c := range conns {
+		c.send(frame(fmt.Sprint(i)))
+	}
+	for i, c := range conns {
+		if got := c.receive(t); got != fmt.Sprint(i) {
+			t.Fatalf("connection %d received %q", i, got)
+		}
+	}
+	const shared = 50 // workers and the watch
+	until(t, "goroutines are left", func() bool { return runtime.NumGoroutine() <= before+shared })
+	if open := s.stats.Snapshot().Open; open != n+1 {
+		t.Errorf("%d connections are open", open)
+	}
+}
+
+func TestStepsDeliverInOrderAndOneAtATimeWhoeverNotifies(t *testing.T) {
+	const frames, notifiers = 3000, 4
+	var got []string // the race detector sees who writes it
+	all := make(chan struct{})
+	_, m := inMemory(t, false, transport.Config{}, func(_ *session, body string) error {
+		if got = append(got, body); len(got) == frames {
+			close(all)
+		}
+		return nil
+	}, nil)
+	c := m.dial("1")
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	for range notifiers {
+		wg.Go(func() {
+			for !stop.Load() {
+				c.news()
+			}
+		})
+	}
+	var stream []byte
+	for i := range frames {
+		stream = append(stream, frame(fmt.Sprint(i))...)
+	}
+	for piece := range slices.Chunk(stream, 7) {
+		c.send(piece)
+	}
+	select {
+	case <-all:
+	case <-time.After(patience):
+		t.Error("they don't arrive")
+	}
+	stop.Store(true)
+	wg.Wait()
+	for i, body := range got {
+		if body != fmt.Sprint(i) {
+			t.Fatalf("frame %d is %q", i, body)
+		}
+	}
+}
+
+func TestStepsEndAsReadingDoes(t *testing.T) {
+	broken := errors.New("broken")
+	for name, tt := range map[string]struct {
+		do   func(c *memConn, s *session)
+		cfg  transport.Config
+		want error
+	}{
+		"the client's end":        {do: func(c *memConn, _ *session) { c.end(io.EOF) }, want: transport.ErrPeerClosed},
+		"an error":                {do: func(c *memConn, _ *session) { c.end(broken) }, want: transport.ErrRead},
+		"close":                   {do: func(_ *memConn, s *session) { s.conn.Close() }, want: transport.ErrClosed},
+		"close with":              {do: func(_ *memConn, s *session) { s.conn.CloseWith(broken, frame("bye")) }, want: broken},
+		"idle":                    {do: func(*memConn, *session) {}, cfg: transport.Config{Idle: 3 * time.Second}, want: transport.ErrIdle},
+		"half a frame":            {do: func(c *memConn, _ *session) { c.send([]byte{0, 9, 'x'}) }, cfg: transport.Config{Idle: -1}, want: transport.ErrFrameTimeout},
+		"a bad frame":             {do: func(c *memConn, _ *session) { c.send([]byte{0xff}) }, want: transport.ErrFrame},
+		"a panic":                 {do: func(c *memConn, _ *session) { c.send(frame("panic")) }, want: transport.ErrPanic},
+		"an end of the goroutine": {do: func(c *memConn, _ *session) { c.send(frame("exit")) }, want: transport.ErrPanic},
+	} {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(t *testing.T, plain bool) {
+				synctest.Test(t, func(t *testing.T) {
+					s, m := inMemory(t, plain, tt.cfg, func(s *session, body string) error {
+						switch body {
+						case "panic":
+							panic("planned")
+						case "exit":
+							runtime.Goexit()
+						}
+						return echo(s, body)
+					}, nil)
+					c := m.dial("1")
+					ss := s.next()
+					c.send(frame("hello"))
+					if got := c.receive(t); got != "hello" {
+						t.Fatal(got)
+					}
+					tt.do(c, ss)
+					if reason := ss.reason(t); !errors.Is(reason, tt.want) {
+						t.Errorf("closed with %v", reason)
+					}
+					if name == "close with" {
+						if got := c.receive(t); got != "bye" {
+							t.Errorf("the last frame is %q", got)
+						}
+					}
+					s.stop()
+					if !c.isClosed() {
+						t.Error("the connection was not closed")
+					}
+				})
+			})
+		})
+	}
+}
+
+func TestStepsOfAConnectionThatIsFloodedLeaveTimeForOthers(t *testing.T) {
+	var flooded atomic.Int64
+	_, m := inMemory(t, false, transport.Config{}, func(s *session, body string) error {
+		if body == "flood" {
+			flooded.Add(1)
+			return nil
+		}
+		return echo(s, body)
+	}, nil)
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	for range 8 {
+		c := m.dial("1")
+		wg.Go(func() {
+			for !stop.Load() {
+				c.send(frame("flood"))
+				for { // never empty, never long
+					c.mu.Lock()
+					n := len(c.in)
+					c.mu.Unlock()
+					if n < 100 || stop.Load() {
+						break
+					}
+					runtime.Gosched()
+				}
+			}
+		})
+	}
+	c := m.dial("1")
+	for i := range 20 {
+		c.send(frame(fmt.Sprint(i)))
+		if got := c.receive(t); got != fmt.Sprint(i) {
+			t.Errorf("received %q", got)
+		}
+	}
+	stop.Store(true)
+	wg.Wait()
+	if flooded.Load() == 0 {
+		t.Error("nobody flooded")
+	}
+}
+
+func TestAHandlerThatBlocksHoldsUpNobodyElse(t *testing.T) {
+	both(t, func(t *testing.T, plain bool) {
+		const blocked = 100 // more than there are workers
+		gate := make(chan struct{})
+		var begun atomic.Int64
+		_, m := inMemory(t, plain, transport.Config{}, func(s *session, body string) error {
+			if body == "block" {
+				begun.Add(1)
+				<-gate
+			}
+			return echo(s, body)
+		}, nil)
+		var conns []*memConn
+		for range blocked {
+			c := m.dial("1")
+			c.send(frame("block"))
+			conns = append(conns, c)
+		}
+		until(t, "not all are handled at a time", func() bool { return begun.Load() == blocked })
+		c := m.dial("1")
+		c.send(frame("hi"))
+		if got := c.receive(t); got != "hi" {
+			t.Error(got)
+		}
+		close(gate)
+		for _, c := range conns {
+			if got := c.receive(t); got != "block" {
+				t.Error(got)
+			}
+		}
+	})
+}
+
+func TestAConnectionThatWasRefusedIsClosed(t *testing.T) {
+	both(t, func(t *testing.T, plain bool) {
+		farewell := func(err error) []byte { return frame(err.Error()) }
+		s, m := inMemory(t, plain, transport.Config{Farewell: farewell}, echo, func(*session) error { return errors.New("not you") })
+		c := m.dial("1")
+		if got := c.receive(t); got != "not you" {
+			t.Errorf("received %q", got)
+		}
+		until(t, "it is not closed", c.isClosed)
+		s.stop()
+		if n := s.stats.Snapshot(); n.Refused["handler"] != 1 || n.Accepted != 0 {
+			t.Errorf("counted %+v", n)
+		}
+	})
+}
+
+func TestAnUnfinishedFrameHoldsNoMoreThanItNeeds(t *testing.T) {
+	const n = 1000
+	s, m := inMemory(t, false, transport.Config{}, echo, nil)
+	conns := make([]*memConn, n)
+	for i := range conns {
+		conns[i] = m.dial("1")
+		conns[i].send([]byte{0, 100, 'x'})
+	}
+	until(t, "they are not read", func() bool { return s.stats.Snapshot().BytesIn == 3*n })
+	runtime.GC()
+	runtime.GC()
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	with := mem.HeapAlloc
+	for _, c := range conns {
+		c.send([]byte(strings.Repeat("x", 99)))
+	}
+	for _, c := range conns {
+		if got := c.receive(t); len(got) != 100 {
+			t.Fatal(got)
+		}
+	}
+	if each := with / n; each > 8<<10 { // a whole buffer has twice as much
+		t.Errorf("%d bytes of heap a connection", each)
+	}
+}
