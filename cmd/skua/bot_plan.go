@@ -170,7 +170,9 @@ func (p botPlan) config() (bot.Config, error) {
 	}
 	cfg.Options = client.Options{Name: "skua-bot"}
 	if p.KCPInterval > 0 {
-		cfg.Options.KCP = kcp.Config{NoDelay: 1, Interval: p.KCPInterval, Resend: 2, NC: 1}
+		// An acknowledgement that waits for a long interval makes the node send again.
+		const long = 20
+		cfg.Options.KCP = kcp.Config{NoDelay: 1, Interval: p.KCPInterval, Resend: 2, NC: 1, AckNoDelay: p.KCPInterval > long}
 	}
 	if p.Insecure {
 		cfg.Options.TLS = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // it is what the flag is for

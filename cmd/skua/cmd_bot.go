@@ -94,10 +94,12 @@ func (f *botFlags) run(ctx context.Context, cmd *cobra.Command) error {
 		return err
 	}
 	failed := report.Failed() || report.Clients < f.Clients
-	for _, text := range append(report.Errors, report.Lost...) {
+	const shown = 20
+	texts := append(report.Errors, report.Lost...)
+	for _, text := range texts[:min(len(texts), shown)] {
 		fmt.Fprintln(cmd.ErrOrStderr(), "skua bot:", text)
 	}
-	if more := report.ErrorCount - len(report.Errors); more > 0 {
+	if more := report.ErrorCount + len(report.Lost) - shown; more > 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "skua bot: and %d more errors\n", more)
 	}
 	for _, c := range checks {

@@ -3,6 +3,7 @@
 package bot
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -139,6 +140,26 @@ func (c Config) withDefaults() (Config, error) {
 
 func (c Config) targets() []Target {
 	return append([]Target{{c.Transport, c.Addr, c.Clients}}, c.Also...)
+}
+
+// order is the target of each client, in the order in which they come: all targets fill up evenly.
+func (c Config) order() []Target {
+	type place struct {
+		target Target
+		at     float64
+	}
+	var places []place
+	for _, t := range c.targets() {
+		for i := range t.Clients {
+			places = append(places, place{t, (float64(i) + 0.5) / float64(t.Clients)})
+		}
+	}
+	slices.SortStableFunc(places, func(a, b place) int { return cmp.Compare(a.at, b.at) })
+	targets := make([]Target, len(places))
+	for i, p := range places {
+		targets[i] = p.target
+	}
+	return targets
 }
 
 // urls are the addresses of all targets.

@@ -180,7 +180,9 @@ func (p *player) ask(ctx context.Context, route string, in, out any) error {
 	var refused *client.Error
 	switch {
 	case err == nil || errors.As(err, &refused):
-		p.run.meters.answered(time.Since(begin))
+		if p.view != nil { // on the map: the way there is measured apart
+			p.run.meters.answered(time.Since(begin))
+		}
 		return err
 	case ctx.Err() != nil:
 		return fmt.Errorf("bot: cancelled: %w", context.Cause(ctx))

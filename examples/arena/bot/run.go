@@ -49,14 +49,11 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		return nil, err
 	}
 	r := newRun(cfg)
-	for _, t := range cfg.targets() {
-		for range t.Clients {
-			i := len(r.players)
-			number := cfg.First + i
-			r.players = append(r.players, &player{
-				run: r, target: t, number: number, name: fmt.Sprintf("%s-%d", cfg.Prefix, number), rng: rand.New(rand.NewPCG(cfg.Seed, uint64(number))),
-			})
-		}
+	for i, t := range cfg.order() {
+		number := cfg.First + i
+		r.players = append(r.players, &player{
+			run: r, target: t, number: number, name: fmt.Sprintf("%s-%d", cfg.Prefix, number), rng: rand.New(rand.NewPCG(cfg.Seed, uint64(number))),
+		})
 	}
 	defer r.close()
 	if cfg.Progress != nil {
