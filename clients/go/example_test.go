@@ -7,13 +7,38 @@ import (
 	"time"
 
 	client "github.com/skua-go/skua/clients/go"
+	"github.com/skua-go/skua/net/packet"
+	"github.com/skua-go/skua/net/tcp"
+	"github.com/skua-go/skua/net/transport"
 )
+
+// echoServer answers requests with their bodies, and pushes notifies back.
+func echoServer() (url string, stop func()) {
+	ln, err := tcp.Listen(context.Background(), "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	s := &server{sessions: make(chan *session, 10), code: packet.CodeOK}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- transport.Serve(ctx, ln, transport.HandlerFunc(func(c *transport.Conn) (transport.Receiver, error) {
+			return &session{srv: s, conn: c, closed: make(chan error, 1)}, nil
+		}), transport.Config{Name: "tcp", Split: packet.Split(0)})
+	}()
+	return "tcp://" + ln.Addr().String(), func() {
+		cancel()
+		<-ended
+	}
+}
 
 // A request with its answer. Options need nothing: the session survives lost connections if the server offers that.
 func ExampleDial() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	c, err := client.Dial(ctx, echoServer(), client.Options{})
+	url, stop := echoServer()
+	defer stop()
+	c, err := client.Dial(ctx, url, client.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -30,9 +55,11 @@ func ExampleDial() {
 func ExampleOptions() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	url, stop := echoServer()
+	defer stop()
 	pushed := make(chan string, 1)
 	c, err := client.Dial(ctx, "kcp://127.0.0.1:1", client.Options{ // nobody there
-		Also:             []string{echoServer()},
+		Also:             []string{url},
 		HandshakeTimeout: 2 * time.Second,
 		Login: func(ctx context.Context, s *client.Session) error {
 			return s.Request(ctx, "login", map[string]string{"name": "ann", "password": "x"}, nil)
@@ -55,7 +82,9 @@ func ExampleOptions() {
 func ExampleClient_RequestFunc() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	c, err := client.Dial(ctx, echoServer(), client.Options{})
+	url, stop := echoServer()
+	defer stop()
+	c, err := client.Dial(ctx, url, client.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -39,7 +39,9 @@ func (h *histogram) latency() Latency {
 	if h.h.TotalCount() == 0 {
 		return Latency{}
 	}
-	at := func(percent float64) time.Duration { return time.Duration(h.h.ValueAtPercentile(percent)) * time.Microsecond }
+	at := func(percent float64) time.Duration {
+		return time.Duration(h.h.ValueAtPercentile(percent)) * time.Microsecond
+	}
 	return Latency{at(50), at(90), at(99), time.Duration(h.h.Max()) * time.Microsecond}
 }
 

@@ -31,7 +31,7 @@ type asker struct {
 	load  *Load
 	rng   *rand.Rand
 	all   *sync.WaitGroup
-	count *atomic.Int64 // of the player's answers
+	count *atomic.Int64 // of the player's requests that have ended, well or not
 	every time.Duration // 0: think time
 	timer *time.Timer   // pending, or the chain is under way
 
@@ -143,6 +143,7 @@ func (a *asker) answered(got []byte, err error) {
 
 // failed counts an error. A client that has ended asks nothing more.
 func (a *asker) failed(err error) {
+	a.count.Add(1)
 	p := a.p
 	p.mu.Lock()
 	first := p.lost == nil
