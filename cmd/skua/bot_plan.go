@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 
 	client "github.com/skua-go/skua/clients/go"
 	"github.com/skua-go/skua/examples/arena/bot"
@@ -58,7 +58,8 @@ type botPlan struct {
 	KCPInterval int
 }
 
-func (f *botFlags) register(flags *pflag.FlagSet) {
+func (f *botFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
 	flags.StringVar(&f.transport, "transport", "tcp", "`NAME` is tcp, tls, kcp, kcps, ws or wss; or several with their shares: tcp=50,kcp=50")
 	flags.StringVar(&f.addr, "addr", "", "`HOST:PORT` of the node (default 127.0.0.1:7000, for ws and wss 127.0.0.1:7080); or one for each transport: tcp=HOST:PORT,ws=HOST:PORT")
 	flags.IntVar(&f.Clients, "clients", 10, "how many")

@@ -56,7 +56,7 @@ func newBotCommand() *cobra.Command {
 			return f.run(ctx, cmd)
 		},
 	}
-	f.register(cmd.Flags())
+	f.register(cmd)
 	return cmd
 }
 
