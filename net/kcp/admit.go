@@ -9,17 +9,19 @@ import (
 
 // hello answers a client that wants to come in: with a cookie, of which nothing is kept. The shard is locked.
 func (sh *shard) hello(d []byte, from *net.UDPAddr) {
-	l := sh.l
-	st := l.cfg.Stats
-	st.hellos.Add(1)
+	sh.l.cfg.Stats.hellos.Add(1)
 	nonce := d[8 : 8+nonceLen]
 	if d[5] != ctlVersion {
 		sh.refuse(refusedVersion, nonce, from)
 		return
 	}
-	cookie := l.mint.cookie(addrPort(from), nonce)
+	sh.giveCookie(nonce, from)
+}
+
+func (sh *shard) giveCookie(nonce []byte, from *net.UDPAddr) {
+	cookie := sh.l.mint.cookie(addrPort(from), nonce)
 	sh.answer(from, func(p []byte) []byte { return cookieMsg(p, nonce, cookie) })
-	st.cookies.Add(1)
+	sh.l.cfg.Stats.cookies.Add(1)
 }
 
 func (sh *shard) refuse(why byte, nonce []byte, from *net.UDPAddr) {
@@ -37,7 +39,7 @@ func (sh *shard) connect(d []byte, from *net.UDPAddr) {
 		st.badCookie.Add(1)
 		sh.mu.Lock()
 		defer sh.leave()
-		sh.hello(d, from) // it may be too old: here is another
+		sh.giveCookie(nonce, from) // it may be too old: here is another
 		return
 	}
 	st.connects.Add(1)

@@ -18,15 +18,15 @@ var (
 )
 
 const (
-	// lingerFor is how long a closed session goes on delivering what was written: a few retransmissions. A second would be more like TCP, and would keep a
-	// server that stops from freeing its port.
-	lingerFor = 300
+	// lingerFor is how long a closed session goes on delivering what was written.
+	lingerFor = 2000
+	// lingerLast is how long it does so when the listener is closed: a few retransmissions. Then the port is free.
+	lingerLast = 300
 	// lateFor is how long what was overtaken by the peer's farewell may still arrive.
 	lateFor = 300
 	// rawDrain is how long reading goes on after CloseWrite on a session without ends, when the peer does not acknowledge: a few retransmissions.
 	rawDrain = 300
-	endFirst = 100
-	endMost  = 2000
+	endMost  = 2000 // between two tellings of an end
 )
 
 // conn is a session at the server. Everything in it is guarded by its shard's lock, but for sh and raw, which don't change.
@@ -55,7 +55,7 @@ type conn struct {
 	gone                  bool // the listener does not know it any more
 	hungry                bool // ReadNow has said that there is nothing
 	dirty                 bool // is to be settled
-	ended, endKnown       bool // CloseWrite was called; the peer has heard
+	ended, endKnown       bool // CloseWrite was called; the peer has heard of that, or, once closed, of that
 	theirEnded, theirGone bool
 }
 
@@ -208,7 +208,7 @@ func (c *conn) CloseWrite() error {
 	return nil
 }
 
-// Close ends the session. What was written is still delivered as far as that is possible within 0.3 s; then the peer is told.
+// Close ends the session. What was written is still delivered as far as that is possible within 2 s, or 0.3 s once the listener is closed; then the peer is told.
 func (c *conn) Close() error {
 	err := c.close()
 	if l := c.sh.l; err == nil && l.pending.Load() {
@@ -236,7 +236,11 @@ func (c *conn) close() error {
 	now := c.sh.now()
 	if !c.raw || !c.ended { // else it has had its time
 		c.closeBy = now + lingerFor
+		if c.sh.l.isClosed() {
+			c.closeBy = now + lingerLast
+		}
 	}
+	c.endKnown, c.endAt, c.endWait = false, 0, 0
 	c.flush(now)
 	c.settle(now)
 	return nil
@@ -364,11 +368,15 @@ func (c *conn) settle(now int64) {
 		c.drop(endedPeer)
 	case c.theirGone && now >= c.closeBy:
 		c.fail(syscall.ECONNRESET, endedPeer)
-	case c.closed && (delivered || now >= c.closeBy):
-		c.farewell(delivered)
+	case c.closed && (now >= c.closeBy || c.raw && delivered || c.endKnown):
+		if !delivered && !c.raw {
+			c.tellEnd(now, endWhole|endBroken)
+		}
 		c.drop(endedClosed)
-	case c.ended && !c.endKnown && delivered && !c.raw && now >= c.endAt:
-		c.tellEnd(now)
+	case c.closed && delivered && now >= c.endAt:
+		c.tellEnd(now, endWhole)
+	case !c.closed && c.ended && !c.endKnown && delivered && !c.raw && now >= c.endAt:
+		c.tellEnd(now, 0)
 	}
 	if c.tellable(now) {
 		c.wakeReaders()
@@ -386,22 +394,10 @@ func (c *conn) discard() {
 	c.block.set.mem.freeAll(&c.block.rcvQueue)
 }
 
-// tellEnd tells the peer that our stream ends here, again and again until it answers.
-func (c *conn) tellEnd(now int64) {
-	c.endWait = min(max(2*c.endWait, endFirst), endMost)
+// tellEnd tells the peer that our stream ends here, or that we are gone, again and again until it answers.
+func (c *conn) tellEnd(now int64, flags byte) {
+	c.endWait = min(max(c.endWait+c.endWait/2, max(rtoNoDelay, 2*c.block.srtt)), endMost)
 	c.endAt = now + int64(c.endWait)
-	c.control(func(d []byte) []byte { return endMsg(d, ctlEnd, c.block.conv, 0, c.block.sndNxt, &c.key, fromServer) })
-}
-
-// farewell tells the peer that we are gone. If that gets lost, it hears it when it asks.
-func (c *conn) farewell(delivered bool) {
-	if c.raw {
-		return
-	}
-	flags := byte(endWhole)
-	if !delivered {
-		flags |= endBroken
-	}
 	c.control(func(d []byte) []byte {
 		return endMsg(d, ctlEnd, c.block.conv, flags, c.block.sndNxt, &c.key, fromServer)
 	})
@@ -432,6 +428,9 @@ func (c *conn) expire(now int64) {
 	}
 	if c.fecOut != nil {
 		c.fecOut.stale(c.sh.l.fec, c.sh.l.mem, uint32(now))
+	}
+	if c.fecIn != nil {
+		c.fecIn.stale(c.sh.l.mem, uint32(now))
 	}
 	if wait, ok := c.block.next(uint32(now)); ok && wait == 0 {
 		c.flush(now)

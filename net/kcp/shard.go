@@ -1,7 +1,6 @@
 package kcp
 
 import (
-	"bytes"
 	"encoding/binary"
 	"math"
 	"net"
@@ -34,7 +33,9 @@ type shard struct {
 	sending  bool      // a goroutine is sending
 	wakes    []func()  // to be called without the lock, by a goroutine of the shard's own
 	dirty    []*conn   // to be settled at the end of a batch
-	budget   budget    // of answers to strangers
+	resets   budget
+	// challenges have a budget of their own: who makes up conversations does not spend it.
+	challenges budget
 }
 
 // rawKey is what a session without a handshake is known by: its number was chosen by the client, and many choose the same.
@@ -200,22 +201,22 @@ func (sh *shard) pump() {
 
 // read takes datagrams from the socket until it is closed.
 func (sh *shard) read() {
+	const pause, patience = 5 * time.Millisecond, 200
 	r := receiver{l: sh.l, from: sh}
-	for {
+	for failures := 0; failures < patience; {
 		ms, err := sh.socket.read()
 		if len(ms) > 0 {
 			r.batch(ms)
 		}
 		if err == nil {
+			failures = 0
 			continue
 		}
-		wait, ok := passing(err)
-		if !ok {
+		if failures++; failures == patience {
 			sh.l.fail(err)
-			return
 		}
 		select {
-		case <-time.After(wait):
+		case <-time.After(pause):
 		case <-sh.l.over:
 			return
 		}
@@ -323,7 +324,7 @@ func (r *receiver) unlock() {
 
 // sameAddr compares two addresses that came from one socket.
 func sameAddr(a, b *net.UDPAddr) bool {
-	return a == b || a.Port == b.Port && bytes.Equal(a.IP, b.IP) && a.Zone == b.Zone
+	return a == b || a.Port == b.Port && a.IP.Equal(b.IP) && a.Zone == b.Zone
 }
 
 // addrPort is an address as a key; IPv4 has one form only.

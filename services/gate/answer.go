@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/skua-go/skua/actor/codec"
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/net/packet"
 )
@@ -82,10 +83,8 @@ func (s *session) encode(dst []byte, m *inbound, result value.Value, raw []byte,
 }
 
 func (g *Gate) appendError(dst []byte, m *inbound, r packet.Reason) ([]byte, error) {
-	if g.codec.Bare() {
-		return dst[:0], nil
-	}
-	return packet.AppendError(dst, m.id, r)
+	body := g.cfg.Bodies.AppendError(nil, codec.Error{Code: r.Code, Msg: r.Msg})
+	return g.codec.Append(dst, packet.Message{Type: packet.Response, ID: m.id, Error: true, Body: body})
 }
 
 func (s *session) encodeResult(dst []byte, m *inbound, result value.Value, raw []byte) ([]byte, error) {
@@ -102,11 +101,10 @@ func (s *session) encodeResult(dst []byte, m *inbound, result value.Value, raw [
 			bodies.Put(buf)
 		}()
 		var err error
-		if raw, err = g.appendAnswer((*buf)[:0], m.route, result); err != nil {
-			raw = (*buf)[:0]
+		if raw, err = g.cfg.Bodies.Append((*buf)[:0], m.route, codec.Response, result); err != nil {
 			return nil, fmt.Errorf("answer: %w", err)
 		}
-		if raw == nil { // of a bare codec, for nil
+		if g.codec.Bare() && result.IsNil() { // which is no answer
 			return dst[:0], nil
 		}
 	}
@@ -120,35 +118,9 @@ func (s *session) encodeResult(dst []byte, m *inbound, result value.Value, raw [
 	return frame, nil
 }
 
-// appendAnswer encodes the body of an answer; of a bare codec it is a string, or nil for no answer.
-func (g *Gate) appendAnswer(dst []byte, route string, v value.Value) ([]byte, error) {
-	if !g.codec.Bare() {
-		return g.cfg.Bodies.AppendAnswer(dst, route, v)
-	}
-	return appendString(dst, v)
-}
-
-// appendString appends what clients of a bare codec get, which are strings; nil for nil.
-func appendString(dst []byte, v value.Value) ([]byte, error) {
-	if v.IsNil() {
-		return nil, nil
-	}
-	s, ok := v.Str()
-	if !ok {
-		return nil, fmt.Errorf("gate: a string is expected where bodies have no other form, got %s", v.Kind())
-	}
-	return append(dst, s...), nil
-}
-
 // encodePush is a push as a frame of its own, which many sessions may share.
 func (g *Gate) encodePush(route string, v value.Value) ([]byte, error) {
-	var body []byte
-	var err error
-	if g.codec.Bare() {
-		body, err = appendString(nil, v)
-	} else {
-		body, err = g.cfg.Bodies.AppendPush(nil, route, v)
-	}
+	body, err := g.cfg.Bodies.Append(nil, route, codec.Push, v)
 	if err != nil {
 		return nil, err
 	}

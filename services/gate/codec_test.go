@@ -2,6 +2,7 @@ package gate_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -11,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/net/packet"
 	"github.com/skua-go/skua/services/gate"
 )
@@ -49,7 +49,9 @@ func (n *node) texter(t *testing.T, codec string) *texter {
 	c := &texter{Conn: conn, in: bufio.NewReader(conn)}
 	switch codec {
 	case packet.CodecSkynet:
-		c.write = func(text string) { _, _ = conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(text))), text...)) }
+		c.write = func(text string) {
+			_, _ = conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(text))), text...))
+		}
 		c.read = func() (string, error) {
 			var head [2]byte
 			if _, err := io.ReadFull(c.in, head[:]); err != nil {
@@ -142,11 +144,11 @@ func TestBareClientsThatAreTooLongOrTooManyAreClosedWithoutAWord(t *testing.T) {
 }
 
 func TestABareGateNeedsNoLogin(t *testing.T) {
-	_, err := gate.New(actor.New(actor.Config{}), gate.Config{Codec: packet.CodecLine, Handle: counter})
+	_, err := gate.New(nil, gate.Config{Codec: packet.CodecLine, Handle: counter})
 	if err == nil || !strings.Contains(err.Error(), `codec "line" has no requests to log in with`) {
 		t.Error(err)
 	}
-	_, err = gate.New(actor.New(actor.Config{}), gate.Config{Codec: "telnet", Login: gate.LoginNone, Handle: counter})
+	_, err = gate.New(nil, gate.Config{Codec: "telnet", Login: gate.LoginNone, Handle: counter})
 	if err == nil || !strings.Contains(err.Error(), `telnet`) {
 		t.Error(err)
 	}
@@ -159,14 +161,15 @@ func TestTwoGatesOfANodeShareScriptsAndKeepTheirPlayersApart(t *testing.T) {
 	_, err = n.sys.Spawn(other.Spec())
 	must(t, err)
 	door := newNetwork()
+	ctx, cancel := context.WithCancel(t.Context())
 	var served sync.WaitGroup
 	served.Go(func() {
-		if err := other.Serve(t.Context(), "ops", door); err != nil {
+		if err := other.Serve(ctx, "ops", door); err != nil {
 			t.Errorf("serve: %v", err)
 		}
 	})
 	defer served.Wait()
-	defer door.Close() //nolint:errcheck // never fails
+	defer cancel()
 	p := n.peer()
 	must(t, p.connect(never, never))
 	p.ask("count", "1")

@@ -87,6 +87,7 @@ func TestTheDocumentedCodesAreThoseThatTheCodeSends(t *testing.T) {
 	}{
 		{"### Requests and answers", slices.Compact(answers)},
 		{"## Kick", constants(t, ".", "kick", "")},
+		{"### Going on", constants(t, "../../net/packet", "Resume", "")},
 	} {
 		if documented := table(t, test.heading); !slices.Equal(documented, test.sent) {
 			t.Errorf("%s documents\n%q, the code sends\n%q", test.heading, documented, test.sent)

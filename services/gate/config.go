@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/actor/codec"
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/net/packet"
 	"github.com/skua-go/skua/net/transport"
@@ -63,8 +64,8 @@ type Config struct {
 	// a session begins with its connection, each frame is a request of route packet.DataRoute with a string, and a string that the handler
 	// returns is a frame.
 	Codec string
-	// Bodies encodes the bodies of requests, answers and pushes. Default JSON. Codecs other than pomelo have strings, whatever this is.
-	Bodies Bodies
+	// Bodies encodes the bodies of requests, answers and pushes. Default codec.JSON. Codecs other than pomelo have strings, whatever this is.
+	Bodies codec.Format
 	// Routes are short codes for routes, which clients learn in the handshake.
 	Routes map[string]uint16
 	// Heartbeat is the interval that clients are told, in whole seconds; one that is silent for two and a half of them is closed. Default 10 s.
@@ -117,8 +118,11 @@ func (cfg *Config) defaults() {
 	if cfg.Sessions == nil {
 		cfg.Sessions = NewSessions()
 	}
+	if cfg.Codec != packet.CodecPomelo {
+		cfg.Bodies = codec.Raw{}
+	}
 	if cfg.Bodies == nil {
-		cfg.Bodies = jsonBodies{}
+		cfg.Bodies = codec.JSON{}
 	}
 	if cfg.Metrics == nil {
 		cfg.Metrics = NewMetrics()

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/actor/codec"
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/net/packet"
 	"github.com/skua-go/skua/services/login"
@@ -13,7 +14,7 @@ const loginRoute = "login"
 
 // login finds out who the client is, and lets it in.
 func (s *session) login() {
-	body, err := s.parse(s.now)
+	body, err := codec.Parse(s.gate.cfg.Bodies, s.now.route, codec.Request, s.now.body)
 	if err != nil {
 		s.badBody(err)
 		return

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/actor/codec"
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/net/packet"
@@ -58,7 +59,7 @@ func (later) Expendable() {}
 
 // Value is the body, decoded as Config.Bodies says. What is wrong with it is the client's fault: FailBody answers so.
 func (r *Request) Value() (value.Value, error) {
-	return r.of.parse(r.of.now)
+	return codec.Parse(r.of.gate.cfg.Bodies, r.Route, codec.Request, r.Body)
 }
 
 // Reply answers with a body that is already encoded. It is copied.

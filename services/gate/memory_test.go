@@ -264,10 +264,14 @@ type peer struct {
 	kick  string // the code of the last kick
 }
 
-func (n *small) peer() *peer { return &peer{net: n.net, metrics: n.metrics, ackEvery: 3, split: packet.Split(0)} }
+func (n *small) peer() *peer {
+	return &peer{net: n.net, metrics: n.metrics, ackEvery: 3, split: packet.Split(0)}
+}
 
 // peer is a client of a whole node.
-func (n *node) peer() *peer { return &peer{net: n.net, metrics: n.metrics, ackEvery: 3, split: packet.Split(0)} }
+func (n *node) peer() *peer {
+	return &peer{net: n.net, metrics: n.metrics, ackEvery: 3, split: packet.Split(0)}
+}
 
 // ask makes a request, which goes out with the next connection or at once.
 func (p *peer) ask(route, body string) {

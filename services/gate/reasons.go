@@ -42,6 +42,7 @@ const (
 	kickResumed          = "resumed"
 	kickExpired          = "expired"
 	kickTooSlow          = "too_slow"
+	kickTLSRequired      = "tls_required"
 	kickTooFast          = "too_fast"
 )
 
@@ -81,6 +82,14 @@ func (g *Gate) farewell(reason error) []byte {
 		return nil
 	}
 	return g.codec.AppendKick(nil, r)
+}
+
+// PlainKick is what a client gets that speaks a gate's codec to an address where TLS is spoken; nil where nothing tells an error from data.
+func PlainKick(codec string) []byte {
+	if codec != packet.CodecPomelo {
+		return nil
+	}
+	return packet.AppendKick(nil, packet.Reason{Code: kickTLSRequired, Msg: "this address speaks TLS"})
 }
 
 // outlived tells whether a session outlives a connection that has ended for this reason: the network has failed the client, or it has not been heard.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/actor/codec"
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/net/packet"
@@ -229,15 +230,13 @@ func (s *session) handle() {
 // ask has the agent, or the first service, handle the request.
 func (s *session) ask() {
 	m := s.now
-	body, err := s.parse(m)
-	if err != nil {
+	var b value.Builder
+	b.Grow(argumentItems)
+	b.String(m.route)
+	if err := s.gate.cfg.Bodies.ParseTo(&b, m.route, codec.Request, m.body); err != nil {
 		s.badBody(err)
 		return
 	}
-	var b value.Builder
-	b.Grow(4)
-	b.String(m.route)
-	b.Value(body)
 	b.Int(int64(s.ref.ID()))
 	if s.gate.cfg.Agent == "" {
 		b.String(s.state.uid) // nobody else's writes are left
@@ -245,13 +244,8 @@ func (s *session) ask() {
 	s.c.Ask(s.target, lua.Message{Type: lua.TypeClient, Args: b.List()}, s.answers)
 }
 
-// parse reads the body of a request.
-func (s *session) parse(m *inbound) (value.Value, error) {
-	if s.gate.codec.Bare() {
-		return value.Of(string(m.body)).At(0), nil
-	}
-	return s.gate.cfg.Bodies.Parse(m.route, m.body)
-}
+// argumentItems is room for a route, a body of some fields, a session and a uid.
+const argumentItems = 12
 
 func (s *session) badBody(err error) {
 	s.refuse(answerBadRequest, fmt.Sprintf("the body is not %s: %s", bodyName(s.gate.cfg.Bodies.Name()), err.Error()))

@@ -1,0 +1,517 @@
+package kcp_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/skua-go/skua/net/kcp"
+)
+
+// pair is a connection from both ends.
+func pair(t *testing.T, cfg kcp.Config) (server, client net.Conn) {
+	t.Helper()
+	ln := listen(t, cfg)
+	client = dial(t, ln, cfg)
+	if cfg.Raw {
+		if _, err := client.Write([]byte("-")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	_ = server.SetDeadline(time.Now().Add(patience))
+	if cfg.Raw {
+		if _, err := io.ReadFull(server, make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return server, client
+}
+
+// exchange sends from a to b and back.
+func exchange(t *testing.T, a, b net.Conn) {
+	t.Helper()
+	for _, d := range []struct{ from, to net.Conn }{{a, b}, {b, a}} {
+		if _, err := d.from.Write([]byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, 5)
+		if _, err := io.ReadFull(d.to, got); err != nil || string(got) != "hello" {
+			t.Fatalf("read %q, %v", got, err)
+		}
+	}
+}
+
+func TestStreamsEndBothWays(t *testing.T) {
+	for _, first := range []string{"server", "client"} {
+		t.Run(first, func(t *testing.T) {
+			server, client := pair(t, kcp.Config{})
+			a, b := server, client
+			if first == "client" {
+				a, b = client, server
+			}
+			want := bytes.Repeat([]byte("0123456789"), 20_000)
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				if _, err := a.Write(want); err != nil {
+					t.Error(err)
+				}
+				if err := a.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+					t.Error(err)
+				}
+				if _, err := a.Write([]byte("x")); !errors.Is(err, syscall.EPIPE) {
+					t.Errorf("a write behind the end: %v", err)
+				}
+			})
+			got, err := io.ReadAll(b)
+			if err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%d bytes, %v, expected all %d and the end", len(got), err, len(want))
+			}
+			wg.Wait()
+			if _, err := b.Write([]byte("after")); err != nil { // its own half is open
+				t.Error(err)
+			}
+			if err := b.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+				t.Error(err)
+			}
+			if got, err := io.ReadAll(a); err != nil || string(got) != "after" {
+				t.Errorf("read %q, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestClosingIsHeardByTheOtherEnd(t *testing.T) {
+	for _, first := range []string{"server", "client"} {
+		t.Run(first, func(t *testing.T) {
+			var stats kcp.Stats
+			server, client := pair(t, kcp.Config{Stats: &stats})
+			a, b := server, client
+			if first == "client" {
+				a, b = client, server
+			}
+			if _, err := a.Write([]byte("last words")); err != nil {
+				t.Fatal(err)
+			}
+			if err := a.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(b); err != nil || string(got) != "last words" {
+				t.Errorf("read %q, %v", got, err)
+			}
+			eventually(t, "writing fails", func() bool { _, err := b.Write([]byte("x")); return errors.Is(err, syscall.EPIPE) })
+			if _, err := a.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("Read of a closed one: %v", err)
+			}
+			if _, err := a.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("Write to a closed one: %v", err)
+			}
+			if err := a.Close(); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("second Close: %v", err)
+			}
+			eventually(t, "no session is left", func() bool { return stats.Snapshot().Sessions == 0 })
+			ended := stats.Snapshot().Ended
+			if why := map[string]string{"server": "closed", "client": "peer"}[first]; ended[why] != 1 {
+				t.Errorf("ended: %v, expected one %s", ended, why)
+			}
+		})
+	}
+}
+
+func TestAReadThatWaitsHearsOfClosing(t *testing.T) {
+	server, client := pair(t, kcp.Config{})
+	for _, c := range []net.Conn{server, client} {
+		failed := make(chan error)
+		go func() {
+			_, err := c.Read(make([]byte, 1))
+			failed <- err
+		}()
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-failed; err == nil {
+			t.Error("a read of a connection that was closed meanwhile: no error")
+		}
+	}
+}
+
+func TestDeadlines(t *testing.T) {
+	for name, raw := range map[string]bool{"handshaken": false, "raw": true} {
+		t.Run(name, func(t *testing.T) {
+			server, client := pair(t, kcp.Config{Raw: raw, SndWnd: 4})
+			for _, c := range []net.Conn{server, client} {
+				_ = c.SetReadDeadline(time.Now().Add(30 * time.Millisecond))
+				if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("Read: %v", err)
+				}
+				_ = c.SetReadDeadline(time.Time{})
+				failed := make(chan error)
+				go func() {
+					_, err := c.Read(make([]byte, 1))
+					failed <- err
+				}()
+				_ = c.SetReadDeadline(time.Unix(1, 0)) // strikes one that waits, or is about to
+				if err := <-failed; !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("Read: %v", err)
+				}
+				_ = c.SetDeadline(time.Now().Add(patience))
+			}
+			exchange(t, client, server)
+
+			_ = server.SetWriteDeadline(time.Now().Add(50 * time.Millisecond)) // of one whose peer does not read
+			var err error
+			for err == nil {
+				_, err = server.Write(make([]byte, 10_000))
+			}
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("Write: %v", err)
+			}
+		})
+	}
+}
+
+func TestReadNowNeverWaitsAndNotifyTells(t *testing.T) {
+	server, client := pair(t, kcp.Config{})
+	c := server.(seam)
+	told := make(chan struct{}, 100)
+	c.Notify(func() { told <- struct{}{} })
+	buf := make([]byte, 100)
+	for range 3 {
+		if n, err := c.ReadNow(buf); n != 0 || err != nil {
+			t.Fatalf("%d, %v, expected nothing", n, err)
+		}
+		if _, err := client.Write([]byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+		<-told
+		if n, err := c.ReadNow(buf); string(buf[:n]) != "hello" || err != nil {
+			t.Fatalf("%q, %v", buf[:n], err)
+		}
+	}
+	if n, err := c.ReadNow(buf); n != 0 || err != nil {
+		t.Fatalf("%d, %v, expected nothing", n, err)
+	}
+	_ = c.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+	<-told
+	if _, err := c.ReadNow(buf); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v, expected the deadline", err)
+	}
+	_ = c.SetReadDeadline(time.Time{})
+	if _, err := c.ReadNow(buf); err != nil {
+		t.Error(err)
+	}
+	if _, err := client.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	<-told
+	again := make(chan struct{}, 1)
+	c.Notify(func() { again <- struct{}{} }) // something is there already
+	<-again
+	if n, err := c.ReadNow(buf); n != 1 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	if _, err := c.ReadNow(buf); err != nil {
+		t.Error(err)
+	}
+	_ = client.Close()
+	<-again
+	if _, err := c.ReadNow(buf); !errors.Is(err, io.EOF) {
+		t.Errorf("%v, expected the end", err)
+	}
+}
+
+func TestNotifyIsNotCalledUnderALockOfTheCaller(t *testing.T) {
+	server, _ := pair(t, kcp.Config{})
+	c := server.(seam)
+	var mu sync.Mutex
+	told := make(chan struct{}, 10)
+	c.Notify(func() {
+		mu.Lock()
+		defer mu.Unlock()
+		told <- struct{}{}
+	})
+	if n, err := c.ReadNow(make([]byte, 1)); n != 0 || err != nil {
+		t.Fatal(n, err)
+	}
+	mu.Lock()
+	_ = c.SetReadDeadline(time.Unix(1, 0))
+	mu.Unlock()
+	<-told
+}
+
+func TestMadeUpRawSessionsAreBounded(t *testing.T) {
+	var stats kcp.Stats
+	ln := listen(t, kcp.Config{Raw: true, MaxRaw: 50, Stats: &stats})
+	c := socket(t, ln)
+	for i := range uint32(2000) {
+		_, _ = c.Write(segment(i, 81, 0, 0, 0, []byte("x")))
+	}
+	eventually(t, "they are refused", func() bool { return stats.Snapshot().Refused["full"] > 100 })
+	if s := stats.Snapshot(); s.Sessions > 50 || s.Raw != s.Sessions {
+		t.Errorf("%d sessions, %d raw ones, expected at most 50", s.Sessions, s.Raw)
+	}
+	dial(t, ln, kcp.Config{}) // proven ones come in
+}
+
+func TestRawClientsAreRefusedWhereTheyAreNotAllowed(t *testing.T) {
+	var stats kcp.Stats
+	ln := listen(t, kcp.Config{Stats: &stats})
+	_, _ = socket(t, ln).Write(segment(1, 81, 0, 0, 0, []byte("x")))
+	eventually(t, "it is counted", func() bool { return stats.Snapshot().Unknown == 1 })
+	if s := stats.Snapshot(); s.Sessions != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestClientsOfOneConversationAreTold(t *testing.T) {
+	ln := echoServer(t, kcp.Config{Raw: true})
+	a, b := socket(t, ln), socket(t, ln) // the reference's examples all use the same number
+	for _, c := range []net.Conn{a, b} {
+		_, _ = c.Write(segment(0x11223344, 81, 0, 0, 0, []byte(c.LocalAddr().String())))
+		if got := answer(t, c); !bytes.HasSuffix(got, []byte(c.LocalAddr().String())) {
+			t.Errorf("%s is answered %q", c.LocalAddr(), got)
+		}
+	}
+}
+
+func TestAnIdleSessionCostsLittle(t *testing.T) {
+	const n, bound = 1000, 1536
+	var stats kcp.Stats
+	ln := listen(t, kcp.Config{Stats: &stats})
+	udp := socket(t, ln)
+	goroutines, before := runtime.NumGoroutine(), heap()
+	convs, served := shake(t, ln, udp, n)
+	each := (heap() - before) / n
+	t.Logf("%d bytes and %d goroutines for %d sessions", each, runtime.NumGoroutine()-goroutines, n)
+	if each > bound && !raceEnabled || runtime.NumGoroutine() > goroutines {
+		t.Errorf("%d bytes a session, expected at most %d; %d goroutines more", each, bound, runtime.NumGoroutine()-goroutines)
+	}
+	for i, c := range served { // each of them is there
+		_, _ = udp.Write(append(convs[i][:], segment(0, 81, 0, 0, 0, []byte("x"))[4:]...))
+		_ = c.SetReadDeadline(time.Now().Add(patience))
+		if got, err := c.Read(make([]byte, 10)); got != 1 || err != nil {
+			t.Fatalf("session %d: %d, %v", i, got, err)
+		}
+		_ = c.Close()
+	}
+}
+
+// eventually waits for what other goroutines bring about.
+func eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); !ok(); <-tick.C {
+		if time.Now().After(end) {
+			tb.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// socket is a UDP socket towards a listener.
+func socket(t *testing.T, ln net.Listener) *net.UDPConn {
+	t.Helper()
+	c, err := net.Dial("udp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetReadDeadline(time.Now().Add(patience))
+	return c.(*net.UDPConn)
+}
+
+func control(kind byte, length int) []byte {
+	d := make([]byte, length)
+	copy(d, "SKCP")
+	d[4], d[5] = kind, 1
+	return d
+}
+
+func answer(t *testing.T, c net.Conn) []byte {
+	t.Helper()
+	buf := make([]byte, 2000)
+	n, err := c.Read(buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return buf[:n]
+}
+
+func TestNoAnswerIsLongerThanItsQuestion(t *testing.T) {
+	server, _ := pair(t, kcp.Config{})
+	ln := server.LocalAddr().String()
+	c, err := net.Dial("udp", ln)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetReadDeadline(time.Now().Add(patience))
+
+	hello := control(0xc1, 64)
+	_, _ = c.Write(hello)
+	cookie := answer(t, c)
+	if len(cookie) > len(hello) || cookie[4] != 0xc2 {
+		t.Errorf("% x: %d bytes for %d", cookie, len(cookie), len(hello))
+	}
+	bad := control(0xc3, 80) // with a cookie of nobody
+	_, _ = c.Write(bad)
+	if got := answer(t, c); len(got) > len(bad) || got[4] != 0xc2 {
+		t.Errorf("% x: %d bytes for %d", got, len(got), len(bad))
+	}
+	good := control(0xc3, 80)
+	copy(good[16:36], cookie[16:36])
+	good[40] = 9 // the base point, as good a key share as any
+	_, _ = c.Write(good)
+	if got := answer(t, c); len(got) > len(good) || got[4] != 0xc4 {
+		t.Errorf("% x: %d bytes for %d", got, len(got), len(good))
+	}
+	future := control(0xc1, 64)
+	future[5] = 9
+	_, _ = c.Write(future)
+	if got := answer(t, c); len(got) > len(future) || got[4] != 0xc5 || got[6] != 4 {
+		t.Errorf("% x: %d bytes for a version of the future", got, len(got))
+	}
+	ping := make([]byte, 24) // of a conversation that nobody knows
+	ping[4], ping[5] = 0xc6, 1
+	copy(ping[8:16], "12345678")
+	_, _ = c.Write(ping)
+	if got := answer(t, c); len(got) > len(ping) || got[4] != 0xcc || string(got[8:16]) != "12345678" {
+		t.Errorf("% x: %d bytes for a ping", got, len(got))
+	}
+}
+
+func TestARepeatedConnectFindsTheSameSession(t *testing.T) {
+	var stats kcp.Stats
+	ln := listen(t, kcp.Config{Stats: &stats})
+	c := socket(t, ln)
+	_, _ = c.Write(control(0xc1, 64))
+	connect := control(0xc3, 80)
+	copy(connect[16:36], answer(t, c)[16:36])
+	connect[40] = 9
+	var first []byte
+	for i := range 5 {
+		_, _ = c.Write(connect)
+		got := answer(t, c)
+		if i == 0 {
+			first = got
+		}
+		if !bytes.Equal(got, first) {
+			t.Errorf("answer %d is % x, the first was % x", i, got, first)
+		}
+	}
+	if s := stats.Snapshot(); s.Sessions != 1 || s.Connects != 5 {
+		t.Errorf("%d sessions of %d connects", s.Sessions, s.Connects)
+	}
+
+	thief := socket(t, ln) // has overheard the cookie
+	_, _ = thief.Write(connect)
+	if got := answer(t, thief); got[4] != 0xc2 {
+		t.Errorf("% x, expected a cookie of its own", got)
+	}
+	if s := stats.Snapshot(); s.Sessions != 1 || s.BadCookie != 1 {
+		t.Errorf("%d sessions, %d bad cookies", s.Sessions, s.BadCookie)
+	}
+}
+
+func TestLimitsRefuseWithAReason(t *testing.T) {
+	for why, cfg := range map[string]kcp.Config{
+		"full":    {MaxSessions: 2},
+		"prefix":  {MaxPerPrefix: 2},
+		"backlog": {Backlog: 2},
+	} {
+		t.Run(why, func(t *testing.T) {
+			var stats kcp.Stats
+			cfg.Stats = &stats
+			ln := listen(t, cfg)
+			dial(t, ln, kcp.Config{})
+			last := dial(t, ln, kcp.Config{})
+			_, err := kcp.Dial(context.Background(), ln.Addr().String(), kcp.Config{})
+			if !errors.Is(err, kcp.ErrRefused) || !strings.Contains(err.Error(), why) {
+				t.Fatalf("%v, expected to be refused: %s", err, why)
+			}
+			if s := stats.Snapshot(); s.Refused[why] == 0 {
+				t.Errorf("refused: %v", s.Refused)
+			}
+			_ = last.Close()
+			if why == "backlog" {
+				c, err := ln.Accept()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+			}
+			eventually(t, "there is room again", func() bool {
+				c, err := kcp.Dial(context.Background(), ln.Addr().String(), kcp.Config{})
+				if err == nil {
+					_ = c.Close()
+				}
+				return err == nil
+			})
+		})
+	}
+}
+
+func TestNothingIsKeptOfAFlood(t *testing.T) {
+	const flood = 100_000
+	var stats kcp.Stats
+	ln := listen(t, kcp.Config{Stats: &stats, ReadBuffer: 4 << 20})
+	c := socket(t, ln)
+	go func() { // a client that takes what comes, so that its socket does not fill up
+		buf := make([]byte, 2000)
+		for {
+			if _, err := c.Read(buf); err != nil {
+				return
+			}
+		}
+	}()
+	runtime.GC()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	push, connect, hello := make([]byte, 100), control(0xc3, 80), control(0xc1, 64)
+	push[4] = 81
+	binary.LittleEndian.PutUint32(push[20:], 76)
+	for i := range uint32(flood) {
+		binary.LittleEndian.PutUint32(push, i*2654435761) // a first datagram of a made-up conversation
+		binary.LittleEndian.PutUint32(connect[8:], i)
+		binary.LittleEndian.PutUint32(hello[8:], i)
+		_, _ = c.Write([][]byte{push, connect, hello}[i%3])
+		if i%1000 == 0 { // as fast as they are taken, or most of them would be lost on the way
+			want := uint64(i) * 9 / 10
+			eventually(t, "the flood is taken", func() bool { return stats.Snapshot().DatagramsIn >= want || i < 1000 })
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	grown := int64(after.HeapInuse) - int64(before.HeapInuse)
+	s := stats.Snapshot()
+	t.Logf("%d datagrams: %d unknown, %d bad cookies, %d hellos, %d resets; the heap has grown by %d KB, %d sessions, %d goroutines",
+		s.DatagramsIn, s.Unknown, s.BadCookie, s.Hellos, s.Resets, grown>>10, s.Sessions, runtime.NumGoroutine())
+	if grown > 2<<20 || s.Sessions != 0 {
+		t.Errorf("the heap has grown by %d bytes, %d sessions", grown, s.Sessions)
+	}
+	if s.Unknown == 0 || s.BadCookie == 0 || s.Hellos == 0 {
+		t.Errorf("%+v", s)
+	}
+	client := dial(t, ln, kcp.Config{}) // players come in all the same
+	server, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	_ = server.SetDeadline(time.Now().Add(patience))
+	exchange(t, client, server)
+}
