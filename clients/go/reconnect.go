@@ -18,7 +18,7 @@ const (
 // pauseBefore is the pause before an attempt, the first being 0: 100 ms to 5 s, give or take a half.
 func pauseBefore(attempt int) time.Duration {
 	d := min(firstPause<<min(attempt, 10), lastPause)
-	return d/2 + rand.N(d) //nolint:gosec // it only has to differ between clients
+	return d/2 + rand.N(d)
 }
 
 // resumable says whether the session can go on over another connection; c.mu is held.
@@ -134,7 +134,8 @@ func (c *Client) comeBack(window time.Duration, last error) {
 			c.welcomeBack(ctx, l)
 			return
 		}
-		if errors.Is(err, ErrSessionLost) && c.opts.Login == nil || errors.Is(err, errNonsense) {
+		var kick *KickError
+		if errors.Is(err, ErrSessionLost) && (c.opts.Login == nil || errors.As(err, &kick)) || errors.Is(err, errNonsense) {
 			c.end(err)
 			return
 		}
