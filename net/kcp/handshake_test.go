@@ -307,6 +307,54 @@ func TestAnIdleSessionCostsLittle(t *testing.T) {
 	}
 }
 
+func TestAConnectionMayBeUsedByManyGoroutines(t *testing.T) {
+	server, client := pair(t, kcp.Config{SndWnd: 8})
+	c := server.(seam)
+	var wg sync.WaitGroup
+	const writers, each = 4, 20
+	for i := range byte(writers) {
+		wg.Go(func() {
+			for range each {
+				if _, err := c.Write(bytes.Repeat([]byte{i}, 20_000)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	wg.Go(func() {
+		buf := make([]byte, 100)
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			_ = c.SetReadDeadline(time.Now().Add(time.Microsecond))
+			c.Notify(func() {})
+			_, _ = c.ReadNow(buf)
+			_ = c.SetReadDeadline(time.Time{})
+			_, _ = c.RemoteAddr(), c.LocalAddr()
+		}
+	})
+	got := make([]byte, 20_000)
+	for i := range writers * each {
+		if _, err := io.ReadFull(client, got); err != nil {
+			t.Fatalf("message %d: %v", i, err)
+		}
+		if bytes.Count(got, got[:1]) != len(got) {
+			t.Fatalf("message %d: two writes are mixed", i)
+		}
+	}
+	close(done)
+	wg.Wait()
+	for range 3 { // all at once, while somebody waits
+		wg.Go(func() { _, _ = c.Read(make([]byte, 1)) })
+		wg.Go(func() { _ = c.Close() })
+	}
+	wg.Wait()
+}
+
 // eventually waits for what other goroutines bring about.
 func eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
