@@ -24,8 +24,9 @@ func pauseBefore(attempt int) time.Duration {
 // resumable says whether the session can go on over another connection; c.mu is held.
 func (c *Client) resumable() bool { return c.session.token != "" && c.ready == nil }
 
-// connectionKicks are the kicks that end a connection and not its session.
-func connectionKicks() []string { return []string{"idle", "slow"} }
+// connectionKicks are the kicks that end a connection and not its session. "resumed" may come to a newer connection, too: the handshake of one that broke can reach the server
+// late. If somebody else has taken the session, the server refuses our token.
+func connectionKicks() []string { return []string{"idle", "slow", "resumed"} }
 
 // passingKicks are those that do not mean the player: a new session may do better.
 func passingKicks() []string {

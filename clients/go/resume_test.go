@@ -518,6 +518,7 @@ func TestKicksSayWhetherTheSessionGoesOn(t *testing.T) {
 		ends   bool
 	}{
 		{"idle", false, []client.EventKind{client.Away, client.Resumed}, false},
+		{"resumed", false, []client.EventKind{client.Away, client.Resumed}, false},
 		{"replaced", true, []client.EventKind{client.Kicked}, true},
 		{"shutdown", false, []client.EventKind{client.Kicked}, true},
 		{"shutdown", true, []client.EventKind{client.Kicked, client.Lost, client.LoggedIn}, false},
