@@ -1,11 +1,5 @@
 package gate
 
-import (
-	"errors"
-
-	"github.com/skua-go/skua/net/transport"
-)
-
 // Class is how a push is delivered.
 type Class uint8
 
@@ -120,9 +114,16 @@ func (s *Session) emit(frame []byte) (full bool) {
 	return full
 }
 
-// send hands a frame to the connection, which copies it. One whose backlog is full closes.
+// send hands a frame to the connection, which copies it. A client for which too much waits is told so, and its connection closed.
 func (l *link) send(frame []byte) {
-	if err := l.conn.Send(frame); errors.Is(err, transport.ErrBacklog) {
-		l.gate.cfg.Metrics.tooSlow.Inc()
+	limit := l.gate.backlog(l.resumes)
+	if l.ahead += len(frame); l.ahead > limit/2 { // it is not looked for each frame how much of that has gone
+		l.ahead = l.conn.Queued() + len(frame)
+		if l.ahead > limit && l.ahead > len(frame) {
+			l.gate.cfg.Metrics.tooSlow.Inc()
+			l.conn.CloseWith(errBacklog, l.gate.farewell(errBacklog))
+			return
+		}
 	}
+	_ = l.conn.Send(frame) // of one that is closing already the session hears otherwise
 }

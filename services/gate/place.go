@@ -15,8 +15,9 @@ type Session struct {
 	// Data is for a Go handler, to be used in the session's actor only.
 	Data any
 
-	gate *Gate
-	ref  actor.Ref
+	gate   *Gate
+	ref    actor.Ref
+	opened actor.Promise // of the connection that it begins with; used up by its actor's Start
 
 	mu    sync.Mutex // taken before those of Sessions, tokens, waiting and the connection, and behind a Group's
 	state state

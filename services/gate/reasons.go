@@ -152,7 +152,7 @@ func isPacketError(err error) bool {
 
 // gateCodes bounds what scripts can make labels of.
 var gateCodes = []string{ //nolint:gochecknoglobals // a constant
-	kickReplaced, kickTooManyRequests, kickDenied, kickShutdown, kickAgentEnded, kickUnavailable, kickInternal, kickResumed, kickExpired, kickTooSlow,
+	kickReplaced, kickTooManyRequests, kickDenied, kickShutdown, kickAgentEnded, kickUnavailable, kickInternal, kickResumed, kickExpired,
 	kickBanned, kickMaintenance,
 }
 
@@ -163,6 +163,9 @@ func classify(reason error) string {
 	case errors.As(reason, &own):
 		if slices.Contains(gateCodes, own.Code) {
 			return own.Code
+		}
+		if own.Code == kickTooSlow {
+			return transport.Class(transport.ErrBacklog)
 		}
 		return "kicked"
 	case errors.Is(reason, errLeft):

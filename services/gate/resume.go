@@ -12,6 +12,7 @@ var (
 	errTaken    = &refusal{packet.Reason{Code: kickResumed, Msg: "the session goes on over another connection"}}
 	errExpired  = &refusal{packet.Reason{Code: kickExpired, Msg: "the client did not come back in time"}}
 	errCrowded  = &refusal{packet.Reason{Code: kickExpired, Msg: "too many sessions waited for their clients"}}
+	errBacklog  = &refusal{packet.Reason{Code: kickTooSlow, Msg: "too much waited to be read"}}
 	errOverflow = &refusal{packet.Reason{Code: kickTooSlow, Msg: "more waited for the client than the session holds"}}
 )
 

@@ -19,7 +19,8 @@ func counter(_ *actor.Context, r *gate.Request) {
 		return
 	}
 	seen, _ := r.Session.Data.([]string)
-	r.Session.Data = append(seen, string(r.Body))
+	seen = append(seen, string(r.Body))
+	r.Session.Data = seen
 	_ = r.Session.Push("one", r.Body, gate.Delivery{})
 	_ = r.Session.Push("two", r.Body, gate.Delivery{})
 	r.Reply(r.Body)
@@ -99,7 +100,9 @@ func (n *small) measure(t *testing.T) (up, down int) {
 	must(t, p.connect(never, never))
 	conn := p.conn
 	must(t, p.hear(len(want)))
+	conn.in.w.mu.Lock()
 	up, down = never-conn.out.left, never-conn.in.left
+	conn.in.w.mu.Unlock()
 	p.checkScript(t, want)
 	return up, down
 }
