@@ -2,6 +2,7 @@ package gate_test
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,4 +45,20 @@ func TestAConnectionThatIsLostWhileItsRequestIsHandledIsNoEndOfTheSession(t *tes
 		must(t, p.hear(due+1))
 		_ = p.conn.Close()
 	})
+}
+
+func TestAStrangerWhoAcknowledgesNothingFillsNoRing(t *testing.T) {
+	n := start(t, world{kinds: []string{"mem"}, gate: gate.Config{MaxQueue: 10_000}})
+	p := n.peer()
+	p.ackEvery = never
+	must(t, p.connect(never, never))
+	const asks = 1000
+	for range asks {
+		p.ask(strings.Repeat("x", 200), "{}")
+	}
+	must(t, p.hear(asks))
+	if got := gathered(t, n)["skua_gate_ring_bytes"]; got > 16<<10 {
+		t.Errorf("%v bytes are kept for a client that has not logged in", got)
+	}
+	_ = p.conn.Close()
 }
