@@ -15,7 +15,11 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long npm, or the node, may take on a machine with much else to do.
 const patience = 5 * time.Minute
@@ -23,25 +27,57 @@ const patience = 5 * time.Minute
 // oldestNode is the oldest Node that runs the tests.
 const oldestNode = 18
 
-// TestTheTypeScriptClient runs `npm test`: the client's own tests, whether the page's copy of it is up to date, and the client against a real node.
+// TestTheTypeScriptClient runs what npm has to say of the client, with a program that is built once.
 func TestTheTypeScriptClient(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	requireNode(ctx, t)
 	install(ctx, t)
-	cmd := exec.CommandContext(ctx, "npm", "test")
-	cmd.Env = append(os.Environ(), "SKUA_URL=ws://"+startNode(ctx, t)+"/ws")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("npm test: %v\n%s", err, out)
+	bin := filepath.Join(t.TempDir(), "skua")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "github.com/skua-go/skua/cmd/skua").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	for line := range strings.Lines(string(out)) {
-		if strings.Contains(line, "times resumed") || strings.Contains(line, "# pass") || strings.Contains(line, "ℹ pass") {
-			t.Log(strings.TrimSpace(line))
+	t.Run("passes its tests, and those against a real node", func(t *testing.T) {
+		cmd := exec.CommandContext(ctx, "npm", "test")
+		cmd.Env = append(os.Environ(), "SKUA_URL="+startNode(ctx, t, bin, filepath.Join("testdata", "node")))
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("npm test: %v\n%s", err, out)
 		}
+		for line := range strings.Lines(string(out)) {
+			if strings.Contains(line, "times resumed") || strings.Contains(line, "# pass") || strings.Contains(line, "ℹ pass") {
+				t.Log(strings.TrimSpace(line))
+			}
+		}
+		if !strings.Contains(string(out), "times resumed") {
+			t.Errorf("the tests against the node did not run:\n%s", out)
+		}
+	})
+	t.Run("its example runs", func(t *testing.T) {
+		url := startNode(ctx, t, bin, filepath.Join("..", "..", "examples", "arena"))
+		out, err := exec.CommandContext(ctx, "npm", "run", "--silent", "example", "--", url).Output()
+		if err != nil {
+			t.Fatalf("npm run example: %v\n%s", err, out)
+		}
+		for _, want := range []string{"state: connected", "step ", "refused with bad_request", "hello from Node", "state: closed"} {
+			if !strings.Contains(string(out), want) {
+				t.Errorf("the example does not say %q:\n%s", want, out)
+			}
+		}
+	})
+}
+
+func TestTheReadmeShowsTheExampleAsItIs(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if !strings.Contains(string(out), "times resumed") {
-		t.Errorf("the tests against the node did not run:\n%s", out)
+	example, err := os.ReadFile(filepath.Join("examples", "walk.ts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(readme), "```ts\n"+string(example)+"```\n") {
+		t.Error("README.md does not show examples/walk.ts as it is")
 	}
 }
 
@@ -93,14 +129,10 @@ func install(ctx context.Context, t *testing.T) {
 	}
 }
 
-// startNode builds the program and runs testdata/node with it until the test ends. The result is the address of its HTTP listener.
-func startNode(ctx context.Context, t *testing.T) string {
+// startNode runs a project until the test ends. The result is where its WebSocket clients connect.
+func startNode(ctx context.Context, t *testing.T, bin, project string) string {
 	t.Helper()
-	bin := filepath.Join(t.TempDir(), "skua")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "github.com/skua-go/skua/cmd/skua").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	node := exec.CommandContext(context.WithoutCancel(ctx), bin, "run", filepath.Join("testdata", "node"), "--data", t.TempDir(),
+	node := exec.CommandContext(context.WithoutCancel(ctx), bin, "run", project, "--data", t.TempDir(),
 		"--listen-http", "127.0.0.1:0", "--listen-tcp", "off", "--listen-kcp", "off", "--admin", "off")
 	log := new(strings.Builder) // complete, and nobody's but ours, once Wait has returned
 	node.Stderr = log
@@ -126,7 +158,7 @@ func startNode(ctx context.Context, t *testing.T) string {
 	t.Cleanup(func() { stopNode(t, node, read, log) })
 	select {
 	case addr := <-ready:
-		return addr
+		return "ws://" + addr + "/ws"
 	case <-read:
 		t.Fatal("the node ended before it was ready")
 	case <-ctx.Done():

@@ -49,7 +49,7 @@ func (f *testFile) run(ctx context.Context) (err error) {
 	p, err := openProject(f.dir, func(c *Config) {
 		c.Data = data
 		c.NATS, c.Store.Mongo, c.Trace = "", "", TraceConfig{}
-		c.Listen = ListenConfig{"off", "off", "off", "off"}
+		c.closeDoors()
 	})
 	if err != nil {
 		return err

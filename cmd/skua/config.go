@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/skua-go/skua/net/packet"
 )
 
 // configFile is the name of a project's configuration inside its directory.
@@ -30,12 +32,16 @@ type Config struct {
 	Listen ListenConfig `toml:"listen" envPrefix:"LISTEN_"`
 	Gate   GateConfig   `toml:"gate" envPrefix:"GATE_"`
 	KCP    KCPConfig    `toml:"kcp" envPrefix:"KCP_"`
+	TLS    TLSConfig    `toml:"tls" envPrefix:"TLS_"`
 	Login  LoginConfig  `toml:"login" envPrefix:"LOGIN_"`
 	Store  StoreConfig  `toml:"store" envPrefix:"STORE_"`
 	Lua    LuaConfig    `toml:"lua" envPrefix:"LUA_"`
 	Socket SocketConfig `toml:"socket" envPrefix:"SOCKET_"`
 	Admin  AdminConfig  `toml:"admin" envPrefix:"ADMIN_"`
 	Trace  TraceConfig  `toml:"trace" envPrefix:"TRACE_"`
+
+	// Gates are the tables [gates.NAME], by their names.
+	Gates map[string]*NamedGateConfig `toml:"gates"`
 
 	// Dir is the project's directory; relative paths of the configuration begin there. It is not a key.
 	Dir string `toml:"-"`
@@ -57,10 +63,16 @@ type ListenConfig struct {
 	TCP string `toml:"tcp" env:"TCP"`
 	// Address for clients over KCP (a UDP port, so it may have the number of the TCP one), or `off`.
 	KCP string `toml:"kcp" env:"KCP"`
-	// Address for browsers: pages, and WebSocket clients at `/ws`; or `off`.
+	// Address for browsers: pages, and WebSocket clients at `gate.path`; or `off`.
 	HTTP string `toml:"http" env:"HTTP"`
 	// Address of metrics, health, version and profiles, or `off`. Anything but a loopback address needs `admin.token`.
 	Admin string `toml:"admin" env:"ADMIN"`
+	// Networks of the balancers, such as `10.0.0.0/8`, whose connections begin with a PROXY header (version 1 or 2) and have the address that it says; empty takes no headers.
+	Proxy []string `toml:"proxy" env:"PROXY"`
+	// Listeners behind these balancers: any of `tcp` (of all gates) and `http`.
+	ProxyListeners []string `toml:"proxy_listeners" env:"PROXY_LISTENERS"`
+	// What becomes there of connections from other networks: `refuse` closes them, `direct` serves them under their own address, without a header.
+	ProxyOthers string `toml:"proxy_others" env:"PROXY_OTHERS"`
 }
 
 // GateConfig is the table [gate]: what a client may do before and after it is let in.
@@ -83,16 +95,52 @@ type GateConfig struct {
 	MaxQueue int `toml:"max_queue" env:"MAX_QUEUE"`
 	// Time that a player's agent stays after its client is gone. Longer makes a comeback cheap and keeps memory taken.
 	Linger Duration `toml:"linger" env:"LINGER"`
-	// How bodies of requests and pushes are written: `json`.
+	// Sessions' packages on the wire: `pomelo`; or without login, routes and resume: `skynet` (2 bytes of length), `line` (text up to a line feed) or `raw` (what arrives), of which each is a request to the route `data`.
+	Codec string `toml:"codec" env:"CODEC"`
+	// How bodies of requests and pushes are written: `json`, `msgpack`, `protobuf` or `raw` (strings as they are). Codecs other than `pomelo` have strings, whatever this is.
 	Serializer string `toml:"serializer" env:"SERIALIZER"`
+	// Files with the messages for `protobuf`, relative to the project's directory.
+	Protobuf []string `toml:"protobuf" env:"PROTOBUF"`
+	// Messages of requests for `protobuf`, by route: `"shop.buy" = "game.BuyRequest"`.
+	ProtobufRequests map[string]string `toml:"protobuf_requests" env:"PROTOBUF_REQUESTS"`
+	// Messages of answers, by route.
+	ProtobufAnswers map[string]string `toml:"protobuf_answers" env:"PROTOBUF_ANSWERS"`
+	// Messages of pushes, by route.
+	ProtobufPushes map[string]string `toml:"protobuf_pushes" env:"PROTOBUF_PUSHES"`
+	// Time that a session waits for its client after the connection is lost; `0s`: not at all. Longer is kind to travellers and keeps the agents of those who will not come back.
+	ResumeWindow Duration `toml:"resume_window" env:"RESUME_WINDOW"`
+	// Packages that a session keeps until its client has acknowledged them; a client that lacks more must log in again.
+	RingPackages int `toml:"ring_packages" env:"RING_PACKAGES"`
+	// Bytes of these packages. Multiply by the sessions for the worst case of memory.
+	RingBytes int `toml:"ring_bytes" env:"RING_BYTES"`
+	// Sessions that may wait for their clients. One more ends the one that has waited longest.
+	MaxWaiting int `toml:"max_waiting" env:"MAX_WAITING"`
+	// Requests and notifies a second of one session, by route; what comes faster is answered with `too_fast`. The route `*` is all others together.
+	Rates map[string]float64 `toml:"rates" env:"RATES"`
+	// Packets a second of one connection on average; one that sends more is closed with a reason. 0: no limit.
+	PacketRate float64 `toml:"packet_rate" env:"PACKET_RATE"`
+	// Packets at once after a quiet time; 0: what two seconds allow.
+	PacketBurst int `toml:"packet_burst" env:"PACKET_BURST"`
+	// Bytes a second of one connection on average; one that sends more is closed with a reason. 0: no limit.
+	ByteRate float64 `toml:"byte_rate" env:"BYTE_RATE"`
+	// Bytes at once after a quiet time; 0: what two seconds allow, at least a packet.
+	ByteBurst int `toml:"byte_burst" env:"BYTE_BURST"`
+	// Connections over each transport that have not finished their handshake; further ones are refused. Before TLS and PROXY headers are done with, which are counted apart, the oldest gives way.
+	MaxHalfOpen int `toml:"max_half_open" env:"MAX_HALF_OPEN"`
+	// How many of these may be of one network, an IPv4 /24 or IPv6 /48; further ones are refused. Attackers have whole networks, and so have carriers.
+	MaxHalfOpenPerNetwork int `toml:"max_half_open_per_network" env:"MAX_HALF_OPEN_PER_NETWORK"`
+	// Path of WebSocket clients at `listen.http`.
+	Path string `toml:"path" env:"PATH"`
 	// Pages' origins (such as `https://play.example.com`) that may open a WebSocket besides the node's own; `*` admits all. Native clients send none and are not concerned.
 	Origins []string `toml:"origins" env:"ORIGINS"`
 	// Table of short codes (1 to 65535) for route names, which clients learn in the handshake: fewer bytes a request. Never give a used code another meaning while old clients are out.
 	Routes map[string]uint16 `toml:"routes" env:"ROUTES"`
 }
 
-// KCPConfig is the table [kcp], with the usual names of the protocol's knobs.
+// KCPConfig is the table [kcp], with the usual names of the protocol's knobs. It is for the KCP listeners of all gates.
 type KCPConfig struct {
+	// Knobs that fit together: `fast` for action games, `normal` for fewer packets at some 10 ms more, `thrifty` for chat and turns: least packets, yields to other traffic. Sets the defaults of `nodelay`, `interval`, `resend` and `nc`.
+	Profile string `toml:"profile" env:"PROFILE"`
 	// Retransmit after the measured round trip with slow growth instead of doubling: less delay on lossy networks, more packets.
 	NoDelay bool `toml:"nodelay" env:"NODELAY"`
 	// Clock of the protocol. 10ms for action games; 40ms saves CPU and packets.
@@ -109,6 +157,24 @@ type KCPConfig struct {
 	MTU int `toml:"mtu" env:"MTU"`
 	// Acknowledge at once instead of at the next interval: quicker recovery, up to twice the packets.
 	AckNoDelay bool `toml:"ack_nodelay" env:"ACK_NODELAY"`
+	// Forward error correction: datagrams of a group, 0 for none. Both ends must have the same.
+	FECData int `toml:"fec_data" env:"FEC_DATA"`
+	// Datagrams more a group, any of which makes up for one that is lost. 10 and 3 cost 30 % more bytes of dense streams and help them; sparse ones pay more and gain little.
+	FECParity int `toml:"fec_parity" env:"FEC_PARITY"`
+	// Encryption of datagrams, as kcp-go has it: `none`, `aes-128`, `aes-192`, `aes-256`, `salsa20` or `aes-gcm`. One key for all clients keeps out passers-by; TLS keeps clients from each other.
+	Crypt string `toml:"crypt" env:"CRYPT"`
+	// Key for that, in hex: 16, 24 or 32 bytes, as `kcp.crypt` asks. Clients have it too. May be `env:NAME` or `file:PATH`.
+	Key Secret `toml:"key" env:"KEY"`
+	// Bytes that the system may keep of datagrams that have not been read, asked for; it grants `net.core.rmem_max` at most.
+	ReadBuffer int `toml:"read_buffer" env:"READ_BUFFER"`
+	// The same for datagrams that have not been sent, and `net.core.wmem_max`.
+	WriteBuffer int `toml:"write_buffer" env:"WRITE_BUFFER"`
+	// Class of the datagrams, 0 to 63: 46 is expedited forwarding, for networks that heed it.
+	DSCP int `toml:"dscp" env:"DSCP"`
+	// Sockets that share a port, each read by a goroutine of its own; 0: one a core, at most 8.
+	Sockets int `toml:"sockets" env:"SOCKETS"`
+	// Let plain kcp-go and `ikcp` clients in, which know nothing of Skua's handshake: their addresses are not proven, so made-up ones can take up to 4,096 places.
+	Raw bool `toml:"raw" env:"RAW"`
 }
 
 // LoginConfig is the table [login].
@@ -229,6 +295,9 @@ func DefaultConfig() Config {
 			KCP:   "127.0.0.1:7000",
 			HTTP:  "127.0.0.1:7080",
 			Admin: "127.0.0.1:7090",
+
+			ProxyListeners: []string{"tcp", "http"},
+			ProxyOthers:    "refuse",
 		},
 		Gate: GateConfig{
 			Heartbeat:                Duration{10 * time.Second},
@@ -239,10 +308,20 @@ func DefaultConfig() Config {
 			MaxConnectionsPerAddress: 1_000,
 			MaxQueue:                 128,
 			Linger:                   Duration{10 * time.Second},
+			Codec:                    packet.CodecPomelo,
 			Serializer:               "json",
+			ResumeWindow:             Duration{time.Minute},
+			RingPackages:             1024,
+			RingBytes:                256 << 10,
+			MaxWaiting:               10_000,
+			PacketRate:               2000,
+			ByteRate:                 4 << 20,
+			MaxHalfOpen:              4096,
+			MaxHalfOpenPerNetwork:    512,
+			Path:                     "/ws",
 		},
-		// The fast profile that the protocol's documents recommend, with the window and MTU that proved safe.
-		KCP: KCPConfig{NoDelay: true, Interval: Duration{10 * time.Millisecond}, Resend: 2, NC: true, SndWnd: 128, RcvWnd: 128, MTU: 1200},
+		KCP: kcpDefaults(kcpFast),
+		TLS: TLSConfig{Listeners: []string{"tcp", "kcp", "http"}, Reload: Duration{10 * time.Second}},
 		// Memory and passes for argon2id are OWASP's first choice for servers that log many people in.
 		Login: LoginConfig{
 			Methods: []string{"password"}, Register: true, HashMemory: 19 << 20, HashTime: 2, MaxAttempts: 5, MaxNewPerAddress: 1000,
@@ -260,43 +339,39 @@ func DefaultConfig() Config {
 // that, then lets each of flags change the result, puts secrets in their places and checks everything. A missing file is no error,
 // a missing directory is. The error joins all that is wrong, each naming the key, what was found and what was expected.
 func loadConfig(dir string, environ []string, flags ...func(*Config)) (Config, error) {
-	cfg := DefaultConfig()
-	cfg.Dir = dir
-	if dir != "" {
-		if info, err := os.Stat(dir); err != nil {
-			return Config{}, fmt.Errorf("config: project directory: %w", err)
-		} else if !info.IsDir() {
-			return Config{}, fmt.Errorf("config: project directory: %s is a file, expected a directory", dir)
-		}
-		path := filepath.Join(dir, configFile)
-		text, err := os.ReadFile(path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
-			return Config{}, fmt.Errorf("config: %w", err)
-		default:
-			if err := cfg.decode(path, text); err != nil {
-				return Config{}, err
-			}
-		}
+	if dir == "" {
+		return makeConfig("", "", nil, environ, flags...)
 	}
-	return cfg.complete(environ, flags...)
+	if info, err := os.Stat(dir); err != nil {
+		return Config{}, fmt.Errorf("config: project directory: %w", err)
+	} else if !info.IsDir() {
+		return Config{}, fmt.Errorf("config: project directory: %s is a file, expected a directory", dir)
+	}
+	path := filepath.Join(dir, configFile)
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Config{}, fmt.Errorf("config: %w", err)
+	}
+	return makeConfig(dir, path, text, environ, flags...)
 }
 
 // demoConfig is loadConfig for the demo in the binary, whose file has this text. Its data is kept in the working directory.
 func demoConfig(text []byte, environ []string, flags ...func(*Config)) (Config, error) {
-	cfg := DefaultConfig()
-	if err := cfg.decode(configFile+" (built in)", text); err != nil {
-		return Config{}, err
-	}
-	return cfg.complete(environ, flags...)
+	return makeConfig("", configFile+" (built in)", text, environ, flags...)
 }
 
-// complete applies what overrides the file, and checks everything.
-func (c Config) complete(environ []string, flags ...func(*Config)) (Config, error) {
-	cfg := c
+// makeConfig is loadConfig for the text of a file. Some defaults depend on other keys: those of [kcp] on its profile, those of [gates.NAME] on [gate]. So it is read twice, the second time
+// over the defaults that the first has found.
+func makeConfig(dir, path string, text []byte, environ []string, flags ...func(*Config)) (Config, error) {
 	env := environMap(environ)
-	if err := cfg.override(env); err != nil {
+	found := DefaultConfig()
+	if err := found.read(path, text, env); err != nil {
+		return Config{}, err
+	}
+	cfg := DefaultConfig()
+	cfg.Dir = dir
+	cfg.derive(&found)
+	if err := cfg.read(path, text, env); err != nil {
 		return Config{}, err
 	}
 	for _, apply := range flags {
@@ -309,6 +384,14 @@ func (c Config) complete(environ []string, flags ...func(*Config)) (Config, erro
 		return Config{}, err
 	}
 	return cfg, nil
+}
+
+// read applies a file and the variables.
+func (c *Config) read(path string, text []byte, env map[string]string) error {
+	if err := c.decode(path, text); err != nil {
+		return err
+	}
+	return c.override(env)
 }
 
 // Path makes a path of the configuration relative to the project's directory, unless it is absolute.

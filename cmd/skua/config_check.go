@@ -38,6 +38,16 @@ func (c *check) oneOf(key, found string, choices ...string) {
 	c.that(slices.Contains(choices, found), key, found, "one of "+strings.Join(choices, ", "))
 }
 
+func (c *check) eachOf(key string, found []string, choices ...string) {
+	for _, one := range found {
+		c.oneOf(key, one, choices...)
+	}
+}
+
+func (c *check) address(key, addr string) {
+	c.that(isListenAddress(addr), key, addr, `an address such as 127.0.0.1:7000, or "off"`)
+}
+
 func (c *check) between(key string, found, least, most int) {
 	c.that(found >= least && found <= most, key, found, fmt.Sprintf("%d to %d", least, most))
 }
@@ -56,8 +66,9 @@ func (c *Config) validate() error {
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	k.oneOf("log.format", c.Log.Format, "text", "json")
 	c.validateListen(&k)
-	c.validateGate(&k)
+	c.validateGates(&k)
 	c.validateKCP(&k)
+	c.validateTLS(&k)
 	c.validateServices(&k)
 	c.validateSocket(&k)
 	c.validateTrace(&k)
@@ -68,47 +79,17 @@ func (c *Config) validateListen(k *check) {
 	for _, l := range []struct{ key, addr string }{
 		{"listen.tcp", c.Listen.TCP}, {"listen.kcp", c.Listen.KCP}, {"listen.http", c.Listen.HTTP}, {"listen.admin", c.Listen.Admin},
 	} {
-		k.that(isListenAddress(l.addr), l.key, l.addr, `an address such as 127.0.0.1:7000, or "off"`)
+		k.address(l.key, l.addr)
 	}
+	_, err := networks(c.Listen.Proxy)
+	k.that(err == nil, "listen.proxy", strings.Join(c.Listen.Proxy, ","), "networks such as 10.0.0.0/8 or ::1/128")
+	k.eachOf("listen.proxy_listeners", c.Listen.ProxyListeners, "tcp", "http")
+	k.oneOf("listen.proxy_others", c.Listen.ProxyOthers, proxyRefuse, proxyDirect)
 	if Listens(c.Listen.Admin) && isListenAddress(c.Listen.Admin) {
 		if err := admin.CheckBind(c.Listen.Admin, c.Admin.Token.Reveal()); err != nil {
 			k.failed = append(k.failed, fmt.Errorf("config: listen.admin (%sLISTEN_ADMIN): %w", envPrefix, err))
 		}
 	}
-}
-
-func (c *Config) validateGate(k *check) {
-	g := &c.Gate
-	k.that(g.Agent == "" || isScript(g.Agent), "gate.agent", g.Agent, "the name of a script, without .lua, inside lua.path, or nothing")
-	k.duration("gate.heartbeat", g.Heartbeat, time.Second, 10*time.Minute)
-	k.duration("gate.handshake_timeout", g.HandshakeTimeout, 100*time.Millisecond, 5*time.Minute)
-	// The packet header has three bytes for the length.
-	k.between("gate.max_packet", g.MaxPacket, 1<<10, 1<<24-1)
-	k.that(g.Backlog >= g.MaxPacket, "gate.backlog", g.Backlog, fmt.Sprintf("at least gate.max_packet, %d", g.MaxPacket))
-	k.between("gate.max_connections", g.MaxConnections, 1, 10_000_000)
-	k.between("gate.max_connections_per_address", g.MaxConnectionsPerAddress, 1, 10_000_000)
-	k.between("gate.max_queue", g.MaxQueue, 1, 1<<20)
-	k.duration("gate.linger", g.Linger, 0, 24*time.Hour)
-	k.oneOf("gate.serializer", g.Serializer, "json")
-	for _, o := range g.Origins {
-		u, err := url.Parse(o)
-		k.that(o == "*" || err == nil && u.Scheme != "" && u.Host != "" && u.Path == "", "gate.origins", o, "origins such as https://play.example.com, or *")
-	}
-	byCode := make(map[uint16]string, len(g.Routes))
-	for route, code := range g.Routes {
-		k.that(code > 0 && route != "", "gate.routes", fmt.Sprintf("%s = %d", route, code), "a route's name and a code from 1 to 65535")
-		other, taken := byCode[code]
-		k.that(!taken, "gate.routes", fmt.Sprintf("%s and %s = %d", min(route, other), max(route, other), code), "a code of its own for each route")
-		byCode[code] = route
-	}
-}
-
-func (c *Config) validateKCP(k *check) {
-	k.duration("kcp.interval", c.KCP.Interval, 10*time.Millisecond, 5*time.Second)
-	k.between("kcp.resend", c.KCP.Resend, 0, 100)
-	k.between("kcp.sndwnd", c.KCP.SndWnd, 1, 32767)
-	k.between("kcp.rcvwnd", c.KCP.RcvWnd, 128, 32767)
-	k.between("kcp.mtu", c.KCP.MTU, 64, 1472)
 }
 
 func (c *Config) validateServices(k *check) {
@@ -162,8 +143,11 @@ func (c *Config) validateTrace(k *check) {
 	k.that(err == nil, "trace.headers", t.Headers, "name=value separated by commas, values percent-encoded")
 }
 
+// addressOff is the address of no listener.
+const addressOff = "off"
+
 // Listens tells whether an address of [listen] opens a listener.
-func Listens(addr string) bool { return addr != "off" }
+func Listens(addr string) bool { return addr != addressOff }
 
 func isListenAddress(addr string) bool {
 	if !Listens(addr) {

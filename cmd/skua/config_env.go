@@ -33,7 +33,7 @@ func (c *Config) override(environ map[string]string) error {
 			continue
 		}
 		// One variable at a time, so that an error is known to be this one's.
-		err := env.ParseWithOptions(c, env.Options{Prefix: envPrefix, Environment: map[string]string{k.env: value}})
+		err := env.ParseWithOptions(k.root, env.Options{Prefix: k.prefix, Environment: map[string]string{k.env: value}})
 		if err != nil {
 			failed = append(failed, fmt.Errorf("config: %s: found %q, expected %s", k.env, value, k.expected()))
 		}

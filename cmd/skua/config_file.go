@@ -25,6 +25,11 @@ func (c *Config) decode(path string, text []byte) error {
 			return fmt.Errorf("config: %s: %w", path, err)
 		}
 	}
+	if decode != nil {
+		if key := decode.Key(); len(key) > 2 && key[0] == "gates" && c.Gates[key[1]] == nil { // c is given up: it only tells which keys there are
+			c.Gates = map[string]*NamedGateConfig{key[1]: {}}
+		}
+	}
 	d := document{path: path, text: string(text), keys: configKeys(c)}
 	if strict != nil {
 		unknown := make([]error, len(strict.Errors))
@@ -47,13 +52,19 @@ func plainType(t reflect.Type) reflect.Type {
 	if t == reflect.TypeFor[Duration]() {
 		return reflect.TypeFor[string]()
 	}
-	if t.Kind() != reflect.Struct {
+	switch t.Kind() {
+	case reflect.Struct:
+	case reflect.Map:
+		return reflect.MapOf(t.Key(), plainType(t.Elem()))
+	case reflect.Pointer:
+		return reflect.PointerTo(plainType(t.Elem()))
+	default:
 		return t
 	}
 	fields := make([]reflect.StructField, t.NumField())
 	for i := range fields {
 		f := t.Field(i)
-		fields[i] = reflect.StructField{Name: f.Name, Type: plainType(f.Type), Tag: f.Tag}
+		fields[i] = reflect.StructField{Name: f.Name, Type: plainType(f.Type), Tag: f.Tag, Anonymous: f.Anonymous}
 	}
 	return reflect.StructOf(fields)
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -12,18 +14,37 @@ type configKey struct {
 	field reflect.StructField
 	owner reflect.Type
 	value reflect.Value
+
+	root   any    // what variables are read into, with this prefix: the Config, or one of its tables [gates.NAME]
+	prefix string // SKUA_, SKUA_GATES_NAME_
 }
 
-// configKeys lists all keys in the order of the fields. The values alias cfg.
+// configKeys lists all keys in the order of the fields, those of the tables [gates.NAME] that are there behind them. The values alias cfg.
 func configKeys(cfg *Config) []configKey {
-	return appendKeys(nil, reflect.ValueOf(cfg).Elem(), "", envPrefix)
+	keys := appendKeys(nil, reflect.ValueOf(cfg).Elem(), "", envPrefix)
+	for i := range keys {
+		keys[i].root, keys[i].prefix = cfg, envPrefix
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Gates)) {
+		prefix := envPrefix + "GATES_" + strings.ToUpper(name) + "_"
+		from := len(keys)
+		keys = appendKeys(keys, reflect.ValueOf(cfg.Gates[name]).Elem(), "gates."+name+".", prefix)
+		for i := range keys[from:] {
+			keys[from+i].root, keys[from+i].prefix = cfg.Gates[name], prefix
+		}
+	}
+	return keys
 }
 
 func appendKeys(keys []configKey, v reflect.Value, path, env string) []configKey {
 	for i := range v.NumField() {
 		field := v.Type().Field(i)
 		name := field.Tag.Get("toml")
-		if name == "-" {
+		if name == "-" || field.Type == reflect.TypeFor[map[string]*NamedGateConfig]() {
+			continue
+		}
+		if field.Anonymous {
+			keys = appendKeys(keys, v.Field(i), path, env)
 			continue
 		}
 		if prefix, ok := field.Tag.Lookup("envPrefix"); ok {
@@ -44,6 +65,8 @@ func (k configKey) expected() string {
 		return "route names, each with a code from 1 to 65535"
 	case reflect.TypeFor[map[string]string]():
 		return "names, each with a string"
+	case reflect.TypeFor[map[string]float64]():
+		return "route names, each with a number"
 	case reflect.TypeFor[[]string]():
 		return "a list of strings"
 	}

@@ -33,8 +33,13 @@ func (c *Config) resolveSecrets(env map[string]string) error {
 		key   string
 		value *Secret
 	}{
-		{"nats", &c.NATS}, {"store.mongo", &c.Store.Mongo}, {"admin.token", &c.Admin.Token}, {"trace.headers", &c.Trace.Headers},
-		{"login.token_keys", &c.Login.TokenKeys}, {"login.jwt_secret", &c.Login.JWTSecret},
+		{"nats", &c.NATS},
+		{"store.mongo", &c.Store.Mongo},
+		{"admin.token", &c.Admin.Token},
+		{"trace.headers", &c.Trace.Headers},
+		{"kcp.key", &c.KCP.Key},
+		{"login.token_keys", &c.Login.TokenKeys},
+		{"login.jwt_secret", &c.Login.JWTSecret},
 	} {
 		v, err := c.resolveSecret(s.value.Reveal(), env)
 		if err != nil {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/skua-go/skua/net/kcp"
 )
 
 // load puts text into a project directory and reads it with these SKUA_ variables.
@@ -91,6 +93,12 @@ func TestMistakesInTheFileAreNamedWithTheirPlace(t *testing.T) {
 		{"[trace]\nsample = \"all\"", `:2:10: trace.sample: found "all", expected a number`},
 		{"[login]\nregister = \"yes\"", `:2:12: login.register: found "yes", expected true or false`},
 		{"name = 1", ":1:8: name: found 1, expected a string"},
+		{"[gates.world]\ntpc = \"off\"", ":2:1: unknown key gates.world.tpc, did you mean gates.world.tcp?"},
+		{"[gates.world]\nhartbeat = \"5s\"", ":2:1: unknown key gates.world.hartbeat, did you mean gates.world.heartbeat?"},
+		{"[gates.world]\ntcp = 7000", ":2:7: gates.world.tcp: found 7000, expected a string"},
+		{"[gates.world]\nheartbeat = 10", `:2:13: gates.world.heartbeat: found 10, expected a duration such as "2s"`},
+		{"[gates.world]\nmax_queue = \"x\"", `:2:13: gates.world.max_queue: found "x", expected a whole number`},
+		{"[gate.rates]\nchat = \"x\"", `:2:8: gate.rates.chat: found "x", expected route names, each with a number`},
 		{"gate = 1", ":1:8: gate: found 1, expected a table [gate]"},
 		{"[[gate]]\nmax_packet = 1", ":1:3: gate: cannot store an array table in a struct"},
 		{"[lua.service_engine]\nmap = 5", ":2:7: lua.service_engine.map: found 5, expected names, each with a string"},
@@ -141,7 +149,46 @@ func TestImpossibleValuesNameTheKeyFoundAndExpected(t *testing.T) {
 		{`socket.listen = ["127.0.0.0/8", "x"]`, "socket.listen (SKUA_SOCKET_LISTEN)"},
 		{`socket.max_sockets = 0`, "socket.max_sockets"},
 		{`socket.connect_timeout = "1ms"`, "socket.connect_timeout"},
-		{`gate.serializer = "protobuf"`, "gate.serializer"},
+		{`gate.serializer = "xml"`, `gate.serializer (SKUA_GATE_SERIALIZER): found "xml", expected one of json, msgpack, protobuf, raw`},
+		{`gate.serializer = "protobuf"`, "gate.protobuf (SKUA_GATE_PROTOBUF)"},
+		{`gate.protobuf = ["/etc/passwd"]`, "gate.protobuf"},
+		{`gate.protobuf_requests = {a = ""}`, `gate.protobuf_requests (SKUA_GATE_PROTOBUF_REQUESTS): found "a = "`},
+		{`gate.codec = "http"`, `gate.codec (SKUA_GATE_CODEC): found "http", expected one of pomelo, skynet, line, raw`},
+		{`gate.codec = "line"`, `gate.codec (SKUA_GATE_CODEC): found "line", expected pomelo, or login.methods = ["none"]`},
+		{"gate.codec = \"skynet\"\nlogin.method = \"none\"", "gate.max_packet (SKUA_GATE_MAX_PACKET): found 65536, expected 1024 to 65535"},
+		{`gate.resume_window = "-1s"`, "gate.resume_window"},
+		{`gate.ring_packages = 0`, "gate.ring_packages"},
+		{`gate.ring_bytes = 10`, "gate.ring_bytes"},
+		{`gate.max_waiting = 0`, "gate.max_waiting"},
+		{`gate.rates = {chat = 0}`, `gate.rates (SKUA_GATE_RATES): found "chat = 0", expected a route's name and more than 0 a second`},
+		{`gate.rates = {chat = nan}`, "gate.rates"},
+		{`gate.packet_rate = -1`, "gate.packet_rate (SKUA_GATE_PACKET_RATE): found -1, expected 0 or more"},
+		{`gate.packet_burst = -1`, "gate.packet_burst"},
+		{`gate.byte_rate = inf`, "gate.byte_rate"},
+		{`gate.byte_burst = 100`, "gate.byte_burst (SKUA_GATE_BYTE_BURST): found 100, expected 0, or at least gate.max_packet, 65536"},
+		{`gate.max_half_open = 0`, "gate.max_half_open"},
+		{`gate.max_half_open_per_network = 0`, "gate.max_half_open_per_network"},
+		{`gate.path = "ws"`, `gate.path (SKUA_GATE_PATH): found "ws", expected a path such as /ws`},
+		{`gate.path = "/{x}"`, "gate.path"},
+		{`gate.path = ""`, "gate.path"},
+		{`gates.World.tcp = "off"`, `gates (SKUA_GATES): found "World", expected names of small letters`},
+		{`gates.main.tcp = "off"`, `found "main"`},
+		{`gates.world.tcp = "7000"`, `gates.world.tcp (SKUA_GATES_WORLD_TCP): found "7000", expected an address`},
+		{`gates.world.kcp = ""`, "gates.world.kcp"},
+		{`gates.world.tls = ["http"]`, `gates.world.tls (SKUA_GATES_WORLD_TLS): found "http", expected one of tcp, kcp`},
+		{"gates.world.tls = [\"tcp\"]\ntls.listeners = []", `gates.world.tls (SKUA_GATES_WORLD_TLS): found "tcp", expected tls.cert and tls.key, or nothing`},
+		{`gates.world.login = "password"`, "gates.world.login"},
+		{`gates.world.codec = "raw"`, `gates.world.codec (SKUA_GATES_WORLD_CODEC): found "raw", expected pomelo, or gates.world.login = "none"`},
+		{`gates.world.path = "/ws"`, `gates.world.path (SKUA_GATES_WORLD_PATH): found "/ws", expected a path of its own, not that of gate`},
+		{"gates.world.path = \"/world\"\nlisten.http = \"off\"", "gates.world.path"},
+		{`gates.world.heartbeat = "0s"`, "gates.world.heartbeat (SKUA_GATES_WORLD_HEARTBEAT): found 0s, expected 1s to 10m0s"},
+		{`listen.proxy = ["10.0.0.1"]`, `listen.proxy (SKUA_LISTEN_PROXY): found "10.0.0.1", expected networks such as`},
+		{`listen.proxy_listeners = ["kcp"]`, "listen.proxy_listeners"},
+		{`listen.proxy_others = "ignore"`, "listen.proxy_others"},
+		{`tls.cert = ["a.crt"]`, `tls.key (SKUA_TLS_KEY): found "", expected a file for each of tls.cert, which has 1`},
+		{"tls.cert = [\"\"]\ntls.key = [\"a\"]", "tls.cert"},
+		{`tls.listeners = ["udp"]`, `tls.listeners (SKUA_TLS_LISTENERS): found "udp", expected one of tcp, kcp, http, admin`},
+		{`tls.reload = "1ms"`, "tls.reload"},
 		{`gate.origins = ["play.example.com"]`, "gate.origins"},
 		{`gate.routes = {a = 0}`, "gate.routes (SKUA_GATE_ROUTES): found \"a = 0\", expected a route's name and a code"},
 		{`gate.routes = {a = 3, b = 3}`, "found \"a and b = 3\", expected a code of its own"},
@@ -150,7 +197,33 @@ func TestImpossibleValuesNameTheKeyFoundAndExpected(t *testing.T) {
 		{`kcp.sndwnd = 0`, "kcp.sndwnd"},
 		{`kcp.rcvwnd = 32`, "kcp.rcvwnd"},
 		{`kcp.mtu = 9000`, "kcp.mtu"},
+		{`kcp.profile = "turbo"`, `kcp.profile (SKUA_KCP_PROFILE): found "turbo", expected one of fast, normal, thrifty`},
+		{`kcp.fec_data = 10`, "kcp.fec_parity (SKUA_KCP_FEC_PARITY): found 0, expected both kcp.fec_data and kcp.fec_parity, or neither"},
+		{`kcp.fec_data = -1`, "kcp.fec_data"},
+		{`kcp.crypt = "rot13"`, "kcp.crypt"},
+		{`kcp.crypt = "aes-gcm"`, "kcp.key (SKUA_KCP_KEY): found , expected 16 or 24 or 32 bytes in hex for aes-gcm"},
+		{"kcp.crypt = \"aes-128\"\nkcp.key = \"00112233\"", "kcp.key (SKUA_KCP_KEY): found [secret], expected 16 bytes in hex for aes-128"},
+		{`kcp.key = "00112233445566778899aabbccddeeff"`, "kcp.key (SKUA_KCP_KEY): found [secret], expected nothing, or another kcp.crypt than none"},
+		{`kcp.read_buffer = 1`, "kcp.read_buffer"},
+		{`kcp.write_buffer = 1`, "kcp.write_buffer"},
+		{`kcp.dscp = 64`, "kcp.dscp"},
+		{`kcp.sockets = 65`, "kcp.sockets"},
 		{`login.method = "ldap"`, "login.method"},
+		{`login.method = "guest"` + "\n" + `login.methods = ["jwt"]`, `login.method (SKUA_LOGIN_METHOD): found "guest", expected nothing beside login.methods`},
+		{`login.methods = []`, "login.methods"},
+		{`login.methods = ["password", "ldap"]`, `login.methods (SKUA_LOGIN_METHODS): found "ldap", expected one of password, jwt, hook, device, guest, none`},
+		{`login.methods = ["none", "guest"]`, `found "none,guest", expected none alone`},
+		{`login.methods = ["jwt"]`, "login.jwt_keys (SKUA_LOGIN_JWT_KEYS)"},
+		{`login.methods = ["hook"]`, "login.hook (SKUA_LOGIN_HOOK)"},
+		{`login.hook = "../x"`, "login.hook"},
+		{`login.hook_timeout = "0s"`, "login.hook_timeout"},
+		{`login.token_lifetime = "1s"`, "login.token_lifetime"},
+		{`login.token_keys = "short"`, "login.token_keys (SKUA_LOGIN_TOKEN_KEYS): found [secret], expected keys of 32 characters or more"},
+		{`login.jwt_secret = "short"`, "login.jwt_secret (SKUA_LOGIN_JWT_SECRET): found [secret]"},
+		{`login.jwt_claim = ""`, "login.jwt_claim"},
+		{`login.jwt_refresh = "1s"`, "login.jwt_refresh"},
+		{`login.jwt_leeway = "1h"`, "login.jwt_leeway"},
+		{`login.max_new_per_address = 0`, "login.max_new_per_address"},
 		{`login.hash_memory = 1`, "login.hash_memory"},
 		{`login.hash_time = 0`, "login.hash_time"},
 		{`login.max_attempts = 0`, "login.max_attempts"},
@@ -207,6 +280,8 @@ func sample(k configKey) (text string, want any) {
 		return "a,b", []string{"a", "b"}
 	case map[string]uint16:
 		return "player.buy:1,chat:2", map[string]uint16{"player.buy": 1, "chat": 2}
+	case map[string]float64:
+		return "chat:2,walk:0.5", map[string]float64{"chat": 2, "walk": 0.5}
 	case map[string]string:
 		return "world.map:gopher,chat:lua54", map[string]string{"world.map": "gopher", "chat": "lua54"}
 	case Secret:
@@ -241,6 +316,83 @@ func TestEveryKeyCanBeOverriddenByItsVariable(t *testing.T) {
 		if changed != 1 {
 			t.Errorf("%s=%s changed %d keys", k.env, text, changed)
 		}
+	}
+}
+
+func TestAProfileOfKCPSetsTheDefaultsOfItsKnobs(t *testing.T) {
+	for _, c := range []struct {
+		text, environ string
+		want          KCPConfig
+	}{
+		{"", "", kcpDefaults("fast")},
+		{`kcp.profile = "normal"`, "", kcpDefaults("normal")},
+		{`kcp.profile = "normal"`, "SKUA_KCP_PROFILE=thrifty", kcpDefaults("thrifty")},
+	} {
+		cfg, err := load(t, c.text, c.environ)
+		if err != nil || cfg.KCP != c.want {
+			t.Errorf("%q, %q: %+v, %v", c.text, c.environ, cfg.KCP, err)
+		}
+	}
+	cfg, err := load(t, "[kcp]\nnodelay = true\nprofile = \"thrifty\"\n", "SKUA_KCP_RESEND=0")
+	if err != nil || !cfg.KCP.NoDelay || cfg.KCP.NC || cfg.KCP.Interval.Duration != 40*time.Millisecond || cfg.KCP.Resend != 0 {
+		t.Errorf("%+v, %v", cfg.KCP, err)
+	}
+	for _, name := range []string{"fast", "normal", "thrifty"} {
+		want, err := kcp.Profile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		own := kcpDefaults(name)
+		got, err := kcpConfig(&own, &GateConfig{})
+		if err != nil || got.NoDelay != want.NoDelay || got.Interval != want.Interval || got.Resend != want.Resend || got.NC != want.NC {
+			t.Errorf("%s: %+v, expected %+v", name, got, want)
+		}
+	}
+}
+
+func TestAGateHasWhatItDoesNotSetFromTheMainOne(t *testing.T) {
+	cfg, err := load(t, `
+[gate]
+heartbeat = "20s"
+agent = "agent"
+origins = ["*"]
+[gate.routes]
+chat = 1
+[gate.rates]
+chat = 5
+[gates.world]
+tcp = "127.0.0.1:7100"
+max_queue = 7
+[gates.world.routes]
+walk = 2
+[gates.guests]
+path = "/guests"
+agent = ""
+[tls]
+listeners = ["http", "tcp"]
+`, "SKUA_GATE_MAX_PACKET=2048", "SKUA_GATES_WORLD_HEARTBEAT=30s", "SKUA_GATES_GUESTS_RATES=walk:2", "SKUA_GATES_GUESTS_KCP=127.0.0.1:7200")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := cfg.Gate
+	want.Heartbeat, want.MaxQueue, want.Path, want.Routes = Duration{30 * time.Second}, 7, "", map[string]uint16{"walk": 2}
+	if world := cfg.Gates["world"]; !reflect.DeepEqual(*world, NamedGateConfig{TCP: "127.0.0.1:7100", KCP: "off", TLS: []string{"tcp"}, GateConfig: want}) {
+		t.Errorf("world: %+v", world)
+	}
+	want = cfg.Gate
+	want.Path, want.Agent, want.Rates = "/guests", "", map[string]float64{"walk": 2}
+	if guests := cfg.Gates["guests"]; !reflect.DeepEqual(*guests, NamedGateConfig{TCP: "off", KCP: "127.0.0.1:7200", TLS: []string{"tcp"}, GateConfig: want}) {
+		t.Errorf("guests: %+v", guests)
+	}
+	if cfg.Gate.MaxPacket != 2048 || cfg.Gate.Heartbeat.Duration != 20*time.Second || len(cfg.Gate.Routes) != 1 || cfg.Gate.Path != "/ws" {
+		t.Errorf("the main one: %+v", cfg.Gate)
+	}
+	if _, err := load(t, "[gates.world]\ntcp = \"off\"\n", "SKUA_GATES_WORLD_MAX_QUEUE=x"); err == nil || !strings.Contains(err.Error(), `SKUA_GATES_WORLD_MAX_QUEUE: found "x", expected a whole number`) {
+		t.Error(err)
+	}
+	cfg, err = load(t, "[gates.world]\ntcp = \"off\"\n", "SKUA_GATES_WORLD_TPC=off")
+	if err != nil || len(cfg.Warnings) != 1 || !strings.Contains(cfg.Warnings[0], "did you mean SKUA_GATES_WORLD_TCP?") {
+		t.Errorf("%q, %v", cfg.Warnings, err)
 	}
 }
 

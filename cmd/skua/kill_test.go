@@ -39,7 +39,7 @@ func TestPlayersAreStillThereAfterAKill(t *testing.T) {
 		t.Fatalf("%d clients, %d strangers, lost %q, errors %q", report.Clients, report.Strangers, report.Lost, report.Errors)
 	}
 
-	before := p.metric("skua_gate_requests_total")
+	before := p.metric(`skua_gate_requests_total{gate="main"}`)
 	cfg.Duration = time.Minute
 	done := make(chan error, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -50,7 +50,7 @@ func TestPlayersAreStillThereAfterAKill(t *testing.T) {
 		done <- err
 	}()
 	// They log in again, 3 requests each at least, and then play for a while: longer than the loss window, or there would be nothing to lose.
-	await(t, "everybody plays", func() bool { return p.metric("skua_gate_requests_total") > before+3*each*30 })
+	await(t, "everybody plays", func() bool { return p.metric(`skua_gate_requests_total{gate="main"}`) > before+3*each*30 })
 	killed := time.Now()
 	p.kill()
 	if err := <-done; err != nil {

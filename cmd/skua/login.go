@@ -166,7 +166,8 @@ func makeKey(dir, path string) (text []byte, err error) {
 		}
 	}()
 	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err != nil {
 		return nil, err
 	}
 	return text, os.Rename(f.Name(), path)

@@ -18,8 +18,6 @@ import (
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/cluster"
 	"github.com/skua-go/skua/lua"
-	"github.com/skua-go/skua/lua/vm"
-	"github.com/skua-go/skua/net/transport"
 	"github.com/skua-go/skua/scripts"
 	"github.com/skua-go/skua/services/admin"
 	"github.com/skua-go/skua/services/cron"
@@ -47,9 +45,11 @@ type node struct {
 	rt      *lua.Runtime
 	data    *sharedata.Service
 	sockets *socket.Sockets
-	gate    *gate.Gate
 	login   login.Config
-	first   actor.Ref
+	gates   map[string]*gate.Gate // by the name of their table, mainGate among them
+	// sessions of all gates, which scripts push to
+	sessions *gate.Sessions
+	first    actor.Ref
 }
 
 // trial is what is different in a node that tests run in.
@@ -78,6 +78,7 @@ func (n *node) Serve(ctx context.Context) (err error) {
 		return err
 	}
 	defer listeners.close()
+	n.metrics.MustRegister(newDoorMetrics(listeners))
 
 	peers, err := cluster.Open(ctx, cluster.Config{
 		URL: cfg.NATS.Reveal(), Name: cfg.Name, Dir: filepath.Join(cfg.Path(cfg.Data), "nats"), Version: version,
@@ -151,8 +152,7 @@ func (n *node) services(backend store.Backend) []actor.Spec {
 	}
 	return slices.Concat(first, launchers, []actor.Spec{ // the launcher has the project's services
 		login.Spec(n.login),
-		n.gate.Spec(), // sessions, and the agents of players
-	})
+	}, n.gateSpecs()) // sessions, and the agents of players
 }
 
 // watch tells when one of the node's own services has ended: a node without its store, say, must not play on.
@@ -206,11 +206,10 @@ func (n *node) build(abort func()) error {
 	if err != nil {
 		return err
 	}
-	// The gate's module is part of the runtime that the gate makes its agents with.
+	n.sessions = gate.NewSessions()
 	n.data = sharedata.New(sharedata.Config{Files: n.project.scripts, Log: n.log})
 	modules := []lua.Module{
-		{Name: gate.ServiceName, Open: func(h *lua.Host, s vm.State) { n.gate.Module().Open(h, s) }},
-		n.data.Module(), multicast.New(multicast.Config{}).Module(), n.sockets.Module(),
+		n.sessions.Module(), n.data.Module(), multicast.New(multicast.Config{}).Module(), n.sockets.Module(),
 	}
 	var now func() time.Time
 	if n.trial != nil {
@@ -228,24 +227,10 @@ func (n *node) build(abort func()) error {
 	if err := cfg.Lua.checkServices(rt.Has); err != nil {
 		return err
 	}
-	if agent := cfg.Gate.Agent; agent != "" && !rt.Has(agent) {
-		return fmt.Errorf("gate.agent = %q: there is no such script in %s", agent, strings.Join(cfg.Lua.Path, ", "))
-	}
 	if n.login, err = n.loginConfig(); err != nil {
 		return err
 	}
-	counted := gate.NewMetrics()
-	n.metrics.MustRegister(counted)
-	n.gate, err = gate.New(n.sys, gate.Config{
-		Runtime: rt, Agent: cfg.Gate.Agent, First: func() actor.Ref { return n.first }, Login: cfg.Login.gate(),
-		Heartbeat: cfg.Gate.Heartbeat.Duration, MaxQueue: cfg.Gate.MaxQueue, Linger: cfg.Gate.Linger.Duration, MaxPacket: cfg.Gate.MaxPacket,
-		Attempts: cfg.Login.MaxAttempts, Routes: cfg.Gate.Routes, Metrics: counted, Log: n.log,
-		Transport: transport.Config{
-			HandshakeTimeout: cfg.Gate.HandshakeTimeout.Duration, Backlog: cfg.Gate.Backlog,
-			MaxConns: cfg.Gate.MaxConnections, MaxConnsPerAddr: cfg.Gate.MaxConnectionsPerAddress,
-		},
-	})
-	return err
+	return n.buildGates()
 }
 
 // openSockets makes the network of scripts.
@@ -296,16 +281,13 @@ func (n *node) startFirst(ctx context.Context) error {
 // serveClients opens the doors and stands at them until ctx ends.
 func (n *node) serveClients(ctx context.Context, l *listeners, peers *cluster.Node, lost <-chan error) error {
 	doors, ctx := errgroup.WithContext(ctx)
-	if l.tcp != nil {
-		doors.Go(func() error { return n.gate.Serve(ctx, "tcp", l.tcp) })
-	}
-	if l.kcp != nil {
-		doors.Go(func() error { return n.gate.Serve(ctx, "kcp", l.kcp) })
+	for _, d := range l.clients {
+		doors.Go(func() error { return n.gates[d.gate].Serve(ctx, d.transport, d.ln) })
 	}
 	if l.http != nil {
-		doors.Go(func() error { return n.gate.Serve(ctx, "ws", l.ws) })
-		doors.Go(func() error { return serveHTTP(ctx, l.http, n.pages(l.ws), n.log) })
+		doors.Go(func() error { return serveHTTP(ctx, l.http, n.pages(l.clients), n.log) })
 	}
+	doors.Go(func() error { return l.renew(ctx) })
 	if l.admin != nil {
 		server := &admin.Server{
 			Token: n.project.cfg.Admin.Token.Reveal(), Metrics: n.metrics, Log: n.log.With("part", "admin"),

@@ -132,6 +132,7 @@ func TestThePageResumesAfterItsConnectionWasCut(t *testing.T) {
 		}
 		want = append(want, said, answer)
 		l.mend()
+		evaluate[bool](ada, "dispatchEvent(new Event('online'))") // as a browser says it, which spares us the back-off
 		ada.until("arena.state.connection.state === 'resumed' && document.getElementById('notice').hidden")
 		at := bob.state().Me
 		ada.until(fmt.Sprintf("arena.state.players.some((p) => p.name === 'Bob' && p.n === %d && p.x === %d && p.y === %d)", at.N, at.X, at.Y))

@@ -126,7 +126,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Stats == nil {
 		c.Stats = new(Stats)
 	}
-	return c, c.check()
+	err := c.check()
+	return c, err
 }
 
 func (c *Config) check() error {

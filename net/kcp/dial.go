@@ -1,6 +1,7 @@
 package kcp
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdh"
 	"crypto/rand"
@@ -14,7 +15,7 @@ import (
 	"golang.org/x/net/ipv6"
 )
 
-// Why a server refuses a client; errors of Dial wrap it.
+// ErrRefused is what Dial returns, with the reason, when the server lets nobody in.
 var ErrRefused = errors.New("kcp: refused by the server")
 
 const (
@@ -29,7 +30,7 @@ const (
 //
 // The connection has CloseWrite besides what net.Conn asks for, and Rebind() error, which goes on from a new local socket, as it does by itself when sending
 // fails or the server stays silent. Reads return io.EOF where the server has ended the stream, ErrSilence when nothing was heard for Config.Silence,
-// syscall.ECONNRESET when the server knows the session no more. Close waits for at most 50 ms until what was written has been sent once.
+// syscall.ECONNRESET when the server knows the session no more. Close returns at once; what was written is delivered behind it, for up to 0.3 s.
 //
 // With Config.Raw there is no handshake: nothing is sent before the first Write, the server can't tell that we close, and that nobody answers shows
 // in Reads that do not return: set deadlines.
@@ -66,7 +67,7 @@ func dial(ctx context.Context, addr string, cfg Config) (*client, error) {
 		return nil, fmt.Errorf("%T, expected a UDP address", udp.RemoteAddr())
 	}
 	tune(udp, cfg)
-	l := &link{cfg: cfg, crypt: cr, mem: new(memory), remote: remote, udp: udp}
+	l := &link{cfg: cfg, crypt: cr, mem: new(memory), remote: remote, udp: udp, ready: make(chan struct{})}
 	if cfg.Raw {
 		var b [4]byte
 		_, _ = rand.Read(b[:]) // never fails: it would end the program
@@ -163,14 +164,14 @@ func (h *handshake) answer(d []byte) (done bool, err error) {
 		return false, nil
 	}
 	kind, ok := kindOf(d)
-	if !ok || !named(kind) || string(d[8:16]) != string(h.nonce[:]) {
+	if !ok || !named(kind) || !bytes.Equal(d[8:16], h.nonce[:]) {
 		return false, nil
 	}
 	switch kind {
 	case ctlRefuse:
 		return false, fmt.Errorf("%w: %s", ErrRefused, refusal(d[6]))
 	case ctlCookie:
-		if h.cookie == nil || h.tries > 0 && string(h.cookie) != string(d[16:16+cookieLen]) {
+		if h.cookie == nil || h.tries > 0 && !bytes.Equal(h.cookie, d[16:16+cookieLen]) {
 			h.cookie, h.tries = append([]byte(nil), d[16:16+cookieLen]...), 0
 			h.ask()
 		}

@@ -1,6 +1,7 @@
 package kcp
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -18,9 +19,11 @@ type link struct {
 	crypt  crypt
 	mem    *memory
 	remote *net.UDPAddr
+	ready  chan struct{} // closed when everything is in its place: kcp-go reads from the first moment on
 	conv   uint32
-	key    [keyLen]byte // of no use with Config.Raw
-	peer   func(end bool, err error)
+	key    [keyLen]byte              // of no use with Config.Raw
+	peer   func(end bool, err error) // what becomes known of the server's stream
+	busy   func()                    // data has come
 
 	mu       sync.Mutex
 	udp      *net.UDPConn
@@ -32,18 +35,23 @@ type link struct {
 	asked    int // pings since something was heard
 	rebound  time.Time
 	written  uint32 // segments that were given to kcp-go
-	sent     uint32 // of them, those that have been on the wire
-	onWire   chan struct{}
-	ended    bool // CloseWrite was called
-	endKnown bool // and the server has heard
+	acked    uint32 // of them, those that the server has
+	ended    bool   // CloseWrite was called
+	endKnown bool   // and the server has heard
 	endWait  time.Duration
+
+	delivered func() // to be called when the server has everything; nil while nobody waits for that
 }
+
+// endFirst is when the end of our stream is told again.
+const endFirst = 50 * time.Millisecond
 
 // readPause is how long a socket that can't be read is left alone.
 const readPause = 10 * time.Millisecond
 
 // ReadFrom returns the next datagram of KCP; the address is always the server's.
 func (l *link) ReadFrom(p []byte) (int, net.Addr, error) {
+	<-l.ready
 	for {
 		udp := l.socket()
 		if udp == nil {
@@ -69,6 +77,8 @@ func (l *link) ReadFrom(p []byte) (int, net.Addr, error) {
 		}
 		if kind == 0 {
 			l.hear()
+			l.note(d)
+			l.busy()
 			return copy(p, d), l.remote, nil
 		}
 		if !l.cfg.Raw {
@@ -79,7 +89,6 @@ func (l *link) ReadFrom(p []byte) (int, net.Addr, error) {
 
 // WriteTo sends a datagram of KCP. It never fails: what is lost is repeated, by another socket if this one is of no more use.
 func (l *link) WriteTo(p []byte, _ net.Addr) (int, error) {
-	l.note(p)
 	if l.crypt.head() == 0 {
 		l.send(p)
 		return len(p), nil
@@ -128,30 +137,38 @@ func (l *link) socket() *net.UDPConn {
 	return l.udp
 }
 
-// note finds out which segments are on the wire.
+// note finds out what the server has received.
 func (l *link) note(d []byte) {
-	if d[4] == fecParity && d[5] == 0 {
+	switch {
+	case d[5] == 0 && d[4] == fecParity:
 		return
-	}
-	if d[4] == fecData && d[5] == 0 {
+	case d[5] == 0 && d[4] == fecData:
 		d = d[fecHeader:]
 	}
+	if len(d) < overhead {
+		return
+	}
+	una := binary.LittleEndian.Uint32(d[16:]) // which is the same in all segments of a datagram
+	l.mu.Lock()
+	if since(una, l.acked) > 0 {
+		l.acked = una // it may be ahead of written, which is counted behind a Write
+	}
+	var f func()
+	if since(l.acked, l.written) >= 0 {
+		f = l.delivered
+	}
+	l.mu.Unlock()
+	if f != nil {
+		go f() // which closes what this goroutine is to read on
+	}
+}
+
+// unacknowledged says whether segments wait for the server, and whether there is room for more in the window.
+func (l *link) unacknowledged(window int) (some, room bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(d) >= overhead {
-		if sn := binary.LittleEndian.Uint32(d[12:]); d[4] == cmdPush && since(sn, l.sent) >= 0 {
-			l.sent = sn + 1
-		}
-		length := binary.LittleEndian.Uint32(d[20:])
-		if uint64(length) > uint64(len(d)-overhead) {
-			return
-		}
-		d = d[overhead+int(length):]
-	}
-	if l.onWire != nil && l.sent == l.written {
-		close(l.onWire)
-		l.onWire = nil
-	}
+	n := since(l.written, l.acked)
+	return n > 0, int(n) < window
 }
 
 // wrote counts segments that were given to kcp-go.
@@ -161,24 +178,15 @@ func (l *link) wrote(segments int) {
 	l.written += uint32(segments)
 }
 
-// flushed waits until everything that was written has been on the wire: kcp-go sends on a goroutine of its own, which Close would overtake.
-func (l *link) flushed(patience time.Duration) {
+// whenDelivered calls f once, when the server has acknowledged everything that was written, or after patience.
+func (l *link) whenDelivered(patience time.Duration, f func()) {
 	l.mu.Lock()
-	if l.sent == l.written || l.closed {
-		l.mu.Unlock()
-		return
+	defer l.mu.Unlock()
+	l.delivered = sync.OnceFunc(f)
+	if since(l.acked, l.written) >= 0 {
+		patience = 0
 	}
-	if l.onWire == nil {
-		l.onWire = make(chan struct{})
-	}
-	done := l.onWire
-	l.mu.Unlock()
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case <-done:
-	case <-timer.C:
-	}
+	time.AfterFunc(patience, l.delivered)
 }
 
 func (l *link) hear() {
@@ -196,7 +204,7 @@ func (l *link) control(kind byte, d []byte) {
 	switch kind {
 	case ctlPong:
 		l.mu.Lock()
-		answered := string(d[8:16]) == string(l.ping[:])
+		answered := bytes.Equal(d[8:16], l.ping[:])
 		l.mu.Unlock()
 		if answered {
 			l.hear()
@@ -232,7 +240,7 @@ func (l *link) reset(echo []byte) {
 	const pause = 200 * time.Millisecond
 	l.mu.Lock()
 	asked := !l.pinged.IsZero()
-	believed := asked && string(echo) == string(l.ping[:])
+	believed := asked && bytes.Equal(echo, l.ping[:])
 	ask := !believed && time.Since(l.pinged) >= pause
 	l.mu.Unlock()
 	switch {
@@ -294,7 +302,7 @@ func (l *link) end() {
 	l.mu.Lock()
 	again := l.ended
 	l.ended = true
-	l.endWait = endFirst / 2 * time.Millisecond
+	l.endWait = endFirst
 	l.mu.Unlock()
 	if !again {
 		l.tick()

@@ -132,14 +132,15 @@ func (l *listener) Close() error {
 	close(l.closing)
 	l.pending.Store(l.open == 0)
 	l.mu.Unlock()
-	for {
+	for len(l.accepts) > 0 { // nothing comes behind closed
 		select {
 		case c := <-l.accepts:
 			_ = c.Close()
-			continue
 		default:
 		}
-		break
+	}
+	for _, sh := range l.shards {
+		sh.hurry()
 	}
 	l.shutIfOver()
 	select {
@@ -148,6 +149,12 @@ func (l *listener) Close() error {
 	default: // sessions are left
 	}
 	return nil
+}
+
+func (l *listener) isClosed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
 }
 
 // push queues a session for Accept; its shard is locked.

@@ -9,12 +9,12 @@ import (
 func (sh *shard) datagram(d []byte, kind byte, from *net.UDPAddr, conv uint32, now int64) {
 	c := sh.sessions[conv]
 	if c == nil || !sameAddr(c.remote, from) {
-		if r := sh.rawSession(d, kind, from, conv, now); r != nil {
-			c = r
-		} else {
+		r := sh.rawSession(d, kind, from, conv, now)
+		if r == nil {
 			sh.stranger(c, d, kind, from, conv, now)
 			return
 		}
+		c = r
 	}
 	switch kind {
 	case 0:
@@ -61,7 +61,7 @@ func (c *conn) shards(d []byte, now int64) {
 	if c.fecIn == nil {
 		c.fecIn = new(fecDecoder)
 	}
-	c.fecIn.decode(l.fec, l.mem, d, func(segments []byte) {
+	c.fecIn.decode(l.fec, l.mem, d, uint32(now), func(segments []byte) {
 		l.cfg.Stats.recovered.Add(1)
 		if c.block.input(segments, uint32(now), true) != nil {
 			l.cfg.Stats.malformed.Add(1)
@@ -78,7 +78,8 @@ func (c *conn) end(d []byte, kind byte, from *net.UDPAddr, now int64) {
 	}
 	end := binary.LittleEndian.Uint32(d[8:])
 	if kind == ctlEnded {
-		c.endKnown = c.endKnown || c.ended && end == c.block.sndNxt
+		whole := d[6]&endWhole != 0
+		c.endKnown = c.endKnown || (c.ended || c.closed) && whole == c.closed && end == c.block.sndNxt
 		return
 	}
 	flags := d[6]
@@ -98,7 +99,7 @@ func (sh *shard) stranger(c *conn, d []byte, kind byte, from *net.UDPAddr, conv 
 	st := sh.l.cfg.Stats
 	if c == nil {
 		st.unknown.Add(1)
-		if kind == ctlEnd || kind == ctlEnded || kind == ctlProof || !sh.budget.take(now) {
+		if kind == ctlEnd || kind == ctlEnded || kind == ctlProof || !sh.resets.take(now) {
 			return
 		}
 		at := 8
@@ -126,7 +127,7 @@ func (sh *shard) stranger(c *conn, d []byte, kind byte, from *net.UDPAddr, conv 
 		}
 	default:
 		st.foreign.Add(1)
-		if now-c.challenged < challengePause || !sh.budget.take(now) {
+		if now-c.challenged < challengePause || !sh.challenges.take(now) {
 			return
 		}
 		c.challenged = now
@@ -196,6 +197,25 @@ func (sh *shard) newConn(conv uint32, from *net.UDPAddr, now int64) *conn {
 	c := &conn{sh: sh, remote: from, heard: now, challenged: now - challengePause}
 	c.block.init(conv, sh.l.set, uint32(now))
 	return c
+}
+
+// hurry makes those sessions come to an end that are closed and still deliver.
+func (sh *shard) hurry() {
+	sh.mu.Lock()
+	defer sh.leave()
+	now := sh.now()
+	hurry := func(c *conn) {
+		if c.closed {
+			c.closeBy = min(c.closeBy, now+lingerLast)
+			c.schedule(now)
+		}
+	}
+	for _, c := range sh.sessions {
+		hurry(c)
+	}
+	for _, c := range sh.raw {
+		hurry(c)
+	}
 }
 
 // forget takes a session out of the tables.

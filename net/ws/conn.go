@@ -52,8 +52,43 @@ type parser struct {
 	control []byte
 }
 
+// teller is a connection that tells when there is something to read, see package transport.
+type teller interface {
+	ReadNow(p []byte) (n int, err error)
+	Notify(f func())
+}
+
+// tellingConn is a WebSocket over such a connection, which tells as well.
+type tellingConn struct {
+	*conn
+	beneath teller
+}
+
+// newConn makes a WebSocket of a connection whose handshake is over. early is what has been read from it already.
+func newConn(nc net.Conn, l *Listener, early []byte) net.Conn {
+	c := &conn{Conn: nc, l: l, early: early}
+	if t, ok := nc.(teller); ok {
+		return &tellingConn{c, t}
+	}
+	return c
+}
+
+// ReadNow is Read that does not wait.
+func (c *tellingConn) ReadNow(p []byte) (int, error) { return c.read(p, c.beneath.ReadNow) }
+
+// Notify sets what is called when there is something to read.
+func (c *tellingConn) Notify(f func()) {
+	early := len(c.early) > 0 // whoever reads does so behind the first call
+	c.beneath.Notify(f)
+	if early && f != nil {
+		f()
+	}
+}
+
 // Read reads from the stream that the messages make.
-func (c *conn) Read(p []byte) (int, error) {
+func (c *conn) Read(p []byte) (int, error) { return c.read(p, c.Conn.Read) }
+
+func (c *conn) read(p []byte, from func([]byte) (int, error)) (int, error) {
 	if c.err != nil {
 		return 0, c.err
 	}
@@ -61,7 +96,10 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	for {
-		n, err := c.receive(p)
+		n, err := c.receive(p, from)
+		if n == 0 && err == nil {
+			return 0, nil // nothing is there now
+		}
 		var out int
 		if n > 0 {
 			var failed error
@@ -79,7 +117,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 }
 
-func (c *conn) receive(p []byte) (int, error) {
+func (c *conn) receive(p []byte, from func([]byte) (int, error)) (int, error) {
 	if len(c.early) > 0 {
 		n := copy(p, c.early)
 		if c.early = c.early[n:]; len(c.early) == 0 {
@@ -87,7 +125,7 @@ func (c *conn) receive(p []byte) (int, error) {
 		}
 		return n, nil
 	}
-	return c.Conn.Read(p)
+	return from(p)
 }
 
 // parse turns raw bytes into payload bytes, in place, and returns how many there are; those before an error are good.

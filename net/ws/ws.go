@@ -2,6 +2,7 @@
 //
 // The messages are pieces of a byte stream: Read gives their payloads one after the other, whatever their boundaries; each Write and each frame of
 // WriteFrames is one binary message. Pings, pongs and closes are handled below Read. Text is refused with close code 1003. Compression is not negotiated.
+// A connection over one that tells when there is something to read, as package transport has it, tells so too.
 package ws
 
 import (
@@ -37,7 +38,7 @@ type Config struct {
 type Listener struct {
 	cfg     Config
 	slots   chan struct{} // one for each connection between ServeHTTP and Accept
-	conns   chan *conn
+	conns   chan net.Conn
 	buffers sync.Pool // *[]byte, for outgoing messages
 
 	once sync.Once
@@ -61,7 +62,7 @@ func NewListener(cfg Config) *Listener {
 	if cfg.UpgradeTimeout <= 0 {
 		cfg.UpgradeTimeout = 5 * time.Second
 	}
-	l := &Listener{cfg: cfg, slots: make(chan struct{}, cfg.Pending), conns: make(chan *conn, cfg.Pending), done: make(chan struct{})}
+	l := &Listener{cfg: cfg, slots: make(chan struct{}, cfg.Pending), conns: make(chan net.Conn, cfg.Pending), done: make(chan struct{})}
 	l.buffers.New = func() any { return new([]byte) }
 	return l
 }
@@ -156,7 +157,7 @@ func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	l.conns <- &conn{Conn: nc, l: l, early: unread(rw.Reader)} // has room: a slot is ours
+	l.conns <- newConn(nc, l, unread(rw.Reader)) // has room: a slot is ours
 	select {
 	case <-l.done: // closed meanwhile
 		l.discard()

@@ -103,7 +103,9 @@ func (b *book) read(c *actor.Context, i int) {
 			}
 			switch {
 			case err != nil && !sh.read:
-				c.Log().Error("bans can't be read: nobody can log in", "document", bookKind+"/"+shardID(i), "error", err)
+				if !b.failed { // a line for all of them
+					c.Log().Error("bans can't be read: nobody can log in", "document", bookKind+"/"+shardID(i), "error", err)
+				}
 				b.failed = true
 				b.wake()
 				c.After(b.cfg.Retry, func() { b.read(c, i) })
@@ -112,12 +114,19 @@ func (b *book) read(c *actor.Context, i int) {
 			case !sh.read:
 				sh.read = true
 				if b.unread--; b.unread == 0 {
-					b.failed = false
-					b.wake()
+					b.allRead(c)
 				}
 			}
 		})
 	})
+}
+
+func (b *book) allRead(c *actor.Context) {
+	if b.failed {
+		c.Log().Info("bans are read")
+	}
+	b.failed = false
+	b.wake()
 }
 
 func (b *book) wake() {

@@ -35,7 +35,7 @@ func fetch(ctx context.Context, source string) ([]byte, error) {
 	if !isURL(source) {
 		return readKeyFile(source)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, source, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, source, http.NoBody)
 	if err != nil {
 		return nil, fmt.Errorf("login: %w", err)
 	}

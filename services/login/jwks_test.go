@@ -23,7 +23,7 @@ type keyServer struct {
 	asked atomic.Int64
 }
 
-func newKeyServer(t *testing.T, text []byte) *keyServer {
+func newKeyServer(t testing.TB, text []byte) *keyServer {
 	t.Helper()
 	s := &keyServer{}
 	s.text(text)

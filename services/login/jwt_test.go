@@ -11,7 +11,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -70,13 +69,13 @@ func (i *issuer) jwk() jose.JSONWebKey {
 // claims are those of a good token, changed as told; nil takes one away.
 func claims(now *clock, changes map[string]any) map[string]any {
 	t := now.now().Unix()
-	all := map[string]any{"sub": "42", "name": "Ann", "iss": "https://id.example", "aud": []string{"game", "shop"}, "iat": t, "nbf": t, "exp": t + 600, "jti": fmt.Sprint(rand.Text())}
+	all := map[string]any{"sub": "42", "name": "Ann", "iss": "https://id.example", "aud": []string{"game", "shop"}, "iat": t, "nbf": t, "exp": t + 600, "jti": rand.Text()}
 	maps.Copy(all, changes)
 	maps.DeleteFunc(all, func(_ string, v any) bool { return v == nil })
 	return all
 }
 
-func (i *issuer) token(t *testing.T, claims any) string {
+func (i *issuer) token(t testing.TB, claims any) string {
 	t.Helper()
 	opts := (&jose.SignerOptions{}).WithType("JWT")
 	if i.id != "" {
@@ -296,7 +295,7 @@ func TestKeysInPEMAreTriedForAnyKid(t *testing.T) {
 }
 
 func TestOnlyKeysThatAreFitAreUsed(t *testing.T) {
-	weak, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // it must be refused
+	weak, err := rsa.GenerateKey(rand.Reader, 1024)
 	must(t, err)
 	curve, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	must(t, err)

@@ -96,11 +96,10 @@ func (k *keySource) done(c *actor.Context, v any, err error) {
 	now := k.now()
 	k.reading, k.next = false, now.Add(k.cfg.MinRefresh)
 	keys, _ := v.([]key)
-	switch {
-	case err == nil:
+	if err == nil {
 		k.keys, k.good = keys, now
 		k.metrics.fetches.WithLabelValues("ok").Inc()
-	default:
+	} else {
 		k.metrics.fetches.WithLabelValues("failed").Inc()
 		if now.Sub(k.good) > maxStale {
 			k.keys = nil

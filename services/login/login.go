@@ -48,7 +48,7 @@ type Out struct {
 	Turn   uint64
 }
 
-// Expendable: a node without a gate has nobody to tell.
+// Expendable tells that a node without a gate has nobody to tell.
 func (Out) Expendable() {}
 
 // Concerns tells whether a session of a player is to end that was let in by a login with this turn.

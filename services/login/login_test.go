@@ -137,7 +137,7 @@ func startOn(t *testing.T, cfg login.Config, db *database, closeIt func()) *node
 	return n
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -3,13 +3,12 @@ package login_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
-
-	"log/slog"
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/value"
@@ -125,8 +124,16 @@ func TestScriptsDecideWhoMayComeIn(t *testing.T) {
 		t.Errorf("the linked account: %+v, %v", acc, err)
 	}
 	for _, call := range [][]any{
-		{"ban"}, {"ban", 1.5}, {"ban", ""}, {"ban", "x", map[string]any{"seconds": -1}}, {"ban", "x", map[string]any{"seconds": "soon"}},
-		{"ban", "x", map[string]any{"reason": strings.Repeat("r", 1000)}}, {"banned"}, {"revoke_token"}, {"maintenance", "on"}, {"maintenance", map[string]any{"except": []any{true}}},
+		{"ban"},
+		{"ban", 1.5},
+		{"ban", ""},
+		{"ban", "x", map[string]any{"seconds": -1}},
+		{"ban", "x", map[string]any{"seconds": "soon"}},
+		{"ban", "x", map[string]any{"reason": strings.Repeat("r", 1000)}},
+		{"banned"},
+		{"revoke_token"},
+		{"maintenance", "on"},
+		{"maintenance", map[string]any{"except": []any{true}}},
 		{"issue", "x", strings.Repeat("n", 65)},
 	} {
 		if got := n.run(s, call...); !strings.HasPrefix(got, "error ") {
@@ -237,8 +244,13 @@ func TestADeviceIsItsSecret(t *testing.T) {
 		t.Errorf("%+v, %v", second, err)
 	}
 	for _, pairs := range [][]string{
-		{"device", "phone-0001"}, {"device", "phone-0001", "secret", ""}, {"device", "phone-0001", "secret", secret[:31]}, {"device", "short", "secret", secret},
-		{"device", strings.Repeat("d", 129), "secret", secret}, {"device", "phone-0001", "secret", strings.Repeat("s", 129)}, {"device", "phone-\xff\xfe\xfd", "secret", secret},
+		{"device", "phone-0001"},
+		{"device", "phone-0001", "secret", ""},
+		{"device", "phone-0001", "secret", secret[:31]},
+		{"device", "short", "secret", secret},
+		{"device", strings.Repeat("d", 129), "secret", secret},
+		{"device", "phone-0001", "secret", strings.Repeat("s", 129)},
+		{"device", "phone-\xff\xfe\xfd", "secret", secret},
 	} {
 		n.refused(login.BadRequest, pairs...)
 	}
@@ -263,12 +275,10 @@ func TestFiftyFirstLoginsOfADeviceMakeOneAccount(t *testing.T) {
 	for range 50 {
 		all.Go(func() {
 			acc, err := n.enter("device", "phone-0001", "secret", strings.Repeat("s", 32))
-			if err != nil && code(err) != login.Unavailable { // two that claim it at once: one is told to try again
+			if err != nil {
 				t.Error(err)
 			}
-			if err == nil {
-				uids <- acc.UID
-			}
+			uids <- acc.UID
 		})
 	}
 	all.Wait()

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -80,7 +81,8 @@ func (s *signer) sum(dst, payload []byte) []byte {
 // sign makes a token, and tells when it ends, exactly.
 func (k *keyring) sign(uid, name string, issued, expires time.Time) (string, time.Time) {
 	s := &k.keys[0]
-	b := append(k.buf[:0], s.id[:]...)
+	b := k.buf[:0]
+	b = append(b, s.id[:]...)
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails: crypto/rand
 	b = append(b, id[:]...)
@@ -120,7 +122,7 @@ func (k *keyring) open(text string, now time.Time) (token, error) {
 
 func (k *keyring) signed(payload, mac []byte) bool {
 	for i := range k.keys {
-		if s := &k.keys[i]; string(s.id[:]) == string(payload[:4]) {
+		if s := &k.keys[i]; bytes.Equal(s.id[:], payload[:4]) {
 			var want [sha256.Size]byte
 			return hmac.Equal(s.sum(want[:0], payload), mac)
 		}

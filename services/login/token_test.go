@@ -24,6 +24,7 @@ func newClock() *clock {
 func (c *clock) now() time.Time       { return time.Unix(0, c.ns.Load()) }
 func (c *clock) pass(d time.Duration) { c.ns.Add(int64(d)) }
 func key(n int) []byte                { return []byte(fmt.Sprintf("a key for tokens with number %06d", n)) }
+
 func keys(ns ...int) (all [][]byte) {
 	for _, n := range ns {
 		all = append(all, key(n))
@@ -268,7 +269,7 @@ func FuzzTokenContent(f *testing.F) {
 	f.Add(strings.Repeat("u", 128), strings.Repeat("n", 64))
 	now := time.Unix(1_900_000_000, 0)
 	f.Fuzz(func(t *testing.T, uid, name string) {
-		if len(uid) == 0 || len(uid) > 128 || len(name) > 64 {
+		if uid == "" || len(uid) > 128 || len(name) > 64 {
 			return
 		}
 		k := login.NewKeyring(keys(1), time.Hour)

@@ -150,7 +150,10 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
     });
   }
 
-  /** Leaves for good: the server forgets the session, what waits for answers is rejected with a ClosedError. A second call does nothing. */
+  /**
+   * Leaves for good: what waits for answers is rejected with a ClosedError, and the server forgets the session. It can't be told while there is no connection;
+   * then the session waits there until its window is over. A second call does nothing.
+   */
   close(): void {
     this.#finish(new ClosedError("closed", "the client was closed"));
   }

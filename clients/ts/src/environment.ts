@@ -38,7 +38,9 @@ export function environment(own: Partial<Environment> = {}, constructor?: Socket
   return {
     connect(url) {
       const Socket = constructor ?? (globalThis.WebSocket as SocketConstructor | undefined);
-      if (!Socket) throw new SkuaError("unsupported", "this platform has no WebSocket: pass one as options.WebSocket (in Node below 22 that of the package ws)");
+      if (!Socket) {
+        throw new SkuaError("unsupported", "this platform has no WebSocket: pass one as options.WebSocket (in Node below 22 that of the package ws)");
+      }
       return new Socket(url);
     },
     now: () => performance.now(),

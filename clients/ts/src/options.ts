@@ -11,6 +11,8 @@ export interface LoginAnswer {
   uid: string; // 64 bits do not fit a number
   name: string;
   new?: boolean; // this login has made the account
+  token?: string; // for the next login, where the node gives them: {token} is all that it takes
+  expires?: number; // of the token, in Unix seconds
   [field: string]: unknown;
 }
 
@@ -31,9 +33,11 @@ export interface Session<R extends Routes = AnyRoutes> {
 /** How a client is. All of it is optional. */
 export interface Options<R extends Routes = AnyRoutes> {
   /**
-   * Runs at the begin of each session, the first and any that follows a lost one: log in here, and do what the game wants first. Requests made elsewhere wait
-   * until it is through. When it rejects with a RequestError that is no passing trouble, or with an error of the program, the client closes with that; after
-   * a TimeoutError and codes like `busy` or `unavailable` it tries again with back-off. Give each try its own state: one that was cut short begins anew.
+   * Runs at the begin of each session, the first and any that follows a lost one: log in here, and do what the game wants first. It speaks through the session
+   * that it is given: what is asked of the client itself waits until enter is through.
+   *
+   * When it rejects with a RequestError that is no passing trouble, or with an error of the program, the client closes with that; after a TimeoutError and codes
+   * like `busy` or `unavailable` it tries again with back-off. Give each try its own state: one that was cut short begins anew.
    */
   enter?: (session: Session<R>) => unknown;
   /** Is told each change of the client's state, the first while connect runs. */

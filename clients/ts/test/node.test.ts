@@ -150,7 +150,7 @@ test("a wrong password closes the client with what the node says", { skip }, asy
 test("over a line that breaks again and again each request is handled once and each push comes once, in order", { skip }, async () => {
   let seed = 12345;
   const random = (n: number) => (seed = (seed * 48271) % 2147483647) % n;
-  line.budget = () => 300 + random(6000); // some don't even get through the handshake
+  line.budget = () => 300 + random(3000); // some don't even get through the handshake
   const { client, states, uids } = enter(broken, {
     environment: {
       watch: (wake) => { // a network that comes back at once, over and over, and does not wait for the back-off

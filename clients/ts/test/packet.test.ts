@@ -5,7 +5,7 @@ import { ProtocolError } from "../src/errors.js";
 import { decodeWelcome } from "../src/handshake.js";
 import { inflate } from "../src/inflate.js";
 import {
-  DATA, Dictionary, PUSH, RESPONSE, Splitter, decodeMessage, decodeReason, decodeVarint, encodeMessage, encodePackage, encodeVarint, text, utf8,
+  DATA, Dictionary, PUSH, RESPONSE, Splitter, decodeAck, decodeMessage, decodeReason, decodeVarint, encodeMessage, encodePackage, encodeVarint, text, utf8,
 } from "../src/packet.js";
 import { varint } from "./server.js";
 
@@ -32,8 +32,16 @@ test("the examples of the protocol's page mean what it says", async () => {
     const [type, body] = packages[0]!;
     seen.add(kind === "data" ? what : kind);
     if (kind !== "data") {
-      if (kind === "handshake" && says.includes('"code":200')) assert.equal(decodeWelcome(body).heartbeat, 30_000);
-      if (kind === "kick") assert.deepEqual(decodeReason(body), { code: "replaced", message: "logged in from another place" });
+      if (kind === "handshake" && what.startsWith('{"code":200')) {
+        const { heartbeat, resume } = JSON.parse(says.slice(kind.length)).sys;
+        const w = decodeWelcome(body);
+        assert.deepEqual([w.heartbeat, w.resume?.token], [1000 * (heartbeat ?? 0), resume?.token], says);
+      }
+      if (kind === "kick") {
+        const { code, msg } = JSON.parse(says.slice(kind.length));
+        assert.deepEqual(decodeReason(body), { code, message: msg }, says);
+      }
+      if (kind === "ack") assert.equal(decodeAck(body), Number(what), says);
       continue;
     }
     assert.equal(type, DATA, says);
@@ -51,11 +59,14 @@ test("the examples of the protocol's page mean what it says", async () => {
     assert.equal(what === "push" ? m.route : String(m.id), rest.shift(), says);
     assert.equal(plain, rest.join(" "), says);
   }
-  for (const kind of ["handshake", "heartbeat", "request", "notify", "response", "error", "push", "kick"]) assert.ok(seen.has(kind), `no example of ${kind}`);
+  for (const kind of ["handshake", "heartbeat", "request", "notify", "response", "error", "push", "kick"]) {
+    assert.ok(seen.has(kind), `no example of ${kind}`);
+  }
 });
 
 test("ids are exact up to 2^53 - 1, and refused beyond", () => {
-  for (const n of [0, 1, 127, 128, 300, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 32 + 1, 2 ** 42 + 12345, 2 ** 49 - 1, 2 ** 49, 2 ** 53 - 2, 2 ** 53 - 1]) {
+  for (const n of [0, 1, 127, 128, 300, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 32 + 1, 2 ** 42 + 12345, 2 ** 49 - 1, 2 ** 49, 2 ** 53 - 2,
+    2 ** 53 - 1]) {
     const bytes = encodeVarint(n);
     assert.deepEqual(bytes, varint(n), `${n}`);
     assert.deepEqual(decodeVarint(Uint8Array.of(7, ...bytes, 9), 1), [n, bytes.length + 1]);
@@ -72,7 +83,8 @@ test("ids are exact up to 2^53 - 1, and refused beyond", () => {
 
 test("a stream means the same however it is cut", () => {
   const stream = Uint8Array.from([
-    ...encodePackage(1, utf8("{}")), ...encodePackage(3), ...encodePackage(4, utf8("x".repeat(300))), ...encodePackage(6, Uint8Array.of(1)), ...encodePackage(5),
+    ...encodePackage(1, utf8("{}")), ...encodePackage(3), ...encodePackage(4, utf8("x".repeat(300))), ...encodePackage(6, Uint8Array.of(1)),
+    ...encodePackage(5),
   ]);
   const cut = (size: number) => {
     const got: string[] = [];
@@ -94,7 +106,8 @@ test("a header that announces too much, or nothing known, is refused before its 
 
 test("broken messages are protocol errors that say what was found", () => {
   for (const [hex, says] of [
-    ["", /empty/], ["c4", /bits/], ["00", /type 0/], ["02", /type 1/], ["0e", /type 7/], ["04", /middle/], ["0480", /middle/], ["07", /route code/], ["0700", /route code/],
+    ["", /empty/], ["c4", /bits/], ["00", /type 0/], ["02", /type 1/], ["0e", /type 7/], ["04", /middle/], ["0480", /middle/], ["07", /route code/],
+    ["0700", /route code/],
     ["070009", /route code 9/], ["06", /length/], ["060361", /3 bytes, found 1/], ["0601ff", /UTF-8/],
   ] as const) {
     const bytes = Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
@@ -135,12 +148,15 @@ test("a handshake is checked field by field", () => {
   const resume = { token: "t", window: 60, received: 0, resumed: false, ring: { packages: 1, bytes: 1 } };
   const good = { code: 200, sys: { heartbeat: 5, dict: { a: 1 }, serializer: "json", resume }, user: { motd: "hi" } };
   const w = decodeWelcome(utf8(JSON.stringify(good)));
-  assert.deepEqual([w.heartbeat, w.dictionary.code("a"), w.serializer, w.resume?.token, w.resume?.window, w.user], [5000, 1, "json", "t", 60_000, { motd: "hi" }]);
+  assert.deepEqual([w.heartbeat, w.dictionary.code("a"), w.serializer, w.resume?.token, w.resume?.window, w.user],
+    [5000, 1, "json", "t", 60_000, { motd: "hi" }]);
   assert.equal(decodeWelcome(utf8('{"code":200}')).heartbeat, 0);
   const bad: [unknown, RegExp][] = [
     ["no json", /not JSON/], [[], /array/], [null, /null/], [{ code: 200, sys: 3 }, /sys is 3/], [{ code: 200, sys: { heartbeat: "5" } }, /heartbeat/],
-    [{ code: 200, sys: { heartbeat: -1 } }, /heartbeat/], [{ code: 200, sys: { heartbeat: 1e9 } }, /heartbeat/], [{ code: 200, sys: { dict: { a: 0 } } }, /dict/],
-    [{ code: 200, sys: { dict: { a: 70000 } } }, /dict/], [{ code: 200, sys: { dict: { a: 1.5 } } }, /1\.5/], [{ code: 200, sys: { dict: { a: 1, b: 1 } } }, /same code/],
+    [{ code: 200, sys: { heartbeat: -1 } }, /heartbeat/], [{ code: 200, sys: { heartbeat: 1e9 } }, /heartbeat/],
+    [{ code: 200, sys: { dict: { a: 0 } } }, /dict/],
+    [{ code: 200, sys: { dict: { a: 70000 } } }, /dict/], [{ code: 200, sys: { dict: { a: 1.5 } } }, /1\.5/],
+    [{ code: 200, sys: { dict: { a: 1, b: 1 } } }, /same code/],
     [{ code: 200, sys: { dict: { ["x".repeat(256)]: 1 } } }, /255 bytes/], [{ code: 200, sys: { serializer: 3 } }, /serializer/],
     [{ code: 200, sys: { resume: true } }, /resume is boolean/], [{ code: 200, sys: { resume: { ...resume, token: "" } } }, /token/],
     [{ code: 200, sys: { resume: { ...resume, token: "x".repeat(201) } } }, /token/], [{ code: 200, sys: { resume: { ...resume, received: -1 } } }, /received/],
@@ -153,7 +169,8 @@ test("a handshake is checked field by field", () => {
 
 test("a reason is read from whatever a kick has", () => {
   for (const [body, code, message] of [
-    ["", "", ""], ["{}", "", ""], ['{"code":"a","msg":"b"}', "a", "b"], ['{"reason":"r"}', "", "r"], ["bye", "", "bye"], ["[1]", "", ""], ["null", "", "null"], ['{"code":4}', "4", ""],
+    ["", "", ""], ["{}", "", ""], ['{"code":"a","msg":"b"}', "a", "b"], ['{"reason":"r"}', "", "r"], ["bye", "", "bye"], ["[1]", "", ""],
+    ["null", "", "null"], ['{"code":4}', "4", ""],
   ]) assert.deepEqual(decodeReason(utf8(body!)), { code, message }, body);
   assert.deepEqual(decodeReason(Uint8Array.of(0xff)), { code: "", message: "" });
   assert.equal(decodeReason(utf8("x".repeat(1000))).message.length, 256);

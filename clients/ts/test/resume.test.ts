@@ -43,7 +43,8 @@ async function finish(g: Game, what: string): Promise<void> {
   const alive = server.sessions.filter((s) => s.handled.length > 0);
   assert.equal(alive.length, 1, `${what}: one session handles all`);
   const handled = alive[0]!.handled;
-  assert.deepEqual(handled.map((m) => `${m.kind} ${m.body.i}`), Array.from({ length: 2 * REQUESTS }, (_, i) => `${i % 2 ? "notify" : "request"} ${i >> 1}`), what);
+  assert.deepEqual(handled.map((m) => `${m.kind} ${m.body.i}`), Array.from({ length: 2 * REQUESTS },
+    (_, i) => `${i % 2 ? "notify" : "request"} ${i >> 1}`), what);
   assert.deepEqual(g.answers.map((a) => a.error).filter(Boolean), [], what);
   assert.deepEqual(g.answers.map((a) => a.value?.double), Array.from({ length: REQUESTS }, (_, i) => 2 * i), what);
   assert.deepEqual(g.pushed, Array.from({ length: 2 * REQUESTS + REQUESTS }, (_, i) => i + 1), what);
@@ -231,7 +232,10 @@ test("a dictionary that changes between connections changes no message", async (
   client.notify("b", 2);
   server.options.dict = { a: 2, c: 1 };
   await server.world.until(() => server.session.handled.length === 2);
-  assert.deepEqual(server.session.handled.map((m) => [m.route, m.body]), [["a", 1], ["b", 2]]);
+  client.notify("a", 3);
+  client.notify("c", 4);
+  await server.world.until(() => server.session.handled.length === 4);
+  assert.deepEqual(server.session.handled.map((m) => [m.route, m.body]), [["a", 1], ["b", 2], ["a", 3], ["c", 4]]);
   client.close();
 });
 

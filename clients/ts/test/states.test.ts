@@ -234,7 +234,8 @@ test("servers that break the protocol are left, with what was found", async () =
   }
   for (const [bytes, says] of [
     [pack(1, "no json"), /neither gzip nor zlib/], [pack(1, '{"code":'), /not JSON/], [pack(4, push("x", 1)), /before the handshake is over/],
-    [pack(1, gzipSync(Buffer.alloc(4 << 20))), /holds more than/], [pack(6, Uint8Array.of(0)), /before the handshake/], [new TextEncoder().encode("HTTP/1.1 200 OK"), /type 72/],
+    [pack(1, gzipSync(Buffer.alloc(4 << 20))), /holds more than/], [pack(6, Uint8Array.of(0)), /before the handshake/],
+    [new TextEncoder().encode("HTTP/1.1 200 OK"), /type 72/],
   ] as const) {
     const { server, client } = play();
     server.line.bytes = () => {}; // no handshake of its own

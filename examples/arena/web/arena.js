@@ -312,7 +312,8 @@ $("say").addEventListener("submit", async (event) => {
   }
   $("text").value = "";
   try {
-    await client.request("chat", { text });
+    // Longer than a session waits: what is said while we are away is said when we are back, or known not to be.
+    await client.request("chat", { text }, { timeout: 120000 });
   } catch (error) {
     if (!$("text").value) $("text").value = text; // nothing that was typed is lost
     system(error instanceof RequestError && error.code === "too_fast" ? "Slow down: one message a second." : error.message);

@@ -145,7 +145,9 @@ function environment(own = {}, constructor) {
   return {
     connect(url) {
       const Socket = constructor ?? globalThis.WebSocket;
-      if (!Socket) throw new SkuaError("unsupported", "this platform has no WebSocket: pass one as options.WebSocket (in Node below 22 that of the package ws)");
+      if (!Socket) {
+        throw new SkuaError("unsupported", "this platform has no WebSocket: pass one as options.WebSocket (in Node below 22 that of the package ws)");
+      }
       return new Socket(url);
     },
     now: () => performance.now(),
@@ -1130,7 +1132,10 @@ var Client = class {
       const off = this.onState((state) => settled(state) && off());
     });
   }
-  /** Leaves for good: the server forgets the session, what waits for answers is rejected with a ClosedError. A second call does nothing. */
+  /**
+   * Leaves for good: what waits for answers is rejected with a ClosedError, and the server forgets the session. It can't be told while there is no connection;
+   * then the session waits there until its window is over. A second call does nothing.
+   */
   close() {
     this.#finish(new ClosedError("closed", "the client was closed"));
   }

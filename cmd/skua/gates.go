@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/net/transport"
+	"github.com/skua-go/skua/services/gate"
+)
+
+// buildGates makes the gate of [gate] and those of [gates.NAME].
+func (n *node) buildGates() error {
+	cfg := &n.project.cfg
+	n.gates = map[string]*gate.Gate{}
+	if err := n.buildGate(mainGate, "gate", &cfg.Gate, cfg.Login.gate()); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Gates)) {
+		g := cfg.Gates[name]
+		login := cfg.Login.gate()
+		if g.Login != "" {
+			login = gate.Login(g.Login)
+		}
+		if err := n.buildGate(name, "gates."+name, &g.GateConfig, login); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// buildGate makes one of them; key is where it stands in the configuration.
+func (n *node) buildGate(name, key string, g *GateConfig, login gate.Login) error {
+	if g.Agent != "" && !n.rt.Has(g.Agent) {
+		return fmt.Errorf("%s.agent = %q: there is no such script in %s", key, g.Agent, strings.Join(n.project.cfg.Lua.Path, ", "))
+	}
+	bodies, err := n.bodies(key, g)
+	if err != nil {
+		return err
+	}
+	made := gateConfig(g)
+	if name != mainGate {
+		made.Name = gate.ServiceName + "." + name
+	}
+	made.Login, made.Attempts = login, n.project.cfg.Login.MaxAttempts
+	made.Runtime, made.First, made.Sessions = n.rt, func() actor.Ref { return n.first }, n.sessions
+	made.Bodies, made.Metrics, made.Log = bodies, gate.NewMetrics(), n.log
+	if name != mainGate {
+		made.Log = n.log.With("gate", name)
+	}
+	prometheus.WrapRegistererWith(prometheus.Labels{"gate": name}, n.metrics).MustRegister(made.Metrics)
+	if n.gates[name], err = gate.New(n.sys, made); err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	return nil
+}
+
+// gateConfig is what the keys of a gate say.
+func gateConfig(g *GateConfig) gate.Config {
+	window := g.ResumeWindow.Duration
+	if window == 0 {
+		window = -1 // a gate's 0 is its default
+	}
+	rates := make(map[string]gate.Rate, len(g.Rates))
+	for route, r := range g.Rates {
+		rates[route] = gate.Rate{PerSecond: r}
+	}
+	return gate.Config{
+		Agent: g.Agent, Linger: g.Linger.Duration,
+		Codec: g.Codec, Routes: g.Routes, Heartbeat: g.Heartbeat.Duration, MaxPacket: g.MaxPacket, MaxQueue: g.MaxQueue, Rates: rates,
+		ResumeWindow: window, RingPackages: g.RingPackages, RingBytes: g.RingBytes, MaxWaiting: g.MaxWaiting,
+		Transport: transport.Config{
+			HandshakeTimeout: g.HandshakeTimeout.Duration, Backlog: g.Backlog,
+			MaxConns: g.MaxConnections, MaxConnsPerAddr: g.MaxConnectionsPerAddress,
+			MaxHalfOpen: g.MaxHalfOpen, MaxHalfOpenPerPrefix: g.MaxHalfOpenPerNetwork,
+			PacketRate: g.PacketRate, PacketBurst: g.PacketBurst, ByteRate: g.ByteRate, ByteBurst: g.ByteBurst,
+		},
+	}
+}
+
+// gateSpecs are the gates' actors, the main one last: it has the players whom others may serve.
+func (n *node) gateSpecs() []actor.Spec {
+	specs := make([]actor.Spec, 0, len(n.gates))
+	for _, name := range slices.Sorted(maps.Keys(n.gates)) {
+		if name != mainGate {
+			specs = append(specs, n.gates[name].Spec())
+		}
+	}
+	return append(specs, n.gates[mainGate].Spec())
+}

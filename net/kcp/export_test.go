@@ -1,0 +1,114 @@
+package kcp
+
+import (
+	"net"
+	"slices"
+)
+
+// Machine is a control block for tests, which are its network and its clock.
+type Machine struct {
+	b    block
+	mem  memory
+	out  func(d []byte)
+	Sent int
+}
+
+// NewMachine returns one for a conversation; out gets its datagrams.
+func NewMachine(conv uint32, cfg Config, now uint32, out func(d []byte)) *Machine {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		panic(err)
+	}
+	m := &Machine{out: out}
+	m.b.init(conv, newSettings(cfg, &m.mem, 0, 0), now)
+	return m
+}
+
+func (m *Machine) emit(p *packet) {
+	m.Sent++
+	m.out(p.bytes)
+	m.mem.done(p)
+}
+
+// Input takes a datagram.
+func (m *Machine) Input(d []byte, now uint32) error {
+	err := m.b.input(d, now, false)
+	m.Run(now)
+	return err
+}
+
+// Run does what is due, as the wheel has it done, and returns in how many milliseconds there is more; -1: not before something happens.
+func (m *Machine) Run(now uint32) int {
+	if wait, ok := m.b.next(now); ok && wait == 0 {
+		m.b.flush(now, m)
+	}
+	wait, ok := m.b.next(now)
+	if !ok {
+		return -1
+	}
+	return int(wait)
+}
+
+// Write takes what there is room for.
+func (m *Machine) Write(p []byte, now uint32) int {
+	n := min(len(p), m.b.room())
+	m.b.write(p[:n])
+	m.b.flush(now, m)
+	return n
+}
+
+// Read copies what is in order.
+func (m *Machine) Read(p []byte, now uint32) int {
+	n := m.b.read(p)
+	m.Run(now)
+	return n
+}
+
+// Waiting is segments that are not acknowledged, Dead whether the peer acknowledges nothing, Held all segments in memory.
+func (m *Machine) Waiting() int { return m.b.waiting() }
+func (m *Machine) Dead() bool   { return m.b.dead }
+func (m *Machine) Held() int {
+	return m.b.waiting() + m.b.rcvBuf.n + m.b.rcvQueue.n
+}
+
+// KindOf is the parser of control datagrams.
+func KindOf(d []byte) (byte, bool) { return kindOf(d) }
+
+// Feed gives a listener a datagram as if it came from an address.
+func Feed(ln net.Listener, d []byte, from *net.UDPAddr) {
+	l := ln.(*listener)
+	r := receiver{l: l, from: l.shards[0], now: l.now()}
+	r.datagram(d, from)
+	r.unlock()
+}
+
+// Wheel is a wheel of numbered sessions.
+type Wheel struct {
+	w     wheel
+	conns []*conn
+}
+
+// NewWheel returns one for sessions 0 to n-1.
+func NewWheel(n int) *Wheel {
+	w := &Wheel{}
+	for range n {
+		w.conns = append(w.conns, new(conn))
+	}
+	return w
+}
+
+// Arm, Disarm, Advance and Upcoming are wheel's.
+func (w *Wheel) Arm(i int, at int64) { w.w.arm(w.conns[i], at) }
+func (w *Wheel) Disarm(i int)        { w.w.disarm(w.conns[i]) }
+func (w *Wheel) Advance(now int64, f func(i int)) {
+	w.w.advance(now, func(c *conn) { f(slices.Index(w.conns, c)) })
+}
+func (w *Wheel) Upcoming() (int64, bool) { return w.w.upcoming() }
+
+// AtRest says whether a client has nothing to do.
+func AtRest(c net.Conn) bool {
+	p := c.(*client).pulse
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.awake
+}
