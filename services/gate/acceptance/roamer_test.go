@@ -122,6 +122,12 @@ func (r *roamer) fail(format string, args ...any) {
 	}
 }
 
+func (r *roamer) complaints() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.wrong
+}
+
 // live connects again and again until ctx ends.
 func (r *roamer) live(ctx context.Context) {
 	for ctx.Err() == nil {
@@ -352,6 +358,19 @@ func (r *roamer) acknowledgeLocked(l *line) {
 	l.send(pack(typeAck, varint(nil, r.received)))
 }
 
+// invent makes a question of some kind.
+func invent(rnd *rand.Rand, q question) question {
+	switch luck := rnd.IntN(100); {
+	case luck < 30:
+		q.Pushes = 1 + rnd.IntN(4)
+	case luck < 50:
+		q.Later = 1 + rnd.IntN(200)
+	case luck < 51 && rnd.IntN(4) == 0: // more than the server's ring holds, and a cut in the middle of it
+		q.Pushes = 3 * tortureRing
+	}
+	return q
+}
+
 // request asks the next question, if there is room for it. A connection need not be there.
 func (r *roamer) request() {
 	r.mu.Lock()
@@ -360,15 +379,7 @@ func (r *roamer) request() {
 		return
 	}
 	r.number++
-	q := question{Client: r.name, Epoch: r.epoch, Number: r.number}
-	switch luck := r.ask.IntN(100); {
-	case luck < 30:
-		q.Pushes = 1 + r.ask.IntN(4)
-	case luck < 50:
-		q.Later = 1 + r.ask.IntN(200)
-	case luck < 51 && r.ask.IntN(4) == 0: // more than the server's ring holds, and a cut in the middle of it
-		q.Pushes = 3 * tortureRing
-	}
+	q := invent(r.ask, question{Client: r.name, Epoch: r.epoch, Number: r.number})
 	body, err := json.Marshal(q)
 	if err != nil {
 		panic(err) // five integers always marshal

@@ -37,6 +37,15 @@ func (w *torture) kick(code string) {
 	w.kicks[code]++
 }
 
+// traveller is a client: every second is the one of this package, every second that of clients/go.
+type traveller interface {
+	live(ctx context.Context)
+	request()             // asks the next question
+	leave()               // says goodbye, or changes the transport
+	unsettled() string    // what is still to come
+	complaints() []string // what was wrong
+}
+
 // rough is the network: a phone's, in a train.
 var rough = netlab.Link{Delay: 10 * time.Millisecond, Jitter: 10 * time.Millisecond, Loss: 0.03, Reorder: 0.02, Duplicate: 0.01}
 
@@ -50,7 +59,7 @@ func TestSessionsSurviveTortureExactlyOnceAndInOrder(t *testing.T) {
 	lab := labtest.Open(t, rough, luck)
 	o := &oracle{sessions: map[[2]int]*record{}}
 	n := start(t, lab.Listen().String(), gate.Config{
-		Login: gate.LoginNone, Handle: o.handle, OnSession: o.change, Heartbeat: time.Second, RingPackages: tortureRing,
+		Login: gate.LoginNone, Handle: o.handle, OnSession: o.change, Heartbeat: time.Second, RingPackages: tortureRing, ResumeWindow: 40 * time.Second,
 	}, "", overTCP, overKCP, overWS)
 	w := &torture{
 		oracle: o, transports: []string{overTCP, overKCP, overWS}, kicks: map[string]int{},
@@ -62,11 +71,14 @@ func TestSessionsSurviveTortureExactlyOnceAndInOrder(t *testing.T) {
 		must(t, err)
 		w.addrs[transport] = net.JoinHostPort(lab.Server().String(), port)
 	}
-	var roamers []*roamer
+	var roamers []traveller
 	for i := range clients {
-		roamers = append(roamers, &roamer{
-			name: i, t: w, rnd: rand.New(rand.NewPCG(luck, uint64(2*i+100))), ask: rand.New(rand.NewPCG(luck, uint64(2*i+101))),
-		})
+		connecting, asking := rand.New(rand.NewPCG(luck, uint64(2*i+100))), rand.New(rand.NewPCG(luck, uint64(2*i+101)))
+		if i%2 == 0 {
+			roamers = append(roamers, &roamer{name: i, t: w, rnd: connecting, ask: asking})
+		} else {
+			roamers = append(roamers, &sdk{name: i, w: w, rnd: connecting, ask: asking})
+		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var living sync.WaitGroup
@@ -93,7 +105,7 @@ func TestSessionsSurviveTortureExactlyOnceAndInOrder(t *testing.T) {
 }
 
 // rage lets everything happen at once: requests, pushes, goodbyes, and clients that change their address.
-func (w *torture) rage(t *testing.T, lab *netlab.Network, roamers []*roamer, length time.Duration, luck uint64) {
+func (w *torture) rage(t *testing.T, lab *netlab.Network, roamers []traveller, length time.Duration, luck uint64) {
 	t.Helper()
 	var all sync.WaitGroup
 	end := time.Now().Add(length)
@@ -134,7 +146,7 @@ func (w *torture) rage(t *testing.T, lab *netlab.Network, roamers []*roamer, len
 }
 
 // settle waits until both sides agree that all is done.
-func (w *torture) settle(t *testing.T, roamers []*roamer) {
+func (w *torture) settle(t *testing.T, roamers []traveller) {
 	t.Helper()
 	deadline := time.After(patience)
 	for tick := time.NewTicker(20 * time.Millisecond); ; {
@@ -157,7 +169,7 @@ func (w *torture) settle(t *testing.T, roamers []*roamer) {
 }
 
 // report says what has happened, and fails for what should not have.
-func (w *torture) report(t *testing.T, roamers []*roamer, lab *netlab.Network) {
+func (w *torture) report(t *testing.T, roamers []traveller, lab *netlab.Network) {
 	t.Helper()
 	codes := w.oracle.judge()
 	sessions, handled, pushed, away, back := w.oracle.totals()
@@ -171,11 +183,9 @@ func (w *torture) report(t *testing.T, roamers []*roamer, lab *netlab.Network) {
 		sessions, w.resumed.Load(), away, back, codes, kicks)
 	t.Logf("%d requests and notifies handled, %d answers received, %d pushes sent", handled, w.answered.Load(), pushed)
 	for _, r := range roamers {
-		r.mu.Lock()
-		for _, wrong := range r.wrong {
+		for _, wrong := range r.complaints() {
 			t.Error(wrong)
 		}
-		r.mu.Unlock()
 	}
 	w.oracle.mu.Lock()
 	defer w.oracle.mu.Unlock()
