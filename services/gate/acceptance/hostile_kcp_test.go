@@ -135,14 +135,15 @@ func kcpStrangers(w *world, p *phase) {
 		}
 	}
 	after := w.metrics()
-	in, out := after[`skua_kcp_bytes_in{transport="kcp"}`]-before[`skua_kcp_bytes_in{transport="kcp"}`], after[`skua_kcp_bytes_out{transport="kcp"}`]-before[`skua_kcp_bytes_out{transport="kcp"}`]
-	w.t.Logf("%d first datagrams of %d bytes from as many addresses; the node took %.0f bytes in and sent %.0f, players' included; at most %.0f KCP sessions, %.0f before",
-		n, s.sent, in, out, most, before[`skua_kcp_sessions{transport="kcp"}`])
+	grown := func(name string) float64 { return after[name+`{transport="kcp"}`] - before[name+`{transport="kcp"}`] }
+	sessions := before[`skua_kcp_sessions{transport="kcp"}`]
+	w.t.Logf("%d first datagrams of %d bytes from as many addresses; the node took %.0f bytes in and sent %.0f, players' included; at most %.0f sessions, %.0f before",
+		n, s.sent, grown("skua_kcp_bytes_in"), grown("skua_kcp_bytes_out"), most, sessions)
 	if got := s.received.Load(); got > s.sent {
 		w.t.Errorf("%s: %d bytes made the node send %d to addresses that have not asked: it amplifies", p.name, s.sent, got)
 	}
-	if most > before[`skua_kcp_sessions{transport="kcp"}`]+10 {
-		w.t.Errorf("%s: %v sessions, %v before", p.name, most, before[`skua_kcp_sessions{transport="kcp"}`])
+	if most > sessions+10 {
+		w.t.Errorf("%s: %v sessions, %v before", p.name, most, sessions)
 	}
 }
 
@@ -163,7 +164,8 @@ func kcpRawStrangers(w *world, p *phase) {
 		}
 	}
 	until(w.t, "the node has refused some", func() bool { return w.metrics()[`skua_kcp_full_total{transport="kcp-raw"}`] > 0 })
-	w.t.Logf("%d first segments of %d bytes from as many addresses; at most %.0f raw sessions, %d are allowed; the node sent %d bytes to them", n, s.sent, most, mostRaw, s.received.Load())
+	w.t.Logf("%d first segments of %d bytes from as many addresses; at most %.0f raw sessions, %d are allowed; the node sent %d bytes to them",
+		n, s.sent, most, mostRaw, s.received.Load())
 	if most > mostRaw {
 		w.t.Errorf("%s: %v sessions, at most %d are allowed", p.name, most, mostRaw)
 	}

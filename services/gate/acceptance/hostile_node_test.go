@@ -98,7 +98,8 @@ func runNode(log *slog.Logger) error {
 	}
 	logins := login.NewMetrics()
 	loginConfig := login.Config{
-		Methods: []login.Method{login.MethodPassword, login.MethodJWT, login.MethodToken}, Register: true, Memory: 64, Passes: 1, TokenKeys: [][]byte{[]byte(sessionTokenKey)},
+		Methods:  []login.Method{login.MethodPassword, login.MethodJWT, login.MethodToken},
+		Register: true, Memory: 64, Passes: 1, TokenKeys: [][]byte{[]byte(sessionTokenKey)},
 		JWT: login.JWT{Secrets: [][]byte{[]byte(jwtSecret)}, Once: true}, Metrics: logins,
 	}
 	for _, spec := range []actor.Spec{store.Spec(store.Config{Backend: db}), rt.Launcher(), login.Spec(loginConfig), n.gate.Spec()} {

@@ -96,7 +96,8 @@ func TestAttacksAreRefusedWithinBoundsWhileOthersPlayOn(t *testing.T) {
 			}
 		}
 		for _, name := range a.moved {
-			until(t, fmt.Sprintf("the counter %s has grown from %v in the phase %q", name, before[name], a.name), func() bool { return w.metrics()[name] > before[name] })
+			what := fmt.Sprintf("the counter %s has grown from %v in the phase %q", name, before[name], a.name)
+			until(t, what, func() bool { return w.metrics()[name] > before[name] })
 		}
 		if p.goroutines > quiet.goroutines+moreGoroutines || p.heap > quiet.heap+moreHeap {
 			t.Errorf("%s: %v goroutines and %v bytes of heap, in quiet %v and %v", a.name, p.goroutines, p.heap, quiet.goroutines, quiet.heap)
@@ -107,7 +108,9 @@ func TestAttacksAreRefusedWithinBoundsWhileOthersPlayOn(t *testing.T) {
 		m[`skua_kcp_sessions{transport="kcp"}`], m[`skua_kcp_sessions{transport="kcp-raw"}`])
 	until(t, "the node is as it was before", func() bool {
 		m := w.metrics()
-		return m[`skua_kcp_sessions{transport="kcp-raw"}`] == 0 && m["go_goroutines"] <= quiet.goroutines+keptWorkers && m[`skua_transport_connections{transport="tcp"}`] <= float64(len(w.players))
+		return m[`skua_kcp_sessions{transport="kcp-raw"}`] == 0 &&
+			m["go_goroutines"] <= quiet.goroutines+keptWorkers &&
+			m[`skua_transport_connections{transport="tcp"}`] <= float64(len(w.players))
 	})
 	w.stop()
 	w.playing.Wait()

@@ -1,5 +1,5 @@
-// Package acceptance_test holds a whole way in, from sockets to scripts, against what was promised of it: conformance of all transports and codecs, resume under
-// torture, and hostile clients. docs/testing.md has a command for each.
+// Package acceptance_test holds a whole way in, from sockets to scripts, against what was promised of it: conformance of all transports and codecs, resume
+// under torture, and hostile clients. docs/testing.md has a command for each.
 package acceptance_test
 
 import (

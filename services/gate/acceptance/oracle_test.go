@@ -10,8 +10,8 @@ import (
 	"github.com/skua-go/skua/services/gate"
 )
 
-// oracle is the server's side of the torture: it handles requests, notes what it has handled, and pushes. What must be true of a session for itself is checked as it
-// happens, and what both sides have to agree on when all is over.
+// oracle is the server's side of the torture: it handles requests, notes what it has handled, and pushes. What must be true of a session for itself is checked
+// as it happens, and what both sides have to agree on when all is over.
 type oracle struct {
 	mu       sync.Mutex
 	sessions map[[2]int]*record // by client and the client's number of the session
@@ -176,8 +176,8 @@ func (o *oracle) counts(client, epoch int) (handled, pushed int) {
 	return r.handled, r.pushed
 }
 
-// judge compares what both sides know of the sessions that were lost, and counts them by code. A session may be refused because it has overflowed, because its client has left, or because the
-// server has never got the acknowledgement of its first handshake and so has nothing of it.
+// judge compares what both sides know of the sessions that were lost, and counts them by code. A session may be refused because it has overflowed, because its
+// client has left, or because the server has never got the acknowledgement of its first handshake and so has nothing of it.
 func (o *oracle) judge() (codes map[string]int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
