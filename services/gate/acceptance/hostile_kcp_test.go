@@ -137,7 +137,7 @@ func kcpStrangers(w *world, p *phase) {
 	after := w.metrics()
 	grown := func(name string) float64 { return after[name+`{transport="kcp"}`] - before[name+`{transport="kcp"}`] }
 	sessions := before[`skua_kcp_sessions{transport="kcp"}`]
-	w.t.Logf("%d first datagrams of %d bytes from as many addresses; the node took %.0f bytes in and sent %.0f, players' included; at most %.0f sessions, %.0f before",
+	w.t.Logf("%d first datagrams of %d bytes, as many addresses; the node took %.0f bytes in and sent %.0f, players' included; at most %.0f sessions, %.0f before",
 		n, s.sent, grown("skua_kcp_bytes_in"), grown("skua_kcp_bytes_out"), most, sessions)
 	if got := s.received.Load(); got > s.sent {
 		w.t.Errorf("%s: %d bytes made the node send %d to addresses that have not asked: it amplifies", p.name, s.sent, got)
