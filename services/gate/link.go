@@ -85,7 +85,7 @@ func (g *Gate) open(conn *transport.Conn) (transport.Receiver, error) {
 // Frame handles one package. A session that ends with an error does so before the client can hear of it, and come back.
 func (l *link) Frame(frame []byte) error {
 	err := l.frame(frame)
-	if err != nil && !outlived(err) {
+	if err != nil && !outlived(err) && !errors.Is(err, transport.ErrClosed) { // which only says that the connection ends for another reason
 		l.Closed(err)
 	}
 	return err
