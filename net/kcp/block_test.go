@@ -235,7 +235,7 @@ func TestPlayersWaitNoLongerThanWithKCPGo(t *testing.T) {
 }
 
 func TestTwoMachinesOverEveryNetwork(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(12) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		w := &wire{rng: rng, loss: rng.Float64() * 0.4, duplicate: rng.Float64() * 0.3, delay: rng.IntN(100), jitter: rng.IntN(100)}
 		configs := [2]kcp.Config{}

@@ -68,8 +68,8 @@ func TestTheReferenceUnderstandsUs(t *testing.T) {
 			c.cfg.Raw = true
 			r := newRelay(t, echoServer(t, c.cfg), func(r *relay) { r.loss, r.duplicate, r.delay = c.loss, c.loss, 2*time.Millisecond })
 			port := strconv.Itoa(r.front.LocalAddr().(*net.UDPAddr).Port)
-			out, err := exec.CommandContext(t.Context(), program, append([]string{port, "287454020", "300000"}, c.knobs...)...).CombinedOutput()
-			if want := fmt.Sprintf("ok %d\n", 300000); err != nil || string(out) != want {
+			out, err := exec.CommandContext(t.Context(), program, append([]string{port, "287454020", "100000"}, c.knobs...)...).CombinedOutput()
+			if want := fmt.Sprintf("ok %d\n", 100_000); err != nil || string(out) != want {
 				t.Errorf("%v: %s", err, out)
 			}
 		})

@@ -93,12 +93,12 @@ func TestEveryKindOfAddressWorks(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				defer client.Close()
+				t.Cleanup(func() { _ = client.Close() })
 				server, err := ln.Accept()
 				if err != nil {
 					t.Fatal(err)
 				}
-				defer server.Close()
+				t.Cleanup(func() { _ = server.Close() })
 				for _, c := range []net.Conn{server, client} {
 					_ = c.SetDeadline(time.Now().Add(patience))
 				}

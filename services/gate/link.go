@@ -82,10 +82,11 @@ func (g *Gate) open(conn *transport.Conn) (transport.Receiver, error) {
 	return l, nil
 }
 
-// Frame handles one package. A session that ends with an error does so before the client can hear of it, and come back.
+// Frame handles one package. A session that ends with an error does so before the client can hear of it, and come back. That the connection is closing already is
+// no such error: why it does, Closed tells.
 func (l *link) Frame(frame []byte) error {
 	err := l.frame(frame)
-	if err != nil && !outlived(err) && !errors.Is(err, transport.ErrClosed) { // which only says that the connection ends for another reason
+	if err != nil && !outlived(err) && !errors.Is(err, transport.ErrClosed) {
 		l.Closed(err)
 	}
 	return err

@@ -38,6 +38,13 @@ func (s *Session) send(route string, frame []byte, d Delivery) (full bool) {
 	return s.emit(frame)
 }
 
+// The ring of a session whose client has not logged in is no larger than this. It does not wait for its client, so it needs one only for a client that
+// changes its connection on the way; and nobody knows who fills it.
+const (
+	strangerPackages = 32
+	strangerBytes    = 8 << 10
+)
+
 // behind tells whether what is sent now would have to wait. The lock is held, here and below.
 func (s *Session) behind() bool { return s.link == nil || s.link.conn.Queued() > behindBytes }
 
@@ -99,7 +106,11 @@ func (s *Session) emit(frame []byte) (full bool) {
 		was := r.bytes
 		s.state.sent++
 		r.push(frame)
-		for r.count > cfg.RingPackages || r.bytes > cfg.RingBytes {
+		packages, bytes := cfg.RingPackages, cfg.RingBytes
+		if !s.state.in {
+			packages, bytes = min(packages, strangerPackages), min(bytes, strangerBytes)
+		}
+		for r.count > packages || r.bytes > bytes {
 			if s.link == nil {
 				full = true
 				break

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"time"
 
 	"github.com/skua-go/skua/lua/gopher"
 
@@ -28,9 +29,9 @@ import (
 )
 
 // benchmarks is the table. The references are baselines measured for themselves; they run only with -only bare/.
-func benchmarks(programs *peers.Programs) []measure.Benchmark {
+func benchmarks(programs *peers.Programs, botsFor time.Duration) []measure.Benchmark {
 	return slices.Concat(
-		actorBenchmarks(programs), luaBenchmarks(luas.Default(), ""), luaBenchmarks(luas.Gopher(), "/"+gopher.Name), otherBenchmarks())
+		actorBenchmarks(programs), luaBenchmarks(luas.Default(), ""), luaBenchmarks(luas.Gopher(), "/"+gopher.Name), otherBenchmarks(botsFor))
 }
 
 // actorBenchmarks are the actor runtime's, beside channels and beside what other runtimes do with their own defaults.
@@ -121,18 +122,44 @@ func luaBenchmarks(on luas.Suite, suffix string) []measure.Benchmark {
 }
 
 // otherBenchmarks are those of what stands on the actors, and the references.
-func otherBenchmarks() []measure.Benchmark {
+func otherBenchmarks(botsFor time.Duration) []measure.Benchmark {
 	const (
-		tcpEcho   = "agent in Lua a connection, JSON of 64 bytes, closed loop; base: bare TCP echo of 64 bytes, same run"
-		kcpEcho   = "agent in Lua a connection, JSON of 64 bytes, closed loop; base: bare kcp-go server's echo of 64 bytes, same run"
-		webSocket = "agent in Lua a connection, JSON of 64 bytes, closed loop; base: our TCP through Lua, same run"
+		agents    = "agent in Lua a connection, JSON of 64 bytes, closed loop; base: "
+		handler   = "handler in Go in the session's actor, JSON of 64 bytes, closed loop; base: "
+		tcpEcho   = "bare TCP echo of 64 bytes, same run"
+		kcpEcho   = "bare kcp-go server's echo of 64 bytes, same run"
+		webSocket = "our TCP through Lua, same run"
+		idle      = "resident memory of the server a session that has shaken hands and had a request answered by a handler in Go, with 15,000; base: "
+		idleTCP   = "a bare connection that has had an echo, same run"
+		idleKCP   = "a session of a bare kcp-go server, with 2,000, same run"
+		idleCPU   = "the server with 10,000 sessions, heartbeats each 10 s and KCP's pings, five windows of 7 s"
+		broadcast = "100 bytes to 10,000 sessions over TCP, 25 at once, encoded once each, until all are in the connections' queues; clients read what they got then"
+		logins    = "a new connection, the handshakes and a login by token, each of another player, 64 at a time, handler in Go"
+		loss      = "p99 of requests of 64 bytes over KCP, 30 a second of each of 30 clients, 50 ms round trip, handler in Go, loss of "
+		bots      = "% of a core that a node with a Lua agent a session uses for 10,000 clients over KCP and 10,000 over TCP, in four processes, a request each 10 s; an error fails it"
 	)
 	return []measure.Benchmark{
-		{ID: "net/tcp-lua-100", Unit: "req/s", Ours: clients.LuaEcho("tcp", 100), Base: bare.TCPEcho(100), Note: tcpEcho},
-		{ID: "net/tcp-lua-1000", Unit: "req/s", Ours: clients.LuaEcho("tcp", 1000), Base: bare.TCPEcho(1000), Note: tcpEcho},
-		{ID: "net/kcp-lua-100", Unit: "req/s", Ours: clients.LuaEcho("kcp", 100), Base: bare.KCPEcho(100), Note: kcpEcho},
-		{ID: "net/kcp-lua-1000", Unit: "req/s", Ours: clients.LuaEcho("kcp", 1000), Base: bare.KCPEcho(1000), Note: kcpEcho},
-		{ID: "net/ws-lua-100", Unit: "req/s", Ours: clients.LuaEcho("ws", 100), Base: clients.LuaEcho("tcp", 100), Note: webSocket},
+		{ID: "net/tcp-go-100", Unit: "req/s", Ours: clients.GoEcho("tcp", 100), Base: bare.TCPEcho(100), Note: handler + tcpEcho},
+		{ID: "net/tcp-go-1000", Unit: "req/s", Ours: clients.GoEcho("tcp", 1000), Base: bare.TCPEcho(1000), Note: handler + tcpEcho},
+		{ID: "net/tcp-lua-100", Unit: "req/s", Ours: clients.LuaEcho("tcp", 100), Base: bare.TCPEcho(100), Note: agents + tcpEcho},
+		{ID: "net/tcp-lua-1000", Unit: "req/s", Ours: clients.LuaEcho("tcp", 1000), Base: bare.TCPEcho(1000), Note: agents + tcpEcho},
+		{ID: "net/kcp-lua-100", Unit: "req/s", Ours: clients.LuaEcho("kcp", 100), Base: bare.KCPEcho(100), Note: agents + kcpEcho},
+		{ID: "net/kcp-lua-1000", Unit: "req/s", Ours: clients.LuaEcho("kcp", 1000), Base: bare.KCPEcho(1000), Note: agents + kcpEcho},
+		{ID: "net/ws-lua-100", Unit: "req/s", Ours: clients.LuaEcho("ws", 100), Base: clients.LuaEcho("tcp", 100), Note: agents + webSocket},
+		{ID: "net/idle-tcp", Unit: "B/session", Ours: clients.IdleBytes("tcp", 15_000), Base: bare.TCPIdleBytes(15_000), Note: idle + idleTCP},
+		{ID: "net/idle-ws", Unit: "B/session", Ours: clients.IdleBytes("ws", 15_000), Base: bare.WebSocketIdleBytes(15_000), Note: idle + idleTCP},
+		{ID: "net/idle-kcp", Unit: "B/session", Ours: clients.IdleBytes("kcp", 15_000), Base: bare.KCPIdleBytes(2_000), Note: idle + idleKCP},
+		{ID: "net/kcp-idle-cpu", Unit: "% of a core", Ours: clients.IdleCPU(10_000), Once: true, Note: idleCPU},
+		{ID: "net/broadcast-10000", Unit: "deliveries/s", Ours: clients.Broadcast(10_000), Note: broadcast},
+		{ID: "net/login-tcp", Unit: "op/s", Ours: clients.Logins("tcp"), Note: logins},
+		{ID: "net/login-kcp", Unit: "op/s", Ours: clients.Logins("kcp"), Note: logins},
+		{ID: "net/bots-20000", Unit: "% of a core", Ours: clients.Bots(20_000, botsFor), Once: true, Note: bots},
+		{ID: "net/kcp-loss-5", Unit: "ms", Ours: clients.Lossy("fast", 5), Base: clients.Lossy("tcp", 5), Note: loss + "5 %; base: our TCP"},
+		{ID: "net/kcp-loss-10", Unit: "ms", Ours: clients.Lossy("fast", 10), Base: clients.Lossy("tcp", 10), Note: loss + "10 %; base: our TCP"},
+		{ID: "loss/normal-5", Unit: "ms", Ours: clients.Lossy("normal", 5), Base: clients.Lossy("fast", 5), Note: loss + "5 %, profile normal; base: profile fast"},
+		{ID: "loss/thrifty-5", Unit: "ms", Ours: clients.Lossy("thrifty", 5), Base: clients.Lossy("fast", 5), Note: loss + "5 %, profile thrifty; base: profile fast"},
+		{ID: "loss/normal-10", Unit: "ms", Ours: clients.Lossy("normal", 10), Base: clients.Lossy("fast", 10), Note: loss + "10 %, profile normal; base: profile fast"},
+		{ID: "loss/thrifty-10", Unit: "ms", Ours: clients.Lossy("thrifty", 10), Base: clients.Lossy("fast", 10), Note: loss + "10 %, profile thrifty; base: profile fast"},
 
 		{ID: "bare/channel-send", Unit: "ns/op", Ours: bare.ChannelSend, Note: "buffered channel of 1,024, one sender, one receiver"},
 		{ID: "bare/channel-pingpong-1", Unit: "ns/op", Ours: bare.ChannelPingPong(1), Note: "two goroutines on channels"},
@@ -145,10 +172,10 @@ func otherBenchmarks() []measure.Benchmark {
 	}
 }
 
-// servers are what StartServer can start.
-func servers() map[string]measure.Server {
+// servers are what StartServer can start, with these arguments.
+func servers(args []string) map[string]measure.Server {
 	all := bare.Servers()
-	maps.Copy(all, clients.Servers())
+	maps.Copy(all, clients.Servers(args))
 	return all
 }
 
@@ -156,7 +183,8 @@ func main() {
 	heap.KeepFloor(heap.DefaultFloor) // as a node does
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	var programs peers.Programs
-	code := run(ctx, os.Args[1:], benchmarks(&programs), os.Stdout, os.Stderr)
+	table := func(bots time.Duration) []measure.Benchmark { return benchmarks(&programs, bots) }
+	code := run(ctx, os.Args[1:], table, os.Stdout, os.Stderr)
 	if err := programs.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 	}
@@ -164,12 +192,13 @@ func main() {
 	os.Exit(code)
 }
 
-func run(ctx context.Context, args []string, all []measure.Benchmark, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, table func(bots time.Duration) []measure.Benchmark, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	only := flags.String("only", "", "run the benchmarks whose id begins so")
 	runs := flags.Int("runs", 5, "measurements of each side; the median counts")
 	ids := flags.Bool("list", false, "print the ids")
+	bots := flags.Duration("bots", 20*time.Second, "how long net/bots-20000 plays")
 	server := flags.String(measure.ServeFlag, "", "be this server until standard input ends; for the program itself")
 	figure := flags.String(measure.FigureFlag, "", "measure this figure in this process and print it; for the program itself")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
@@ -177,12 +206,13 @@ func run(ctx context.Context, args []string, all []measure.Benchmark, stdout, st
 	} else if err != nil {
 		return 2
 	}
-	if *runs < 1 || flags.NArg() > 0 {
+	all := table(*bots)
+	if *runs < 1 || flags.NArg() > 0 && *server == "" {
 		fmt.Fprintf(stderr, "bench: found -runs %d and arguments %q, expected at least 1 run and no arguments\n", *runs, flags.Args())
 		return 2
 	}
 	if *server != "" {
-		return serve(ctx, *server, stdout, stderr)
+		return serve(ctx, *server, flags.Args(), stdout, stderr)
 	}
 	if *figure != "" {
 		return printFigure(ctx, *figure, stdout, stderr)
@@ -209,8 +239,8 @@ func run(ctx context.Context, args []string, all []measure.Benchmark, stdout, st
 }
 
 // serve is the process that StartServer starts.
-func serve(ctx context.Context, name string, stdout, stderr io.Writer) int {
-	s, ok := servers()[name]
+func serve(ctx context.Context, name string, args []string, stdout, stderr io.Writer) int {
+	s, ok := servers(args)[name]
 	if !ok {
 		fmt.Fprintf(stderr, "bench: found -%s=%s, which is no server\n", measure.ServeFlag, name)
 		return 2
@@ -226,6 +256,7 @@ func serve(ctx context.Context, name string, stdout, stderr io.Writer) int {
 func figures() map[string]measure.Func {
 	all := actors.Figures()
 	maps.Copy(all, luas.Figures())
+	maps.Copy(all, clients.Figures())
 	return all
 }
 

@@ -10,10 +10,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/skua-go/skua/tools/bench/measure"
 	"github.com/skua-go/skua/tools/bench/peers"
 )
+
+func table(all []measure.Benchmark) func(time.Duration) []measure.Benchmark {
+	return func(time.Duration) []measure.Benchmark { return all }
+}
 
 func one(context.Context) (float64, error) { return 1, nil }
 
@@ -21,7 +26,7 @@ func TestCommandPrintsOneJSONLineABenchmark(t *testing.T) {
 	all := []measure.Benchmark{{ID: "a/1", Unit: "s", Ours: one}, {ID: "a/2", Unit: "s", Ours: one}, {ID: "b/1", Unit: "s", Ours: one}}
 	for only, want := range map[string]int{"": 3, "a/": 2, "b/1": 1} {
 		var out, text bytes.Buffer
-		if code := run(t.Context(), []string{"-only", only}, all, &out, &text); code != 0 {
+		if code := run(t.Context(), []string{"-only", only}, table(all), &out, &text); code != 0 {
 			t.Errorf("%q: exit %d: %s", only, code, text.String())
 		}
 		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
@@ -54,7 +59,7 @@ func TestExitCodesTellWrongUseFromFailure(t *testing.T) {
 		{"-help", 0, "-only"},
 	} {
 		var out, text bytes.Buffer
-		if code := run(t.Context(), strings.Fields(c.args), broken, &out, &text); code != c.want || !strings.Contains(text.String(), c.text) {
+		if code := run(t.Context(), strings.Fields(c.args), table(broken), &out, &text); code != c.want || !strings.Contains(text.String(), c.text) {
 			t.Errorf("%s: exit %d, %s", c.args, code, text.String())
 		}
 		if out.Len() > 0 {
@@ -65,7 +70,7 @@ func TestExitCodesTellWrongUseFromFailure(t *testing.T) {
 
 func TestTableIsWellFormed(t *testing.T) {
 	seen := make(map[string]bool)
-	for _, b := range benchmarks(&peers.Programs{}) {
+	for _, b := range benchmarks(&peers.Programs{}, time.Second) {
 		if !regexp.MustCompile(`^[a-z]+/[a-z0-9-]+(/gopher)?$`).MatchString(b.ID) || seen[b.ID] {
 			t.Errorf("id %q is malformed or not the only one", b.ID)
 		}
@@ -85,7 +90,7 @@ func TestNotesNameThePeersVersions(t *testing.T) {
 		"Hollywood v1.0.5 ":         "anthdm/hollywood v1.0.5\n",
 		"protoactor-go 2024-08-22 ": "asynkron/protoactor-go v0.0.0-20240822202345-",
 	} {
-		named := slices.ContainsFunc(benchmarks(&peers.Programs{}), func(b measure.Benchmark) bool { return strings.Contains(b.Note, in) })
+		named := slices.ContainsFunc(benchmarks(&peers.Programs{}, time.Second), func(b measure.Benchmark) bool { return strings.Contains(b.Note, in) })
 		if !named || !strings.Contains(string(mod), want) {
 			t.Errorf("%q in a note: %v; go.mod does not have %q, or no note says so", in, named, want)
 		}

@@ -84,16 +84,18 @@ func KCPEcho(clients int) measure.Func {
 
 // WebSocketEcho is the same over WebSocket, in binary frames without compression, with gobwas/ws at both ends.
 func WebSocketEcho(clients int) measure.Func {
-	return echo("bare-ws", clients, func(ctx context.Context, addr string) (measure.Client, error) {
-		conn, early, _, err := ws.Dial(ctx, "ws://"+addr+"/")
-		if err != nil {
-			return nil, err
-		}
-		if early != nil {
-			return nil, errors.Join(errors.New("bare: the echo server spoke first"), conn.Close())
-		}
-		return &webSocket{conn: conn, r: bufio.NewReaderSize(conn, 512)}, nil
-	})
+	return echo("bare-ws", clients, dialWebSocket)
+}
+
+func dialWebSocket(ctx context.Context, addr string) (measure.Client, error) {
+	conn, early, _, err := ws.Dial(ctx, "ws://"+addr+"/")
+	if err != nil {
+		return nil, err
+	}
+	if early != nil {
+		return nil, errors.Join(errors.New("bare: the echo server spoke first"), conn.Close())
+	}
+	return &webSocket{conn: conn, r: bufio.NewReaderSize(conn, 512)}, nil
 }
 
 // echo is a closed loop of clients against a server of Servers.

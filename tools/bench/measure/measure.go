@@ -22,6 +22,7 @@ type Benchmark struct {
 	Unit string
 	Ours Func
 	Base Func // the bare baseline or the peer, in the same unit; nil where there is none
+	Once bool // Ours is a median already, of at least five measurements of what takes long to set up
 	// Note says what base is and how it was measured.
 	Note string
 }
@@ -97,7 +98,11 @@ func (r Runner) Run(ctx context.Context, list []Benchmark) error {
 // one measures ours and base in turns, and in each turn in the other order, so that a machine that slows down slows both.
 func (r Runner) one(ctx context.Context, b Benchmark) (Result, error) {
 	var ours, base []float64
-	for turn := range r.Runs {
+	runs := r.Runs
+	if b.Once {
+		runs = 1
+	}
+	for turn := range runs {
 		steps := []func() error{
 			func() error { return figure(ctx, "ours", b.Ours, &ours) },
 			func() error { return figure(ctx, "base", b.Base, &base) },
@@ -111,12 +116,12 @@ func (r Runner) one(ctx context.Context, b Benchmark) (Result, error) {
 			}
 		}
 	}
-	result := Result{ID: b.ID, Value: round(median(ours)), Unit: b.Unit, Note: b.Note}
-	fmt.Fprintf(r.Text, "%-28s %10.4g %-12s of %s", b.ID, median(ours), b.Unit, list(ours))
+	result := Result{ID: b.ID, Value: round(Median(ours)), Unit: b.Unit, Note: b.Note}
+	fmt.Fprintf(r.Text, "%-28s %10.4g %-12s of %s", b.ID, Median(ours), b.Unit, list(ours))
 	if b.Base != nil {
-		baseline, ratio := round(median(base)), round(median(ours)/median(base))
+		baseline, ratio := round(Median(base)), round(Median(ours)/Median(base))
 		result.Base = &baseline
-		fmt.Fprintf(r.Text, "; base %.4g of %s", median(base), list(base))
+		fmt.Fprintf(r.Text, "; base %.4g of %s", Median(base), list(base))
 		if !math.IsNaN(ratio) && !math.IsInf(ratio, 0) {
 			result.Ratio = &ratio
 			fmt.Fprintf(r.Text, "; ratio %.3g", ratio)
@@ -142,7 +147,8 @@ func figure(ctx context.Context, who string, f Func, into *[]float64) error {
 	return nil
 }
 
-func median(figures []float64) float64 {
+// Median is the one in the middle.
+func Median(figures []float64) float64 {
 	sorted := slices.Sorted(slices.Values(figures))
 	n := len(sorted)
 	if n%2 == 1 {

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -23,20 +25,21 @@ type Process struct {
 	Addr string
 	PID  int
 
-	cmd   *exec.Cmd
-	stdin io.Closer
+	cmd    *exec.Cmd
+	stdin  io.WriteCloser
+	stdout *bufio.Reader
 }
 
 // startTimeout bounds how long a server may take to say that it is ready.
 const startTimeout = 30 * time.Second
 
-// StartServer runs this program again as the server of that name and waits until it is ready.
-func StartServer(ctx context.Context, name string) (*Process, error) {
+// StartServer runs this program again as the server of that name, with arguments of its own, and waits until it is ready.
+func StartServer(ctx context.Context, name string, args ...string) (*Process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("measure: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, self, "-"+ServeFlag+"="+name)
+	cmd := exec.CommandContext(ctx, self, append([]string{"-" + ServeFlag + "=" + name}, args...)...) //nolint:gosec // this very program
 	cmd.Stderr = os.Stderr
 	cmd.WaitDelay = 5 * time.Second
 	stdin, err := cmd.StdinPipe()
@@ -50,15 +53,25 @@ func StartServer(ctx context.Context, name string) (*Process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("measure: starting server %s: %w", name, err)
 	}
-	p := &Process{PID: cmd.Process.Pid, cmd: cmd, stdin: stdin}
+	p := &Process{PID: cmd.Process.Pid, cmd: cmd, stdin: stdin, stdout: bufio.NewReader(stdout)}
 	timer := time.AfterFunc(startTimeout, func() { _ = cmd.Process.Kill() }) // the read below then ends
-	line, err := bufio.NewReader(stdout).ReadString('\n')
+	line, err := p.stdout.ReadString('\n')
 	timer.Stop()
 	if err != nil {
 		return nil, fmt.Errorf("measure: server %s did not become ready: %w", name, errors.Join(err, p.Stop()))
 	}
 	p.Addr = strings.TrimSpace(line)
 	return p, nil
+}
+
+// WithServer runs f with a server that is killed behind it.
+func WithServer(ctx context.Context, name string, f func(p *Process) (float64, error)) (float64, error) {
+	p, err := StartServer(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	defer p.Kill()
+	return f(p)
 }
 
 // Stop ends the server and waits for it. Its failure is the error.
@@ -72,14 +85,78 @@ func (p *Process) Stop() error {
 	return nil
 }
 
+// Kill ends the server at once, where how it ends is not what is measured.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill() // it may have ended before
+	_ = p.cmd.Wait()         // says that it was killed
+}
+
+// What a server answers on its standard output when it reads it from its standard input.
+const (
+	askSettle = "settle" // free what is garbage, then say so
+	askCPU    = "cpu"    // nanoseconds of CPUTime
+)
+
+// RSS is the server's resident memory when it has given its garbage back, which Growth does in a process of its own.
+func (p *Process) RSS() (int64, error) {
+	if _, err := p.ask(askSettle); err != nil {
+		return 0, err
+	}
+	return RSS(p.PID)
+}
+
+// CPU is the server's CPUTime.
+func (p *Process) CPU() (time.Duration, error) {
+	text, err := p.ask(askCPU)
+	if err != nil {
+		return 0, err
+	}
+	ns, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("measure: a server's CPU time: %w", err)
+	}
+	return time.Duration(ns), nil
+}
+
+// ask waits for an answer; only one goroutine may.
+func (p *Process) ask(what string) (string, error) {
+	if _, err := fmt.Fprintln(p.stdin, what); err != nil {
+		return "", fmt.Errorf("measure: asking a server for %s: %w", what, err)
+	}
+	line, err := p.stdout.ReadString('\n')
+	if err != nil {
+		return "", fmt.Errorf("measure: a server's answer to %s: %w", what, err)
+	}
+	return strings.TrimSpace(line), nil
+}
+
 // Serve is the other side of StartServer: it runs s until stdin ends, which it does with the parent, too.
 func Serve(ctx context.Context, s Server, stdin io.Reader, stdout io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
-		// Whether it ends or breaks, the parent is gone.
-		_, _ = io.Copy(io.Discard, stdin)
-		cancel()
+		defer cancel() // whether stdin ends or breaks, the parent is gone
+		for asked := bufio.NewScanner(stdin); asked.Scan(); {
+			if err := answer(asked.Text(), stdout); err != nil {
+				return
+			}
+		}
 	}()
 	return s(ctx, func(addr string) { fmt.Fprintln(stdout, addr) })
+}
+
+// answer is the other side of ask.
+func answer(what string, stdout io.Writer) (err error) {
+	switch what {
+	case askSettle:
+		debug.FreeOSMemory() // a sync.Pool gives back what it holds in two steps
+		debug.FreeOSMemory()
+		_, err = fmt.Fprintln(stdout, "settled")
+	case askCPU:
+		var used time.Duration
+		if used, err = CPUTime(); err == nil {
+			_, err = fmt.Fprintln(stdout, used.Nanoseconds())
+		}
+	}
+	return err
 }
