@@ -40,7 +40,7 @@ func Servers(args []string) map[string]measure.Server {
 	for _, transport := range []string{"tcp", "kcp", "ws"} {
 		all["lua-"+transport] = func(ctx context.Context, ready func(string)) error { return serveLua(ctx, ready, transport) }
 		all["go-"+transport] = func(ctx context.Context, ready func(string)) error { return serveGo(ctx, ready, transport) }
-		all["login-"+transport] = func(ctx context.Context, ready func(string)) error { return serveLogin(ctx, ready, transport) }
+		all["login-"+transport] = func(ctx context.Context, ready func(string)) error { return serveLogin(ctx, args, ready, transport) }
 	}
 	return all
 }
