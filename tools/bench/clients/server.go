@@ -138,12 +138,5 @@ func serveGo(ctx context.Context, ready func(string), transport string) error {
 	return n.serve(ctx, ready, []string{transport})
 }
 
-// echoRequest reads a request's body and writes it again, as a handler does that has to do with what is in it.
-func echoRequest(_ *actor.Context, r *gate.Request) {
-	v, err := r.Value()
-	if err != nil {
-		r.FailWith(err)
-		return
-	}
-	r.Respond(v)
-}
+// echoRequest answers with what came, as the bare echo does.
+func echoRequest(_ *actor.Context, r *gate.Request) { r.Reply(r.Body) }
