@@ -3,7 +3,6 @@ package client_test
 import (
 	"context"
 	"fmt"
-	"log"
 	"time"
 
 	client "github.com/skua-go/skua/clients/go"
@@ -16,7 +15,7 @@ import (
 func echoServer() (url string, stop func()) {
 	ln, err := tcp.Listen(context.Background(), "127.0.0.1:0")
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	s := &server{sessions: make(chan *session, 10), code: packet.CodeOK}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -40,12 +39,12 @@ func ExampleDial() {
 	defer stop()
 	c, err := client.Dial(ctx, url, client.Options{})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	defer c.Close()
 	var spot struct{ X, Y int }
 	if err := c.Request(ctx, "move", map[string]int{"x": 3, "y": 4}, &spot); err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	fmt.Println(spot.X, spot.Y)
 	// Output: 3 4
@@ -68,11 +67,11 @@ func ExampleOptions() {
 		On:      map[string]func([]byte){"chat": func(body []byte) { pushed <- string(body) }},
 	})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	defer c.Close()
 	if err := c.Notify(ctx, "chat", "hello"); err != nil { // this server pushes notifies back
-		log.Fatal(err)
+		panic(err)
 	}
 	fmt.Println(<-pushed)
 	// Output: hello
@@ -86,19 +85,19 @@ func ExampleClient_RequestFunc() {
 	defer stop()
 	c, err := client.Dial(ctx, url, client.Options{})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	defer c.Close()
 	answers := make(chan string, 3)
 	for i := range 3 {
 		err := c.RequestFunc("echo", fmt.Sprint("number ", i), time.Minute, func(body []byte, err error) {
 			if err != nil {
-				log.Print(err)
+				fmt.Println(err)
 			}
 			answers <- string(body)
 		})
 		if err != nil {
-			log.Fatal(err)
+			panic(err)
 		}
 	}
 	for range 3 {

@@ -118,7 +118,7 @@ func (c *Client) adopt(l *link, welcome packet.HandshakeResponse) error {
 		lost = c.renew(routes, welcome.User, r)
 	}
 	c.session.url = l.url
-	gone := asked && !resumed && c.opts.Login == nil
+	gone := asked && !resumed && (c.opts.Login == nil || replaced(r))
 	if !gone {
 		c.open(l, resumed)
 	}
@@ -163,7 +163,15 @@ func refusal(r *packet.ResumeAnswer) error {
 	case r.Refused == nil:
 		return fmt.Errorf("%w: the server has begun a new one", ErrSessionLost)
 	}
+	if replaced(r) { // the kick that said so has not reached us
+		return fmt.Errorf("%w: %s: %w", ErrSessionLost, r.Refused.Code, &KickError{Code: "replaced", Msg: r.Refused.Msg})
+	}
 	return fmt.Errorf("%w: %s: %s", ErrSessionLost, r.Refused.Code, r.Refused.Msg)
+}
+
+// replaced says whether the player has logged in elsewhere: two clients that took turns at throwing each other out would help nobody.
+func replaced(r *packet.ResumeAnswer) bool {
+	return r != nil && r.Refused != nil && r.Refused.Code == packet.ResumeReplaced
 }
 
 // renew begins a new session and returns the requests of the old one; c.mu is held.

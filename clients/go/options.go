@@ -59,7 +59,7 @@ type Options struct {
 	HandshakeTimeout time.Duration
 	// WriteTimeout is how long the server may take to accept what is sent. Default 10 s.
 	WriteTimeout time.Duration
-	// RequestTimeout is the deadline of requests whose context has none. Default 30 s; negative: none.
+	// RequestTimeout is the deadline of requests whose context has none. Default 10 s; negative: none.
 	RequestTimeout time.Duration
 	// MaxFrame is the longest package and the longest inflated body in bytes that is accepted. Default 1 MiB.
 	MaxFrame int
@@ -93,7 +93,7 @@ func (o Options) withDefaults() Options {
 		}
 	}
 	if o.RequestTimeout == 0 {
-		o.RequestTimeout = 30 * time.Second
+		o.RequestTimeout = 10 * time.Second
 	}
 	for _, n := range []struct {
 		v   *int

@@ -205,7 +205,7 @@ func (o *origin) stop() {
 // end is called once a connection.
 func (w *wireEnd) end() {
 	w.close.Do(func() {
-		_ = w.Conn.Close()
+		_ = w.Close()
 		close(w.more)
 	})
 }

@@ -18,14 +18,15 @@ const (
 // pauseBefore is the pause before an attempt, the first being 0: 100 ms to 5 s, give or take a half.
 func pauseBefore(attempt int) time.Duration {
 	d := min(firstPause<<min(attempt, 10), lastPause)
-	return d/2 + rand.N(d) //nolint:gosec // it only has to differ between clients
+	return d/2 + rand.N(d)
 }
 
 // resumable says whether the session can go on over another connection; c.mu is held.
 func (c *Client) resumable() bool { return c.session.token != "" && c.ready == nil }
 
-// connectionKicks are the kicks that end a connection and not its session.
-func connectionKicks() []string { return []string{"idle", "slow"} }
+// connectionKicks are the kicks that end a connection and not its session. "resumed" may come to a newer connection, too: the handshake of one that broke can reach the server
+// late. If somebody else has taken the session, the server refuses our token.
+func connectionKicks() []string { return []string{"idle", "slow", "resumed"} }
 
 // passingKicks are those that do not mean the player: a new session may do better.
 func passingKicks() []string {
@@ -134,7 +135,8 @@ func (c *Client) comeBack(window time.Duration, last error) {
 			c.welcomeBack(ctx, l)
 			return
 		}
-		if errors.Is(err, ErrSessionLost) && c.opts.Login == nil || errors.Is(err, errNonsense) {
+		var kick *KickError
+		if errors.Is(err, ErrSessionLost) && (c.opts.Login == nil || errors.As(err, &kick)) || errors.Is(err, errNonsense) {
 			c.end(err)
 			return
 		}

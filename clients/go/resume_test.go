@@ -280,7 +280,8 @@ func TestWithoutALoginALostSessionIsTheEnd(t *testing.T) {
 		defer c.Close()
 		_ = c.Reconnect("")
 		<-c.Done()
-		if err := c.Err(); !errors.Is(err, client.ErrSessionLost) || !strings.Contains(err.Error(), "resume_replaced") {
+		var kick *client.KickError
+		if err := c.Err(); !errors.Is(err, client.ErrSessionLost) || !strings.Contains(err.Error(), "resume_replaced") || !errors.As(err, &kick) || kick.Code != "replaced" {
 			t.Errorf("%v", err)
 		}
 		if err := c.Request(t.Context(), "echo", nil, nil); !errors.Is(err, client.ErrSessionLost) {
@@ -289,6 +290,31 @@ func TestWithoutALoginALostSessionIsTheEnd(t *testing.T) {
 		synctest.Wait()
 		if got, want := h.kinds(), []client.EventKind{client.Away, client.Lost}; !slices.Equal(got, want) {
 			t.Errorf("events %v, expected %v", got, want)
+		}
+	})
+}
+
+func TestAPlayerWhoLoggedInElsewhereStaysOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{t: t, window: 60}
+		defer o.stop()
+		o.refuse = func(int) *packet.Reason { return &packet.Reason{Code: packet.ResumeReplaced, Msg: "elsewhere"} }
+		opts := (&heard{}).options(o)
+		logins := 0
+		opts.Login = func(context.Context, *client.Session) error {
+			logins++
+			return nil
+		}
+		c, err := client.Dial(t.Context(), "tcp://server", opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_ = c.Reconnect("")
+		<-c.Done()
+		var kick *client.KickError
+		if err := c.Err(); !errors.As(err, &kick) || kick.Code != "replaced" || logins != 1 {
+			t.Errorf("%d logins, %v", logins, err)
 		}
 	})
 }
@@ -464,7 +490,9 @@ func TestASilentServerIsLeftAndTheSessionGoesOn(t *testing.T) {
 		}}
 		defer o.stop()
 		h := &heard{}
-		c, err := client.Dial(t.Context(), "tcp://server", h.options(o))
+		opts := h.options(o)
+		opts.RequestTimeout = -1
+		c, err := client.Dial(t.Context(), "tcp://server", opts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -490,6 +518,7 @@ func TestKicksSayWhetherTheSessionGoesOn(t *testing.T) {
 		ends   bool
 	}{
 		{"idle", false, []client.EventKind{client.Away, client.Resumed}, false},
+		{"resumed", false, []client.EventKind{client.Away, client.Resumed}, false},
 		{"replaced", true, []client.EventKind{client.Kicked}, true},
 		{"shutdown", false, []client.EventKind{client.Kicked}, true},
 		{"shutdown", true, []client.EventKind{client.Kicked, client.Lost, client.LoggedIn}, false},

@@ -34,7 +34,7 @@ func (r *ring) put(encode func(dst []byte) ([]byte, error)) ([]byte, error) {
 		return nil, err
 	}
 	r.buf = out
-	r.sizes = append(r.sizes, uint32(len(out)-at)) //nolint:gosec // a package has 24 bits of length
+	r.sizes = append(r.sizes, uint32(len(out)-at))
 	return out[at:], nil
 }
 

@@ -178,7 +178,7 @@ func (s *server) listen(kind string) (net.Listener, func()) {
 	case "tcp":
 		ln, err = tcp.Listen(context.Background(), "127.0.0.1:0")
 	case "kcp":
-		ln, err = kcp.Listen("127.0.0.1:0", kcp.Config{Raw: true})
+		ln, err = kcp.Listen("127.0.0.1:0", kcp.Config{})
 	case "ws":
 		l := ws.NewListener(ws.Config{})
 		mux := http.NewServeMux()

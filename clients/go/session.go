@@ -52,7 +52,7 @@ func (s *session) receive(n int) (tell bool) {
 	}
 	s.received++
 	s.untold += n
-	return s.received-s.told >= uint64(s.every) || s.untold >= s.each //nolint:gosec // every is at least 1
+	return s.received-s.told >= uint64(s.every) || s.untold >= s.each
 }
 
 // appendAck appends an acknowledgement, if there is something to acknowledge.

@@ -22,9 +22,9 @@ const spareFiles = 100
 // checkFiles says what to do when a process may not open as many files as it needs.
 func checkFiles(clients int) error {
 	limit, known := openFiles()
-	if need := uint64(clients + spareFiles); known && need > limit { //nolint:gosec // more than 0
+	if need := uint64(clients + spareFiles); known && need > limit {
 		return fmt.Errorf("%d clients in a process need %d open files, it may have %d: raise the limit (ulimit -n %d), or share them out with --processes %d",
-			clients, need, limit, need, uint64(clients)/max(1, limit-min(limit-1, spareFiles))+1) //nolint:gosec // more than 0
+			clients, need, limit, need, uint64(clients)/max(1, limit-min(limit-1, spareFiles))+1)
 	}
 	return nil
 }
@@ -155,7 +155,7 @@ type botProcesses struct {
 
 // runOne runs one process to its end. When ctx ends, its standard input does, and it reports what it has seen.
 func (b *botProcesses) runOne(ctx context.Context, self string, i int, plan botPlan) (bot.Part, error) {
-	data, err := json.Marshal(plan)
+	data, err := json.Marshal(plan) //nolint:gosec // the password goes to a process of ours, through a pipe
 	if err != nil {
 		return bot.Part{}, err
 	}

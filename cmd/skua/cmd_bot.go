@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -95,7 +96,7 @@ func (f *botFlags) run(ctx context.Context, cmd *cobra.Command) error {
 	}
 	failed := report.Failed() || report.Clients < f.Clients
 	const shown = 20
-	texts := append(report.Errors, report.Lost...)
+	texts := slices.Concat(report.Errors, report.Lost)
 	for _, text := range texts[:min(len(texts), shown)] {
 		fmt.Fprintln(cmd.ErrOrStderr(), "skua bot:", text)
 	}

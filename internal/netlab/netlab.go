@@ -48,8 +48,8 @@ type Network struct {
 	err     error
 }
 
-// Stats counts packets.
-type Stats struct{ Sent, Lost, Overflowed, Duplicated, Reordered uint64 }
+// Stats counts packets, and Bytes those that were sent, with their IP headers.
+type Stats struct{ Sent, Lost, Overflowed, Duplicated, Reordered, Bytes uint64 }
 
 // The addresses of the link. Both ends are on one machine, so there is one that is real, and two that only exist for the other end: packets to the server's
 // are handed over to the real one as if the client's had sent them, and the answers the same way back.
@@ -161,6 +161,7 @@ func (n *Network) accept(p []byte) {
 		return // the kernel's own, such as router solicitations, or to an address that was moved away from
 	}
 	n.stats.Sent++
+	n.stats.Bytes += uint64(len(p))
 	if n.rnd.Float64() < n.link.Loss {
 		n.stats.Lost++
 		return

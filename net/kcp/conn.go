@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -38,6 +39,8 @@ type conn struct {
 	fecOut *fecEncoder
 	fecIn  *fecDecoder
 	notify func()
+
+	writing sync.Mutex // held by a Write, so that those of several goroutines don't mix; taken before the shard's lock
 
 	readers, writers chan struct{} // closed when it is worth another try; nil while nobody waits
 	readBy, writeBy  int64         // deadlines in milliseconds of the listener's clock; 0: none
@@ -144,6 +147,8 @@ func (c *conn) atEnd(now int64) bool {
 
 // Write queues p to be sent, at once as far as the windows allow, and blocks only while more than SndWnd packets would wait.
 func (c *conn) Write(p []byte) (n int, err error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
 	sh := c.sh
 	sh.mu.Lock()
 	for {

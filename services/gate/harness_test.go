@@ -172,7 +172,7 @@ func (n *node) serve(g *gate.Gate, kinds []string) {
 			must(n.t, err)
 			n.urls[kind] = "tcp://" + ln.Addr().String()
 		case "kcp":
-			ln, err = kcp.Listen("127.0.0.1:0", kcp.Config{Raw: true})
+			ln, err = kcp.Listen("127.0.0.1:0", kcp.Config{})
 			must(n.t, err)
 			n.urls[kind] = "kcp://" + ln.Addr().String()
 		case "mem":

@@ -20,7 +20,7 @@ type link struct {
 	conn    *transport.Conn
 	stage   handshake
 	resumes bool                    // the client knows resume, and gets acks
-	token   token                   // for the session that begins with the ack; empty for those that go on
+	token   token                   // that it was given
 	claimed uint64                  // data packages that a client has received whose session goes on
 	place   atomic.Pointer[Session] // nil before there is one
 

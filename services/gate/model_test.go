@@ -98,7 +98,7 @@ func (p *peer) live(chance *rand.Rand, asks, total int) error {
 		if err := p.connect(place(600), place(3000)); err != nil {
 			continue
 		}
-		if r := p.hello.Sys.Resume.Refused; r != nil && p.received > 0 {
+		if r := p.hello.Sys.Resume.Refused; r != nil && len(p.heard) > 0 {
 			return fmt.Errorf("refused: %+v", r)
 		}
 		for part := 0; part < 3 && len(p.heard) < total; part++ {

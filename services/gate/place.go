@@ -37,8 +37,7 @@ type state struct {
 	in        bool // the client has logged in
 	uid, name string
 	turn      uint64 // of the login
-	token     token  // the one that the client has,
-	offered   token  // and the one of a handshake that it has not acknowledged; empty for none
+	keys      *keys  // nil for a client without resume
 	received  uint64 // data packages of the client,
 	sent      uint64 // and for the client,
 	ring      ring   // the last of which are here

@@ -100,7 +100,10 @@ func (p *players) Receive(c *actor.Context, msg any) {
 
 func (p *players) open(c *actor.Context, m open) {
 	g, l := p.gate, m.link
-	place := &Session{gate: g, link: l, opened: c.Promise(), state: state{resumes: l.resumes, token: l.token}}
+	place := &Session{gate: g, link: l, opened: c.Promise(), state: state{resumes: l.resumes}}
+	if l.resumes {
+		place.state.keys = &keys{known: l.token}
+	}
 	g.cfg.Metrics.sessions.Inc() // until the place's end
 	l.place.Store(place)
 	ref, err := c.Spawn(actor.Spec{

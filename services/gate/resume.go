@@ -63,7 +63,7 @@ func (g *Gate) resume(l *link, r *packet.ResumeRequest, answer *packet.ResumeAns
 	switch {
 	case s.stage == over:
 		code = refusedFor(s.why)
-	case key != st.token && key != st.offered: // used up since it was found
+	case !st.keys.has(key): // used up since it was found
 		code = packet.ResumeUnknown
 	case r.Received > st.sent:
 		code = packet.ResumeUnknown // whoever counts so has another session in mind
@@ -79,8 +79,8 @@ func (g *Gate) resume(l *link, r *packet.ResumeRequest, answer *packet.ResumeAns
 	}
 	old, before := s.link, s.next
 	s.link, s.next = nil, l
-	answer.Token, answer.Received, answer.Resumed = g.tokens.offer(s, key).String(), st.received, true
-	l.claimed = r.Received
+	l.token, l.claimed = g.tokens.offer(s, key), r.Received
+	answer.Token, answer.Received, answer.Resumed = l.token.String(), st.received, true
 	l.place.Store(s)
 	g.waiting.remove(s) // what ends l puts it back
 	s.mu.Unlock()
@@ -106,7 +106,7 @@ func (s *Session) resumed(l *link) error {
 		return errTaken
 	}
 	s.stage, s.link, s.next, s.why = present, l, nil, nil
-	g.tokens.accept(&s.state)
+	g.tokens.accept(&s.state, l.token)
 	s.acknowledged(l.claimed)
 	l.conn.Ready()
 	for frame := range s.state.ring.all {

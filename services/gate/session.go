@@ -95,7 +95,7 @@ func (s *Session) register(ref actor.Ref) {
 	}
 	s.gate.cfg.Sessions.add(s)
 	if s.state.resumes {
-		s.gate.tokens.add(s.state.token, s)
+		s.gate.tokens.add(s.state.keys.known, s)
 	}
 }
 

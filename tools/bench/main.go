@@ -133,8 +133,9 @@ func otherBenchmarks(botsFor time.Duration) []measure.Benchmark {
 		idleTCP   = "a bare connection that has had an echo, same run"
 		idleKCP   = "a session of a bare kcp-go server, with 2,000, same run"
 		idleCPU   = "the server with 10,000 sessions, heartbeats each 10 s and KCP's pings, five windows of 7 s"
-		broadcast = "100 bytes to 10,000 sessions over TCP, 25 at once, encoded once each, until all are in the connections' queues"
+		broadcast = "100 bytes to 10,000 sessions over TCP, 25 at once, encoded once each, until all are in the connections' queues; clients read what they got then"
 		logins    = "a new connection, the handshakes and a login by token, each of another player, 64 at a time, handler in Go"
+		loss      = "p99 of requests of 64 bytes over KCP, 30 a second of each of 30 clients, 50 ms round trip, handler in Go, loss of "
 		bots      = "% of a core that a node with a Lua agent a session uses for 10,000 clients over KCP and 10,000 over TCP, in four processes, a request each 10 s; an error fails it"
 	)
 	return []measure.Benchmark{
@@ -153,6 +154,12 @@ func otherBenchmarks(botsFor time.Duration) []measure.Benchmark {
 		{ID: "net/login-tcp", Unit: "op/s", Ours: clients.Logins("tcp"), Note: logins},
 		{ID: "net/login-kcp", Unit: "op/s", Ours: clients.Logins("kcp"), Note: logins},
 		{ID: "net/bots-20000", Unit: "% of a core", Ours: clients.Bots(20_000, botsFor), Once: true, Note: bots},
+		{ID: "net/kcp-loss-5", Unit: "ms", Ours: clients.Lossy("fast", 5), Base: clients.Lossy("tcp", 5), Note: loss + "5 %; base: our TCP"},
+		{ID: "net/kcp-loss-10", Unit: "ms", Ours: clients.Lossy("fast", 10), Base: clients.Lossy("tcp", 10), Note: loss + "10 %; base: our TCP"},
+		{ID: "loss/normal-5", Unit: "ms", Ours: clients.Lossy("normal", 5), Base: clients.Lossy("fast", 5), Note: loss + "5 %, profile normal; base: profile fast"},
+		{ID: "loss/thrifty-5", Unit: "ms", Ours: clients.Lossy("thrifty", 5), Base: clients.Lossy("fast", 5), Note: loss + "5 %, profile thrifty; base: profile fast"},
+		{ID: "loss/normal-10", Unit: "ms", Ours: clients.Lossy("normal", 10), Base: clients.Lossy("fast", 10), Note: loss + "10 %, profile normal; base: profile fast"},
+		{ID: "loss/thrifty-10", Unit: "ms", Ours: clients.Lossy("thrifty", 10), Base: clients.Lossy("fast", 10), Note: loss + "10 %, profile thrifty; base: profile fast"},
 
 		{ID: "bare/channel-send", Unit: "ns/op", Ours: bare.ChannelSend, Note: "buffered channel of 1,024, one sender, one receiver"},
 		{ID: "bare/channel-pingpong-1", Unit: "ns/op", Ours: bare.ChannelPingPong(1), Note: "two goroutines on channels"},
@@ -249,6 +256,7 @@ func serve(ctx context.Context, name string, args []string, stdout, stderr io.Wr
 func figures() map[string]measure.Func {
 	all := actors.Figures()
 	maps.Copy(all, luas.Figures())
+	maps.Copy(all, clients.Figures())
 	return all
 }
 

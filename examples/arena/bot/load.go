@@ -47,7 +47,7 @@ func (r *run) ask(ctx context.Context, in []*player) {
 	until, cancel := context.WithTimeout(ctx, r.cfg.Duration)
 	defer cancel()
 	var all sync.WaitGroup
-	var chains []*asker
+	chains := make([]*asker, 0, r.cfg.Pipeline*len(in))
 	for _, p := range in {
 		count := new(atomic.Int64)
 		for range r.cfg.Pipeline {

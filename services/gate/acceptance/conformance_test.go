@@ -217,6 +217,7 @@ func (s *stream) converse(codec string, sh shape, answered *atomic.Int64) error 
 }
 
 func TestEveryAnswerIsThatOfItsRequestInOrderOverAllTransportsAndCodecs(t *testing.T) {
+	t.Parallel()
 	sh := sized(shape{4, 3, 20}, shape{100, 50, 20})
 	luck := seed(t)
 	for _, handler := range []string{"go", "lua"} {

@@ -41,6 +41,7 @@ func (t *torture) kick(code string) {
 var rough = netlab.Link{Delay: 10 * time.Millisecond, Jitter: 10 * time.Millisecond, Loss: 0.03, Reorder: 0.02, Duplicate: 0.01}
 
 func TestSessionsSurviveTortureExactlyOnceAndInOrder(t *testing.T) {
+	t.Parallel()
 	if !labtest.Isolated(t) {
 		return
 	}

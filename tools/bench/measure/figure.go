@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/skua-go/skua/internal/netlab"
 )
 
 // FigureFlag is the argument that makes a program measure one figure, print it, and end: -figure=NAME.
@@ -34,11 +36,27 @@ func InChild(name string) Func {
 	}
 }
 
+// InNetwork is InChild in a network namespace of its own, for package netlab.
+func InNetwork(name string) Func {
+	return func(ctx context.Context) (float64, error) {
+		self, err := os.Executable()
+		if err != nil {
+			return 0, fmt.Errorf("measure: %w", err)
+		}
+		return figureOf(ctx, self, name, netlab.Isolate)
+	}
+}
+
 // FigureOf runs a program that measures one figure with PrintFigure, and returns the figure.
 func FigureOf(ctx context.Context, program, name string) (float64, error) {
+	return figureOf(ctx, program, name, func(*exec.Cmd) {})
+}
+
+func figureOf(ctx context.Context, program, name string, prepare func(*exec.Cmd)) (float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, figureTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, "-"+FigureFlag+"="+name) //nolint:gosec // programs of this module
+	prepare(cmd)
 	cmd.Stderr = os.Stderr
 	cmd.WaitDelay = 5 * time.Second
 	out, err := cmd.Output()
