@@ -114,9 +114,9 @@ func (p *process) warnOfLength() {
 
 // calmDown makes warnings begin anew at the first length after a quiet time. An actor that goes up and down there would else warn all the time.
 // The mailbox's lock is held.
-func (p *process) calmDown(waited int) {
+func (p *process) calmDown(w *worker, waited int) {
 	const quiet = 10 // seconds
-	switch now := uint32(p.worker.clock / int64(time.Second)); {
+	switch now := uint32(w.clock / int64(time.Second)); {
 	case p.warnAt == firstWarning:
 	case waited >= firstWarning:
 		p.warned = 0

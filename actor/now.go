@@ -114,6 +114,8 @@ func (w *worker) visit(p *process) {
 	}
 	w.current.Store(nil)
 	w.enter(frame{}) // keep nothing alive
+	recycle(w.emptied)
+	w.emptied = nil
 	finished = true
 }
 

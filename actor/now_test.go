@@ -60,6 +60,79 @@ func TestSendNowRunsAnIdleActorAndThoseThatItWakesOnTheCallersGoroutine(t *testi
 	}
 }
 
+func TestAPromiseThatIsKeptInATurnIsHeardOnTheSameGoroutine(t *testing.T) {
+	sys := newSystem(t)
+	var ran []string
+	var kept actor.Promise
+	keeper := spawn(t, sys, func(c *actor.Context, msg any) {
+		switch msg {
+		case "rest":
+			c.Reply(nil, nil)
+		case "ask":
+			kept = c.Promise()
+			c.Send(c.Self(), "keep")
+		case "keep":
+			if !c.ReplyTo(kept, 1, nil) || c.ReplyTo(kept, 2, nil) || c.ReplyTo(actor.Promise{}, 3, nil) {
+				t.Error("not exactly the first answer counts")
+			}
+		}
+	})
+	first := spawn(t, sys, func(c *actor.Context, msg any) {
+		if msg == "rest" {
+			c.Reply(nil, nil)
+			return
+		}
+		c.Ask(keeper, "ask", func(v any, err error) {
+			if v != 1 || err != nil {
+				t.Errorf("answered %v, %v", v, err)
+			}
+			ran = append(ran, goroutine())
+		})
+	})
+	ask(t, sys, first, "rest")
+	ask(t, sys, keeper, "rest")
+	until(t, func() bool { return atRest(sys, first) && atRest(sys, keeper) })
+	sys.SendNow(first, 1)
+	if me := goroutine(); len(ran) != 1 || ran[0] != me {
+		t.Errorf("ran on goroutines %v, the caller is %s", ran, me)
+	}
+}
+
+func TestAPromiseMayBeKeptInTheTurnOfAnActorThatSharesIt(t *testing.T) {
+	sys := newSystem(t)
+	var turn sync.Mutex
+	var kept actor.Promise
+	var of *actor.Context
+	shares := func(f actor.Func) actor.Ref {
+		ref, err := sys.Spawn(actor.Spec{Turn: &turn, New: func() actor.Actor { return f }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ref
+	}
+	keeper := shares(func(c *actor.Context, _ any) { kept, of = c.Promise(), c })
+	other := shares(func(*actor.Context, any) { of.ReplyTo(kept, "late", nil) })
+	for range 100 {
+		answer := make(chan any, 1)
+		go func() {
+			v, _ := sys.Ask(t.Context(), keeper, "ask")
+			answer <- v
+		}()
+		for waiting := true; waiting; {
+			sys.SendNow(other, 1)
+			select {
+			case v := <-answer:
+				if v != "late" {
+					t.Fatalf("answered %v", v)
+				}
+				waiting = false
+			default:
+				runtime.Gosched()
+			}
+		}
+	}
+}
+
 // atRest tells whether no worker has the actor any more.
 func atRest(sys *actor.System, ref actor.Ref) bool { return actor.Resting(sys, ref) }
 

@@ -18,7 +18,7 @@ type process struct {
 	parent *process
 	actor  Actor
 	ctx    Context
-	worker *worker // that runs it
+	worker *worker // that runs it, or has last
 
 	holds    int32  // answers, work and Holds that have not come back
 	life     uint32 // counts restarts
@@ -124,14 +124,13 @@ const fairShare = 256
 
 // run handles messages until there are none, or the actor ends or pauses.
 func (p *process) run(w *worker) {
-	p.worker = w
 	if len(w.batch) > 0 { // of a predecessor whose goroutine was ended by a handler
-		p.finishBatch(!p.halted())
+		p.finishBatch(w, !p.halted())
 	}
 	handled, looks := 0, 0
 	for {
 		if p.urgent.Load() {
-			p.step()
+			p.step(w)
 			continue
 		}
 		switch {
@@ -150,7 +149,7 @@ func (p *process) run(w *worker) {
 			continue
 		}
 		if p.state == dead || p.paused {
-			p.rest()
+			p.rest(w)
 			return
 		}
 		if w.hasStayed(handled) || handled >= fairShare && w.d.ready.Load() > 0 {
@@ -158,9 +157,9 @@ func (p *process) run(w *worker) {
 			w.d.push(p)
 			return
 		}
-		if !p.fetch(waits) {
+		if !p.fetch(w, waits) {
 			if looks >= maxLooks || handled < streaming || w.guest || !w.idle() || p.state != alive {
-				p.rest()
+				p.rest(w)
 				return
 			}
 			// Whoever keeps it so busy will send more at once: looking again is cheaper than being woken again.
@@ -171,7 +170,7 @@ func (p *process) run(w *worker) {
 		}
 		looks = 0
 		p.mu.Unlock()
-		p.finishBatch(true)
+		p.finishBatch(w, true)
 	}
 }
 
@@ -187,8 +186,7 @@ const (
 )
 
 // fetch takes what is to be handled next. The mailbox's lock is held.
-func (p *process) fetch(waits bool) bool {
-	w := p.worker
+func (p *process) fetch(w *worker, waits bool) bool {
 	if p.limits != nil {
 		e, ok := p.pop(waits)
 		if !ok {
@@ -203,7 +201,7 @@ func (p *process) fetch(waits bool) bool {
 		}
 		w.batch, w.emptied = p.takeBlock(w.emptied)
 		p.most = max(p.most, uint32(n))
-		p.calmDown(n)
+		p.calmDown(w, n)
 	}
 	w.pos, w.counted = 0, 0
 	p.taken = uint32(len(w.batch))
@@ -212,11 +210,11 @@ func (p *process) fetch(waits bool) bool {
 }
 
 // rest leaves the process to whoever wakes it. The mailbox's lock is held, and released.
-func (p *process) rest() {
+func (p *process) rest(w *worker) {
 	p.scheduled = false
 	if p.limits == nil && p.length() == 0 {
-		p.keepSmall(p.worker.emptied)
-		p.worker.emptied = nil
+		p.keepSmall(w.emptied)
+		w.emptied = nil
 	}
 	p.mu.Unlock()
 }
@@ -234,10 +232,9 @@ func (p *process) count(w *worker) int {
 }
 
 // finishBatch handles what the worker has taken from the mailbox, and puts back what can't be handled now.
-func (p *process) finishBatch(goOn bool) {
-	w := p.worker
+func (p *process) finishBatch(w *worker, goOn bool) {
 	for goOn && w.pos < len(w.batch) {
-		goOn = p.step()
+		goOn = p.step(w)
 	}
 	p.putFirst(w.batch[w.pos:])
 	w.counted = w.pos
@@ -250,11 +247,12 @@ func (p *process) finishBatch(goOn bool) {
 }
 
 // step handles messages of the batch until it is empty, one panics, or the actor may not go on; the latter is false.
-func (p *process) step() (goOn bool) {
+func (p *process) step(w *worker) (goOn bool) {
 	if turn := p.opts.turn; turn != nil {
 		turn.Lock()
 		defer turn.Unlock()
 	}
+	p.worker = w // in its turn, and not before: others who share the turn may look
 	done := false
 	defer func() {
 		if done {

@@ -26,16 +26,15 @@ func (r Runnable) Step() (more bool) {
 	p := r.p
 	w := &worker{d: &p.sys.disp}
 	w.clock = w.d.now()
-	p.worker = w
 	if p.urgent.Load() {
-		p.step()
+		p.step(w)
 	} else {
 		waits := p.limits != nil && p.busyWithLast()
 		p.mu.Lock()
-		ok := !p.paused && p.state != dead && p.fetchOne(waits)
+		ok := !p.paused && p.state != dead && p.fetchOne(w, waits)
 		p.mu.Unlock()
 		if ok {
-			p.finishBatch(true)
+			p.finishBatch(w, true)
 		}
 	}
 	waits := p.limits != nil && p.busyWithLast()
@@ -47,15 +46,14 @@ func (r Runnable) Step() (more bool) {
 }
 
 // fetchOne takes one message. The mailbox's lock is held.
-func (p *process) fetchOne(waits bool) bool {
+func (p *process) fetchOne(w *worker, waits bool) bool {
 	if p.limits != nil {
-		return p.fetch(waits)
+		return p.fetch(w, waits)
 	}
 	n := p.length()
 	if n == 0 {
 		return false
 	}
-	w := p.worker
 	p.most = max(p.most, uint32(n))
 	p.rounds++
 	block, _ := p.takeBlock(nil)

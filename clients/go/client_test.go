@@ -289,7 +289,7 @@ func TestTheServersEndReachesEveryClient(t *testing.T) {
 
 func TestCloseIsNoticedByTheServer(t *testing.T) {
 	each(t, func(t *testing.T, kind string) {
-		s := serve(t, kind, nil)
+		s := serve(t, kind, func(s *server, _ *transport.Config) { s.handle = func(*session, packet.Message) {} })
 		c := s.dial(client.Options{})
 		ss := s.next()
 		if err := c.Notify(t.Context(), "last", "words"); err != nil {
@@ -299,7 +299,7 @@ func TestCloseIsNoticedByTheServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		reason := take(t, ss.closed, "the server does not notice")
-		if kind == "kcp" && !errors.Is(reason, errBye) || kind != "kcp" && !errors.Is(reason, transport.ErrPeerClosed) {
+		if !errors.Is(reason, transport.ErrPeerClosed) {
 			t.Errorf("the server's reason: %v", reason)
 		}
 		if err := c.Err(); !errors.Is(err, client.ErrClosed) {

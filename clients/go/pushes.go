@@ -2,6 +2,7 @@ package client
 
 import (
 	"fmt"
+	"math"
 	"sync"
 
 	"github.com/skua-go/skua/net/packet"
@@ -9,6 +10,8 @@ import (
 
 // pushQueue runs handlers one at a time in the order of arrival, on a goroutine that lives while there are any to run.
 type pushQueue struct {
+	handling sync.Mutex // with Options.Inline: held while a handler runs
+
 	mu      sync.Mutex
 	waiting []func()
 	bytes   int
@@ -19,7 +22,7 @@ type pushQueue struct {
 // pushCost is what a push counts for besides its body.
 const pushCost = 64
 
-// push queues a push for its handlers.
+// push gives a push to its handlers.
 func (c *Client) push(m packet.Message) error {
 	c.stats.pushes.Add(1)
 	c.handlers.RLock()
@@ -29,8 +32,11 @@ func (c *Client) push(m packet.Message) error {
 		c.stats.unhandled.Add(1)
 		return nil
 	}
-	route, body := m.Route, append([]byte(nil), m.Body...)
-	return c.pushes.add(len(body)+pushCost, c.opts.MaxPushes, func() {
+	route, body := m.Route, m.Body
+	if !c.opts.Inline {
+		body = append([]byte(nil), body...)
+	}
+	return c.handle(len(body)+pushCost, c.opts.MaxPushes, func() {
 		if on != nil {
 			on(body)
 		}
@@ -38,6 +44,30 @@ func (c *Client) push(m packet.Message) error {
 			every(route, body)
 		}
 	})
+}
+
+// emit tells of an event, behind the pushes that came before it. There are a few a connection, so they have no bound of their own.
+func (c *Client) emit(e Event) {
+	if c.opts.OnEvent != nil {
+		_ = c.handle(0, math.MaxInt, func() { c.opts.OnEvent(e) })
+	}
+}
+
+func (c *Client) handle(cost, limit int, f func()) error {
+	if c.opts.Inline {
+		c.pushes.inline(f)
+		return nil
+	}
+	return c.pushes.add(cost, limit, f)
+}
+
+// inline runs f here, one at a time.
+func (q *pushQueue) inline(f func()) {
+	q.handling.Lock()
+	defer q.handling.Unlock()
+	if !q.isStopped() {
+		f()
+	}
 }
 
 func (q *pushQueue) add(cost, limit int, f func()) error {

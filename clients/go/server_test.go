@@ -3,7 +3,7 @@ package client_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -30,10 +30,7 @@ func TestMain(m *testing.M) {
 
 const patience = 20 * time.Second
 
-var (
-	transports = []string{"tcp", "kcp", "ws"}
-	errBye     = errors.New("test: the client said goodbye")
-)
+var transports = []string{"tcp", "kcp", "ws"}
 
 // server is a small one of the real protocol on the real transports.
 type server struct {
@@ -91,8 +88,8 @@ func (s *session) packet(p packet.Packet) error {
 		return s.conn.Send(packet.AppendHeartbeat(nil))
 	case packet.Heartbeat:
 		return s.conn.Send(packet.AppendHeartbeat(nil))
-	case packet.Kick:
-		return errBye
+	case packet.Kick, packet.Ack:
+		return fmt.Errorf("a %s package in a session without resume", p.Type)
 	case packet.Data:
 	}
 	m, err := packet.DecodeMessage(p.Body, s.routes, 1<<16)
@@ -181,7 +178,7 @@ func (s *server) listen(kind string) (net.Listener, func()) {
 	case "tcp":
 		ln, err = tcp.Listen(context.Background(), "127.0.0.1:0")
 	case "kcp":
-		ln, err = kcp.Listen("127.0.0.1:0", kcp.Config{Raw: true})
+		ln, err = kcp.Listen("127.0.0.1:0", kcp.Config{})
 	case "ws":
 		l := ws.NewListener(ws.Config{})
 		mux := http.NewServeMux()

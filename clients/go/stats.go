@@ -19,12 +19,14 @@ type Stats struct {
 	Unhandled  uint64 // pushes without a handler
 	BytesIn    uint64
 	BytesOut   uint64
+	Resumes    uint64 // connections that were lost and made good by another one
 }
 
 type counters struct {
 	rtt                                              atomic.Int64
 	requests, notifies, answers, late, unknown       atomic.Uint64
 	outOfOrder, pushes, unhandled, bytesIn, bytesOut atomic.Uint64
+	resumes                                          atomic.Uint64
 }
 
 // Stats returns the counters.
@@ -36,6 +38,6 @@ func (c *Client) Stats() Stats {
 	return Stats{
 		RTT: time.Duration(s.rtt.Load()), Pending: pending, Requests: s.requests.Load(), Notifies: s.notifies.Load(), Answers: s.answers.Load(),
 		Late: s.late.Load(), Unknown: s.unknown.Load(), OutOfOrder: s.outOfOrder.Load(), Pushes: s.pushes.Load(), Unhandled: s.unhandled.Load(),
-		BytesIn: s.bytesIn.Load(), BytesOut: s.bytesOut.Load(),
+		BytesIn: s.bytesIn.Load(), BytesOut: s.bytesOut.Load(), Resumes: s.resumes.Load(),
 	}
 }

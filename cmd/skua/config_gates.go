@@ -43,7 +43,7 @@ const (
 func kcpDefaults(profile string) KCPConfig {
 	c := KCPConfig{
 		Profile: kcpFast, NoDelay: true, Interval: Duration{10 * time.Millisecond}, Resend: 2, NC: true, SndWnd: 128, RcvWnd: 128, MTU: 1200,
-		Crypt: "none", ReadBuffer: 4 << 20, WriteBuffer: 4 << 20, Raw: true,
+		Crypt: "none", ReadBuffer: 4 << 20, WriteBuffer: 4 << 20,
 	}
 	switch profile {
 	case kcpNormal:

@@ -366,9 +366,21 @@ func TestAClientCanNotMakeItselfAnotherAddress(t *testing.T) {
 	})
 }
 
+const gameProto = `
+syntax = "proto3";
+package game;
+message Ask { int32 n = 1; }
+message Answer { string spare = 1; int32 n = 2; }
+message Told { string text = 3; }
+`
+
 func TestGatesOfOneNodeSpeakEachItsOwn(t *testing.T) {
 	ca := testcert.New(t)
-	d := openDoors(t, tlsDir(t, ca), withTLS+`
+	dir := tlsDir(t, ca)
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "proto"), 0o700), os.WriteFile(filepath.Join(dir, "proto", "game.proto"), []byte(gameProto), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	d := openDoors(t, dir, withTLS+`
 listeners = ["http"]
 [gates.text]
 tcp = "127.0.0.1:0"
@@ -378,6 +390,13 @@ tcp = "127.0.0.1:0"
 tls = ["tcp"]
 codec = "skynet"
 max_packet = 4096
+[gates.typed]
+tcp = "127.0.0.1:0"
+serializer = "protobuf"
+protobuf = ["proto/game.proto"]
+protobuf_requests = { echo = "game.Ask", push = "game.Told" }
+protobuf_answers = { echo = "game.Answer" }
+protobuf_pushes = { pushed = "game.Told" }
 [gates.packed]
 path = "/packed"
 serializer = "msgpack"
@@ -423,8 +442,67 @@ max_connections = 1
 	if _, err := client.Dial(t.Context(), "wss://"+d.addr["packed.ws"], client.Options{TLS: trust(ca.Roots)}); err == nil || !strings.Contains(err.Error(), "full") {
 		t.Errorf("beyond the gate's own limit: %v", err)
 	}
+	told := make(chan string, 1)
+	typed, err := client.Dial(t.Context(), "tcp://"+d.addr["typed.tcp"], client.Options{
+		On: map[string]func(body []byte){"pushed": func(body []byte) { told <- string(body) }},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer typed.Close()
+	if err := typed.Request(t.Context(), "echo", []byte("\x08\x07"), &body); err != nil || string(body) != "\x10\x07" {
+		t.Errorf("protobuf: %q, %v", body, err)
+	}
+	if err := typed.Notify(t.Context(), "push", []byte("\x1a\x02hi")); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case got := <-told:
+		if got != "\x1a\x02hi" {
+			t.Errorf("pushed: %q", got)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("nothing is pushed")
+	}
 	if !d.scraped(`skua_transport_accepted_total{gate="packed",transport="ws"} 1`) || !d.scraped(`skua_gate_requests_total{gate="packed"} 1`) {
 		t.Error("the metrics do not tell the gates apart")
+	}
+}
+
+func TestLimitsOfTheConfigurationHold(t *testing.T) {
+	d := openDoors(t, t.TempDir(), openGate+`
+[gate.rates]
+echo = 0.001
+[gates.slow]
+tcp = "127.0.0.1:0"
+packet_rate = 0.001
+packet_burst = 5
+[gates.thin]
+tcp = "127.0.0.1:0"
+max_packet = 1024
+byte_rate = 1
+byte_burst = 2048
+`)
+	c := d.plays("tcp://"+d.addr["tcp"], nil) // has had its one
+	if err := c.Request(t.Context(), "echo", nil, nil); err == nil || !strings.Contains(err.Error(), "too_fast") {
+		t.Errorf("the second of a route within its time: %v", err)
+	}
+	for _, gate := range []string{"slow", "thin"} {
+		c, err := client.Dial(t.Context(), "tcp://"+d.addr[gate+".tcp"], client.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		for range 10 {
+			_ = c.Notify(t.Context(), "echo", strings.Repeat("x", 500)) // fails once it is closed
+		}
+		<-c.Done()
+		if err := c.Err(); err == nil || !strings.Contains(err.Error(), "too_fast") {
+			t.Errorf("%s: %v", gate, err)
+		}
+		await(t, "it is counted", func() bool {
+			return d.scraped(fmt.Sprintf(`skua_transport_closed_total{gate=%q,reason="rate",transport="tcp"} 1`, gate))
+		})
 	}
 }
 

@@ -11,11 +11,11 @@ import (
 	"strings"
 
 	"github.com/skua-go/skua/net/kcp"
-	"github.com/skua-go/skua/net/packet"
 	"github.com/skua-go/skua/net/secure"
 	"github.com/skua-go/skua/net/tcp"
 	"github.com/skua-go/skua/net/ws"
 	"github.com/skua-go/skua/services/admin"
+	"github.com/skua-go/skua/services/gate"
 )
 
 // listeners are a node's doors. Those that are off are nil, or not there.
@@ -85,7 +85,7 @@ type opener struct {
 	proxies []netip.Prefix
 }
 
-func (o *opener) tcp(gate, key, addr string, g *GateConfig, tlsOn []string) error {
+func (o *opener) tcp(name, key, addr string, g *GateConfig, tlsOn []string) error {
 	if !Listens(addr) {
 		return nil
 	}
@@ -93,10 +93,10 @@ func (o *opener) tcp(gate, key, addr string, g *GateConfig, tlsOn []string) erro
 	if err != nil {
 		return fmt.Errorf("%s = %q: %w", key, addr, err)
 	}
-	return o.clients(clientDoor{gate: gate, transport: "tcp", ln: ln}, g, secure.Config{Certificates: o.tls("tcp", tlsOn), Proxies: o.behind("tcp"), Plain: plainKick(g.Codec)})
+	return o.clients(clientDoor{gate: name, transport: "tcp", ln: ln}, g, secure.Config{Certificates: o.tls("tcp", tlsOn), Proxies: o.behind("tcp"), Plain: gate.PlainKick(g.Codec)})
 }
 
-func (o *opener) kcp(gate, key, addr string, g *GateConfig, tlsOn []string) error {
+func (o *opener) kcp(name, key, addr string, g *GateConfig, tlsOn []string) error {
 	if !Listens(addr) {
 		return nil
 	}
@@ -109,8 +109,8 @@ func (o *opener) kcp(gate, key, addr string, g *GateConfig, tlsOn []string) erro
 	if err != nil {
 		return fmt.Errorf("%s = %q: %w", key, addr, err)
 	}
-	o.l.kcpStats[gate] = cfg.Stats
-	return o.clients(clientDoor{gate: gate, transport: "kcp", ln: ln}, g, secure.Config{Certificates: o.tls("kcp", tlsOn), Plain: plainKick(g.Codec)})
+	o.l.kcpStats[name] = cfg.Stats
+	return o.clients(clientDoor{gate: name, transport: "kcp", ln: ln}, g, secure.Config{Certificates: o.tls("kcp", tlsOn), Plain: gate.PlainKick(g.Codec)})
 }
 
 // clients puts what comes before a client's own bytes in front of a door, and names it.
@@ -231,14 +231,6 @@ func (n *node) loadCertificates() (*secure.Certificates, error) {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
 	return certs, nil
-}
-
-// plainKick is what a client gets that speaks the codec without TLS.
-func plainKick(codec string) []byte {
-	if codec != packet.CodecPomelo {
-		return nil // nothing in it tells an error from data
-	}
-	return packet.AppendKick(nil, packet.Reason{Code: "tls_required", Msg: "this address speaks TLS"})
 }
 
 // plainHTTP is what a client gets that asks for http where https is spoken.

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -78,38 +78,75 @@ func TestANodeServesUntilItIsToldToStop(t *testing.T) {
 	log.waitFor(t, "stopped")
 }
 
-// watched is output that a test can wait for.
+// watched is output that a test can wait for. Whoever writes never waits: a node that writes much must not hang on a test that reads little.
 type watched struct {
-	lines chan string
-	all   *bytes.Buffer
+	mu   sync.Mutex
+	all  bytes.Buffer
+	seen int           // bytes that waitFor has gone past
+	more chan struct{} // closed at the next write
+	over bool          // nothing more will be written
 }
 
-func newWatched() *watched { return &watched{lines: make(chan string, 1000), all: &bytes.Buffer{}} }
+func newWatched() *watched { return &watched{more: make(chan struct{})} }
 
-// Write is called by one goroutine at a time: slog and cobra see to that.
 func (w *watched) Write(p []byte) (int, error) {
-	s := bufio.NewScanner(bytes.NewReader(p))
-	for s.Scan() {
-		w.lines <- s.Text()
-	}
-	return len(p), nil
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	close(w.more)
+	w.more = make(chan struct{})
+	return w.all.Write(p)
 }
 
-func (w *watched) text() string { return w.all.String() }
+// end says that whoever writes has ended: nobody needs to wait for more.
+func (w *watched) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over = true
+	close(w.more)
+	w.more = make(chan struct{})
+}
 
-// waitFor returns the next line that has the text in it.
+func (w *watched) text() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.all.String()
+}
+
+// next returns the next whole line behind the last one, or what tells of more.
+func (w *watched) next() (line string, ok bool, more <-chan struct{}, over bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	line, _, ok = strings.Cut(w.all.String()[w.seen:], "\n")
+	if ok {
+		w.seen += len(line) + 1
+	}
+	return line, ok, w.more, w.over
+}
+
+// waitFor returns the next line that has the text in it. It waits for as long as the tests may run, but for enough to say what was missing.
 func (w *watched) waitFor(t *testing.T, text string) string {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	ctx := t.Context()
+	if end, ok := t.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, end.Add(-10*time.Second))
+		defer cancel()
+	}
 	for {
-		select {
-		case line := <-w.lines:
-			w.all.WriteString(line + "\n")
+		line, ok, more, over := w.next()
+		if ok {
 			if strings.Contains(line, text) {
 				return line
 			}
-		case <-deadline:
-			t.Fatalf("no line with %q; there were:\n%s", text, w.all.String())
+			continue
+		}
+		if over {
+			t.Fatalf("no line with %q; there were, to the end:\n%s", text, w.text())
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			t.Fatalf("no line with %q; there were:\n%s", text, w.text())
 		}
 	}
 }

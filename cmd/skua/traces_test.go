@@ -156,7 +156,7 @@ func served(t *testing.T, dir string, play func(tcp string)) string {
 	if got := <-code; got != exitDone {
 		t.Errorf("exit code %d", got)
 	}
-	log.lines <- "the end"
+	_, _ = log.Write([]byte("the end\n"))
 	log.waitFor(t, "the end")
 	return log.text()
 }

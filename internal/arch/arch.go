@@ -202,8 +202,8 @@ func checkImport(f File, imp string) string {
 	case f.test() && height < layers()["cmd"]:
 		return "" // a test may bring neighbours together
 	case fromTop == "clients":
-		if to != "net/packet" && height > 0 {
-			return "clients know the wire only, net/packet"
+		if to != "net/packet" && to != "net/kcp" && height > 0 {
+			return "clients know the wire only, net/packet and net/kcp"
 		}
 		return ""
 	case fromTop == "net" && toTop == "actor":

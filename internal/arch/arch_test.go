@@ -106,6 +106,7 @@ func TestCheckerLetsTheMeantImportsPass(t *testing.T) {
 		{"services/store/sqlite/a.go", "services/store"},
 		{"services/gate/a_test.go", "clients/go"},
 		{"clients/go/a.go", "net/packet"},
+		{"clients/go/a.go", "net/kcp"},
 		{"clients/go/a_test.go", "services/gate"},
 		{"cmd/skua/a.go", "services/gate"},
 		{"cmd/skua/a.go", "clients/go"},

@@ -9,17 +9,19 @@ import (
 
 // hello answers a client that wants to come in: with a cookie, of which nothing is kept. The shard is locked.
 func (sh *shard) hello(d []byte, from *net.UDPAddr) {
-	l := sh.l
-	st := l.cfg.Stats
-	st.hellos.Add(1)
+	sh.l.cfg.Stats.hellos.Add(1)
 	nonce := d[8 : 8+nonceLen]
 	if d[5] != ctlVersion {
 		sh.refuse(refusedVersion, nonce, from)
 		return
 	}
-	cookie := l.mint.cookie(addrPort(from), nonce)
+	sh.giveCookie(nonce, from)
+}
+
+func (sh *shard) giveCookie(nonce []byte, from *net.UDPAddr) {
+	cookie := sh.l.mint.cookie(addrPort(from), nonce)
 	sh.answer(from, func(p []byte) []byte { return cookieMsg(p, nonce, cookie) })
-	st.cookies.Add(1)
+	sh.l.cfg.Stats.cookies.Add(1)
 }
 
 func (sh *shard) refuse(why byte, nonce []byte, from *net.UDPAddr) {
@@ -37,18 +39,23 @@ func (sh *shard) connect(d []byte, from *net.UDPAddr) {
 		st.badCookie.Add(1)
 		sh.mu.Lock()
 		defer sh.leave()
-		sh.hello(d, from) // it may be too old: here is another
+		sh.giveCookie(nonce, from) // it may be too old: here is another
 		return
 	}
 	st.connects.Add(1)
 	var id connectID
 	copy(id[copy(id[:], nonce):], share)
 	sh.mu.Lock()
-	if c, again := sh.recent[id]; again {
+	if n, again := sh.recent[id]; again {
 		defer sh.leave()
-		if !c.gone && sameAddr(c.remote, from) {
-			sh.accepted(c, nonce, ours)
+		if !n.c.gone && sameAddr(n.c.remote, from) {
+			sh.accepted(n, nonce)
 		}
+		return
+	}
+	if !sh.newcomers.take(sh.now()) {
+		defer sh.leave()
+		sh.refuse(refusedBacklog, nonce, from)
 		return
 	}
 	sh.leave()
@@ -83,16 +90,17 @@ func (sh *shard) connect(d []byte, from *net.UDPAddr) {
 	}
 	sh.sessions[c.block.conv] = c
 	l.remember(c)
-	sh.keep(id, c)
+	n := newcomer{c, ours}
+	sh.keep(id, n)
 	c.schedule(sh.now())
-	sh.accepted(c, nonce, ours)
+	sh.accepted(n, nonce)
 }
 
 // accepted tells a client its conversation; again, if that got lost.
-func (sh *shard) accepted(c *conn, nonce []byte, ours *ecdh.PrivateKey) {
+func (sh *shard) accepted(n newcomer, nonce []byte) {
 	silence := uint16(min(sh.l.silence/1000, 1<<16-1))
-	share := ours.PublicKey().Bytes()
-	c.control(func(p []byte) []byte { return acceptMsg(p, nonce, c.block.conv, silence, share, &c.key) })
+	share := n.ours.PublicKey().Bytes()
+	n.c.control(func(p []byte) []byte { return acceptMsg(p, nonce, n.c.block.conv, silence, share, &n.c.key) })
 }
 
 // freeConv is a conversation that leads to this shard and is not in use.
@@ -113,11 +121,11 @@ func (sh *shard) freeConv() uint32 {
 }
 
 // keep remembers by which datagram a session began, for as long as that may be repeated.
-func (sh *shard) keep(id connectID, c *conn) {
+func (sh *shard) keep(id connectID, n newcomer) {
 	if sh.recent == nil {
-		sh.recent = make(map[connectID]*conn)
+		sh.recent = make(map[connectID]newcomer)
 	}
-	sh.recent[id] = c
+	sh.recent[id] = n
 	sh.old = append(sh.old, recent{id, sh.now() + (cookieLife+2)*1000})
 }
 

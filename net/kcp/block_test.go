@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -120,8 +121,11 @@ func (w *wire) run(t *testing.T, a, b *end, bytesInAll int, now *int, step func(
 				e.sent = append(e.sent, rest[:e.write(rest[:min(len(rest), 1+w.rng.IntN(6000))])]...)
 			}
 			e.run()
-			if w.rng.IntN(4) > 0 { // readers are slow now and then
-				e.got = append(e.got, buf[:e.read(buf)]...)
+			if w.rng.IntN(4) == 0 { // readers are slow now and then
+				continue
+			}
+			for n := e.read(buf); n > 0; n = e.read(buf) {
+				e.got = append(e.got, buf[:n]...)
 			}
 		}
 		if len(a.got) == bytesInAll && len(b.got) == bytesInAll {
@@ -173,8 +177,65 @@ func TestTheMachineAndKCPGosUnderstandEachOther(t *testing.T) {
 	}
 }
 
+// latencies sends 64 bytes from a to b each 33 ms, and returns the delays in milliseconds, sorted.
+func latencies(w *wire, a, b *end, now *int, step func()) []int {
+	const messages = 1000
+	var sent, delays []int
+	buf := make([]byte, 1<<16)
+	got := 0
+	for start := *now; len(delays) < messages && *now-start < 200_000; *now++ {
+		w.deliver(*now)
+		if (*now-start)%33 == 0 && len(sent) < messages {
+			sent = append(sent, *now)
+			a.write(make([]byte, 64))
+		}
+		a.run()
+		b.run()
+		for n := b.read(buf); n > 0; n = b.read(buf) {
+			got += n
+		}
+		for len(delays) < got/64 {
+			delays = append(delays, *now-sent[len(delays)])
+		}
+		step()
+	}
+	slices.Sort(delays)
+	return delays
+}
+
+func TestPlayersWaitNoLongerThanWithKCPGo(t *testing.T) {
+	for _, loss := range []float64{0, 0.05, 0.1} {
+		synctest.Test(t, func(t *testing.T) {
+			p99 := map[string]int{}
+			for _, who := range []string{"ours", "kcp-go's"} {
+				now := 0
+				w := &wire{rng: rand.New(rand.NewPCG(5, 6)), loss: loss, delay: 25, jitter: 3}
+				var a, b *end
+				toB := func(d []byte) { w.send(now, d, func(d []byte) { b.input(d) }) }
+				if who == "ours" {
+					a, _ = ours(kcp.Config{}, &now, toB)
+				} else {
+					a = theirs(kcp.Config{}, toB)
+				}
+				b = theirs(kcp.Config{}, func(d []byte) { w.send(now, d, func(d []byte) { a.input(d) }) })
+				delays := latencies(w, a, b, &now, func() {
+					time.Sleep(time.Millisecond) //nolint:forbidigo // fake time
+				})
+				if len(delays) != 1000 {
+					t.Fatalf("%s: %d of 1000 messages have arrived", who, len(delays))
+				}
+				p99[who] = delays[990]
+			}
+			t.Logf("50 ms round trip, %v lost each way: p99 in milliseconds: %v", loss, p99)
+			if p99["ours"] > p99["kcp-go's"]*6/5+10 {
+				t.Errorf("loss %v: %v", loss, p99)
+			}
+		})
+	}
+}
+
 func TestTwoMachinesOverEveryNetwork(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(12) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		w := &wire{rng: rng, loss: rng.Float64() * 0.4, duplicate: rng.Float64() * 0.3, delay: rng.IntN(100), jitter: rng.IntN(100)}
 		configs := [2]kcp.Config{}
@@ -368,6 +429,40 @@ func FuzzMachine(f *testing.F) {
 			if held := m.Held(); held > 8+16+100 {
 				t.Fatalf("%d segments are held", held)
 			}
+		}
+	})
+}
+
+func FuzzDatagrams(f *testing.F) {
+	key := make([]byte, 16)
+	f.Add([]byte{7, 0, 0, 0, 0xf1, 0, 30, 0, 1, 0, 0, 0, 81, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 1, 2, 3, 4}, uint8(1))
+	f.Add([]byte{8, 0, 0, 0, 0xf2, 0, 30, 0, 1, 0, 0, 0, 81, 0, 0, 0, 0, 0}, uint8(1))
+	f.Add(segment(5, 81, 0, 3, 0, []byte("hello")), uint8(2))
+	f.Add(control(0xc1, 64), uint8(3))
+	f.Add(control(0xc3, 80), uint8(3))
+	f.Add(control(0xca, 32), uint8(3))
+	var stats kcp.Stats
+	cfg := kcp.Config{Raw: true, MaxRaw: 20, DataShards: 3, ParityShards: 2, Sockets: 2, Stats: &stats}
+	plain, err := kcp.Listen("127.0.0.1:0", cfg)
+	if err != nil {
+		f.Fatal(err)
+	}
+	cfg.Crypt, cfg.Key = "aes-gcm", key
+	sealed, err := kcp.Listen("127.0.0.1:0", cfg)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() {
+		_ = plain.Close()
+		_ = sealed.Close()
+	})
+	f.Fuzz(func(t *testing.T, d []byte, port uint8) {
+		from := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1).To4(), Port: 1 + int(port)%4} // where nobody listens
+		for _, ln := range []net.Listener{plain, sealed} {
+			kcp.Feed(ln, bytes.Clone(d[:min(len(d), 1500)]), from)
+		}
+		if s := stats.Snapshot(); s.Sessions > 2*20 {
+			t.Fatalf("%d sessions", s.Sessions)
 		}
 	})
 }

@@ -14,9 +14,10 @@ import (
 
 // client is a kcp-go session with ends.
 type client struct {
-	s    *kcpgo.UDPSession
-	link *link
-	mss  int
+	s     *kcpgo.UDPSession
+	link  *link
+	pulse *pulse
+	mss   int
 
 	mu     sync.Mutex
 	over   bool // the server's stream has ended, with err
@@ -35,14 +36,14 @@ func newClient(l *link) (*client, error) {
 	if cfg.DataShards > 0 {
 		c.mss -= fecHeader
 	}
-	l.peer = c.peer
+	l.peer, l.busy = c.peer, func() { c.pulse.wake() }
 	s, err := kcpgo.NewConn4(l.conv, l.remote, nil, cfg.DataShards, cfg.ParityShards, true, l)
 	if err != nil {
 		_ = l.Close()
 		return nil, err
 	}
-	c.s = s
-	s.SetNoDelay(cfg.NoDelay, cfg.Interval, cfg.Resend, cfg.NC)
+	c.s, c.pulse = s, newPulse(s, l)
+	close(l.ready)
 	s.SetWindowSize(cfg.SndWnd, cfg.RcvWnd)
 	s.SetMtu(mtu)
 	s.SetACKNoDelay(cfg.AckNoDelay)
@@ -111,6 +112,7 @@ func (c *client) Write(p []byte) (int, error) {
 	case len(p) == 0:
 		return 0, nil
 	}
+	c.pulse.wake()
 	n, err := c.s.Write(p)
 	if n > 0 {
 		c.link.wrote((n + c.mss - 1) / c.mss)
@@ -155,12 +157,14 @@ func (c *client) Close() error {
 	_ = c.s.SetReadDeadline(time.Unix(1, 0)) // a Read that waits ends
 	c.mu.Unlock()
 	if gone {
+		c.pulse.stop()
 		return c.s.Close()
 	}
 	c.link.whenDelivered(lingerLast*time.Millisecond, func() {
 		if !c.link.cfg.Raw {
 			c.link.farewell()
 		}
+		c.pulse.stop()
 		_ = c.s.Close()
 	})
 	return nil

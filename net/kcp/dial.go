@@ -67,7 +67,7 @@ func dial(ctx context.Context, addr string, cfg Config) (*client, error) {
 		return nil, fmt.Errorf("%T, expected a UDP address", udp.RemoteAddr())
 	}
 	tune(udp, cfg)
-	l := &link{cfg: cfg, crypt: cr, mem: new(memory), remote: remote, udp: udp}
+	l := &link{cfg: cfg, crypt: cr, mem: new(memory), remote: remote, udp: udp, ready: make(chan struct{})}
 	if cfg.Raw {
 		var b [4]byte
 		_, _ = rand.Read(b[:]) // never fails: it would end the program

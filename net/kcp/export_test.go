@@ -1,5 +1,10 @@
 package kcp
 
+import (
+	"net"
+	"slices"
+)
+
 // Machine is a control block for tests, which are its network and its clock.
 type Machine struct {
 	b    block
@@ -68,3 +73,42 @@ func (m *Machine) Held() int {
 
 // KindOf is the parser of control datagrams.
 func KindOf(d []byte) (byte, bool) { return kindOf(d) }
+
+// Feed gives a listener a datagram as if it came from an address.
+func Feed(ln net.Listener, d []byte, from *net.UDPAddr) {
+	l := ln.(*listener)
+	r := receiver{l: l, from: l.shards[0], now: l.now()}
+	r.datagram(d, from)
+	r.unlock()
+}
+
+// Wheel is a wheel of numbered sessions.
+type Wheel struct {
+	w     wheel
+	conns []*conn
+}
+
+// NewWheel returns one for sessions 0 to n-1.
+func NewWheel(n int) *Wheel {
+	w := &Wheel{}
+	for range n {
+		w.conns = append(w.conns, new(conn))
+	}
+	return w
+}
+
+// Arm, Disarm, Advance and Upcoming are wheel's.
+func (w *Wheel) Arm(i int, at int64) { w.w.arm(w.conns[i], at) }
+func (w *Wheel) Disarm(i int)        { w.w.disarm(w.conns[i]) }
+func (w *Wheel) Advance(now int64, f func(i int)) {
+	w.w.advance(now, func(c *conn) { f(slices.Index(w.conns, c)) })
+}
+func (w *Wheel) Upcoming() (int64, bool) { return w.w.upcoming() }
+
+// AtRest says whether a client has nothing to do.
+func AtRest(c net.Conn) bool {
+	p := c.(*client).pulse
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.awake
+}

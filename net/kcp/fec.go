@@ -130,6 +130,7 @@ func (e *fecEncoder) stale(f *fec, mem *memory, now uint32) {
 type fecDecoder struct {
 	groups []fecGroup
 	newest uint32
+	last   uint32 // when a datagram came last
 }
 
 type fecGroup struct {
@@ -140,7 +141,8 @@ type fecGroup struct {
 }
 
 // decode takes a datagram from its FEC header on, and calls found for the segments of each that it can make of those that it has.
-func (dec *fecDecoder) decode(f *fec, mem *memory, d []byte, found func(segments []byte)) {
+func (dec *fecDecoder) decode(f *fec, mem *memory, d []byte, now uint32, found func(segments []byte)) {
+	dec.last = now
 	number, kind := binary.LittleEndian.Uint32(d), d[4]
 	if number >= f.wrap || len(d)-fecSize > packetRoom {
 		return
@@ -248,6 +250,13 @@ func (g *fecGroup) release(mem *memory) {
 		}
 	}
 	g.have = nil
+}
+
+// stale gives up what waits for datagrams that will not come any more.
+func (dec *fecDecoder) stale(mem *memory, now uint32) {
+	if len(dec.groups) > 0 && since(now, dec.last) >= 2*fecMaxPause {
+		dec.release(mem)
+	}
 }
 
 func (dec *fecDecoder) release(mem *memory) {

@@ -2,14 +2,11 @@ package kcp_test
 
 import (
 	"bytes"
-	"context"
-	"encoding/binary"
 	"errors"
 	"io"
 	"net"
 	"os"
 	"runtime"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -253,208 +250,120 @@ func TestNotifyIsNotCalledUnderALockOfTheCaller(t *testing.T) {
 	<-told
 }
 
+func TestMadeUpRawSessionsAreBounded(t *testing.T) {
+	var stats kcp.Stats
+	ln := listen(t, kcp.Config{Raw: true, MaxRaw: 50, Stats: &stats})
+	c := socket(t, ln)
+	for i := range uint32(2000) {
+		_, _ = c.Write(segment(i, 81, 0, 0, 0, []byte("x")))
+	}
+	eventually(t, "they are refused", func() bool { return stats.Snapshot().Refused["full"] > 100 })
+	if s := stats.Snapshot(); s.Sessions > 50 || s.Raw != s.Sessions {
+		t.Errorf("%d sessions, %d raw ones, expected at most 50", s.Sessions, s.Raw)
+	}
+	dial(t, ln, kcp.Config{}) // proven ones come in
+}
+
+func TestRawClientsAreRefusedWhereTheyAreNotAllowed(t *testing.T) {
+	var stats kcp.Stats
+	ln := listen(t, kcp.Config{Stats: &stats})
+	_, _ = socket(t, ln).Write(segment(1, 81, 0, 0, 0, []byte("x")))
+	eventually(t, "it is counted", func() bool { return stats.Snapshot().Unknown == 1 })
+	if s := stats.Snapshot(); s.Sessions != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestClientsOfOneConversationAreTold(t *testing.T) {
+	ln := echoServer(t, kcp.Config{Raw: true})
+	a, b := socket(t, ln), socket(t, ln) // the reference's examples all use the same number
+	for _, c := range []net.Conn{a, b} {
+		_, _ = c.Write(segment(0x11223344, 81, 0, 0, 0, []byte(c.LocalAddr().String())))
+		if got := answer(t, c); !bytes.HasSuffix(got, []byte(c.LocalAddr().String())) {
+			t.Errorf("%s is answered %q", c.LocalAddr(), got)
+		}
+	}
+}
+
+func TestAnIdleSessionCostsLittle(t *testing.T) {
+	const n, bound = 1000, 1536
+	var stats kcp.Stats
+	ln := listen(t, kcp.Config{Stats: &stats})
+	udp := socket(t, ln)
+	goroutines, before := runtime.NumGoroutine(), heap()
+	convs, served := shake(t, ln, udp, n)
+	each := (heap() - before) / n
+	t.Logf("%d bytes each for %d sessions", each, n)
+	if each > bound && !raceEnabled {
+		t.Errorf("%d bytes a session, expected at most %d", each, bound)
+	}
+	eventually(t, "no goroutine of theirs", func() bool { return runtime.NumGoroutine() <= goroutines })
+	for i, c := range served { // each of them is there
+		_, _ = udp.Write(append(convs[i][:], segment(0, 81, 0, 0, 0, []byte("x"))[4:]...))
+		_ = c.SetReadDeadline(time.Now().Add(patience))
+		if got, err := c.Read(make([]byte, 10)); got != 1 || err != nil {
+			t.Fatalf("session %d: %d, %v", i, got, err)
+		}
+		_ = c.Close()
+	}
+}
+
+func TestAConnectionMayBeUsedByManyGoroutines(t *testing.T) {
+	server, client := pair(t, kcp.Config{SndWnd: 8})
+	c := server.(seam)
+	var wg sync.WaitGroup
+	const writers, each = 4, 20
+	for i := range byte(writers) {
+		wg.Go(func() {
+			for range each {
+				if _, err := c.Write(bytes.Repeat([]byte{i}, 20_000)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	wg.Go(func() {
+		buf := make([]byte, 100)
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			_ = c.SetReadDeadline(time.Now().Add(time.Microsecond))
+			c.Notify(func() {})
+			_, _ = c.ReadNow(buf)
+			_ = c.SetReadDeadline(time.Time{})
+			_, _ = c.RemoteAddr(), c.LocalAddr()
+		}
+	})
+	got := make([]byte, 20_000)
+	for i := range writers * each {
+		if _, err := io.ReadFull(client, got); err != nil {
+			t.Fatalf("message %d: %v", i, err)
+		}
+		if bytes.Count(got, got[:1]) != len(got) {
+			t.Fatalf("message %d: two writes are mixed", i)
+		}
+	}
+	close(done)
+	wg.Wait()
+	for range 3 { // all at once, while somebody waits
+		wg.Go(func() { _, _ = c.Read(make([]byte, 1)) })
+		wg.Go(func() { _ = c.Close() })
+	}
+	wg.Wait()
+}
+
 // eventually waits for what other goroutines bring about.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
+func eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(patience); !ok(); <-tick.C {
 		if time.Now().After(end) {
-			t.Fatalf("never: %s", what)
+			tb.Fatalf("never: %s", what)
 		}
 	}
-}
-
-// socket is a UDP socket towards a listener.
-func socket(t *testing.T, ln net.Listener) *net.UDPConn {
-	t.Helper()
-	c, err := net.Dial("udp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetReadDeadline(time.Now().Add(patience))
-	return c.(*net.UDPConn)
-}
-
-func control(kind byte, length int) []byte {
-	d := make([]byte, length)
-	copy(d, "SKCP")
-	d[4], d[5] = kind, 1
-	return d
-}
-
-func answer(t *testing.T, c net.Conn) []byte {
-	t.Helper()
-	buf := make([]byte, 2000)
-	n, err := c.Read(buf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return buf[:n]
-}
-
-func TestNoAnswerIsLongerThanItsQuestion(t *testing.T) {
-	server, _ := pair(t, kcp.Config{})
-	ln := server.LocalAddr().String()
-	c, err := net.Dial("udp", ln)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	_ = c.SetReadDeadline(time.Now().Add(patience))
-
-	hello := control(0xc1, 64)
-	_, _ = c.Write(hello)
-	cookie := answer(t, c)
-	if len(cookie) > len(hello) || cookie[4] != 0xc2 {
-		t.Errorf("% x: %d bytes for %d", cookie, len(cookie), len(hello))
-	}
-	bad := control(0xc3, 80) // with a cookie of nobody
-	_, _ = c.Write(bad)
-	if got := answer(t, c); len(got) > len(bad) || got[4] != 0xc2 {
-		t.Errorf("% x: %d bytes for %d", got, len(got), len(bad))
-	}
-	good := control(0xc3, 80)
-	copy(good[16:36], cookie[16:36])
-	good[40] = 9 // the base point, as good a key share as any
-	_, _ = c.Write(good)
-	if got := answer(t, c); len(got) > len(good) || got[4] != 0xc4 {
-		t.Errorf("% x: %d bytes for %d", got, len(got), len(good))
-	}
-	future := control(0xc1, 64)
-	future[5] = 9
-	_, _ = c.Write(future)
-	if got := answer(t, c); len(got) > len(future) || got[4] != 0xc5 || got[6] != 4 {
-		t.Errorf("% x: %d bytes for a version of the future", got, len(got))
-	}
-	ping := make([]byte, 24) // of a conversation that nobody knows
-	ping[4], ping[5] = 0xc6, 1
-	copy(ping[8:16], "12345678")
-	_, _ = c.Write(ping)
-	if got := answer(t, c); len(got) > len(ping) || got[4] != 0xcc || string(got[8:16]) != "12345678" {
-		t.Errorf("% x: %d bytes for a ping", got, len(got))
-	}
-}
-
-func TestARepeatedConnectFindsTheSameSession(t *testing.T) {
-	var stats kcp.Stats
-	ln := listen(t, kcp.Config{Stats: &stats})
-	c := socket(t, ln)
-	_, _ = c.Write(control(0xc1, 64))
-	connect := control(0xc3, 80)
-	copy(connect[16:36], answer(t, c)[16:36])
-	connect[40] = 9
-	var first []byte
-	for i := range 5 {
-		_, _ = c.Write(connect)
-		got := answer(t, c)
-		if i == 0 {
-			first = got
-		}
-		if !bytes.Equal(got, first) {
-			t.Errorf("answer %d is % x, the first was % x", i, got, first)
-		}
-	}
-	if s := stats.Snapshot(); s.Sessions != 1 || s.Connects != 5 {
-		t.Errorf("%d sessions of %d connects", s.Sessions, s.Connects)
-	}
-
-	thief := socket(t, ln) // has overheard the cookie
-	_, _ = thief.Write(connect)
-	if got := answer(t, thief); got[4] != 0xc2 {
-		t.Errorf("% x, expected a cookie of its own", got)
-	}
-	if s := stats.Snapshot(); s.Sessions != 1 || s.BadCookie != 1 {
-		t.Errorf("%d sessions, %d bad cookies", s.Sessions, s.BadCookie)
-	}
-}
-
-func TestLimitsRefuseWithAReason(t *testing.T) {
-	for why, cfg := range map[string]kcp.Config{
-		"full":    {MaxSessions: 2},
-		"prefix":  {MaxPerPrefix: 2},
-		"backlog": {Backlog: 2},
-	} {
-		t.Run(why, func(t *testing.T) {
-			var stats kcp.Stats
-			cfg.Stats = &stats
-			ln := listen(t, cfg)
-			dial(t, ln, kcp.Config{})
-			last := dial(t, ln, kcp.Config{})
-			_, err := kcp.Dial(context.Background(), ln.Addr().String(), kcp.Config{})
-			if !errors.Is(err, kcp.ErrRefused) || !strings.Contains(err.Error(), why) {
-				t.Fatalf("%v, expected to be refused: %s", err, why)
-			}
-			if s := stats.Snapshot(); s.Refused[why] == 0 {
-				t.Errorf("refused: %v", s.Refused)
-			}
-			_ = last.Close()
-			if why == "backlog" {
-				c, err := ln.Accept()
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer c.Close()
-			}
-			eventually(t, "there is room again", func() bool {
-				c, err := kcp.Dial(context.Background(), ln.Addr().String(), kcp.Config{})
-				if err == nil {
-					_ = c.Close()
-				}
-				return err == nil
-			})
-		})
-	}
-}
-
-func TestNothingIsKeptOfAFlood(t *testing.T) {
-	const flood = 100_000
-	var stats kcp.Stats
-	ln := listen(t, kcp.Config{Stats: &stats, ReadBuffer: 4 << 20})
-	c := socket(t, ln)
-	go func() { // a client that takes what comes, so that its socket does not fill up
-		buf := make([]byte, 2000)
-		for {
-			if _, err := c.Read(buf); err != nil {
-				return
-			}
-		}
-	}()
-	runtime.GC()
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	push, connect, hello := make([]byte, 100), control(0xc3, 80), control(0xc1, 64)
-	push[4] = 81
-	binary.LittleEndian.PutUint32(push[20:], 76)
-	for i := range uint32(flood) {
-		binary.LittleEndian.PutUint32(push, i*2654435761) // a first datagram of a made-up conversation
-		binary.LittleEndian.PutUint32(connect[8:], i)
-		binary.LittleEndian.PutUint32(hello[8:], i)
-		_, _ = c.Write([][]byte{push, connect, hello}[i%3])
-		if i%1000 == 0 { // as fast as they are taken, or most of them would be lost on the way
-			want := uint64(i) * 9 / 10
-			eventually(t, "the flood is taken", func() bool { return stats.Snapshot().DatagramsIn >= want || i < 1000 })
-		}
-	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	grown := int64(after.HeapInuse) - int64(before.HeapInuse)
-	s := stats.Snapshot()
-	t.Logf("%d datagrams: %d unknown, %d bad cookies, %d hellos, %d resets; the heap has grown by %d KB, %d sessions, %d goroutines",
-		s.DatagramsIn, s.Unknown, s.BadCookie, s.Hellos, s.Resets, grown>>10, s.Sessions, runtime.NumGoroutine())
-	if grown > 2<<20 || s.Sessions != 0 {
-		t.Errorf("the heap has grown by %d bytes, %d sessions", grown, s.Sessions)
-	}
-	if s.Unknown == 0 || s.BadCookie == 0 || s.Hellos == 0 {
-		t.Errorf("%+v", s)
-	}
-	client := dial(t, ln, kcp.Config{}) // players come in all the same
-	server, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	_ = server.SetDeadline(time.Now().Add(patience))
-	exchange(t, client, server)
 }

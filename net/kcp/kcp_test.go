@@ -79,6 +79,46 @@ func TestStreamsOfEverySizeAreEchoed(t *testing.T) {
 	wg.Wait()
 }
 
+func TestEveryKindOfAddressWorks(t *testing.T) {
+	for listen, to := range map[string]string{"127.0.0.1:0": "127.0.0.1", "[::1]:0": "::1", ":0": "127.0.0.1", "0.0.0.0:0": "127.0.0.1", "localhost:0": "localhost"} {
+		t.Run(listen, func(t *testing.T) {
+			ln, err := kcp.Listen(listen, kcp.Config{DSCP: 46, Sockets: 3, DataShards: 2, ParityShards: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer ln.Close()
+			_, port, _ := net.SplitHostPort(ln.Addr().String())
+			for range 4 { // through several of the sockets
+				client, err := kcp.Dial(context.Background(), net.JoinHostPort(to, port), kcp.Config{DSCP: 46, DataShards: 2, ParityShards: 1})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = client.Close() })
+				server, err := ln.Accept()
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = server.Close() })
+				for _, c := range []net.Conn{server, client} {
+					_ = c.SetDeadline(time.Now().Add(patience))
+				}
+				exchange(t, client, server)
+				if server.RemoteAddr().(*net.UDPAddr).Port != client.LocalAddr().(*net.UDPAddr).Port {
+					t.Errorf("%s is %s", client.LocalAddr(), server.RemoteAddr())
+				}
+			}
+		})
+	}
+}
+
+func TestAPortThatIsTakenIsAnError(t *testing.T) {
+	ln := listen(t, kcp.Config{Sockets: 4})
+	if again, err := kcp.Listen(ln.Addr().String(), kcp.Config{Sockets: 4}); err == nil {
+		_ = again.Close()
+		t.Error("two listeners share a port")
+	}
+}
+
 func TestPlainKCPGoConnects(t *testing.T) {
 	ln := listen(t, kcp.Config{Raw: true})
 	c, err := kcpgo.DialWithOptions(ln.Addr().String(), nil, 0, 0)

@@ -19,9 +19,11 @@ type link struct {
 	crypt  crypt
 	mem    *memory
 	remote *net.UDPAddr
+	ready  chan struct{} // closed when everything is in its place: kcp-go reads from the first moment on
 	conv   uint32
-	key    [keyLen]byte // of no use with Config.Raw
-	peer   func(end bool, err error)
+	key    [keyLen]byte              // of no use with Config.Raw
+	peer   func(end bool, err error) // what becomes known of the server's stream
+	busy   func()                    // data has come
 
 	mu       sync.Mutex
 	udp      *net.UDPConn
@@ -49,6 +51,7 @@ const readPause = 10 * time.Millisecond
 
 // ReadFrom returns the next datagram of KCP; the address is always the server's.
 func (l *link) ReadFrom(p []byte) (int, net.Addr, error) {
+	<-l.ready
 	for {
 		udp := l.socket()
 		if udp == nil {
@@ -75,6 +78,7 @@ func (l *link) ReadFrom(p []byte) (int, net.Addr, error) {
 		if kind == 0 {
 			l.hear()
 			l.note(d)
+			l.busy()
 			return copy(p, d), l.remote, nil
 		}
 		if !l.cfg.Raw {
@@ -157,6 +161,14 @@ func (l *link) note(d []byte) {
 	if f != nil {
 		go f() // which closes what this goroutine is to read on
 	}
+}
+
+// unacknowledged says whether segments wait for the server, and whether there is room for more in the window.
+func (l *link) unacknowledged(window int) (some, room bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := since(l.written, l.acked)
+	return n > 0, int(n) < window
 }
 
 // wrote counts segments that were given to kcp-go.

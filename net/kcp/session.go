@@ -61,7 +61,7 @@ func (c *conn) shards(d []byte, now int64) {
 	if c.fecIn == nil {
 		c.fecIn = new(fecDecoder)
 	}
-	c.fecIn.decode(l.fec, l.mem, d, func(segments []byte) {
+	c.fecIn.decode(l.fec, l.mem, d, uint32(now), func(segments []byte) {
 		l.cfg.Stats.recovered.Add(1)
 		if c.block.input(segments, uint32(now), true) != nil {
 			l.cfg.Stats.malformed.Add(1)
@@ -99,7 +99,7 @@ func (sh *shard) stranger(c *conn, d []byte, kind byte, from *net.UDPAddr, conv 
 	st := sh.l.cfg.Stats
 	if c == nil {
 		st.unknown.Add(1)
-		if kind == ctlEnd || kind == ctlEnded || kind == ctlProof || !sh.budget.take(now) {
+		if kind == ctlEnd || kind == ctlEnded || kind == ctlProof || !sh.resets.take(now) {
 			return
 		}
 		at := 8
@@ -127,7 +127,7 @@ func (sh *shard) stranger(c *conn, d []byte, kind byte, from *net.UDPAddr, conv 
 		}
 	default:
 		st.foreign.Add(1)
-		if now-c.challenged < challengePause || !sh.budget.take(now) {
+		if now-c.challenged < challengePause || !sh.challenges.take(now) {
 			return
 		}
 		c.challenged = now

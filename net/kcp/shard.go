@@ -1,6 +1,7 @@
 package kcp
 
 import (
+	"crypto/ecdh"
 	"encoding/binary"
 	"math"
 	"net"
@@ -23,8 +24,8 @@ type shard struct {
 	mu       sync.Mutex
 	sessions map[uint32]*conn
 	raw      map[rawKey]*conn
-	recent   map[connectID]*conn // by the datagram that began them, while that is good
-	old      []recent            // the same, oldest first
+	recent   map[connectID]newcomer // by the datagram that began them, while that is good
+	old      []recent               // the same, oldest first
 	forgetAt int64
 	wheel    wheel
 	wakeAt   int64     // the tick for which the pump's timer is set
@@ -33,7 +34,10 @@ type shard struct {
 	sending  bool      // a goroutine is sending
 	wakes    []func()  // to be called without the lock, by a goroutine of the shard's own
 	dirty    []*conn   // to be settled at the end of a batch
-	budget   budget    // of answers to strangers
+	resets   budget
+	// challenges have a budget of their own: who makes up conversations does not spend it.
+	challenges budget
+	newcomers  budget // whose keys take time
 }
 
 // rawKey is what a session without a handshake is known by: its number was chosen by the client, and many choose the same.
@@ -45,6 +49,12 @@ type rawKey struct {
 // connectID is a client's nonce and half of its key share.
 type connectID [nonceLen + 16]byte
 
+// newcomer is a session and the key share that it was made with.
+type newcomer struct {
+	c    *conn
+	ours *ecdh.PrivateKey
+}
+
 type recent struct {
 	id    connectID
 	until int64
@@ -55,7 +65,7 @@ const (
 	maxOut = 1 << 13
 	// turns is how many batches a goroutine sends for others before it hands that over.
 	turns = 4
-	// strangers is how many challenges and resets a shard sends a second.
+	// strangers is how many challenges and how many resets a shard sends a second, and how many sessions it makes.
 	strangers = 5000
 	// challengePause is how long a session is not challenged again, in milliseconds.
 	challengePause = 20
@@ -109,13 +119,19 @@ func (sh *shard) leave() {
 // release unlocks the shard on one of its own goroutines.
 func (sh *shard) release(spare *[]func()) {
 	wakes := sh.wakes
+	if len(wakes) == 0 {
+		sh.unlockAndSend()
+		return
+	}
 	sh.wakes = (*spare)[:0]
 	*spare = wakes
-	sh.unlockAndSend()
-	for i, f := range wakes {
+	sh.mu.Unlock()
+	for i, f := range wakes { // first, since the answers may go out together with what is queued
 		f()
 		wakes[i] = nil
 	}
+	sh.mu.Lock()
+	sh.unlockAndSend()
 }
 
 func (sh *shard) kick() {
@@ -199,22 +215,22 @@ func (sh *shard) pump() {
 
 // read takes datagrams from the socket until it is closed.
 func (sh *shard) read() {
+	const pause, patience = 5 * time.Millisecond, 200
 	r := receiver{l: sh.l, from: sh}
-	for {
+	for failures := 0; failures < patience; {
 		ms, err := sh.socket.read()
 		if len(ms) > 0 {
 			r.batch(ms)
 		}
 		if err == nil {
+			failures = 0
 			continue
 		}
-		wait, ok := passing(err)
-		if !ok {
+		if failures++; failures == patience {
 			sh.l.fail(err)
-			return
 		}
 		select {
-		case <-time.After(wait):
+		case <-time.After(pause):
 		case <-sh.l.over:
 			return
 		}

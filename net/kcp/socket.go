@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"runtime"
-	"time"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
@@ -171,12 +170,4 @@ func (o oneByOne) WriteBatch(ms []ipv4.Message, _ int) (int, error) {
 		}
 	}
 	return len(ms), nil
-}
-
-// passing says whether a failed read is worth another one, and how long to wait before: a datagram that another end refused may be reported here.
-func passing(err error) (time.Duration, bool) {
-	if errors.Is(err, net.ErrClosed) {
-		return 0, false
-	}
-	return 5 * time.Millisecond, true
 }

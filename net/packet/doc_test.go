@@ -44,6 +44,39 @@ func TestTheExamplesInTheProtocolDocAreTrue(t *testing.T) {
 	}
 }
 
+// TestTheExamplesOfBareCodecsAreTrue does so with the blocks of gates that have no packages.
+func TestTheExamplesOfBareCodecsAreTrue(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/protocol.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(doc), "```hex-")[1:]
+	if len(blocks) < 2 {
+		t.Fatalf("the doc has %d examples", len(blocks))
+	}
+	for _, block := range blocks {
+		block, _, _ = strings.Cut(block, "\n```")
+		says, lines, _ := strings.Cut(block, "\n")
+		name, body, _ := strings.Cut(says, " ")
+		var digits strings.Builder
+		for line := range strings.Lines(lines) {
+			bytes, _, _ := strings.Cut(line, "#")
+			digits.WriteString(strings.TrimSpace(bytes))
+		}
+		codec, err := packet.NewCodec(name, packet.CodecConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		frame := unhex(t, digits.String())
+		if n, cut, err := codec.Split()(frame); err != nil || n != len(frame) || len(cut) != n {
+			t.Errorf("%s: %d of %d bytes are a frame, %v", says, n, len(frame), err)
+		}
+		if p, err := codec.Decode(frame); err != nil || string(p.Body) != body {
+			t.Errorf("%s: the body is %q, %v", says, p.Body, err)
+		}
+	}
+}
+
 func describe(frame []byte, dict *packet.Routes) (string, error) {
 	p, err := packet.Decode(frame)
 	if err == nil && p.Type == packet.Ack {

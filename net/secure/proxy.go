@@ -39,6 +39,35 @@ func (p *proxied) Read(b []byte) (int, error) {
 // CloseWrite ends the half of the connection below.
 func (p *proxied) CloseWrite() error { return closeWrite(p.Conn) }
 
+// teller is a connection that is read without a goroutine of its own, see package transport.
+type teller interface {
+	ReadNow(p []byte) (n int, err error)
+	Notify(f func())
+}
+
+// toldProxied is a proxied connection that is a teller, because the one below is.
+type toldProxied struct {
+	proxied
+	below teller
+}
+
+// ReadNow is Read that never waits: 0 and no error mean that there is nothing now.
+func (p *toldProxied) ReadNow(b []byte) (int, error) {
+	if len(p.early) > 0 {
+		return p.Read(b)
+	}
+	return p.below.ReadNow(b)
+}
+
+// Notify sets what is called when ReadNow may have something to say. It is called before the first read, or with nil behind the last.
+func (p *toldProxied) Notify(f func()) {
+	more := f != nil && len(p.early) > 0 // looked at before a reader may begin
+	p.below.Notify(f)
+	if more {
+		f()
+	}
+}
+
 // readHeader takes the header from the beginning of a connection. A connection that the balancer has opened for itself, to see whether the server is there, keeps its addresses.
 func readHeader(nc net.Conn) (net.Conn, error) {
 	r := bufio.NewReaderSize(nc, headerBuffer)
@@ -49,7 +78,7 @@ func readHeader(nc net.Conn) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrHeader, err)
 	}
-	p := &proxied{Conn: nc, remote: nc.RemoteAddr(), local: nc.LocalAddr()}
+	p := proxied{Conn: nc, remote: nc.RemoteAddr(), local: nc.LocalAddr()}
 	if header.Command == proxyproto.PROXY {
 		source, sourceOK := header.SourceAddr.(*net.TCPAddr)
 		destination, destinationOK := header.DestinationAddr.(*net.TCPAddr)
@@ -62,5 +91,8 @@ func readHeader(nc net.Conn) (net.Conn, error) {
 		unread, _ := r.Peek(n)
 		p.early = append([]byte(nil), unread...)
 	}
-	return p, nil
+	if below, tells := nc.(teller); tells {
+		return &toldProxied{proxied: p, below: below}, nil
+	}
+	return &p, nil
 }

@@ -1,6 +1,7 @@
 package secure_test
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -14,7 +15,9 @@ import (
 
 	"github.com/pires/go-proxyproto"
 
+	"github.com/skua-go/skua/net/kcp"
 	"github.com/skua-go/skua/net/secure"
+	"github.com/skua-go/skua/net/transport"
 )
 
 func nets(t *testing.T, texts ...string) []netip.Prefix {
@@ -230,6 +233,44 @@ func TestAHeaderHasItsTimeAndItsClientsAreCounted(t *testing.T) {
 			_ = c.Close()
 		}
 	})
+}
+
+func TestAConnectionThatTellsStillDoesBehindItsHeader(t *testing.T) {
+	inner, err := kcp.Listen("127.0.0.1:0", kcp.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := wrap(t, inner, secure.Config{Proxies: nets(t, "127.0.0.0/8"), Timeout: patience})
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	address := make(chan string, 1)
+	go func() {
+		served <- transport.Serve(ctx, d.Listener, transport.HandlerFunc(func(c *transport.Conn) (transport.Receiver, error) {
+			c.Ready()
+			address <- c.RemoteAddr().String()
+			return farewells{c}, nil
+		}), transport.Config{Split: func(data []byte) (int, []byte, error) { return min(1, len(data)), data[:min(1, len(data))], nil }})
+	}()
+	c, err := kcp.Dial(t.Context(), d.Addr().String(), kcp.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Write(append(header(t, 1, "203.0.113.5:40000"), "early"...)); err != nil {
+		t.Fatal(err)
+	}
+	heard(t, c, "early")
+	said(t, c, "late")
+	if got := <-address; got != "203.0.113.5:40000" {
+		t.Errorf("the client is %s", got)
+	}
+	_ = c.Close()
+	cancel()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
 }
 
 // FuzzHeader: whatever a balancer sends, it is refused, or passed on with every byte that is behind the header.

@@ -130,9 +130,9 @@ func (c *conn) ReadNow(p []byte) (int, error) {
 		c.ready.Store(false)
 		n, err := syscall.Read(c.fd, p)
 		switch {
-		case err == syscall.EINTR: //nolint:errorlint // what system calls return
+		case err == syscall.EINTR:
 			continue
-		case err == syscall.EAGAIN: //nolint:errorlint // as above
+		case err == syscall.EAGAIN:
 			return 0, nil
 		case err != nil:
 			c.ready.Store(true) // the next read fails too
@@ -199,9 +199,9 @@ func (c *conn) Write(p []byte) (n int, err error) {
 		switch {
 		case n == len(p):
 			return n, nil
-		case err == nil, err == syscall.EINTR: //nolint:errorlint // what system calls return
+		case err == nil, err == syscall.EINTR:
 			continue
-		case err != syscall.EAGAIN: //nolint:errorlint // as above
+		case err != syscall.EAGAIN:
 			return n, c.failed("write", os.NewSyscallError("write", err))
 		case changed == nil:
 			changed = c.willWrite() // and try again: it may have become possible before

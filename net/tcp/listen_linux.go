@@ -34,8 +34,11 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 		return nil, err
 	}
 	file, err := ln.(*net.TCPListener).File() //nolint:forcetypeassert // what "tcp" gives
-	if err = errors.Join(err, ln.Close()); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, errors.Join(err, ln.Close())
+	}
+	if err := ln.Close(); err != nil { // the file is a socket of its own
+		return nil, errors.Join(err, file.Close())
 	}
 	raw, err := file.SyscallConn()
 	if err != nil {
@@ -74,8 +77,8 @@ func (l *listener) Accept() (net.Conn, error) {
 	err := l.raw.Read(func(socket uintptr) bool {
 		for {
 			fd, from, failed = syscall.Accept4(int(socket), syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
-			if failed != syscall.EINTR { //nolint:errorlint // what system calls return
-				return failed != syscall.EAGAIN //nolint:errorlint // as above
+			if failed != syscall.EINTR {
+				return failed != syscall.EAGAIN
 			}
 		}
 	})

@@ -51,7 +51,7 @@ func (p *poller) run(raw syscall.RawConn) {
 	_ = raw.Read(func(fd uintptr) bool { // fails when the file is closed
 		for {
 			n, err := syscall.EpollWait(int(fd), events[:], 0)
-			if err == syscall.EINTR { //nolint:errorlint // what system calls return
+			if err == syscall.EINTR {
 				continue
 			}
 			if n <= 0 {

@@ -50,16 +50,18 @@ func (c *Conn) uncork() {
 	}
 }
 
-// flush writes what was kept back, on the calling goroutine, which may wait for the client. It holds back only that client, and others go on sending.
+// flush ends a step: it writes what was kept back, on the calling goroutine, which may wait for the client. It holds back only that client, and others go on sending.
 func (c *Conn) flush(now int64) {
 	c.mu.Lock()
 	c.uncork()
+	if c.reason == nil {
+		c.rearm(now)
+	}
 	if c.out.running || !c.more() {
 		c.mu.Unlock()
 		return
 	}
 	c.out.running = true
-	c.mu.Unlock()
 	c.writeRounds(now, ownRounds)
 }
 

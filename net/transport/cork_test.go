@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -118,6 +120,21 @@ func TestAClientThatDoesNotReadItsAnswersHoldsUpOnlyItself(t *testing.T) {
 				}
 			}
 		})
+	})
+}
+
+func TestAWriteToAClientThatHasGoneIsItsEnd(t *testing.T) {
+	both(t, func(t *testing.T, plain bool) {
+		s, m := inMemory(t, plain, transport.Config{}, echo, nil)
+		c := m.dial("1")
+		ss := s.next()
+		c.mu.Lock()
+		c.writeErr = &net.OpError{Op: "write", Err: syscall.EPIPE}
+		c.mu.Unlock()
+		c.send(frame("hi"))
+		if reason := ss.reason(t); !errors.Is(reason, transport.ErrPeerClosed) || !errors.Is(reason, syscall.EPIPE) {
+			t.Errorf("closed with %v", reason)
+		}
 	})
 }
 

@@ -20,6 +20,7 @@ type crew struct {
 	head   int
 	waits  int // jobs in it
 	busy   int // workers that are not parked
+	looks  int // those of them that look for a job
 	parked []chan struct{}
 	taken  uint64 // jobs
 	seen   uint64 // taken at the watch's last look
@@ -35,8 +36,8 @@ type job struct {
 const (
 	// maxParked workers stay for later.
 	maxParked = 16
-	// crewLooks is how often a worker looks for another job before it parks, because waking it costs more.
-	crewLooks = 2
+	// crewTurns is how often a worker lets others run and looks for another job before it parks, because waking it costs more.
+	crewTurns = 2
 	// keptJobs is the largest ring that is kept.
 	keptJobs = 1 << 10
 )
@@ -49,11 +50,16 @@ func (w *crew) init(s *server) {
 func (w *crew) submit(c *Conn, do func(*Conn)) {
 	w.mu.Lock()
 	w.push(job{c, do})
-	if w.busy < w.few {
-		w.enlist()
-	}
+	w.ask()
 	w.mu.Unlock()
 	w.srv.watch()
+}
+
+// ask lets one more worker in if there are few and none looks for a job already. Whoever finds one asks for the next. The lock is held.
+func (w *crew) ask() {
+	if w.looks == 0 && w.busy < w.few {
+		w.enlist()
+	}
 }
 
 // push appends to the ring. The lock is held, here and below.
@@ -80,9 +86,10 @@ func (w *crew) pop() job {
 	return j
 }
 
-// enlist lets one more worker in.
+// enlist lets one more worker in, which looks for a job.
 func (w *crew) enlist() {
 	w.busy++
+	w.looks++
 	if n := len(w.parked); n > 0 {
 		wake := w.parked[n-1]
 		w.parked = w.parked[:n-1]
@@ -95,13 +102,16 @@ func (w *crew) enlist() {
 func (w *crew) work() {
 	finished := false
 	defer func() {
-		if !finished {
-			w.running.Go(w.work) // a handler called runtime.Goexit
+		if !finished { // a handler called runtime.Goexit
+			w.mu.Lock()
+			w.busy--
+			w.enlist()
+			w.mu.Unlock()
 		}
 	}()
 	wake := make(chan struct{}, 1)
-	for {
-		j, ok := w.next(wake)
+	for looking := true; ; looking = false {
+		j, ok := w.next(wake, looking)
 		if !ok {
 			break
 		}
@@ -110,22 +120,34 @@ func (w *crew) work() {
 	finished = true
 }
 
-// next waits for a job; false ends the worker.
-func (w *crew) next(wake chan struct{}) (job, bool) {
+// next waits for a job; false ends the worker. It is counted in looks if that is so.
+func (w *crew) next(wake chan struct{}, looking bool) (job, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for looks := 0; ; {
+	for turns := 0; ; {
 		if w.waits > 0 {
-			return w.pop(), true
+			if looking {
+				w.looks--
+			}
+			j := w.pop()
+			if w.waits > 0 {
+				w.ask()
+			}
+			return j, true
 		}
-		if !w.closed && looks < crewLooks {
-			looks++
+		if !looking {
+			looking = true
+			w.looks++
+		}
+		if !w.closed && turns < crewTurns {
+			turns++
 			w.mu.Unlock()
 			runtime.Gosched()
 			w.mu.Lock()
 			continue
 		}
 		w.busy--
+		w.looks--
 		if w.closed || len(w.parked) >= maxParked {
 			return job{}, false
 		}
@@ -133,7 +155,7 @@ func (w *crew) next(wake chan struct{}) (job, bool) {
 		w.mu.Unlock()
 		<-wake // who wakes it counts it
 		w.mu.Lock()
-		looks = 0
+		turns = 0
 	}
 }
 
@@ -157,11 +179,9 @@ func (w *crew) rescue() bool {
 func (w *crew) close() {
 	w.mu.Lock()
 	w.closed = true
-	for _, wake := range w.parked {
-		w.busy++
-		wake <- struct{}{}
+	for len(w.parked) > 0 {
+		w.enlist()
 	}
-	w.parked = nil
 	w.mu.Unlock()
 	close(w.done)
 	w.running.Wait()

@@ -62,6 +62,7 @@ type memConn struct {
 	out      []byte
 	writes   []int // the length of each
 	room     int   // how much the client accepts before it blocks; 0: all
+	writeErr error
 	writeBy  time.Time
 	armed    int // calls of SetWriteDeadline
 	closed   bool
@@ -171,6 +172,8 @@ func (c *memConn) Write(p []byte) (n int, err error) {
 	c.writes = append(c.writes, len(p))
 	for {
 		switch now := time.Now(); {
+		case c.writeErr != nil:
+			return n, c.writeErr
 		case c.closed || c.halfOpen:
 			return n, net.ErrClosed
 		case !c.writeBy.IsZero() && !now.Before(c.writeBy):

@@ -34,68 +34,83 @@ type reader struct {
 // read delivers frames until the connection ends and returns why; end may know it already.
 func (c *Conn) read() error {
 	rd := &c.in
-	now := c.srv.now()
+	if err := c.await(c.srv.now()); err != nil {
+		return err
+	}
 	for {
-		if err := c.await(now); err != nil {
-			return err
-		}
 		if rd.buf == nil {
 			rd.buf = make([]byte, idleBuffer)
 		}
 		n, err := c.nc.Read(rd.buf[rd.end:])
-		now = c.srv.now()
-		if n > 0 {
-			if now, err = c.step(n, now, err); err != nil {
+		switch {
+		case n > 0:
+			if err := c.step(n, err); err != nil {
 				return err
 			}
 			rd.fit(c, n)
-			continue
-		}
-		switch {
 		case err == nil:
-		case !isTimeout(err): // a deadline that struck is judged by await
+		case !isTimeout(err):
 			return readError(err)
-		case rd.warm && now-rd.lastRead >= int64(restAfter):
-			rd.warm = false
-			return errRested
+		default:
+			now := c.srv.now()
+			if err := c.await(now); err != nil {
+				return err
+			}
+			if rd.warm && now-rd.lastRead >= int64(restAfter) {
+				rd.warm = false
+				return errRested
+			}
 		}
 	}
 }
 
-// step handles n bytes that have been read, with the error that came with them, and writes what they have been answered. It returns the time at its end, and
-// why nothing more is to be read.
-func (c *Conn) step(n int, now int64, failed error) (int64, error) {
+// step handles n bytes that have been read, with the error that came with them, and writes what they have been answered. It returns why nothing more is to be
+// read.
+func (c *Conn) step(n int, failed error) error {
 	rd := &c.in
 	rd.end += n
-	rd.lastRead, rd.warm = now, true
 	c.bytesIn.Add(uint64(n))
-	if !rd.bytes.take(&c.srv.bytes, now, n) {
-		return now, fmt.Errorf("%w: more than %v bytes a second", ErrRate, c.srv.cfg.ByteRate)
+	begun := int64(0)
+	if c.srv.limited {
+		begun = c.srv.now()
+		if !rd.bytes.take(&c.srv.bytes, begun, n) {
+			return fmt.Errorf("%w: more than %v bytes a second", ErrRate, c.srv.cfg.ByteRate)
+		}
 	}
 	c.cork()
-	err := c.deliver(now)
-	after := c.srv.now() // the Receiver's time must not count against the client
-	rd.partialSince(after)
-	c.flush(after)
-	if err == nil && failed != nil && !isTimeout(failed) {
-		err = readError(failed)
+	err := c.deliver(begun)
+	now := c.srv.now() // the Receiver's time must not count against the client
+	rd.lastRead, rd.warm = now, true
+	rd.partialSince(now)
+	c.flush(now)
+	switch {
+	case err != nil:
+		return err
+	case failed != nil && !isTimeout(failed):
+		return readError(failed)
 	}
-	return after, err
+	return c.end()
 }
 
-// await makes sure that the reading to come ends when it must. Deadlines are set ahead and looked at again only when they strike, so that a busy
-// connection does not pay for a timer with each read.
+// await is called at the beginning and when a read deadline has struck, and tells whether the connection has to end for it.
 func (c *Conn) await(now int64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.reason != nil {
 		return c.reason
 	}
-	due, why := c.due()
-	if due != 0 && now >= due {
+	if due, why := c.due(); due != 0 && now >= due {
 		return fmt.Errorf("%w: %s since the connection was accepted, %s since the last frame", why,
 			time.Duration(now-c.opened).Round(time.Millisecond), time.Duration(now-c.in.lastFrame).Round(time.Millisecond))
 	}
+	c.rearm(now)
+	return nil
+}
+
+// rearm makes sure that the reading to come ends when it must. Deadlines are set ahead and looked at again only when they strike, so that a busy connection does
+// not pay for a timer with each read; c.mu is held.
+func (c *Conn) rearm(now int64) {
+	due, _ := c.due()
 	if c.in.warm && c.steps == nil {
 		if rest := c.in.lastRead + int64(restAfter); due == 0 || rest < due {
 			due = rest
@@ -109,7 +124,6 @@ func (c *Conn) await(now int64) error {
 	case c.readBy == 0 || due < c.readBy || now >= c.readBy:
 		c.arm(due)
 	}
-	return nil
 }
 
 // due is when the connection must have made progress, and the error if it has not. 0: never. c.mu is held.

@@ -43,6 +43,7 @@ type server struct {
 	handler        Handler
 	start          time.Time      // times are in ns since it; it was before any of them, so that 0 is none
 	packets, bytes rate           // of each connection
+	limited        bool           // by them
 	wg             sync.WaitGroup // connections and refusals
 	buffers        sync.Pool      // *[]byte of readBuffer bytes
 	batches        sync.Pool      // *batch, empty
@@ -66,6 +67,7 @@ func newServer(h Handler, cfg Config) *server {
 		refusals: make(chan struct{}, maxRefusals),
 	}
 	s.packets, s.bytes = cfg.rates()
+	s.limited = cfg.PacketRate > 0 || cfg.ByteRate > 0
 	s.crew.init(s)
 	s.buffers.New = func() any { b := make([]byte, readBuffer); return &b }
 	s.batches.New = func() any { return new(batch) }

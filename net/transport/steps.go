@@ -71,6 +71,10 @@ func (c *Conn) beginSteps() {
 		go c.refused(err) // it may wait for the client
 		return
 	}
+	if err := c.await(c.srv.now()); err != nil {
+		c.endSteps(err)
+		return
+	}
 	c.steps.nc.Notify(c.notified)
 	c.readSteps()
 }
@@ -97,10 +101,9 @@ func (c *Conn) readSteps() {
 // readSome reads until there is nothing, or it is the turn of others: then there may be more.
 func (c *Conn) readSome() (more bool, err error) {
 	rd, st := &c.in, c.steps
-	now := c.srv.now()
 	for range stepShare {
 		st.state.Store(stepping) // news from before this is seen below
-		if err := c.await(now); err != nil {
+		if err := c.end(); err != nil {
 			return false, err
 		}
 		if rd.buf == nil {
@@ -110,10 +113,9 @@ func (c *Conn) readSome() (more bool, err error) {
 		if n < 0 || n > len(rd.buf)-rd.end {
 			return false, fmt.Errorf("%w: ReadNow returned %d bytes for a buffer of %d", ErrRead, n, len(rd.buf)-rd.end)
 		}
-		now = c.srv.now()
 		switch {
 		case n > 0:
-			if now, err = c.step(n, now, err); err != nil {
+			if err := c.step(n, err); err != nil {
 				return false, err
 			}
 			rd.fit(c, n)
@@ -122,8 +124,12 @@ func (c *Conn) readSome() (more bool, err error) {
 			if st.state.CompareAndSwap(stepping, resting) {
 				return false, nil
 			}
-		case !isTimeout(err): // a deadline that struck is judged by await
+		case !isTimeout(err):
 			return false, readError(err)
+		default:
+			if err := c.await(c.srv.now()); err != nil {
+				return false, err
+			}
 		}
 	}
 	return true, nil

@@ -232,18 +232,22 @@ func TestAConnectionThatWasRefusedIsClosed(t *testing.T) {
 
 func TestAnUnfinishedFrameHoldsNoMoreThanItNeeds(t *testing.T) {
 	const n = 1000
+	heap := func() uint64 {
+		runtime.GC()
+		runtime.GC() // pools give back what they hold in two steps
+		var mem runtime.MemStats
+		runtime.ReadMemStats(&mem)
+		return mem.HeapAlloc
+	}
 	s, m := inMemory(t, false, transport.Config{}, echo, nil)
 	conns := make([]*memConn, n)
+	before := heap()
 	for i := range conns {
 		conns[i] = m.dial("1")
 		conns[i].send([]byte{0, 100, 'x'})
 	}
 	until(t, "they are not read", func() bool { return s.stats.Snapshot().BytesIn == 3*n })
-	runtime.GC()
-	runtime.GC()
-	var mem runtime.MemStats
-	runtime.ReadMemStats(&mem)
-	with := mem.HeapAlloc
+	with := heap()
 	for _, c := range conns {
 		c.send([]byte(strings.Repeat("x", 99)))
 	}
@@ -252,7 +256,39 @@ func TestAnUnfinishedFrameHoldsNoMoreThanItNeeds(t *testing.T) {
 			t.Fatal(got)
 		}
 	}
-	if each := with / n; each > 8<<10 { // a whole buffer has twice as much
+	if each := (int64(with) - int64(before)) / n; each > 8<<10 { // a whole buffer has twice as much
 		t.Errorf("%d bytes of heap a connection", each)
 	}
+}
+
+func TestAReadingGoroutineIsReplacedWhenNothingComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		number := func() string {
+			var buf [64]byte
+			id, _, _ := strings.Cut(string(buf[:runtime.Stack(buf[:], false)]), " [")
+			return id
+		}
+		s, m := inMemory(t, true, transport.Config{Idle: 10 * time.Second}, func(s *session, _ string) error {
+			return s.conn.Send(frame(number()))
+		}, nil)
+		c := m.dial("1")
+		ss := s.next()
+		ask := func() string {
+			c.send(frame("who reads?"))
+			return c.receive(t)
+		}
+		first := ask()
+		time.Sleep(time.Second) //nolint:forbidigo // fake time
+		if again := ask(); again != first {
+			t.Errorf("%s became %s while frames came", first, again)
+		}
+		time.Sleep(5 * time.Second) //nolint:forbidigo // fake time
+		if later := ask(); later == first {
+			t.Errorf("%s, whose stack has grown, goes on", first)
+		}
+		begun := time.Now()
+		if reason := ss.reason(t); !errors.Is(reason, transport.ErrIdle) || time.Since(begun) != 10*time.Second {
+			t.Errorf("closed after %v with %v", time.Since(begun), reason)
+		}
+	})
 }

@@ -1,8 +1,11 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net"
+	"syscall"
 )
 
 // writeChunk is how much is written between two looks at the clock: a slow client has WriteTimeout for each of them.
@@ -125,9 +128,13 @@ func (c *Conn) NotifyDrained() {
 }
 
 // write writes until nothing waits. Whoever calls it has set out.running.
-func (c *Conn) write() { c.writeRounds(c.srv.now(), 1<<30) }
+func (c *Conn) write() {
+	now := c.srv.now()
+	c.mu.Lock()
+	c.writeRounds(now, 1<<30)
+}
 
-// writeRounds writes until nothing waits, or leaves it to others after some rounds. Whoever calls it has set out.running.
+// writeRounds writes until nothing waits, or leaves it to others after some rounds. Whoever calls it has set out.running, and holds c.mu, which it releases.
 func (c *Conn) writeRounds(now int64, rounds int) {
 	returned := false
 	defer func() {
@@ -138,7 +145,6 @@ func (c *Conn) writeRounds(now int64, rounds int) {
 			c.abort(errGoexit)
 		}
 	}()
-	c.mu.Lock()
 	for c.more() {
 		b := c.out.batch
 		if b == nil {
@@ -163,7 +169,7 @@ func (c *Conn) writeRounds(now int64, rounds int) {
 			err = c.writeBatch(b)
 		}
 		if err != nil {
-			c.abort(fmt.Errorf("%w: %w", ErrWrite, err))
+			c.abort(writeError(err))
 			c.mu.Lock()
 			break
 		}
@@ -177,6 +183,16 @@ func (c *Conn) writeRounds(now int64, rounds int) {
 	c.stopWriting()
 	c.mu.Unlock()
 	returned = true
+}
+
+// writeError sorts what ended a write: one to a client that has just gone fails, if that is not read before.
+func writeError(err error) error {
+	for _, gone := range []error{syscall.EPIPE, syscall.ECONNRESET, net.ErrClosed, io.ErrClosedPipe} {
+		if errors.Is(err, gone) {
+			return fmt.Errorf("%w: %w", ErrPeerClosed, err)
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrWrite, err)
 }
 
 // more tells whether there is something to do for who writes; c.mu is held.

@@ -14,9 +14,10 @@ import (
 
 // Errors of Read. They come wrapped, after the close frame that tells the client.
 var (
-	ErrProtocol = errors.New("ws: protocol error")   // close code 1002
-	ErrText     = errors.New("ws: text message")     // close code 1003
-	ErrTooLong  = errors.New("ws: message too long") // close code 1009
+	ErrProtocol = errors.New("ws: protocol error")                  // close code 1002
+	ErrText     = errors.New("ws: text message")                    // close code 1003
+	ErrTooLong  = errors.New("ws: message too long")                // close code 1009
+	ErrFlood    = errors.New("ws: too many frames without content") // close code 1008
 )
 
 // controlTimeout is how long a client may take to accept a pong or a close.
@@ -50,6 +51,7 @@ type parser struct {
 	message int64 // bytes of the message so far
 	partial bool  // between the fragments of a message
 	control []byte
+	idleBy  int64 // when as many frames without content may come at once again as ever, ns since 1970
 }
 
 // teller is a connection that tells when there is something to read, see package transport.
@@ -242,9 +244,26 @@ func (c *conn) begin() error {
 	return nil
 }
 
+// afford counts a frame that has nothing for who reads against Config.ControlRate (the generic cell rate algorithm, ITU-T I.371).
+func (c *conn) afford() error {
+	const burst = 10 * time.Second
+	now := time.Now().UnixNano()
+	by := max(c.in.idleBy, now) + int64(time.Second)/int64(c.l.cfg.ControlRate)
+	if by-now > int64(burst) {
+		return c.fail(ws.StatusPolicyViolation, fmt.Errorf("%w: more than %d a second", ErrFlood, c.l.cfg.ControlRate))
+	}
+	c.in.idleBy = by
+	return nil
+}
+
 // finish acts on a frame that is there as a whole.
 func (c *conn) finish() error {
 	h := c.in.frame
+	if h.OpCode.IsControl() || h.Length == 0 {
+		if err := c.afford(); err != nil {
+			return err
+		}
+	}
 	if !h.OpCode.IsControl() {
 		if h.Fin {
 			c.in.message = 0

@@ -6,4 +6,6 @@ import "net"
 func NewConn(nc net.Conn, cfg Config) net.Conn { return newConn(nc, NewListener(cfg), nil) }
 
 // NewConnBehind makes one of which some bytes were read with the handshake.
-func NewConnBehind(nc net.Conn, early []byte) net.Conn { return newConn(nc, NewListener(Config{}), early) }
+func NewConnBehind(nc net.Conn, early []byte) net.Conn {
+	return newConn(nc, NewListener(Config{}), early)
+}

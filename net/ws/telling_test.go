@@ -1,6 +1,7 @@
 package ws_test
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -114,5 +115,25 @@ func TestAControlFrameLeavesTheWriteDeadlineAsItWas(t *testing.T) {
 	}
 	if got := beneath.wroteBy[1]; !got.Equal(by) {
 		t.Errorf("the message was written with deadline %v, expected %v", got, by)
+	}
+}
+
+func TestAFloodOfFramesWithoutContentIsCutOff(t *testing.T) {
+	empty := gobwas.NewBinaryFrame(nil)
+	for name, f := range map[string]gobwas.Frame{"ping": gobwas.NewPingFrame(nil), "pong": gobwas.NewPongFrame(nil), "empty message": empty} {
+		beneath := &telling{}
+		c := ws.NewConn(beneath, ws.Config{ControlRate: 1}).(teller)
+		var err error
+		frames := 0
+		for buf := make([]byte, 100); err == nil && frames < 1000; frames++ {
+			beneath.in = masked(f)
+			_, err = c.ReadNow(buf)
+		}
+		if !errors.Is(err, ws.ErrFlood) || frames < 10 {
+			t.Errorf("%s: %v after %d", name, err, frames)
+		}
+		if want := gobwas.NewCloseFrameBody(gobwas.StatusPolicyViolation, err.Error()); !bytes.Contains(beneath.out, want) {
+			t.Errorf("%s: the client is told %q", name, beneath.out)
+		}
 	}
 }

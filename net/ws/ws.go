@@ -29,6 +29,9 @@ type Config struct {
 	CheckOrigin func(r *http.Request) bool
 	// Pending is how many connections may wait for Accept; more are answered with 503. Default 128.
 	Pending int
+	// ControlRate is how many frames a second a client may send, on average, that have nothing for who reads: pings, pongs, empty pieces of messages; ten times as
+	// many may come at once. More end the connection with close code 1008: whoever limits what is read never sees them. Default 50.
+	ControlRate int
 	// UpgradeTimeout is how long a client may take to receive the answer to its upgrade. Default 5 s. How long it may take to ask is for the
 	// HTTP server to limit (http.Server.ReadHeaderTimeout).
 	UpgradeTimeout time.Duration
@@ -58,6 +61,9 @@ func NewListener(cfg Config) *Listener {
 	}
 	if cfg.Pending <= 0 {
 		cfg.Pending = 128
+	}
+	if cfg.ControlRate <= 0 {
+		cfg.ControlRate = 50
 	}
 	if cfg.UpgradeTimeout <= 0 {
 		cfg.UpgradeTimeout = 5 * time.Second

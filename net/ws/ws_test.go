@@ -311,10 +311,10 @@ func TestForeignPagesAndPlainRequestsAreRefused(t *testing.T) {
 }
 
 func TestAFloodOfPingsIsAnsweredWithoutAQueue(t *testing.T) {
-	l, url := listen(t, ws.Config{})
+	const pings = 2000
+	l, url := listen(t, ws.Config{ControlRate: pings})
 	c, br := raw(t, url, "")
 	server := accept(t, l)
-	const pings = 2000
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for i := range pings {

@@ -176,7 +176,7 @@ func TestTwoGatesOfANodeShareScriptsAndKeepTheirPlayersApart(t *testing.T) {
 	must(t, p.hear(3))
 	conn, err := door.dial(never, never)
 	must(t, err)
-	defer conn.Close() //nolint:errcheck // never fails
+	defer conn.Close()
 	_, _ = conn.Write([]byte("7\n"))
 	in := bufio.NewReader(conn)
 	for _, want := range []string{"7\n", "7\n", "7\n"} {

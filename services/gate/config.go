@@ -89,7 +89,8 @@ type Config struct {
 	// MaxKeys is how many pushes of class latest with different keys may wait for a session; one more drops the oldest of them. Default 256.
 	MaxKeys int
 
-	// Transport are the limits of connections, the same for each transport. Its Backlog is raised to what a resumed session has to be sent.
+	// Transport are the limits of connections, the same for each transport. Its Backlog is what may wait for a client before it is too slow; for those that
+	// know resume it is at least RingBytes.
 	Transport transport.Config
 	// Metrics counts; nil is fine. Gates of one node need one each.
 	Metrics *Metrics
@@ -108,13 +109,19 @@ func (cfg *Config) defaults() {
 		v   *int
 		def int
 	}{
-		{&cfg.MaxQueue, 128}, {&cfg.Attempts, 5}, {&cfg.MaxPacket, 64 << 10}, {&cfg.RingPackages, 1024}, {&cfg.RingBytes, 256 << 10},
-		{&cfg.MaxWaiting, 10_000}, {&cfg.MaxKeys, 256},
+		{&cfg.MaxQueue, 128},
+		{&cfg.Attempts, 5},
+		{&cfg.MaxPacket, 64 << 10},
+		{&cfg.RingPackages, 1024},
+		{&cfg.RingBytes, 256 << 10},
+		{&cfg.MaxWaiting, 10_000},
+		{&cfg.MaxKeys, 256},
 	} {
 		if *n.v <= 0 {
 			*n.v = n.def
 		}
 	}
+	cfg.Transport.Backlog = or(cfg.Transport.Backlog, 256<<10)
 	if cfg.Sessions == nil {
 		cfg.Sessions = NewSessions()
 	}

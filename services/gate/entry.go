@@ -14,7 +14,7 @@ const loginRoute = "login"
 
 // login finds out who the client is, and lets it in.
 func (s *session) login() {
-	body, err := codec.Parse(s.gate.cfg.Bodies, s.now.route, codec.Request, s.now.body)
+	body, err := codec.Parse(s.loginFormat(), s.now.route, codec.Request, s.now.body)
 	if err != nil {
 		s.badBody(err)
 		return
@@ -81,9 +81,23 @@ func (s *session) known(a *login.Account) {
 			return
 		}
 		s.gate.cfg.Metrics.logins.Inc()
-		s.write(value.Of(welcome(a)).At(0), nil, nil)
+		s.welcomed(value.Of(welcome(a)).At(0))
 		s.next()
 	})
+}
+
+// loginFormat is how a login is encoded: as all bodies are, but one can't be told in a string.
+func (s *session) loginFormat() codec.Format {
+	if s.gate.cfg.Bodies.Name() == (codec.Raw{}).Name() {
+		return codec.JSON{}
+	}
+	return s.gate.cfg.Bodies
+}
+
+// welcomed answers a login.
+func (s *session) welcomed(answer value.Value) {
+	body, err := s.loginFormat().Append([]byte{}, loginRoute, codec.Response, answer)
+	s.write(value.Value{}, body, err)
 }
 
 // welcome is the answer to a login.

@@ -109,6 +109,9 @@ func (r *Request) finish(v value.Value, raw []byte, err error) {
 	if r.timer != nil {
 		r.timer.Cancel()
 	}
+	if err == nil {
+		r.of.learn()
+	}
 	r.of.write(v, raw, err)
 	r.of.next()
 }

@@ -2,7 +2,6 @@ package gate_test
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -178,7 +177,7 @@ func (c *wsClient) await(t *testing.T, typ packet.Type) packet.Packet {
 			return p
 		}
 		if p.Type == packet.Kick {
-			t.Fatal(fmt.Sprintf("kicked: %s", p.Body))
+			t.Fatalf("kicked: %s", p.Body)
 		}
 	}
 }

@@ -172,7 +172,7 @@ func (n *node) serve(g *gate.Gate, kinds []string) {
 			must(n.t, err)
 			n.urls[kind] = "tcp://" + ln.Addr().String()
 		case "kcp":
-			ln, err = kcp.Listen("127.0.0.1:0", kcp.Config{Raw: true})
+			ln, err = kcp.Listen("127.0.0.1:0", kcp.Config{})
 			must(n.t, err)
 			n.urls[kind] = "kcp://" + ln.Addr().String()
 		case "mem":
@@ -281,4 +281,5 @@ func (n *node) quiet(before int64) {
 	until(n.t, "all sessions and agents have ended", func() bool { return n.actors() == before })
 }
 
-var limits = transport.Config{HandshakeTimeout: 300 * time.Millisecond, FrameTimeout: 300 * time.Millisecond, Linger: 300 * time.Millisecond}
+// limits are short enough to wait for, and long enough for a machine that is busy.
+var limits = transport.Config{HandshakeTimeout: 2 * time.Second, FrameTimeout: 2 * time.Second, Linger: 200 * time.Millisecond}

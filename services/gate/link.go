@@ -20,11 +20,12 @@ type link struct {
 	conn    *transport.Conn
 	stage   handshake
 	resumes bool                    // the client knows resume, and gets acks
-	token   token                   // for the session that begins with the ack; empty for those that go on
+	token   token                   // that it was given
 	claimed uint64                  // data packages that a client has received whose session goes on
 	place   atomic.Pointer[Session] // nil before there is one
 
 	packages, bytes int // what has been received since the last ack
+	ahead           int // bytes of data that may wait to be written; the session's lock guards it
 }
 
 // handshake is how far a connection is.
@@ -51,9 +52,7 @@ func (g *Gate) Serve(ctx context.Context, name string, ln net.Listener) error {
 	if !g.codec.Bare() {
 		cfg.Idle = g.cfg.Heartbeat*2 + g.cfg.Heartbeat/2
 	}
-	if g.resumes() && cfg.Backlog > 0 { // a client that comes back is sent a whole ring at once
-		cfg.Backlog = max(cfg.Backlog, g.cfg.RingBytes+handshakeBytes)
-	}
+	cfg.Backlog = g.backlog(true) + handshakeBytes // before that the session finds out, and says so
 	cfg.Farewell = g.farewell
 	cfg.Classify = classify
 	cfg.Log = g.cfg.Log
@@ -61,21 +60,33 @@ func (g *Gate) Serve(ctx context.Context, name string, ln net.Listener) error {
 	return transport.Serve(ctx, ln, transport.HandlerFunc(g.open), cfg)
 }
 
-// handshakeBytes is more than what goes before a ring: the handshake, a heartbeat.
+// handshakeBytes is more than what goes beside the data of a session: handshakes, heartbeats, acks.
 const handshakeBytes = 64 << 10
+
+// backlog is how many bytes may wait for a client. One that knows resume may be sent a whole ring at once when it comes back.
+func (g *Gate) backlog(resumes bool) int {
+	if resumes && g.resumes() {
+		return max(g.cfg.Transport.Backlog, g.cfg.RingBytes)
+	}
+	return g.cfg.Transport.Backlog
+}
 
 func (g *Gate) open(conn *transport.Conn) (transport.Receiver, error) {
 	l := &link{gate: g, conn: conn}
-	if g.codec.Bare() {
-		return l, l.begin()
+	if !g.codec.Bare() {
+		return l, nil
+	}
+	if err := l.begin(); err != nil {
+		return nil, err
 	}
 	return l, nil
 }
 
-// Frame handles one package. A session that ends with an error does so before the client can hear of it, and come back.
+// Frame handles one package. A session that ends with an error does so before the client can hear of it, and come back. That the connection is closing already is
+// no such error: why it does, Closed tells.
 func (l *link) Frame(frame []byte) error {
 	err := l.frame(frame)
-	if err != nil && !outlived(err) {
+	if err != nil && !outlived(err) && !errors.Is(err, transport.ErrClosed) {
 		l.Closed(err)
 	}
 	return err

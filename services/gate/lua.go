@@ -2,6 +2,7 @@ package gate
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/lua"
@@ -91,7 +92,7 @@ func deliveryAt(st vm.State, i int, what string) (d Delivery) {
 	if t := st.Type(-1); t != vm.Nil {
 		key, ok := st.String(-1)
 		if n, isInt := st.Int(-1); !ok && isInt {
-			key, ok = fmt.Sprint(n), true
+			key, ok = strconv.FormatInt(n, 10), true
 		}
 		if !ok || len(key) > maxKey {
 			st.Errorf("%s: key is a string of at most %d bytes or an integer, got %s", what, maxKey, t)

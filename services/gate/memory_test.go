@@ -258,6 +258,7 @@ type peer struct {
 	stubborn bool // asks a new session what the old one was asked
 
 	conn  *end
+	open  bool // the handshake is acknowledged
 	split func([]byte) (int, []byte, error)
 	buf   []byte
 	hello packet.HandshakeResponse
@@ -285,7 +286,7 @@ func (p *peer) notify(route, body string) {
 
 func (p *peer) keep(frame []byte) {
 	p.sent = append(p.sent, frame)
-	if p.conn != nil {
+	if p.open {
 		_, _ = p.conn.Write(frame)
 	}
 }
@@ -307,7 +308,7 @@ func (p *peer) greet(up, down int) error {
 	if p.conn != nil {
 		_ = p.conn.Close()
 	}
-	p.conn, p.buf = conn, nil
+	p.conn, p.buf, p.open = conn, nil, false
 	resume := packet.ResumeRequest{Token: p.token, Received: p.received}
 	hello, err := packet.AppendHandshake(nil, packet.HandshakeRequest{Sys: packet.ClientSys{Type: "test", Resume: &resume}})
 	if err != nil {
@@ -359,6 +360,7 @@ func (p *peer) acknowledge() error {
 		out = append(out, frame...)
 	}
 	_, err := p.conn.Write(out)
+	p.open = true
 	return err
 }
 

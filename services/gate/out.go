@@ -1,11 +1,5 @@
 package gate
 
-import (
-	"errors"
-
-	"github.com/skua-go/skua/net/transport"
-)
-
 // Class is how a push is delivered.
 type Class uint8
 
@@ -43,6 +37,13 @@ func (s *Session) send(route string, frame []byte, d Delivery) (full bool) {
 	}
 	return s.emit(frame)
 }
+
+// The ring of a session whose client has not logged in is no larger than this. It does not wait for its client, so it needs one only for a client that
+// changes its connection on the way; and nobody knows who fills it.
+const (
+	strangerPackages = 32
+	strangerBytes    = 8 << 10
+)
 
 // behind tells whether what is sent now would have to wait. The lock is held, here and below.
 func (s *Session) behind() bool { return s.link == nil || s.link.conn.Queued() > behindBytes }
@@ -105,7 +106,11 @@ func (s *Session) emit(frame []byte) (full bool) {
 		was := r.bytes
 		s.state.sent++
 		r.push(frame)
-		for r.count > cfg.RingPackages || r.bytes > cfg.RingBytes {
+		packages, bytes := cfg.RingPackages, cfg.RingBytes
+		if !s.state.in {
+			packages, bytes = min(packages, strangerPackages), min(bytes, strangerBytes)
+		}
+		for r.count > packages || r.bytes > bytes {
 			if s.link == nil {
 				full = true
 				break
@@ -120,9 +125,16 @@ func (s *Session) emit(frame []byte) (full bool) {
 	return full
 }
 
-// send hands a frame to the connection, which copies it. One whose backlog is full closes.
+// send hands a frame to the connection, which copies it. A client for which too much waits is told so, and its connection closed.
 func (l *link) send(frame []byte) {
-	if err := l.conn.Send(frame); errors.Is(err, transport.ErrBacklog) {
-		l.gate.cfg.Metrics.tooSlow.Inc()
+	limit := l.gate.backlog(l.resumes)
+	if l.ahead += len(frame); l.ahead > limit/2 { // it is not looked for each frame how much of that has gone
+		l.ahead = l.conn.Queued() + len(frame)
+		if l.ahead > limit && l.ahead > len(frame) {
+			l.gate.cfg.Metrics.tooSlow.Inc()
+			l.conn.CloseWith(errBacklog, l.gate.farewell(errBacklog))
+			return
+		}
 	}
+	_ = l.conn.Send(frame) // of one that is closing already the session hears otherwise
 }

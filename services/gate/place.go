@@ -15,8 +15,9 @@ type Session struct {
 	// Data is for a Go handler, to be used in the session's actor only.
 	Data any
 
-	gate *Gate
-	ref  actor.Ref
+	gate   *Gate
+	ref    actor.Ref
+	opened actor.Promise // of the connection that it begins with; used up by its actor's Start
 
 	mu    sync.Mutex // taken before those of Sessions, tokens, waiting and the connection, and behind a Group's
 	state state
@@ -36,8 +37,7 @@ type state struct {
 	in        bool // the client has logged in
 	uid, name string
 	turn      uint64 // of the login
-	token     token  // the one that the client has,
-	offered   token  // and the one of a handshake that it has not acknowledged; empty for none
+	keys      *keys  // nil for a client without resume
 	received  uint64 // data packages of the client,
 	sent      uint64 // and for the client,
 	ring      ring   // the last of which are here

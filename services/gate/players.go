@@ -100,12 +100,14 @@ func (p *players) Receive(c *actor.Context, msg any) {
 
 func (p *players) open(c *actor.Context, m open) {
 	g, l := p.gate, m.link
-	place := &Session{gate: g, link: l, state: state{resumes: l.resumes, token: l.token}}
+	place := &Session{gate: g, link: l, opened: c.Promise(), state: state{resumes: l.resumes}}
+	if l.resumes {
+		place.state.keys = &keys{known: l.token}
+	}
 	g.cfg.Metrics.sessions.Inc() // until the place's end
 	l.place.Store(place)
-	promise := c.Promise()
 	ref, err := c.Spawn(actor.Spec{
-		New: func() actor.Actor { return &session{Session: place, opened: promise} },
+		New: func() actor.Actor { return &session{Session: place} },
 		// What panics here is a defect; the client has to begin anew, since nobody knows which of its requests were handled.
 		Supervision: actor.Supervision{Limit: -1},
 	})

@@ -137,6 +137,8 @@ func TestAClientThatNeverReadsIsClosedAtTheBacklogAndOthersReadOn(t *testing.T) 
 			t.Fatalf("%d MB were sent to clients that do not read, and %d sessions are left", i/10, n.actors()-before)
 		}
 	}
+	// They are told why, for as long as a connection lingers.
+	until(t, "the connections are gone", func() bool { return gathered(t, n)["skua_transport_connections tcp"] == 1 })
 	runtime.GC()
 	runtime.ReadMemStats(&is)
 	if grown := int64(is.HeapAlloc) - int64(was.HeapAlloc); grown > deaf*(256<<10) {

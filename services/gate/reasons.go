@@ -42,6 +42,7 @@ const (
 	kickResumed          = "resumed"
 	kickExpired          = "expired"
 	kickTooSlow          = "too_slow"
+	kickTLSRequired      = "tls_required"
 	kickTooFast          = "too_fast"
 )
 
@@ -81,6 +82,14 @@ func (g *Gate) farewell(reason error) []byte {
 		return nil
 	}
 	return g.codec.AppendKick(nil, r)
+}
+
+// PlainKick is what a client gets that speaks a gate's codec to an address where TLS is spoken; nil where nothing tells an error from data.
+func PlainKick(codec string) []byte {
+	if codec != packet.CodecPomelo {
+		return nil
+	}
+	return packet.AppendKick(nil, packet.Reason{Code: kickTLSRequired, Msg: "this address speaks TLS"})
 }
 
 // outlived tells whether a session outlives a connection that has ended for this reason: the network has failed the client, or it has not been heard.
@@ -143,7 +152,7 @@ func isPacketError(err error) bool {
 
 // gateCodes bounds what scripts can make labels of.
 var gateCodes = []string{ //nolint:gochecknoglobals // a constant
-	kickReplaced, kickTooManyRequests, kickDenied, kickShutdown, kickAgentEnded, kickUnavailable, kickInternal, kickResumed, kickExpired, kickTooSlow,
+	kickReplaced, kickTooManyRequests, kickDenied, kickShutdown, kickAgentEnded, kickUnavailable, kickInternal, kickResumed, kickExpired,
 	kickBanned, kickMaintenance,
 }
 
@@ -154,6 +163,9 @@ func classify(reason error) string {
 	case errors.As(reason, &own):
 		if slices.Contains(gateCodes, own.Code) {
 			return own.Code
+		}
+		if own.Code == kickTooSlow {
+			return transport.Class(transport.ErrBacklog)
 		}
 		return "kicked"
 	case errors.Is(reason, errLeft):

@@ -12,6 +12,7 @@ var (
 	errTaken    = &refusal{packet.Reason{Code: kickResumed, Msg: "the session goes on over another connection"}}
 	errExpired  = &refusal{packet.Reason{Code: kickExpired, Msg: "the client did not come back in time"}}
 	errCrowded  = &refusal{packet.Reason{Code: kickExpired, Msg: "too many sessions waited for their clients"}}
+	errBacklog  = &refusal{packet.Reason{Code: kickTooSlow, Msg: "too much waited to be read"}}
 	errOverflow = &refusal{packet.Reason{Code: kickTooSlow, Msg: "more waited for the client than the session holds"}}
 )
 
@@ -26,6 +27,7 @@ func (l *link) greet(r *packet.ResumeRequest) error {
 		code := g.resume(l, r, &answer)
 		g.cfg.Metrics.resume(code)
 		if code != "" {
+			g.cfg.Log.Debug("a client can't go on with its session", "code", code, "remote", l.conn.RemoteAddr())
 			answer.Refused = &packet.Reason{Code: code, Msg: refusals[code]}
 		}
 	}
@@ -62,7 +64,7 @@ func (g *Gate) resume(l *link, r *packet.ResumeRequest, answer *packet.ResumeAns
 	switch {
 	case s.stage == over:
 		code = refusedFor(s.why)
-	case key != st.token && key != st.offered: // used up since it was found
+	case !st.keys.has(key): // used up since it was found
 		code = packet.ResumeUnknown
 	case r.Received > st.sent:
 		code = packet.ResumeUnknown // whoever counts so has another session in mind
@@ -78,8 +80,8 @@ func (g *Gate) resume(l *link, r *packet.ResumeRequest, answer *packet.ResumeAns
 	}
 	old, before := s.link, s.next
 	s.link, s.next = nil, l
-	answer.Token, answer.Received, answer.Resumed = g.tokens.offer(s, key).String(), st.received, true
-	l.claimed = r.Received
+	l.token, l.claimed = g.tokens.offer(s, key), r.Received
+	answer.Token, answer.Received, answer.Resumed = l.token.String(), st.received, true
 	l.place.Store(s)
 	g.waiting.remove(s) // what ends l puts it back
 	s.mu.Unlock()
@@ -105,7 +107,7 @@ func (s *Session) resumed(l *link) error {
 		return errTaken
 	}
 	s.stage, s.link, s.next, s.why = present, l, nil, nil
-	g.tokens.accept(&s.state)
+	g.tokens.accept(&s.state, l.token)
 	s.acknowledged(l.claimed)
 	l.conn.Ready()
 	for frame := range s.state.ring.all {

@@ -3,6 +3,7 @@ package gate
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/codec"
@@ -17,16 +18,16 @@ import (
 type session struct {
 	*Session
 	c       *actor.Context
-	opened  actor.Promise
 	target  actor.Ref // who handles requests; zero before the login
 	now     *inbound  // the request that is being handled
 	answers func(any, error)
 	request *Request // of a Go handler
 	inNext  bool
-	welcome bool // the client may ask for more than to log in
-	told    bool // that its client is away
-	closed  bool // it has ended: nothing more is asked or written
-	fails   int  // logins
+	welcome bool  // the client may ask for more than to log in
+	told    bool  // that its client is away
+	closed  bool  // it has ended: nothing more is asked or written
+	learned uint8 // how many routes it has had the codec learn
+	fails   int   // logins
 }
 
 // errClosed is how a request ends whose answer nobody gets.
@@ -51,11 +52,12 @@ func (*session) ActorType() string { return "session" }
 func (s *session) Start(c *actor.Context) error {
 	s.c, s.answers = c, s.answered
 	s.register(c.Self())
-	if !s.opened.Reply(nil, nil) {
+	opened := s.opened
+	s.opened = actor.Promise{} // which would keep more than it says
+	if !opened.Reply(nil, nil) {
 		s.end(errLeft) // the connection has given up
 		return errLeft
 	}
-	s.opened = actor.Promise{}
 	if s.gate.cfg.Login == LoginNone {
 		s.now = newInbound(&packet.Message{Type: packet.Notify})
 		s.anonymous()
@@ -93,7 +95,7 @@ func (s *Session) register(ref actor.Ref) {
 	}
 	s.gate.cfg.Sessions.add(s)
 	if s.state.resumes {
-		s.gate.tokens.add(s.state.token, s)
+		s.gate.tokens.add(s.state.keys.known, s)
 	}
 }
 
@@ -230,10 +232,11 @@ func (s *session) handle() {
 // ask has the agent, or the first service, handle the request.
 func (s *session) ask() {
 	m := s.now
-	var b value.Builder
-	b.Grow(argumentItems)
+	b := builders.Get().(*value.Builder) //nolint:forcetypeassert // what the pool makes
+	defer builders.Put(b)
 	b.String(m.route)
-	if err := s.gate.cfg.Bodies.ParseTo(&b, m.route, codec.Request, m.body); err != nil {
+	if err := s.gate.cfg.Bodies.ParseTo(b, m.route, codec.Request, m.body); err != nil {
+		b.Reset()
 		s.badBody(err)
 		return
 	}
@@ -241,11 +244,11 @@ func (s *session) ask() {
 	if s.gate.cfg.Agent == "" {
 		b.String(s.state.uid) // nobody else's writes are left
 	}
-	s.c.Ask(s.target, lua.Message{Type: lua.TypeClient, Args: b.List()}, s.answers)
+	s.c.Ask(s.target, lua.Message{Type: lua.TypeClient, Args: b.Take()}, s.answers)
 }
 
-// argumentItems is room for a route, a body of some fields, a session and a uid.
-const argumentItems = 12
+// builders lends what arguments are made with.
+var builders = sync.Pool{New: func() any { return new(value.Builder) }} //nolint:gochecknoglobals // a cache
 
 func (s *session) badBody(err error) {
 	s.refuse(answerBadRequest, fmt.Sprintf("the body is not %s: %s", bodyName(s.gate.cfg.Bodies.Name()), err.Error()))
@@ -259,6 +262,7 @@ func (s *session) refuse(code, msg string) {
 // answered writes the answer to the request that is handled and goes on with the next.
 func (s *session) answered(v any, err error) {
 	if err == nil {
+		s.learn()
 		var result value.Value
 		list, _ := v.(value.List)
 		if result, err = resultOf(list); err == nil {
@@ -269,4 +273,13 @@ func (s *session) answered(v any, err error) {
 	}
 	s.write(value.Value{}, nil, err)
 	s.next()
+}
+
+// learn has the codec keep the string of a route that somebody handles. What the first requests of each session are for will do.
+func (s *session) learn() {
+	const enough = 64
+	if s.learned < enough {
+		s.learned++
+		s.gate.codec.Learn(s.now.route)
+	}
 }

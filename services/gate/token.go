@@ -3,6 +3,7 @@ package gate
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"slices"
 	"sync"
 
 	"github.com/skua-go/skua/net/packet"
@@ -78,10 +79,7 @@ func (t *tokens) bury(st *state, code string) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, key := range []token{st.token, st.offered} {
-		if key == (token{}) {
-			continue
-		}
+	for _, key := range st.keys.all() {
 		delete(t.live, key)
 		if code == packet.ResumeUnknown {
 			continue // which is said of all that are not there
@@ -97,24 +95,54 @@ func (t *tokens) bury(st *state, code string) {
 	}
 }
 
-// accept makes the token that was offered the session's only one: the client has it. The session's lock is held.
-func (t *tokens) accept(st *state) {
-	if st.offered == (token{}) {
-		return
-	}
-	t.drop(st.token)
-	st.token, st.offered = st.offered, token{}
+// keys are the tokens that a session can be had for.
+type keys struct {
+	known   token          // one that the client has for certain
+	offered [offered]token // those of handshakes that it has not acknowledged, newest first; empty ones are none
 }
 
-// offer makes a new token beside the one that the client has shown. The session's lock is held.
-func (t *tokens) offer(s *Session, shown token) token {
-	st := &s.state
-	if shown == st.offered {
-		t.accept(st)
-	} else if st.offered != (token{}) {
-		t.drop(st.offered)
+// offered is how many handshakes without an ack are remembered. One would do for a client whose connections end one after the other; but the network may
+// deliver the handshake of one that was given up behind that of the next, whose token must not be lost by that.
+const offered = 4
+
+func (k *keys) all() []token {
+	var found []token
+	for _, key := range append([]token{k.known}, k.offered[:]...) {
+		if key != (token{}) {
+			found = append(found, key)
+		}
 	}
-	st.offered = newToken()
-	t.add(st.offered, s)
-	return st.offered
+	return found
+}
+
+func (k *keys) has(key token) bool {
+	return key != (token{}) && (key == k.known || slices.Contains(k.offered[:], key))
+}
+
+// accept makes a token that was offered the session's only one: the client has it. The session's lock is held, here and below.
+func (t *tokens) accept(st *state, key token) {
+	for _, other := range st.keys.all() {
+		if other != key {
+			t.drop(other)
+		}
+	}
+	*st.keys = keys{known: key}
+}
+
+// offer makes a new token for a client that has shown one of the session's, which it has for certain then.
+func (t *tokens) offer(s *Session, shown token) token {
+	k := s.state.keys
+	if at := slices.Index(k.offered[:], shown); at >= 0 {
+		t.drop(k.known)
+		k.known = shown
+		copy(k.offered[at:], k.offered[at+1:])
+		k.offered[offered-1] = token{}
+	}
+	if oldest := k.offered[offered-1]; oldest != (token{}) {
+		t.drop(oldest)
+	}
+	copy(k.offered[1:], k.offered[:])
+	k.offered[0] = newToken()
+	t.add(k.offered[0], s)
+	return k.offered[0]
 }

@@ -235,7 +235,7 @@ func TestAClientWithoutResumeEndsWithItsConnectionAndSeesNothingOfIt(t *testing.
 	conn, err := n.net.dial(never, never)
 	must(t, err)
 	p := n.peer()
-	p.conn = conn
+	p.conn, p.open = conn, true
 	_, _ = conn.Write(slices.Concat(pack(packet.Handshake, []byte(`{"sys":{"type":"js-websocket","version":"0.0.1"}}`)), pack(packet.HandshakeAck, nil)))
 	hello, err := p.read()
 	must(t, err)

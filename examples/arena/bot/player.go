@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -17,6 +18,7 @@ import (
 type player struct {
 	run      *run
 	target   Target
+	number   int
 	name     string
 	rng      *rand.Rand
 	conn     *client.Client
@@ -27,12 +29,10 @@ type player struct {
 	id         string
 	view       *View
 	early      []early // pushes from before the answer to enter
-	seen       map[string]bool
 	steps      []Step
 	coins      int64
 	saved      Saved
 	unanswered int
-	latency    samples
 	lost       error
 }
 
@@ -47,16 +47,29 @@ func (p *player) dial(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	opts := p.run.cfg.Options
-	opts.OnAny = p.push
-	p.conn, err = client.Dial(ctx, url, opts)
-	return err
+	cfg := p.run.cfg
+	opts := cfg.Options
+	opts.OnAny, opts.OnEvent, opts.Inline = p.push, p.run.meters.event, true
+	if cfg.Roam {
+		opts.Also = cfg.urls()
+	}
+	if n := len(cfg.Sources); n > 0 {
+		opts.NetDial = dialFrom(cfg.Sources[p.number%n])
+	}
+	begin := time.Now()
+	if p.conn, err = client.Dial(ctx, url, opts); err != nil {
+		return err
+	}
+	p.run.meters.connect.add(time.Since(begin))
+	return nil
 }
 
 // busyPause is how long a bot waits that was told that too many log in at once.
 const busyPause = 200 * time.Millisecond
 
 func (p *player) login(ctx context.Context) error {
+	begin := time.Now()
+	defer func() { p.run.meters.login.add(time.Since(begin)) }()
 	for {
 		var out struct{ UID, Name string }
 		err := p.ask(ctx, "login", map[string]string{"name": p.name, "password": p.run.cfg.Password}, &out)
@@ -92,7 +105,7 @@ func (p *player) enter(ctx context.Context) (Seat, error) {
 	p.id, p.far, p.view, p.coins = seat.ID, seat.View, view, seat.Coins
 	p.steps = []Step{{N: seat.N, X: seat.X, Y: seat.Y, At: time.Now()}}
 	for id := range view.Players {
-		p.seen[id] = true
+		p.run.saw(id)
 	}
 	for _, e := range p.early {
 		p.apply(e.route, e.body)
@@ -104,7 +117,12 @@ func (p *player) enter(ctx context.Context) (Seat, error) {
 // maxEarly bounds the pushes before the answer to enter.
 const maxEarly = 10_000
 
+// push takes a push; body is valid until it returns.
 func (p *player) push(route string, body []byte) {
+	p.run.pushed()
+	if p.run.cfg.Load != nil {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.view != nil {
@@ -112,7 +130,7 @@ func (p *player) push(route string, body []byte) {
 		return
 	}
 	if len(p.early) < maxEarly {
-		p.early = append(p.early, early{route, body})
+		p.early = append(p.early, early{route, bytes.Clone(body)})
 		return
 	}
 	p.run.errors.add("%s: more than %d pushes before the answer to enter", p.name, maxEarly)
@@ -125,9 +143,10 @@ func (p *player) apply(route string, body []byte) {
 	case "enter", "move", "leave", "coin", "coin_gone":
 		err = p.view.Apply(route, body)
 		if route == "enter" {
-			for id := range p.view.Players {
-				p.seen[id] = true
-			}
+			err = errors.Join(err, apply(body, func(m Player) error {
+				p.run.saw(m.ID)
+				return nil
+			}))
 		}
 	case "chat":
 		err = apply(body, func(m struct{ ID, Name, Text string }) error {
@@ -156,19 +175,18 @@ var errLost = errors.New("bot: connection lost")
 func (p *player) ask(ctx context.Context, route string, in, out any) error {
 	before := p.conn.Stats().BytesIn
 	begin := time.Now()
-	timeout, cancel := context.WithTimeout(ctx, p.run.cfg.Timeout)
-	defer cancel()
-	err := p.conn.Request(timeout, route, in, out)
+	p.run.meters.requests.Add(1)
+	err := p.conn.Request(ctx, route, in, out) // with the run's timeout
 	var refused *client.Error
 	switch {
 	case err == nil || errors.As(err, &refused):
-		p.mu.Lock()
-		p.latency.add(time.Since(begin))
-		p.mu.Unlock()
+		if p.view != nil { // on the map: the way there is measured apart
+			p.run.meters.answered(time.Since(begin))
+		}
 		return err
 	case ctx.Err() != nil:
 		return fmt.Errorf("bot: cancelled: %w", context.Cause(ctx))
-	case timeout.Err() != nil && p.conn.Stats().BytesIn == before:
+	case errors.Is(err, context.DeadlineExceeded) && p.conn.Stats().BytesIn == before:
 		// Not a byte since the request: nobody is there, which a datagram transport hears of only by silence.
 		return fmt.Errorf("%w: silence for %v: %w", errLost, p.run.cfg.Timeout, err)
 	case connectionEnded(err):
@@ -183,12 +201,13 @@ func connectionEnded(err error) bool {
 	if errors.As(err, &kick) {
 		return kick.Code == "shutdown"
 	}
-	return errors.Is(err, client.ErrServerClosed) || errors.Is(err, client.ErrServerSilent) || errors.Is(err, client.ErrWrite)
+	return errors.Is(err, client.ErrSessionLost) || errors.Is(err, client.ErrServerClosed) || errors.Is(err, client.ErrServerSilent) || errors.Is(err, client.ErrWrite)
 }
 
 // play walks about until the time is over. It returns when nothing is under way any more.
 func (p *player) play(ctx context.Context, until <-chan struct{}) {
-	for {
+	steps := p.run.cfg.Steps
+	for made := 0; steps == 0 || made < steps; {
 		select {
 		case <-until:
 			return
@@ -196,11 +215,13 @@ func (p *player) play(ctx context.Context, until <-chan struct{}) {
 			return
 		default:
 		}
-		if !p.burst(ctx) || !p.sometimes(ctx) {
+		n, ok := p.burst(ctx)
+		if !ok || !p.sometimes(ctx) {
 			return
 		}
-		if pause := p.run.cfg.Pause; pause > 0 {
-			timer := time.NewTimer(pause/3 + time.Duration(p.rng.Int64N(int64(pause-pause/3)+1)))
+		made += n
+		if pause := p.run.cfg.Think(p.rng); pause > 0 {
+			timer := time.NewTimer(pause)
 			select {
 			case <-timer.C:
 			case <-until:
@@ -224,8 +245,8 @@ type moved struct {
 	}
 }
 
-// burst sends a few steps at once and checks their answers against each other. It is false when the player can't go on.
-func (p *player) burst(ctx context.Context) bool {
+// burst sends a few steps at once and checks their answers against each other. It returns how many, and false when the player can't go on.
+func (p *player) burst(ctx context.Context) (int, bool) {
 	moves := make([]moved, 1+p.rng.IntN(p.run.cfg.Pipeline))
 	for i := range moves {
 		moves[i].DX, moves[i].DY = p.rng.IntN(3)-1, p.rng.IntN(3)-1
@@ -250,7 +271,7 @@ func (p *player) burst(ctx context.Context) bool {
 	}
 	p.unanswered += unanswered
 	p.record(moves, unanswered)
-	return unanswered == 0
+	return len(moves), unanswered == 0
 }
 
 // failed reports an error of a request, unless it is the end of the connection or of the run; p.mu is held.
@@ -262,7 +283,7 @@ func (p *player) failed(ctx context.Context, route string, err error) {
 			p.lost = err
 		}
 	default:
-		p.run.errors.add("%s (%s): %s: %v", p.name, p.target.Transport, route, err)
+		p.run.errors.kind(kindOf(err), "%s (%s): %s: %v", p.name, p.target.Transport, route, err)
 	}
 }
 
@@ -301,8 +322,8 @@ func (p *player) record(moves []moved, unanswered int) {
 		}
 		i = same
 	}
-	if extra := len(p.steps) - MaxSteps; extra > 0 {
-		p.steps = slices.Delete(p.steps, 0, max(extra, MaxSteps/4))
+	if keep := p.run.cfg.History; len(p.steps) > keep {
+		p.steps = slices.Delete(p.steps, 0, max(len(p.steps)-keep, keep/4))
 	}
 }
 

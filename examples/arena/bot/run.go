@@ -3,8 +3,10 @@ package bot
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,6 +15,28 @@ type run struct {
 	cfg     Config
 	players []*player
 	errors  errorList
+	meters  *meters
+	number  atomic.Int64 // of requests of a load
+	heard   atomic.Int64 // when a push came last, in Unix nanoseconds
+
+	mu   sync.Mutex
+	seen map[string]bool // everybody who was in anyone's view, and the players themselves
+}
+
+func newRun(cfg Config) *run {
+	return &run{cfg: cfg, meters: newMeters(), seen: map[string]bool{}}
+}
+
+// saw remembers who was in view.
+func (r *run) saw(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen[id] = true
+}
+
+func (r *run) pushed() {
+	r.meters.pushes.Add(1)
+	r.heard.Store(time.Now().UnixNano())
 }
 
 // Run logs all clients in, lets them play for the duration, and then lets all stand still and compares what each of them sees with where all of them are.
@@ -24,17 +48,21 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{cfg: cfg}
-	for _, t := range cfg.targets() {
-		for range t.Clients {
-			i := len(r.players)
-			r.players = append(r.players, &player{
-				run: r, target: t, name: fmt.Sprintf("%s-%d", cfg.Prefix, i+1),
-				rng: rand.New(rand.NewPCG(cfg.Seed, uint64(i))), seen: map[string]bool{},
-			})
-		}
+	r := newRun(cfg)
+	for i, t := range cfg.order() {
+		number := cfg.First + i
+		r.players = append(r.players, &player{
+			run: r, target: t, number: number, name: fmt.Sprintf("%s-%d", cfg.Prefix, number), rng: rand.New(rand.NewPCG(cfg.Seed, uint64(number))),
+		})
 	}
 	defer r.close()
+	if cfg.Progress != nil {
+		watched, stop := context.WithCancel(ctx)
+		var watching sync.WaitGroup
+		watching.Go(func() { r.watch(watched) })
+		defer watching.Wait()
+		defer stop()
+	}
 	in := r.enter(ctx)
 	if len(in) == 0 {
 		if err := context.Cause(ctx); err != nil {
@@ -44,21 +72,55 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	}
 	cfg.Entered(len(in))
 	began := time.Now()
-	r.play(ctx, in)
+	r.playWithCuts(ctx, in)
 	played := time.Since(began)
-	if ctx.Err() == nil {
+	if ctx.Err() == nil && cfg.Load == nil {
 		r.compare(ctx, in)
 	}
 	return r.report(in, played), nil
 }
 
-// enter brings all players onto the map, a few at a time, and returns those who got in.
+// playWithCuts lets all play, and cuts their connections now and then.
+func (r *run) playWithCuts(ctx context.Context, in []*player) {
+	var cutting sync.WaitGroup
+	cuts, stop := context.WithCancel(ctx)
+	if r.cfg.Cut > 0 {
+		cutting.Go(func() { r.cut(cuts, in) })
+	}
+	if r.cfg.Load != nil {
+		r.ask(ctx, in)
+	} else {
+		r.play(ctx, in)
+	}
+	stop()
+	cutting.Wait()
+}
+
+// cut cuts a connection at a time, so that each is cut once in Config.Cut on average.
+func (r *run) cut(ctx context.Context, in []*player) {
+	rng := rand.New(rand.NewPCG(r.cfg.Seed, 1<<63)) // a seed that no player has
+	urls := r.cfg.urls()
+	pause := Exponential(r.cfg.Cut / time.Duration(len(in)))
+	for wait(ctx, pause(rng)) {
+		to := ""
+		if r.cfg.Roam {
+			to = urls[rng.IntN(len(urls))]
+		}
+		_ = in[rng.IntN(len(in))].conn.Reconnect(to) // one that has ended is in the report as lost
+	}
+}
+
+// enter brings all players in, a few at a time and not faster than the ramp, and returns those who got in.
 func (r *run) enter(ctx context.Context) []*player {
 	turns := make(chan struct{}, r.cfg.Logins)
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	var in []*player
-	for _, p := range r.players {
+	began := time.Now()
+	for i, p := range r.players {
+		if !wait(ctx, r.cfg.Ramp.At(i)-time.Since(began)) {
+			break
+		}
 		select {
 		case turns <- struct{}{}:
 		case <-ctx.Done():
@@ -68,19 +130,13 @@ func (r *run) enter(ctx context.Context) []*player {
 		}
 		all.Go(func() {
 			defer func() { <-turns }()
-			err := p.dial(ctx)
-			if err == nil {
-				err = p.login(ctx)
-			}
-			if err == nil {
-				_, err = p.enter(ctx)
-			}
-			if err != nil {
+			if err := p.comeIn(ctx); err != nil {
 				if ctx.Err() == nil {
-					r.errors.add("%s (%s): %v", p.name, p.target.Transport, err)
+					r.errors.kind(kindOf(err), "%s (%s): %v", p.name, p.target.Transport, err)
 				}
 				return
 			}
+			r.meters.in.Add(1)
 			mu.Lock()
 			defer mu.Unlock()
 			in = append(in, p)
@@ -88,6 +144,23 @@ func (r *run) enter(ctx context.Context) []*player {
 	}
 	all.Wait()
 	return in
+}
+
+// comeIn connects, logs in and enters the map, as far as the run asks for it.
+func (p *player) comeIn(ctx context.Context) error {
+	if err := p.dial(ctx); err != nil {
+		return err
+	}
+	if !p.run.cfg.NoLogin {
+		if err := p.login(ctx); err != nil {
+			return err
+		}
+	}
+	if p.run.cfg.Load != nil {
+		return nil
+	}
+	_, err := p.enter(ctx)
+	return err
 }
 
 func (r *run) play(ctx context.Context, in []*player) {
@@ -103,22 +176,29 @@ func (r *run) play(ctx context.Context, in []*player) {
 // compareEvery is how often the views are looked at while the last pushes arrive.
 const compareEvery = 50 * time.Millisecond
 
-// compare waits until what everybody sees is what is there. What is still wrong at the end is an error.
+// maxSettle bounds the waiting in units of Config.Settle: where strangers play on it is never quiet.
+const maxSettle = 6
+
+// compare waits until what everybody sees is what is there. What is still wrong when no push has come for a while is an error.
 func (r *run) compare(ctx context.Context, in []*player) {
-	settled, cancel := context.WithTimeout(ctx, r.cfg.Settle)
-	defer cancel()
+	began := time.Now()
 	for {
 		wrong := r.wrong(in)
 		if len(wrong) == 0 {
 			return
 		}
-		if wait(settled, compareEvery) {
+		last := time.Unix(0, r.heard.Load())
+		if last.Before(began) {
+			last = began
+		}
+		if time.Since(last) < r.cfg.Settle && time.Since(began) < maxSettle*r.cfg.Settle {
+			if !wait(ctx, compareEvery) {
+				return
+			}
 			continue
 		}
-		if ctx.Err() == nil {
-			for _, w := range wrong {
-				r.errors.add("%v after all have stopped: %s", r.cfg.Settle, w)
-			}
+		for _, w := range wrong {
+			r.errors.add("%v after the last push: %s", r.cfg.Settle, w)
 		}
 		return
 	}
@@ -148,7 +228,6 @@ func (r *run) wrong(in []*player) []string {
 		return nil // the rest of the world has changed with them
 	}
 	var wrong []string
-	strangers := false
 	for _, p := range in {
 		p.mu.Lock()
 		last := p.steps[len(p.steps)-1]
@@ -160,12 +239,9 @@ func (r *run) wrong(in []*player) []string {
 			}
 		}
 		wrong = append(wrong, ours.Compare(me, all, p.far)...)
-		for id := range p.seen {
-			strangers = strangers || !known[id]
-		}
 		p.mu.Unlock()
 	}
-	if strangers {
+	if len(r.strangers(known)) > 0 {
 		return wrong // they walk on, and pick coins up while we compare
 	}
 	for _, p := range in {
@@ -192,10 +268,26 @@ func (r *run) close() {
 	all.Wait()
 }
 
+// strangers are those who were in view and are not known.
+func (r *run) strangers(known map[string]bool) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []string
+	for id := range r.seen {
+		if !known[id] {
+			all = append(all, id)
+		}
+	}
+	return all
+}
+
 func (r *run) report(in []*player, played time.Duration) *Report {
-	rep := &Report{Clients: len(in), Played: played}
-	known, strangers := map[string]bool{}, map[string]bool{}
-	latencies := make([]*samples, 0, len(in))
+	m := r.meters
+	rep := &Report{
+		Clients: len(in), Played: played, Latency: m.request.latency(), Connect: m.connect.latency(), Login: m.login.latency(), Back: m.back.latency(),
+		meters: m,
+	}
+	known := map[string]bool{}
 	for _, p := range in {
 		known[p.id] = true
 	}
@@ -204,32 +296,29 @@ func (r *run) report(in []*player, played time.Duration) *Report {
 		rep.Requests += s.Requests
 		rep.Answers += s.Answers
 		rep.Pushes += s.Pushes
+		rep.Resumes += s.Resumes
 		if s.Unknown > 0 {
 			r.errors.add("%s (%s): %d answers to no request", p.name, p.target.Transport, s.Unknown)
 		}
 		if s.OutOfOrder > 0 {
 			r.errors.add("%s (%s): %d answers came after the answer to a later request", p.name, p.target.Transport, s.OutOfOrder)
 		}
-		p.mu.Lock()
-		for id := range p.seen {
-			if !known[id] {
-				strangers[id] = true
-			}
-		}
-		p.mu.Unlock()
 		p.ended(r)
 		p.mu.Lock()
 		if p.lost != nil {
 			rep.Lost = append(rep.Lost, fmt.Sprintf("%s (%s): %v", p.name, p.target.Transport, p.lost))
 		}
-		latencies = append(latencies, &p.latency)
 		p.mu.Unlock()
-		rep.Players = append(rep.Players, p.report())
+		if r.cfg.Load == nil {
+			rep.Players = append(rep.Players, p.report())
+		}
 	}
-	rep.Latency, rep.Strangers = latencyOf(latencies), len(strangers)
+	if r.cfg.Load == nil {
+		rep.Strangers = len(r.strangers(known))
+	}
 	r.errors.mu.Lock()
 	defer r.errors.mu.Unlock()
-	rep.Errors, rep.ErrorCount = r.errors.texts, r.errors.count
+	rep.Errors, rep.ErrorCount, rep.Kinds = r.errors.texts, r.errors.count, maps.Clone(r.errors.kinds)
 	return rep
 }
 
@@ -246,6 +335,6 @@ func (p *player) ended(r *run) {
 	case connectionEnded(err):
 		p.lost = fmt.Errorf("%w: %w", errLost, err)
 	case p.unanswered == 0:
-		r.errors.add("%s (%s): the connection ended: %v", p.name, p.target.Transport, err)
+		r.errors.kind(kindOf(err), "%s (%s): the connection ended: %v", p.name, p.target.Transport, err)
 	}
 }

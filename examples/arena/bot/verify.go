@@ -18,7 +18,7 @@ func Verify(ctx context.Context, cfg Config, report *Report, killedAt time.Time,
 	if err != nil {
 		return nil, err
 	}
-	r := &run{cfg: cfg}
+	r := newRun(cfg)
 	addrs := map[string]Target{}
 	for _, t := range cfg.targets() {
 		addrs[t.Transport] = t
@@ -32,7 +32,7 @@ func Verify(ctx context.Context, cfg Config, report *Report, killedAt time.Time,
 		if !ok {
 			return nil, fmt.Errorf("%w: %s played over %s, for which there is no address", ErrConfig, was.Name, was.Target.Transport)
 		}
-		p := &player{run: r, target: t, name: was.Name, seen: map[string]bool{}}
+		p := &player{run: r, target: t, name: was.Name}
 		turns <- struct{}{}
 		all.Go(func() {
 			defer func() { <-turns }()

@@ -12,7 +12,6 @@ import (
 	"io"
 	"math/big"
 	"net"
-	"testing"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -130,12 +129,12 @@ func (s *socket) Write(p []byte) (int, error) {
 }
 
 // certificate is one for whoever does not look.
-func certificate(t *testing.T) tls.Certificate {
-	t.Helper()
+func certificate() (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	must(t, err)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
 }

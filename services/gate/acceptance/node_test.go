@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -29,12 +30,13 @@ type node struct {
 	gate    *gate.Gate
 	metrics *gate.Metrics
 	log     *logtest.Buffer
+	kcp     map[string]*kcp.Stats // by transport
 }
 
 // start runs a gate behind these transports until the test ends. script, when there is one, is the agent's. host is where the doors are.
 func start(t *testing.T, host string, cfg gate.Config, script string, transports ...string) *node {
 	t.Helper()
-	n := &node{dialer: dialer{addrs: map[string]string{}}, metrics: gate.NewMetrics(), log: &logtest.Buffer{}}
+	n := &node{dialer: dialer{addrs: map[string]string{}}, metrics: gate.NewMetrics(), log: &logtest.Buffer{}, kcp: map[string]*kcp.Stats{}}
 	logger := slog.New(slog.NewTextHandler(n.log, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	sys := actor.New(actor.Config{Log: logger, CallTimeout: patience})
 	cfg.Metrics, cfg.Log = n.metrics, logger
@@ -55,7 +57,8 @@ func start(t *testing.T, host string, cfg gate.Config, script string, transports
 		_, err := sys.Spawn(spec)
 		must(t, err)
 	}
-	stop := n.serve(t, host, transports)
+	stop, err := n.serve(host, transports, kcp.Config{}, func(err error) { t.Error(err) })
+	must(t, err)
 	t.Cleanup(func() {
 		stop()
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -69,59 +72,61 @@ func start(t *testing.T, host string, cfg gate.Config, script string, transports
 	return n
 }
 
-// serve opens the doors; what it returns closes them.
-func (n *node) serve(t *testing.T, host string, transports []string) (stop func()) {
-	t.Helper()
+// serve opens the doors; what it returns closes them. knobs are for KCP. failed hears of doors that have broken.
+func (n *node) serve(host string, transports []string, knobs kcp.Config, failed func(error)) (stop func(), err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var doors sync.WaitGroup
-	open := func(transport string, ln net.Listener) {
-		doors.Go(func() {
-			if err := n.gate.Serve(ctx, transport, ln); err != nil {
-				t.Errorf("serve %s: %v", transport, err)
-			}
-		})
-	}
-	any := net.JoinHostPort(host, "0")
 	var pages *http.Server
-	for _, transport := range transports {
-		switch transport {
-		case overTCP, overTLS:
-			ln, err := tcp.Listen(ctx, any)
-			must(t, err)
-			n.addrs[transport] = ln.Addr().String()
-			if transport == overTLS {
-				ln = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{certificate(t)}, MinVersion: tls.VersionTLS13})
-			}
-			open(transport, ln)
-		case overKCP, overKCPRaw, overKCPTLS:
-			ln, err := kcp.Listen(any, kcp.Config{Raw: transport == overKCPRaw})
-			must(t, err)
-			n.addrs[transport] = ln.Addr().String()
-			if transport == overKCPTLS {
-				ln = tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{certificate(t)}, MinVersion: tls.VersionTLS13})
-			}
-			open(transport, ln)
-		case overWS:
-			ln, err := tcp.Listen(ctx, any)
-			must(t, err)
-			n.addrs[transport] = ln.Addr().String()
-			wl := ws.NewListener(ws.Config{Addr: ln.Addr()})
-			pages = &http.Server{Handler: wl, ReadHeaderTimeout: 10 * time.Second}
-			doors.Go(func() {
-				if err := pages.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-					t.Errorf("serve pages: %v", err)
-				}
-			})
-			open(transport, wl)
-		default:
-			t.Fatalf("no transport %q", transport)
-		}
-	}
-	return func() {
+	stop = func() {
 		cancel()
 		if pages != nil {
 			_ = pages.Close()
 		}
 		doors.Wait()
 	}
+	for _, transport := range transports {
+		ln, err := n.listen(ctx, net.JoinHostPort(host, "0"), transport, knobs)
+		if err != nil {
+			stop()
+			return nil, err
+		}
+		n.addrs[transport] = ln.Addr().String()
+		if transport == overWS {
+			wl := ws.NewListener(ws.Config{Addr: ln.Addr()})
+			pages = &http.Server{Handler: wl, ReadHeaderTimeout: 2 * time.Second}
+			page := ln
+			doors.Go(func() {
+				if err := pages.Serve(page); !errors.Is(err, http.ErrServerClosed) {
+					failed(fmt.Errorf("serve pages: %w", err))
+				}
+			})
+			ln = wl
+		}
+		doors.Go(func() {
+			if err := n.gate.Serve(ctx, transport, ln); err != nil {
+				failed(fmt.Errorf("serve %s: %w", transport, err))
+			}
+		})
+	}
+	return stop, nil
+}
+
+// listen opens one port.
+func (n *node) listen(ctx context.Context, addr, transport string, knobs kcp.Config) (ln net.Listener, err error) {
+	switch transport {
+	case overTCP, overTLS, overWS:
+		ln, err = tcp.Listen(ctx, addr)
+	case overKCP, overKCPRaw, overKCPTLS:
+		knobs.Raw = transport == overKCPRaw
+		knobs.Stats = new(kcp.Stats)
+		n.kcp[transport] = knobs.Stats
+		ln, err = kcp.Listen(addr, knobs)
+	default:
+		err = fmt.Errorf("no transport %q", transport)
+	}
+	if err != nil || (transport != overTLS && transport != overKCPTLS) {
+		return ln, err
+	}
+	cert, err := certificate()
+	return tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13}), err
 }

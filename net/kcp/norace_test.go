@@ -1,0 +1,5 @@
+//go:build !race
+
+package kcp_test
+
+const raceEnabled = false

@@ -1,5 +1,0 @@
-package acceptance_test
-
-const nodeVariable = "SKUA_ACCEPTANCE_NODE"
-
-func serveNode() int { return 0 }

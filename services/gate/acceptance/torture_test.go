@@ -1,0 +1,188 @@
+package acceptance_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/skua-go/skua/internal/netlab"
+	"github.com/skua-go/skua/internal/netlab/labtest"
+	"github.com/skua-go/skua/services/gate"
+)
+
+// tortureRing is how many data packages a session keeps: so few that it happens that a client has missed more.
+const tortureRing = 256
+
+// torture is what all clients share.
+type torture struct {
+	dialer
+	oracle     *oracle
+	knife      *knife
+	transports []string
+
+	connections, resumed, answered atomic.Int64
+	quitting                       atomic.Bool // who has left does not come back
+
+	mu    sync.Mutex
+	kicks map[string]int
+}
+
+func (w *torture) kick(code string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.kicks[code]++
+}
+
+// rough is the network: a phone's, in a train.
+var rough = netlab.Link{Delay: 10 * time.Millisecond, Jitter: 10 * time.Millisecond, Loss: 0.03, Reorder: 0.02, Duplicate: 0.01}
+
+func TestSessionsSurviveTortureExactlyOnceAndInOrder(t *testing.T) {
+	t.Parallel()
+	if !labtest.Isolated(t) {
+		return
+	}
+	clients, length := sized(40, 200), sized(4*time.Second, time.Minute)
+	luck := seed(t)
+	lab := labtest.Open(t, rough, luck)
+	o := &oracle{sessions: map[[2]int]*record{}}
+	n := start(t, lab.Listen().String(), gate.Config{
+		Login: gate.LoginNone, Handle: o.handle, OnSession: o.change, Heartbeat: time.Second, RingPackages: tortureRing,
+	}, "", overTCP, overKCP, overWS)
+	w := &torture{
+		oracle: o, transports: []string{overTCP, overKCP, overWS}, kicks: map[string]int{},
+		knife: &knife{rnd: rand.New(rand.NewPCG(luck, 1))},
+	}
+	w.around, w.addrs = w.knife.around, map[string]string{}
+	for transport, addr := range n.addrs {
+		_, port, err := net.SplitHostPort(addr)
+		must(t, err)
+		w.addrs[transport] = net.JoinHostPort(lab.Server().String(), port)
+	}
+	var roamers []*roamer
+	for i := range clients {
+		roamers = append(roamers, &roamer{
+			name: i, t: w, rnd: rand.New(rand.NewPCG(luck, uint64(2*i+100))), ask: rand.New(rand.NewPCG(luck, uint64(2*i+101))),
+		})
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var living sync.WaitGroup
+	defer living.Wait()
+	defer cancel()
+	for _, r := range roamers {
+		living.Go(func() { r.live(ctx) })
+	}
+
+	w.rage(t, lab, roamers, length, luck)
+	w.knife.blunt.Store(true)
+	lab.Set(netlab.Link{Delay: 2 * time.Millisecond})
+	w.settle(t, roamers)
+	w.report(t, roamers, lab)
+
+	w.quitting.Store(true)
+	for _, r := range roamers {
+		r.leave()
+	}
+	until(t, "no session is left when all have said goodbye", func() bool { return n.gate.Sessions().Count() == 0 })
+	cancel()
+	living.Wait()
+	w.knife.graves.Wait()
+}
+
+// rage lets everything happen at once: requests, pushes, goodbyes, and clients that change their address.
+func (w *torture) rage(t *testing.T, lab *netlab.Network, roamers []*roamer, length time.Duration, luck uint64) {
+	t.Helper()
+	var all sync.WaitGroup
+	end := time.Now().Add(length)
+	every := func(period time.Duration, stream uint64, do func(rnd *rand.Rand)) {
+		all.Go(func() {
+			rnd := rand.New(rand.NewPCG(luck, stream))
+			tick := time.NewTicker(period)
+			defer tick.Stop()
+			for now := range tick.C {
+				if now.After(end) {
+					return
+				}
+				do(rnd)
+			}
+		})
+	}
+	every(10*time.Millisecond, 2, func(rnd *rand.Rand) {
+		for range 1 + len(roamers)/10 {
+			roamers[rnd.IntN(len(roamers))].request()
+		}
+	})
+	every(10*time.Millisecond, 3, func(rnd *rand.Rand) {
+		for range 1 + len(roamers)/20 {
+			w.oracle.spontaneous(rnd.Int(), 1+rnd.IntN(3))
+		}
+	})
+	every(time.Second, 4, func(rnd *rand.Rand) {
+		for range 1 + len(roamers)/100 {
+			roamers[rnd.IntN(len(roamers))].leave()
+		}
+	})
+	every(1500*time.Millisecond, 5, func(*rand.Rand) {
+		if _, err := lab.Move(); err != nil {
+			t.Error(err)
+		}
+	})
+	all.Wait()
+}
+
+// settle waits until both sides agree that all is done.
+func (w *torture) settle(t *testing.T, roamers []*roamer) {
+	t.Helper()
+	deadline := time.After(patience)
+	for tick := time.NewTicker(20 * time.Millisecond); ; {
+		var open []string
+		for _, r := range roamers {
+			if why := r.unsettled(); why != "" {
+				open = append(open, why)
+			}
+		}
+		if len(open) == 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Errorf("%d clients are still owed something, such as: %s", len(open), open[0])
+			return
+		}
+	}
+}
+
+// report says what has happened, and fails for what should not have.
+func (w *torture) report(t *testing.T, roamers []*roamer, lab *netlab.Network) {
+	t.Helper()
+	codes := w.oracle.judge()
+	sessions, handled, pushed, away, back := w.oracle.totals()
+	w.mu.Lock()
+	kicks := w.kicks
+	w.mu.Unlock()
+	k := w.knife
+	t.Logf("%d clients made %d connections; cut: %d closed, %d reset, %d abandoned; the link: %+v", len(roamers), w.connections.Load(),
+		k.cuts[closed].Load(), k.cuts[reset].Load(), k.cuts[abandoned].Load(), lab.Stats())
+	t.Logf("%d sessions, %d resumes; lost connections noticed %d times, comebacks %d times; refused: %v; kicks that arrived: %v",
+		sessions, w.resumed.Load(), away, back, codes, kicks)
+	t.Logf("%d requests and notifies handled, %d answers received, %d pushes sent", handled, w.answered.Load(), pushed)
+	for _, r := range roamers {
+		r.mu.Lock()
+		for _, wrong := range r.wrong {
+			t.Error(wrong)
+		}
+		r.mu.Unlock()
+	}
+	w.oracle.mu.Lock()
+	defer w.oracle.mu.Unlock()
+	for _, wrong := range w.oracle.wrong {
+		t.Error(wrong)
+	}
+	if w.resumed.Load() < int64(len(roamers)) || handled < 10*len(roamers) || pushed < 10*len(roamers) {
+		t.Errorf("only %d resumes, %d requests, %d pushes of %d clients: the torture does not hurt", w.resumed.Load(), handled, pushed, len(roamers))
+	}
+}
