@@ -10,8 +10,8 @@ test: # vet, lint, all tests with the race detector, whole-node stories included
 lint: # the rules of .golangci.yml, with the linter that tools/go.mod pins
 	go tool -modfile=tools/go.mod golangci-lint run
 
-bench: # all benchmarks, or with ONLY=actor/ those whose id begins so; standard output is one JSON line each and nothing else
-	@go -C tools/bench run -mod=mod . -only "$(ONLY)"
+bench: # all benchmarks, or with ONLY=actor/ those whose id begins so, BENCH="-runs 3" for other flags; standard output is one JSON line each and nothing else
+	@go -C tools/bench run -mod=mod . -only "$(ONLY)" $(BENCH)
 
 fuzz: # every fuzz test for a while; FUZZTIME=1m for longer
 	tools/fuzz.sh

@@ -2,6 +2,7 @@
 package lean
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -41,7 +42,8 @@ type Conn struct {
 const (
 	push, ack, probe, window = 81, 82, 83, 84
 
-	hello, cookie, connect, accept, refuse, ping, pong, challenge, end, reset = 0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xc6, 0xc7, 0xc8, 0xca, 0xcc
+	hello, cookie, connect, accept, refuse = 0xc1, 0xc2, 0xc3, 0xc4, 0xc5
+	ping, pong, challenge, end, reset      = 0xc6, 0xc7, 0xc8, 0xca, 0xcc
 
 	head    = 24
 	mtu     = 1200
@@ -116,7 +118,7 @@ func (c *Conn) shake() error {
 			if err != nil {
 				return err
 			}
-			if n < 16 || string(buf[nonceAt:16]) != string(nonce[:]) {
+			if n < 16 || !bytes.Equal(buf[nonceAt:16], nonce[:]) {
 				continue
 			}
 			switch {
