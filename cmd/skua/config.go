@@ -125,7 +125,7 @@ type GateConfig struct {
 	ByteRate float64 `toml:"byte_rate" env:"BYTE_RATE"`
 	// Bytes at once after a quiet time; 0: what two seconds allow, at least a packet.
 	ByteBurst int `toml:"byte_burst" env:"BYTE_BURST"`
-	// Connections over each transport that have not finished their handshake; further ones are refused. Before TLS and PROXY headers are done with, which are counted apart, the oldest gives way.
+	// Connections over each transport that have not finished their handshake; further ones are refused. Before TLS and PROXY headers are done with, which are counted apart, the oldest gives way; and so it is with as many connections for pages at `listen.http`.
 	MaxHalfOpen int `toml:"max_half_open" env:"MAX_HALF_OPEN"`
 	// How many of these may be of one network, an IPv4 /24 or IPv6 /48; further ones are refused. Attackers have whole networks, and so have carriers.
 	MaxHalfOpenPerNetwork int `toml:"max_half_open_per_network" env:"MAX_HALF_OPEN_PER_NETWORK"`

@@ -34,13 +34,17 @@ var attacks = []attack{
 	},
 	{
 		name: "forged and replayed login tokens", run: falsely, told: []string{"bad_token", "expired", "denied"},
-		moved: []string{"skua_gate_logins_denied_total", `skua_login_attempts_total{method="jwt",result="bad_token"}`,
-			`skua_login_attempts_total{method="token",result="bad_token"}`, closedFor("tcp", "denied")},
+		moved: []string{
+			"skua_gate_logins_denied_total", `skua_login_attempts_total{method="jwt",result="bad_token"}`,
+			`skua_login_attempts_total{method="token",result="bad_token"}`, closedFor("tcp", "denied"),
+		},
 	},
 	{
 		name: "first KCP packets, made up", run: kcpStrangers,
-		moved: []string{`skua_kcp_unknown_total{transport="kcp"}`, `skua_kcp_hellos_total{transport="kcp"}`, `skua_kcp_bad_cookies{transport="kcp"}`,
-			`skua_kcp_malformed_total{transport="kcp"}`},
+		moved: []string{
+			`skua_kcp_unknown_total{transport="kcp"}`, `skua_kcp_hellos_total{transport="kcp"}`, `skua_kcp_bad_cookies{transport="kcp"}`,
+			`skua_kcp_malformed_total{transport="kcp"}`,
+		},
 	},
 	{
 		name: "first KCP packets at a raw door", run: kcpRawStrangers,
