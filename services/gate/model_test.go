@@ -131,7 +131,7 @@ func TestRandomCutsFromManySidesLoseNothingAndRepeatNothing(t *testing.T) {
 			p.stubborn = true
 			p.ackEvery = uint64(1 + i)
 			if err := p.live(rand.New(rand.NewPCG(seed, uint64(i))), asks, 2*asks+ticks); err != nil {
-				t.Errorf("client %d: %v", i, err)
+				t.Errorf("client %d: %v\n%s", i, err, ends(n.log.String()))
 			} else if err := checkModel(p.heard, asks, ticks); err != nil {
 				t.Errorf("client %d: %v", i, err)
 			}
@@ -140,6 +140,17 @@ func TestRandomCutsFromManySidesLoseNothingAndRepeatNothing(t *testing.T) {
 	}
 	all.Wait()
 	k.all.Wait()
+}
+
+// ends are the lines of a log that tell of sessions that ended, but for those that left.
+func ends(log string) string {
+	var found []string
+	for line := range strings.Lines(log) {
+		if strings.Contains(line, "client gone") && !strings.Contains(line, "has left") || strings.Contains(line, "go on with its session") {
+			found = append(found, line)
+		}
+	}
+	return strings.Join(found, "")
 }
 
 // FuzzResume plays a schedule: two bytes are where the next connection breaks, up and down.

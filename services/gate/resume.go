@@ -27,6 +27,7 @@ func (l *link) greet(r *packet.ResumeRequest) error {
 		code := g.resume(l, r, &answer)
 		g.cfg.Metrics.resume(code)
 		if code != "" {
+			g.cfg.Log.Debug("a client can't go on with its session", "code", code, "remote", l.conn.RemoteAddr())
 			answer.Refused = &packet.Reason{Code: code, Msg: refusals[code]}
 		}
 	}

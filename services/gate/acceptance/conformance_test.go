@@ -218,7 +218,7 @@ func (s *stream) converse(codec string, sh shape, answered *atomic.Int64) error 
 
 func TestEveryAnswerIsThatOfItsRequestInOrderOverAllTransportsAndCodecs(t *testing.T) {
 	t.Parallel()
-	sh := sized(shape{4, 3, 20}, shape{100, 50, 20})
+	sh := sized(shape{3, 2, 20}, shape{100, 50, 20})
 	luck := seed(t)
 	for _, handler := range []string{"go", "lua"} {
 		for _, codec := range []string{packet.CodecPomelo, packet.CodecSkynet, packet.CodecLine, packet.CodecRaw} {

@@ -1,6 +1,7 @@
 package acceptance_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"math/rand/v2"
@@ -57,9 +58,8 @@ func (s *stranger) close() {
 // push is the first segment of a plain KCP conversation (ikcp.c, ikcp_encode_seg).
 func push(b []byte, conv uint32, data []byte) []byte {
 	b = binary.LittleEndian.AppendUint32(b, conv)
-	b = append(b, 81, 0, 128, 0)          // IKCP_CMD_PUSH, no fragments, a window of 128
-	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0) // ts, sn
-	b = append(b, 0, 0, 0, 0)             // una
+	b = append(b, 81, 0, 128, 0)        // IKCP_CMD_PUSH, no fragments, a window of 128
+	b = append(b, make([]byte, 3*4)...) // ts, sn, una
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(data)))
 	return append(b, data...)
 }
@@ -85,7 +85,7 @@ func (w *world) overheard() [][]byte {
 	var heard [][]byte
 	var client *net.UDPAddr
 	_ = relay.SetReadDeadline(time.Now().Add(patience))
-	for buf := make([]byte, 2048); len(heard) < 2 || string(heard[0]) == string(heard[len(heard)-1]); {
+	for buf := make([]byte, 2048); len(heard) < 2 || bytes.Equal(heard[0], heard[len(heard)-1]); {
 		n, from, err := relay.ReadFromUDP(buf)
 		must(w.t, err)
 		to := client

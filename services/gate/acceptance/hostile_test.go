@@ -48,7 +48,7 @@ var attacks = []attack{
 	},
 	{
 		name: "first KCP packets at a raw door", run: kcpRawStrangers,
-		moved: []string{`skua_kcp_full_total{transport="kcp-raw"}`, `skua_transport_refused_total{reason="half-open-prefix",transport="kcp-raw"}`},
+		moved: []string{`skua_kcp_full_total{transport="kcp-raw"}`, `skua_transport_refused_total{reason="half-open",transport="kcp-raw"}`},
 	},
 	{
 		name: "half-open connections, one network", run: halfOpenOfOneNetwork, told: []string{"too_many_connections", "handshake_timeout"},

@@ -330,10 +330,10 @@ func fateOf(in *bufio.Reader) string {
 	}
 }
 
-// many runs attackers, a hundred at a time, and notes what they are told.
+// many runs attackers, fifty at a time, and notes what they are told.
 func (w *world) many(p *phase, n int, attack func(i int) (string, error)) {
 	w.t.Helper()
-	w.crowd(p, n, 100, attack)
+	w.crowd(p, n, 50, attack)
 }
 
 // crowd runs attackers, so many at a time.

@@ -425,13 +425,14 @@ func (r *roamer) said() bool {
 	return r.bye
 }
 
-// settled tells whether the client and the server agree that all is done.
-func (r *roamer) settled() bool {
+// unsettled tells what the client or the server still waits for; nothing when both agree that all is done.
+func (r *roamer) unsettled() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.pending) > 0 {
-		return false
-	}
 	handled, pushed := r.t.oracle.counts(r.name, r.epoch)
-	return handled == r.number && pushed == r.pushed
+	if len(r.pending) == 0 && handled == r.number && pushed == r.pushed {
+		return ""
+	}
+	return fmt.Sprintf("client %d, session %d: %d of %d requests handled, %d without an answer, %d of %d pushes received",
+		r.name, r.epoch, handled, r.number, len(r.pending), r.pushed, pushed)
 }

@@ -31,10 +31,10 @@ type torture struct {
 	kicks map[string]int
 }
 
-func (t *torture) kick(code string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.kicks[code]++
+func (w *torture) kick(code string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.kicks[code]++
 }
 
 // rough is the network: a phone's, in a train.
@@ -79,14 +79,7 @@ func TestSessionsSurviveTortureExactlyOnceAndInOrder(t *testing.T) {
 	w.rage(t, lab, roamers, length, luck)
 	w.knife.blunt.Store(true)
 	lab.Set(netlab.Link{Delay: 2 * time.Millisecond})
-	until(t, "all requests are answered and all pushes have arrived", func() bool {
-		for _, r := range roamers {
-			if !r.settled() {
-				return false
-			}
-		}
-		return true
-	})
+	w.settle(t, roamers)
 	w.report(t, roamers, lab)
 
 	w.quitting.Store(true)
@@ -100,8 +93,8 @@ func TestSessionsSurviveTortureExactlyOnceAndInOrder(t *testing.T) {
 }
 
 // rage lets everything happen at once: requests, pushes, goodbyes, and clients that change their address.
-func (t *torture) rage(test *testing.T, lab *netlab.Network, roamers []*roamer, length time.Duration, luck uint64) {
-	test.Helper()
+func (w *torture) rage(t *testing.T, lab *netlab.Network, roamers []*roamer, length time.Duration, luck uint64) {
+	t.Helper()
 	var all sync.WaitGroup
 	end := time.Now().Add(length)
 	every := func(period time.Duration, stream uint64, do func(rnd *rand.Rand)) {
@@ -124,7 +117,7 @@ func (t *torture) rage(test *testing.T, lab *netlab.Network, roamers []*roamer, 
 	})
 	every(10*time.Millisecond, 3, func(rnd *rand.Rand) {
 		for range 1 + len(roamers)/20 {
-			t.oracle.spontaneous(rnd.Int(), 1+rnd.IntN(3))
+			w.oracle.spontaneous(rnd.Int(), 1+rnd.IntN(3))
 		}
 	})
 	every(time.Second, 4, func(rnd *rand.Rand) {
@@ -134,39 +127,62 @@ func (t *torture) rage(test *testing.T, lab *netlab.Network, roamers []*roamer, 
 	})
 	every(1500*time.Millisecond, 5, func(*rand.Rand) {
 		if _, err := lab.Move(); err != nil {
-			test.Error(err)
+			t.Error(err)
 		}
 	})
 	all.Wait()
 }
 
+// settle waits until both sides agree that all is done.
+func (w *torture) settle(t *testing.T, roamers []*roamer) {
+	t.Helper()
+	deadline := time.After(patience)
+	for tick := time.NewTicker(20 * time.Millisecond); ; {
+		var open []string
+		for _, r := range roamers {
+			if why := r.unsettled(); why != "" {
+				open = append(open, why)
+			}
+		}
+		if len(open) == 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Errorf("%d clients are still owed something, such as: %s", len(open), open[0])
+			return
+		}
+	}
+}
+
 // report says what has happened, and fails for what should not have.
-func (t *torture) report(test *testing.T, roamers []*roamer, lab *netlab.Network) {
-	test.Helper()
-	codes := t.oracle.judge()
-	sessions, handled, pushed, away, back := t.oracle.totals()
-	t.mu.Lock()
-	kicks := t.kicks
-	t.mu.Unlock()
-	k := t.knife
-	test.Logf("%d clients made %d connections; cut: %d closed, %d reset, %d abandoned; the link: %+v", len(roamers), t.connections.Load(),
+func (w *torture) report(t *testing.T, roamers []*roamer, lab *netlab.Network) {
+	t.Helper()
+	codes := w.oracle.judge()
+	sessions, handled, pushed, away, back := w.oracle.totals()
+	w.mu.Lock()
+	kicks := w.kicks
+	w.mu.Unlock()
+	k := w.knife
+	t.Logf("%d clients made %d connections; cut: %d closed, %d reset, %d abandoned; the link: %+v", len(roamers), w.connections.Load(),
 		k.cuts[closed].Load(), k.cuts[reset].Load(), k.cuts[abandoned].Load(), lab.Stats())
-	test.Logf("%d sessions, %d resumes; lost connections noticed %d times, comebacks %d times; refused: %v; kicks that arrived: %v",
-		sessions, t.resumed.Load(), away, back, codes, kicks)
-	test.Logf("%d requests and notifies handled, %d answers received, %d pushes sent", handled, t.answered.Load(), pushed)
+	t.Logf("%d sessions, %d resumes; lost connections noticed %d times, comebacks %d times; refused: %v; kicks that arrived: %v",
+		sessions, w.resumed.Load(), away, back, codes, kicks)
+	t.Logf("%d requests and notifies handled, %d answers received, %d pushes sent", handled, w.answered.Load(), pushed)
 	for _, r := range roamers {
 		r.mu.Lock()
 		for _, wrong := range r.wrong {
-			test.Error(wrong)
+			t.Error(wrong)
 		}
 		r.mu.Unlock()
 	}
-	t.oracle.mu.Lock()
-	defer t.oracle.mu.Unlock()
-	for _, wrong := range t.oracle.wrong {
-		test.Error(wrong)
+	w.oracle.mu.Lock()
+	defer w.oracle.mu.Unlock()
+	for _, wrong := range w.oracle.wrong {
+		t.Error(wrong)
 	}
-	if t.resumed.Load() < int64(len(roamers)) || handled < 10*len(roamers) || pushed < 10*len(roamers) {
-		test.Errorf("only %d resumes, %d requests, %d pushes of %d clients: the torture does not hurt", t.resumed.Load(), handled, pushed, len(roamers))
+	if w.resumed.Load() < int64(len(roamers)) || handled < 10*len(roamers) || pushed < 10*len(roamers) {
+		t.Errorf("only %d resumes, %d requests, %d pushes of %d clients: the torture does not hurt", w.resumed.Load(), handled, pushed, len(roamers))
 	}
 }

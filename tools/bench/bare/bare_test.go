@@ -34,6 +34,9 @@ func TestEveryBaselineMeasures(t *testing.T) {
 		"TCP":               {bare.TCPEcho(10), 100, 10_000_000},
 		"KCP":               {bare.KCPEcho(10), 100, 10_000_000},
 		"WebSocket":         {bare.WebSocketEcho(10), 100, 10_000_000},
+		"idle TCP":          {bare.TCPIdleBytes(300), 2000, 100_000},
+		"idle KCP":          {bare.KCPIdleBytes(300), 5000, 1_000_000},
+		"idle WebSocket":    {bare.WebSocketIdleBytes(300), 2000, 100_000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := c.measure(t.Context())

@@ -13,10 +13,14 @@ import (
 var body = []byte(`{"text":"` + strings.Repeat("x", 53) + `"}`)
 
 // LuaEcho is requests a second of a closed loop over clients connections, each with an agent in Lua, over "tcp", "kcp" or "ws".
-func LuaEcho(transport string, clients int) measure.Func { return echo("lua-"+transport, transport, clients) }
+func LuaEcho(transport string, clients int) measure.Func {
+	return echo("lua-"+transport, transport, clients)
+}
 
 // GoEcho is the same with a handler in Go, in the session's actor.
-func GoEcho(transport string, clients int) measure.Func { return echo("go-"+transport, transport, clients) }
+func GoEcho(transport string, clients int) measure.Func {
+	return echo("go-"+transport, transport, clients)
+}
 
 func echo(server, transport string, clients int) measure.Func {
 	return func(ctx context.Context) (float64, error) {

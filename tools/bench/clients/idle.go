@@ -55,15 +55,16 @@ func dialEcho(ctx context.Context, transport, addr string) (*client, error) {
 // windows is how often what takes long to set up is measured.
 const windows = 5
 
-// IdleCPU is per cents of a core that the server spends on count idle sessions over "kcp" with heartbeats each 10 s and KCP's pings: the median of five windows.
-func IdleCPU(count int) measure.Func {
+// IdleCPU is per cents of a core that the server spends on count idle sessions over "kcp" with heartbeats each 10 s and KCP's pings: the median of five windows of
+// that length.
+func IdleCPU(count int, window time.Duration) measure.Func {
 	return func(ctx context.Context) (float64, error) {
 		return measure.WithServer(ctx, "go-kcp", func(p *measure.Process) (float64, error) {
 			all, err := populate(ctx, count, func(ctx context.Context, _ int) (*client, error) { return dialEcho(ctx, leanKCP, p.Addr) }, (*client).idle)
 			if err != nil {
 				return 0, err
 			}
-			used, err := cpu(ctx, p, 7*time.Second)
+			used, err := cpu(ctx, p, window)
 			return used, errors.Join(err, all.close())
 		})
 	}

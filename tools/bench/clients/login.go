@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,14 +21,15 @@ import (
 	"github.com/skua-go/skua/tools/bench/measure"
 )
 
-const (
-	warmLogins = 1000
-	logins     = 6000 // measured
-	players    = warmLogins + logins
-)
-
 // serveLogin is ready with its address and the path of a file with a token of each player, one a line.
-func serveLogin(ctx context.Context, ready func(string), transport string) (err error) {
+func serveLogin(ctx context.Context, args []string, ready func(string), transport string) (err error) {
+	if len(args) != 1 {
+		return fmt.Errorf("clients: found arguments %q, expected the number of players", args)
+	}
+	players, err := strconv.Atoi(args[0])
+	if err != nil {
+		return fmt.Errorf("clients: the number of players: %w", err)
+	}
 	dir, err := os.MkdirTemp("", "skua-bench-*")
 	if err != nil {
 		return err
@@ -68,33 +70,35 @@ func serveLogin(ctx context.Context, ready func(string), transport string) (err 
 	return n.serve(ctx, ready, []string{transport}, path)
 }
 
-// Logins is logins a second: a new connection over "tcp" or "kcp", the handshakes, and a login by token, each of another player; 64 at a time, and all stay.
-func Logins(transport string) measure.Func {
+// Logins is logins a second: a new connection over "tcp" or "kcp", the handshakes, and a login by token, each of another player; 64 at a time, and all stay. There
+// are count of them, and a sixth as many before, to warm up.
+func Logins(transport string, count int) measure.Func {
 	how := transport
 	if how == "kcp" {
 		how = leanKCP
 	}
 	return func(ctx context.Context) (float64, error) {
-		p, err := measure.StartServer(ctx, "login-"+transport)
+		p, err := measure.StartServer(ctx, "login-"+transport, strconv.Itoa(count/6+count))
 		if err != nil {
 			return 0, err
 		}
-		perSecond, err := loginAll(ctx, p.Addr, how)
+		perSecond, err := loginAll(ctx, p.Addr, how, count)
 		return perSecond, errors.Join(err, p.Stop())
 	}
 }
 
-func loginAll(ctx context.Context, ready, transport string) (perSecond float64, err error) {
+func loginAll(ctx context.Context, ready, transport string, count int) (perSecond float64, err error) {
 	addr, path, _ := strings.Cut(ready, " ")
 	text, err := os.ReadFile(path) //nolint:gosec // what our own server has written
 	if err != nil {
 		return 0, err
 	}
 	tokens := strings.Fields(string(text))
-	if len(tokens) != players {
-		return 0, fmt.Errorf("clients: found %d tokens, expected %d", len(tokens), players)
+	warm := len(tokens) - count
+	if warm < 0 {
+		return 0, fmt.Errorf("clients: found %d tokens, expected at least %d", len(tokens), count)
 	}
-	all := make([]*client, players)
+	all := make([]*client, len(tokens))
 	defer func() {
 		for _, c := range all {
 			if c != nil {
@@ -102,14 +106,14 @@ func loginAll(ctx context.Context, ready, transport string) (perSecond float64, 
 			}
 		}
 	}()
-	if err := loginSome(ctx, addr, transport, tokens[:warmLogins], all[:warmLogins]); err != nil {
+	if err := loginSome(ctx, addr, transport, tokens[:warm], all[:warm]); err != nil {
 		return 0, err
 	}
 	begun := time.Now()
-	if err := loginSome(ctx, addr, transport, tokens[warmLogins:], all[warmLogins:]); err != nil {
+	if err := loginSome(ctx, addr, transport, tokens[warm:], all[warm:]); err != nil {
 		return 0, err
 	}
-	return logins / time.Since(begun).Seconds(), nil
+	return float64(count) / time.Since(begun).Seconds(), nil
 }
 
 func loginSome(ctx context.Context, addr, transport string, tokens []string, into []*client) error {

@@ -40,7 +40,7 @@ func Servers(args []string) map[string]measure.Server {
 	for _, transport := range []string{"tcp", "kcp", "ws"} {
 		all["lua-"+transport] = func(ctx context.Context, ready func(string)) error { return serveLua(ctx, ready, transport) }
 		all["go-"+transport] = func(ctx context.Context, ready func(string)) error { return serveGo(ctx, ready, transport) }
-		all["login-"+transport] = func(ctx context.Context, ready func(string)) error { return serveLogin(ctx, ready, transport) }
+		all["login-"+transport] = func(ctx context.Context, ready func(string)) error { return serveLogin(ctx, args, ready, transport) }
 	}
 	return all
 }
@@ -138,12 +138,5 @@ func serveGo(ctx context.Context, ready func(string), transport string) error {
 	return n.serve(ctx, ready, []string{transport})
 }
 
-// echoRequest reads a request's body and writes it again, as a handler does that has to do with what is in it.
-func echoRequest(_ *actor.Context, r *gate.Request) {
-	v, err := r.Value()
-	if err != nil {
-		r.FailWith(err)
-		return
-	}
-	r.Respond(v)
-}
+// echoRequest answers with what came, as the bare echo does.
+func echoRequest(_ *actor.Context, r *gate.Request) { r.Reply(r.Body) }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"strings"
@@ -19,13 +20,13 @@ import (
 
 func TestMain(m *testing.M) {
 	// StartServer runs this binary.
-	if len(os.Args) == 2 && strings.HasPrefix(os.Args[1], "-serve=") {
+	if len(os.Args) >= 2 && strings.HasPrefix(os.Args[1], "-serve=") {
 		name := strings.TrimPrefix(os.Args[1], "-serve=")
 		err := measure.Serve(context.Background(), func(ctx context.Context, ready func(string)) error {
 			if name == "broken" {
 				return errors.New("broken on purpose")
 			}
-			ready("here " + name)
+			ready(strings.Join(append([]string{"here", name}, os.Args[2:]...), " "))
 			<-ctx.Done()
 			if name == "sour" {
 				return errors.New("ends with an error on purpose")
@@ -217,11 +218,11 @@ func TestLoopFailsWithItsFirstClient(t *testing.T) {
 }
 
 func TestServerRunsInItsOwnProcess(t *testing.T) {
-	p, err := measure.StartServer(t.Context(), "fine")
+	p, err := measure.StartServer(t.Context(), "fine", "and", "well")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Addr != "here fine" || p.PID == os.Getpid() {
+	if p.Addr != "here fine and well" || p.PID == os.Getpid() {
 		t.Errorf("got %+v", p)
 	}
 	rss, err := measure.RSS(p.PID)
@@ -243,6 +244,41 @@ func TestServerRunsInItsOwnProcess(t *testing.T) {
 	}
 	if err := p.Stop(); err == nil {
 		t.Error("the failure of a server was lost")
+	}
+}
+
+func TestServerTellsItsMemoryAndItsTime(t *testing.T) {
+	got, err := measure.WithServer(t.Context(), "fine", func(p *measure.Process) (float64, error) {
+		before, err := p.CPU()
+		if err != nil {
+			return 0, err
+		}
+		rss, err := p.RSS()
+		if err != nil || rss < 1<<20 || rss > 1<<30 {
+			t.Errorf("%d bytes resident, %v", rss, err)
+		}
+		after, err := p.CPU() // to free memory takes time
+		if err != nil || before <= 0 || after <= before {
+			t.Errorf("%v of CPU time, then %v, %v", before, after, err)
+		}
+		return float64(p.PID), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := measure.RSS(int(got)); err == nil {
+		t.Error("the server outlived its use")
+	}
+}
+
+func TestWhatIsAMedianAlreadyIsMeasuredOnce(t *testing.T) {
+	var asked []string
+	var out bytes.Buffer
+	err := measure.Runner{Runs: 5, JSON: &out, Text: io.Discard}.Run(t.Context(), []measure.Benchmark{
+		{ID: "net/a", Unit: "s", Once: true, Ours: sequence("ours", &asked, 3)},
+	})
+	if err != nil || len(asked) != 1 || !strings.Contains(out.String(), `"value":3`) {
+		t.Errorf("asked %v, printed %s, %v", asked, out.String(), err)
 	}
 }
 
