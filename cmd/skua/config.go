@@ -173,7 +173,7 @@ type KCPConfig struct {
 	DSCP int `toml:"dscp" env:"DSCP"`
 	// Sockets that share a port, each read by a goroutine of its own; 0: one a core, at most 8.
 	Sockets int `toml:"sockets" env:"SOCKETS"`
-	// Let plain kcp-go and `ikcp` clients in, which know nothing of Skua's handshake: their addresses are not proven, so made-up ones can take up to 4,096 places.
+	// Let plain kcp-go and `ikcp` clients in, which know nothing of Skua's handshake: their addresses are not proven, so made-up ones can keep all places busy that there are for such clients: half of `gate.max_half_open`, those that play included.
 	Raw bool `toml:"raw" env:"RAW"`
 }
 
