@@ -83,6 +83,8 @@ type GateConfig struct {
 	Heartbeat Duration `toml:"heartbeat" env:"HEARTBEAT"`
 	// Time a new connection has to finish its handshake. Long enough for bad mobile networks, short enough that half-open connections do not pile up.
 	HandshakeTimeout Duration `toml:"handshake_timeout" env:"HANDSHAKE_TIMEOUT"`
+	// Time a client has to log in, from the end of its handshake. Long enough to type a password where a game connects before it asks for one, short enough that strangers keep no places.
+	LoginTimeout Duration `toml:"login_timeout" env:"LOGIN_TIMEOUT"`
 	// Largest packet from a client, in bytes. Each connection may make the node hold this much.
 	MaxPacket int `toml:"max_packet" env:"MAX_PACKET"`
 	// Bytes that may wait to be written to one client; one that is slower is closed with a reason. Multiply by the connections for the worst case of memory.
@@ -302,6 +304,7 @@ func DefaultConfig() Config {
 		Gate: GateConfig{
 			Heartbeat:                Duration{10 * time.Second},
 			HandshakeTimeout:         Duration{5 * time.Second},
+			LoginTimeout:             Duration{2 * time.Minute},
 			MaxPacket:                64 << 10,
 			Backlog:                  1 << 20,
 			MaxConnections:           10_000,
