@@ -30,7 +30,7 @@ func connectionKicks() []string { return []string{"idle", "slow", "resumed"} }
 
 // passingKicks are those that do not mean the player: a new session may do better.
 func passingKicks() []string {
-	return []string{"idle", "slow", "handshake_timeout", "shutdown", "unavailable", "full", "too_many_connections", "agent_ended"}
+	return []string{"idle", "slow", "handshake_timeout", "login_timeout", "shutdown", "unavailable", "full", "too_many_connections", "agent_ended"}
 }
 
 // fate is what the end of a connection means.

@@ -83,6 +83,8 @@ type GateConfig struct {
 	Heartbeat Duration `toml:"heartbeat" env:"HEARTBEAT"`
 	// Time a new connection has to finish its handshake. Long enough for bad mobile networks, short enough that half-open connections do not pile up.
 	HandshakeTimeout Duration `toml:"handshake_timeout" env:"HANDSHAKE_TIMEOUT"`
+	// Time a client has to log in, from the end of its handshake. Long enough to type a password where a game connects before it asks for one, short enough that strangers keep no places.
+	LoginTimeout Duration `toml:"login_timeout" env:"LOGIN_TIMEOUT"`
 	// Largest packet from a client, in bytes. Each connection may make the node hold this much.
 	MaxPacket int `toml:"max_packet" env:"MAX_PACKET"`
 	// Bytes that may wait to be written to one client; one that is slower is closed with a reason. Multiply by the connections for the worst case of memory.
@@ -125,7 +127,7 @@ type GateConfig struct {
 	ByteRate float64 `toml:"byte_rate" env:"BYTE_RATE"`
 	// Bytes at once after a quiet time; 0: what two seconds allow, at least a packet.
 	ByteBurst int `toml:"byte_burst" env:"BYTE_BURST"`
-	// Connections over each transport that have not finished their handshake; further ones are refused. Before TLS and PROXY headers are done with, which are counted apart, the oldest gives way.
+	// Connections over each transport that have not finished their handshake; further ones are refused. Before TLS and PROXY headers are done with, which are counted apart, the oldest gives way; and so it is with as many connections for pages at `listen.http`.
 	MaxHalfOpen int `toml:"max_half_open" env:"MAX_HALF_OPEN"`
 	// How many of these may be of one network, an IPv4 /24 or IPv6 /48; further ones are refused. Attackers have whole networks, and so have carriers.
 	MaxHalfOpenPerNetwork int `toml:"max_half_open_per_network" env:"MAX_HALF_OPEN_PER_NETWORK"`
@@ -173,7 +175,7 @@ type KCPConfig struct {
 	DSCP int `toml:"dscp" env:"DSCP"`
 	// Sockets that share a port, each read by a goroutine of its own; 0: one a core, at most 8.
 	Sockets int `toml:"sockets" env:"SOCKETS"`
-	// Let plain kcp-go and `ikcp` clients in, which know nothing of Skua's handshake: their addresses are not proven, so made-up ones can take up to 4,096 places.
+	// Let plain kcp-go and `ikcp` clients in, which know nothing of Skua's handshake: their addresses are not proven, so made-up ones can keep all places busy that there are for such clients: half of `gate.max_half_open`, those that play included.
 	Raw bool `toml:"raw" env:"RAW"`
 }
 
@@ -302,6 +304,7 @@ func DefaultConfig() Config {
 		Gate: GateConfig{
 			Heartbeat:                Duration{10 * time.Second},
 			HandshakeTimeout:         Duration{5 * time.Second},
+			LoginTimeout:             Duration{2 * time.Minute},
 			MaxPacket:                64 << 10,
 			Backlog:                  1 << 20,
 			MaxConnections:           10_000,

@@ -64,6 +64,7 @@ func (g *GateConfig) validate(k *check, key string) {
 	k.that(g.Agent == "" || isScript(g.Agent), key+".agent", g.Agent, "the name of a script, without .lua, inside lua.path, or nothing")
 	k.duration(key+".heartbeat", g.Heartbeat, time.Second, 10*time.Minute)
 	k.duration(key+".handshake_timeout", g.HandshakeTimeout, 100*time.Millisecond, 5*time.Minute)
+	k.duration(key+".login_timeout", g.LoginTimeout, time.Second, 24*time.Hour)
 	// The packet header has three bytes for the length.
 	most := 1<<24 - 1
 	if g.Codec == packet.CodecSkynet { // and Skynet's two

@@ -281,6 +281,9 @@ func kcpConfig(c *KCPConfig, g *GateConfig) (kcp.Config, error) {
 		ReadBuffer: c.ReadBuffer, WriteBuffer: c.WriteBuffer, DSCP: c.DSCP, Sockets: c.Sockets, Raw: c.Raw,
 		MaxSessions: g.MaxConnections + g.MaxHalfOpen, // those beyond it are not told why
 	}
+	if g.MaxHalfOpen > 1 { // half of the places are left for those whose address is proven: datagrams from made-up ones take no more
+		cfg.MaxRaw = g.MaxHalfOpen / 2
+	}
 	if c.Key == "" {
 		return cfg, nil
 	}

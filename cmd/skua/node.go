@@ -285,7 +285,7 @@ func (n *node) serveClients(ctx context.Context, l *listeners, peers *cluster.No
 		doors.Go(func() error { return n.gates[d.gate].Serve(ctx, d.transport, d.ln) })
 	}
 	if l.http != nil {
-		doors.Go(func() error { return serveHTTP(ctx, l.http, n.pages(l.clients), n.log) })
+		doors.Go(func() error { return serveHTTP(ctx, l.http, n.pages(l.clients), n.project.cfg.Gate.MaxHalfOpen, n.log) })
 	}
 	doors.Go(func() error { return l.renew(ctx) })
 	if l.admin != nil {

@@ -52,10 +52,12 @@ func (n *node) pages(clients []clientDoor) http.Handler {
 	return mux
 }
 
-// serveHTTP serves h on ln until ctx ends. WebSockets are no longer its business then: who took them closes them.
-func serveHTTP(ctx context.Context, ln net.Listener, h http.Handler, log *slog.Logger) error {
+// serveHTTP serves h on ln until ctx ends, with at most so many connections at once that are no WebSockets (0: no limit). WebSockets are no longer its business then: who took them
+// closes them.
+func serveHTTP(ctx context.Context, ln net.Listener, h http.Handler, limit int, log *slog.Logger) error {
 	server := &http.Server{
 		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute,
+		ConnState:      newVisitors(limit).changed,
 		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(log.With("part", "http").Handler(), slog.LevelDebug),
 	}
 	stopped := make(chan error, 1)

@@ -7,7 +7,8 @@ import (
 )
 
 // crew runs short jobs of connections: what is to be written that no reading goroutine writes, and the reading of connections that have no goroutine. Workers are
-// few, because a goroutine a job is the dearest part of a broadcast. A job may wait for its client; when all workers do, the watch lets twice as many in.
+// few, because a goroutine a job is the dearest part of a broadcast. A job may wait, for its client or for a lock that a handler wants: a worker that is in one for
+// long does not count among the few, so clients that do not read hold up nobody else.
 type crew struct {
 	srv     *server
 	few     int // workers that are let in at once
@@ -18,13 +19,24 @@ type crew struct {
 	mu     sync.Mutex
 	jobs   []job // a ring
 	head   int
-	waits  int // jobs in it
-	busy   int // workers that are not parked
-	looks  int // those of them that look for a job
-	parked []chan struct{}
-	taken  uint64 // jobs
-	seen   uint64 // taken at the watch's last look
+	waits  int       // jobs in it
+	busy   int       // workers that are not parked
+	looks  int       // those of them that look for a job
+	stuck  int       // those that have been in one for long
+	at     []*worker // a job, and not for long
+	round  uint64    // counts the watch's looks
+	taken  uint64    // jobs
+	seen   uint64    // taken at the last look
+	parked []*worker
 	closed bool
+}
+
+// worker is one of the crew's goroutines.
+type worker struct {
+	wake  chan struct{}
+	place int    // in crew.at; -1: it is not there
+	begun uint64 // crew.round when its job began
+	stuck bool
 }
 
 // job is something to do for a connection.
@@ -57,7 +69,7 @@ func (w *crew) submit(c *Conn, do func(*Conn)) {
 
 // ask lets one more worker in if there are few and none looks for a job already. Whoever finds one asks for the next. The lock is held.
 func (w *crew) ask() {
-	if w.looks == 0 && w.busy < w.few {
+	if w.looks == 0 && w.busy-w.stuck < w.few {
 		w.enlist()
 	}
 }
@@ -91,7 +103,7 @@ func (w *crew) enlist() {
 	w.busy++
 	w.looks++
 	if n := len(w.parked); n > 0 {
-		wake := w.parked[n-1]
+		wake := w.parked[n-1].wake
 		w.parked = w.parked[:n-1]
 		wake <- struct{}{}
 		return
@@ -101,17 +113,18 @@ func (w *crew) enlist() {
 
 func (w *crew) work() {
 	finished := false
+	me := &worker{wake: make(chan struct{}, 1), place: -1}
 	defer func() {
 		if !finished { // a handler called runtime.Goexit
 			w.mu.Lock()
+			w.leave(me)
 			w.busy--
 			w.enlist()
 			w.mu.Unlock()
 		}
 	}()
-	wake := make(chan struct{}, 1)
 	for looking := true; ; looking = false {
-		j, ok := w.next(wake, looking)
+		j, ok := w.next(me, looking)
 		if !ok {
 			break
 		}
@@ -121,15 +134,17 @@ func (w *crew) work() {
 }
 
 // next waits for a job; false ends the worker. It is counted in looks if that is so.
-func (w *crew) next(wake chan struct{}, looking bool) (job, bool) {
+func (w *crew) next(me *worker, looking bool) (job, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.leave(me)
 	for turns := 0; ; {
 		if w.waits > 0 {
 			if looking {
 				w.looks--
 			}
 			j := w.pop()
+			w.begin(me)
 			if w.waits > 0 {
 				w.ask()
 			}
@@ -151,28 +166,60 @@ func (w *crew) next(wake chan struct{}, looking bool) (job, bool) {
 		if w.closed || len(w.parked) >= maxParked {
 			return job{}, false
 		}
-		w.parked = append(w.parked, wake)
+		w.parked = append(w.parked, me)
 		w.mu.Unlock()
-		<-wake // who wakes it counts it
+		<-me.wake // who wakes it counts it
 		w.mu.Lock()
 		turns = 0
 	}
 }
 
-// rescue lets more workers in when jobs wait and none has been begun since the last look. It tells whether any wait.
+// begin notes that a worker has a job.
+func (w *crew) begin(me *worker) {
+	me.begun, me.place = w.round, len(w.at)
+	w.at = append(w.at, me)
+}
+
+// leave notes that it has none, or that it has had it for long.
+func (w *crew) leave(me *worker) {
+	if me.stuck {
+		me.stuck = false
+		w.stuck--
+	}
+	if me.place < 0 {
+		return
+	}
+	last := len(w.at) - 1
+	w.at[me.place] = w.at[last]
+	w.at[me.place].place = me.place
+	w.at[last] = nil
+	w.at = w.at[:last]
+	me.place = -1
+}
+
+// rescue is the watch's look: workers that were in their job two looks ago are not waited for, and others let in for them if there is something to do. It tells
+// whether anybody is to be looked after.
 func (w *crew) rescue() bool {
+	const long = 2
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.waits == 0 {
-		return false
-	}
-	if w.taken == w.seen {
-		for range min(w.waits, w.busy) {
-			w.enlist()
+	w.round++
+	for i := len(w.at) - 1; i >= 0; i-- {
+		if me := w.at[i]; w.round-me.begun >= long {
+			w.leave(me)
+			me.stuck = true
+			w.stuck++
 		}
 	}
+	more := min(w.waits-w.looks, w.few-(w.busy-w.stuck))
+	if w.taken == w.seen { // all who are in wait: it gets ever more until some do not
+		more = max(more, min(w.waits, w.busy))
+	}
 	w.seen = w.taken
-	return true
+	for range more {
+		w.enlist()
+	}
+	return w.waits > 0 || len(w.at) > 0
 }
 
 // close ends the workers and the watch, and waits for them. All jobs have been done.

@@ -292,3 +292,42 @@ func TestAReadingGoroutineIsReplacedWhenNothingComes(t *testing.T) {
 		}
 	})
 }
+
+func TestHandlersThatBlockHoldUpNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const blocked, asks = 100, 50 // far more than workers are let in at once
+		release := make(chan struct{})
+		s, m := inMemory(t, false, transport.Config{}, func(s *session, body string) error {
+			if body == "block" {
+				<-release
+			}
+			return echo(s, body)
+		}, nil)
+		var held []*memConn
+		for range blocked {
+			c := m.dial("1")
+			c.send(frame("block"))
+			held = append(held, c)
+		}
+		time.Sleep(time.Second) //nolint:forbidigo // fake time, in which all of them have blocked
+		c := m.dial("1")
+		var took time.Duration
+		for i := range asks {
+			time.Sleep(time.Second) //nolint:forbidigo // fake time, in which everybody comes to rest
+			begun := time.Now()
+			c.send(frame(fmt.Sprint(i)))
+			if got := c.receive(t); got != fmt.Sprint(i) {
+				t.Fatalf("received %q", got)
+			}
+			took += time.Since(begun)
+		}
+		if took > 20*time.Millisecond {
+			t.Errorf("%d requests took %v beside %d handlers that block", asks, took, blocked)
+		}
+		close(release)
+		for _, c := range held {
+			c.receive(t)
+		}
+		s.stop()
+	})
+}

@@ -57,6 +57,9 @@ type Config struct {
 	Login Login
 	// Attempts is how many logins may fail before a connection is closed. Default 5.
 	Attempts int
+	// LoginTimeout is how long a client may take to log in, from the end of its handshake; one that has not by then is closed, so that strangers hold no place
+	// for long. Default 2 min: who types a password needs some time. Negative: for ever.
+	LoginTimeout time.Duration
 	// Linger is how long an agent stays after its client is gone. 0: not at all, but it is told first.
 	Linger time.Duration
 
@@ -105,6 +108,7 @@ func (cfg *Config) defaults() {
 	cfg.Heartbeat = or(cfg.Heartbeat, 10*time.Second)
 	cfg.Heartbeat = max(cfg.Heartbeat.Round(time.Second), time.Second)
 	cfg.ResumeWindow = or(cfg.ResumeWindow, time.Minute)
+	cfg.LoginTimeout = or(cfg.LoginTimeout, 2*time.Minute)
 	for _, n := range []struct {
 		v   *int
 		def int

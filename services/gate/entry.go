@@ -128,8 +128,7 @@ func (s *session) enter(a *login.Account, then func(error)) {
 			return
 		}
 	}
-	s.entered(a)
-	s.welcome = true
+	s.letIn(a)
 	s.tell(Connected, "")
 	then(nil)
 }
@@ -151,8 +150,7 @@ func (s *session) attach(a *login.Account, then func(error)) {
 				then(err)
 			default:
 				s.target = v.(actor.Ref) //nolint:forcetypeassert // what attach is answered by
-				s.entered(a)
-				s.welcome = true
+				s.letIn(a)
 				then(nil)
 			}
 		})

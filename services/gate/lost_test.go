@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/net/packet"
 	"github.com/skua-go/skua/services/gate"
+	"github.com/skua-go/skua/services/login"
 )
 
 // The connection breaks while a request is handled behind which an acknowledgement is due: that this can't be sent is no news, and says nothing of the client.
@@ -61,4 +63,36 @@ func TestAStrangerWhoAcknowledgesNothingFillsNoRing(t *testing.T) {
 		t.Errorf("%v bytes are kept for a client that has not logged in", got)
 	}
 	_ = p.conn.Close()
+}
+
+// anybody lets all in under one name.
+type anybody struct{}
+
+func (anybody) Receive(c *actor.Context, _ any) { c.Reply(login.Account{UID: "ann"}, nil) }
+
+func TestWhoDoesNotLogInHasToLeaveAndWhoDoesMayStay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const patient = 10 * time.Second
+		n := startSmall(t, gate.Config{Login: gate.LoginGuest, LoginTimeout: patient, Heartbeat: time.Minute, Handle: counter})
+		_, err := n.sys.Spawn(actor.Spec{Name: login.ServiceName, New: func() actor.Actor { return anybody{} }})
+		must(t, err)
+		player, stranger := n.peer(), n.peer()
+		must(t, player.connect(never, never))
+		must(t, stranger.connect(never, never))
+		begun := time.Now()
+		player.ask("login", `{"name":"ann"}`)
+		must(t, player.hear(1))
+		stranger.ask("count", "0") // which is no login
+		if err := stranger.hear(2); err == nil || stranger.kick != "login_timeout" {
+			t.Errorf("the stranger is told %v", err)
+		}
+		if took := time.Since(begun).Round(time.Second); took != patient {
+			t.Errorf("after %v", took)
+		}
+		time.Sleep(patient) //nolint:forbidigo // fake time
+		player.ask("count", "0")
+		must(t, player.hear(4))
+		_, _ = player.conn.Write(pack(packet.Kick, nil))
+		_ = player.conn.Close()
+	})
 }

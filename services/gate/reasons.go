@@ -44,6 +44,7 @@ const (
 	kickTooSlow          = "too_slow"
 	kickTLSRequired      = "tls_required"
 	kickTooFast          = "too_fast"
+	kickLoginTimeout     = "login_timeout"
 )
 
 // refusal is a reason of the gate's own for an error or a kick: all of it is for the client.
@@ -153,7 +154,7 @@ func isPacketError(err error) bool {
 // gateCodes bounds what scripts can make labels of.
 var gateCodes = []string{ //nolint:gochecknoglobals // a constant
 	kickReplaced, kickTooManyRequests, kickDenied, kickShutdown, kickAgentEnded, kickUnavailable, kickInternal, kickResumed, kickExpired,
-	kickBanned, kickMaintenance,
+	kickBanned, kickMaintenance, kickLoginTimeout,
 }
 
 // classify names the gate's own reasons for the counters, from a small set: the codes of scripts' kicks are all "kicked".

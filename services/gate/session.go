@@ -23,11 +23,12 @@ type session struct {
 	answers func(any, error)
 	request *Request // of a Go handler
 	inNext  bool
-	welcome bool  // the client may ask for more than to log in
-	told    bool  // that its client is away
-	closed  bool  // it has ended: nothing more is asked or written
-	learned uint8 // how many routes it has had the codec learn
-	fails   int   // logins
+	welcome bool         // the client may ask for more than to log in
+	told    bool         // that its client is away
+	closed  bool         // it has ended: nothing more is asked or written
+	learned uint8        // how many routes it has had the codec learn
+	fails   int          // logins
+	door    *actor.Timer // of Config.LoginTimeout; nil once the client has logged in
 }
 
 // errClosed is how a request ends whose answer nobody gets.
@@ -61,8 +62,27 @@ func (s *session) Start(c *actor.Context) error {
 	if s.gate.cfg.Login == LoginNone {
 		s.now = newInbound(&packet.Message{Type: packet.Notify})
 		s.anonymous()
+	} else if s.gate.cfg.LoginTimeout > 0 {
+		c.Detached(func() { s.door = c.After(s.gate.cfg.LoginTimeout, s.stranger) })
 	}
 	return nil
+}
+
+// stranger ends a session whose client has not logged in for long.
+func (s *session) stranger() {
+	s.door = nil
+	s.end(&refusal{packet.Reason{Code: kickLoginTimeout, Msg: "no login in time"}})
+	s.shut()
+}
+
+// letIn notes that the client may ask for more than to log in.
+func (s *session) letIn(a *login.Account) {
+	if s.door != nil {
+		s.door.Cancel()
+		s.door = nil
+	}
+	s.entered(a)
+	s.welcome = true
 }
 
 // anonymous lets a client in who says nothing of itself, unless nobody is let in.
