@@ -76,7 +76,7 @@ func (skynet) Append(dst []byte, m Message) ([]byte, error) {
 	return append(dst, m.Body...), nil
 }
 
-// line is text, as Skynet's socket.readline reads it (lualib/skynet/socket.lua), but that a carriage return at the end is not part of the line.
+// line is text, as Skynet's socket.readline reads it (lualib/skynet/socket.lua), but that carriage returns at the end are not part of the line.
 type line struct{ bare }
 
 func (line) Name() string { return CodecLine }
@@ -91,20 +91,15 @@ func (l line) Split() func([]byte) (int, []byte, error) {
 		switch {
 		case n >= 0 && len(endless(window[:n])) <= maxBody:
 			return n + 1, data[: n+1 : n+1], nil
-		case n >= 0 || len(endless(window)) > maxBody:
+		case n >= 0 || len(endless(window)) > maxBody || len(window) == maxBody+maxEnd:
 			return 0, nil, fmt.Errorf("%w: a line of more than %d bytes", ErrTooLong, maxBody)
 		}
 		return 0, nil, nil
 	}
 }
 
-// endless is a line without its carriage return.
-func endless(text []byte) []byte {
-	if n := len(text); n > 0 && text[n-1] == '\r' {
-		return text[:n-1]
-	}
-	return text
-}
+// endless is a line without its carriage returns. All of them go, so that whatever has come in can be sent back.
+func endless(text []byte) []byte { return bytes.TrimRight(text, "\r") }
 
 func (line) Decode(frame []byte) (Packet, error) {
 	switch n := bytes.IndexByte(frame, '\n'); {
