@@ -119,7 +119,7 @@ func (s *Session) lost(l *link, reason error) {
 	g.cfg.Log.Debug("a session waits for its client", "session", s.ref.String(), "reason", reason)
 	g.watchWaiting()
 	if oldest != nil {
-		oldest.end(errCrowded)
+		oldest.expired(errCrowded)
 	}
 	g.sys.Send(s.ref, look{})
 }
@@ -129,13 +129,13 @@ func (s *Session) waits(reason error) bool {
 	return s.state.resumes && s.state.in && outlived(reason)
 }
 
-// expired ends a session whose client has not come back, unless it just has.
-func (s *Session) expired() {
+// expired ends a session whose client has not come back, unless it just has; the caller has taken it out of those that wait.
+func (s *Session) expired(why error) {
 	s.mu.Lock()
 	gone := s.stage == away && s.next == nil && !s.gate.waiting.has(s)
 	s.mu.Unlock()
 	if gone {
-		s.end(errExpired)
+		s.end(why)
 	}
 }
 
