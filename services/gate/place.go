@@ -148,7 +148,7 @@ func (s *Session) end(why error) {
 		return
 	}
 	links := [...]*link{s.link, s.next}
-	groups := s.state.groups
+	groups, uid := s.state.groups, s.state.uid
 	g.cfg.Metrics.ringBytes.Add(-int64(s.state.ring.bytes))
 	g.tokens.bury(&s.state, refusedFor(why))
 	s.stage, s.why, s.link, s.next = over, why, nil, nil
@@ -157,6 +157,7 @@ func (s *Session) end(why error) {
 
 	g.waiting.remove(s)
 	g.cfg.Sessions.remove(s)
+	g.newest.leave(uid, s)
 	g.cfg.Metrics.sessions.Dec()
 	for _, l := range links {
 		if l != nil {
