@@ -144,13 +144,16 @@ func (s *server) admit(nc net.Conn) {
 	go c.run()
 }
 
-// refuse tells a client why it may not come in, without holding up the next one. Beyond maxRefusals at once clients are just closed, so that
-// a flood of them costs nothing.
+// refuse tells a client why it may not come in, without holding up the next one. Beyond maxRefusals at once nobody waits until the client has read it, and
+// clients of connections on which a first write may have to wait, such as TLS, are just closed, so that a flood of them costs nothing.
 func (s *server) refuse(c *Conn, reason error) {
 	last := s.farewell(reason)
 	select {
 	case s.refusals <- struct{}{}:
 	default:
+		if _, ok := c.nc.(stepConn); ok && last != nil {
+			_, _ = c.nc.Write(last) // nothing is before it, so there is room
+		}
 		last = nil
 	}
 	if last == nil {

@@ -230,6 +230,25 @@ func TestAConnectionThatWasRefusedIsClosed(t *testing.T) {
 	})
 }
 
+func TestEveryoneOfAFloodIsToldWhyTheyAreRefused(t *testing.T) {
+	s, m := inMemory(t, false, transport.Config{MaxConns: 1, Farewell: func(err error) []byte { return frame(transport.Class(err)) }}, echo, nil)
+	m.dial("1")
+	s.next()
+	flood := make([]*memConn, 1000)
+	for i := range flood {
+		flood[i] = m.dial("2")
+	}
+	for i, c := range flood {
+		if got := c.receive(t); got != "full" {
+			t.Fatalf("client %d was told %q", i, got)
+		}
+		until(t, "a client that was refused is not closed", c.isClosed)
+	}
+	if n := s.stats.Snapshot(); n.Refused["full"] != 1000 {
+		t.Errorf("counted %+v", n)
+	}
+}
+
 func TestAnUnfinishedFrameHoldsNoMoreThanItNeeds(t *testing.T) {
 	const n = 1000
 	heap := func() uint64 {
