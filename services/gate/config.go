@@ -45,12 +45,12 @@ type Config struct {
 	// Agent is the script of a player's agent. Without one all requests go to the service that First finds.
 	Agent string
 	// First finds the service that gets the requests of all clients when there is no Agent. It handles messages of type client: route, body, session, and the
-	// player's uid. Nobody tells it who comes and goes, and a player may be in more than once.
+	// player's uid. Nobody tells it who comes and goes.
 	First func() actor.Ref
 	// Handle handles requests and notifies in Go, instead of Agent and First: one at a time a session, in the session's actor, so it must not block. See Request.
 	Handle func(c *actor.Context, r *Request)
 	// OnSession, when set, is told in the session's actor of its changes; only for gates with Handle. Connected comes before the first request and
-	// Disconnected last. It must not block.
+	// Disconnected last. A player's next login ends the session before; what these two are told may overlap. It must not block.
 	OnSession func(c *actor.Context, s *Session, e Event)
 
 	// Login is how clients tell who they are. Default LoginPassword.

@@ -128,6 +128,9 @@ func (s *session) enter(a *login.Account, then func(error)) {
 			return
 		}
 	}
+	if s.gate.cfg.Login != LoginNone { // else each session is somebody new
+		s.replace(a.UID)
+	}
 	s.letIn(a)
 	s.tell(Connected, "")
 	then(nil)

@@ -24,6 +24,7 @@ type Gate struct {
 	tokens    *tokens
 	waiting   waiting
 	outs      outs
+	newest    newest
 	maxQueued int // bytes of unanswered requests a session
 }
 

@@ -119,7 +119,7 @@ func (s *Session) lost(l *link, reason error) {
 	g.cfg.Log.Debug("a session waits for its client", "session", s.ref.String(), "reason", reason)
 	g.watchWaiting()
 	if oldest != nil {
-		oldest.end(errCrowded)
+		oldest.expired(errCrowded)
 	}
 	g.sys.Send(s.ref, look{})
 }
@@ -129,13 +129,13 @@ func (s *Session) waits(reason error) bool {
 	return s.state.resumes && s.state.in && outlived(reason)
 }
 
-// expired ends a session whose client has not come back, unless it just has.
-func (s *Session) expired() {
+// expired ends a session whose client has not come back, unless it just has; the caller has taken it out of those that wait.
+func (s *Session) expired(why error) {
 	s.mu.Lock()
 	gone := s.stage == away && s.next == nil && !s.gate.waiting.has(s)
 	s.mu.Unlock()
 	if gone {
-		s.end(errExpired)
+		s.end(why)
 	}
 }
 
@@ -148,7 +148,7 @@ func (s *Session) end(why error) {
 		return
 	}
 	links := [...]*link{s.link, s.next}
-	groups := s.state.groups
+	groups, uid := s.state.groups, s.state.uid
 	g.cfg.Metrics.ringBytes.Add(-int64(s.state.ring.bytes))
 	g.tokens.bury(&s.state, refusedFor(why))
 	s.stage, s.why, s.link, s.next = over, why, nil, nil
@@ -157,6 +157,7 @@ func (s *Session) end(why error) {
 
 	g.waiting.remove(s)
 	g.cfg.Sessions.remove(s)
+	g.newest.leave(uid, s)
 	g.cfg.Metrics.sessions.Dec()
 	for _, l := range links {
 		if l != nil {

@@ -124,7 +124,7 @@ func (p *players) watch(c *actor.Context) {
 	now := c.System().Now()
 	ended, next := p.gate.waiting.due(now)
 	for _, s := range ended {
-		s.expired()
+		s.expired(errExpired)
 	}
 	if !next.IsZero() {
 		c.Detached(func() { c.After(max(next.Sub(now), 0), func() { p.watch(c) }) })

@@ -947,6 +947,7 @@ var WELCOME_BACK = /* @__PURE__ */ new Set([
   "unavailable",
   "agent_ended",
   "handshake_timeout",
+  "login_timeout",
   "full",
   "too_many_connections"
 ]);
