@@ -40,6 +40,6 @@ raw = true
 		if err != nil {
 			t.Fatalf("a client whose address is proven does not get in: %v", err)
 		}
-		defer c.Close()
+		t.Cleanup(func() { _ = c.Close() })
 	}
 }
