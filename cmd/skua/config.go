@@ -113,8 +113,10 @@ type GateConfig struct {
 	ResumeWindow Duration `toml:"resume_window" env:"RESUME_WINDOW"`
 	// Packages that a session keeps until its client has acknowledged them; a client that lacks more must log in again.
 	RingPackages int `toml:"ring_packages" env:"RING_PACKAGES"`
-	// Bytes of these packages. Multiply by the sessions for the worst case of memory.
+	// Bytes of these packages.
 	RingBytes int `toml:"ring_bytes" env:"RING_BYTES"`
+	// Bytes of these packages of all sessions together. When that much is kept, who is sent more keeps less, and who waits for its client ends.
+	AllRingBytes int `toml:"all_ring_bytes" env:"ALL_RING_BYTES"`
 	// Sessions that may wait for their clients. One more ends the one that has waited longest.
 	MaxWaiting int `toml:"max_waiting" env:"MAX_WAITING"`
 	// Requests and notifies a second of one session, by route; what comes faster is answered with `too_fast`. The route `*` is all others together.
@@ -316,6 +318,7 @@ func DefaultConfig() Config {
 			ResumeWindow:             Duration{time.Minute},
 			RingPackages:             1024,
 			RingBytes:                256 << 10,
+			AllRingBytes:             512 << 20,
 			MaxWaiting:               10_000,
 			PacketRate:               2000,
 			ByteRate:                 4 << 20,

@@ -81,6 +81,7 @@ func (g *GateConfig) validate(k *check, key string) {
 	k.duration(key+".resume_window", g.ResumeWindow, 0, 24*time.Hour)
 	k.between(key+".ring_packages", g.RingPackages, 1, 1<<20)
 	k.between(key+".ring_bytes", g.RingBytes, 1<<10, 1<<30)
+	k.between(key+".all_ring_bytes", g.AllRingBytes, 1<<20, 1<<40)
 	k.between(key+".max_waiting", g.MaxWaiting, 1, 10_000_000)
 	k.rate(key+".packet_rate", g.PacketRate)
 	k.between(key+".packet_burst", g.PacketBurst, 0, 1<<30)

@@ -159,6 +159,7 @@ func TestImpossibleValuesNameTheKeyFoundAndExpected(t *testing.T) {
 		{`gate.resume_window = "-1s"`, "gate.resume_window"},
 		{`gate.ring_packages = 0`, "gate.ring_packages"},
 		{`gate.ring_bytes = 10`, "gate.ring_bytes"},
+		{`gate.all_ring_bytes = 10`, "gate.all_ring_bytes"},
 		{`gate.max_waiting = 0`, "gate.max_waiting"},
 		{`gate.rates = {chat = 0}`, `gate.rates (SKUA_GATE_RATES): found "chat = 0", expected a route's name and more than 0 a second`},
 		{`gate.rates = {chat = nan}`, "gate.rates"},

@@ -85,8 +85,11 @@ type Config struct {
 	// no session is resumed. Long is kind to travellers, and keeps the agents of those who will not come back.
 	ResumeWindow time.Duration
 	// RingPackages and RingBytes are what a session keeps of the packages that its client has not acknowledged. A client that lacks more than
-	// that must log in again. Default 1,024 packages and 256 KiB. The worst case of memory is RingBytes a session, what many sessions are pushed counted once.
+	// that must log in again. Default 1,024 packages and 256 KiB.
 	RingPackages, RingBytes int
+	// AllRingBytes bounds what all sessions keep together, each of a broadcast's packages counted for each of its sessions. When it is reached, a session that is
+	// sent something forgets what it keeps, or ends if it waits for its client. Default 512 MiB.
+	AllRingBytes int64
 	// MaxWaiting is how many sessions may wait for their clients; one more ends the one that has waited longest. Default 10,000.
 	MaxWaiting int
 	// MaxKeys is how many pushes of class latest with different keys may wait for a session; one more drops the oldest of them. Default 256.
@@ -124,6 +127,9 @@ func (cfg *Config) defaults() {
 		if *n.v <= 0 {
 			*n.v = n.def
 		}
+	}
+	if cfg.AllRingBytes <= 0 {
+		cfg.AllRingBytes = 512 << 20
 	}
 	cfg.Transport.Backlog = or(cfg.Transport.Backlog, 256<<10)
 	if cfg.Sessions == nil {

@@ -110,7 +110,8 @@ func (s *Session) emit(frame []byte) (full bool) {
 		if !s.state.in {
 			packages, bytes = min(packages, strangerPackages), min(bytes, strangerBytes)
 		}
-		for r.count > packages || r.bytes > bytes {
+		rings := cfg.Metrics.ringBytes.Load() - int64(was) // of all others
+		for r.count > packages || r.bytes > bytes || r.count > 0 && rings+int64(r.bytes) > cfg.AllRingBytes {
 			if s.link == nil {
 				full = true
 				break

@@ -177,6 +177,34 @@ func TestAConnectedClientMayLagBehindTheRingButNotComeBackThen(t *testing.T) {
 	}
 }
 
+func TestAllRingsTogetherAreBounded(t *testing.T) {
+	const bound = 4000
+	n := startSmall(t, gate.Config{Handle: flood, AllRingBytes: bound})
+	var peers []*peer
+	for range 4 {
+		p := n.peer()
+		p.ackEvery = 1 << 40
+		must(t, p.connect(never, never))
+		p.ask("flood", `"20 100"`)
+		must(t, p.hear(21))
+		peers = append(peers, p)
+		if got := gathered2(t, n.metrics)["skua_gate_ring_bytes"]; got <= 0 || got > bound {
+			t.Errorf("%v bytes are kept, expected some, and %d at most", got, bound)
+		}
+	}
+	// One that has received all comes back however little is kept for it, and one that waits for more than there is room for ends.
+	must(t, peers[3].connect(never, never))
+	if code := peers[3].refused(); code != "" {
+		t.Errorf("refused: %q", code)
+	}
+	gone := n.peer()
+	must(t, gone.connect(never, never))
+	gone.ask("flood", `"60 100"`)
+	must(t, gone.hear(1))
+	gone.lose(t, 1)
+	until(t, "the session ended", func() bool { return n.gate.Sessions().Count() == 4 })
+}
+
 func TestASessionThatIsKickedWhileAwaySaysSo(t *testing.T) {
 	n := startSmall(t, gate.Config{Handle: func(c *actor.Context, r *gate.Request) {
 		s := r.Session
