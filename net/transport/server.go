@@ -118,7 +118,7 @@ func (s *server) accept(ctx context.Context, ln net.Listener) error {
 
 // passes says whether a failed Accept is worth another try: the process or the system is out of something, or the client has gone already.
 func passes(err error) bool {
-	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.ECONNRESET, syscall.EINTR} {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ENOSPC, syscall.ECONNABORTED, syscall.EPROTO, syscall.ECONNRESET, syscall.EINTR} {
 		if errors.Is(err, e) {
 			return true
 		}
