@@ -233,8 +233,7 @@ func (r *request) chain(from *process) string {
 // time, and then nothing was set and nothing needs be taken back.
 type alarm struct {
 	timerNode
-	p  *process
-	at int64 // never when it is not set
+	p *process
 }
 
 func (a *alarm) expire() { a.p.tell(systemMsg{op: opAlarm}) }
@@ -271,13 +270,13 @@ func (p *process) follow(r *request) {
 
 func (p *process) alarmAt(when int64) {
 	if p.alarm == nil {
-		p.alarm = &alarm{p: p, at: never}
+		p.alarm, p.alarmTick = &alarm{p: p}, never
 		p.alarm.due = p.alarm
 	}
-	if when >= p.alarm.at {
+	if when >= p.alarmTick {
 		return
 	}
-	p.alarm.at = when
+	p.alarmTick = when
 	p.sys.wheel.cancel(&p.alarm.timerNode)
 	p.sys.wheel.add(&p.alarm.timerNode, when)
 }
@@ -329,7 +328,7 @@ func (p *process) alarmed() {
 	if p.alarm == nil {
 		return
 	}
-	p.alarm.at = never
+	p.alarmTick = never
 	now, next := p.sys.wheel.ticks(), never
 	for r := p.asked; r != nil; r = r.nextAsked {
 		switch {
@@ -355,7 +354,7 @@ func (p *process) giveUp() {
 	}
 	if p.alarm != nil {
 		p.sys.wheel.cancel(&p.alarm.timerNode)
-		p.alarm.at = never
+		p.alarmTick = never
 	}
 }
 

@@ -13,21 +13,22 @@ import (
 // argument can share one: each is an actor with an address, a mailbox, timers, waits and a state of its own, and the script's functions, modules and constants
 // are there once. A service that handles nothing, the keeper, has run the script, and owns what its modules do for themselves.
 type cell struct {
+	vm     vm.VM
+	module int // the table of handlers, if the script returned one
+	client int // its field of that name
+	pool   []*coroutine
+	memory memory
+
 	turn  sync.Mutex // held by the service whose turn it is, if there are several
 	now   *Host      // that service
 	first *Host      // the service, or the keeper
 
-	vm        vm.VM
 	manages   bool // skynet.manager has been required
 	loop      int  // the function that coroutines run
 	require   int  // the global of that name, and the function that skynet.init asks whether a module is being made
 	requiring int
 	skynet    int // the module
-	module    int // the table of handlers, if the script returned one
-	client    int // its field of that name
 	begins    int // the function that runs what skynet.init was given
-	pool      []*coroutine
-	memory    memory
 
 	lua                protocol
 	protocols          map[string]*protocol

@@ -13,35 +13,46 @@ import (
 )
 
 // Host is the actor that runs one script. Modules in Go reach their service through it, from the functions that Lua calls.
+//
+// A node has thousands of them, and a request finds its own in no near cache: what every message needs is together, in front.
 type Host struct {
 	*cell
+	c         *actor.Context
+	cur       *coroutine
+	live      *coroutine // the list of those that have begun and not ended
+	state     int        // the handlers' first argument
+	sessions  int64
+	failure   *Error // why it is not going to be ready
+	behind    int    // how many messages that came early are in the mailbox again; whatever comes has to go behind them
+	filter    int
+	forward   map[Type]Type
+	onHandled func(co *coroutine, err *Error)
+	began     time.Time // when tick first looked at the clock in the running slice of a handler
+	woken     queue
+	forks     queue
+	nextLater bool // the rest of them runs behind the messages that wait now
+	ready     bool
+	leaving   bool // it has called skynet.exit before it was ready
+	keeps     bool // it has the VM of agents that share it, and handles nothing itself
+	shares    bool // it is such an agent
+	overran   bool // a handler has exceeded its budget since skynet.endless last asked
+	limited   bool // by skynet.memlimit
+	ended     bool
+	asked     bool // somebody has asked whether it is ready
+
 	rt     *Runtime
 	script string
 	maker  string // the script that is run: see servedAs
 	args   value.List
-	keeps  bool // it has the VM of agents that share it, and handles nothing itself
-	shares bool // it is such an agent
+	log    *slog.Logger
+	ticks  int // how often tick has looked at the clock since began
 
-	c       *actor.Context
-	log     *slog.Logger
-	cur     *coroutine
-	live    *coroutine // the list of those that have begun and not ended
-	began   time.Time  // when tick first looked at the clock in the running slice of a handler
-	ticks   int        // how often it has looked since
-	overran bool       // a handler has exceeded its budget since skynet.endless last asked
+	start   int // what skynet.start was given
+	starter *coroutine
 
-	start     int // what skynet.start was given
-	starter   *coroutine
-	state     int // the handlers' first argument
-	onHandled func(co *coroutine, err *Error)
-
-	filter                          int
-	forward                         map[Type]Type
 	unknownRequest, unknownResponse int
 	tokens                          int
-	limited                         bool // by skynet.memlimit
 
-	sessions    int64
 	traces      int64
 	traceTimers bool
 	sleepers    map[int64]*coroutine
@@ -52,18 +63,9 @@ type Host struct {
 	asks        map[int64]*ask
 	timers      *timer
 	timerCount  int
-	woken       queue
-	forks       queue
-	nextLater   bool // the rest of them runs behind the messages that wait now
 
-	ready     bool
-	failure   *Error // why it is not going to be ready
-	leaving   bool   // it has called skynet.exit before it was ready
-	ended     bool
-	asked     bool // somebody has asked whether it is ready
 	whenReady []actor.Promise
-	early     []func() // messages that came before the service was ready to take them,
-	behind    int      // how many of these are in the mailbox again; whatever comes has to go behind them
+	early     []func() // messages that came before the service was ready to take them
 }
 
 // firstSession is where a service begins to count. Gates redirect messages with the numbers of their connections as sessions, which must not be those of

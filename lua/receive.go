@@ -151,8 +151,8 @@ func (h *Host) told(m Message, in inbound) bool {
 
 // find makes a job of a message: its handler, and what that gets.
 func (h *Host) find(j *job, m Message) error {
-	p := h.protocolOf(m.Type)
 	if h.module == 0 || m.Type != TypeLua && m.Type != TypeClient {
+		p := h.protocolOf(m.Type)
 		switch {
 		case p != nil && p.dispatch != 0:
 			j.fn, j.proto, j.msg = p.dispatch, p, m

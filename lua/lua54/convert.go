@@ -2,14 +2,19 @@ package lua54
 
 import (
 	"math"
+	"sync"
 
 	messages "github.com/skua-go/skua/actor/value"
 )
 
+// builders lends what lists are built in. One of each VM's own would be memory that no idle VM needs, and that a busy one finds in no cache any more.
+var builders = sync.Pool{New: func() any { return new(messages.Builder) }} //nolint:gochecknoglobals // a cache
+
 // TakeList makes a message of the values from index from to the top. It is false where one of them can't be sent: who asks one value after the other finds out
 // which.
 func (th *thread) TakeList(from int) (messages.List, bool) {
-	b := &th.m.message
+	b := builders.Get().(*messages.Builder) //nolint:forcetypeassert // what the pool makes
+	defer builders.Put(b)
 	for at := th.base + from - 1; at < th.top; at++ {
 		if !take(b, th.stack[at]) {
 			b.Reset()

@@ -3,35 +3,33 @@ package lua54
 import (
 	"weak"
 
-	messages "github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/lua/vm"
 )
 
 // machine is a VM: what its threads share.
 type machine struct {
-	fuel  int // steps until the host is asked
-	tick  func() error
-	limit int64 // bytes, 0 none
-
-	ids       uint32 // the last number given to an object
+	// What each message needs comes first: a node has thousands of VMs, and none of them in a near cache.
+	fuel      int    // steps until the host is asked
+	limit     int64  // bytes, 0 none
 	allocated int64  // bytes since the last measurement
 	measured  int64  // bytes found alive then
+	ids       uint32 // the last number given to an object
 	epoch     uint8  // of the last measurement
+	ending    bool   // the __gc of those that are doomed runs: it does not run in itself
+	main      *thread
+	running   *thread // the one that runs now
+	refs      []value
+	freeRefs  []int
 
-	engine   Engine
-	main     *thread
-	running  *thread // the one that runs now
-	globals  *table
-	metas    [kindThread + 1]*table // of values that have none of their own
-	refs     []value
-	freeRefs []int
-	loaded   *table
-	doomed   []value                // those with __gc, in the order of their making
-	ending   bool                   // their __gc runs: it does not run in itself
-	threads  []weak.Pointer[thread] // made by the host: what they hold is in use as long as the host holds them
-	message  messages.Builder       // what TakeList builds in
-	own      map[string]vm.Func     // functions of the library that keep something, by name
-	ends     []func()               // what the library does when the VM is closed
+	tick    func() error
+	engine  Engine
+	globals *table
+	metas   [kindThread + 1]*table // of values that have none of their own
+	loaded  *table
+	doomed  []value                // those with __gc, in the order of their making
+	threads []weak.Pointer[thread] // made by the host: what they hold is in use as long as the host holds them
+	own     map[string]vm.Func     // functions of the library that keep something, by name
+	ends    []func()               // what the library does when the VM is closed
 }
 
 // tickEvery is how many steps a thread makes between two looks at the clock.

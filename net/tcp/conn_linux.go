@@ -110,6 +110,9 @@ func (c *conn) Notify(f func()) {
 	}
 }
 
+// briefBytes is how much at most is read or written in one call that Go's scheduler does not hear of. More would take the kernel too long for others to wait.
+const briefBytes = 16 << 10
+
 // ReadNow is part of the contract with package transport.
 func (c *conn) ReadNow(p []byte) (int, error) {
 	if len(p) == 0 {
@@ -125,14 +128,15 @@ func (c *conn) ReadNow(p []byte) (int, error) {
 		return 0, c.failed("read", net.ErrClosed)
 	}
 	defer c.done()
+	p = p[:min(len(p), briefBytes)]
 	for {
 		// Before the read: what comes after it is told again.
 		c.ready.Store(false)
-		n, err := syscall.Read(c.fd, p)
+		n, err := read(c.fd, p)
 		switch {
-		case err == syscall.EINTR:
+		case errors.Is(err, syscall.EINTR):
 			continue
-		case err == syscall.EAGAIN:
+		case errors.Is(err, syscall.EAGAIN):
 			return 0, nil
 		case err != nil:
 			c.ready.Store(true) // the next read fails too
@@ -192,16 +196,16 @@ func (c *conn) Write(p []byte) (n int, err error) {
 		if err := c.expired(&c.lateWrite); err != nil {
 			return n, c.failed("write", err)
 		}
-		m, err := syscall.Write(c.fd, p[n:])
+		m, err := write(c.fd, p[n:])
 		if m > 0 {
 			n += m
 		}
 		switch {
 		case n == len(p):
 			return n, nil
-		case err == nil, err == syscall.EINTR:
+		case err == nil, errors.Is(err, syscall.EINTR):
 			continue
-		case err != syscall.EAGAIN:
+		case !errors.Is(err, syscall.EAGAIN):
 			return n, c.failed("write", os.NewSyscallError("write", err))
 		case changed == nil:
 			changed = c.willWrite() // and try again: it may have become possible before

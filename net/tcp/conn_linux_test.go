@@ -261,6 +261,22 @@ func TestNothingIsLostWhateverTheSizes(t *testing.T) {
 	}
 }
 
+func TestABufferThatTakesMoreThanOneReadGetsAllThatHasCome(t *testing.T) {
+	const size = 48 << 10
+	server, client := pair(t)
+	news := news(server)
+	if _, err := client.Write(make([]byte, size)); err != nil {
+		t.Fatal(err)
+	}
+	<-news // all has come: on the loopback it has when the write returns. So nobody is told again
+	if err := server.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.ReadFull(server, make([]byte, size)); err != nil {
+		t.Fatalf("%d bytes of %d: %v", n, size, err)
+	}
+}
+
 func TestABlockedWriteEndsWithItsDeadlineOrItsConnection(t *testing.T) {
 	for name, end := range map[string]struct {
 		do   func(c net.Conn)

@@ -46,12 +46,12 @@ func newPoller() (*poller, error) {
 
 // run is the poller's goroutine. release ends it.
 func (p *poller) run(raw syscall.RawConn) {
-	var events [harvest]syscall.EpollEvent
+	var got [harvest]syscall.EpollEvent
 	var conns [harvest]*conn
 	_ = raw.Read(func(fd uintptr) bool { // fails when the file is closed
 		for {
-			n, err := syscall.EpollWait(int(fd), events[:], 0)
-			if err == syscall.EINTR {
+			n, err := events(int(fd), got[:])
+			if errors.Is(err, syscall.EINTR) {
 				continue
 			}
 			if n <= 0 {
@@ -59,12 +59,12 @@ func (p *poller) run(raw syscall.RawConn) {
 			}
 			p.mu.Lock()
 			for i := range n {
-				conns[i] = p.conns[events[i].Fd]
+				conns[i] = p.conns[got[i].Fd]
 			}
 			p.mu.Unlock()
 			for i, c := range conns[:n] {
 				if c != nil {
-					c.happened(events[i].Events)
+					c.happened(got[i].Events)
 				}
 			}
 			clear(conns[:n])

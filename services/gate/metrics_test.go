@@ -58,6 +58,10 @@ func TestCountersCount(t *testing.T) {
 	r.kicked()
 	must(t, newer.Notify(t.Context(), "echo", nil))
 	must(t, request(newer, "echo", nil, nil))
+	until(t, "both connections have been counted as closed", func() bool {
+		now := gathered(t, n)
+		return now["skua_transport_closed_total replaced tcp"] > 0 && now["skua_transport_closed_total bad_packet tcp"] > 0
+	})
 	got := gathered(t, n)
 	for name, want := range map[string]float64{
 		"skua_gate_requests_total": 7, "skua_gate_request_errors_total": 2, "skua_gate_pushes_total": 3, "skua_gate_push_errors_total": 0,
