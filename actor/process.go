@@ -10,35 +10,33 @@ import (
 // runs it; there is one at a time.
 type process struct {
 	mailbox
-	sys  *System
-	self Ref
+	sys    *System
+	self   Ref
+	named  string
+	anew   func() Actor
+	opts   *options
+	parent *process
+	actor  Actor
+	ctx    Context
+	worker *worker // that runs it, or has last
 
-	// What each message needs is together, because the actors of a large node are seldom in a near cache.
-	opts           *options
-	actor          Actor
-	ctx            Context
-	worker         *worker // that runs it, or has last
-	begun          bool    // New and Start have been called
-	observed       bool    // somebody wants to know of each message
-	startTold      bool    // the result of the first Start is known
-	endingChildren bool    // children are being stopped, for an end or a restart
-	hookDone       bool    // Stop has been called, or need not be
-	killed         bool    // its children end as it does
-	holds          int32   // answers, work and Holds that have not come back
-	life           uint32  // counts restarts
-	asked          *request
-	alarm          *alarm // for the deadlines of asked,
-	alarmTick      int64  // the earliest of which it is set to; never when it is not, if there is an alarm
+	holds    int32  // answers, work and Holds that have not come back
+	life     uint32 // counts restarts
+	asked    *request
+	alarm    *alarm // for the deadlines of asked
+	children map[*process]struct{}
+	watching map[Ref]struct{} // whose end this actor is to be told
+	timers   *Timer
+	restarts *restarts
+	rare     *rare
 
-	named      string
-	anew       func() Actor
-	parent     *process
-	children   map[*process]struct{}
-	watching   map[Ref]struct{} // whose end this actor is to be told
-	timers     *Timer
-	restarts   *restarts
-	rare       *rare
-	stopReason error
+	begun          bool // New and Start have been called
+	observed       bool // somebody wants to know of each message
+	startTold      bool // the result of the first Start is known
+	endingChildren bool // children are being stopped, for an end or a restart
+	hookDone       bool // Stop has been called, or need not be
+	killed         bool // its children end as it does
+	stopReason     error
 
 	openMu   sync.Mutex
 	ended    bool

@@ -233,7 +233,8 @@ func (r *request) chain(from *process) string {
 // time, and then nothing was set and nothing needs be taken back.
 type alarm struct {
 	timerNode
-	p *process
+	p  *process
+	at int64 // never when it is not set
 }
 
 func (a *alarm) expire() { a.p.tell(systemMsg{op: opAlarm}) }
@@ -270,13 +271,13 @@ func (p *process) follow(r *request) {
 
 func (p *process) alarmAt(when int64) {
 	if p.alarm == nil {
-		p.alarm, p.alarmTick = &alarm{p: p}, never
+		p.alarm = &alarm{p: p, at: never}
 		p.alarm.due = p.alarm
 	}
-	if when >= p.alarmTick {
+	if when >= p.alarm.at {
 		return
 	}
-	p.alarmTick = when
+	p.alarm.at = when
 	p.sys.wheel.cancel(&p.alarm.timerNode)
 	p.sys.wheel.add(&p.alarm.timerNode, when)
 }
@@ -328,7 +329,7 @@ func (p *process) alarmed() {
 	if p.alarm == nil {
 		return
 	}
-	p.alarmTick = never
+	p.alarm.at = never
 	now, next := p.sys.wheel.ticks(), never
 	for r := p.asked; r != nil; r = r.nextAsked {
 		switch {
@@ -354,7 +355,7 @@ func (p *process) giveUp() {
 	}
 	if p.alarm != nil {
 		p.sys.wheel.cancel(&p.alarm.timerNode)
-		p.alarmTick = never
+		p.alarm.at = never
 	}
 }
 

@@ -12,19 +12,19 @@ import (
 // Session is one client's place on the node: who it is, what it was sent and has not acknowledged, what it has asked and was not answered. It outlives its
 // connections if the client knows resume. Its methods may be called from any goroutine, do not block, and do nothing once it has ended.
 type Session struct {
-	gate  *Gate
-	ref   actor.Ref
-	mu    sync.Mutex // taken before those of Sessions, tokens, waiting and the connection, and behind a Group's
-	stage phase
-	link  *link // the connection that it has; nil while it waits for one
-	state state // whose beginning each request needs, as it does what is above: the rest of a session is seldom in a near cache
-
 	// Data is for a Go handler, to be used in the session's actor only.
 	Data any
 
+	gate   *Gate
+	ref    actor.Ref
 	opened actor.Promise // of the connection that it begins with; used up by its actor's Start
-	next   *link         // one that has asked for the session and not acknowledged the handshake
-	why    error         // why the connection was lost, or the session has ended
+
+	mu    sync.Mutex // taken before those of Sessions, tokens, waiting and the connection, and behind a Group's
+	state state
+	stage phase
+	link  *link // the connection that it has; nil while it waits for one
+	next  *link // one that has asked for the session and not acknowledged the handshake
+	why   error // why the connection was lost, or the session has ended
 
 	// Guarded by the gate's waiting.
 	older, newer *Session
@@ -33,16 +33,16 @@ type Session struct {
 
 // state is what a session is apart from its connection and its actor: what another gate would have to have to go on with it.
 type state struct {
-	resumes   bool   // the client knows resume. It never changes
-	in        bool   // the client has logged in
-	received  uint64 // data packages of the client,
-	sent      uint64 // and for the client,
-	queue     queue
-	ring      ring  // the last of which are here
-	late      *late // pushes that are to be sent when the connection can take them
+	resumes   bool // the client knows resume. It never changes
+	in        bool // the client has logged in
 	uid, name string
 	turn      uint64 // of the login
 	keys      *keys  // nil for a client without resume
+	received  uint64 // data packages of the client,
+	sent      uint64 // and for the client,
+	ring      ring   // the last of which are here
+	late      *late  // pushes that are to be sent when the connection can take them
+	queue     queue
 	buckets   []bucket
 	groups    []*Group
 }
