@@ -51,7 +51,7 @@ func newClient(l *link) (*client, error) {
 	_ = s.SetReadDeadline(time.Now().Add(never))
 	if !cfg.Raw {
 		l.mu.Lock()
-		l.timer = time.AfterFunc(cfg.Ping, l.tick)
+		l.timer, l.tickAt = time.AfterFunc(cfg.Ping, l.tick), time.Now().Add(cfg.Ping)
 		l.mu.Unlock()
 	}
 	return c, nil

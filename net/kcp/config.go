@@ -58,9 +58,10 @@ type Config struct {
 	// Backlog is how many sessions wait for Accept; further ones are refused. Default 4,096.
 	Backlog int
 
-	// Ping is after how much silence a client asks whether the server is there. Default 5 s.
+	// Ping is after how much silence a client asks whether the server is there; one whose data stays without an answer asks after 2 s already. Default 12 s, so that
+	// heartbeats each 10 s above make pings unnecessary.
 	Ping time.Duration
-	// Silence is after how long without a datagram of the peer a session has failed, with ErrSilence. Default 15 s. Raw clients don't ping: they have four times as long.
+	// Silence is after how long without a datagram of the peer a session has failed, with ErrSilence. Default 30 s. Raw clients don't ping: they have twice as long.
 	Silence time.Duration
 
 	// Stats, when set, is where a listener counts. One Stats may serve several.
@@ -118,10 +119,10 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	if c.Ping == 0 {
-		c.Ping = 5 * time.Second
+		c.Ping = 12 * time.Second
 	}
 	if c.Silence == 0 {
-		c.Silence = 15 * time.Second
+		c.Silence = 30 * time.Second
 	}
 	if c.Stats == nil {
 		c.Stats = new(Stats)

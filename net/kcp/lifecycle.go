@@ -129,7 +129,7 @@ func (c *conn) expire(now int64) {
 
 func (c *conn) silence() int64 {
 	if c.raw {
-		return 4 * c.sh.l.silence
+		return 2 * c.sh.l.silence
 	}
 	return c.sh.l.silence
 }

@@ -29,15 +29,18 @@ type link struct {
 	udp      *net.UDPConn
 	closed   bool
 	timer    *time.Timer // for pings and what is to be repeated; nil with Config.Raw
+	tickAt   time.Time   // when it fires
 	heard    time.Time
+	waiting  time.Time // since when something is not acknowledged, if anything is
 	pinged   time.Time
 	ping     [nonceLen]byte
 	asked    int // pings since something was heard
 	rebound  time.Time
-	written  uint32 // segments that were given to kcp-go
-	acked    uint32 // of them, those that the server has
-	ended    bool   // CloseWrite was called
-	endKnown bool   // and the server has heard
+	moved    time.Time // when silence last led to another socket
+	written  uint32    // segments that were given to kcp-go
+	acked    uint32    // of them, those that the server has
+	ended    bool      // CloseWrite was called
+	endKnown bool      // and the server has heard
 	endWait  time.Duration
 
 	delivered func() // to be called when the server has everything; nil while nobody waits for that
@@ -45,6 +48,15 @@ type link struct {
 
 // endFirst is when the end of our stream is told again.
 const endFirst = 50 * time.Millisecond
+
+const (
+	// unanswered is how long a client waits that has sent data and hears nothing at all before it pings: its path may be dead.
+	unanswered = 2 * time.Second
+	// pingAgain is the longest until it pings again: the answer may have been lost.
+	pingAgain = time.Second
+	// rebindAgain is how long a new socket has to bring an answer, which takes three ways there and back.
+	rebindAgain = 500 * time.Millisecond
+)
 
 // readPause is how long a socket that can't be read is left alone.
 const readPause = 10 * time.Millisecond
@@ -175,7 +187,30 @@ func (l *link) unacknowledged(window int) (some, room bool) {
 func (l *link) wrote(segments int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if since(l.written, l.acked) <= 0 && l.timer != nil && !l.closed {
+		l.waiting = time.Now()
+		if at := l.waiting.Add(l.patience()); at.Before(l.tickAt) {
+			l.tickAt = at
+			l.timer.Reset(l.patience())
+		}
+	}
 	l.written += uint32(segments)
+}
+
+// patience is how long nothing may be heard while data waits for its acknowledgement.
+func (l *link) patience() time.Duration { return min(unanswered, l.cfg.Ping) }
+
+// unheard is in how long it is time to ping for want of any sign of the server; negative: since when it is. l is locked.
+func (l *link) unheard(now time.Time) time.Duration {
+	left := l.cfg.Ping - now.Sub(l.heard)
+	if since(l.written, l.acked) <= 0 {
+		return left
+	}
+	from := l.heard
+	if l.waiting.After(from) {
+		from = l.waiting
+	}
+	return min(left, l.patience()-now.Sub(from))
 }
 
 // whenDelivered calls f once, when the server has acknowledged everything that was written, or after patience.
@@ -268,26 +303,33 @@ func (l *link) tick() {
 		l.mu.Unlock()
 		return
 	}
-	silent := time.Since(l.heard)
-	asked := l.asked
+	now := time.Now()
+	silent := now.Sub(l.heard)
+	move := l.asked > 0 && now.Sub(l.moved) >= rebindAgain
 	ending := l.ended && !l.endKnown
-	next := l.cfg.Ping - silent
-	if silent >= l.cfg.Ping {
-		next = l.cfg.Ping / 5 // the answer may have been lost
+	next := l.unheard(now)
+	ask := next <= 0
+	if move = move && ask; move {
+		l.moved = now
+	}
+	if ask {
+		next = min(l.cfg.Ping/5, pingAgain)
 	}
 	if ending {
 		l.endWait = min(2*l.endWait, endMost*time.Millisecond)
 		next = min(next, l.endWait)
 	}
-	l.timer.Reset(max(next, time.Millisecond))
+	next = max(next, time.Millisecond)
+	l.tickAt = now.Add(next)
+	l.timer.Reset(next)
 	written := l.written
 	l.mu.Unlock()
 	switch {
 	case silent >= l.cfg.Silence:
 		l.peer(true, ErrSilence)
 		return
-	case silent >= l.cfg.Ping:
-		if asked > 0 {
+	case ask:
+		if move {
 			_ = l.rebind() // which may be of no use; the next one may be
 		}
 		l.sendPing()
