@@ -59,7 +59,7 @@ type Config struct {
 	Backlog int
 
 	// Ping is after how much silence a client asks whether the server is there; one whose data stays without an answer asks after 2 s already. Default 12 s, so that
-	// heartbeats each 10 s above make pings unnecessary.
+	// heartbeats each 10 s above make pings unnecessary; less, two fifths of Silence, where that is less.
 	Ping time.Duration
 	// Silence is after how long without a datagram of the peer a session has failed, with ErrSilence. Default 30 s. Raw clients don't ping: they have twice as long.
 	Silence time.Duration
@@ -118,11 +118,11 @@ func (c Config) withDefaults() (Config, error) {
 			*d.field = d.value
 		}
 	}
-	if c.Ping == 0 {
-		c.Ping = 12 * time.Second
-	}
 	if c.Silence == 0 {
 		c.Silence = 30 * time.Second
+	}
+	if c.Ping == 0 {
+		c.Ping = min(12*time.Second, c.Silence*2/5)
 	}
 	if c.Stats == nil {
 		c.Stats = new(Stats)
