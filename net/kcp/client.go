@@ -36,6 +36,9 @@ func newClient(l *link) (*client, error) {
 	if cfg.DataShards > 0 {
 		c.mss -= fecHeader
 	}
+	if cfg.Repeat && cfg.DataShards == 0 { // else parity is made of the datagrams before they come here
+		l.repeater = &repeater{mtu: mtu}
+	}
 	l.peer, l.busy = c.peer, func() { c.pulse.wake() }
 	s, err := kcpgo.NewConn4(l.conv, l.remote, nil, cfg.DataShards, cfg.ParityShards, true, l)
 	if err != nil {

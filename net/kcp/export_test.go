@@ -1,8 +1,10 @@
 package kcp
 
 import (
+	"bytes"
 	"net"
 	"slices"
+	"time"
 )
 
 // Machine is a control block for tests, which are its network and its clock.
@@ -130,4 +132,10 @@ func AtRest(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return !p.awake
+}
+
+// NewRepeater returns what a client appends to its datagrams, given the number up to which all has arrived, for an MTU.
+func NewRepeater(mtu int) func(d []byte, una uint32, now time.Time) []byte {
+	r := &repeater{mtu: mtu}
+	return func(d []byte, una uint32, now time.Time) []byte { return r.follow(bytes.Clone(d), d, una, now) }
 }

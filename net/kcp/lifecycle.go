@@ -32,6 +32,10 @@ func (c *conn) flush(now int64) {
 		st.lost.Add(uint64(c.block.lost))
 		c.block.resent, c.block.lost = 0, 0
 	}
+	if c.block.repeated > 0 {
+		c.sh.l.cfg.Stats.repeated.Add(uint64(c.block.repeated))
+		c.block.repeated = 0
+	}
 	if c.block.dead {
 		c.fail(ErrDead, endedDead)
 	}

@@ -43,6 +43,8 @@ type link struct {
 	endKnown bool      // and the server has heard
 	endWait  time.Duration
 
+	repeater *repeater // nil: nothing is repeated
+
 	delivered func() // to be called when the server has everything; nil while nobody waits for that
 }
 
@@ -101,12 +103,18 @@ func (l *link) ReadFrom(p []byte) (int, net.Addr, error) {
 
 // WriteTo sends a datagram of KCP. It never fails: what is lost is repeated, by another socket if this one is of no more use.
 func (l *link) WriteTo(p []byte, _ net.Addr) (int, error) {
-	if l.crypt.head() == 0 {
+	if l.crypt.head() == 0 && l.repeater == nil {
 		l.send(p)
 		return len(p), nil
 	}
 	q := l.mem.packet(l.crypt.head())
-	l.send(l.crypt.seal(append(q.bytes, p...)))
+	q.bytes = append(q.bytes, p...)
+	if l.repeater != nil {
+		l.mu.Lock()
+		q.bytes = l.repeater.follow(q.bytes, p, l.acked, time.Now())
+		l.mu.Unlock()
+	}
+	l.send(l.crypt.seal(q.bytes))
 	l.mem.done(q)
 	return len(p), nil
 }
