@@ -143,7 +143,7 @@ type GateConfig struct {
 
 // KCPConfig is the table [kcp], with the usual names of the protocol's knobs. It is for the KCP listeners of all gates.
 type KCPConfig struct {
-	// Knobs that fit together: `fast` for action games, `normal` for fewer packets at some 10 ms more, `thrifty` for chat and turns: least packets, yields to other traffic. Sets the defaults of `nodelay`, `interval`, `resend` and `nc`.
+	// Knobs that fit together: `fast` for action games, `normal` for fewer packets at some 10 ms more, `thrifty` for chat and turns: least packets, yields to other traffic. Sets the defaults of `nodelay`, `interval`, `resend`, `nc` and `repeat`.
 	Profile string `toml:"profile" env:"PROFILE"`
 	// Retransmit after the measured round trip with slow growth instead of doubling: less delay on lossy networks, more packets.
 	NoDelay bool `toml:"nodelay" env:"NODELAY"`
@@ -161,6 +161,8 @@ type KCPConfig struct {
 	MTU int `toml:"mtu" env:"MTU"`
 	// Acknowledge at once instead of at the next interval: quicker recovery, up to twice the packets.
 	AckNoDelay bool `toml:"ack_nodelay" env:"ACK_NODELAY"`
+	// Send messages of up to 256 bytes once more in the next datagram that leaves within 200 ms: a loss then costs the time to the next message instead of a timeout. No more datagrams, up to twice the bytes.
+	Repeat bool `toml:"repeat" env:"REPEAT"`
 	// Forward error correction: datagrams of a group, 0 for none. Both ends must have the same.
 	FECData int `toml:"fec_data" env:"FEC_DATA"`
 	// Datagrams more a group, any of which makes up for one that is lost. 10 and 3 cost 30 % more bytes of dense streams and help them; sparse ones pay more and gain little.

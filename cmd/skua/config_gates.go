@@ -43,13 +43,13 @@ const (
 func kcpDefaults(profile string) KCPConfig {
 	c := KCPConfig{
 		Profile: kcpFast, NoDelay: true, Interval: Duration{10 * time.Millisecond}, Resend: 2, NC: true, SndWnd: 128, RcvWnd: 128, MTU: 1200,
-		Crypt: "none", ReadBuffer: 4 << 20, WriteBuffer: 4 << 20,
+		Repeat: true, Crypt: "none", ReadBuffer: 4 << 20, WriteBuffer: 4 << 20,
 	}
 	switch profile {
 	case kcpNormal:
-		c.Profile, c.Interval = kcpNormal, Duration{20 * time.Millisecond}
+		c.Profile, c.Interval, c.Repeat = kcpNormal, Duration{20 * time.Millisecond}, false
 	case kcpThrifty:
-		c.Profile, c.NoDelay, c.Interval, c.NC = kcpThrifty, false, Duration{40 * time.Millisecond}, false
+		c.Profile, c.NoDelay, c.Interval, c.NC, c.Repeat = kcpThrifty, false, Duration{40 * time.Millisecond}, false, false
 	}
 	return c
 }

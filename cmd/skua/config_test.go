@@ -345,7 +345,7 @@ func TestAProfileOfKCPSetsTheDefaultsOfItsKnobs(t *testing.T) {
 		}
 		own := kcpDefaults(name)
 		got, err := kcpConfig(&own, &GateConfig{})
-		if err != nil || got.NoDelay != want.NoDelay || got.Interval != want.Interval || got.Resend != want.Resend || got.NC != want.NC {
+		if err != nil || got.NoDelay != want.NoDelay || got.Interval != want.Interval || got.Resend != want.Resend || got.NC != want.NC || got.Repeat != want.Repeat {
 			t.Errorf("%s: %+v, expected %+v", name, got, want)
 		}
 	}

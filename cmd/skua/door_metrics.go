@@ -60,6 +60,7 @@ func newDoorMetrics(l *listeners) *doorMetrics {
 			of("datagrams_in_total", "Datagrams received.", counter, func(s *kcp.Snapshot) float64 { return float64(s.DatagramsIn) }),
 			of("datagrams_out_total", "Datagrams sent.", counter, func(s *kcp.Snapshot) float64 { return float64(s.DatagramsOut) }),
 			of("resent_total", "Segments sent again.", counter, func(s *kcp.Snapshot) float64 { return float64(s.Resent) }),
+			of("repeated_total", "Small segments sent once more along with newer ones.", counter, func(s *kcp.Snapshot) float64 { return float64(s.Repeated) }),
 			of("dropped_total", "Datagrams that the sockets could not take.", counter, func(s *kcp.Snapshot) float64 { return float64(s.DroppedOut + s.SendErrors) }),
 		},
 		kcpRefused: prometheus.NewDesc("skua_kcp_refused_total", "Clients that got no KCP session.", []string{"gate", "reason"}, nil),

@@ -276,7 +276,7 @@ func kcpConfig(c *KCPConfig, g *GateConfig) (kcp.Config, error) {
 	}
 	cfg := kcp.Config{
 		NoDelay: as(c.NoDelay), Interval: int(c.Interval.Milliseconds()), Resend: c.Resend, NC: as(c.NC),
-		SndWnd: c.SndWnd, RcvWnd: c.RcvWnd, MTU: c.MTU, AckNoDelay: c.AckNoDelay,
+		SndWnd: c.SndWnd, RcvWnd: c.RcvWnd, MTU: c.MTU, AckNoDelay: c.AckNoDelay, Repeat: c.Repeat,
 		DataShards: c.FECData, ParityShards: c.FECParity, Crypt: c.Crypt,
 		ReadBuffer: c.ReadBuffer, WriteBuffer: c.WriteBuffer, DSCP: c.DSCP, Sockets: c.Sockets, Raw: c.Raw,
 		MaxSessions: g.MaxConnections + g.MaxHalfOpen, // those beyond it are not told why

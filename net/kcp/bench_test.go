@@ -271,20 +271,28 @@ func BenchmarkProfiles(b *testing.B) {
 		for _, loss := range []float64{0, 0.05, 0.1} {
 			b.Run(fmt.Sprintf("%s/%v", name, loss), func(b *testing.B) {
 				var delays []int
-				datagrams := 0
+				datagrams, size := 0, 0
+				const headers = 28 // of IP and UDP
 				for i := range b.N {
 					now := 0
 					w := &wire{rng: rand.New(rand.NewPCG(uint64(i), 6)), loss: loss, delay: 25, jitter: 3}
 					cfg := must(kcp.Profile(name))
 					var server, client *end
-					server, s := ours(cfg, &now, func(d []byte) { w.send(now, d, func(d []byte) { client.input(d) }) })
-					client, c := ours(cfg, &now, func(d []byte) { w.send(now, d, func(d []byte) { server.input(d) }) })
+					server, s := ours(cfg, &now, func(d []byte) {
+						size += headers + len(d)
+						w.send(now, d, func(d []byte) { client.input(d) })
+					})
+					client, c := ours(cfg, &now, func(d []byte) {
+						size += headers + len(d)
+						w.send(now, d, func(d []byte) { server.input(d) })
+					})
 					delays = append(delays, latencies(w, server, client, &now, func() {})...)
 					datagrams += s.Sent + c.Sent
 				}
 				slices.Sort(delays)
 				b.ReportMetric(float64(delays[len(delays)/2]), "p50-ms")
 				b.ReportMetric(float64(delays[len(delays)*99/100]), "p99-ms")
+				b.ReportMetric(float64(size)/float64(len(delays)), "bytes/message")
 				b.ReportMetric(float64(datagrams)/float64(len(delays)), "datagrams/message")
 			})
 		}

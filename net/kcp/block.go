@@ -46,6 +46,7 @@ type settings struct {
 	sndWnd, rcvWnd uint32
 	mtu, mss, head int // mtu without the headers around KCP, which take head bytes
 	ackNoDelay     bool
+	repeat         bool
 	dead           uint32 // milliseconds without any progress, after which deadLink counts
 	mem            *memory
 }
@@ -54,7 +55,7 @@ func newSettings(cfg Config, mem *memory, head, around int) *settings {
 	s := &settings{
 		nodelay: cfg.NoDelay, interval: uint32(cfg.Interval), resend: uint32(cfg.Resend), congestion: cfg.NC == 0, minRTO: rtoMin,
 		sndWnd: uint32(cfg.SndWnd), rcvWnd: uint32(cfg.RcvWnd), mtu: cfg.MTU - around, mss: cfg.MTU - around - overhead, head: head,
-		ackNoDelay: cfg.AckNoDelay, dead: uint32(cfg.Silence.Milliseconds()), mem: mem,
+		ackNoDelay: cfg.AckNoDelay, repeat: cfg.Repeat, dead: uint32(cfg.Silence.Milliseconds()), mem: mem,
 	}
 	if s.nodelay > 0 {
 		s.minRTO = rtoNoDelay
@@ -90,7 +91,9 @@ type block struct {
 	urgent    bool // what input found out must not wait
 	dead      bool // the peer does not acknowledge
 
-	resent, lost uint32 // segments sent again, and of them those that timed out; the owner takes them away
+	repeatFrom uint32 // the first segment that was new when the last new ones were sent
+
+	resent, lost, repeated uint32 // segments sent again, and of them those that timed out; those repeated in time; the owner takes them away
 }
 
 type ack struct{ sn, ts uint32 }

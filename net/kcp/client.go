@@ -36,6 +36,9 @@ func newClient(l *link) (*client, error) {
 	if cfg.DataShards > 0 {
 		c.mss -= fecHeader
 	}
+	if cfg.Repeat && cfg.DataShards == 0 { // else parity is made of the datagrams before they come here
+		l.repeater = &repeater{mtu: mtu}
+	}
 	l.peer, l.busy = c.peer, func() { c.pulse.wake() }
 	s, err := kcpgo.NewConn4(l.conv, l.remote, nil, cfg.DataShards, cfg.ParityShards, true, l)
 	if err != nil {
@@ -51,7 +54,7 @@ func newClient(l *link) (*client, error) {
 	_ = s.SetReadDeadline(time.Now().Add(never))
 	if !cfg.Raw {
 		l.mu.Lock()
-		l.timer = time.AfterFunc(cfg.Ping, l.tick)
+		l.timer, l.tickAt = time.AfterFunc(cfg.Ping, l.tick), time.Now().Add(cfg.Ping)
 		l.mu.Unlock()
 	}
 	return c, nil

@@ -44,7 +44,7 @@ type conn struct {
 
 	readers, writers chan struct{} // closed when it is worth another try; nil while nobody waits
 	readBy, writeBy  int64         // deadlines in milliseconds of the listener's clock; 0: none
-	heard            int64         // when the last datagram came
+	heard, earlier   int64         // when the last datagram came, and the one before it
 	closeBy          int64         // when a closed session, or one whose peer is gone, ends in any case; 0: it does not
 	endAt            int64         // when the end of our stream is told again; 0: not
 	challenged       int64

@@ -197,8 +197,8 @@ func (h *handshake) accepted(d []byte) bool {
 	}
 	h.l.key = key
 	h.l.conv = binary.LittleEndian.Uint32(d[16:])
-	if s := time.Duration(binary.LittleEndian.Uint16(d[20:])) * time.Second; s > 0 && s < 3*h.l.cfg.Ping {
-		h.l.cfg.Ping = s / 3 // the server is less patient than we thought
+	if s := time.Duration(binary.LittleEndian.Uint16(d[20:])) * time.Second; s > 0 && s < h.l.cfg.Ping*5/2 {
+		h.l.cfg.Ping = s * 2 / 5 // the server is less patient than we thought
 	}
 	return true
 }

@@ -1,8 +1,10 @@
 package kcp
 
 import (
+	"bytes"
 	"net"
 	"slices"
+	"time"
 )
 
 // Machine is a control block for tests, which are its network and its clock.
@@ -82,6 +84,25 @@ func Feed(ln net.Listener, d []byte, from *net.UDPAddr) {
 	r.unlock()
 }
 
+// Hurried gives a listener a datagram of its sessions and says whether its reader may not rest behind it. They were heard last so many milliseconds ago.
+func Hurried(ln net.Listener, d []byte, from *net.UDPAddr, ago int64) bool {
+	l := ln.(*listener)
+	for _, sh := range l.shards {
+		sh.mu.Lock()
+		for _, c := range sh.raw {
+			c.heard, c.earlier = c.heard-ago, c.earlier-ago
+		}
+		sh.mu.Unlock()
+	}
+	r := receiver{l: l, from: l.shards[0], now: l.now()}
+	r.datagram(d, from)
+	r.unlock()
+	return r.active
+}
+
+// Slack is how many ticks too early a session may come up.
+const Slack = slack
+
 // Wheel is a wheel of numbered sessions.
 type Wheel struct {
 	w     wheel
@@ -111,4 +132,10 @@ func AtRest(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return !p.awake
+}
+
+// NewRepeater returns what a client appends to its datagrams, given the number up to which all has arrived, for an MTU.
+func NewRepeater(mtu int) func(d []byte, una uint32, now time.Time) []byte {
+	r := &repeater{mtu: mtu}
+	return func(d []byte, una uint32, now time.Time) []byte { return r.follow(bytes.Clone(d), d, una, now) }
 }

@@ -65,6 +65,9 @@ func (b *block) flush(now uint32, out outlet) {
 			b.first(s, now, &w)
 		}
 	}
+	if fresh != nil {
+		b.repeat(now, fresh.sn, &w)
+	}
 	w.flush()
 }
 

@@ -32,6 +32,10 @@ func (c *conn) flush(now int64) {
 		st.lost.Add(uint64(c.block.lost))
 		c.block.resent, c.block.lost = 0, 0
 	}
+	if c.block.repeated > 0 {
+		c.sh.l.cfg.Stats.repeated.Add(uint64(c.block.repeated))
+		c.block.repeated = 0
+	}
 	if c.block.dead {
 		c.fail(ErrDead, endedDead)
 	}
@@ -129,7 +133,7 @@ func (c *conn) expire(now int64) {
 
 func (c *conn) silence() int64 {
 	if c.raw {
-		return 4 * c.sh.l.silence
+		return 2 * c.sh.l.silence
 	}
 	return c.sh.l.silence
 }

@@ -29,22 +29,36 @@ type link struct {
 	udp      *net.UDPConn
 	closed   bool
 	timer    *time.Timer // for pings and what is to be repeated; nil with Config.Raw
+	tickAt   time.Time   // when it fires
 	heard    time.Time
+	waiting  time.Time // since when something is not acknowledged, if anything is
 	pinged   time.Time
 	ping     [nonceLen]byte
 	asked    int // pings since something was heard
 	rebound  time.Time
-	written  uint32 // segments that were given to kcp-go
-	acked    uint32 // of them, those that the server has
-	ended    bool   // CloseWrite was called
-	endKnown bool   // and the server has heard
+	moved    time.Time // when silence last led to another socket
+	written  uint32    // segments that were given to kcp-go
+	acked    uint32    // of them, those that the server has
+	ended    bool      // CloseWrite was called
+	endKnown bool      // and the server has heard
 	endWait  time.Duration
+
+	repeater *repeater // nil: nothing is repeated
 
 	delivered func() // to be called when the server has everything; nil while nobody waits for that
 }
 
 // endFirst is when the end of our stream is told again.
 const endFirst = 50 * time.Millisecond
+
+const (
+	// unanswered is how long a client waits that has sent data and hears nothing at all before it pings: its path may be dead.
+	unanswered = 2 * time.Second
+	// pingAgain is the longest until it pings again: the answer may have been lost.
+	pingAgain = time.Second
+	// rebindAgain is how long a new socket has to bring an answer, which takes three ways there and back.
+	rebindAgain = 500 * time.Millisecond
+)
 
 // readPause is how long a socket that can't be read is left alone.
 const readPause = 10 * time.Millisecond
@@ -89,12 +103,18 @@ func (l *link) ReadFrom(p []byte) (int, net.Addr, error) {
 
 // WriteTo sends a datagram of KCP. It never fails: what is lost is repeated, by another socket if this one is of no more use.
 func (l *link) WriteTo(p []byte, _ net.Addr) (int, error) {
-	if l.crypt.head() == 0 {
+	if l.crypt.head() == 0 && l.repeater == nil {
 		l.send(p)
 		return len(p), nil
 	}
 	q := l.mem.packet(l.crypt.head())
-	l.send(l.crypt.seal(append(q.bytes, p...)))
+	q.bytes = append(q.bytes, p...)
+	if l.repeater != nil {
+		l.mu.Lock()
+		q.bytes = l.repeater.follow(q.bytes, p, l.acked, time.Now())
+		l.mu.Unlock()
+	}
+	l.send(l.crypt.seal(q.bytes))
 	l.mem.done(q)
 	return len(p), nil
 }
@@ -175,7 +195,30 @@ func (l *link) unacknowledged(window int) (some, room bool) {
 func (l *link) wrote(segments int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if since(l.written, l.acked) <= 0 && l.timer != nil && !l.closed {
+		l.waiting = time.Now()
+		if at := l.waiting.Add(l.patience()); at.Before(l.tickAt) {
+			l.tickAt = at
+			l.timer.Reset(l.patience())
+		}
+	}
 	l.written += uint32(segments)
+}
+
+// patience is how long nothing may be heard while data waits for its acknowledgement.
+func (l *link) patience() time.Duration { return min(unanswered, l.cfg.Ping) }
+
+// unheard is in how long it is time to ping for want of any sign of the server; negative: since when it is. l is locked.
+func (l *link) unheard(now time.Time) time.Duration {
+	left := l.cfg.Ping - now.Sub(l.heard)
+	if since(l.written, l.acked) <= 0 {
+		return left
+	}
+	from := l.heard
+	if l.waiting.After(from) {
+		from = l.waiting
+	}
+	return min(left, l.patience()-now.Sub(from))
 }
 
 // whenDelivered calls f once, when the server has acknowledged everything that was written, or after patience.
@@ -268,26 +311,33 @@ func (l *link) tick() {
 		l.mu.Unlock()
 		return
 	}
-	silent := time.Since(l.heard)
-	asked := l.asked
+	now := time.Now()
+	silent := now.Sub(l.heard)
+	move := l.asked > 0 && now.Sub(l.moved) >= rebindAgain
 	ending := l.ended && !l.endKnown
-	next := l.cfg.Ping - silent
-	if silent >= l.cfg.Ping {
-		next = l.cfg.Ping / 5 // the answer may have been lost
+	next := l.unheard(now)
+	ask := next <= 0
+	if move = move && ask; move {
+		l.moved = now
+	}
+	if ask {
+		next = min(l.cfg.Ping/5, pingAgain)
 	}
 	if ending {
 		l.endWait = min(2*l.endWait, endMost*time.Millisecond)
 		next = min(next, l.endWait)
 	}
-	l.timer.Reset(max(next, time.Millisecond))
+	next = max(next, time.Millisecond)
+	l.tickAt = now.Add(next)
+	l.timer.Reset(next)
 	written := l.written
 	l.mu.Unlock()
 	switch {
 	case silent >= l.cfg.Silence:
 		l.peer(true, ErrSilence)
 		return
-	case silent >= l.cfg.Ping:
-		if asked > 0 {
+	case ask:
+		if move {
 			_ = l.rebind() // which may be of no use; the next one may be
 		}
 		l.sendPing()

@@ -45,7 +45,7 @@ func Listen(addr string, cfg Config) (net.Listener, error) {
 	l.addr = sockets[0].udp.LocalAddr()
 	for i, s := range sockets {
 		l.shards = append(l.shards, &shard{
-			l: l, index: i, socket: s, timer: time.NewTimer(time.Hour), kicked: make(chan struct{}, 1),
+			l: l, index: i, socket: s, timer: time.NewTimer(time.Hour), resting: time.NewTimer(time.Hour), kicked: make(chan struct{}, 1),
 			sessions: make(map[uint32]*conn), raw: make(map[rawKey]*conn),
 		})
 	}

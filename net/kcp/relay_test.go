@@ -493,3 +493,78 @@ func TestKCPGoUnderstandsCiphersAndFEC(t *testing.T) {
 		})
 	}
 }
+
+// A path that dies while data is on its way is found out long before the pings of a silent session would.
+func TestUnansweredDataIsAReasonToAskSoon(t *testing.T) {
+	ln := echoServer(t, kcp.Config{})
+	r := newRelay(t, ln)
+	c, err := kcp.Dial(context.Background(), r.addr(), kcp.Config{Ping: time.Hour / 3, Silence: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	converse(t, c, 100)
+	before := c.LocalAddr().String()
+	r.mute.Store(true)
+	if _, err := c.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "another local address", func() bool { return c.LocalAddr().String() != before })
+	r.mute.Store(false)
+	_ = c.SetReadDeadline(time.Now().Add(patience))
+	if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestASessionThatIsHeardOfIsNotPinged(t *testing.T) {
+	var pings, data atomic.Int64
+	ln := echoServer(t, kcp.Config{})
+	r := newRelay(t, ln, func(r *relay) {
+		r.spy = func(d []byte) {
+			switch d[4] {
+			case 0xc6:
+				pings.Add(1)
+			case 81, 82:
+				data.Add(1)
+			}
+		}
+	})
+	c, err := kcp.Dial(context.Background(), r.addr(), kcp.Config{Ping: time.Minute, Silence: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for range 20 {
+		converse(t, c, 100)
+	}
+	if data.Load() < 20 || pings.Load() != 0 {
+		t.Errorf("%d datagrams of data, %d pings, expected none", data.Load(), pings.Load())
+	}
+}
+
+func TestReadersRestOnlyBehindHeartbeats(t *testing.T) {
+	ln := listen(t, kcp.Config{Raw: true})
+	from := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1).To4(), Port: 1}
+	push := func(sn uint32) []byte { return segment(7, 81, 0, sn, 0, []byte("x")) }
+	ack := segment(7, 82, 0, 0, 0, nil)
+	for i, c := range []struct {
+		d       []byte
+		ago     int64
+		hurried bool
+	}{
+		{push(0), 0, true}, // a new session
+		{push(1), 0, true},
+		{push(2), 10_000, false}, // a heartbeat
+		{ack, 5, false},          // and the acknowledgement of its answer
+		{push(3), 10_000, false},
+		{ack, 5, false},
+		{push(4), 30, true}, // it plays
+		{push(5), 30, true},
+		{control(0xc1, 64), 10_000, true},
+	} {
+		if got := kcp.Hurried(ln, c.d, from, c.ago); got != c.hurried {
+			t.Errorf("datagram %d: hurried is %v", i, got)
+		}
+	}
+}

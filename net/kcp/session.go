@@ -6,35 +6,45 @@ import (
 )
 
 // datagram takes one for a conversation of this shard; the shard is locked.
-func (sh *shard) datagram(d []byte, kind byte, from *net.UDPAddr, conv uint32, now int64) {
+// active: it must not wait for others.
+func (sh *shard) datagram(d []byte, kind byte, from *net.UDPAddr, conv uint32, now int64) (active bool) {
 	c := sh.sessions[conv]
 	if c == nil || !sameAddr(c.remote, from) {
 		r := sh.rawSession(d, kind, from, conv, now)
 		if r == nil {
 			sh.stranger(c, d, kind, from, conv, now)
-			return
+			return true
 		}
 		c = r
 	}
 	switch kind {
 	case 0:
-		c.heard = now
+		active = c.hear(now)
 		c.segments(d, now)
 	case ctlPing:
 		if c.raw {
-			return
+			return false
 		}
-		c.heard = now
+		active = c.hear(now)
 		c.control(func(p []byte) []byte { return pingMsg(p, ctlPong, conv, d[8:16]) })
 	case ctlEnd, ctlEnded:
 		c.end(d, kind, from, now)
 	case ctlProof:
-		return // it is here already: a repeated one
+		return false // it is here already: a repeated one
 	}
 	if !c.dirty && !c.gone {
 		c.dirty = true
 		sh.dirty = append(sh.dirty, c)
 	}
+	return active
+}
+
+// hear notes that a datagram has come, and says whether more than a heartbeat and the acknowledgement of its answer have come in the last second.
+func (c *conn) hear(now int64) (active bool) {
+	const idle = 1000
+	active = now-c.earlier < idle
+	c.earlier, c.heard = c.heard, now
+	return active
 }
 
 // segments feeds the control block.
@@ -194,7 +204,7 @@ func (sh *shard) rawSession(d []byte, kind byte, from *net.UDPAddr, conv uint32,
 }
 
 func (sh *shard) newConn(conv uint32, from *net.UDPAddr, now int64) *conn {
-	c := &conn{sh: sh, remote: from, heard: now, challenged: now - challengePause}
+	c := &conn{sh: sh, remote: from, heard: now, earlier: now, challenged: now - challengePause}
 	c.block.init(conv, sh.l.set, uint32(now))
 	return c
 }

@@ -15,11 +15,12 @@ import (
 // shard is a socket of a listener and the sessions whose numbers lead to it. A session's datagrams come through any of the sockets, since the system
 // chooses that by the client's address; its answers leave through its shard's.
 type shard struct {
-	l      *listener
-	index  int
-	socket *socket
-	timer  *time.Timer
-	kicked chan struct{} // the pump has something to do now
+	l       *listener
+	index   int
+	socket  *socket
+	timer   *time.Timer
+	resting *time.Timer   // the reader's
+	kicked  chan struct{} // the pump has something to do now
 
 	mu       sync.Mutex
 	sessions map[uint32]*conn
@@ -67,6 +68,9 @@ const (
 	turns = 4
 	// strangers is how many challenges and how many resets a shard sends a second, and how many sessions it makes.
 	strangers = 5000
+	// restFor is how long a reader rests, and often how many milliseconds may lie between two batches for that to pay.
+	restFor = 5 * time.Millisecond
+	often   = 4 * int64(restFor/time.Millisecond)
 	// challengePause is how long a session is not challenged again, in milliseconds.
 	challengePause = 20
 )
@@ -224,6 +228,7 @@ func (sh *shard) read() {
 		}
 		if err == nil {
 			failures = 0
+			sh.rest(&r)
 			continue
 		}
 		if failures++; failures == patience {
@@ -237,17 +242,34 @@ func (sh *shard) read() {
 	}
 }
 
+// rest lets the reader sleep when nobody minds and it pays: the last datagrams were of sessions at rest, and there are so many of them that the next ones come
+// soon. What wakes for each heartbeat of thousands of sessions spends its time on waking.
+func (sh *shard) rest(r *receiver) {
+	soon := r.now-r.before < often
+	r.before = r.now
+	if r.active || !soon {
+		return
+	}
+	sh.resting.Reset(restFor)
+	select {
+	case <-sh.resting.C:
+	case <-sh.l.over:
+	}
+}
+
 // receiver sorts a socket's datagrams to the shards that they are for.
 type receiver struct {
 	l      *listener
 	from   *shard
 	locked *shard // the shard that is locked
 	now    int64
+	before int64 // when the batch before came
 	spare  []func()
+	active bool // among the last batch's was a datagram that must not wait for others
 }
 
 func (r *receiver) batch(ms []ipv4.Message) {
-	r.now = r.l.now()
+	r.now, r.active = r.l.now(), false
 	sum := 0
 	for i := range ms {
 		sum += ms[i].N
@@ -277,9 +299,11 @@ func (r *receiver) datagram(d []byte, from *net.UDPAddr) {
 	}
 	switch kind {
 	case ctlHello:
+		r.active = true
 		r.lock(r.from)
 		r.from.hello(d, from)
 	case ctlConnect:
+		r.active = true
 		r.unlock()
 		r.from.connect(d, from) // which takes a while, and the lock
 	case ctlCookie, ctlAccept, ctlRefuse, ctlPong, ctlChallenge, ctlReset:
@@ -292,7 +316,9 @@ func (r *receiver) datagram(d []byte, from *net.UDPAddr) {
 		}
 		home := r.l.home(conv)
 		r.lock(home)
-		home.datagram(d, kind, from, conv, r.now)
+		if home.datagram(d, kind, from, conv, r.now) {
+			r.active = true
+		}
 	}
 }
 

@@ -15,7 +15,7 @@ type Stats struct {
 	unknown, foreign, resets             atomic.Uint64
 	challenges, roams, badProof          atomic.Uint64
 	forged                               atomic.Uint64
-	resent, lost, recovered              atomic.Uint64
+	resent, lost, recovered, repeated    atomic.Uint64
 	ended                                [endedReasons]atomic.Uint64
 }
 
@@ -59,6 +59,7 @@ type Snapshot struct {
 	Resent    uint64 // segments sent again
 	Lost      uint64 // of them, those that timed out
 	Recovered uint64 // datagrams that FEC made
+	Repeated  uint64 // segments that went along with newer ones once more, as of Config.Repeat
 }
 
 // Snapshot returns the counters. The maps are the caller's.
@@ -70,7 +71,7 @@ func (s *Stats) Snapshot() Snapshot {
 		DroppedOut: s.droppedOut.Load(), SendErrors: s.sendErrors.Load(), Malformed: s.malformed.Load(), Undecryptable: s.undecryptable.Load(),
 		Unknown: s.unknown.Load(), Foreign: s.foreign.Load(), Resets: s.resets.Load(),
 		Challenges: s.challenges.Load(), Roams: s.roams.Load(), BadProof: s.badProof.Load(), Forged: s.forged.Load(),
-		Resent: s.resent.Load(), Lost: s.lost.Load(), Recovered: s.recovered.Load(),
+		Resent: s.resent.Load(), Lost: s.lost.Load(), Recovered: s.recovered.Load(), Repeated: s.repeated.Load(),
 		Refused: make(map[string]uint64), Ended: make(map[string]uint64),
 	}
 	for i, name := range []string{endedClosed: "closed", endedPeer: "peer", endedSilence: "silence", endedDead: "dead"} {

@@ -1,7 +1,7 @@
 package kcp
 
 // wheel keeps when a shard's sessions have something to do, for nothing while they have not. A session is in it once, with the earliest time; whoever makes
-// that later leaves it, and it is found out when it comes. Two rings: ticks of a second, and seconds of some minutes.
+// that a little later leaves it, and it is found out when it comes. Two rings: ticks of a second, and seconds of some minutes.
 type wheel struct {
 	fine   [wheelSlots]*conn
 	coarse [wheelSlots]*conn
@@ -26,11 +26,14 @@ type timer struct {
 	coarse     bool
 }
 
-// arm makes sure that c comes up at tick at, or sooner.
+// slack is how many ticks too early a session may stay in the wheel: one whose data has been acknowledged would have the pump woken for nothing.
+const slack = 500 / tick
+
+// arm makes sure that c comes up at tick at, or up to slack sooner.
 func (w *wheel) arm(c *conn, at int64) {
 	t := &c.timer
 	if t.armed {
-		if t.at <= at {
+		if t.at <= at && at-t.at < slack {
 			return
 		}
 		w.disarm(c)

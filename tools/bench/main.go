@@ -135,7 +135,7 @@ func otherBenchmarks(botsFor time.Duration) []measure.Benchmark {
 		idleCPU   = "the server with 10,000 sessions, heartbeats each 10 s and KCP's pings, five windows of 7 s"
 		broadcast = "100 bytes to 10,000 sessions over TCP, 25 at once, encoded once each, until all are in the connections' queues; clients read what they got then"
 		logins    = "a new connection, the handshakes and a login by token, each of another player, 64 at a time, handler in Go"
-		loss      = "p99 of requests of 64 bytes over KCP, 30 a second of each of 30 clients, 50 ms round trip, handler in Go, loss of "
+		loss      = "p99 of requests of 64 bytes over KCP, 30 a second of each of 60 clients, 50 ms round trip, handler in Go, loss of "
 		bots      = "% of a core that a node with a Lua agent a session uses for 10,000 clients over KCP and 10,000 over TCP, in four processes, a request each 10 s; an error fails it"
 	)
 	return []measure.Benchmark{

@@ -25,14 +25,14 @@ import (
 
 const (
 	lossyDelay   = 25 * time.Millisecond // one way
-	lossyClients = 30
+	lossyClients = 60
 	lossyRate    = 30 // requests a second of a client
 	lossyFor     = 3 * time.Second
 	lossyWait    = 20 * time.Second // for the last answers
 	lossySeed    = 7
 )
 
-// Lossy is the p99 in ms of requests of 64 bytes, 30 a second of each of 30 clients whatever the answers do, through a gate with a handler in Go, over a link of 50 ms round trip that
+// Lossy is the p99 in ms of requests of 64 bytes, 30 a second of each of 60 clients whatever the answers do, through a gate with a handler in Go, over a link of 50 ms round trip that
 // loses this many per cent of the packets each way; over "tcp", or KCP with the profile "fast", "normal" or "thrifty" at both ends. The rest goes to standard error.
 func Lossy(how string, loss int) measure.Func { return measure.InNetwork(lossyName(how, loss)) }
 

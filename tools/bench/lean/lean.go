@@ -45,13 +45,15 @@ const (
 	hello, cookie, connect, accept, refuse = 0xc1, 0xc2, 0xc3, 0xc4, 0xc5
 	ping, pong, challenge, end, reset      = 0xc6, 0xc7, 0xc8, 0xca, 0xcc
 
+	tooMany = 3 // a reason of refuse
+
 	head    = 24
 	mtu     = 1200
 	room    = 128 // the window that is told
 	nonceAt = 8
 
 	patience = 300 * time.Millisecond // until a segment is sent again; a measuring link loses nothing but what overflows
-	quiet    = 5 * time.Second        // of the server, before it is pinged
+	quiet    = 12 * time.Second       // of the server, before it is pinged
 	shaking  = 10 * time.Second
 )
 
@@ -132,6 +134,7 @@ func (c *Conn) shake() error {
 			case buf[4] == accept && n == 72:
 				c.conv = binary.LittleEndian.Uint32(buf[16:])
 				return c.udp.SetReadDeadline(time.Time{})
+			case buf[4] == refuse && buf[6] == tooMany: // at once: worth another try
 			case buf[4] == refuse:
 				return fmt.Errorf("refused, reason %d", buf[6])
 			}
