@@ -244,25 +244,10 @@ func (e *encoder) integer(k protoreflect.Kind, x value.Value) error {
 	if !ok {
 		return fmt.Errorf(": an integer is expected, got %.40s", x.String())
 	}
-	inRange := true
-	switch k {
-	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
-		inRange = n == int64(int32(n))
-	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
-		inRange = n == int64(uint32(n))
+	out, err := protofile.AppendInteger(e.out, k, n)
+	if err != nil {
+		return fmt.Errorf(": %w", err)
 	}
-	if !inRange {
-		return fmt.Errorf(": %d is out of the range of %s", n, k)
-	}
-	switch k {
-	case protoreflect.Sint32Kind, protoreflect.Sint64Kind:
-		e.out = protowire.AppendVarint(e.out, protowire.EncodeZigZag(n))
-	case protoreflect.Fixed32Kind, protoreflect.Sfixed32Kind:
-		e.out = protowire.AppendFixed32(e.out, uint32(n))
-	case protoreflect.Fixed64Kind, protoreflect.Sfixed64Kind:
-		e.out = protowire.AppendFixed64(e.out, uint64(n))
-	default:
-		e.out = protowire.AppendVarint(e.out, uint64(n))
-	}
+	e.out = out
 	return nil
 }
