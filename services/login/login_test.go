@@ -49,8 +49,7 @@ func (n *node) metric(name string) float64 {
 type database struct {
 	store.Backend
 	away atomic.Bool
-	late func() // runs once, behind the first Load of an account
-	once sync.Once
+	late atomic.Pointer[func()] // runs once, behind the next Load of an account
 }
 
 var errPlug = &store.UnavailableError{Op: "reach it", Err: errors.New("pulled the plug")}
@@ -74,8 +73,10 @@ func (d *database) Load(ctx context.Context, kind, id string) (store.Doc, error)
 		return store.Doc{}, errPlug
 	}
 	doc, err := d.Backend.Load(ctx, kind, id)
-	if d.late != nil && kind == "account" {
-		d.once.Do(d.late)
+	if kind == "account" {
+		if late := d.late.Swap(nil); late != nil {
+			(*late)()
+		}
 	}
 	return doc, err
 }
@@ -400,10 +401,11 @@ func TestAnAccountThatAnotherNodeMadeMeanwhileIsNotTaken(t *testing.T) {
 	must(t, err)
 	doc, err := other.db.Load(t.Context(), "account", "ann")
 	must(t, err)
-	n.db.late = func() {
+	meanwhile := func() {
 		_, err := n.db.Apply(context.Background(), []store.Write{{Kind: "account", ID: "ann", Nonce: store.NewNonce(), Body: doc.Body}})
 		must(t, err)
 	}
+	n.db.late.Store(&meanwhile)
 	n.want(login.Denied, "ann", "mine")
 	if acc, err := n.login("ann", "theirs"); err != nil || acc.UID != theirs.UID || acc.New {
 		t.Errorf("%+v, %v; want %+v", acc, err, theirs)
