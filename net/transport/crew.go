@@ -37,12 +37,13 @@ type worker struct {
 	place int    // in crew.at; -1: it is not there
 	begun uint64 // crew.round when its job began
 	stuck bool
+	late  late
 }
 
 // job is something to do for a connection.
 type job struct {
-	conn *Conn
-	do   func(*Conn)
+	conn *Conn // nil: the worker's own
+	do   func(*Conn, *worker)
 }
 
 const (
@@ -59,7 +60,7 @@ func (w *crew) init(s *server) {
 }
 
 // submit has a job done soon. It never blocks. There are no more jobs than two a connection.
-func (w *crew) submit(c *Conn, do func(*Conn)) {
+func (w *crew) submit(c *Conn, do func(*Conn, *worker)) {
 	w.mu.Lock()
 	w.push(job{c, do})
 	w.ask()
@@ -116,6 +117,7 @@ func (w *crew) work() {
 	me := &worker{wake: make(chan struct{}, 1), place: -1}
 	defer func() {
 		if !finished { // a handler called runtime.Goexit
+			me.late.abandon()
 			w.mu.Lock()
 			w.leave(me)
 			w.busy--
@@ -128,7 +130,7 @@ func (w *crew) work() {
 		if !ok {
 			break
 		}
-		j.do(j.conn)
+		j.do(j.conn, me)
 	}
 	finished = true
 }
@@ -149,6 +151,13 @@ func (w *crew) next(me *worker, looking bool) (job, bool) {
 				w.ask()
 			}
 			return j, true
+		}
+		if len(me.late.conns) > 0 {
+			if looking {
+				w.looks--
+			}
+			w.begin(me)
+			return job{do: writeLate}, true
 		}
 		if !looking {
 			looking = true

@@ -57,7 +57,7 @@ func (c *Conn) notified() {
 }
 
 // beginSteps opens the connection.
-func (c *Conn) beginSteps() {
+func (c *Conn) beginSteps(me *worker) {
 	returned := false
 	defer func() {
 		if !returned {
@@ -76,11 +76,11 @@ func (c *Conn) beginSteps() {
 		return
 	}
 	c.steps.nc.Notify(c.notified)
-	c.readSteps()
+	c.readSteps(me)
 }
 
 // readSteps reads what there is.
-func (c *Conn) readSteps() {
+func (c *Conn) readSteps(me *worker) {
 	err, returned := errGoexit, false
 	defer func() {
 		if !returned {
@@ -88,7 +88,7 @@ func (c *Conn) readSteps() {
 		}
 	}()
 	var more bool
-	more, err = c.readSome()
+	more, err = c.readSome(me)
 	returned = true
 	switch {
 	case err != nil:
@@ -99,7 +99,7 @@ func (c *Conn) readSteps() {
 }
 
 // readSome reads until there is nothing, or it is the turn of others: then there may be more.
-func (c *Conn) readSome() (more bool, err error) {
+func (c *Conn) readSome(me *worker) (more bool, err error) {
 	rd, st := &c.in, c.steps
 	for range stepShare {
 		st.state.Store(stepping) // news from before this is seen below
@@ -115,7 +115,7 @@ func (c *Conn) readSome() (more bool, err error) {
 		}
 		switch {
 		case n > 0:
-			if err := c.step(n, err); err != nil {
+			if err := c.step(n, err, me); err != nil {
 				return false, err
 			}
 			rd.fit(c, n)

@@ -109,7 +109,7 @@ func (c *Conn) enqueue(frame []byte) {
 func (c *Conn) startWriting() {
 	if !c.out.running {
 		c.out.running = true
-		c.srv.crew.submit(c, (*Conn).write)
+		c.srv.crew.submit(c, (*Conn).writeJob)
 	}
 }
 
@@ -126,6 +126,9 @@ func (c *Conn) NotifyDrained() {
 		c.startWriting()
 	}
 }
+
+// writeJob is write as a job of the crew.
+func (c *Conn) writeJob(*worker) { c.write() }
 
 // write writes until nothing waits. Whoever calls it has set out.running.
 func (c *Conn) write() {
@@ -156,7 +159,7 @@ func (c *Conn) writeRounds(now int64, rounds int) {
 			continue
 		}
 		if rounds == 0 {
-			c.srv.crew.submit(c, (*Conn).write)
+			c.srv.crew.submit(c, (*Conn).writeJob)
 			c.mu.Unlock()
 			returned = true
 			return
