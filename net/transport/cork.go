@@ -150,8 +150,7 @@ func (s *server) lookOnce(seen *[corkSlots]corked) (waiting bool) {
 			waiting = true
 			if seen[i] == (corked{c, step}) {
 				c.out.corked = false
-				c.startWriting()
-				c.startWriting()
+				c.startWriting(nil)
 			}
 		}
 		c.mu.Unlock()

@@ -47,7 +47,7 @@ func (l *late) abandon() {
 		}
 		c.mu.Lock()
 		if c.uncork(); c.more() {
-			c.startWriting()
+			c.startWriting(nil)
 		}
 		c.mu.Unlock()
 	}

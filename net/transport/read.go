@@ -29,6 +29,7 @@ type reader struct {
 	partial        int64 // when the first byte of an unfinished frame arrived; 0 when there is none
 	warm           bool  // the stack may have grown
 	packets, bytes bucket
+	ahead          ahead
 }
 
 // read delivers frames until the connection ends and returns why; end may know it already.
@@ -85,6 +86,7 @@ func (c *Conn) step(n int, failed error, me *worker) error {
 	if me == nil || err != nil || failed != nil {
 		c.flush(now)
 	} else {
+		me.clock = now
 		me.late.flush(c, now)
 	}
 	switch {

@@ -56,7 +56,7 @@ func (s *Session) respond(m *inbound, frame []byte) {
 	if s.stage != over {
 		s.state.queue.answered(m)
 		if m.typ == packet.Request && len(frame) > 0 {
-			full = s.emit(frame)
+			full = s.emit(frame, nil)
 		}
 	}
 	s.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/skua-go/skua/actor/value"
+	"github.com/skua-go/skua/net/transport"
 )
 
 // Group is a set of sessions that get the same pushes, of one gate or of several that share their Sessions. A session that ends leaves it. Its methods may
@@ -141,13 +142,24 @@ func push(to []*Session, route string, v value.Value, d Delivery) (full []*Sessi
 		}
 		encoded = append(encoded, encodedPush{s.gate, frame})
 	}
+	var burst *transport.Burst
+	if len(to) > 1 {
+		burst = bursts.Get().(*transport.Burst) //nolint:forcetypeassert // what the pool makes
+		defer func() {
+			burst.Flush()
+			bursts.Put(burst)
+		}()
+	}
 	for _, s := range to {
-		if s.send(route, frameFor(encoded, s.gate), d) {
+		if s.send(route, frameFor(encoded, s.gate), d, burst) {
 			full = append(full, s)
 		}
 	}
 	return full, nil
 }
+
+// bursts lends what many are sent to with.
+var bursts = sync.Pool{New: func() any { return new(transport.Burst) }} //nolint:gochecknoglobals // a cache
 
 // encodedPush is a push as the clients of one gate get it.
 type encodedPush struct {

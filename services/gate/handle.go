@@ -164,7 +164,7 @@ func (s *Session) Push(route string, body []byte, d Delivery) error {
 		s.gate.cfg.Metrics.pushErr.Inc()
 		return err
 	}
-	if s.send(route, frame, d) {
+	if s.send(route, frame, d, nil) {
 		s.end(errOverflow)
 	}
 	return nil
