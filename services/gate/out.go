@@ -40,6 +40,9 @@ func (s *Session) send(route string, frame []byte, d Delivery, in *transport.Bur
 	return s.emit(frame, in)
 }
 
+// inflates tells whether what the session is sent may be compressed.
+func (s *Session) inflates() bool { return s.state.inflates && s.gate.cfg.GzipFrom > 0 }
+
 // The ring of a session whose client has not logged in is no larger than this. It does not wait for its client, so it needs one only for a client that
 // changes its connection on the way; and nobody knows who fills it.
 const (
