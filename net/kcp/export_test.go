@@ -80,7 +80,7 @@ func KindOf(d []byte) (byte, bool) { return kindOf(d) }
 func Feed(ln net.Listener, d []byte, from *net.UDPAddr) {
 	l := ln.(*listener)
 	r := receiver{l: l, from: l.shards[0], now: l.now()}
-	r.datagram(d, from)
+	r.datagram(d, from.AddrPort())
 	r.unlock()
 }
 
@@ -95,7 +95,7 @@ func Hurried(ln net.Listener, d []byte, from *net.UDPAddr, ago int64) bool {
 		sh.mu.Unlock()
 	}
 	r := receiver{l: l, from: l.shards[0], now: l.now()}
-	r.datagram(d, from)
+	r.datagram(d, from.AddrPort())
 	r.unlock()
 	return r.active
 }

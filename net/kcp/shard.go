@@ -4,12 +4,9 @@ import (
 	"crypto/ecdh"
 	"encoding/binary"
 	"math"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
-
-	"golang.org/x/net/ipv4"
 )
 
 // shard is a socket of a listener and the sessions whose numbers lead to it. A session's datagrams come through any of the sockets, since the system
@@ -102,7 +99,7 @@ func (sh *shard) arm(c *conn, at int64) {
 }
 
 // send queues a datagram.
-func (sh *shard) send(p *packet, to *net.UDPAddr) {
+func (sh *shard) send(p *packet, to netip.AddrPort) {
 	if len(sh.out) >= maxOut {
 		sh.l.cfg.Stats.droppedOut.Add(1)
 		sh.l.mem.done(p)
@@ -179,7 +176,7 @@ func (sh *shard) transmit(batch []*packet) {
 		p.bytes = sh.l.crypt.seal(p.bytes)
 		sum += len(p.bytes)
 	}
-	failed, _ := sh.socket.write(batch) // counted; KCP repeats what is lost
+	failed := sh.socket.write(batch) // counted; KCP repeats what is lost
 	st.sendErrors.Add(uint64(failed))
 	st.datagramsOut.Add(uint64(len(batch) - failed))
 	st.bytesOut.Add(uint64(sum))
@@ -222,13 +219,15 @@ func (sh *shard) read() {
 	const pause, patience = 5 * time.Millisecond, 200
 	r := receiver{l: sh.l, from: sh}
 	for failures := 0; failures < patience; {
-		ms, err := sh.socket.read()
-		if len(ms) > 0 {
-			r.batch(ms)
+		ds, err := sh.socket.read()
+		if len(ds) > 0 {
+			r.batch(ds)
 		}
 		if err == nil {
 			failures = 0
-			sh.rest(&r)
+			err = sh.rest(&r, len(ds))
+		}
+		if err == nil {
 			continue
 		}
 		if failures++; failures == patience {
@@ -244,17 +243,24 @@ func (sh *shard) read() {
 
 // rest lets the reader sleep when nobody minds and it pays: the last datagrams were of sessions at rest, and there are so many of them that the next ones come
 // soon. What wakes for each heartbeat of thousands of sessions spends its time on waking.
-func (sh *shard) rest(r *receiver) {
-	soon := r.now-r.before < often
+func (sh *shard) rest(r *receiver, n int) error {
+	soon := n > 0 && r.now-r.before < often
 	r.before = r.now
 	if r.active || !soon {
-		return
+		return sh.socket.listen(true)
+	}
+	if n == batchSize {
+		return nil // there is more
+	}
+	if err := sh.socket.listen(false); err != nil {
+		return err
 	}
 	sh.resting.Reset(restFor)
 	select {
 	case <-sh.resting.C:
 	case <-sh.l.over:
 	}
+	return nil
 }
 
 // receiver sorts a socket's datagrams to the shards that they are for.
@@ -268,24 +274,23 @@ type receiver struct {
 	active bool // among the last batch's was a datagram that must not wait for others
 }
 
-func (r *receiver) batch(ms []ipv4.Message) {
+func (r *receiver) batch(ds []datagram) {
 	r.now, r.active = r.l.now(), false
 	sum := 0
-	for i := range ms {
-		sum += ms[i].N
-		from, ok := ms[i].Addr.(*net.UDPAddr)
-		if !ok || ms[i].N > maxMTU {
+	for _, d := range ds {
+		sum += len(d.bytes)
+		if len(d.bytes) > maxMTU {
 			r.l.cfg.Stats.malformed.Add(1)
 			continue
 		}
-		r.datagram(ms[i].Buffers[0][:ms[i].N], from)
+		r.datagram(d.bytes, d.from)
 	}
 	r.unlock()
-	r.l.cfg.Stats.datagramsIn.Add(uint64(len(ms)))
+	r.l.cfg.Stats.datagramsIn.Add(uint64(len(ds)))
 	r.l.cfg.Stats.bytesIn.Add(uint64(sum))
 }
 
-func (r *receiver) datagram(d []byte, from *net.UDPAddr) {
+func (r *receiver) datagram(d []byte, from netip.AddrPort) {
 	st := r.l.cfg.Stats
 	d, ok := r.l.crypt.open(d)
 	if !ok {
@@ -323,7 +328,7 @@ func (r *receiver) datagram(d []byte, from *net.UDPAddr) {
 }
 
 // conv is the conversation of a datagram. A parity datagram does not have it: its sender does.
-func (r *receiver) conv(d []byte, kind byte, from *net.UDPAddr) (uint32, bool) {
+func (r *receiver) conv(d []byte, kind byte, from netip.AddrPort) (uint32, bool) {
 	if kind != 0 {
 		return binary.LittleEndian.Uint32(d), true
 	}
@@ -360,15 +365,4 @@ func (r *receiver) unlock() {
 	sh.dirty = sh.dirty[:0]
 	r.locked = nil
 	sh.release(&r.spare)
-}
-
-// sameAddr compares two addresses that came from one socket.
-func sameAddr(a, b *net.UDPAddr) bool {
-	return a == b || a.Port == b.Port && a.IP.Equal(b.IP) && a.Zone == b.Zone
-}
-
-// addrPort is an address as a key; IPv4 has one form only.
-func addrPort(a *net.UDPAddr) netip.AddrPort {
-	ap := a.AddrPort()
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
