@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math"
 	"net/netip"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -26,7 +27,8 @@ type shard struct {
 	old      []recent               // the same, oldest first
 	forgetAt int64
 	wheel    wheel
-	wakeAt   int64     // the tick for which the pump's timer is set
+	wakeAt   int64     // the tick for which the pump's timer is set; before all while the reader minds the wheel
+	minded   bool      // the reader minds the wheel
 	out      []*packet // to be sent
 	spare    []*packet // the other half of a double buffer; nil while it is being sent
 	sending  bool      // a goroutine is sending
@@ -65,9 +67,6 @@ const (
 	turns = 4
 	// strangers is how many challenges and how many resets a shard sends a second, and how many sessions it makes.
 	strangers = 5000
-	// restFor is how long a reader rests, and often how many milliseconds may lie between two batches for that to pay.
-	restFor = 5 * time.Millisecond
-	often   = 4 * int64(restFor/time.Millisecond)
 	// challengePause is how long a session is not challenged again, in milliseconds.
 	challengePause = 20
 )
@@ -117,8 +116,8 @@ func (sh *shard) leave() {
 	sh.unlockAndSend()
 }
 
-// release unlocks the shard on one of its own goroutines.
-func (sh *shard) release(spare *[]func()) {
+// release unlocks the shard on one of its own goroutines. gather: nothing is urgent, so what is answered soon is sent with what is queued.
+func (sh *shard) release(spare *[]func(), gather bool) {
 	wakes := sh.wakes
 	if len(wakes) == 0 {
 		sh.unlockAndSend()
@@ -126,12 +125,18 @@ func (sh *shard) release(spare *[]func()) {
 	}
 	sh.wakes = (*spare)[:0]
 	*spare = wakes
+	gather = gather && !sh.sending
+	sh.sending = sh.sending || gather
 	sh.mu.Unlock()
 	for i, f := range wakes { // first, since the answers may go out together with what is queued
 		f()
 		wakes[i] = nil
 	}
+	if gather {
+		runtime.Gosched() // they run now
+	}
 	sh.mu.Lock()
+	sh.sending = sh.sending && !gather
 	sh.unlockAndSend()
 }
 
@@ -186,25 +191,15 @@ func (sh *shard) transmit(batch []*packet) {
 	}
 }
 
-// pump minds the wheel until the listener is over.
+// pump minds the wheel until the listener is over, but for when the reader does.
 func (sh *shard) pump() {
 	var spare []func()
 	for {
 		sh.mu.Lock()
-		now := sh.now()
-		sh.wheel.advance(now/tick, func(c *conn) { c.expire(now) })
-		at, ok := sh.wheel.upcoming()
-		if forget := sh.forgetOld(now); forget != 0 && (!ok || forget/tick < at) {
-			at, ok = forget/tick+1, true
+		if !sh.minded {
+			sh.plan(sh.turn())
 		}
-		if ok {
-			sh.timer.Reset(time.Duration(at*tick-now) * time.Millisecond)
-		} else {
-			at = math.MaxInt64
-			sh.timer.Stop()
-		}
-		sh.wakeAt = at
-		sh.release(&spare)
+		sh.release(&spare, false)
 		select {
 		case <-sh.timer.C:
 		case <-sh.kicked:
@@ -214,53 +209,26 @@ func (sh *shard) pump() {
 	}
 }
 
-// read takes datagrams from the socket until it is closed.
-func (sh *shard) read() {
-	const pause, patience = 5 * time.Millisecond, 200
-	r := receiver{l: sh.l, from: sh}
-	for failures := 0; failures < patience; {
-		ds, err := sh.socket.read()
-		if len(ds) > 0 {
-			r.batch(ds)
-		}
-		if err == nil {
-			failures = 0
-			err = sh.rest(&r, len(ds))
-		}
-		if err == nil {
-			continue
-		}
-		if failures++; failures == patience {
-			sh.l.fail(err)
-		}
-		select {
-		case <-time.After(pause):
-		case <-sh.l.over:
-			return
-		}
+// turn turns the wheel, and returns the tick at which it wants to be turned again, never if ok is false. The shard is locked.
+func (sh *shard) turn() (at int64, ok bool) {
+	now := sh.now()
+	sh.wheel.advance(now/tick, func(c *conn) { c.expire(now) })
+	at, ok = sh.wheel.upcoming()
+	if forget := sh.forgetOld(now); forget != 0 && (!ok || forget/tick < at) {
+		at, ok = forget/tick+1, true
 	}
+	return at, ok
 }
 
-// rest lets the reader sleep when nobody minds and it pays: the last datagrams were of sessions at rest, and there are so many of them that the next ones come
-// soon. What wakes for each heartbeat of thousands of sessions spends its time on waking.
-func (sh *shard) rest(r *receiver, n int) error {
-	soon := n > 0 && r.now-r.before < often
-	r.before = r.now
-	if r.active || !soon {
-		return sh.socket.listen(true)
+// plan sets the pump's timer. The shard is locked.
+func (sh *shard) plan(at int64, ok bool) {
+	if !ok {
+		sh.wakeAt = math.MaxInt64
+		sh.timer.Stop()
+		return
 	}
-	if n == batchSize {
-		return nil // there is more
-	}
-	if err := sh.socket.listen(false); err != nil {
-		return err
-	}
-	sh.resting.Reset(restFor)
-	select {
-	case <-sh.resting.C:
-	case <-sh.l.over:
-	}
-	return nil
+	sh.wakeAt = at
+	sh.timer.Reset(time.Duration(at*tick-sh.now()) * time.Millisecond)
 }
 
 // receiver sorts a socket's datagrams to the shards that they are for.
@@ -270,6 +238,8 @@ type receiver struct {
 	locked *shard // the shard that is locked
 	now    int64
 	before int64 // when the batch before came
+	played int64 // when a datagram came of a session at play
+	rests  bool  // between two batches
 	spare  []func()
 	active bool // among the last batch's was a datagram that must not wait for others
 }
@@ -323,6 +293,7 @@ func (r *receiver) datagram(d []byte, from netip.AddrPort) {
 		r.lock(home)
 		if home.datagram(d, kind, from, conv, r.now) {
 			r.active = true
+			r.played = r.now
 		}
 	}
 }
@@ -364,5 +335,5 @@ func (r *receiver) unlock() {
 	}
 	sh.dirty = sh.dirty[:0]
 	r.locked = nil
-	sh.release(&r.spare)
+	sh.release(&r.spare, r.rests)
 }
