@@ -20,7 +20,7 @@ func Listen(addr string, cfg Config) (net.Listener, error) {
 		return nil, err
 	}
 	l := &listener{
-		cfg: cfg, start: time.Now(), silence: cfg.Silence.Milliseconds(), interval: min(int64(cfg.Interval), longestRest), mem: new(memory),
+		cfg: cfg, start: time.Now(), silence: cfg.Silence.Milliseconds(), mem: new(memory),
 		accepts: make(chan *conn, cfg.Backlog), closing: make(chan struct{}), failed: make(chan struct{}), over: make(chan struct{}),
 		prefixes: make(map[netip.Prefix]int), senders: make(map[netip.AddrPort]*conn),
 	}
@@ -37,6 +37,7 @@ func Listen(addr string, cfg Config) (net.Listener, error) {
 	if l.fec != nil {
 		head += fecHeader
 	}
+	l.beat = newBeat(l)
 	l.set = newSettings(cfg, l.mem, head, head+tail)
 	sockets, err := listenSockets(addr, cfg)
 	if err != nil {
@@ -45,7 +46,7 @@ func Listen(addr string, cfg Config) (net.Listener, error) {
 	l.addr = sockets[0].addr
 	for i, s := range sockets {
 		l.shards = append(l.shards, &shard{
-			l: l, index: i, socket: s, timer: time.NewTimer(time.Hour), resting: time.NewTimer(time.Hour), kicked: make(chan struct{}, 1),
+			l: l, index: i, socket: s, timer: time.NewTimer(time.Hour), kicked: make(chan struct{}, 1),
 			sessions: make(map[uint32]*conn), raw: make(map[rawKey]*conn),
 		})
 	}
@@ -65,11 +66,10 @@ type listener struct {
 	mem     *memory
 	start   time.Time
 	silence int64 // milliseconds
-	// interval is for how many milliseconds readers rest.
-	interval int64
-	addr     net.Addr
-	shards   []*shard
-	running  sync.WaitGroup // the shards' goroutines
+	addr    net.Addr
+	shards  []*shard
+	beat    *beat
+	running sync.WaitGroup // the shards' goroutines
 
 	accepts chan *conn
 	closing chan struct{} // Close was called
@@ -90,12 +90,6 @@ type listener struct {
 
 // now is the listener's clock in milliseconds. It does not begin at 0, which means never.
 func (l *listener) now() int64 { return 1000 + time.Since(l.start).Milliseconds() }
-
-// untilBeat is how long it takes to the next beat of the protocol's clock, which is the same for all shards: they wake together.
-func (l *listener) untilBeat() time.Duration {
-	every := time.Duration(l.interval) * time.Millisecond
-	return every - time.Since(l.start)%every
-}
 
 // home is the shard of a conversation.
 func (l *listener) home(conv uint32) *shard { return l.shards[conv%uint32(len(l.shards))] }

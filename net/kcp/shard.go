@@ -2,10 +2,8 @@ package kcp
 
 import (
 	"crypto/ecdh"
-	"encoding/binary"
 	"math"
 	"net/netip"
-	"runtime"
 	"sync"
 	"time"
 )
@@ -13,12 +11,11 @@ import (
 // shard is a socket of a listener and the sessions whose numbers lead to it. A session's datagrams come through any of the sockets, since the system
 // chooses that by the client's address; its answers leave through its shard's.
 type shard struct {
-	l       *listener
-	index   int
-	socket  *socket
-	timer   *time.Timer
-	resting *time.Timer   // the reader's
-	kicked  chan struct{} // the pump has something to do now
+	l      *listener
+	index  int
+	socket *socket
+	timer  *time.Timer
+	kicked chan struct{} // the pump has something to do now
 
 	mu       sync.Mutex
 	sessions map[uint32]*conn
@@ -27,11 +24,12 @@ type shard struct {
 	old      []recent               // the same, oldest first
 	forgetAt int64
 	wheel    wheel
-	wakeAt   int64     // the tick for which the pump's timer is set; before all while the reader minds the wheel
-	minded   bool      // the reader minds the wheel
+	wakeAt   int64     // the tick for which the pump's timer is set; before all while minded
+	minded   bool      // the beat turns the wheel
 	out      []*packet // to be sent
 	spare    []*packet // the other half of a double buffer; nil while it is being sent
-	sending  bool      // a goroutine is sending
+	sending  bool      // a goroutine is sending, or about to
+	held     bool      // the beat is
 	wakes    []func()  // to be called without the lock, by a goroutine of the shard's own
 	dirty    []*conn   // to be settled at the end of a batch
 	resets   budget
@@ -116,28 +114,25 @@ func (sh *shard) leave() {
 	sh.unlockAndSend()
 }
 
-// release unlocks the shard on one of its own goroutines. gather: nothing is urgent, so what is answered soon is sent with what is queued.
-func (sh *shard) release(spare *[]func(), gather bool) {
-	wakes := sh.wakes
-	if len(wakes) == 0 {
-		sh.unlockAndSend()
-		return
+// release unlocks the shard on one of its own goroutines.
+func (sh *shard) release(spare *[]func()) {
+	if len(sh.wakes) > 0 {
+		sh.wake(spare) // first, since the answers may go out together with what is queued
+		sh.mu.Lock()
 	}
+	sh.unlockAndSend()
+}
+
+// wake unlocks the shard and calls those who wait.
+func (sh *shard) wake(spare *[]func()) {
+	wakes := sh.wakes
 	sh.wakes = (*spare)[:0]
 	*spare = wakes
-	gather = gather && !sh.sending
-	sh.sending = sh.sending || gather
 	sh.mu.Unlock()
-	for i, f := range wakes { // first, since the answers may go out together with what is queued
+	for i, f := range wakes {
 		f()
 		wakes[i] = nil
 	}
-	if gather {
-		runtime.Gosched() // they run now
-	}
-	sh.mu.Lock()
-	sh.sending = sh.sending && !gather
-	sh.unlockAndSend()
 }
 
 func (sh *shard) kick() {
@@ -191,7 +186,7 @@ func (sh *shard) transmit(batch []*packet) {
 	}
 }
 
-// pump minds the wheel until the listener is over, but for when the reader does.
+// pump turns the wheel until the listener is over, but for when the beat does.
 func (sh *shard) pump() {
 	var spare []func()
 	for {
@@ -199,7 +194,7 @@ func (sh *shard) pump() {
 		if !sh.minded {
 			sh.plan(sh.turn())
 		}
-		sh.release(&spare, false)
+		sh.release(&spare)
 		select {
 		case <-sh.timer.C:
 		case <-sh.kicked:
@@ -220,6 +215,19 @@ func (sh *shard) turn() (at int64, ok bool) {
 	return at, ok
 }
 
+// mind says whether the beat turns the wheel from now on, which is often enough, or the pump.
+func (sh *shard) mind(on bool) {
+	sh.mu.Lock()
+	defer sh.leave()
+	sh.minded = on
+	if on {
+		sh.wakeAt = math.MinInt64
+		sh.timer.Stop()
+		return
+	}
+	sh.plan(sh.turn())
+}
+
 // plan sets the pump's timer. The shard is locked.
 func (sh *shard) plan(at int64, ok bool) {
 	if !ok {
@@ -229,111 +237,4 @@ func (sh *shard) plan(at int64, ok bool) {
 	}
 	sh.wakeAt = at
 	sh.timer.Reset(time.Duration(at*tick-sh.now()) * time.Millisecond)
-}
-
-// receiver sorts a socket's datagrams to the shards that they are for.
-type receiver struct {
-	l      *listener
-	from   *shard
-	locked *shard // the shard that is locked
-	now    int64
-	before int64 // when the batch before came
-	played int64 // when a datagram came of a session at play
-	rests  bool  // between two batches
-	spare  []func()
-	active bool // among the last batch's was a datagram that must not wait for others
-}
-
-func (r *receiver) batch(ds []datagram) {
-	r.now, r.active = r.l.now(), false
-	sum := 0
-	for _, d := range ds {
-		sum += len(d.bytes)
-		if len(d.bytes) > maxMTU {
-			r.l.cfg.Stats.malformed.Add(1)
-			continue
-		}
-		r.datagram(d.bytes, d.from)
-	}
-	r.unlock()
-	r.l.cfg.Stats.datagramsIn.Add(uint64(len(ds)))
-	r.l.cfg.Stats.bytesIn.Add(uint64(sum))
-}
-
-func (r *receiver) datagram(d []byte, from netip.AddrPort) {
-	st := r.l.cfg.Stats
-	d, ok := r.l.crypt.open(d)
-	if !ok {
-		st.undecryptable.Add(1)
-		return
-	}
-	kind, ok := kindOf(d)
-	if !ok {
-		st.malformed.Add(1)
-		return
-	}
-	switch kind {
-	case ctlHello:
-		r.active = true
-		r.lock(r.from)
-		r.from.hello(d, from)
-	case ctlConnect:
-		r.active = true
-		r.unlock()
-		r.from.connect(d, from) // which takes a while, and the lock
-	case ctlCookie, ctlAccept, ctlRefuse, ctlPong, ctlChallenge, ctlReset:
-		st.malformed.Add(1) // nothing that clients send
-	default:
-		conv, known := r.conv(d, kind, from)
-		if !known {
-			st.unknown.Add(1)
-			return
-		}
-		home := r.l.home(conv)
-		r.lock(home)
-		if home.datagram(d, kind, from, conv, r.now) {
-			r.active = true
-			r.played = r.now
-		}
-	}
-}
-
-// conv is the conversation of a datagram. A parity datagram does not have it: its sender does.
-func (r *receiver) conv(d []byte, kind byte, from netip.AddrPort) (uint32, bool) {
-	if kind != 0 {
-		return binary.LittleEndian.Uint32(d), true
-	}
-	switch d[4] {
-	case fecParity:
-		return r.l.convOf(from)
-	case fecData:
-		if len(d) < fecHeader+overhead {
-			return 0, false
-		}
-		return binary.LittleEndian.Uint32(d[fecHeader:]), true
-	}
-	return binary.LittleEndian.Uint32(d), true
-}
-
-func (r *receiver) lock(sh *shard) {
-	if r.locked != sh {
-		r.unlock()
-		sh.mu.Lock()
-		r.locked = sh
-	}
-}
-
-// unlock settles the sessions that datagrams have come for, each once a batch.
-func (r *receiver) unlock() {
-	sh := r.locked
-	if sh == nil {
-		return
-	}
-	for i, c := range sh.dirty {
-		c.settle(r.now)
-		sh.dirty[i] = nil
-	}
-	sh.dirty = sh.dirty[:0]
-	r.locked = nil
-	sh.release(&r.spare, r.rests)
 }
