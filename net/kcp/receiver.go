@@ -25,7 +25,7 @@ type receiver struct {
 // arrival is a datagram of a conversation, or of somebody who would like to have one.
 type arrival struct {
 	datagram
-	home *shard
+	home *shard // nil: not known yet
 	conv uint32
 	kind byte
 }
@@ -78,6 +78,11 @@ func (r *receiver) batch(ds []datagram) {
 			}
 		}
 	}
+	for i := range r.sorted {
+		if a := &r.sorted[i]; a.home == nil {
+			r.late(a)
+		}
+	}
 	r.unlock()
 	clear(r.sorted)
 	r.sorted = r.sorted[:0]
@@ -109,13 +114,24 @@ func (r *receiver) sort(d datagram) {
 		st.malformed.Add(1) // nothing that clients send
 		return
 	default:
-		if a.conv, ok = r.conv(d.bytes, a.kind, d.from); !ok {
-			st.unknown.Add(1)
-			return
+		a.home = nil
+		if a.conv, ok = r.conv(d.bytes, a.kind, d.from); ok {
+			a.home = r.l.home(a.conv)
 		}
-		a.home = r.l.home(a.conv)
 	}
 	r.sorted = append(r.sorted, a)
+}
+
+// late delivers a parity datagram whose sender was not known before others of its batch.
+func (r *receiver) late(a *arrival) {
+	r.unlock()
+	conv, ok := r.conv(a.bytes, a.kind, a.from)
+	if !ok {
+		r.l.cfg.Stats.unknown.Add(1)
+		return
+	}
+	a.conv, a.home = conv, r.l.home(conv)
+	r.deliver(a)
 }
 
 func (r *receiver) deliver(a *arrival) {
