@@ -7,14 +7,12 @@ import (
 	"time"
 )
 
-// beat reads for the readers that rest, at each beat of the protocol's clock. A reader may rest when nobody minds and it pays: the last datagrams were of sessions at
-// rest, and there are so many of them that the next ones come soon. Who wakes for each heartbeat of thousands of sessions spends its time on waking threads. So these wait
-// for the next beat, as all do in ikcp; those of sessions at play never do. All sockets are read, and all wheels turned, by one goroutine, with one timer: each further one
-// would have a thread woken, too.
+// beat reads for the readers that rest, now and then. A reader may rest when nobody minds and it pays: the last datagrams were of sessions at rest, and there are so many of
+// them that the next ones come soon. Who wakes for each heartbeat of thousands of sessions spends its time on waking threads. So these wait for the next beat, as all wait
+// for the clock in ikcp; those of sessions at play never do. All sockets are read, and all wheels turned, by one goroutine, with one timer: each further one would have more
+// threads woken.
 type beat struct {
-	l     *listener
-	every time.Duration
-	often int64 // milliseconds that may lie between datagrams for rests to pay
+	l *listener
 
 	mu      sync.Mutex
 	timer   *time.Timer
@@ -23,8 +21,10 @@ type beat struct {
 }
 
 const (
-	// longestBeat is the longest that a datagram waits.
-	longestBeat = 20 * time.Millisecond
+	// beatEvery is the longest that a datagram waits. It is less than any timeout of a client's, and what a beat costs hardly depends on how many it finds.
+	beatEvery = 20 * time.Millisecond
+	// often is how many milliseconds may lie between datagrams for rests to pay.
+	often = int64(2 * beatEvery / time.Millisecond)
 	// playing is for how many milliseconds behind a datagram of a session at play a reader does not rest.
 	playing = 250
 	// beatBatches is how many full batches end a reader's rest: it has enough to do.
@@ -32,15 +32,11 @@ const (
 )
 
 func newBeat(l *listener) *beat {
-	b := &beat{l: l, every: min(time.Duration(l.cfg.Interval)*time.Millisecond, longestBeat)}
-	b.often = 2 * b.every.Milliseconds()
+	b := &beat{l: l}
 	b.timer = time.AfterFunc(time.Hour, b.strike)
 	b.timer.Stop()
 	return b
 }
-
-// untilNext is how long it takes to the next beat.
-func (b *beat) untilNext() time.Duration { return b.every - time.Since(b.l.start)%b.every }
 
 // rest is called by a reader, and returns when it is time to read again.
 func (b *beat) rest(r *receiver) error {
@@ -52,7 +48,7 @@ func (b *beat) rest(r *receiver) error {
 	r.resting = true
 	b.mu.Lock()
 	if b.resting = append(b.resting, r); len(b.resting) == 1 {
-		b.timer.Reset(b.untilNext())
+		b.timer.Reset(beatEvery)
 	}
 	b.mu.Unlock()
 	select {
@@ -82,7 +78,7 @@ func (b *beat) stopIfOver() {
 func (b *beat) strike() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.timer.Reset(b.untilNext()) // at once: a thread that goes to sleep meanwhile would be woken to hear of it later
+	b.timer.Reset(beatEvery) // at once: a thread that goes to sleep meanwhile would be woken to hear of it later
 	b.resting = slices.DeleteFunc(b.resting, func(r *receiver) bool {
 		if r.serve() {
 			return false
@@ -124,7 +120,7 @@ func (r *receiver) serve() bool {
 			r.batch(ds)
 		}
 		switch {
-		case err != nil || !r.mayRest() || r.l.now()-r.before > r.l.beat.often:
+		case err != nil || !r.mayRest() || r.l.now()-r.before > often:
 			return false
 		case len(ds) < batchSize:
 			return true

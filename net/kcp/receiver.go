@@ -41,7 +41,7 @@ func (sh *shard) read() {
 	for failures := 0; failures < patience; {
 		ds, err := sh.socket.read()
 		if len(ds) > 0 {
-			soon := r.l.now()-r.before <= r.l.beat.often
+			soon := r.l.now()-r.before <= often
 			r.batch(ds)
 			if soon && len(ds) < batchSize && r.mayRest() {
 				err = errors.Join(err, r.l.beat.rest(r))
