@@ -13,7 +13,10 @@ const (
 	corkTries = 4
 	// watchEvery is how often the watch looks; what has been kept back at two looks is kept back no longer.
 	watchEvery = 4 * time.Millisecond
-	// watchRest is how many looks that found nothing to watch over end the watch.
+	// watchSlow is how often it looks at the least: each look that finds nothing to watch over doubles the time to the next one, because looking is the dearest thing
+	// that a server at rest does.
+	watchSlow = 16 * watchEvery
+	// watchRest is how many such looks end the watch.
 	watchRest = 25
 )
 
@@ -105,18 +108,22 @@ func (s *server) watch() {
 }
 
 func (s *server) look() {
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
+	timer := time.NewTimer(watchEvery)
+	defer timer.Stop()
 	var seen [corkSlots]corked
-	for quiet := 0; ; {
+	for quiet, every := 0, watchEvery; ; timer.Reset(every) {
+		s.crew.slow.Store(every > watchEvery)
 		select {
-		case <-tick.C:
+		case <-timer.C:
+			quiet, every = quiet+1, min(2*every, watchSlow)
+			if !s.lookOnce(&seen) {
+				break
+			}
+			quiet, every = 0, watchEvery
+		case <-s.crew.crowded:
+			quiet, every = 0, watchEvery
 		case <-s.crew.done:
 			return
-		}
-		quiet++
-		if s.lookOnce(&seen) {
-			quiet = 0
 		}
 		if quiet < watchRest {
 			continue
@@ -126,7 +133,7 @@ func (s *server) look() {
 		if !s.lookOnce(&seen) || !s.crew.watched.CompareAndSwap(false, true) {
 			return
 		}
-		quiet = 0
+		quiet, every = 0, watchEvery
 	}
 }
 

@@ -13,6 +13,8 @@ type crew struct {
 	srv     *server
 	few     int // workers that are let in at once
 	done    chan struct{}
+	slow    atomic.Bool   // the watch looks seldom
+	crowded chan struct{} // then: a job waits because there are enough workers
 	watched atomic.Bool
 	running sync.WaitGroup
 
@@ -64,6 +66,7 @@ const (
 
 func (w *crew) init(s *server) {
 	w.srv, w.few, w.done = s, max(4, 2*runtime.GOMAXPROCS(0)), make(chan struct{})
+	w.crowded = make(chan struct{}, 1)
 }
 
 // submit has a job done soon. It never blocks. There are no more jobs than two a connection.
@@ -94,7 +97,14 @@ func (w *crew) submitAll(conns []*Conn, do func(*Conn, *worker)) {
 		w.push(job{conn: c, do: do})
 	}
 	w.ask()
+	crowded := w.looks == 0
 	w.mu.Unlock()
+	if crowded && w.slow.Load() { // they may be stuck
+		select {
+		case w.crowded <- struct{}{}:
+		default:
+		}
+	}
 	w.srv.watch()
 }
 
