@@ -3,6 +3,8 @@ package acceptance_test
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -77,41 +79,45 @@ const (
 
 func TestAttacksAreRefusedWithinBoundsWhileOthersPlayOn(t *testing.T) {
 	t.Parallel()
-	w := startWorld(t, sized(3, 10))
+	s := besiege(t, sized(3, 10))
 	defer http.DefaultClient.CloseIdleConnections()
-	quiet := w.during("quiet", func(*phase) {
-		select {
-		case <-time.After(sized(500*time.Millisecond, 5*time.Second)):
-		case <-t.Context().Done():
-		}
-	})
-	t.Log(quiet)
+	lasting := sized(200*time.Millisecond, 2*time.Second)
+	quiet := s.quiet(lasting)
+	t.Logf("%-34s %v", "quiet", quiet)
+	perRequest := s.costOfARequest(t, lasting, quiet)
 	for _, a := range attacks {
-		before := w.metrics()
-		p := w.during(a.name, func(p *phase) { a.run(w, p) })
-		t.Log(p)
-		for _, code := range a.told {
-			if p.told[code] == 0 {
-				t.Errorf("%s: nobody was told %q, but %v", a.name, code, p.told)
-			}
+		if only := os.Getenv("ONLY"); only != "" && !strings.Contains(a.name, only) {
+			continue
 		}
+		before := s.metrics()
+		for range sized(1, 3) {
+			quiet := s.quiet(lasting)
+			w := s.obey(order{Attack: a.name, For: lasting})
+			control := s.obey(order{For: w.lasted, Crowd: equal(w, quiet, perRequest)})
+			t.Logf("%-34s quiet   %v", a.name, quiet)
+			t.Logf("%-34s control %v; %d requests of the crowd", a.name, control, control.Requests)
+			t.Logf("%-34s attack  %v; told: %v", a.name, w, w.Told)
+		}
+		s.newcomers(a.name)
 		for _, name := range a.moved {
 			what := fmt.Sprintf("the counter %s has grown from %v in the phase %q", name, before[name], a.name)
-			until(t, what, func() bool { return w.metrics()[name] > before[name] })
-		}
-		if p.goroutines > quiet.goroutines+moreGoroutines || p.heap > quiet.heap+moreHeap {
-			t.Errorf("%s: %v goroutines and %v bytes of heap, in quiet %v and %v", a.name, p.goroutines, p.heap, quiet.goroutines, quiet.heap)
+			until(t, what, func() bool { return s.metrics()[name] > before[name] })
 		}
 	}
-	m := w.metrics()
-	t.Logf("at the end: %v goroutines, %.0f MB heap; KCP sessions: %v, raw %v", m["go_goroutines"], m["go_memstats_heap_inuse_bytes"]/1e6,
-		m[`skua_kcp_sessions{transport="kcp"}`], m[`skua_kcp_sessions{transport="kcp-raw"}`])
-	until(t, "the node is as it was before", func() bool {
-		m := w.metrics()
-		return m[`skua_kcp_sessions{transport="kcp-raw"}`] == 0 &&
-			m["go_goroutines"] <= quiet.goroutines+keptWorkers &&
-			m[`skua_transport_connections{transport="tcp"}`] <= float64(len(w.players))
-	})
-	w.stop()
-	w.playing.Wait()
+}
+
+// equal is the crowd for which the node, and the attackers' process, use as much of the cores as in an attack.
+func equal(attack, quiet *window, perRequest time.Duration) crowd {
+	more := attack.cpu[ofNode].used - time.Duration(float64(quiet.cpu[ofNode].used)*attack.lasted.Seconds()/quiet.lasted.Seconds())
+	return crowd{PerSecond: max(0, float64(more)/float64(perRequest)/attack.lasted.Seconds()), CPU: attack.cpu[ofAttackers].used}
+}
+
+// costOfARequest is what one of the crowd costs the node.
+func (s *siege) costOfARequest(t *testing.T, lasting time.Duration, quiet *window) time.Duration {
+	t.Helper()
+	w := s.obey(order{For: lasting, Crowd: crowd{PerSecond: sized(500.0, 3000.0)}})
+	more := w.cpu[ofNode].used - time.Duration(float64(quiet.cpu[ofNode].used)*w.lasted.Seconds()/quiet.lasted.Seconds())
+	cost := max(more, 1) / time.Duration(max(w.Requests, 1))
+	t.Logf("%-34s %v; %d requests at %v each", "honest crowd", w, w.Requests, cost)
+	return max(cost, time.Microsecond)
 }
