@@ -42,10 +42,11 @@ const (
 // handler that pushes a lot may be gone after a part of it.
 func (s *Sessions) apiPush(st vm.State) int {
 	to := s.listed(st)
+	st.Spend(pushCostEach * (1 + len(to)))
 	if _, ok := st.String(2); ok && len(to) == 0 {
 		return 0
 	}
-	st.Spend(pushCost + pushCostEach*len(to))
+	st.Spend(pushCost)
 	route, body, d := pushed(st, 2, "gate.push")
 	full, err := push(to, route, body, d)
 	if err != nil {

@@ -54,7 +54,9 @@ func TestTheAttackersProcess(t *testing.T) {
 		t.Skip("this is a part of another test")
 	}
 	defer http.DefaultClient.CloseIdleConnections()
-	must(t, yieldCores())
+	if full() { // a small run has nothing to measure, and must get on where others want all the cores
+		must(t, yieldCores())
+	}
 	var at places
 	must(t, json.Unmarshal([]byte(os.Getenv(placesVariable)), &at))
 	w := &world{dialer: dialer{addrs: at.Addrs}, t: t, who: "bystander"}

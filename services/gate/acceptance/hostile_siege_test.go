@@ -3,7 +3,6 @@ package acceptance_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -17,6 +16,8 @@ type siege struct {
 	processes [3]*process // of which the CPU time is looked at
 	orders    *json.Encoder
 	outcomes  *json.Decoder
+	// perRequest is what a request of the crowd costs the node.
+	perRequest time.Duration
 
 	mu      sync.Mutex
 	samples []sample // in the order in which they were answered
@@ -69,15 +70,6 @@ func besiege(t *testing.T, players int) *siege {
 		}
 	})
 	return s
-}
-
-// window is a part of the test, and what players and operators see in it.
-type window struct {
-	took []time.Duration // of players' requests, sorted
-	outcome
-	lasted                     time.Duration
-	cpu                        [3]cpu
-	goroutines, heap, resident float64 // peaks
 }
 
 // watch has something done, and looks at players and node meanwhile.
@@ -171,24 +163,4 @@ func (s *siege) newcomers(when string) {
 			_ = newcomer.conn.Close()
 		}
 	}
-}
-
-// at is what this share of the requests took at most.
-func (w *window) at(share float64) time.Duration {
-	if len(w.took) == 0 {
-		return 0
-	}
-	return w.took[int(share*float64(len(w.took)-1))]
-}
-
-// share is what of one core a process has had.
-func (w *window) share(of int) string {
-	c := w.cpu[of]
-	return fmt.Sprintf("%3.0f+%3.0f%%", 100*c.used.Seconds()/w.lasted.Seconds(), 100*c.waited.Seconds()/w.lasted.Seconds())
-}
-
-func (w *window) String() string {
-	ms := func(d time.Duration) float64 { return float64(d) / 1e6 }
-	return fmt.Sprintf("%4.1f s: players: %5d requests, p50 %6.2f ms, p99 %7.2f, max %7.2f; CPU: node %s, players %s, attackers %s; node's peaks: %4.0f goroutines, %3.0f MB heap, %3.0f MB resident",
-		w.lasted.Seconds(), len(w.took), ms(w.at(0.5)), ms(w.at(0.99)), ms(w.at(1)), w.share(ofNode), w.share(ofPlayers), w.share(ofAttackers), w.goroutines, w.heap/1e6, w.resident/1e6)
 }

@@ -2,6 +2,7 @@ package acceptance_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -58,7 +59,10 @@ func (w *world) metrics() map[string]float64 {
 
 // see reads a page of the admin listener.
 func (w *world) see(path string) string {
-	resp, err := http.Get("http://" + w.addrs["admin"] + path)
+	q, err := http.NewRequestWithContext(context.WithoutCancel(w.t.Context()), http.MethodGet, "http://"+w.addrs["admin"]+path, http.NoBody)
+	must(w.t, err)
+	q.Header.Set("Accept-Encoding", "identity") // to look must cost the node little
+	resp, err := http.DefaultClient.Do(q)
 	if err != nil {
 		w.t.Error(err)
 		return ""
