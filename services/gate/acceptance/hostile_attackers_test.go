@@ -66,11 +66,11 @@ func TestTheAttackersProcess(t *testing.T) {
 	must(t, told.Encode(outcome{}))
 	for in := json.NewDecoder(os.Stdin); ; {
 		var o order
-		if err := in.Decode(&o); errors.Is(err, io.EOF) {
+		err := in.Decode(&o)
+		if errors.Is(err, io.EOF) {
 			return
-		} else {
-			must(t, err)
 		}
+		must(t, err)
 		p := &phase{name: o.Attack, told: map[string]int{}}
 		result := outcome{Told: p.told}
 		if o.Attack == "" {

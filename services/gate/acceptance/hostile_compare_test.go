@@ -48,11 +48,13 @@ func (w *window) String() string {
 // comparison is the windows of one attack, a round at the same place of each list.
 type comparison struct{ quiet, control, attack []*window }
 
-// What is held to be worse than noise: with the attack the players wait so many times as long as with honest clients, or in quiet, in every round. What is below the
-// least is no wait.
+// What is held to be worse than noise: with the attack the players wait so many times as long as with honest clients, or in quiet, in every one of many rounds; one that
+// is not so ends the doubt. What is below the least is no wait.
 const (
-	worse = 3
-	least = 5 * time.Millisecond
+	worse      = 1.5
+	least      = 5 * time.Millisecond
+	fewRounds  = 3
+	mostRounds = 8
 )
 
 // complaints are what players have to say against the attack that they would not have said against as many honest clients.

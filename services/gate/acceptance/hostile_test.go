@@ -94,7 +94,7 @@ func TestAttacksAreRefusedWithinBoundsWhileOthersPlayOn(t *testing.T) {
 		}
 		before := s.metrics()
 		c := &comparison{}
-		for range sized(1, 3) {
+		for len(c.attack) < sized(1, fewRounds) || full() && len(c.attack) < mostRounds && len(c.complaints()) > 0 {
 			s.round(a.name, c)
 		}
 		fmt.Fprintf(&table, "\n%-34s %v", a.name, c)
