@@ -124,11 +124,11 @@ func TestTheComparisonTellsAWaitFromNoise(t *testing.T) {
 		control *window
 		want    int
 	}{
-		"as beside honest clients":               {[3]*window{of(ms, 20*ms), of(ms, 30*ms), of(ms, 25*ms)}, of(ms, 22*ms), 0},
-		"bad luck, twice":                        {[3]*window{of(ms, 200*ms), of(ms, 30*ms), of(ms, 90*ms)}, of(ms, 22*ms), 0},
-		"ten times as long, where it is no wait": {[3]*window{of(ms, 10*ms), of(ms, 9*ms), of(ms, 10*ms)}, of(ms/10, ms), 0},
-		"the slowest wait":                       {[3]*window{of(ms, 200*ms), of(ms, 80*ms), of(ms, 90*ms)}, of(ms, 22*ms), 1},
-		"all wait":                               {[3]*window{of(50*ms, 200*ms), of(40*ms, 80*ms), of(70*ms, 90*ms)}, of(ms, 22*ms), 2},
+		"as beside honest clients":                 {[3]*window{of(ms, 20*ms), of(ms, 30*ms), of(ms, 25*ms)}, of(ms, 22*ms), 0},
+		"bad luck, twice":                          {[3]*window{of(ms, 200*ms), of(ms, 30*ms), of(ms, 90*ms)}, of(ms, 22*ms), 0},
+		"seven times as long, where it is no wait": {[3]*window{of(ms, 7*ms), of(ms, 7*ms), of(ms, 7*ms)}, of(ms/10, ms), 0},
+		"the slowest wait":                         {[3]*window{of(ms, 200*ms), of(ms, 80*ms), of(ms, 90*ms)}, of(ms, 22*ms), 1},
+		"all wait":                                 {[3]*window{of(50*ms, 200*ms), of(40*ms, 80*ms), of(70*ms, 90*ms)}, of(ms, 22*ms), 2},
 	} {
 		c := &comparison{}
 		for _, w := range test.attack {
