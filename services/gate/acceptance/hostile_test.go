@@ -74,7 +74,7 @@ var attacks = []attack{
 const (
 	moreGoroutines = 3000
 	moreHeap       = 256 << 20
-	keptWorkers    = 150 // that were needed once stay: 16 a listener, and 32 for actors
+	keptWorkers    = 350 // that were needed once stay: 16 a listener, and 256 for actors
 )
 
 // onlyVariable is a part of the name of the attacks to make, when not all of them are wanted.
