@@ -113,8 +113,12 @@ type member struct {
 	why   error         // for this reason
 }
 
-// ahead is how many requests a member has under way, at most: fewer than the node allows.
-const ahead = mostUnanswered / 2
+const (
+	// ahead is how many requests a member has under way, at most: fewer than the node allows.
+	ahead = mostUnanswered / 2
+	// askTogether is for how long a member puts off what it has to ask.
+	askTogether = 5 * time.Millisecond
+)
 
 func (w *world) assemble(n int) *assembly {
 	a := &assembly{t: w.t}
@@ -149,6 +153,10 @@ func (a *assembly) ask(lasting time.Duration, c crowd) int64 {
 	defer cancel()
 	for i, m := range a.members {
 		asking.Go(func() {
+			select { // each at a time of its own, for a crowd that asks all at once is no model of anything
+			case <-time.After(askTogether * time.Duration(i) / time.Duration(len(a.members))):
+			case <-ctx.Done():
+			}
 			n, err := m.askOften(ctx, c.PerSecond/float64(len(a.members)))
 			asked.Add(n)
 			if err != nil {
@@ -165,7 +173,7 @@ func (a *assembly) ask(lasting time.Duration, c crowd) int64 {
 
 // askOften asks at a rate until ctx ends. Beyond ahead it waits for answers.
 func (m *member) askOften(ctx context.Context, perSecond float64) (n int64, err error) {
-	tick := time.NewTicker(5 * time.Millisecond)
+	tick := time.NewTicker(askTogether)
 	defer tick.Stop()
 	for begun := time.Now(); ctx.Err() == nil; {
 		var out []byte

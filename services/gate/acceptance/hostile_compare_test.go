@@ -51,7 +51,7 @@ type comparison struct{ quiet, control, attack []*window }
 // What is held to be worse than noise: with the attack the players wait so many times as long as with honest clients, or in quiet, in every one of many rounds; one that
 // is not so ends the doubt. What is below the least is no wait.
 const (
-	worse      = 1.5
+	worse      = 3
 	least      = 5 * time.Millisecond
 	fewRounds  = 3
 	mostRounds = 8
