@@ -102,8 +102,8 @@ func (s *Session) drained(l *link) {
 	}
 }
 
-// emit gives a frame its number and sends it. It tells whether the session has to end, because it waits for its client and the ring is full. While there
-// is a connection the ring forgets the oldest instead: they have been sent, and are needed only if the connection is lost before they arrive.
+// emit gives a frame its number and sends it. It tells whether the session has to end, because it waits for its client and the ring is full, or because its client
+// does not read. While there is a connection the ring forgets the oldest instead: they have been sent, and are needed only if the connection is lost before they arrive.
 func (s *Session) emit(frame []byte, in *transport.Burst) (full bool) {
 	cfg := &s.gate.cfg
 	if s.state.resumes {
@@ -125,22 +125,24 @@ func (s *Session) emit(frame []byte, in *transport.Burst) (full bool) {
 		}
 		cfg.Metrics.ringBytes.Add(int64(r.bytes - was))
 	}
-	if s.link != nil {
-		s.link.send(frame, in)
+	if s.link != nil && s.link.send(frame, in) {
+		full = true
 	}
 	return full
 }
 
-// send hands a frame to the connection, which copies it. A client for which too much waits is told so, and its connection closed.
-func (l *link) send(frame []byte, in *transport.Burst) {
+// send hands a frame to the connection, which copies it. A client for which too much waits is told so, and its connection closed; its session has to end then, at
+// once: who reads that connection may be in the handler that sends, and would not notice before it has sent, and had encoded, all the rest.
+func (l *link) send(frame []byte, in *transport.Burst) (tooSlow bool) {
 	limit := l.gate.backlog(l.resumes)
 	if l.ahead += len(frame); l.ahead > limit/2 { // it is not looked for each frame how much of that has gone
 		l.ahead = l.conn.Queued() + len(frame)
 		if l.ahead > limit && l.ahead > len(frame) {
 			l.gate.cfg.Metrics.tooSlow.Inc()
 			l.conn.CloseWith(errBacklog, l.gate.farewell(errBacklog))
-			return
+			return true
 		}
 	}
 	_ = in.Send(l.conn, frame) // of one that is closing already the session hears otherwise
+	return false
 }
