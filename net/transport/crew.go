@@ -58,8 +58,9 @@ const (
 	// crewTurns is how often a worker lets others run and looks for another job before it parks, because waking it costs more.
 	crewTurns = 2
 	// crewSlice is how many ns a worker keeps its core. Go would leave it that for 10 ms, and there are several: who makes the work, such as a broadcast, would wait
-	// for all of them, find its connections idle again, and have each frame written by itself. It is what package actor's workers keep theirs.
-	crewSlice = 100_000
+	// for all of them, find its connections idle again, and have each frame written by itself. Much less would leave clients little of the cores beside those who
+	// compute without end.
+	crewSlice = 500_000
 	// keptJobs is the largest ring that is kept.
 	keptJobs = 1 << 14
 )
