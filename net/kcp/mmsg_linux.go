@@ -36,7 +36,7 @@ func newMessages() *messages {
 
 // buffer is where message i begins, or what it is.
 func (m *messages) buffer(i int, b []byte) {
-	m.iov[i].Base = unsafe.SliceData(b)
+	m.iov[i].Base = unsafe.SliceData(b) //nolint:gosec // as above
 	m.iov[i].SetLen(len(b))
 }
 

@@ -44,7 +44,7 @@ func newSocket(udp *net.UDPConn, v4 bool) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &socket{addr: udp.LocalAddr(), in: newMessages(), out: newMessages(), room: make([]byte, batchSize*packetRoom), got: make([]datagram, batchSize)}
+	s := &socket{fd: -1, addr: udp.LocalAddr(), in: newMessages(), out: newMessages(), room: make([]byte, batchSize*packetRoom), got: make([]datagram, batchSize)}
 	var failed error
 	err = conn.Control(func(fd uintptr) {
 		if s.fd, failed = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0); failed == nil && !v4 {
@@ -53,7 +53,10 @@ func newSocket(udp *net.UDPConn, v4 bool) (*socket, error) {
 			_, s.v6 = sa.(*unix.SockaddrInet6) // which "udp" need not be
 		}
 	})
-	if err = errors.Join(err, failed); err != nil {
+	if err := errors.Join(err, failed); err != nil {
+		if s.fd >= 0 {
+			err = errors.Join(err, unix.Close(s.fd))
+		}
 		return nil, err
 	}
 	if err := s.open(); err != nil {

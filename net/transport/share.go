@@ -2,7 +2,7 @@ package transport
 
 import "sync/atomic"
 
-// shareJobs is how many jobs a worker takes at once, if many wait: it then reads from all of their connections first, which keeps the kernel's way in in the
+// shareJobs is how many jobs a worker takes at once, if many wait: it first reads from all of their connections, so that the kernel's way in stays in the
 // processor's caches.
 const shareJobs = 16
 
