@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -82,7 +83,7 @@ func (w *wish) document(out, doc []byte, depth int) ([]byte, bool) {
 
 func closeDocument(out []byte, from int) []byte {
 	out = append(out, 0)
-	binary.LittleEndian.PutUint32(out[from:], uint32(len(out)-from)) //nolint:gosec // not longer than what it is made of
+	binary.LittleEndian.PutUint32(out[from:], uint32(len(out)-from))
 	return out
 }
 
@@ -132,4 +133,18 @@ func appendHeader(out []byte, kind bson.Type, index int) []byte {
 	out = append(out, byte(kind))
 	out = strconv.AppendInt(out, int64(index), 10)
 	return append(out, 0)
+}
+
+// withFields are paths by which all of two lists are there; the second has signs.
+func withFields(fields, index []string) []string {
+	all := slices.Clone(fields)
+	for _, f := range index {
+		path := strings.TrimPrefix(f, "-")
+		if slices.ContainsFunc(all, func(p string) bool { return p == path || strings.HasPrefix(path, p+".") }) {
+			continue
+		}
+		all = slices.DeleteFunc(all, func(p string) bool { return strings.HasPrefix(p, path+".") })
+		all = append(all, path)
+	}
+	return all
 }
