@@ -515,20 +515,6 @@ func TestDocumentsAreRemovedWhenTheirTimeHasCome(t *testing.T) {
 	}
 }
 
-func openSweeping(tb testing.TB, dir string) *sqlite.DB {
-	tb.Helper()
-	db, err := sqlite.Open(context.Background(), sqlite.Options{Dir: dir, Sweep: 5 * time.Millisecond})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return db
-}
-
 func waitFor(tb testing.TB, condition func() bool) {
 	tb.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
