@@ -58,7 +58,7 @@ func (m *Maker) value(depth int, inArray bool) any {
 	case 4:
 		return m.IntN(2) == 0
 	case 5:
-		if m.Plain { // FerretDB takes documents for equal that have null under other keys
+		if m.Plain { // FerretDB takes null and nothing for equal
 			return "null"
 		}
 		return nil
