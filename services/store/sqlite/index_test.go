@@ -29,10 +29,19 @@ func values(random *rand.Rand) []any {
 		int32(0), int32(-1), int32(math.MaxInt32), int64(0), int64(math.MaxInt64), int64(math.MinInt64), int64(math.MaxInt64) - 1,
 		0.0, math.Copysign(0, -1), math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, math.SmallestNonzeroFloat64, -math.SmallestNonzeroFloat64,
 		float64(1 << 53), int64(1 << 53), int64(1<<53) + 1, -float64(1 << 53), -int64(1<<53) - 1, float64(1 << 63), -float64(1 << 63), float64(math.MaxInt64 - 1024),
-		bson.Binary{}, bson.Binary{Data: []byte{0}}, bson.Binary{Data: []byte{255}}, bson.Binary{Subtype: 4, Data: []byte{0}}, bson.Binary{Data: []byte{0, 0}},
-		bson.ObjectID{}, bson.ObjectID{255}, bson.ObjectID{0, 1},
+		bson.Binary{},
+		bson.Binary{Data: []byte{0}},
+		bson.Binary{Data: []byte{255}},
+		bson.Binary{Subtype: 4, Data: []byte{0}},
+		bson.Binary{Data: []byte{0, 0}},
+		bson.ObjectID{},
+		bson.ObjectID{255},
+		bson.ObjectID{0, 1},
 		bson.DateTime(0), bson.DateTime(-1), bson.DateTime(math.MaxInt64), bson.DateTime(math.MinInt64),
-		bson.Timestamp{}, bson.Timestamp{T: 1}, bson.Timestamp{I: 1}, bson.Timestamp{T: math.MaxUint32},
+		bson.Timestamp{},
+		bson.Timestamp{T: 1},
+		bson.Timestamp{I: 1},
+		bson.Timestamp{T: math.MaxUint32},
 	}
 	for range 60 {
 		n := random.Int64() >> random.IntN(63)

@@ -125,7 +125,7 @@ func (db *DB) open(ctx context.Context, opt Options) error {
 		return err // it has closed conn
 	}
 	db.writer.Go(func() { w.run(db.queue) }) //nolint:contextcheck // it outlives Open
-	db.startSweep(opt.Sweep)
+	db.startSweep(opt.Sweep)                 //nolint:contextcheck // it outlives Open
 	return nil
 }
 
