@@ -304,7 +304,7 @@ func perSave(tb testing.TB, docs, rounds int, patch bool) float64 {
 
 // Documents of 2 KB with one of 50 fields changed, checkpoints included.
 func TestPatchesWriteLessThanAFifthOfTheBytes(t *testing.T) {
-	whole, patches := perSave(t, 1000, 4, false), perSave(t, 1000, 48, true)
+	whole, patches := perSave(t, 400, 5, false), perSave(t, 400, 48, true)
 	t.Logf("%.0f bytes for a save as a patch, %.0f for a whole one: %.1f %%", patches, whole, 100*patches/whole)
 	if patches > whole/5 {
 		t.Fatal("that is more than a fifth")
