@@ -122,7 +122,7 @@ func openBare(tb testing.TB, docs int, body bson.Raw) *bare {
 		PRIMARY KEY (kind, id)) STRICT`)
 	b.exec(tb, `BEGIN`)
 	for i := range docs {
-		b.exec(tb, `INSERT INTO docs VALUES ('player', ?, 0, 1, 7, ?)`, fmt.Sprint("p", i), []byte(body))
+		b.exec(tb, `INSERT INTO docs VALUES ('player', ?, 0, 1, ?, ?)`, fmt.Sprint("p", i), store.NewNonce(), []byte(body))
 	}
 	b.exec(tb, `COMMIT`)
 	prepare := func(text string) *sql.Stmt {
@@ -153,7 +153,7 @@ func (b *bare) write(tb testing.TB, from, to int, body bson.Raw) {
 		tb.Fatal(err)
 	}
 	for i := from; i < to; i++ {
-		if _, err := b.update.Exec("player", fmt.Sprint("p", i), 1, 7, []byte(body)); err != nil {
+		if _, err := b.update.Exec("player", fmt.Sprint("p", i), 1, store.NewNonce(), []byte(body)); err != nil {
 			tb.Fatal(err)
 		}
 	}
