@@ -17,6 +17,7 @@ import (
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/cluster"
+	"github.com/skua-go/skua/internal/mongouri"
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/scripts"
 	"github.com/skua-go/skua/services/admin"
@@ -255,7 +256,7 @@ func (n *node) openSockets() error {
 func (n *node) openBackend(ctx context.Context) (store.Backend, error) {
 	cfg := &n.project.cfg
 	if uri := cfg.Store.Mongo.Reveal(); uri != "" {
-		n.log.Info("players are kept in MongoDB", "uri", mongo.Redact(uri), "database", cfg.Store.Database)
+		n.log.Info("players are kept in MongoDB", "uri", mongouri.Redact(uri), "database", cfg.Store.Database)
 		return mongo.Open(mongo.Options{URI: uri, Database: cfg.Store.Database})
 	}
 	return sqlite.Open(ctx, sqlite.Options{Dir: cfg.Path(cfg.Data), Log: n.log.With("part", "sqlite")})

@@ -44,7 +44,7 @@ func (db *DB) classify(ctx context.Context, op string, err error) error {
 	if ctx.Err() != nil {
 		return ended(op, ctx.Err())
 	}
-	clean := db.clean.error(err)
+	clean := db.clean.Error(err)
 	final := fmt.Errorf("store: mongo: %s: %w", op, clean)
 	var login *auth.Error
 	var server driver.ServerError

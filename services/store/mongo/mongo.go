@@ -21,6 +21,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 
+	"github.com/skua-go/skua/internal/mongouri"
 	"github.com/skua-go/skua/services/store"
 	"github.com/skua-go/skua/services/store/internal/inflight"
 )
@@ -45,7 +46,7 @@ type DB struct {
 	db      *driver.Database
 	timeout time.Duration
 	most    int // writes in a command
-	clean   scrubber
+	clean   mongouri.Scrubber
 	calls   inflight.Calls
 	closing func() error
 }
@@ -64,9 +65,9 @@ func Open(opt Options) (*DB, error) {
 	if opt.CommandWrites == 0 {
 		opt.CommandWrites = 1000
 	}
-	settings, err := parse(opt.URI)
+	settings, err := mongouri.Parse(opt.URI)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("store: mongo: %w", err)
 	}
 	journal := true
 	settings.SetWriteConcern(&writeconcern.WriteConcern{W: writeconcern.WCMajority, Journal: &journal})
@@ -76,10 +77,10 @@ func Open(opt Options) (*DB, error) {
 	if settings.AppName == nil {
 		settings.SetAppName("skua")
 	}
-	clean := scrubberFor(opt.URI)
+	clean := mongouri.ScrubberFor(opt.URI)
 	client, err := driver.Connect(settings)
 	if err != nil {
-		return nil, fmt.Errorf("store: mongo: %w", clean.error(err))
+		return nil, fmt.Errorf("store: mongo: %w", clean.Error(err))
 	}
 	db := &DB{client: client, db: client.Database(opt.Database), timeout: opt.Timeout, most: opt.CommandWrites, clean: clean}
 	db.closing = sync.OnceValue(db.shut)
@@ -213,7 +214,7 @@ func (db *DB) shut() error {
 	ctx, cancel := context.WithTimeout(context.Background(), db.timeout)
 	defer cancel()
 	if err := db.client.Disconnect(ctx); err != nil {
-		return fmt.Errorf("store: mongo: close: %w", db.clean.error(err))
+		return fmt.Errorf("store: mongo: close: %w", db.clean.Error(err))
 	}
 	return nil
 }
