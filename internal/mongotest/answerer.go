@@ -1,0 +1,131 @@
+// Package mongotest stands in for what a MongoDB and the network to it may do that a server for tests never does: answers of a server that has stepped down or
+// is read-only, connections that are cut between a request and its answer, slow ones and silent ones.
+package mongotest
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"net"
+	"sync"
+	"testing"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+)
+
+// Answerer answers as a MongoDB would. It speaks OP_MSG, and OP_QUERY for the first hello
+// (https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/).
+type Answerer struct {
+	listener net.Listener
+	answer   func(command string, doc bson.Raw) bson.D
+	wg       sync.WaitGroup
+	mu       sync.Mutex
+	conns    []net.Conn
+}
+
+// Answer starts one, which ends with the test. answer gives the reply to a command, nil for that of a standalone server to which all is well; it is called by
+// many goroutines, and may block: then so does that connection.
+func Answer(tb testing.TB, answer func(command string, doc bson.Raw) bson.D) *Answerer {
+	tb.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	a := &Answerer{listener: listener, answer: answer}
+	a.wg.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			a.mu.Lock()
+			a.conns = append(a.conns, conn)
+			a.mu.Unlock()
+			a.wg.Go(func() { a.serve(conn) })
+		}
+	})
+	tb.Cleanup(func() {
+		_ = listener.Close() // ends the loop above
+		a.mu.Lock()
+		for _, conn := range a.conns {
+			_ = conn.Close() // ends its goroutine
+		}
+		a.mu.Unlock()
+		a.wg.Wait()
+	})
+	return a
+}
+
+// AnswerWith is Answer with replies by the name of the command.
+func AnswerWith(tb testing.TB, answers map[string]bson.D) *Answerer {
+	tb.Helper()
+	return Answer(tb, func(command string, _ bson.Raw) bson.D { return answers[command] })
+}
+
+// Addr is where it listens.
+func (a *Answerer) Addr() string { return a.listener.Addr().String() }
+
+func (a *Answerer) serve(conn net.Conn) {
+	defer func() { _ = conn.Close() }()
+	const opReply, opQuery, opMsg = 1, 2004, 2013
+	for {
+		head := make([]byte, 16) // length, request id, response to, opcode
+		if _, err := io.ReadFull(conn, head); err != nil {
+			return
+		}
+		rest := make([]byte, binary.LittleEndian.Uint32(head)-16)
+		if _, err := io.ReadFull(conn, rest); err != nil {
+			return
+		}
+		opcode, frame := uint32(opMsg), make([]byte, 5) // flags, a section of kind 0
+		doc := rest[5:]
+		if binary.LittleEndian.Uint32(head[12:]) == opQuery {
+			name := bytes.IndexByte(rest[4:], 0)
+			doc = rest[4+name+1+8:]
+			opcode, frame = opReply, make([]byte, 20) // flags, cursor, from, number of documents
+			frame[16] = 1
+		}
+		body, err := bson.Marshal(a.reply(doc))
+		if err != nil {
+			return
+		}
+		out := binary.LittleEndian.AppendUint32(nil, uint32(16+len(frame)+len(body)))
+		out = append(out, 0, 0, 0, 0)
+		out = append(out, head[4:8]...)
+		out = binary.LittleEndian.AppendUint32(out, opcode)
+		if _, err := conn.Write(append(append(out, frame...), body...)); err != nil {
+			return
+		}
+	}
+}
+
+func (a *Answerer) reply(doc bson.Raw) bson.D {
+	if size := binary.LittleEndian.Uint32(doc); int(size) <= len(doc) {
+		doc = doc[:size]
+		if element, err := doc.IndexErr(0); err == nil {
+			if reply := a.answer(element.Key(), doc); reply != nil {
+				return reply
+			}
+		}
+	}
+	return Hello()
+}
+
+// Hello is the reply of a standalone server to hello, and to whatever needs no more than ok.
+func Hello() bson.D {
+	return bson.D{
+		{Key: "ok", Value: 1},
+		{Key: "isWritablePrimary", Value: true},
+		{Key: "helloOk", Value: true},
+		{Key: "maxBsonObjectSize", Value: 16 << 20},
+		{Key: "maxMessageSizeBytes", Value: 48_000_000},
+		{Key: "maxWriteBatchSize", Value: 100_000},
+		{Key: "minWireVersion", Value: 0},
+		{Key: "maxWireVersion", Value: 21},
+	}
+}
+
+// Failure is the reply to a command that fails.
+func Failure(code int, text string) bson.D {
+	return bson.D{{Key: "ok", Value: 0}, {Key: "code", Value: code}, {Key: "errmsg", Value: text}}
+}
