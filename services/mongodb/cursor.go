@@ -135,24 +135,21 @@ func (u *user) next(ctx context.Context, id int64, c *cursor) (answer, error) {
 	docs, err := more(ctx, c.inner)
 	u.mu.Lock()
 	c.busy, c.used = false, time.Now()
-	ended := u.cursors[id] != c // closed meanwhile
-	if !ended && (err != nil || c.inner.ID() == 0) {
-		u.remove(id)
+	open := u.cursors[id] == c // nobody has closed it meanwhile
+	last := err != nil || c.inner.ID() == 0
+	if open && last {
+		delete(u.cursors, id)
+		u.node.cfg.Metrics.cursors.Dec()
 	}
 	u.mu.Unlock()
-	if ended || err != nil || c.inner.ID() == 0 {
+	if !open || last {
 		u.node.shut(c)
+		id = 0
 	}
 	if err != nil {
 		return nil, c.link.told(ctx, err)
 	}
-	return batch(0, docs), nil
-}
-
-// remove forgets a cursor. The caller holds u.mu.
-func (u *user) remove(id int64) {
-	delete(u.cursors, id)
-	u.node.cfg.Metrics.cursors.Dec()
+	return batch(id, docs), nil
 }
 
 // drop closes a cursor that a script has no use for any more. One that is being read is closed by its reader.

@@ -109,7 +109,7 @@ func (u *user) apiWrite(s vm.State) int {
 	h, db, coll := u.target(s, "write", true)
 	models, err := operations(document(s, 4, "write"))
 	if err != nil {
-		s.Errorf("mongo: %s", err.Error())
+		return failed(s, fmt.Errorf("mongo: %w", err))
 	}
 	ordered := s.Type(5) != vm.Boolean || s.Bool(5)
 	return u.with(s, "write", h, u.node.cfg.Timeout, func(ctx context.Context) (answer, error) {
@@ -124,10 +124,14 @@ func (u *user) apiSend(s vm.State) int {
 	raw := document(s, 4, "send")
 	models, err := operations(raw)
 	if err != nil {
-		s.Errorf("mongo: %s", err.Error())
+		return failed(s, fmt.Errorf("mongo: %w", err))
 	}
 	if h == nil {
 		return failed(s, ErrClosed)
+	}
+	if len(models) == 0 {
+		s.PushBool(true)
+		return 1
 	}
 	w := &sent{db: db, coll: coll, models: models, bytes: len(raw), done: make(chan struct{})}
 	taken := func(s vm.State) int {
@@ -155,7 +159,7 @@ func (u *user) apiFind(s vm.State) int {
 	return u.with(s, r.name, h, r.timeout, func(ctx context.Context) (answer, error) { return u.find(ctx, h.link, db, r) })
 }
 
-// apiNext gives a list of the next documents of a cursor, an empty one at the end.
+// apiNext gives a list of the next documents of a cursor, and its number again if there may be more.
 func (u *user) apiNext(s vm.State) int {
 	id, _ := s.Int(1)
 	return u.call(s, "next", u.node.cfg.Timeout, nil, func(ctx context.Context) (answer, error) {

@@ -139,7 +139,7 @@ func (u *user) call(s vm.State, what string, timeout time.Duration, l *link, wor
 	if deadline, ok := u.h.Context().Deadline(); ok && u.h.Context().IsRequest() && deadline.Before(until) {
 		until = deadline
 	}
-	failure = u.node.begin(l, func() {
+	refused := u.node.begin(l, func() {
 		ctx, cancel := context.WithDeadline(u.ctx, until)
 		defer cancel()
 		if result, failure = work(ctx); failure != nil {
@@ -147,7 +147,8 @@ func (u *user) call(s vm.State, what string, timeout time.Duration, l *link, wor
 		}
 		w.Wake()
 	})
-	if failure != nil {
+	if refused != nil {
+		failure = refused
 		w.Wake()
 	}
 	return s.Yield(0)

@@ -18,7 +18,11 @@ import (
 // operations reads a list of writes as the shell's bulkWrite has them, {insertOne = {document = ...}} and so on, and {update = {filter, update, upsert, multi}}
 // as Skynet has them, where an update without operators replaces the document.
 func operations(raw bson.Raw) ([]driver.WriteModel, error) {
-	list, ok := raw.Lookup("ops").ArrayOK()
+	ops := raw.Lookup("ops")
+	if none, ok := ops.DocumentOK(); ok && len(none) == 5 {
+		return nil, nil // an empty table
+	}
+	list, ok := ops.ArrayOK()
 	if !ok {
 		return nil, errors.New("a list of operations is expected")
 	}

@@ -222,9 +222,9 @@ end
 
 -- The first document that matches, or nil.
 function collection:findOne(filter, projection)
-  local c = self:find(filter, projection):limit(1)
-  if c:hasNext() then return c:next() end
-  return nil
+  local first = check(2, driver.find(self.connection.__id, self.database.name,
+    command("find", self.name, "filter", filter or {}, "projection", projection or {}, "limit", 1, "singleBatch", true)))[1]
+  return first and bson.decode(first)
 end
 
 -- A cursor over what a list of stages gives. The options are those of MongoDB's command: allowDiskUse, maxTimeMS, cursor = { batchSize = n } ...
@@ -330,9 +330,9 @@ function cursor:hasNext()
     self.__at = 1
   end
   if self.__at > #self.__docs and self.__open then
-    local docs, why = driver.next(self.__open)
-    if not docs then self.__open = nil end
-    self.__docs, self.__at = check(2, docs, why), 1
+    local docs, more = driver.next(self.__open)
+    self.__open, self.__at = docs and more, 1
+    self.__docs = check(2, docs, more)
   end
   if self.__at <= #self.__docs then return true end
   self.__closed, self.__open = true, nil
