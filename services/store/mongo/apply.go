@@ -3,6 +3,7 @@ package mongo
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -22,7 +23,12 @@ func (db *DB) Apply(ctx context.Context, writes []store.Write) ([]error, error) 
 		return nil, err
 	}
 	defer end()
-	b := &batch{db: db, writes: writes, errs: store.CheckWrites(writes)}
+	b := &batch{db: db, writes: writes, errs: store.CheckWrites(writes), taken: make([]*string, len(writes))}
+	for i, w := range writes {
+		if b.errs[i] == nil && !w.Delete {
+			b.errs[i] = db.indexed.check(w.Kind, w.ID, w.Body)
+		}
+	}
 	commands := b.commands()
 	failed := make([]error, len(commands))
 	var wg sync.WaitGroup
@@ -48,12 +54,14 @@ type batch struct {
 	db     *DB
 	writes []store.Write
 	errs   []error
+	taken  []*string // the index that refused a write for a duplicate key; empty if MongoDB did not say which
 }
 
 // command is an update command: writes of one kind, by their index.
 type command struct {
 	kind   string
 	writes []int
+	whole  bool // bodies, not patches
 }
 
 // commands sorts the valid writes. A bulk write only tells how many of its updates matched, so the state afterwards has
@@ -83,61 +91,97 @@ func (b *batch) commands() []command {
 func (b *batch) run(ctx context.Context, c command) error {
 	models := make([]driver.WriteModel, len(c.writes))
 	for i, at := range c.writes {
-		models[i] = model(&b.writes[at])
+		models[i] = model(&b.writes[at], c.whole)
 	}
 	collection := b.db.db.Collection(c.kind)
 	result, err := collection.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
-	unclear := len(c.writes)
+	again := command{kind: c.kind, whole: true}
+	left, err := b.db.sort(err, result, len(c.writes), func(i int, e driver.WriteError) {
+		at := c.writes[i]
+		w := &b.writes[at]
+		switch {
+		case e.HasErrorCode(duplicateKey):
+			index := indexOf(e)
+			b.taken[at] = &index
+		case w.Patch != nil && !c.whole && invalidCode(e.Code): // somebody else has changed the body: ours is right as long as the version stands
+			again.writes = append(again.writes, at)
+		default:
+			b.errs[at] = b.db.refused("write", w.Kind, w.ID, e)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if left > 0 {
+		rest := slices.DeleteFunc(slices.Clone(c.writes), func(at int) bool { return b.errs[at] != nil || slices.Contains(again.writes, at) })
+		if err := b.judge(ctx, collection, c.kind, rest); err != nil {
+			return err
+		}
+	}
+	if len(again.writes) > 0 {
+		return b.run(ctx, again)
+	}
+	return nil
+}
+
+// sort tells refusals of single updates, which it gives to refused, from an error of all of the command. left is how many updates are neither refused nor done,
+// duplicate keys among them.
+func (db *DB) sort(err error, result *driver.BulkWriteResult, all int, refused func(i int, e driver.WriteError)) (left int, _ error) {
+	left = all
 	var some driver.BulkWriteException
 	switch {
 	case err == nil:
 	case !errors.As(err, &some) || some.WriteConcernError != nil || result == nil:
-		return err // done or not: a majority has not said so
+		return 0, err // done or not: a majority has not said so
 	default:
 		for _, e := range some.WriteErrors {
-			if e.Index < 0 || e.Index >= len(c.writes) {
-				return err
+			if e.Index < 0 || e.Index >= all {
+				return 0, err
 			}
-			if e.HasErrorCode(duplicateKey) { // the document that was to be made is there already
-				continue
+			refused(e.Index, e.WriteError)
+			if !e.HasErrorCode(duplicateKey) {
+				left--
 			}
-			at := c.writes[e.Index]
-			b.errs[at] = b.db.refused(&b.writes[at], e.WriteError)
-			unclear--
 		}
 	}
-	if int(result.MatchedCount+result.UpsertedCount) == unclear {
-		return nil
-	}
-	return b.judge(ctx, collection, c)
+	return left - int(result.MatchedCount+result.UpsertedCount), nil
 }
 
 // model is the update that does a write if version and epoch still stand.
-func model(w *store.Write) driver.WriteModel {
+func model(w *store.Write, whole bool) driver.WriteModel {
 	filter := bson.D{
 		{Key: "_id", Value: w.ID},
 		{Key: "ver", Value: w.Version},
 		{Key: "epoch", Value: bson.D{{Key: "$lte", Value: w.Epoch}}},
 	}
 	set := bson.D{{Key: "ver", Value: w.Version + 1}, {Key: "epoch", Value: w.Epoch}, {Key: "nonce", Value: w.Nonce}}
-	update := bson.D{{Key: "$set", Value: set}}
-	if w.Delete {
-		update = append(update, bson.E{Key: "$unset", Value: bson.D{{Key: "body", Value: ""}}})
-	} else {
+	var unset bson.D
+	switch {
+	case w.Delete:
+		unset = bson.D{{Key: "body", Value: ""}}
+	case w.Patch != nil && !whole:
+		for i := range w.Patch.Set {
+			set = append(set, bson.E{Key: "body." + w.Patch.Set[i].Path, Value: w.Patch.Set[i].Value})
+		}
+		for _, path := range w.Patch.Unset {
+			unset = append(unset, bson.E{Key: "body." + path, Value: ""})
+		}
+	default:
 		set = append(set, bson.E{Key: "body", Value: w.Body})
-		update[0].Value = set
+	}
+	update := bson.D{{Key: "$set", Value: set}}
+	if unset != nil {
+		update = append(update, bson.E{Key: "$unset", Value: unset})
 	}
 	// With no such document, version 0 makes one; with one that does not match, its _id is taken: a duplicate key.
 	return driver.NewUpdateOneModel().SetFilter(filter).SetUpdate(update).SetUpsert(w.Version == 0)
 }
 
 // judge looks at what the database has and tells by it what became of the writes.
-func (b *batch) judge(ctx context.Context, collection *driver.Collection, c command) error {
-	var ids bson.A
-	for _, at := range c.writes {
-		if b.errs[at] == nil {
-			ids = append(ids, b.writes[at].ID)
-		}
+func (b *batch) judge(ctx context.Context, collection *driver.Collection, kind string, writes []int) error {
+	ids := make(bson.A, len(writes))
+	for i, at := range writes {
+		ids[i] = b.writes[at].ID
 	}
 	cursor, err := collection.Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}},
 		options.Find().SetProjection(bson.D{{Key: "ver", Value: 1}, {Key: "epoch", Value: 1}, {Key: "nonce", Value: 1}}))
@@ -150,22 +194,30 @@ func (b *batch) judge(ctx context.Context, collection *driver.Collection, c comm
 		var stamp store.Stamp
 		id, _ := cursor.Current.Lookup("_id").StringValueOK() // strings are what was asked for
 		if !readStamp(cursor.Current, &stamp) {
-			foreign[id] = notOurs(c.kind, id)
+			foreign[id] = notOurs(kind, id)
 		}
 		have[id] = stamp
 	}
 	if err := errors.Join(cursor.Err(), cursor.Close(ctx)); err != nil {
 		return err
 	}
-	for _, at := range c.writes {
+	for _, at := range writes {
 		w := &b.writes[at]
-		switch {
-		case b.errs[at] != nil:
-		case foreign[w.ID] != nil:
+		if foreign[w.ID] != nil {
 			b.errs[at] = foreign[w.ID]
-		default:
-			b.errs[at] = w.Judge(have[w.ID])
+			continue
 		}
+		result := w.Judge(have[w.ID])
+		if index := b.taken[at]; index != nil && store.Retryable(result) { // it was not the _id that was taken
+			dup, err := b.db.duplicate(ctx, collection, w.Kind, w.ID, w.Body, *index)
+			if err != nil {
+				return err
+			}
+			if dup != nil {
+				result = dup
+			}
+		}
+		b.errs[at] = result
 	}
 	return nil
 }
