@@ -72,7 +72,14 @@ func (p *Proxy) Said(text []byte) bool {
 	return bytes.Contains(p.heard, text)
 }
 
-// Forget has the proxy keep nothing of what clients send any more.
+// Hear begins anew with what Said knows.
+func (p *Proxy) Hear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.heard, p.deaf = nil, false
+}
+
+// Forget has the proxy keep nothing of what clients send any more, until Hear.
 func (p *Proxy) Forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
