@@ -27,7 +27,7 @@ type Answerer struct {
 // many goroutines, and may block: then so does that connection.
 func Answer(tb testing.TB, answer func(command string, doc bson.Raw) bson.D) *Answerer {
 	tb.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}

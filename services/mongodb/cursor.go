@@ -52,15 +52,15 @@ func (u *user) find(ctx context.Context, l *link, db string, r *request) (answer
 	kept := &cursor{link: l, inner: c, used: time.Now()}
 	u.node.retain(l)
 	if err != nil || c.ID() == 0 {
-		u.node.shut(kept)
+		u.node.shut(kept) //nolint:contextcheck // it is closed whatever becomes of the call
 		if err != nil {
 			return nil, l.told(ctx, err)
 		}
 		return batch(0, docs), nil
 	}
-	id, err := u.keep(kept)
+	id, err := u.keep(kept) //nolint:contextcheck // one that it closes is another call's
 	if err != nil {
-		u.node.shut(kept)
+		u.node.shut(kept) //nolint:contextcheck // as above
 		return nil, err
 	}
 	return batch(id, docs), nil
@@ -143,7 +143,7 @@ func (u *user) next(ctx context.Context, id int64, c *cursor) (answer, error) {
 	}
 	u.mu.Unlock()
 	if !open || last {
-		u.node.shut(c)
+		u.node.shut(c) //nolint:contextcheck // it is closed whatever becomes of the call
 		id = 0
 	}
 	if err != nil {

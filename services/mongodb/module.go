@@ -36,7 +36,7 @@ func (u *user) apiOpen(s vm.State) int {
 	cfg := argConf(s, "mongo.client")
 	u.watch(s, "mongo.client")
 	return u.call(s, "mongo.client", u.node.cfg.Timeout, nil, func(ctx context.Context) (answer, error) {
-		l, err := u.node.link(cfg)
+		l, err := u.node.link(cfg) //nolint:contextcheck // connections are shared, and outlive the call
 		if err != nil {
 			return nil, err
 		}
@@ -51,7 +51,7 @@ func (u *user) apiOpen(s vm.State) int {
 			}
 		}
 		err = l.told(ctx, err)
-		u.node.release(l)
+		u.node.release(l) //nolint:contextcheck // as above
 		return nil, fmt.Errorf("mongo: can't connect: %w", err)
 	})
 }

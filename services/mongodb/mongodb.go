@@ -94,7 +94,7 @@ func (c *Config) fill() {
 // Clients are the connections that the scripts of a node have to MongoDB. The Module goes into the runtime of scripts, the Spec to the node's actors.
 type Clients struct {
 	cfg    Config
-	ctx    context.Context // of all that is under way
+	ctx    context.Context //nolint:containedctx // the lifetime of all that is under way
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
 

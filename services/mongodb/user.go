@@ -16,7 +16,7 @@ type user struct {
 	node   *Clients
 	h      *lua.Host
 	ref    actor.Ref
-	ctx    context.Context // of its calls
+	ctx    context.Context //nolint:containedctx // the lifetime of its calls, which outlive the functions that begin them
 	cancel context.CancelCauseFunc
 
 	watched bool // the keeper has been told of it; of the actor

@@ -224,11 +224,11 @@ func (l *link) write(ctx context.Context, db, coll string, models []driver.Write
 	switch {
 	case err == nil:
 	case errors.As(err, &some):
-		var list bson.A
-		for _, e := range some.WriteErrors {
-			list = append(list, writeError(e.WriteError))
+		list := make(bson.A, len(some.WriteErrors))
+		for i, e := range some.WriteErrors {
+			list[i] = writeError(e.WriteError)
 		}
-		if list != nil {
+		if len(list) > 0 {
 			reply = append(reply, bson.E{Key: "writeErrors", Value: list})
 		}
 		if e := some.WriteConcernError; e != nil {
@@ -251,7 +251,7 @@ func (l *link) write(ctx context.Context, db, coll string, models []driver.Write
 }
 
 func counts(r *driver.BulkWriteResult) bson.D {
-	d := bson.D{
+	d := bson.D{ //nolint:prealloc // it grows seldom
 		{Key: "n", Value: r.InsertedCount + r.MatchedCount + r.UpsertedCount + r.DeletedCount},
 		{Key: "nModified", Value: r.ModifiedCount},
 		{Key: "insertedCount", Value: r.InsertedCount},
@@ -263,7 +263,7 @@ func counts(r *driver.BulkWriteResult) bson.D {
 	if len(r.UpsertedIDs) == 0 {
 		return d
 	}
-	var list bson.A
+	list := make(bson.A, 0, len(r.UpsertedIDs))
 	for _, i := range slices.SortedFunc(maps.Keys(r.UpsertedIDs), cmp.Compare) {
 		list = append(list, bson.D{{Key: "index", Value: i}, {Key: "_id", Value: r.UpsertedIDs[i]}})
 	}

@@ -158,7 +158,7 @@ func model(w *store.Write, whole bool) driver.WriteModel {
 	var unset bson.D
 	switch {
 	case w.Delete:
-		unset = bson.D{{Key: "body", Value: ""}}
+		unset = append(unset, bson.E{Key: "body", Value: ""})
 	case w.Patch != nil && !whole:
 		for i := range w.Patch.Set {
 			set = append(set, bson.E{Key: "body." + w.Patch.Set[i].Path, Value: w.Patch.Set[i].Value})

@@ -59,12 +59,13 @@ func compare(field, op string, v any) bson.D {
 
 // after are the conditions for documents behind a position: in the first field that is not equal to the position's they are behind it.
 func after(plan store.Plan, at *store.Position) bson.A {
-	var any, before, all bson.A
+	var either, all bson.A
+	before := make(bson.A, 0, len(plan.Index.Fields))
 	for i, f := range plan.Index.Fields {
 		ascending := (sign(f) > 0) != plan.Reverse
 		if i >= plan.Equal { // else the query itself says what it is
 			for _, alternative := range behind(path(f), at.Values[i], ascending) {
-				any = append(any, and(before, alternative))
+				either = append(either, and(before, alternative))
 			}
 			if i == plan.Equal {
 				all = bound(path(f), at.Values[i], ascending)
@@ -77,12 +78,12 @@ func after(plan store.Plan, at *store.Position) bson.A {
 		if plan.Reverse {
 			op = "$lt"
 		}
-		any = append(any, and(before, compare("_id", op, at.ID)))
+		either = append(either, and(before, compare("_id", op, at.ID)))
 	}
-	if len(any) == 0 { // behind the last one there can be
+	if len(either) == 0 { // behind the last one there can be
 		return bson.A{compare("_id", "$in", bson.A{})}
 	}
-	return append(all, bson.D{{Key: "$or", Value: any}})
+	return append(all, bson.D{{Key: "$or", Value: either}})
 }
 
 func and(before bson.A, last bson.D) bson.D {

@@ -296,10 +296,12 @@ func (db *DB) duplicate(ctx context.Context, collection *driver.Collection, kind
 		if err != nil || !in {
 			continue
 		}
-		filter := bson.D{{Key: "_id", Value: bson.D{{Key: "$ne", Value: id}}}, {Key: path(x.Fields[0]), Value: bson.D{{Key: "$exists", Value: true}, {Key: "$eq", Value: key[0]}}}}
-		for i, v := range key[1:] {
-			filter = append(filter, bson.E{Key: path(x.Fields[i+1]), Value: bson.D{{Key: "$eq", Value: v}}})
+		filter := make(bson.D, 0, len(key)+1)
+		for i, v := range key {
+			filter = append(filter, bson.E{Key: path(x.Fields[i]), Value: bson.D{{Key: "$eq", Value: v}}})
 		}
+		filter[0].Value = bson.D{{Key: "$exists", Value: true}, {Key: "$eq", Value: key[0]}} // the index's own condition
+		filter = append(filter, bson.E{Key: "_id", Value: bson.D{{Key: "$ne", Value: id}}})
 		raw, err := collection.FindOne(ctx, filter, options.FindOne().SetProjection(bson.D{{Key: "_id", Value: 1}})).Raw()
 		if errors.Is(err, driver.ErrNoDocuments) {
 			continue

@@ -71,12 +71,18 @@ func TestIndexesAreBuiltChangedAndDropped(t *testing.T) {
 		want          []store.Index
 		player, guild string
 	}{
-		{[]store.Index{{Kind: "player", Name: "score", Fields: []string{"-score", "name"}}, {Kind: "guild", Name: "tag", Fields: []string{"tag"}, Unique: true}},
-			"_id_ of_others skua_score", "_id_ skua_tag"},
-		{[]store.Index{{Kind: "player", Name: "score", Fields: []string{"-score", "name"}}, {Kind: "guild", Name: "tag", Fields: []string{"tag"}, Unique: true}},
-			"_id_ of_others skua_score", "_id_ skua_tag"},
-		{[]store.Index{{Kind: "player", Name: "score", Fields: []string{"score"}, Unique: true}, {Kind: "player", Name: "name", Fields: []string{"name"}}},
-			"_id_ of_others skua_name skua_score", "_id_"},
+		{
+			[]store.Index{{Kind: "player", Name: "score", Fields: []string{"-score", "name"}}, {Kind: "guild", Name: "tag", Fields: []string{"tag"}, Unique: true}},
+			"_id_ of_others skua_score", "_id_ skua_tag",
+		},
+		{
+			[]store.Index{{Kind: "player", Name: "score", Fields: []string{"-score", "name"}}, {Kind: "guild", Name: "tag", Fields: []string{"tag"}, Unique: true}},
+			"_id_ of_others skua_score", "_id_ skua_tag",
+		},
+		{
+			[]store.Index{{Kind: "player", Name: "score", Fields: []string{"score"}, Unique: true}, {Kind: "player", Name: "name", Fields: []string{"name"}}},
+			"_id_ of_others skua_name skua_score", "_id_",
+		},
 		{nil, "_id_ of_others", "_id_"},
 	} {
 		if err := db.Indexes(ctx, step.want); err != nil {
