@@ -78,12 +78,14 @@ func (a *Answerer) serve(conn net.Conn) {
 			return
 		}
 		opcode, frame := uint32(opMsg), make([]byte, 5) // flags, a section of kind 0
-		doc := rest[5:]
+		var doc bson.Raw
 		if binary.LittleEndian.Uint32(head[12:]) == opQuery {
 			name := bytes.IndexByte(rest[4:], 0)
-			doc = rest[4+name+1+8:]
+			doc = first(rest[4+name+1+8:])
 			opcode, frame = opReply, make([]byte, 20) // flags, cursor, from, number of documents
 			frame[16] = 1
+		} else {
+			doc = message(rest[4:])
 		}
 		body, err := bson.Marshal(a.reply(doc))
 		if err != nil {
@@ -99,13 +101,47 @@ func (a *Answerer) serve(conn net.Conn) {
 	}
 }
 
+// message puts the sections of an OP_MSG together: the command, and lists of documents that are to be fields of it. nil if they are broken.
+func message(sections []byte) bson.Raw {
+	var command bson.Raw
+	lists := bson.D{}
+	for len(sections) > 5 {
+		size := int(binary.LittleEndian.Uint32(sections[1:]))
+		if sections[0] == 0 {
+			command = first(sections[1:])
+			sections = sections[1+len(command):]
+			continue
+		}
+		name, docs, _ := bytes.Cut(sections[5:1+size], []byte{0})
+		list := bson.A{}
+		for len(docs) > 4 {
+			doc := first(docs)
+			list, docs = append(list, doc), docs[len(doc):]
+		}
+		lists = append(lists, bson.E{Key: string(name), Value: list})
+		sections = sections[1+size:]
+	}
+	extra, err := bson.Marshal(lists)
+	if err != nil || len(command) < 5 {
+		return nil
+	}
+	whole := append(append(bson.Raw(nil), command[:len(command)-1]...), extra[4:]...)
+	binary.LittleEndian.PutUint32(whole, uint32(len(whole)))
+	return whole
+}
+
+// first is the document that the bytes begin with.
+func first(b []byte) bson.Raw {
+	if len(b) < 5 {
+		return nil
+	}
+	return bson.Raw(b[:min(int(binary.LittleEndian.Uint32(b)), len(b))])
+}
+
 func (a *Answerer) reply(doc bson.Raw) bson.D {
-	if size := binary.LittleEndian.Uint32(doc); int(size) <= len(doc) {
-		doc = doc[:size]
-		if element, err := doc.IndexErr(0); err == nil {
-			if reply := a.answer(element.Key(), doc); reply != nil {
-				return reply
-			}
+	if element, err := doc.IndexErr(0); err == nil {
+		if reply := a.answer(element.Key(), doc); reply != nil {
+			return reply
 		}
 	}
 	return Hello()
