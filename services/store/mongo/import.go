@@ -76,6 +76,7 @@ func (db *DB) imported(ctx context.Context, docs []store.Doc, part []int, errs [
 	if err != nil || left == 0 {
 		return err
 	}
+	var again []int
 	for _, at := range part {
 		if errs[at] != nil {
 			continue
@@ -83,8 +84,17 @@ func (db *DB) imported(ctx context.Context, docs []store.Doc, part []int, errs [
 		if errs[at], err = db.settled(ctx, collection, docs[at], taken, at); err != nil {
 			return err
 		}
+		if store.Retryable(errs[at]) {
+			again = append(again, at)
+		}
 	}
-	return nil
+	if len(again) == 0 || len(again) == len(part) {
+		return nil
+	}
+	for _, at := range again { // the server has stopped at a refusal, or they have changed meanwhile
+		errs[at] = nil
+	}
+	return db.imported(ctx, docs, again, errs)
 }
 
 // settled tells what became of a document of which the database may have another version; the second error is one of the database.
