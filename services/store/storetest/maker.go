@@ -21,7 +21,7 @@ type Maker struct {
 
 // NewMaker makes the same documents for the same seed.
 func NewMaker(seed uint64) *Maker {
-	return &Maker{Rand: rand.New(rand.NewPCG(seed, 1))} //nolint:gosec // to be repeated
+	return &Maker{Rand: rand.New(rand.NewPCG(seed, 1))}
 }
 
 // Document is a random one, of few keys, so that two of them often have the same.

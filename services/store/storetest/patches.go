@@ -198,7 +198,7 @@ func patchBatch(e *env) {
 // manyPatches is what a player does: one of many fields changes again and again.
 func manyPatches(e *env) {
 	id := id("patched")
-	d := bson.D{}
+	d := make(bson.D, 0, 50)
 	for i := range 50 {
 		d = append(d, bson.E{Key: fmt.Sprint("field_", i), Value: strings.Repeat("v", 40)})
 	}

@@ -296,7 +296,7 @@ func plain(path string) string { return strings.TrimPrefix(path, "-") }
 func randomQueries(e *env) {
 	seed := rand.Uint64()
 	e.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 3)) //nolint:gosec // to be repeated
+	r := rand.New(rand.NewPCG(seed, 3))
 	have := []store.Index{
 		{Kind: "player", Name: "i1", Fields: []string{"a", "-b", "in.c"}},
 		{Kind: "player", Name: "i2", Fields: []string{"-b", "a"}},
@@ -305,9 +305,9 @@ func randomQueries(e *env) {
 	e.index(have...)
 	pool := []any{nil, int32(1), int64(2), 2.5, "", "x", "xy", true, bson.DateTime(5)}
 	some := func() any { return pool[r.IntN(len(pool))] }
-	var records []record
-	var writes []store.Write
-	for i := range 120 {
+	const many = 120
+	records, writes := make([]record, 0, many), make([]store.Write, 0, many)
+	for i := range many {
 		d := bson.D{{Key: "n", Value: i}}
 		for _, key := range []string{"a", "b"} {
 			if r.IntN(6) > 0 {
@@ -317,7 +317,7 @@ func randomQueries(e *env) {
 		if r.IntN(6) > 0 {
 			d = append(d, bson.E{Key: "in", Value: bson.D{{Key: "c", Value: some()}}})
 		}
-		rec := record{fmt.Sprint("d", (i*53)%120), e.marshal(d)}
+		rec := record{fmt.Sprint("d", (i*53)%many), e.marshal(d)}
 		records = append(records, rec)
 		writes = append(writes, store.Write{Kind: "player", ID: rec.id, Nonce: store.NewNonce(), Body: rec.raw})
 	}

@@ -28,7 +28,8 @@ func loadFields(e *env) {
 	id := id("fields")
 	ctx := context.Background()
 	full := e.marshal(bson.D{
-		{Key: "name", Value: "Ann"}, {Key: "gold", Value: int64(7)},
+		{Key: "name", Value: "Ann"},
+		{Key: "gold", Value: int64(7)},
 		{Key: "in", Value: bson.D{{Key: "a", Value: 1}, {Key: "b", Value: bson.D{{Key: "c", Value: 2}, {Key: "d", Value: 3}}}}},
 		{Key: "list", Value: bson.A{bson.D{{Key: "x", Value: 1}, {Key: "y", Value: 2}}, "text", bson.D{{Key: "y", Value: 3}}}},
 		{Key: "none", Value: nil},
@@ -177,7 +178,7 @@ func (e *env) importAll(docs ...store.Doc) []error {
 
 func imports(e *env) {
 	prefix := id("imported")
-	var docs []store.Doc
+	docs := make([]store.Doc, 0, 30)
 	for i := range 30 {
 		docs = append(docs, store.Doc{
 			Kind: []string{"player", "guild"}[i%2], ID: fmt.Sprint(prefix, i), Version: int64(i*i + 1), Epoch: int64(i * 3), Body: number(int64(i)),
