@@ -58,6 +58,9 @@ func (m *Maker) value(depth int, inArray bool) any {
 	case 4:
 		return m.IntN(2) == 0
 	case 5:
+		if m.Plain { // FerretDB takes null and nothing for equal
+			return "null"
+		}
 		return nil
 	case 6:
 		return bson.DateTime(m.IntN(1000))
