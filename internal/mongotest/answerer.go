@@ -4,6 +4,7 @@ package mongotest
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/binary"
 	"io"
 	"net"
@@ -27,9 +28,18 @@ type Answerer struct {
 // many goroutines, and may block: then so does that connection.
 func Answer(tb testing.TB, answer func(command string, doc bson.Raw) bson.D) *Answerer {
 	tb.Helper()
+	return AnswerTLS(tb, nil, answer)
+}
+
+// AnswerTLS is Answer over TLS.
+func AnswerTLS(tb testing.TB, secret *tls.Config, answer func(command string, doc bson.Raw) bson.D) *Answerer {
+	tb.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
+	}
+	if secret != nil {
+		listener = tls.NewListener(listener, secret)
 	}
 	a := &Answerer{listener: listener, answer: answer}
 	a.wg.Go(func() {
