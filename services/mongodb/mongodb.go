@@ -124,8 +124,8 @@ func (n *Clients) task(f func()) bool {
 	return true
 }
 
-// begin does a call, in a goroutine, or gives why it can't be. The link, if there is one, is kept meanwhile.
-func (n *Clients) begin(l *link, call func()) error {
+// begin does a call, in a goroutine, or gives why it can't be. The link, if there is one, is kept meanwhile. done is called behind all of that.
+func (n *Clients) begin(l *link, call, done func()) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.stopped {
@@ -141,8 +141,9 @@ func (n *Clients) begin(l *link, call func()) error {
 		l.refs++
 	}
 	n.tasks.Go(func() {
-		defer n.end(l)
 		call()
+		n.end(l)
+		done()
 	})
 	return nil
 }

@@ -145,8 +145,7 @@ func (u *user) call(s vm.State, what string, timeout time.Duration, l *link, wor
 		if result, failure = work(ctx); failure != nil {
 			u.node.cfg.Metrics.failed.Inc()
 		}
-		w.Wake()
-	})
+	}, w.Wake)
 	if refused != nil {
 		failure = refused
 		w.Wake()
