@@ -27,7 +27,7 @@ func queries() []testcase {
 
 func value(v any) bson.RawValue {
 	if v == nil {
-		return bson.RawValue{Type: bson.TypeNull}
+		return bson.RawValue{Type: bson.TypeNull} // which MarshalValue does not take
 	}
 	t, data, err := bson.MarshalValue(v)
 	if err != nil {
