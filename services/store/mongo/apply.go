@@ -9,6 +9,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
 
 	"github.com/skua-go/skua/services/store"
 )
@@ -147,34 +148,69 @@ func (db *DB) sort(err error, result *driver.BulkWriteResult, all int, refused f
 	return left - int(result.MatchedCount+result.UpsertedCount), nil
 }
 
-// model is the update that does a write if version and epoch still stand.
+// model is the update that does a write if version and epoch still stand. It is bytes already: the driver takes them as they are, and walks through all else.
 func model(w *store.Write, whole bool) driver.WriteModel {
-	filter := bson.D{
-		{Key: "_id", Value: w.ID},
-		{Key: "ver", Value: w.Version},
-		{Key: "epoch", Value: bson.D{{Key: "$lte", Value: w.Epoch}}},
-	}
-	set := bson.D{{Key: "ver", Value: w.Version + 1}, {Key: "epoch", Value: w.Epoch}, {Key: "nonce", Value: w.Nonce}}
-	var unset bson.D
+	patch := w.Patch
+	size := 128
 	switch {
-	case w.Delete:
-		unset = append(unset, bson.E{Key: "body", Value: ""})
-	case w.Patch != nil && !whole:
-		for i := range w.Patch.Set {
-			set = append(set, bson.E{Key: "body." + w.Patch.Set[i].Path, Value: w.Patch.Set[i].Value})
-		}
-		for _, path := range w.Patch.Unset {
-			unset = append(unset, bson.E{Key: "body." + path, Value: ""})
-		}
+	case whole || patch == nil:
+		patch = nil
+		size += len(w.Body)
 	default:
-		set = append(set, bson.E{Key: "body", Value: w.Body})
+		size += 2 * patch.Size()
 	}
-	update := bson.D{{Key: "$set", Value: set}}
-	if unset != nil {
-		update = append(update, bson.E{Key: "$unset", Value: unset})
-	}
+	filter := document(64+len(w.ID), func(b []byte) []byte {
+		b = bsoncore.AppendInt64Element(bsoncore.AppendStringElement(b, "_id", w.ID), "ver", w.Version)
+		return inner(b, "epoch", func(b []byte) []byte { return bsoncore.AppendInt64Element(b, "$lte", w.Epoch) })
+	})
+	update := document(size, func(b []byte) []byte {
+		b = inner(b, "$set", func(b []byte) []byte {
+			b = bsoncore.AppendInt64Element(b, "ver", w.Version+1)
+			b = bsoncore.AppendInt64Element(b, "epoch", w.Epoch)
+			b = bsoncore.AppendInt64Element(b, "nonce", w.Nonce)
+			if w.Delete {
+				return b
+			}
+			if patch == nil {
+				return bsoncore.AppendDocumentElement(b, "body", w.Body)
+			}
+			for i := range patch.Set {
+				c := &patch.Set[i]
+				b = bsoncore.AppendValueElement(b, "body."+c.Path, bsoncore.Value{Type: bsoncore.Type(c.Value.Type), Data: c.Value.Value})
+			}
+			return b
+		})
+		switch {
+		case w.Delete:
+			return inner(b, "$unset", func(b []byte) []byte { return bsoncore.AppendStringElement(b, "body", "") })
+		case patch != nil && len(patch.Unset) > 0:
+			return inner(b, "$unset", func(b []byte) []byte {
+				for _, path := range patch.Unset {
+					b = bsoncore.AppendStringElement(b, "body."+path, "")
+				}
+				return b
+			})
+		}
+		return b
+	})
 	// With no such document, version 0 makes one; with one that does not match, its _id is taken: a duplicate key.
 	return driver.NewUpdateOneModel().SetFilter(filter).SetUpdate(update).SetUpsert(w.Version == 0)
+}
+
+func document(size int, fill func(b []byte) []byte) bson.Raw {
+	at, b := bsoncore.AppendDocumentStart(make([]byte, 0, size))
+	return closed(fill(b), at)
+}
+
+func inner(b []byte, key string, fill func(b []byte) []byte) []byte {
+	at, b := bsoncore.AppendDocumentElementStart(b, key)
+	return closed(fill(b), at)
+}
+
+// closed ends the document that begins at at.
+func closed(b []byte, at int32) []byte {
+	b = append(b, 0)
+	return bsoncore.UpdateLength(b, at, int32(len(b))-at)
 }
 
 // judge looks at what the database has and tells by it what became of the writes.
