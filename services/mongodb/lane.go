@@ -23,8 +23,11 @@ type lane struct {
 	running bool
 	tail    *sent // the newest
 
+	// Of the runner, of which there is one at a time.
+
 	said   time.Time // when a loss was last logged
 	unsaid int       // the losses since then
+	why    []any     // the last one's collection and reason
 }
 
 // sent is writes to a collection.
@@ -164,12 +167,20 @@ func refused(reply bson.Raw) (why string, at int) {
 	return "", 0
 }
 
-// lost tells of writes that nobody waits for: at most one line a second.
+// lost tells of writes that nobody waits for: at most one line a second, and one at the end.
 func (l *lane) lost(w *sent, n int, why string) {
 	l.node.cfg.Metrics.lost.Add(float64(n))
 	l.unsaid += n
-	if now := time.Now(); now.Sub(l.said) >= time.Second {
-		l.log.Error("writes to MongoDB that nobody waits for were lost", "collection", fmt.Sprintf("%s.%s", w.db, w.coll), "writes", l.unsaid, "error", why)
-		l.said, l.unsaid = now, 0
+	l.why = []any{"collection", fmt.Sprintf("%s.%s", w.db, w.coll), "error", why}
+	if time.Since(l.said) >= time.Second {
+		l.say()
+	}
+}
+
+// say logs the losses since it was last called. Nothing is being written meanwhile.
+func (l *lane) say() {
+	if l.unsaid > 0 {
+		l.log.Error("writes to MongoDB that nobody waits for were lost", append(l.why, "writes", l.unsaid)...)
+		l.said, l.unsaid = time.Now(), 0
 	}
 }

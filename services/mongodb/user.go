@@ -76,7 +76,9 @@ func (u *user) end() {
 // finish gives a handle back when its lane is empty.
 func (n *Clients) finish(h *handle) {
 	if !n.task(func() {
-		_ = h.lane.drained(n.ctx) // what is left when the node stops is in the log
+		if h.lane.drained(n.ctx) == nil { // else the node stops, and the runner has told of what is lost
+			h.lane.say()
+		}
 		n.release(h.link)
 	}) {
 		n.release(h.link)
