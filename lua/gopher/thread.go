@@ -268,6 +268,9 @@ func (t *thread) PushString(v string) {
 	t.push(lua.LString(v))
 }
 
+// PushBytes pushes a string of its own.
+func (t *thread) PushBytes(v []byte) { t.PushString(string(v)) }
+
 // PushInt refuses what a float64 would round: with an error where a function runs, else with one at the wait that the value was meant for.
 func (t *thread) PushInt(v int64) {
 	if v >= -maxExact && v <= maxExact {
