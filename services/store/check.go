@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"unicode"
@@ -111,6 +112,8 @@ func (w Write) check() error {
 		reason = "the write has no nonce"
 	case w.Delete && len(w.Body) > 0:
 		reason = "a delete has no body"
+	case w.Patch != nil && (w.Delete || w.Version == 0):
+		reason = "a patch has no content to change"
 	case w.Delete:
 		return nil
 	default:
@@ -118,3 +121,52 @@ func (w Write) check() error {
 	}
 	return &InvalidError{What: Name(w.Kind, w.ID), Reason: reason}
 }
+
+// CheckImport looks at documents before Import gives them to a database: one entry a document, nil or an InvalidError. Backends call it.
+func CheckImport(docs []Doc) []error {
+	writes := make([]Write, len(docs))
+	for i, d := range docs {
+		writes[i] = Write{Kind: d.Kind, ID: d.ID, Version: d.Version, Epoch: d.Epoch, Nonce: 1, Body: d.Body}
+	}
+	errs := CheckWrites(writes)
+	for i, d := range docs {
+		if errs[i] == nil && d.Version == 0 {
+			errs[i] = &InvalidError{What: Name(d.Kind, d.ID), Reason: "has content and version 0"}
+		}
+	}
+	return errs
+}
+
+// Settled tells what becomes of a document that is imported where there is have already: nil if it is the very same, ErrExists if have has content, or a higher
+// version or epoch; write: neither, and it may take have's place. Backends call it.
+func (d Doc) Settled(have Doc) (write bool, err error) {
+	switch {
+	case have.Version == d.Version && have.Epoch == d.Epoch && bytes.Equal(have.Body, d.Body):
+		return false, nil
+	case have.Exists():
+		return false, fmt.Errorf("%w: %s: there is version %d of epoch %d", ErrExists, Name(d.Kind, d.ID), have.Version, have.Epoch)
+	case have.Version > d.Version || have.Epoch > d.Epoch:
+		return false, fmt.Errorf("%w: %s: there was version %d of epoch %d, which is later than version %d of epoch %d",
+			ErrExists, Name(d.Kind, d.ID), have.Version, have.Epoch, d.Version, d.Epoch)
+	}
+	return true, nil
+}
+
+// CheckScan looks at the arguments of a Scan. The error is an InvalidError. Backends call it.
+func CheckScan(kind, after string, limit int) error {
+	if reason := badKind(kind); reason != "" {
+		return &InvalidError{What: "kind " + clip(kind), Reason: reason}
+	}
+	if after != "" {
+		if err := CheckName(kind, after); err != nil {
+			return err
+		}
+	}
+	if limit < 1 {
+		return &InvalidError{What: "scan of kind " + kind, Reason: fmt.Sprintf("the limit is %d, at least 1 is expected", limit)}
+	}
+	return nil
+}
+
+// MaxAnswer is about how many bytes of bodies one Scan or Find gives.
+const MaxAnswer = 16 << 20

@@ -20,6 +20,10 @@ var (
 	ErrTooLarge = errors.New("store: too large")
 	// ErrInvalid: a kind, an id, a number or a body is not what a document may have; no retry will help.
 	ErrInvalid = errors.New("store: invalid")
+	// ErrExists: a document that is imported is there already, or was there in a later version or epoch.
+	ErrExists = errors.New("store: exists")
+	// ErrDuplicate: another document has the value that a unique index allows once. See DuplicateError.
+	ErrDuplicate = errors.New("store: duplicate")
 	// ErrClosed: the backend was closed.
 	ErrClosed = errors.New("store: closed")
 )
@@ -110,3 +114,21 @@ func (e *InvalidError) Is(target error) bool {
 	}
 	return target == ErrInvalid
 }
+
+// DuplicateError is an ErrDuplicate: a unique index has the document's value already.
+type DuplicateError struct {
+	Kind, ID string
+	Index    string
+	Other    string // id of the document that has the value; empty: not known
+}
+
+func (e *DuplicateError) Error() string {
+	other := "another document has"
+	if e.Other != "" {
+		other = Name(e.Kind, e.Other) + " has"
+	}
+	return fmt.Sprintf("%v: %s: %s the value that the unique index %s allows once", ErrDuplicate, Name(e.Kind, e.ID), other, e.Index)
+}
+
+// Is makes errors.Is(err, ErrDuplicate) true.
+func (e *DuplicateError) Is(target error) bool { return target == ErrDuplicate }

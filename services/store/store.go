@@ -43,6 +43,9 @@ type Write struct {
 	Nonce int64
 	// Body is the new content, read only until Apply returns. Empty if and only if Delete is set.
 	Body bson.Raw
+	// Patch, when not nil, turns the content at Version into Body: a backend may write it instead of Body, the order of keys may then be another one. It is
+	// only given when the document has content at Version, and read only until Apply returns.
+	Patch *Patch
 	// Delete takes the content away. Version and epoch stay, so that no stale owner can bring the document back.
 	Delete bool
 }
@@ -73,11 +76,38 @@ type Backend interface {
 	// Apply does the writes, each on its own: one that is refused stops no other. Documents of one batch are distinct.
 	//
 	// If the second result is nil, the first has one entry a write, in order: nil when the write is durable, or
-	// ErrConflict, ErrFenced, ErrInvalid, ErrTooLarge, or ErrUnavailable when this one should be tried again. A write
-	// that was under way while the owner changed may be fenced and yet be part of what the new owner took over.
+	// ErrConflict, ErrFenced, ErrInvalid, ErrTooLarge, ErrDuplicate when a unique index has the value of another
+	// document, or ErrUnavailable when this one should be tried again. A write that was under way while the owner changed may be fenced and yet be part of what the new owner took over.
 	// If the second is not nil, the first is nil, and any of the writes may have been done or not, or be done yet:
 	// the same writes with the same nonces can be applied again, and what got in counts as success.
 	Apply(ctx context.Context, writes []Write) ([]error, error)
+
+	// LoadFields is Load whose Body has only these paths, as Project would leave them; no fields: all of it.
+	LoadFields(ctx context.Context, kind, id string, fields []string) (Doc, error)
+
+	// Scan reads documents of a kind that have content, in the order of their ids' bytes, beginning after the id after
+	// (empty: at the first): at most limit (> 0), and fewer if their bodies have more than 16 MiB, but at least one;
+	// none: there are no more. It is no snapshot: documents that are written meanwhile are seen as before or after.
+	Scan(ctx context.Context, kind, after string, limit int) ([]Doc, error)
+
+	// Kinds are all that have a document with content, sorted, and perhaps some that had one once.
+	Kinds(ctx context.Context) ([]string, error)
+
+	// Import writes documents as they are, version and epoch kept, for moves from another database; they need content
+	// and a version above 0. One result a document as for Apply: ErrExists for one that is there with content, or with
+	// a higher version or epoch and none, unless it is there exactly so, which counts as done: an import whose
+	// answer was lost can be repeated. Documents of one call are distinct.
+	Import(ctx context.Context, docs []Doc) ([]error, error)
+
+	// Indexes makes these the indexes of the database: it builds those that are missing, while others read and write, rebuilds those that
+	// are different, and drops those that a former call made and that are no longer wanted. It returns when all are
+	// there. The error names the index; a DuplicateError names a pair of documents that a unique one can't have, an
+	// InvalidError a document that can't be in it, see Index.Key. After an error the indexes named before it are built.
+	Indexes(ctx context.Context, want []Index) error
+
+	// Find reads the documents with content that a query asks for, by an index that the last successful Indexes of
+	// this process declared. A query that none of them serves is an InvalidError, see Query.Plan.
+	Find(ctx context.Context, q Query) ([]Doc, error)
 
 	// Ping asks whether the database can be reached.
 	Ping(ctx context.Context) error

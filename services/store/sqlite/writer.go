@@ -29,7 +29,8 @@ type request struct {
 	claim  bool
 	doc    store.Doc
 	writes []store.Write
-	errs   []error // one a write; those that are set from the start are not tried
+	docs   []store.Doc // to be imported
+	errs   []error     // one a write or document; those that are set from the start are not tried
 
 	state atomic.Int32
 	err   error
@@ -75,7 +76,10 @@ func (r *request) size() (writes, bytes int) {
 	for _, w := range r.writes {
 		bytes += len(w.Body)
 	}
-	return max(1, len(r.writes)), bytes
+	for _, d := range r.docs {
+		bytes += len(d.Body)
+	}
+	return max(1, len(r.writes)+len(r.docs)), bytes
 }
 
 // writer owns the one connection that writes.
@@ -83,7 +87,7 @@ type writer struct {
 	conn *sql.Conn
 	log  *slog.Logger
 
-	begin, commit, rollback, create, update, claim, stamp *sql.Stmt
+	begin, commit, rollback, create, update, claim, stamp, whole, place *sql.Stmt
 
 	stmts []*sql.Stmt // all of them
 }
@@ -103,6 +107,9 @@ func newWriter(ctx context.Context, conn *sql.Conn, log *slog.Logger) (*writer, 
 			WHERE kind = ?1 AND id = ?2 AND ver = ?3 AND epoch <= ?4`},
 		{&w.claim, `INSERT INTO docs (kind, id, ver, epoch, nonce) VALUES (?1, ?2, 0, 1, 0)
 			ON CONFLICT (kind, id) DO UPDATE SET epoch = epoch + 1 RETURNING ver, epoch, body`},
+		{&w.whole, loadSQL},
+		{&w.place, `INSERT INTO docs (kind, id, ver, epoch, nonce, body) VALUES (?1, ?2, ?3, ?4, 0, ?5)
+			ON CONFLICT (kind, id) DO UPDATE SET ver = ?3, epoch = ?4, nonce = 0, body = ?5`},
 		{&w.stamp, `SELECT ver, epoch, nonce FROM docs WHERE kind = ?1 AND id = ?2`},
 	} {
 		stmt, err := conn.PrepareContext(ctx, s.text) //nolint:sqlclosecheck // close does
@@ -216,6 +223,16 @@ func (w *writer) one(ctx context.Context, r *request) error {
 		}
 		r.errs[i] = err
 	}
+	for i, doc := range r.docs {
+		if r.errs[i] != nil {
+			continue
+		}
+		err := w.imported(ctx, doc)
+		if fatal(err) {
+			return err
+		}
+		r.errs[i] = err
+	}
 	return nil
 }
 
@@ -230,7 +247,7 @@ func (w *writer) put(ctx context.Context, write *store.Write) error {
 	}
 	result, err := stmt.ExecContext(ctx, write.Kind, write.ID, write.Version, write.Epoch, write.Nonce, body)
 	if err != nil {
-		return refused(ctx, write, err)
+		return refused(ctx, write.Kind, write.ID, err)
 	}
 	if n, err := result.RowsAffected(); err != nil || n == 1 {
 		return err
@@ -238,16 +255,16 @@ func (w *writer) put(ctx context.Context, write *store.Write) error {
 	var have store.Stamp
 	err = w.stamp.QueryRowContext(ctx, write.Kind, write.ID).Scan(&have.Version, &have.Epoch, &have.Nonce)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return refused(ctx, write, err)
+		return refused(ctx, write.Kind, write.ID, err)
 	}
 	return write.Judge(have)
 }
 
-func refused(ctx context.Context, write *store.Write, err error) error {
+func refused(ctx context.Context, kind, id string, err error) error {
 	if fatal(err) {
 		return err
 	}
-	return classify(ctx, "write "+store.Name(write.Kind, write.ID), err)
+	return classify(ctx, "write "+store.Name(kind, id), err)
 }
 
 // fatal tells whether an error of a statement may have cost the transaction
