@@ -31,7 +31,7 @@ func (s *Service) script(c *actor.Context, m lua.Message) {
 			return
 		}
 		if cmd == "save" {
-			c.Reply(nil, s.save(c, n, body))
+			c.Reply(nil, s.save(c, n, body, 0))
 			return
 		}
 		s.commit(c, n, body)

@@ -13,6 +13,7 @@ import (
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/scripts"
 	"github.com/skua-go/skua/services/store"
+	"github.com/skua-go/skua/services/store/documents"
 )
 
 // service starts a service of a script whose handlers are these.
@@ -21,6 +22,7 @@ func (r *rig) service(handlers string) actor.Ref {
 	text := "local store = require 'store'\nlocal M = {}\n" + handlers + "\nreturn M"
 	rt, err := lua.NewRuntime(lua.Config{
 		Scripts: fstest.MapFS{"main.lua": &fstest.MapFile{Data: []byte(text)}}, Library: scripts.FS(), Log: slog.New(slog.NewTextHandler(r.log, nil)),
+		Modules: []lua.Module{documents.New(documents.Config{}).Module()},
 	})
 	if err != nil {
 		r.Fatal(err)

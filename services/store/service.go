@@ -20,7 +20,12 @@ const ServiceName = "store"
 //
 // When somebody on another node claims the document, or the database has another version than the owner's, the owner's next write fails and the ownership
 // ends: an owner in Go gets a Lost, a script's service is stopped with the reason.
-type Claim struct{ Kind, ID string }
+//
+// Stop has an owner in Go stopped with the reason, too, in place of a Lost.
+type Claim struct {
+	Kind, ID string
+	Stop     bool
+}
 
 // Lost tells an owner that a document is no longer its own, and why: ErrFenced or ErrConflict. What it handed in last is not written.
 type Lost struct {
@@ -37,6 +42,8 @@ type Load struct{ Kind, ID string }
 type Save struct {
 	Kind, ID string
 	Body     bson.Raw
+	// Within is how long the change may wait for its turn, if that is less than Config.Autosave; 0: it is not. A Commit does not wait.
+	Within time.Duration
 }
 
 // Commit is a Save that is answered when the content is durable, or something newer is that was saved on top of it. ErrUnavailable says that the database can't
@@ -120,11 +127,11 @@ func Spec(cfg Config) actor.Spec {
 func (s *Service) Receive(c *actor.Context, msg any) {
 	switch m := msg.(type) {
 	case Claim:
-		s.claim(c, name{m.Kind, m.ID}, claimer{answer: asDoc})
+		s.claim(c, name{m.Kind, m.ID}, claimer{script: m.Stop, answer: asDoc})
 	case Load:
 		s.load(c, name{m.Kind, m.ID}, asDoc)
 	case Save:
-		c.Reply(nil, s.save(c, name{m.Kind, m.ID}, m.Body))
+		c.Reply(nil, s.save(c, name{m.Kind, m.ID}, m.Body, m.Within))
 	case Commit:
 		s.commit(c, name{m.Kind, m.ID}, m.Body)
 	case Release:
@@ -168,13 +175,16 @@ func (s *Service) load(c *actor.Context, n name, answer form) {
 }
 
 // save takes a change in; it is written later.
-func (s *Service) save(c *actor.Context, n name, body bson.Raw) error {
+func (s *Service) save(c *actor.Context, n name, body bson.Raw, within time.Duration) error {
 	d, err := s.accept(c, n, body)
 	if err != nil {
 		return err
 	}
 	s.cfg.Metrics.saves.Inc()
-	s.out.want(d, time.Now().Add(s.cfg.Autosave))
+	if within <= 0 || within > s.cfg.Autosave {
+		within = s.cfg.Autosave
+	}
+	s.out.want(d, time.Now().Add(within))
 	s.pump(c)
 	return nil
 }
