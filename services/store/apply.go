@@ -107,7 +107,7 @@ func (a *applier) document(old []byte, s *step, array bool) error {
 		n++
 	}
 	a.out = append(a.out, 0)
-	binary.LittleEndian.PutUint32(a.out[from:], uint32(len(a.out)-from)) //nolint:gosec // an int32 at both ends, or CheckBody refuses it
+	binary.LittleEndian.PutUint32(a.out[from:], uint32(len(a.out)-from))
 	return nil
 }
 

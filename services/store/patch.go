@@ -46,14 +46,14 @@ func (p *Patch) Size() int {
 
 func (c *Change) size() int { return changeCost + len(c.Path) + len(c.Value.Value) }
 
-// Diff is the patch that leads from old to new, two contents that CheckBody has passed. It is empty if they are equal; the order of keys does not count, so what
-// a patch leads to may have them in another order than new. It is nil if a patch is not worth it, because it would have more than about half the bytes of new,
-// or if one of the two is malformed. The patch shares new's memory, not old's.
+// Diff is the patch that leads from before to after, two contents that CheckBody has passed. It is empty if they are equal; the order of keys does not count, so what
+// a patch leads to may have them in another order than after. It is nil if a patch is not worth it, because it would have more than about half the bytes of after,
+// or if one of the two is malformed. The patch shares after's memory, not before's.
 //
 // It takes time in proportion to the two, little of it where bytes are equal.
-func Diff(old, new bson.Raw) *Patch { //nolint:predeclared // the pair's natural names
-	d := differ{most: len(new)/2 - patchCost}
-	if !d.document(old, new, false) || d.size > d.most && !d.patch.IsEmpty() {
+func Diff(before, after bson.Raw) *Patch {
+	d := differ{most: len(after)/2 - patchCost}
+	if !d.document(before, after, false) || d.size > d.most && !d.patch.IsEmpty() {
 		return nil
 	}
 	return &d.patch
@@ -135,24 +135,24 @@ func framed(doc []byte) bool {
 }
 
 // document adds the differences of two documents, or of two arrays of which the new one is not shorter; false: they can't be told as a patch.
-func (d *differ) document(old, new []byte, array bool) bool {
-	if !framed(old) || !framed(new) {
+func (d *differ) document(before, after []byte, array bool) bool {
+	if !framed(before) || !framed(after) {
 		return false
 	}
-	if bytes.Equal(old, new) {
+	if bytes.Equal(before, after) {
 		return true
 	}
 	at, to := 4, 4
-	for at < len(old)-1 && to < len(new)-1 {
-		was, ok := elementAt(old, at)
+	for at < len(before)-1 && to < len(after)-1 {
+		was, ok := elementAt(before, at)
 		if !ok {
 			return false
 		}
-		if size := was.end - at; to+size < len(new) && bytes.Equal(old[at:was.end], new[to:to+size]) {
+		if size := was.end - at; to+size < len(after) && bytes.Equal(before[at:was.end], after[to:to+size]) {
 			at, to = was.end, to+size
 			continue
 		}
-		is, ok := elementAt(new, to)
+		is, ok := elementAt(after, to)
 		if !ok {
 			return false
 		}
@@ -165,12 +165,12 @@ func (d *differ) document(old, new []byte, array bool) bool {
 		at, to = was.end, is.end
 	}
 	if array {
-		return at == len(old)-1 && d.added(new, to)
+		return at == len(before)-1 && d.added(after, to)
 	}
-	if at == len(old)-1 {
-		return d.added(new, to)
+	if at == len(before)-1 {
+		return d.added(after, to)
 	}
-	return d.unordered(old[at:], new[to:])
+	return d.unordered(before[at:], after[to:])
 }
 
 // added adds the elements of doc from pos on, which are new.
@@ -187,18 +187,18 @@ func (d *differ) added(doc []byte, pos int) bool {
 }
 
 // unordered adds the differences of the rests of two documents whose keys are not the same in the same order.
-func (d *differ) unordered(old, new []byte) bool {
+func (d *differ) unordered(before, after []byte) bool {
 	former := map[string]element{}
-	for at := 0; at < len(old)-1; {
-		e, ok := elementAt(old, at)
+	for at := 0; at < len(before)-1; {
+		e, ok := elementAt(before, at)
 		if !ok {
 			return false
 		}
 		former[string(e.key)] = e
 		at = e.end
 	}
-	for to := 0; to < len(new)-1; {
-		is, ok := elementAt(new, to)
+	for to := 0; to < len(after)-1; {
+		is, ok := elementAt(after, to)
 		if !ok {
 			return false
 		}
@@ -216,8 +216,8 @@ func (d *differ) unordered(old, new []byte) bool {
 	if len(former) == 0 {
 		return true
 	}
-	for at := 0; at < len(old)-1; { // in the order of the document, so that equal differences are equal patches
-		e, _ := elementAt(old, at)
+	for at := 0; at < len(before)-1; { // in the order of the document, so that equal differences are equal patches
+		e, _ := elementAt(before, at)
 		at = e.end
 		if _, gone := former[string(e.key)]; gone {
 			d.unset(e)

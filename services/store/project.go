@@ -82,7 +82,7 @@ func (w *wish) document(out, doc []byte, depth int) ([]byte, bool) {
 
 func closeDocument(out []byte, from int) []byte {
 	out = append(out, 0)
-	binary.LittleEndian.PutUint32(out[from:], uint32(len(out)-from)) //nolint:gosec // not longer than what it is made of
+	binary.LittleEndian.PutUint32(out[from:], uint32(len(out)-from))
 	return out
 }
 

@@ -135,7 +135,7 @@ func (db *DB) imported(ctx context.Context, doc store.Doc) (result, err error) {
 	}
 	have, err := decode(doc.Kind, doc.ID, raw)
 	if err != nil {
-		return err, nil //nolint:nilerr // of this document
+		return err, nil
 	}
 	write, result := doc.Settled(have)
 	if write {
