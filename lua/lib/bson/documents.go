@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"strconv"
 
 	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
 
@@ -29,8 +30,12 @@ func NewDocuments(s vm.State, hidden string, maxBytes, maxDepth int) *Documents 
 	return &Documents{numbers: walk.NumbersOf(s), Hidden: hidden, MaxBytes: maxBytes, MaxDepth: maxDepth}
 }
 
-// ErrSize is for a table that would make more than Documents.MaxBytes.
-var ErrSize = errors.New("too large")
+// SizeError is for a table that would make more than Documents.MaxBytes.
+type SizeError struct{ Max int }
+
+func (e *SizeError) Error() string {
+	return "the document has more than " + strconv.Itoa(e.Max) + " bytes"
+}
 
 // Push pushes a document as a table. It keeps nothing of raw. Errors tell the way to what the VM can't hold, behind root; the stack is then as it was.
 func (c *Documents) Push(s vm.State, raw []byte, root string) error {

@@ -26,11 +26,11 @@ func (c *Documents) Take(dst []byte, s vm.State, t int, last []byte, hidden int6
 	k := keeper{c: c, s: s, out: dst, from: len(dst), open: walk.NewOpen(c.MaxDepth), hidden: hidden}
 	err := k.root(t, last)
 	s.SetTop(top)
-	switch {
-	case err == nil:
+	if err == nil {
 		return k.out, nil
-	case errors.Is(err, ErrSize):
-		return dst, fmt.Errorf("%s: %w: the document has more than %d bytes", root, ErrSize, c.MaxBytes)
+	}
+	if size := (*SizeError)(nil); errors.As(err, &size) {
+		return dst, fmt.Errorf("%s: %w", root, size)
 	}
 	return dst, errors.New(walk.Text(err, root))
 }
@@ -90,7 +90,7 @@ func (k *keeper) end(at int) error {
 // room fails when the document gets too long with n bytes more.
 func (k *keeper) room(n int) error {
 	if len(k.out)-k.from+n > k.c.MaxBytes {
-		return ErrSize
+		return &SizeError{k.c.MaxBytes}
 	}
 	return nil
 }

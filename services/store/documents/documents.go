@@ -126,7 +126,7 @@ func forScript(h *lua.Host, err error) error {
 
 // invalid is the error for a table that can't be a document.
 func invalid(err error) error {
-	if errors.Is(err, bson.ErrSize) {
+	if size := (*bson.SizeError)(nil); errors.As(err, &size) {
 		return fmt.Errorf("%w: %w", store.ErrTooLarge, err)
 	}
 	return fmt.Errorf("%w: %w", store.ErrInvalid, err)

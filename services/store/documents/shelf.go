@@ -287,7 +287,7 @@ func (sh *shelf) told(msg any) bool {
 // encode is take, from outside of any coroutine.
 func (sh *shelf) encode(d *document) (body bson.Raw, err error) {
 	if failed := sh.h.Protect(func(s vm.State) { body, err = sh.m.take(s, d) }); failed != nil {
-		return nil, fmt.Errorf("%w: %s: %w", store.ErrInvalid, d, failed)
+		return nil, fmt.Errorf("%w: %s: %s", store.ErrInvalid, d, failed.Error()) // whose code is not that of the script's error
 	}
 	return body, err
 }
