@@ -30,7 +30,7 @@ func (s *Service) find(c *actor.Context, cred credentials, done func(Account, er
 		done(Account{}, errNoAccounts)
 		return
 	}
-	c.Ask(db, store.Load{Kind: accountKind, ID: cred.id}, func(v any, err error) {
+	c.Ask(db, store.Load{Kind: accountKind, ID: cred.id, Fresh: true}, func(v any, err error) {
 		switch {
 		case errors.Is(err, store.ErrNotFound):
 			s.absent(c, db, cred, done)

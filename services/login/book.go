@@ -144,7 +144,7 @@ func load(c *actor.Context, id string, then func(store.Doc, error)) {
 		then(store.Doc{}, errNoAccounts)
 		return
 	}
-	c.Ask(db, store.Load{Kind: bookKind, ID: id}, func(v any, err error) {
+	c.Ask(db, store.Load{Kind: bookKind, ID: id, Fresh: true}, func(v any, err error) {
 		doc, _ := v.(store.Doc)
 		if errors.Is(err, store.ErrNotFound) {
 			err = nil

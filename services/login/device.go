@@ -52,7 +52,7 @@ func (s *Service) attemptDevice(c *actor.Context, o origin, hash string, done fu
 		return
 	}
 	known := func(doc store.Doc) { s.knownDevice(c, doc, o, hash, done) }
-	c.Ask(db, store.Load{Kind: deviceKind, ID: o.id}, func(v any, err error) {
+	c.Ask(db, store.Load{Kind: deviceKind, ID: o.id, Fresh: true}, func(v any, err error) {
 		doc, _ := v.(store.Doc)
 		switch {
 		case err == nil:

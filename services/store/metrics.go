@@ -1,12 +1,17 @@
 package store
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // Metrics counts what a Service does. It is a prometheus.Collector.
 type Metrics struct {
-	saves, commits, writes, retries, refused prometheus.Counter
-	pending, down                            prometheus.Gauge
-	batch, size                              prometheus.Histogram
+	saves, commits, writes, unchanged, retries, refused, quarantined, overloaded prometheus.Counter
+	patches, bodyBytes, sentBytes, hits, misses                                  prometheus.Counter
+	pending, bytes, down, cacheBytes                                             prometheus.Gauge
+	batch, size                                                                  prometheus.Histogram
 }
 
 // NewMetrics makes the counters; register them where the operator looks.
@@ -18,13 +23,23 @@ func NewMetrics() *Metrics {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "skua", Subsystem: "store", Name: name, Help: help})
 	}
 	return &Metrics{
-		saves:   counter("saves_total", "Changes that were handed in to be written later."),
-		commits: counter("commits_total", "Changes whose owner waited until they were durable."),
-		writes:  counter("writes_total", "Documents written."),
-		retries: counter("retries_total", "Writes that failed because the database was not available, and are tried again."),
-		refused: counter("refused_total", "Writes that the database refused for good: fenced, in conflict, or not valid for it."),
-		pending: gauge("pending_documents", "Documents with changes that are not written yet."),
-		down:    gauge("database_down", "1 while the database can't be reached."),
+		saves:       counter("saves_total", "Changes that were handed in to be written later."),
+		commits:     counter("commits_total", "Changes whose owner waited until they were durable."),
+		writes:      counter("writes_total", "Documents written."),
+		unchanged:   counter("unchanged_total", "Writes that were not needed, because the database had the content."),
+		patches:     counter("patches_total", "Writes that went out as a patch."),
+		bodyBytes:   counter("body_bytes_total", "Bytes of the contents that were written."),
+		sentBytes:   counter("sent_bytes_total", "Bytes of what was sent of these, about: patches, or the contents."),
+		hits:        counter("cache_hits_total", "Loads that the cache has answered."),
+		misses:      counter("cache_misses_total", "Loads that the cache could not answer."),
+		quarantined: counter("quarantined_total", "Contents that the database refused and that were set aside."),
+		overloaded:  counter("overloaded_total", "Changes and loads that were refused because too much waited for the database."),
+		retries:     counter("retries_total", "Writes that failed because the database was not available, and are tried again."),
+		refused:     counter("refused_total", "Writes that the database refused for good: fenced, in conflict, or not valid for it."),
+		pending:     gauge("pending_documents", "Documents with changes that are not written yet."),
+		bytes:       gauge("pending_bytes", "Bytes of content that is not written yet."),
+		cacheBytes:  gauge("cache_bytes", "Bytes that the cache of loads has."),
+		down:        gauge("database_down", "1 while the database can't be reached."),
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "skua", Subsystem: "store", Name: "batch_seconds", Help: "Time of one batch of writes.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15),
@@ -37,7 +52,30 @@ func NewMetrics() *Metrics {
 }
 
 func (m *Metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.saves, m.commits, m.writes, m.retries, m.refused, m.pending, m.down, m.batch, m.size}
+	return []prometheus.Collector{
+		m.saves, m.commits, m.writes, m.unchanged, m.retries, m.refused, m.quarantined, m.overloaded, m.patches, m.bodyBytes, m.sentBytes, m.hits, m.misses,
+		m.pending, m.bytes, m.down, m.cacheBytes, m.batch, m.size,
+	}
+}
+
+// applied counts a batch that the database was given.
+func (m *Metrics) applied(writes []Write, took time.Duration) {
+	m.batch.Observe(took.Seconds())
+	m.size.Observe(float64(len(writes)))
+	body, sent, patches := 0, 0, 0
+	for i := range writes {
+		w := &writes[i]
+		body += len(w.Body)
+		if w.Patch != nil {
+			sent += w.Patch.Size()
+			patches++
+		} else {
+			sent += len(w.Body)
+		}
+	}
+	m.bodyBytes.Add(float64(body))
+	m.sentBytes.Add(float64(sent))
+	m.patches.Add(float64(patches))
 }
 
 // Describe is part of prometheus.Collector.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -243,9 +244,15 @@ func TestNothingAcknowledgedIsLostHoweverTheDatabaseBehaves(t *testing.T) {
 	t.Logf("seed %d", seed)
 	in(t, store.Config{Autosave: 40 * time.Millisecond, Batch: 7, Timeout: 300 * time.Millisecond, Retry: 5 * time.Millisecond}, func(t *testing.T, r *rig) {
 		db := rand.New(rand.NewPCG(seed, 0))
+		var mu sync.Mutex
+		dice := func(n int) int {
+			mu.Lock()
+			defer mu.Unlock()
+			return db.IntN(n)
+		}
 		r.db.onApply(func(writes []store.Write, do func() ([]error, error)) ([]error, error) {
-			<-time.After(time.Duration(db.IntN(20)) * time.Millisecond)
-			switch db.IntN(5) {
+			<-time.After(time.Duration(dice(20)) * time.Millisecond)
+			switch dice(5) {
 			case 0:
 				return nil, away("apply")
 			case 1:

@@ -4,6 +4,8 @@ import (
 	"container/heap"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
+
 	"github.com/skua-go/skua/actor"
 )
 
@@ -12,20 +14,38 @@ type place uint8
 
 const (
 	nowhere place = iota
-	queued
-	sent // it is being written
+	queued        // in outbox.saves
+	hasty         // in outbox.commits
+	sent          // it is being written
 )
 
-// outbox is the documents that are to be written, and the state of the database as the last batch found it. One batch is on its way at a time; what
-// changes meanwhile gathers for the next, so the busier the store is, the larger its batches become.
+// maxBatches is how many batches are on their way at most: one of all that is due, and others of commits, which need not wait until it is done.
+const maxBatches = 4
+
+// batch is documents that are being written together. No document is in two of them, so the writes of one stay in order.
+type batch struct {
+	docs  []*document
+	mixed bool // of all that was due, not of commits only
+	began time.Time
+}
+
+// outbox is the documents that are to be written, and the state of the database as the last batch found it. Saves gather while a batch is on its way, so the
+// busier the store is, the larger its batches become. A commit goes out at once; those that come while maxBatches are on their way gather as well.
 type outbox struct {
-	queue   queue
-	batch   []*document // on its way
-	pending int         // in queue and batch
+	saves   queue
+	commits queue // those that somebody waits for
+	batches int   // on their way
+	mixed   bool  // one of them is
+	pending int   // documents in queues and batches
+	bytes   int   // of content that waits to be written
+	soon    bool  // a pump is on its way
 	timer   *actor.Timer
 	wakes   time.Time // when timer fires
 
+	held     []actor.Promise // of commits that are done, see pressure.go
+	pressed  bool            // the log has warned
 	failures int
+	failed   time.Time // when a batch did last
 	retryAt  time.Time
 	since    time.Time // when the database went away
 	cause    error     // why
@@ -50,22 +70,39 @@ func (o *outbox) want(d *document, by time.Time) {
 func (o *outbox) put(d *document, due time.Time) {
 	switch d.place {
 	case nowhere:
-		d.place, d.due = queued, due
 		o.pending++
-		heap.Push(&o.queue, d)
-	case queued:
+		o.putBack(d, due)
+	case queued, hasty:
+		if d.place == queued && d.awaited() {
+			heap.Remove(&o.saves, d.index)
+			if d.due.Before(due) {
+				due = d.due
+			}
+			o.putBack(d, due)
+			return
+		}
 		if due.Before(d.due) {
 			d.due = due
-			heap.Fix(&o.queue, d.index)
+			heap.Fix(o.queueOf(d), d.index)
 		}
 	case sent:
 	}
 }
 
-// putBack queues a document whose write was not done, or may not have been.
+func (o *outbox) queueOf(d *document) *queue {
+	if d.place == hasty {
+		return &o.commits
+	}
+	return &o.saves
+}
+
+// putBack queues a document that is in no queue.
 func (o *outbox) putBack(d *document, due time.Time) {
 	d.place, d.due = queued, due
-	heap.Push(&o.queue, d)
+	if d.awaited() {
+		d.place = hasty
+	}
+	heap.Push(o.queueOf(d), d)
 }
 
 // done takes a document out whose write has an outcome.
@@ -77,23 +114,66 @@ func (o *outbox) done(d *document) {
 // maxBatchBytes bounds the bodies of one batch, so that one of large documents is done within Config.Timeout.
 const maxBatchBytes = 16 << 20
 
-// take removes up to n documents whose time has come, the most overdue first.
-func (o *outbox) take(n int, now time.Time) []*document {
-	var batch []*document
-	for bytes := 0; len(o.queue) > 0 && len(batch) < n; {
-		d := o.queue[0]
-		if d.due.After(now) && !o.stopping {
-			break
-		}
-		if bytes += d.size(); bytes > maxBatchBytes && len(batch) > 0 {
-			break
-		}
-		heap.Pop(&o.queue)
-		d.place = sent
-		batch = append(batch, d)
+// take begins a batch of up to n documents whose time has come, the most overdue first; nil: there are none, or they have to wait for a batch.
+func (o *outbox) take(n int, now time.Time) *batch {
+	mixed := !o.mixed
+	if o.batches >= maxBatches || !mixed && o.down() {
+		return nil
 	}
-	return batch
+	b := &batch{mixed: mixed, began: now}
+	for bytes := 0; len(b.docs) < n; {
+		q := &o.commits
+		if mixed && (len(o.commits) == 0 || len(o.saves) > 0 && o.saves[0].due.Before(o.commits[0].due)) {
+			q = &o.saves
+		}
+		if len(*q) == 0 || (*q)[0].due.After(now) && !o.stopping {
+			break
+		}
+		d := (*q)[0]
+		if bytes += d.size(); bytes > maxBatchBytes && len(b.docs) > 0 {
+			break
+		}
+		heap.Pop(q)
+		d.place = sent
+		b.docs = append(b.docs, d)
+	}
+	if len(b.docs) == 0 {
+		return nil
+	}
+	o.batches++
+	o.mixed = o.mixed || mixed
+	return b
 }
+
+// end takes a batch out that has come back.
+func (o *outbox) end(b *batch) {
+	o.batches--
+	if b.mixed {
+		o.mixed = false
+	}
+}
+
+// next is when a document in the queues is due, if there is one that may be taken then.
+func (o *outbox) next() (due time.Time, some bool) {
+	for _, q := range []queue{o.commits, o.saves} {
+		if len(q) > 0 && (!some || q[0].due.Before(due)) {
+			due, some = q[0].due, true
+		}
+	}
+	return due, some
+}
+
+// waiting calls f for all documents in the queues.
+func (o *outbox) each(f func(d *document)) {
+	for _, q := range []queue{o.commits, o.saves} {
+		for _, d := range q {
+			f(d)
+		}
+	}
+}
+
+// awaited tells whether somebody waits for the document to be written.
+func (d *document) awaited() bool { return len(d.told)+len(d.waiting) > 0 }
 
 // size is that of the body which is to be written next.
 func (d *document) size() int {
@@ -106,11 +186,33 @@ func (d *document) size() int {
 // prepare is the write to be done for a document: the one whose outcome is not known, or one of its newest content.
 func (d *document) prepare() Write {
 	if d.write == nil {
-		d.write = &Write{Kind: d.kind, ID: d.id, Version: d.version, Epoch: d.epoch, Nonce: NewNonce(), Body: d.known}
+		d.write = &Write{Kind: d.kind, ID: d.id, Version: d.version, Epoch: d.epoch, Nonce: NewNonce(), Body: d.known, Delete: len(d.known) == 0}
 		d.next = time.Time{}
 		d.told, d.waiting = d.waiting, nil
 	}
 	return *d.write
+}
+
+// writing is a batch on its way to the database. It is used outside the actor.
+type writing struct {
+	writes []Write
+	bases  []bson.Raw // what each write changes; empty: there is no content
+}
+
+// changed leaves out what changes nothing, gives the others their patches and tells where they were.
+func (w *writing) changed() (writes []Write, at []int) {
+	for i, write := range w.writes {
+		switch base := w.bases[i]; {
+		case len(base) == 0 && write.Delete:
+			continue
+		case len(base) > 0 && !write.Delete:
+			if write.Patch = Diff(base, write.Body); write.Patch != nil && write.Patch.IsEmpty() {
+				continue
+			}
+		}
+		writes, at = append(writes, write), append(at, i)
+	}
+	return writes, at
 }
 
 // queue is a heap of documents, the one that is due first at the top.
@@ -126,7 +228,7 @@ func (q queue) Swap(i, j int) {
 
 // Push is part of heap.Interface.
 func (q *queue) Push(x any) {
-	d := x.(*document) //nolint:forcetypeassert // see put
+	d := x.(*document) //nolint:forcetypeassert // see putBack
 	d.index = len(*q)
 	*q = append(*q, d)
 }

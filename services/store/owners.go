@@ -19,10 +19,12 @@ func (n name) String() string { return Name(n.kind, n.id) }
 type document struct {
 	name
 	owner   actor.Ref // zero when it has ended
-	script  bool      // the owner is a script's service
+	script  bool      // the owner is a script's service, which is stopped when it has lost the document
+	hears   bool      // the owner takes the messages of this package
 	epoch   int64
 	version int64    // of the last write
 	known   bson.Raw // the newest content: what a new owner on this node gets
+	written bson.Raw // that of version, which patches are made of; empty: there is none
 
 	next    time.Time       // when known is to be written; zero: it is no newer than write
 	waiting []actor.Promise // commits of known
@@ -32,23 +34,31 @@ type document struct {
 	place place
 	due   time.Time // when it may leave the queue
 	index int       // in the queue
+	bytes int       // that are counted in outbox.bytes
+
+	aside    *aside // content that the database refused, if there is some
+	file     string // in the quarantine
+	shelving bool   // it is to be changed
 }
 
 func (d *document) doc() Doc {
 	return Doc{Kind: d.kind, ID: d.id, Version: d.version, Epoch: d.epoch, Body: d.known}
 }
 
-func (d *document) loaded() (Doc, error) {
-	if len(d.known) == 0 {
-		return d.doc(), fmt.Errorf("%w: %s", ErrNotFound, d)
+func (d *document) loaded(fields []string) (doc Doc, err error) {
+	doc = d.doc()
+	if !doc.Exists() {
+		return doc, fmt.Errorf("%w: %s", ErrNotFound, d)
 	}
-	return d.doc(), nil
+	doc.Body, err = Project(doc.Body, fields)
+	return doc, err
 }
 
 // claimer is somebody who wants to own a document.
 type claimer struct {
 	owner   actor.Ref
 	script  bool
+	hears   bool
 	promise actor.Promise
 	answer  form
 }
@@ -81,27 +91,41 @@ func (s *Service) claim(c *actor.Context, n name, who claimer) {
 	}
 }
 
+// claimed is a document as the database has it, and as its owner gets it.
+type claimed struct {
+	Doc
+	known bson.Raw
+}
+
 // ask claims a document at the database, for all who want it until that has answered.
 func (s *Service) ask(c *actor.Context, n name) {
 	c.Go(func(ctx context.Context) (any, error) {
 		ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 		defer cancel()
-		return s.cfg.Backend.Claim(ctx, n.kind, n.id)
+		doc, err := s.cfg.Backend.Claim(ctx, n.kind, n.id)
+		if err != nil {
+			return nil, err
+		}
+		got := claimed{Doc: doc, known: doc.Body}
+		got.known, err = s.cfg.Migrations[n.kind].Apply(n.kind, n.id, doc.Body)
+		return got, err
 	}, func(v any, err error) {
 		waiting := s.claims[n]
 		delete(s.claims, n)
-		doc, ok := v.(Doc)
+		got, ok := v.(claimed)
 		if err == nil && !ok {
 			err = errors.New("store: the backend's claim gave no document")
 		}
+		doc := got.Doc
 		if err != nil {
 			for _, w := range waiting {
 				w.reply(Doc{}, err)
 			}
 			return
 		}
-		d := &document{name: n, epoch: doc.Epoch, version: doc.Version, known: doc.Body}
+		d := &document{name: n, epoch: doc.Epoch, version: doc.Version, known: got.known, written: doc.Body}
 		s.docs[n] = d
+		s.reads.invalidate(n)
 		for i := len(waiting) - 1; i >= 0; i-- {
 			w := waiting[i]
 			switch {
@@ -122,7 +146,7 @@ func (s *Service) own(c *actor.Context, d *document, by claimer) {
 		return
 	}
 	s.disown(d)
-	d.owner, d.script = by.owner, by.script
+	d.owner, d.script, d.hears = by.owner, by.script, by.hears
 	if s.byOwner[d.owner] == nil {
 		s.byOwner[d.owner] = map[*document]struct{}{}
 		c.Watch(d.owner) // an owner that has ended by now is told of at once
@@ -136,9 +160,9 @@ func (s *Service) disown(d *document) {
 }
 
 func (s *Service) release(c *actor.Context, n name) error {
-	d := s.docs[n]
-	if d == nil || d.owner.IsZero() || d.owner != c.From() {
-		return fmt.Errorf("%w: %s", ErrNotOwner, n)
+	d, err := s.owned(c, n)
+	if err != nil {
+		return err
 	}
 	s.disown(d)
 	s.forget(d)
@@ -156,7 +180,7 @@ func (s *Service) ownerEnded(owner actor.Ref) {
 
 // forget drops a document that nobody owns and nothing is to be written of.
 func (s *Service) forget(d *document) {
-	if d.owner.IsZero() && d.place == nowhere && s.docs[d.name] == d {
+	if d.owner.IsZero() && d.place == nowhere && (d.aside == nil || d.aside.filed) && s.docs[d.name] == d {
 		delete(s.docs, d.name)
 	}
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -132,4 +133,18 @@ func appendHeader(out []byte, kind bson.Type, index int) []byte {
 	out = append(out, byte(kind))
 	out = strconv.AppendInt(out, int64(index), 10)
 	return append(out, 0)
+}
+
+// withFields are paths by which all of two lists are there; the second has signs.
+func withFields(fields, index []string) []string {
+	all := slices.Clone(fields)
+	for _, f := range index {
+		path := strings.TrimPrefix(f, "-")
+		if slices.ContainsFunc(all, func(p string) bool { return p == path || strings.HasPrefix(path, p+".") }) {
+			continue
+		}
+		all = slices.DeleteFunc(all, func(p string) bool { return strings.HasPrefix(p, path+".") })
+		all = append(all, path)
+	}
+	return all
 }

@@ -21,7 +21,7 @@ func (s *Service) script(c *actor.Context, m lua.Message) {
 	case "claim":
 		s.claim(c, n, claimer{script: true, answer: asTable})
 	case "load":
-		s.load(c, n, asTable)
+		s.load(c, Load{Kind: kind, ID: id}, asTable)
 	case "release":
 		c.Reply(nil, s.release(c, n))
 	case "save", "commit":

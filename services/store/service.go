@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,50 +10,6 @@ import (
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/lua"
 )
-
-// ServiceName is the name under which a node's store is found.
-const ServiceName = "store"
-
-// Claim makes the sender the owner of a document, in the place of the one that it may have: answered by its Doc, whose Body is empty if there is none yet and
-// is read only. The ownership ends with the sender. Of several claims at a time the last one holds, and the others get ErrNotOwner.
-//
-// When somebody on another node claims the document, or the database has another version than the owner's, the owner's next write fails and the ownership
-// ends: an owner in Go gets a Lost, a script's service is stopped with the reason.
-//
-// Stop has an owner in Go stopped with the reason, too, in place of a Lost.
-type Claim struct {
-	Kind, ID string
-	Stop     bool
-}
-
-// Lost tells an owner that a document is no longer its own, and why: ErrFenced or ErrConflict. What it handed in last is not written.
-type Lost struct {
-	Kind, ID string
-	Err      error
-}
-
-// Load reads a document: answered by its Doc, or ErrNotFound. It sees what an owner on this node has saved but not yet written; Version and Epoch are those of
-// the database. Body is read only.
-type Load struct{ Kind, ID string }
-
-// Save hands in a document's new content, which replaces what was handed in before. It is answered when the content is accepted; how soon it is durable says
-// Config.Autosave. ErrNotOwner, ErrInvalid, ErrTooLarge and actor.ErrOverloaded refuse it. The body is read only from then on.
-type Save struct {
-	Kind, ID string
-	Body     bson.Raw
-	// Within is how long the change may wait for its turn, if that is less than Config.Autosave; 0: it is not. A Commit does not wait.
-	Within time.Duration
-}
-
-// Commit is a Save that is answered when the content is durable, or something newer is that was saved on top of it. ErrUnavailable says that the database can't
-// be reached: the content is then kept and written when it is back, as after a Save.
-type Commit Save
-
-// Release ends the sender's ownership of a document before the sender ends. What it has handed in is still written.
-type Release struct{ Kind, ID string }
-
-// ErrNotOwner refuses a Save by an actor that has not claimed the document, or has been replaced as its owner on this node.
-var ErrNotOwner = errors.New("store: not the owner")
 
 // Config tells a Service how to write. Backend is needed.
 type Config struct {
@@ -65,14 +20,28 @@ type Config struct {
 	// Batch is how many documents are written at once. Default 500. A batch ends earlier when its bodies have 16 MiB.
 	Batch int
 	// MaxPending is how many documents may wait to be written; beyond it, changes of further ones are refused. A document counts once, however often it
-	// changes, and keeps two bodies at most. Default 100,000.
+	// changes, and keeps two bodies that wait at most. Default 100,000.
 	MaxPending int
-	// Timeout bounds one batch, and the claim of a document. Default 10 s.
+	// MaxPendingBytes is how many bytes of content may wait to be written. Beyond a half of it the log warns and commits are answered late, which slows those
+	// down who wait for them; beyond it changes that make it more are refused. Default 256 MiB.
+	MaxPendingBytes int
+	// Timeout bounds one batch, the claim of a document, and a reading that several wait for. Default 10 s.
 	Timeout time.Duration
 	// Retry is the pause after the first failed batch; it doubles up to 5 s, with jitter. Default 100 ms.
 	Retry time.Duration
 	// StopTimeout is how long a stopping Service tries to write what it holds; what remains is lost, and named in the log. Default 30 s.
 	StopTimeout time.Duration
+	// CacheTTL is how long what was read of documents that nobody on this node owns, or that there was nothing, is good for; a fifth of it more or less at random,
+	// so that what was read together is not read again together. Default 10 s; negative: nothing is kept.
+	CacheTTL time.Duration
+	// CacheBytes is how much of it is kept, what was asked for last. Default 64 MiB.
+	CacheBytes int
+	// Indexes of the database. The Service sees that they are there.
+	Indexes []Index
+	// Migrations by kind, of documents that scripts do not migrate.
+	Migrations map[string]Migration
+	// Quarantine keeps content that the database refuses; nil: it is not kept.
+	Quarantine *Quarantine
 	// Metrics counts; nil is fine.
 	Metrics *Metrics
 }
@@ -86,11 +55,16 @@ func (cfg *Config) defaults() {
 			*d.v = d.def
 		}
 	}
-	if cfg.Batch <= 0 {
-		cfg.Batch = 500
+	for _, n := range []struct {
+		v   *int
+		def int
+	}{{&cfg.Batch, 500}, {&cfg.MaxPending, 100_000}, {&cfg.MaxPendingBytes, 256 << 20}, {&cfg.CacheBytes, 64 << 20}} {
+		if *n.v <= 0 {
+			*n.v = n.def
+		}
 	}
-	if cfg.MaxPending <= 0 {
-		cfg.MaxPending = 100_000
+	if cfg.CacheTTL == 0 {
+		cfg.CacheTTL = 10 * time.Second
 	}
 	if cfg.Metrics == nil {
 		cfg.Metrics = NewMetrics()
@@ -103,8 +77,9 @@ type Service struct {
 	docs    map[name]*document // those that have an owner on this node, or wait to be written
 	byOwner map[actor.Ref]map[*document]struct{}
 	claims  map[name][]claimer // who waits for a claim that the database is being asked for
-	loads   int                // that the database is being asked for
+	reads   reads
 	out     outbox
+	aside   shelf
 }
 
 // stopGrace is how much later than a Service itself its supervisor loses patience.
@@ -116,26 +91,63 @@ func Spec(cfg Config) actor.Spec {
 	return actor.Spec{
 		Name: ServiceName, StopTimeout: cfg.StopTimeout + stopGrace,
 		New: func() actor.Actor {
-			return &Service{cfg: cfg, docs: map[name]*document{}, byOwner: map[actor.Ref]map[*document]struct{}{}, claims: map[name][]claimer{}}
+			return &Service{
+				cfg: cfg, docs: map[name]*document{}, byOwner: map[actor.Ref]map[*document]struct{}{}, claims: map[name][]claimer{},
+				reads: newReads(&cfg), aside: newShelf(&cfg),
+			}
 		},
 		// What it holds exists nowhere else, so a restart with nothing would pretend that nothing is lost.
 		Supervision: actor.Supervision{Limit: -1},
 	}
 }
 
-// Receive takes the messages of this file, from Go and, under their names in small letters, from scripts.
+// Start sees that the declared indexes are there.
+func (s *Service) Start(c *actor.Context) error {
+	if len(s.cfg.Indexes) > 0 {
+		s.index(c)
+	}
+	return nil
+}
+
+// index tries until the database has the indexes, or says that it can't. Until then it answers no queries.
+func (s *Service) index(c *actor.Context) {
+	began := time.Now()
+	c.Go(func(ctx context.Context) (any, error) { return nil, s.cfg.Backend.Indexes(ctx, s.cfg.Indexes) }, func(_ any, err error) {
+		switch {
+		case err == nil:
+			c.Log().Info("indexes are there", "indexes", len(s.cfg.Indexes), "took", time.Since(began).Round(time.Millisecond))
+		case s.out.stopping:
+		case Retryable(err):
+			c.Log().Warn("indexes can't be built now: it is tried again", "error", err)
+			c.After(maxRetry, func() { s.index(c) })
+		default:
+			c.Log().Error("indexes can't be built: queries are refused, and what unique ones forbid is not", "error", err)
+		}
+	})
+}
+
+// Receive takes the messages of this package, from Go and, under their names in small letters, from scripts.
 func (s *Service) Receive(c *actor.Context, msg any) {
 	switch m := msg.(type) {
 	case Claim:
-		s.claim(c, name{m.Kind, m.ID}, claimer{script: m.Stop, answer: asDoc})
+		s.claim(c, name{m.Kind, m.ID}, claimer{script: m.Stop, hears: true, answer: asDoc})
 	case Load:
-		s.load(c, name{m.Kind, m.ID}, asDoc)
+		s.load(c, m, asDoc)
+	case Find:
+		s.find(c, m.Query)
 	case Save:
 		c.Reply(nil, s.save(c, name{m.Kind, m.ID}, m.Body, m.Within))
 	case Commit:
 		s.commit(c, name{m.Kind, m.ID}, m.Body)
+	case Amend:
+		s.amend(c, m)
+	case Delete:
+		s.delete(c, name{m.Kind, m.ID})
 	case Release:
 		c.Reply(nil, s.release(c, name{m.Kind, m.ID}))
+	case Invalidated:
+		s.reads.invalidate(name{m.Kind, m.ID})
+		c.Reply(nil, nil)
 	case lua.Message:
 		s.script(c, m)
 	case actor.Terminated:
@@ -145,92 +157,98 @@ func (s *Service) Receive(c *actor.Context, msg any) {
 	}
 }
 
-// form makes the answer to a Claim or Load what its sender understands.
-type form func(Doc, error) (any, error)
-
-func asDoc(doc Doc, err error) (any, error) { return doc, err }
-
-// maxProbes is how many reads ask a database that is known to be away. They may find it back; more would take the threads that the retries need.
-const maxProbes = 8
-
-func (s *Service) load(c *actor.Context, n name, answer form) {
-	if d := s.docs[n]; d != nil {
-		c.Reply(answer(d.loaded()))
-		return
-	}
-	if s.out.down() && s.loads >= maxProbes {
-		c.Reply(answer(Doc{}, s.unavailable("load "+n.String())))
-		return
-	}
-	s.loads++
-	c.Go(func(ctx context.Context) (any, error) { return s.cfg.Backend.Load(ctx, n.kind, n.id) }, func(v any, err error) {
-		s.loads--
-		if d := s.docs[n]; d != nil { // somebody has claimed it meanwhile, and may have changed it
-			c.Reply(answer(d.loaded()))
-			return
-		}
-		doc, _ := v.(Doc)
-		c.Reply(answer(doc, err))
-	})
-}
-
 // save takes a change in; it is written later.
 func (s *Service) save(c *actor.Context, n name, body bson.Raw, within time.Duration) error {
-	d, err := s.accept(c, n, body)
+	d, body, err := s.accept(c, n, body)
 	if err != nil {
 		return err
 	}
-	s.cfg.Metrics.saves.Inc()
+	if d.aside != nil && d.aside.err != nil { // a commit is let through: its caller hears what becomes of it
+		return d.aside.full(n)
+	}
 	if within <= 0 || within > s.cfg.Autosave {
 		within = s.cfg.Autosave
 	}
-	s.out.want(d, time.Now().Add(within))
-	s.pump(c)
+	s.cfg.Metrics.saves.Inc()
+	s.change(c, d, body, time.Now().Add(within))
+	s.wakeFor(c, d.due)
 	return nil
 }
 
 // commit takes a change in and answers when it is written.
 func (s *Service) commit(c *actor.Context, n name, body bson.Raw) {
-	d, err := s.accept(c, n, body)
+	d, body, err := s.accept(c, n, body)
 	if err != nil {
 		c.Reply(nil, err)
 		return
 	}
-	s.cfg.Metrics.commits.Inc()
-	s.out.want(d, time.Now())
-	if s.out.down() {
-		c.Reply(nil, s.kept(d))
-	} else {
-		d.waiting = append(d.waiting, c.Promise())
-	}
-	s.pump(c)
+	s.commitTo(c, d, body)
 }
 
-func (s *Service) accept(c *actor.Context, n name, body bson.Raw) (*document, error) {
+func (s *Service) commitTo(c *actor.Context, d *document, body bson.Raw) {
+	s.cfg.Metrics.commits.Inc()
+	if !s.out.down() {
+		d.waiting = append(d.waiting, c.Promise())
+	}
+	s.change(c, d, body, time.Now())
+	if s.out.down() {
+		c.Reply(nil, s.kept(d))
+	}
+	s.pumpSoon(c)
+}
+
+// delete takes a document's content away.
+func (s *Service) delete(c *actor.Context, n name) {
+	d, err := s.owned(c, n)
+	if err != nil {
+		c.Reply(nil, err)
+		return
+	}
+	s.commitTo(c, d, nil)
+}
+
+// amend changes a document by a patch.
+func (s *Service) amend(c *actor.Context, m Amend) {
+	n := name{m.Kind, m.ID}
+	d, err := s.owned(c, n)
+	if err != nil {
+		c.Reply(nil, err)
+		return
+	}
+	body, err := m.Patch.Apply(d.known)
+	switch {
+	case len(d.known) == 0:
+		c.Reply(nil, fmt.Errorf("%w: %s: there is nothing to amend", ErrInvalid, n))
+	case err != nil:
+		c.Reply(nil, fmt.Errorf("store: %s: %w", n, err))
+	case m.Commit:
+		s.commit(c, n, body)
+	default:
+		c.Reply(nil, s.save(c, n, body, 0))
+	}
+}
+
+// owned is a document that the sender of the present message owns.
+func (s *Service) owned(c *actor.Context, n name) (*document, error) {
 	d := s.docs[n]
 	if d == nil || d.owner.IsZero() || d.owner != c.From() {
 		return nil, fmt.Errorf("%w: %s must be claimed first", ErrNotOwner, n)
 	}
-	if err := CheckBody(n.kind, n.id, body); err != nil {
-		return nil, err
-	}
-	if d.place == nowhere && s.out.pending >= s.cfg.MaxPending {
-		return nil, &actor.Error{Code: actor.Overloaded, Actor: ServiceName, Text: fmt.Sprintf("%d documents wait for the database", s.out.pending)}
-	}
-	d.known = body
 	return d, nil
 }
 
-// unavailable is the error of what can't be done, or not be known, until the database is back.
-func (s *Service) unavailable(op string) error {
-	cause := s.out.cause
-	var inner *UnavailableError
-	if errors.As(cause, &inner) {
-		cause = inner.Err
+// accept tells whether content may be handed in, and completes it.
+func (s *Service) accept(c *actor.Context, n name, body bson.Raw) (*document, bson.Raw, error) {
+	d, err := s.owned(c, n)
+	if err != nil {
+		return nil, nil, err
 	}
-	return &UnavailableError{Op: op, Err: cause}
-}
-
-func (s *Service) kept(d *document) error {
-	return s.unavailable("commit " + d.String() + " (kept until the database is back)")
+	if err := CheckBody(n.kind, n.id, body); err != nil {
+		return nil, nil, err
+	}
+	body = s.cfg.Migrations[n.kind].stamp(body)
+	if err := s.room(d, len(body)); err != nil {
+		return nil, nil, err
+	}
+	return d, body, nil
 }

@@ -11,45 +11,90 @@ import (
 	"github.com/skua-go/skua/actor"
 )
 
-// pump starts the next batch if there is something to write and nothing stands against it.
+// pumpSoon calls pump behind the messages that wait already, so that commits which come together go out together.
+func (s *Service) pumpSoon(c *actor.Context) {
+	if s.out.soon {
+		return
+	}
+	s.out.soon = true
+	c.Detached(func() {
+		c.Resume(func() {
+			s.out.soon = false
+			s.pump(c)
+		})()
+	})
+}
+
+// pump starts the next batches if there is something to write and nothing stands against it.
 func (s *Service) pump(c *actor.Context) {
 	o := &s.out
 	s.cfg.Metrics.pending.Set(float64(o.pending))
-	if o.batch != nil || len(o.queue) == 0 {
-		return
-	}
 	now := time.Now()
 	if now.Before(o.retryAt) {
 		s.wake(c, now, o.retryAt)
 		return
 	}
-	o.batch = o.take(s.cfg.Batch, now)
-	if o.batch == nil {
-		s.wake(c, now, o.queue[0].due)
-		return
+	for b := o.take(s.cfg.Batch, now); b != nil; b = o.take(s.cfg.Batch, now) {
+		s.send(c, b)
 	}
-	writes := make([]Write, len(o.batch))
-	for i, d := range o.batch {
-		writes[i] = d.prepare()
+	if due, some := o.next(); some && due.After(now) {
+		s.wake(c, now, due)
 	}
-	c.Detached(func() { s.apply(c, writes) })
 }
 
-func (s *Service) apply(c *actor.Context, writes []Write) {
-	began := time.Now()
+func (s *Service) send(c *actor.Context, b *batch) {
+	w := &writing{}
+	for _, d := range b.docs {
+		w.writes = append(w.writes, d.prepare())
+		w.bases = append(w.bases, d.written)
+	}
+	c.Detached(func() { s.apply(c, b, w) })
+}
+
+// errUnchanged is the result of a write that was not needed.
+var errUnchanged = errors.New("the database has this content")
+
+func (s *Service) apply(c *actor.Context, b *batch, w *writing) {
 	c.Go(func(ctx context.Context) (any, error) {
 		ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 		defer cancel()
-		return s.cfg.Backend.Apply(ctx, writes)
-	}, func(v any, err error) {
-		s.cfg.Metrics.batch.Observe(time.Since(began).Seconds())
-		s.cfg.Metrics.size.Observe(float64(len(writes)))
-		results, _ := v.([]error)
-		if err == nil && len(results) != len(writes) {
-			err = fmt.Errorf("store: the backend gave %d results for %d writes", len(results), len(writes))
+		results := make([]error, len(w.writes))
+		for i := range results {
+			results[i] = errUnchanged
 		}
-		s.written(c, results, err)
+		writes, at := w.changed()
+		if len(writes) == 0 {
+			return results, nil
+		}
+		began := time.Now()
+		errs, err := s.cfg.Backend.Apply(ctx, writes)
+		s.cfg.Metrics.applied(writes, time.Since(began))
+		if err == nil && len(errs) != len(writes) {
+			err = fmt.Errorf("store: the backend gave %d results for %d writes", len(errs), len(writes))
+		}
+		if err != nil {
+			return nil, err
+		}
+		for i, j := range at {
+			results[j] = errs[i]
+		}
+		return results, nil
+	}, func(v any, err error) {
+		results, _ := v.([]error)
+		s.written(c, b, results, err)
 	})
+}
+
+// wakeFor sees that pump is called when a document is due.
+func (s *Service) wakeFor(c *actor.Context, due time.Time) {
+	o := &s.out
+	if o.mixed { // which calls it when it comes back
+		return
+	}
+	if due.Before(o.retryAt) {
+		due = o.retryAt
+	}
+	s.wake(c, time.Now(), due)
 }
 
 // wake calls pump at that time, or earlier.
@@ -70,22 +115,21 @@ func (s *Service) wake(c *actor.Context, now, at time.Time) {
 	})
 }
 
-// written books what became of the batch. A second error concerns all of it: then any write may have been done or not.
-func (s *Service) written(c *actor.Context, results []error, err error) {
+// written books what became of a batch. A second error concerns all of it: then any write may have been done or not.
+func (s *Service) written(c *actor.Context, b *batch, results []error, err error) {
 	o := &s.out
-	batch := o.batch
-	o.batch = nil
+	o.end(b)
 	var again []*document
 	var cause error
 	answered := false // by a database that works
-	for i, d := range batch {
+	for i, d := range b.docs {
 		result := err
 		if err == nil {
 			result = results[i]
 		}
 		if err == nil && !Retryable(result) {
 			s.settle(c, d, result)
-			answered = true
+			answered = answered || result != errUnchanged //nolint:errorlint // our own, as it is
 			continue
 		}
 		again = append(again, d)
@@ -100,8 +144,9 @@ func (s *Service) written(c *actor.Context, results []error, err error) {
 	case answered:
 		s.later(c, again, cause)
 	default:
-		s.setBack(c, again, cause)
+		s.setBack(c, b, again, cause)
 	}
+	s.eased()
 	s.endIfDone()
 	s.pump(c)
 }
@@ -109,25 +154,37 @@ func (s *Service) written(c *actor.Context, results []error, err error) {
 // settle ends a write that was done, or that was refused for good.
 func (s *Service) settle(c *actor.Context, d *document, err error) {
 	s.out.done(d)
-	if err == nil {
+	w := d.write
+	d.write = nil
+	switch {
+	case err == nil:
 		s.cfg.Metrics.writes.Inc()
-		d.version = d.write.Version + 1
-	} else {
+		d.version, d.written = w.Version+1, w.Body
+		s.takeIn(c, d)
+		s.hold(c, d)
+	case err == errUnchanged: //nolint:errorlint // our own, as it is
+		s.cfg.Metrics.unchanged.Inc()
+		if d.next.IsZero() {
+			d.known = d.written // one copy is enough
+		}
+		s.takeIn(c, d)
+		answer(&d.told, nil)
+	case errors.Is(err, ErrFenced), errors.Is(err, ErrConflict):
 		s.cfg.Metrics.refused.Inc()
 		c.Log().Error("write refused", "document", d.String(), "error", err)
-	}
-	answer(&d.told, err)
-	d.write = nil
-	if errors.Is(err, ErrFenced) || errors.Is(err, ErrConflict) {
+		answer(&d.told, err)
 		answer(&d.waiting, err)
 		d.next = time.Time{}
+		s.weigh(d)
 		s.lose(c, d, err)
 		return
+	default:
+		s.refuse(c, d, w, err)
 	}
-	// Content that the database will not have is given up, but the document is still its owner's, whose next content may be better.
 	if !d.next.IsZero() {
 		s.out.put(d, d.next)
 	}
+	s.weigh(d)
 	s.forget(d)
 }
 
@@ -152,29 +209,47 @@ func (s *Service) later(c *actor.Context, again []*document, cause error) {
 const maxRetry = 5 * time.Second
 
 // setBack puts off all batches after one that failed. All who wait for a write hear that the database is away.
-func (s *Service) setBack(c *actor.Context, again []*document, cause error) {
+func (s *Service) setBack(c *actor.Context, b *batch, again []*document, cause error) {
 	o := &s.out
 	s.cfg.Metrics.retries.Add(float64(len(again)))
 	s.cfg.Metrics.down.Set(1)
 	now := time.Now()
-	if !o.down() {
-		o.since = now
-	}
 	o.cause = cause
 	for _, d := range again {
 		o.putBack(d, d.due) // still the most overdue, so few documents have a write whose outcome is not known
 	}
-	for _, d := range o.queue {
-		if len(d.told)+len(d.waiting) > 0 {
-			why := s.kept(d)
+	o.each(func(d *document) {
+		if d.awaited() {
+			why := s.unavailable("commit " + d.String() + " (kept until the database is back)")
 			answer(&d.told, why)
 			answer(&d.waiting, why)
 		}
+	})
+	s.relieve()
+	if o.down() && b.began.Before(o.failed) {
+		return // it was on its way when another one failed, and says nothing new
+	}
+	if !o.down() {
+		o.since = now
 	}
 	pause := jitter(min(s.cfg.Retry<<min(o.failures, 10), maxRetry))
 	o.failures++
-	o.retryAt = now.Add(pause)
+	o.failed, o.retryAt = now, now.Add(pause)
 	c.Log().Warn("database unavailable: changes are kept and tried again", "documents", o.pending, "attempt", o.failures, "next", pause.Round(time.Millisecond), "error", cause)
+}
+
+// unavailable is the error of what can't be done, or not be known, until the database is back.
+func (s *Service) unavailable(op string) error {
+	cause := s.out.cause
+	var inner *UnavailableError
+	if errors.As(cause, &inner) {
+		cause = inner.Err
+	}
+	return &UnavailableError{Op: op, Err: cause}
+}
+
+func (s *Service) kept(d *document) error {
+	return s.unavailable("commit " + d.String() + " (kept until the database is back)")
 }
 
 // jitter shortens a pause by up to a half, so that nodes do not come back in step.
@@ -191,17 +266,22 @@ func (s *Service) recovered(c *actor.Context) {
 func (s *Service) Stop(c *actor.Context, _ error) {
 	o := &s.out
 	o.stopping = true
-	if o.pending == 0 {
+	s.relieve()
+	if s.isDone() {
 		return
 	}
 	o.release = c.Hold()
 	o.retryAt = time.Time{} // a last outage may be over
 	c.After(s.cfg.StopTimeout, func() { s.giveUp(c) })
+	s.shelveAgain(c)
 	s.pump(c)
 }
 
+// isDone tells that nothing would be lost.
+func (s *Service) isDone() bool { return s.out.pending == 0 && s.aside.unfiled == 0 }
+
 func (s *Service) endIfDone() {
-	if o := &s.out; o.pending == 0 && o.release != nil {
+	if o := &s.out; o.release != nil && s.isDone() {
 		o.release()
 		o.release = nil
 	}
@@ -216,14 +296,16 @@ func (s *Service) giveUp(c *actor.Context) {
 	if o.release == nil {
 		return
 	}
-	names := make([]string, 0, o.pending)
-	for _, d := range slices.Concat(o.batch, o.queue) {
-		names = append(names, d.String())
+	var names []string
+	for _, d := range s.docs {
+		if d.place != nowhere || d.aside != nil && !d.aside.filed {
+			names = append(names, d.String())
+		}
 	}
 	slices.Sort(names)
-	names = names[:min(len(names), maxNamed)]
-	c.Log().Error("stopped before all changes were written: they are lost", "documents", o.pending, "names", names,
-		"more", o.pending-len(names), "tried", s.cfg.StopTimeout, "error", o.cause)
+	named := names[:min(len(names), maxNamed)]
+	c.Log().Error("stopped before all changes were written: they are lost", "documents", len(names), "names", named,
+		"more", len(names)-len(named), "tried", s.cfg.StopTimeout, "error", o.cause)
 	o.release()
 	o.release = nil
 }
