@@ -97,6 +97,11 @@ function store.close(doc)
   core.close(doc)
 end
 
+-- Takes a document's content away, for good when it returns, and ends the ownership. The table is then one like any other.
+function store.delete(doc)
+  core.delete(doc)
+end
+
 -- The version of a document that is durable: it counts the writes.
 function store.version(doc)
   return core.version(doc)
@@ -107,13 +112,32 @@ function store.on_error(f)
   core.on_error(f)
 end
 
-core.methods { commit = store.commit, save = store.save, close = store.close, version = store.version }
+core.methods { commit = store.commit, save = store.save, close = store.close, delete = store.delete, version = store.version }
 
--- Reads a document that somebody else may own; nil if there is none.
-function store.load(kind, id)
-  local doc, from = core.load(kind, id)
-  if not doc then return nil end
+-- Reads a document that somebody else may own; nil if there is none. It may be as old as store.cache_ttl, unless options say `fresh = true`. Options may be a list
+-- of paths, too, { "name", "stats.level" }: of these fields only, and without migrations.
+function store.load(kind, id, options)
+  local fields = options and #options > 0 and options or nil
+  local doc, from = core.load(kind, id, fields, options and options.fresh)
+  if not doc or fields then return doc end
   return (migrate(kind, id, doc, from))
+end
+
+-- Finds documents by one of the indexes that store.indexes declares: where = { guild = "red", level = { gte = 10, lt = 20 } }. Options are sort, a list of paths, with a
+-- minus in front if the highest come first, limit (100), fields as for store.load, and after. It gives a list of { id = ..., doc = ... }, and what `after` is to be for
+-- those behind; nil if there are no more.
+function store.find(kind, where, options)
+  local o = options or {}
+  local sort = o.sort
+  if type(sort) == "string" then sort = { sort } end
+  local found, after = core.find(kind, where, sort, o.limit or 100, o.fields, o.after)
+  local list = {}
+  for i = 1, #found, 3 do
+    local doc = found[i + 1]
+    if not o.fields then doc = migrate(kind, found[i], doc, found[i + 2]) end
+    list[#list + 1] = { id = found[i], doc = doc }
+  end
+  return list, after
 end
 
 -- Leads a copy of a document to the newest version of its kind, from the version that it has (1 if it says none): for tests of migrations. It gives that version too.

@@ -60,6 +60,30 @@ func (m *module) apiClose(s vm.State) int {
 	return m.release(s, "store.close", d.name)
 }
 
+// apiDelete takes a document's content away, and lets it go when that is durable.
+func (m *module) apiDelete(s vm.State) int {
+	d := m.docAt(s, "store.delete")
+	to, err := m.store()
+	if err != nil {
+		s.Errorf("%s", err.Error())
+	}
+	d.state = closing // what is in its table is not handed in any more
+	return m.h.Ask(s, "store.delete", to, store.Delete{Kind: d.kind, ID: d.id}, func(_ vm.State, _ any, err error) (int, error) {
+		if d.state != closing {
+			return 0, nil // another one has opened it meanwhile
+		}
+		if err != nil && !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrNotOwner) {
+			d.state = opened
+			return 0, forScript(m.h, err)
+		}
+		m.giveUp(d)
+		if err != nil {
+			err = forScript(m.h, err)
+		}
+		return 0, err
+	})
+}
+
 // release ends the ownership of a document.
 func (m *module) release(s vm.State, what string, n name) int {
 	to, err := m.store()

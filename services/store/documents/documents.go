@@ -81,15 +81,12 @@ func (n *Tables) Module() lua.Module {
 	return lua.Module{Name: CoreName, Open: func(h *lua.Host, s vm.State) {
 		m := &module{
 			tables: n, h: h, shelves: map[actor.Ref]*shelf{}, handlers: map[actor.Ref]int{},
-			codec: bson.NewDocuments(s, schemaField, store.MaxBody, store.MaxDepth),
+			codec: bson.NewDocuments(s, store.SchemaField, store.MaxBody, store.MaxDepth),
 			raw:   bson.NewDocuments(s, "", store.MaxBody, store.MaxDepth),
 		}
 		m.open(s)
 	}}
 }
-
-// schemaField is the field of a document that has the version of its schema.
-const schemaField = "_schema"
 
 // codes are what scripts find in the field code of an error.
 func codes() []struct {
@@ -107,6 +104,7 @@ func codes() []struct {
 		{store.ErrInvalid, "invalid"},
 		{store.ErrDuplicate, "duplicate"},
 		{store.ErrNotOwner, "not_owner"},
+		{store.ErrSchema, "schema"},
 	}
 }
 

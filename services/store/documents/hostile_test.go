@@ -102,7 +102,7 @@ func TestADocumentThatAScriptCanNotReadStaysAsItIs(t *testing.T) {
 		r.put("schema", bson.D{{Key: "_schema", Value: "three"}})
 		a := r.service()
 		r.want("error: store: player/zero.sub.s: the string begins with a zero byte", a, "open", "zero")
-		r.want("error: store: invalid: player/schema: the field _schema is the version of the document's schema", a, "open", "schema")
+		r.want(`error: store: schema: player/schema: the field _schema has "three", and no version`, a, "open", "schema")
 		r.want("error: the id of a document is expected", a, "open", true)
 		r.want("error: has a control character", a, "open", "a\nb")
 		r.put("zero", bson.D{{Key: "s", Value: "x"}}) // they are nobody's

@@ -35,9 +35,9 @@ func (m *module) open(s vm.State) {
 	m.meta = s.Ref()
 	funcs := map[string]vm.Func{
 		"open": m.apiOpen, "opened": m.apiOpened, "failed": m.apiFailed, "methods": m.apiMethods, "has": m.apiHas, "is": m.apiIs, "schema": m.apiSchema,
-		"commit": m.apiCommit, "save": m.apiSave, "close": m.apiClose, "version": m.apiVersion, "on_error": m.apiOnError,
+		"commit": m.apiCommit, "save": m.apiSave, "close": m.apiClose, "delete": m.apiDelete, "version": m.apiVersion, "on_error": m.apiOnError,
 		"claim": m.apiClaim, "save_raw": m.apiSaveRaw, "commit_raw": m.apiCommitRaw, "release": m.apiRelease,
-		"load": m.apiLoad,
+		"load": m.apiLoad, "find": m.apiFind,
 	}
 	s.NewTable(0, len(funcs))
 	for name, f := range funcs {
@@ -133,7 +133,7 @@ func (m *module) find(s vm.State, i int) *document {
 func (m *module) docAt(s vm.State, what string) *document {
 	s.SetTop(1)
 	d := m.find(s, 1)
-	if d == nil {
+	if d == nil || d.state != opened {
 		s.Errorf("%s: a document that is open is expected, got %s; store.open gives one, and close and delete end it", what, s.Type(1))
 	}
 	if d.shelf.ref != m.self() {

@@ -62,13 +62,13 @@ func (m *module) claimed(s vm.State, d *document, doc store.Doc) (int, error) {
 		return 3, nil
 	}
 	schema := int64(1)
-	if v := doc.Body.Lookup(schemaField); !v.IsZero() {
+	if v := doc.Body.Lookup(store.SchemaField); !v.IsZero() {
 		n, ok := v.AsInt64OK()
-		if !ok || n < 1 {
+		if !ok || n < 0 {
 			m.giveUp(d)
-			return 0, fmt.Errorf("%w: %s: the field %s is the version of the document's schema and at least 1, this one has %s", store.ErrInvalid, d, schemaField, v)
+			return 0, fmt.Errorf("%w: %s: the field %s has %s, and no version", store.ErrSchema, d, store.SchemaField, v)
 		}
-		schema, d.schema = n, n
+		schema, d.schema = max(n, 1), n
 	}
 	if err := m.pushDocument(s, m.codec, doc.Body, d.String()); err != nil {
 		m.giveUp(d)

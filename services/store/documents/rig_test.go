@@ -114,6 +114,10 @@ func in(t *testing.T, handlers string, run func(t *testing.T, r *rig), files ...
 	}
 }
 
+func indexes() []store.Index {
+	return []store.Index{{Kind: "player", Name: "level", Fields: []string{"guild", "level"}}}
+}
+
 const autosave = 2 * time.Second
 
 func newRig(t *testing.T, engine vm.Engine, handlers string, files ...string) *rig {
@@ -129,7 +133,7 @@ func newRig(t *testing.T, engine vm.Engine, handlers string, files ...string) *r
 		tree[files[i]] = &fstest.MapFile{Data: []byte(files[i+1])}
 	}
 	r.sys = actor.New(actor.Config{Log: logger})
-	if r.store, err = r.sys.Spawn(store.Spec(store.Config{Backend: r.db, Autosave: autosave})); err != nil {
+	if r.store, err = r.sys.Spawn(store.Spec(store.Config{Backend: r.db, Autosave: autosave, CacheTTL: -1, Indexes: indexes()})); err != nil {
 		t.Fatal(err)
 	}
 	r.rt, err = lua.NewRuntime(lua.Config{

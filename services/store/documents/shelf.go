@@ -252,12 +252,23 @@ func (sh *shelf) closed() {
 // handOver asks for a document that another service opens: its newest content is to be in the store, and it is to be let go.
 type handOver struct{ name }
 
-// told takes messages of other services of the module.
+// told takes messages of the store and of other services of the module.
 func (sh *shelf) told(msg any) bool {
-	m, ok := msg.(handOver)
-	if !ok {
+	switch m := msg.(type) {
+	case handOver:
+		sh.hand(m)
+	case store.Refused: // it is in the log already; what the script makes of it next is handed in
+		if d := sh.byName[name{m.Kind, m.ID}]; d != nil {
+			sh.m.tellScript(sh, d, m.Err)
+		}
+	default:
 		return false
 	}
+	return true
+}
+
+// hand saves a document for another service, and lets it go.
+func (sh *shelf) hand(m handOver) {
 	c := sh.h.Context()
 	d := sh.byName[m.name]
 	if d == nil || d.state != opened {
@@ -265,7 +276,7 @@ func (sh *shelf) told(msg any) bool {
 			sh.drop(d)
 		}
 		c.Reply(nil, nil)
-		return true
+		return
 	}
 	promise, from := c.Promise(), c.From()
 	body, err := sh.encode(d)
@@ -281,7 +292,6 @@ func (sh *shelf) told(msg any) bool {
 	sh.h.Log().Warn("another service of this node has opened a document, which is closed here", "document", d.String(), "by", from.String())
 	sh.m.tellScript(sh, d, fmt.Errorf("%w: %s was opened by another service of this node, %s", store.ErrNotOwner, d, from))
 	sh.drop(d)
-	return true
 }
 
 // encode is take, from outside of any coroutine.
