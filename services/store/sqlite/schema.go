@@ -23,6 +23,50 @@ func steps() []string {
 			body  BLOB,
 			PRIMARY KEY (kind, id)
 		) STRICT`,
+
+		// A document gets a number, which stays its own through a VACUUM and is never another's, because the log and the
+		// entries of indexes name documents by it.
+		//
+		// log has what became of documents since their rows were written, see record.go: a row of docs and those records of
+		// its document that are later than the row make the document.
+		//
+		// entries has a document's key in an index: with its id behind it in key, and alone in uniq if no other document
+		// may have it. An index is built as far as the document upto, and done when all are in it.
+		`CREATE TABLE docs2 (
+			doc   INTEGER PRIMARY KEY AUTOINCREMENT,
+			kind  TEXT    NOT NULL,
+			id    TEXT    NOT NULL,
+			ver   INTEGER NOT NULL,
+			epoch INTEGER NOT NULL,
+			nonce INTEGER NOT NULL,
+			body  BLOB,
+			UNIQUE (kind, id)
+		) STRICT;
+		INSERT INTO docs2 (kind, id, ver, epoch, nonce, body) SELECT kind, id, ver, epoch, nonce, body FROM docs ORDER BY rowid;
+		DROP TABLE docs;
+		ALTER TABLE docs2 RENAME TO docs;
+		CREATE TABLE log (
+			seq  INTEGER PRIMARY KEY,
+			data BLOB    NOT NULL
+		) STRICT;
+		CREATE TABLE indexes (
+			num   INTEGER PRIMARY KEY AUTOINCREMENT,
+			kind  TEXT    NOT NULL,
+			name  TEXT    NOT NULL,
+			spec  TEXT    NOT NULL,
+			upto  TEXT    NOT NULL DEFAULT '',
+			done  INTEGER NOT NULL DEFAULT 0,
+			gone  INTEGER NOT NULL DEFAULT 0
+		) STRICT;
+		CREATE TABLE entries (
+			doc  INTEGER NOT NULL,
+			num  INTEGER NOT NULL,
+			key  BLOB    NOT NULL,
+			uniq BLOB,
+			PRIMARY KEY (doc, num)
+		) STRICT, WITHOUT ROWID;
+		CREATE INDEX entries_key ON entries (num, key);
+		CREATE UNIQUE INDEX entries_uniq ON entries (num, uniq) WHERE uniq IS NOT NULL`,
 	}
 }
 

@@ -15,6 +15,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	engine "modernc.org/sqlite"
 
@@ -33,26 +35,36 @@ const (
 type Options struct {
 	// Dir holds the database; it is made, for this user only, if it is not there. One process at a time may have it.
 	Dir string
+	// Sweep is how often documents that an index with a TTL has outlived are looked for. Default 30 s.
+	Sweep time.Duration
 	// Log hears of what an operator should know; nil: nothing is logged.
 	Log *slog.Logger
 }
 
 // DB is an open database file. It is a store.Backend; Ping reads from the file.
 type DB struct {
-	path    string
-	lock    *filelock.Lock
-	write   *sql.DB // one connection, the writer's
-	read    *sql.DB
-	load    *sql.Stmt
+	path  string
+	lock  *filelock.Lock
+	log   *slog.Logger
+	write *sql.DB // one connection, the writer's
+	read  *sql.DB
+	readers
+	heads   *heads
 	queue   chan *request
 	writer  sync.WaitGroup
 	calls   inflight.Calls
 	closing func() error
+
+	indexing chan struct{} // held by the one that builds indexes
+	declared atomic.Pointer[[]declaredIndex]
+	kicks    chan struct{} // there may be something to sweep
+	sweeping sync.WaitGroup
+	endSweep context.CancelFunc
 }
 
 var _ store.Backend = (*DB)(nil)
 
-// Open opens the database in opt.Dir, or makes it, and starts the writing goroutine, which ends in Close. Errors: the
+// Open opens the database in opt.Dir, or makes it, and starts the goroutines that write and sweep, which end in Close. Errors: the
 // directory is held by another process (filelock.ErrHeld), the file is no database of ours or of a newer program,
 // whatever the file system says.
 func Open(ctx context.Context, opt Options) (*DB, error) {
@@ -73,23 +85,26 @@ func Open(ctx context.Context, opt Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: sqlite: the directory %s is in use: %w", dir, err)
 	}
-	db := &DB{path: filepath.Join(dir, fileName), lock: lock, queue: make(chan *request, queueLength)}
+	db := &DB{
+		path: filepath.Join(dir, fileName), lock: lock, log: opt.Log, heads: newHeads(), queue: make(chan *request, queueLength),
+		indexing: make(chan struct{}, 1), kicks: make(chan struct{}, 1),
+	}
 	db.closing = sync.OnceValue(db.shut)
-	if err := db.open(ctx, opt.Log); err != nil {
+	if err := db.open(ctx, opt); err != nil {
 		return nil, errors.Join(fmt.Errorf("store: sqlite: %s: %w", db.path, err), db.free())
 	}
 	return db, nil
 }
 
-func (db *DB) open(ctx context.Context, log *slog.Logger) error {
-	if err := makeFile(db.path, log); err != nil {
+func (db *DB) open(ctx context.Context, opt Options) error {
+	if err := makeFile(db.path, db.log); err != nil {
 		return err
 	}
 	var err error
 	if db.write, err = pool(db.path, 1, "journal_mode(WAL)", "synchronous(FULL)", "fullfsync(1)", "journal_size_limit(67108864)"); err != nil {
 		return err
 	}
-	if db.read, err = pool(db.path, readers, "query_only(1)"); err != nil {
+	if db.read, err = pool(db.path, readConns, "query_only(1)"); err != nil {
 		return err
 	}
 	conn, err := db.write.Conn(ctx)
@@ -102,14 +117,21 @@ func (db *DB) open(ctx context.Context, log *slog.Logger) error {
 	if err := migrate(ctx, conn); err != nil {
 		return errors.Join(err, conn.Close())
 	}
-	if db.load, err = db.read.PrepareContext(ctx, loadSQL); err != nil {
+	if err := db.readers.prepare(ctx, db.read); err != nil {
 		return errors.Join(err, conn.Close())
 	}
-	w, err := newWriter(ctx, conn, log)
+	w, err := newWriter(ctx, conn, db.heads, db.log)
 	if err != nil {
 		return err // it has closed conn
 	}
 	db.writer.Go(func() { w.run(db.queue) }) //nolint:contextcheck // it outlives Open
+	every := opt.Sweep
+	if every <= 0 {
+		every = 30 * time.Second
+	}
+	sweep, end := context.WithCancel(context.Background()) //nolint:contextcheck // it outlives Open
+	db.endSweep = end
+	db.sweeping.Go(func() { db.sweep(sweep, every) })
 	return nil
 }
 
@@ -147,7 +169,7 @@ func makeFile(path string, log *slog.Logger) error {
 	return file.Close()
 }
 
-const readers = 4
+const readConns = 4
 
 func pool(path string, conns int, pragmas ...string) (*sql.DB, error) {
 	// Slashes and an absolute path: what a file URI needs on every system.
@@ -166,66 +188,12 @@ func pool(path string, conns int, pragmas ...string) (*sql.DB, error) {
 	return db, nil
 }
 
-const loadSQL = `SELECT ver, epoch, body FROM docs WHERE kind = ? AND id = ?`
-
-// Load implements store.Backend.
-func (db *DB) Load(ctx context.Context, kind, id string) (store.Doc, error) {
-	if err := store.CheckName(kind, id); err != nil {
-		return store.Doc{}, err
-	}
-	if !db.calls.Enter() {
-		return store.Doc{}, store.ErrClosed
-	}
-	defer db.calls.Leave()
-	doc := store.Doc{Kind: kind, ID: id}
-	err := db.load.QueryRowContext(ctx, kind, id).Scan(&doc.Version, &doc.Epoch, (*[]byte)(&doc.Body))
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return store.Doc{}, classify(ctx, "load "+store.Name(kind, id), err)
-	}
-	if !doc.Exists() {
-		return doc, fmt.Errorf("%w: %s", store.ErrNotFound, store.Name(kind, id))
-	}
-	return doc, nil
-}
-
-// Claim implements store.Backend.
-func (db *DB) Claim(ctx context.Context, kind, id string) (store.Doc, error) {
-	if err := store.CheckName(kind, id); err != nil {
-		return store.Doc{}, err
-	}
-	r := &request{ctx: ctx, op: "claim " + store.Name(kind, id), claim: true, doc: store.Doc{Kind: kind, ID: id}}
-	if err := db.do(r); err != nil {
-		return store.Doc{}, err
-	}
-	return r.doc, nil
-}
-
-// Apply implements store.Backend. No outcome is ever unknown here, but to whom the process is taken away.
-func (db *DB) Apply(ctx context.Context, writes []store.Write) ([]error, error) {
-	r := &request{ctx: ctx, op: "apply", writes: writes, errs: store.CheckWrites(writes)}
-	if err := db.do(r); err != nil {
-		return nil, err
-	}
-	return r.errs, nil
-}
-
-// Ping implements store.Backend.
-func (db *DB) Ping(ctx context.Context) error {
-	if !db.calls.Enter() {
-		return store.ErrClosed
-	}
-	defer db.calls.Leave()
-	var one int
-	if err := db.read.QueryRowContext(ctx, `SELECT 1 FROM sqlite_schema LIMIT 1`).Scan(&one); err != nil {
-		return classify(ctx, "ping", err)
-	}
-	return nil
-}
-
 // Close implements store.Backend. It leaves one file: the log is brought into it.
 func (db *DB) Close() error { return db.closing() }
 
 func (db *DB) shut() error {
+	db.endSweep()
+	db.sweeping.Wait()
 	db.calls.Close()
 	close(db.queue)
 	db.writer.Wait()
@@ -237,10 +205,7 @@ func (db *DB) shut() error {
 
 // free closes what is open; the connection that is closed last checkpoints the log, so that is the writer's.
 func (db *DB) free() error {
-	var errs []error
-	if db.load != nil {
-		errs = append(errs, db.load.Close())
-	}
+	errs := []error{db.readers.close()}
 	for _, pool := range []*sql.DB{db.read, db.write} {
 		if pool != nil {
 			errs = append(errs, pool.Close())

@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync/atomic"
+	"time"
 
 	engine "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -22,15 +24,16 @@ const (
 	groupBytes  = 32 << 20
 )
 
-// request is one call to the writer: a claim, or writes.
+// request is one call to the writer.
 type request struct {
-	ctx    context.Context //nolint:containedctx // the call's, on its way to the writer
-	op     string
-	claim  bool
-	doc    store.Doc
-	writes []store.Write
-	docs   []store.Doc // to be imported
-	errs   []error     // one a write or document; those that are set from the start are not tried
+	ctx   context.Context //nolint:containedctx // the call's, on its way to the writer
+	op    string
+	count int // of documents
+	bytes int // of bodies
+	// run does it in a transaction; its error is one that has cost the transaction. It runs again if that was lost.
+	run func(ctx context.Context, w *writer) error
+	// then, if there is one, runs when the transaction is durable and before the caller hears of it.
+	then func(w *writer)
 
 	state atomic.Int32
 	err   error
@@ -72,107 +75,102 @@ func (db *DB) do(r *request) error {
 	return r.err
 }
 
-func (r *request) size() (writes, bytes int) {
-	for _, w := range r.writes {
-		bytes += len(w.Body)
-	}
-	for _, d := range r.docs {
-		bytes += len(d.Body)
-	}
-	return max(1, len(r.writes)+len(r.docs)), bytes
-}
-
-// writer owns the one connection that writes.
+// writer owns the one connection that writes, and what it knows of the file in memory.
 type writer struct {
 	conn *sql.Conn
 	log  *slog.Logger
+	statements
+	heads   *heads
+	journal journal
+	catalog catalog
 
-	begin, commit, rollback, create, update, claim, stamp, whole, place *sql.Stmt
+	// Of the transaction under way: the documents whose heads it changes; nil: it has written the row.
+	changed map[name]*head
 
-	stmts []*sql.Stmt // all of them
+	// Of the group before: how many calls it had, and how long its transaction took.
+	calls int
+	took  time.Duration
 }
 
-func newWriter(ctx context.Context, conn *sql.Conn, log *slog.Logger) (*writer, error) {
-	w := &writer{conn: conn, log: log}
-	for _, s := range []struct {
-		stmt **sql.Stmt
-		text string
-	}{
-		{&w.begin, `BEGIN IMMEDIATE`},
-		{&w.commit, `COMMIT`},
-		{&w.rollback, `ROLLBACK`},
-		{&w.create, `INSERT INTO docs (kind, id, ver, epoch, nonce, body) VALUES (?1, ?2, 1, ?4, ?5, ?6)
-			ON CONFLICT (kind, id) DO UPDATE SET ver = 1, epoch = ?4, nonce = ?5, body = ?6 WHERE ver = ?3 AND epoch <= ?4`},
-		{&w.update, `UPDATE docs SET ver = ?3 + 1, epoch = ?4, nonce = ?5, body = ?6
-			WHERE kind = ?1 AND id = ?2 AND ver = ?3 AND epoch <= ?4`},
-		{&w.claim, `INSERT INTO docs (kind, id, ver, epoch, nonce) VALUES (?1, ?2, 0, 1, 0)
-			ON CONFLICT (kind, id) DO UPDATE SET epoch = epoch + 1 RETURNING ver, epoch, body`},
-		{&w.whole, loadSQL},
-		{&w.place, `INSERT INTO docs (kind, id, ver, epoch, nonce, body) VALUES (?1, ?2, ?3, ?4, 0, ?5)
-			ON CONFLICT (kind, id) DO UPDATE SET ver = ?3, epoch = ?4, nonce = 0, body = ?5`},
-		{&w.stamp, `SELECT ver, epoch, nonce FROM docs WHERE kind = ?1 AND id = ?2`},
-	} {
-		stmt, err := conn.PrepareContext(ctx, s.text) //nolint:sqlclosecheck // close does
-		if err != nil {
-			return nil, errors.Join(err, w.close())
-		}
-		*s.stmt, w.stmts = stmt, append(w.stmts, stmt)
+// newWriter takes conn over, also when it fails.
+func newWriter(ctx context.Context, conn *sql.Conn, heads *heads, log *slog.Logger) (*writer, error) {
+	w := &writer{conn: conn, log: log, heads: heads, changed: map[name]*head{}}
+	if err := w.prepare(ctx, conn); err != nil {
+		return nil, errors.Join(err, w.close())
+	}
+	if err := errors.Join(w.recover(ctx), w.loadCatalog(ctx)); err != nil {
+		return nil, errors.Join(err, w.close())
 	}
 	return w, nil
 }
 
 // close gives the connection back. The statements go first: a connection with statements is not really closed by the
 // engine, and its log would stay.
-func (w *writer) close() error {
-	var errs []error
-	for _, stmt := range w.stmts {
-		errs = append(errs, stmt.Close())
-	}
-	return errors.Join(append(errs, w.conn.Close())...)
-}
+func (w *writer) close() error { return errors.Join(w.statements.close(), w.conn.Close()) }
 
 // run serves the queue until it is closed.
 func (w *writer) run(queue <-chan *request) {
 	for r := range queue {
-		w.group(take(r, queue))
+		w.group(w.take(r, queue))
 	}
 	if err := w.close(); err != nil {
 		w.log.Error("store: the connection of the writer did not close", "err", err)
 	}
 }
 
-// take collects what waits in the queue behind first, without waiting itself: while one group is being made durable,
-// the next one gathers. What its caller gave up is left out.
-func take(first *request, queue <-chan *request) []*request {
+// take collects what waits in the queue behind first. While one group is being made durable, the next one gathers. What
+// its caller gave up is left out.
+//
+// Callers that have just been answered often have something new at once. To begin without them would make them wait for
+// two transactions, so as many calls as the group before had are waited for, but much shorter than a transaction
+// takes. A lone caller never waits.
+func (w *writer) take(first *request, queue <-chan *request) []*request {
 	var group []*request
-	writes, bytes := 0, 0
+	count, bytes := 0, 0
+	began := time.Time{}
 	for r, open := first, true; open; {
 		if r.state.CompareAndSwap(waiting, taken) {
 			group = append(group, r)
-			n, size := r.size()
-			writes, bytes = writes+n, bytes+size
+			count, bytes = count+r.count, bytes+r.bytes
 		}
-		if writes >= groupWrites || bytes >= groupBytes {
+		if count >= groupWrites || bytes >= groupBytes {
 			break
 		}
-		select {
-		case r, open = <-queue:
-		default:
-			open = false
+		for r = nil; r == nil && open; {
+			select {
+			case r, open = <-queue:
+			default:
+				if began.IsZero() {
+					began = time.Now()
+				}
+				open = len(group) < w.calls && time.Since(began) < min(w.took/4, maxGather)
+				runtime.Gosched() // a timer would be far too coarse
+			}
 		}
 	}
 	return group
 }
 
+// maxGather is how long a group waits for further calls at most.
+const maxGather = 200 * time.Microsecond
+
 // group does requests in one transaction and answers them. A statement that fails undoes itself only; when the
-// transaction is lost, all of them are.
+// transaction is lost, all of them are. If the reason is not one that passes, each gets one of its own.
 func (w *writer) group(group []*request) {
 	if len(group) == 0 {
 		return
 	}
+	began := time.Now()
 	err := w.transact(group)
+	w.calls, w.took = len(group), time.Since(began)
 	if err != nil {
 		w.log.Warn("store: a transaction was lost", "calls", len(group), "err", err)
+	}
+	if err != nil && len(group) > 1 && !passing(err) {
+		for _, r := range group {
+			w.group([]*request{r})
+		}
+		return
 	}
 	for _, r := range group {
 		if err != nil {
@@ -188,12 +186,24 @@ func (w *writer) transact(group []*request) error {
 		return err
 	}
 	for _, r := range group {
-		if err := w.one(ctx, r); err != nil {
+		r.err = nil
+		if err := r.run(ctx, w); err != nil {
 			return w.undo(ctx, err)
 		}
 	}
+	if err := w.flush(ctx); err != nil {
+		return w.undo(ctx, err)
+	}
 	if _, err := w.commit.ExecContext(ctx); err != nil {
 		return w.undo(ctx, err)
+	}
+	w.journal.committed()
+	w.heads.publish(w.changed)
+	clear(w.changed)
+	for _, r := range group {
+		if r.then != nil && r.err == nil {
+			r.then(w)
+		}
 	}
 	return nil
 }
@@ -201,70 +211,9 @@ func (w *writer) transact(group []*request) error {
 // undo ends the transaction after err. The engine may have ended it already, and then has nothing to roll back.
 func (w *writer) undo(ctx context.Context, err error) error {
 	_, _ = w.rollback.ExecContext(ctx)
+	w.journal.undone()
+	clear(w.changed)
 	return err
-}
-
-// one does a request; its error is one that has cost the transaction.
-func (w *writer) one(ctx context.Context, r *request) error {
-	if r.claim {
-		err := w.claim.QueryRowContext(ctx, r.doc.Kind, r.doc.ID).Scan(&r.doc.Version, &r.doc.Epoch, (*[]byte)(&r.doc.Body))
-		if err != nil && !fatal(err) {
-			r.err, err = classify(ctx, r.op, err), nil
-		}
-		return err
-	}
-	for i := range r.writes {
-		if r.errs[i] != nil {
-			continue
-		}
-		err := w.put(ctx, &r.writes[i])
-		if fatal(err) {
-			return err
-		}
-		r.errs[i] = err
-	}
-	for i, doc := range r.docs {
-		if r.errs[i] != nil {
-			continue
-		}
-		err := w.imported(ctx, doc)
-		if fatal(err) {
-			return err
-		}
-		r.errs[i] = err
-	}
-	return nil
-}
-
-func (w *writer) put(ctx context.Context, write *store.Write) error {
-	stmt := w.update
-	if write.Version == 0 {
-		stmt = w.create
-	}
-	var body any // NULL
-	if !write.Delete {
-		body = []byte(write.Body)
-	}
-	result, err := stmt.ExecContext(ctx, write.Kind, write.ID, write.Version, write.Epoch, write.Nonce, body)
-	if err != nil {
-		return refused(ctx, write.Kind, write.ID, err)
-	}
-	if n, err := result.RowsAffected(); err != nil || n == 1 {
-		return err
-	}
-	var have store.Stamp
-	err = w.stamp.QueryRowContext(ctx, write.Kind, write.ID).Scan(&have.Version, &have.Epoch, &have.Nonce)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return refused(ctx, write.Kind, write.ID, err)
-	}
-	return write.Judge(have)
-}
-
-func refused(ctx context.Context, kind, id string, err error) error {
-	if fatal(err) {
-		return err
-	}
-	return classify(ctx, "write "+store.Name(kind, id), err)
 }
 
 // fatal tells whether an error of a statement may have cost the transaction
@@ -280,6 +229,12 @@ func fatal(err error) bool {
 		return true
 	}
 	return transient(e.Code())
+}
+
+// passing tells whether an error may be gone at the next try.
+func passing(err error) bool {
+	var e *engine.Error
+	return errors.As(err, &e) && transient(e.Code())
 }
 
 // transient tells which of the engine's errors may be gone at the next try: a full disk gets room again.

@@ -1,0 +1,230 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"github.com/skua-go/skua/services/store"
+)
+
+// A document's row is written when its patches in the log are as many as this, or as long as the row and minChain. A
+// row costs a page of 4 KiB twice, in the write-ahead log and at the checkpoint; a patch costs its own length twice, and
+// its share of the time that a load takes to apply them.
+const (
+	fewPatches  = 24
+	morePatches = 17 // some documents take up to so many more, so that those which began together do not end together
+	minChain    = 4096
+)
+
+// takes tells whether the log may have a further patch of the document, or the row is to be written.
+func (h *head) takes(patch int) bool {
+	spread := int((uint64(h.doc)*31 + uint64(h.base)) % morePatches)
+	return h.patches < fewPatches+spread && len(h.chain)+patch <= max(h.body, minChain)
+}
+
+// find gives the state of a document as the transaction sees it; known: the log has something of it. One that is not
+// there has no number and version 0.
+func (w *writer) find(ctx context.Context, n name) (h head, known bool, err error) {
+	if h, known := w.head(n); known {
+		return h, true, nil
+	}
+	err = w.row.QueryRowContext(ctx, n.kind, n.id).Scan(&h.doc, &h.version, &h.epoch, &h.nonce, &h.body)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return head{}, false, err
+	}
+	h.base = h.version
+	return h, false, nil
+}
+
+func (w *writer) head(n name) (head, bool) {
+	if h, ok := w.changed[n]; ok {
+		if h == nil {
+			return head{}, false
+		}
+		return *h, true
+	}
+	if l := w.heads.names[n]; l != nil { // only the writer changes them, so it needs no lock
+		return l.head, true
+	}
+	return head{}, false
+}
+
+// put does a write; see refused for its errors.
+func (w *writer) put(ctx context.Context, write *store.Write) error {
+	n := name{write.Kind, write.ID}
+	indexes := w.catalog.of(write.Kind)
+	if _, known := w.head(n); !known && write.Patch == nil && len(indexes) == 0 {
+		return w.putRow(ctx, write)
+	}
+	h, known, err := w.find(ctx, n)
+	if err != nil {
+		return refused(ctx, n, err)
+	}
+	if h.version != write.Version || h.epoch > write.Epoch {
+		return write.Judge(store.Stamp{Version: h.version, Epoch: h.epoch, Nonce: h.nonce})
+	}
+	entries, err := w.entriesOf(ctx, indexes, h.doc, write) // what they refuse changes nothing
+	if err != nil {
+		return refused(ctx, n, err)
+	}
+	h.version, h.epoch, h.nonce = h.version+1, write.Epoch, write.Nonce
+	if write.Patch != nil && h.body > 0 && h.takes(write.Patch.Size()) {
+		w.record(n, h, write.Patch)
+	} else if h.doc, err = w.writeRow(ctx, n, h, known, write.Body); err != nil {
+		return err
+	}
+	return w.enterAll(ctx, h.doc, entries)
+}
+
+// putRow writes a document that neither the log nor an index has.
+func (w *writer) putRow(ctx context.Context, write *store.Write) error {
+	stmt := w.update
+	if write.Version == 0 {
+		stmt = w.create
+	}
+	n := name{write.Kind, write.ID}
+	result, err := stmt.ExecContext(ctx, write.Kind, write.ID, write.Version, write.Epoch, write.Nonce, blob(write.Body))
+	if err != nil {
+		return refused(ctx, n, err)
+	}
+	if count, err := result.RowsAffected(); err != nil || count == 1 {
+		return err
+	}
+	var have store.Stamp
+	err = w.stamp.QueryRowContext(ctx, write.Kind, write.ID).Scan(&have.Version, &have.Epoch, &have.Nonce)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return refused(ctx, n, err)
+	}
+	return write.Judge(have)
+}
+
+// blob is a body as the engine takes it: none is NULL.
+func blob(body bson.Raw) any {
+	if len(body) == 0 {
+		return nil
+	}
+	return []byte(body)
+}
+
+// writeRow makes h, with this body, the state of the document's row, and gives the document's number; what the log has
+// of it is dead from then on. An error costs the transaction.
+func (w *writer) writeRow(ctx context.Context, n name, h head, known bool, body bson.Raw) (int64, error) {
+	if known {
+		w.changed[n] = nil
+	}
+	if h.doc != 0 {
+		_, err := w.set.ExecContext(ctx, h.doc, h.version, h.epoch, h.nonce, blob(body))
+		return h.doc, spoilt(n, err)
+	}
+	result, err := w.insert.ExecContext(ctx, n.kind, n.id, h.version, h.epoch, h.nonce, blob(body))
+	if err != nil {
+		return 0, spoilt(n, err)
+	}
+	doc, err := result.LastInsertId()
+	return doc, spoilt(n, err)
+}
+
+// record puts a patch, nil for a change of owner, into the log: h is the state that it leads to.
+func (w *writer) record(n name, h head, patch *store.Patch) {
+	at := w.journal.add(&h, patch)
+	if h.patches == 0 {
+		h.first, h.chain = w.journal.seq, nil
+	}
+	h.patches++
+	h.chain = append(h.chain, at...)
+	w.changed[n] = &h
+}
+
+// claim makes the caller a document's owner.
+func (w *writer) claim(ctx context.Context, doc *store.Doc) error {
+	n := name{doc.Kind, doc.ID}
+	var h head
+	var body bson.Raw
+	err := w.whole.QueryRowContext(ctx, n.kind, n.id).Scan(&h.doc, &h.version, &h.epoch, &h.nonce, (*[]byte)(&body))
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		doc.Epoch = 1
+		_, err := w.writeRow(ctx, n, head{epoch: 1}, false, nil)
+		return err
+	case err != nil:
+		return refused(ctx, n, err)
+	}
+	h.base, h.body = h.version, len(body)
+	newer, known := w.head(n)
+	if known {
+		h = newer
+		if body, err = fold(n.kind, n.id, body, h.chain); err != nil {
+			return err
+		}
+	}
+	h.epoch++
+	doc.Version, doc.Epoch, doc.Body = h.version, h.epoch, body
+	if h.takes(len(emptyPatch)) {
+		w.record(n, h, nil)
+		return nil
+	}
+	_, err = w.writeRow(ctx, n, h, known, body)
+	return err
+}
+
+// place writes a document as it comes from another database.
+func (w *writer) place(ctx context.Context, doc *store.Doc) error {
+	n := name{doc.Kind, doc.ID}
+	var h head
+	var body bson.Raw
+	err := w.whole.QueryRowContext(ctx, n.kind, n.id).Scan(&h.doc, &h.version, &h.epoch, &h.nonce, (*[]byte)(&body))
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return refused(ctx, n, err)
+	}
+	newer, known := w.head(n)
+	if known {
+		h = newer
+		if body, err = fold(n.kind, n.id, body, h.chain); err != nil {
+			return err
+		}
+	}
+	write, err := doc.Settled(store.Doc{Kind: n.kind, ID: n.id, Version: h.version, Epoch: h.epoch, Body: body})
+	if !write {
+		return err
+	}
+	entries, err := w.entriesOf(ctx, w.catalog.of(n.kind), h.doc, &store.Write{Kind: n.kind, ID: n.id, Body: doc.Body})
+	if err != nil {
+		return refused(ctx, n, err)
+	}
+	h.version, h.epoch, h.nonce = doc.Version, doc.Epoch, 0
+	if h.doc, err = w.writeRow(ctx, n, h, known, doc.Body); err != nil {
+		return err
+	}
+	return w.enterAll(ctx, h.doc, entries)
+}
+
+// refused is the error of a write that has changed nothing: the caller's, unless it has cost the transaction.
+func refused(ctx context.Context, n name, err error) error {
+	if fatal(err) || errors.Is(err, store.ErrInvalid) || errors.Is(err, store.ErrDuplicate) {
+		return err
+	}
+	return classify(ctx, "write "+store.Name(n.kind, n.id), err)
+}
+
+// spoiltError is one in the middle of a write: the transaction must not be committed.
+type spoiltError struct{ err error }
+
+func (e *spoiltError) Error() string { return e.err.Error() }
+func (e *spoiltError) Unwrap() error { return e.err }
+
+func spoilt(n name, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &spoiltError{fmt.Errorf("write %s: %w", store.Name(n.kind, n.id), err)}
+}
+
+// costs tells whether a write's error has cost the transaction.
+func costs(err error) bool {
+	var s *spoiltError
+	return err != nil && (errors.As(err, &s) || fatal(err))
+}
