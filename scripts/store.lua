@@ -125,7 +125,7 @@ end
 
 -- Finds documents by one of the indexes that store.indexes declares: where = { guild = "red", level = { gte = 10, lt = 20 } }. Options are sort, a list of paths, with a
 -- minus in front if the highest come first, limit (100), fields as for store.load, and after. It gives a list of { id = ..., doc = ... }, and what `after` is to be for
--- those behind; nil if there are no more.
+-- those behind, which may be none; nil with an empty list.
 function store.find(kind, where, options)
   local o = options or {}
   local sort = o.sort

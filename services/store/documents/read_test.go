@@ -16,7 +16,9 @@ function M.find(self, where, options)
   local list, after = store.find("player", where, options)
   local names = {}
   for i, e in ipairs(list) do names[i] = e.id .. ":" .. tostring(e.doc.level) .. ":" .. tostring(e.doc.guild) end
-  return table.concat(names, " "), after and store.find("player", where, { sort = options and options.sort, after = after, limit = 1 })[1].id
+  if not after then return table.concat(names, " "), "end" end
+  local behind, last = store.find("player", where, { sort = options and options.sort, after = after, limit = 1 })
+  return table.concat(names, " "), behind[1] and behind[1].id, last == nil
 end
 function M.find_bad(self, ...) return store.find(...) end`, func(_ *testing.T, r *rig) {
 		for i, id := range []string{"p1", "p2", "p3", "p4"} {
@@ -26,9 +28,10 @@ function M.find_bad(self, ...) return store.find(...) end`, func(_ *testing.T, r
 		a := r.service()
 		r.want("nil 1 nil", a, "part")
 		r.want("nil nil", a, "none")
-		r.want(`"p1:10:red p3:30:red" nil`, a, "find", map[string]any{"guild": "red"})
-		r.want(`"p4:40:blue" "p2"`, a, "find", map[string]any{"guild": "blue"}, map[string]any{"sort": "-level", "limit": 1})
-		r.want(`"p3:30:nil" nil`, a, "find", map[string]any{"guild": "red", "level": map[string]any{"gt": 10, "lte": 40}}, map[string]any{"fields": []any{"level"}})
+		r.want(`"p1:10:red p3:30:red" nil true`, a, "find", map[string]any{"guild": "red"})
+		r.want(`"p4:40:blue" "p2" false`, a, "find", map[string]any{"guild": "blue"}, map[string]any{"sort": "-level", "limit": 1})
+		r.want(`"p3:30:nil" nil true`, a, "find", map[string]any{"guild": "red", "level": map[string]any{"gt": 10, "lte": 40}}, map[string]any{"fields": []any{"level"}})
+		r.want(`"" "end"`, a, "find", map[string]any{"guild": "green"})
 		r.want("error: store: invalid: query of kind player: no index serves it; declare one with the fields name", a, "find", map[string]any{"name": "x"})
 		r.want("error: lt, lte, gt or gte is expected, got above", a, "find", map[string]any{"level": map[string]any{"above": 1}})
 		r.want("error: the limit is 0", a, "find", map[string]any{"guild": "red"}, map[string]any{"limit": 0})

@@ -280,18 +280,17 @@ func (sh *shelf) hand(m handOver) {
 	}
 	promise, from := c.Promise(), c.From()
 	body, err := sh.encode(d)
-	switch {
-	case err != nil:
-		sh.fail(d, err)
-		promise.Reply(nil, nil) // the other one goes on with what the store has
-	case d.changed(body):
-		sh.handIn(d, body, func(error) { promise.Reply(nil, nil) })
-	default:
-		promise.Reply(nil, nil)
+	if err != nil {
+		sh.fail(d, err) // the other one goes on with what the store has
 	}
 	sh.h.Log().Warn("another service of this node has opened a document, which is closed here", "document", d.String(), "by", from.String())
 	sh.m.tellScript(sh, d, fmt.Errorf("%w: %s was opened by another service of this node, %s", store.ErrNotOwner, d, from))
 	sh.drop(d)
+	if err != nil || !d.changed(body) {
+		promise.Reply(nil, nil)
+		return
+	}
+	sh.handIn(d, body, func(error) { promise.Reply(nil, nil) })
 }
 
 // encode is take, from outside of any coroutine.
