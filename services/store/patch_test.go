@@ -2,9 +2,7 @@ package store_test
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -13,41 +11,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"github.com/skua-go/skua/services/store"
+	"github.com/skua-go/skua/services/store/storetest"
 )
-
-// canon is a content whose keys are in order everywhere, so that equal contents are equal bytes.
-func canon(tb testing.TB, body bson.Raw, array bool) bson.Raw {
-	tb.Helper()
-	elements, err := body.Elements()
-	if err != nil {
-		tb.Fatalf("%v: %x", err, []byte(body))
-	}
-	out := make(bson.D, 0, len(elements))
-	for _, e := range elements {
-		v := e.Value()
-		switch v.Type {
-		case bson.TypeEmbeddedDocument, bson.TypeArray:
-			inner := canon(tb, bson.Raw(v.Value), v.Type == bson.TypeArray)
-			v = bson.RawValue{Type: v.Type, Value: inner}
-		default:
-		}
-		out = append(out, bson.E{Key: e.Key(), Value: v})
-	}
-	if !array {
-		slices.SortFunc(out, func(a, b bson.E) int { return cmp.Compare(a.Key, b.Key) })
-	}
-	raw, err := bson.Marshal(out)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return raw
-}
-
-// sameContent tells whether two contents are equal but for the order of keys.
-func sameContent(tb testing.TB, a, b bson.Raw) bool {
-	tb.Helper()
-	return bytes.Equal(canon(tb, a, false), canon(tb, b, false))
-}
 
 func raw(tb testing.TB, d any) bson.Raw {
 	tb.Helper()
@@ -114,7 +79,7 @@ func TestAPatchNamesWhatChangedAndNothingElse(t *testing.T) {
 			continue
 		}
 		got, err := p.Apply(before)
-		if err != nil || !sameContent(t, got, after) {
+		if err != nil || !storetest.SameContent(t, got, after) {
 			t.Errorf("%v to %v: applied it gives %v, %v", c.old, c.new, got, err)
 		}
 		if p.IsEmpty() != (c.want == "") || !p.IsEmpty() && (p.Size() < 18 || p.Size() > 120) {
@@ -178,100 +143,6 @@ func TestAPatchOfAnotherContentIsRefused(t *testing.T) {
 	}
 }
 
-// maker makes random documents, and others that differ from them a little.
-type maker struct{ *rand.Rand }
-
-func (m maker) key() string {
-	return []string{"a", "b", "c", "0", "1", "gold", "日本", "_id", "x y"}[m.IntN(9)]
-}
-
-func (m maker) value(depth int) any {
-	n := 11
-	if depth > 4 {
-		n = 9
-	}
-	switch m.IntN(n) {
-	case 0:
-		return m.Int64()
-	case 1:
-		return int32(m.IntN(3))
-	case 2:
-		return []any{0.0, math.Copysign(0, -1), math.NaN(), math.Inf(1), 1.5}[m.IntN(5)]
-	case 3:
-		return strings.Repeat("text", m.IntN(40))
-	case 4:
-		return m.IntN(2) == 0
-	case 5:
-		return nil
-	case 6:
-		return bson.DateTime(m.IntN(1000))
-	case 7:
-		return []any{bson.Binary{Subtype: 2, Data: []byte("ab")}, bson.Binary{Data: []byte{0}}, bson.Regex{Pattern: "a", Options: "i"}, bson.MinKey{}, bson.MaxKey{}, bson.Decimal128{}}[m.IntN(6)]
-	case 8:
-		return bson.ObjectID{byte(m.IntN(3))}
-	case 9:
-		return m.document(depth + 1)
-	}
-	list := bson.A{}
-	for range m.IntN(6) {
-		list = append(list, m.value(depth+1))
-	}
-	return list
-}
-
-func (m maker) document(depth int) bson.D {
-	d := bson.D{}
-	for range m.IntN(8) {
-		if key := m.key(); !slices.ContainsFunc(d, func(e bson.E) bool { return e.Key == key }) {
-			d = append(d, bson.E{Key: key, Value: m.value(depth)})
-		}
-	}
-	return d
-}
-
-// change makes another value of one, which it leaves alone.
-func (m maker) change(v any, depth int) any {
-	switch v := v.(type) {
-	case bson.D:
-		return m.changeDocument(v, depth)
-	case bson.A:
-		list := slices.Clone(v)
-		for i := range list {
-			if m.IntN(3) == 0 {
-				list[i] = m.change(list[i], depth+1)
-			}
-		}
-		switch m.IntN(4) {
-		case 0:
-			list = append(list, m.value(depth+1), m.value(depth+1))
-		case 1:
-			list = list[:m.IntN(len(list)+1)]
-		}
-		return list
-	}
-	return m.value(depth)
-}
-
-func (m maker) changeDocument(d bson.D, depth int) bson.D {
-	d = slices.Clone(d)
-	for i := range d {
-		if m.IntN(4) == 0 {
-			d[i].Value = m.change(d[i].Value, depth+1)
-		}
-	}
-	if len(d) > 0 && m.IntN(3) == 0 {
-		at := m.IntN(len(d))
-		d = slices.Delete(d, at, at+1)
-	}
-	if key := m.key(); m.IntN(3) == 0 && !slices.ContainsFunc(d, func(e bson.E) bool { return e.Key == key }) {
-		d = append(d, bson.E{Key: key, Value: m.value(depth)})
-	}
-	if m.IntN(4) == 0 {
-		m.Shuffle(len(d), func(i, j int) { d[i], d[j] = d[j], d[i] })
-	}
-	return d
-}
-
 // lawful fails unless a patch keeps what its comment promises.
 func lawful(tb testing.TB, before, after bson.Raw) *store.Patch {
 	tb.Helper()
@@ -279,7 +150,7 @@ func lawful(tb testing.TB, before, after bson.Raw) *store.Patch {
 	if p == nil {
 		return nil
 	}
-	if p.IsEmpty() != sameContent(tb, before, after) {
+	if p.IsEmpty() != storetest.SameContent(tb, before, after) {
 		tb.Fatalf("%v to %v: %s", before, after, text(p))
 	}
 	if !p.IsEmpty() && p.Size() > len(after)/2 {
@@ -299,7 +170,7 @@ func lawful(tb testing.TB, before, after bson.Raw) *store.Patch {
 	}
 	kept := bytes.Clone(before)
 	got, err := p.Apply(before)
-	if err != nil || !sameContent(tb, got, after) || !bytes.Equal(kept, before) {
+	if err != nil || !storetest.SameContent(tb, got, after) || !bytes.Equal(kept, before) {
 		tb.Fatalf("%v\nto %v\nby %s\ngives %v, %v", before, after, text(p), got, err)
 	}
 	if err := store.CheckBody("player", "1", got); err != nil {
@@ -314,14 +185,14 @@ func lawful(tb testing.TB, before, after bson.Raw) *store.Patch {
 func TestAPatchAppliedToTheOldContentIsTheNewOne(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	m := maker{rand.New(rand.NewPCG(seed, 1))}
+	m := storetest.NewMaker(seed)
 	worth := 0
 	for range 3000 {
-		d := append(m.document(0), filler())
-		if p := lawful(t, raw(t, d), raw(t, m.changeDocument(d, 0))); p != nil && !p.IsEmpty() {
+		d := append(m.Document(), filler())
+		if p := lawful(t, raw(t, d), raw(t, m.Change(d))); p != nil && !p.IsEmpty() {
 			worth++
 		}
-		lawful(t, raw(t, m.document(0)), raw(t, m.document(0)))
+		lawful(t, raw(t, m.Document()), raw(t, m.Document()))
 	}
 	if worth < 500 {
 		t.Errorf("%d of 3,000 documents had a patch: this shows little", worth)
@@ -330,10 +201,10 @@ func TestAPatchAppliedToTheOldContentIsTheNewOne(t *testing.T) {
 
 // FuzzDiff: whatever two contents CheckBody passes, their patch leads from one to the other; whatever it does not pass harms nobody.
 func FuzzDiff(f *testing.F) {
-	m := maker{rand.New(rand.NewPCG(1, 2))}
+	m := storetest.NewMaker(1)
 	for range 20 {
-		d := append(m.document(0), filler())
-		f.Add([]byte(raw(f, d)), []byte(raw(f, m.changeDocument(d, 0))))
+		d := append(m.Document(), filler())
+		f.Add([]byte(raw(f, d)), []byte(raw(f, m.Change(d))))
 	}
 	f.Add([]byte{5, 0, 0, 0, 0}, []byte{255, 255, 255, 255})
 	f.Fuzz(func(t *testing.T, before, after []byte) {
@@ -355,7 +226,7 @@ func TestManyChangedKeysTakeLinearTime(t *testing.T) {
 	after = slices.Clone(before)
 	slices.Reverse(after)
 	after[5].Value = "other"
-	if p := lawful(t, raw(t, before), raw(t, after)); text(p) != `key99994="other"` {
+	if p := store.Diff(raw(t, before), raw(t, after)); text(p) != `key99994="other"` {
 		t.Errorf("got %s", text(p))
 	}
 }

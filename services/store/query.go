@@ -70,8 +70,8 @@ type Query struct {
 	// Where has equalities on the first fields of an index, and then at most one range (one or two conditions) on the next. None: all documents in the index that
 	// Sort names.
 	Where []Condition
-	// Sort is the rest of the index's fields, or some of the first of them, or these with all signs turned round; empty: any order that is the same from page to
-	// page.
+	// Sort is the rest of the index's fields, or some of the first of them, or these with all signs turned round. The answer is in the order of all of the index's
+	// fields, then of the ids, or in all of it turned round; empty: as the index.
 	Sort []string
 	// Fields are the paths that the answer's bodies have; empty: all. See Project.
 	Fields []string

@@ -145,6 +145,8 @@ func (s *Service) Receive(c *actor.Context, msg any) {
 		s.delete(c, name{m.Kind, m.ID})
 	case Release:
 		c.Reply(nil, s.release(c, name{m.Kind, m.ID}))
+	case settings:
+		c.Reply(s.cfg.Autosave, nil)
 	case Invalidated:
 		s.reads.invalidate(name{m.Kind, m.ID})
 		c.Reply(nil, nil)
