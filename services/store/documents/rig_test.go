@@ -81,7 +81,7 @@ func (d *database) written(id string) int {
 
 // rig is a node's part that keeps documents, in a bubble of its own time.
 type rig struct {
-	*testing.T
+	testing.TB
 	db     *database
 	sys    *actor.System
 	log    *logtest.Buffer
@@ -120,13 +120,13 @@ func indexes() []store.Index {
 
 const autosave = 2 * time.Second
 
-func newRig(t *testing.T, engine vm.Engine, handlers string, files ...string) *rig {
+func newRig(t testing.TB, engine vm.Engine, handlers string, files ...string) *rig {
 	t.Helper()
 	db, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{T: t, db: &database{Backend: db}, log: &logtest.Buffer{}}
+	r := &rig{TB: t, db: &database{Backend: db}, log: &logtest.Buffer{}}
 	logger := slog.New(slog.NewTextHandler(r.log, nil))
 	tree := fstest.MapFS{"main.lua": &fstest.MapFile{Data: []byte(prelude + handlers + "\nreturn M")}}
 	for i := 0; i < len(files); i += 2 {
