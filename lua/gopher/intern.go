@@ -21,9 +21,9 @@ type name struct {
 	value lua.LValue
 }
 
-var ( //nolint:gochecknoglobals // a cache, and the seed of its places
-	interned [internSlots]atomic.Pointer[name]
-	seed     = maphash.MakeSeed()
+var (
+	interned [internSlots]atomic.Pointer[name] //nolint:gochecknoglobals // a cache
+	seed     = maphash.MakeSeed()              //nolint:gochecknoglobals // of its places
 )
 
 // internBytes is a string of bytes, of which it keeps nothing.

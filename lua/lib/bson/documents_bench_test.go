@@ -1,6 +1,7 @@
 package bson_test
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 
@@ -132,7 +133,7 @@ func BenchmarkATableIntoADocument(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			if string(out) != string(raw) {
+			if !bytes.Equal(out, raw) {
 				b.Error("it is another document")
 			}
 		})

@@ -119,8 +119,13 @@ func TestWhatAScriptChangesIsAllThatChanges(t *testing.T) {
 			s := e.New(vm.Options{}).Main()
 			c := documentsOf(s)
 			raw, err := driver.Marshal(driver.D{
-				{Key: "z", Value: "first"}, {Key: "n", Value: int32(5)}, {Key: "gone", Value: true}, {Key: "list", Value: driver.A{"a", int32(2)}},
-				{Key: "sub", Value: driver.D{{Key: "z", Value: 1.5}, {Key: "a", Value: int64(1)}}}, {Key: "empty", Value: driver.A{}}, {Key: "was", Value: driver.A{int64(1)}},
+				{Key: "z", Value: "first"},
+				{Key: "n", Value: int32(5)},
+				{Key: "gone", Value: true},
+				{Key: "list", Value: driver.A{"a", int32(2)}},
+				{Key: "sub", Value: driver.D{{Key: "z", Value: 1.5}, {Key: "a", Value: int64(1)}}},
+				{Key: "empty", Value: driver.A{}},
+				{Key: "was", Value: driver.A{int64(1)}},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -147,7 +152,7 @@ func TestWhatAScriptChangesIsAllThatChanges(t *testing.T) {
 }
 
 func FuzzADocumentIntoATable(f *testing.F) {
-	f.Add([]byte(playerDocument(f)))
+	f.Add(playerDocument(f))
 	for _, text := range []string{"", "\x05\x00\x00\x00\x00", "\x08\x00\x00\x00\x0aa\x00\x00", "\x0d\x00\x00\x00\x04a\x00\x05\x00\x00\x00\x00\x00", "\x0e\x00\x00\x00\x02a\x00\x02\x00\x00\x00x\x00\x00"} {
 		f.Add([]byte(text))
 	}

@@ -75,10 +75,19 @@ func TestTypesOfADatabaseSurviveAScriptThatDoesNotTouchThem(t *testing.T) {
   return bson.type(p.date), bson.type(p.id), bson.type(p.bytes), bson.type(p.null), p.list[2], #p.empty
 end`, func(t *testing.T, r *rig) {
 		content := bson.D{
-			{Key: "date", Value: bson.DateTime(1700000000123)}, {Key: "id", Value: bson.ObjectID{1, 2, 3}}, {Key: "bytes", Value: bson.Binary{Subtype: 4, Data: []byte("0123456789abcdef")}},
-			{Key: "i32", Value: int32(5)}, {Key: "i64", Value: int64(5)}, {Key: "f", Value: 5.0}, {Key: "null", Value: nil}, {Key: "yes", Value: true},
-			{Key: "empty", Value: bson.A{}}, {Key: "none", Value: bson.D{}}, {Key: "list", Value: bson.A{int32(1), int64(2), 3.0, bson.A{bson.D{}, bson.A{}}}},
-			{Key: "sub", Value: bson.D{{Key: "z", Value: int32(1)}, {Key: "a", Value: "text"}}}, {Key: "dec", Value: bson.NewDecimal128(1, 2)},
+			{Key: "date", Value: bson.DateTime(1700000000123)},
+			{Key: "id", Value: bson.ObjectID{1, 2, 3}},
+			{Key: "bytes", Value: bson.Binary{Subtype: 4, Data: []byte("0123456789abcdef")}},
+			{Key: "i32", Value: int32(5)},
+			{Key: "i64", Value: int64(5)},
+			{Key: "f", Value: 5.0},
+			{Key: "null", Value: nil},
+			{Key: "yes", Value: true},
+			{Key: "empty", Value: bson.A{}},
+			{Key: "none", Value: bson.D{}},
+			{Key: "list", Value: bson.A{int32(1), int64(2), 3.0, bson.A{bson.D{}, bson.A{}}}},
+			{Key: "sub", Value: bson.D{{Key: "z", Value: int32(1)}, {Key: "a", Value: "text"}}},
+			{Key: "dec", Value: bson.NewDecimal128(1, 2)},
 		}
 		r.put("ann", content)
 		a := r.service()

@@ -3,6 +3,7 @@ package documents
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/lua"
@@ -108,7 +109,7 @@ func (m *module) nameAt(s vm.State, i int, what string) name {
 		if !isInt {
 			s.Errorf("%s: the id of a document is expected as argument %d, got %s", what, i+1, s.Type(i+1))
 		}
-		id = fmt.Sprint(n)
+		id = strconv.FormatInt(n, 10)
 	}
 	if err := store.CheckName(kind, id); err != nil {
 		m.raise(s, err)
