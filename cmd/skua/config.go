@@ -239,6 +239,14 @@ type StoreConfig struct {
 	FlushBatch int `toml:"flush_batch" env:"FLUSH_BATCH"`
 	// Documents that may wait for a slow or absent database; beyond it writers get `overloaded`. Bounds the memory of an outage.
 	MaxPending int `toml:"max_pending" env:"MAX_PENDING"`
+	// Bytes of documents that may wait. Beyond a half of it commits are answered late, which slows those down who wait for them; beyond it changes that make it more get `overloaded`.
+	MaxPendingBytes int `toml:"max_pending_bytes" env:"MAX_PENDING_BYTES"`
+	// How long what was read of documents that nobody on this node owns is good for, a fifth more or less; 0 reads them anew each time. Other nodes' changes are seen that late.
+	CacheTTL Duration `toml:"cache_ttl" env:"CACHE_TTL"`
+	// Bytes that this cache may have.
+	CacheBytes int `toml:"cache_bytes" env:"CACHE_BYTES"`
+	// Indexes by which documents are found, `"KIND.NAME" = "FIELDS"`: paths with spaces between, `-` before those in descending order, then `(unique)` or `(ttl 24h)`, as in `"guild.by_name" = "name (unique)"`. They are built when the node starts; those that are no longer here are dropped.
+	Indexes map[string]string `toml:"indexes" env:"INDEXES"`
 }
 
 // LuaConfig is the table [lua].
@@ -336,7 +344,7 @@ func DefaultConfig() Config {
 			TokenLifetime: Duration{720 * time.Hour}, JWTClaim: "sub", JWTLeeway: Duration{30 * time.Second}, JWTRefresh: Duration{15 * time.Minute},
 			HookTimeout: Duration{3 * time.Second},
 		},
-		Store:  StoreConfig{Database: "skua", Autosave: Duration{2 * time.Second}, FlushBatch: 500, MaxPending: 100_000},
+		Store:  StoreConfig{Database: "skua", Autosave: Duration{2 * time.Second}, FlushBatch: 500, MaxPending: 100_000, MaxPendingBytes: 256 << 20, CacheTTL: Duration{10 * time.Second}, CacheBytes: 64 << 20},
 		Lua:    LuaConfig{Path: []string{"scripts"}, CallTimeout: Duration{5 * time.Second}, MemoryLimit: 256 << 20, Engine: engineLua54, Integers: integersError},
 		Socket: SocketConfig{MaxSockets: 10_000, ConnectTimeout: Duration{10 * time.Second}},
 		Trace:  TraceConfig{Sample: 0.01},

@@ -94,15 +94,7 @@ func (c *Config) validateListen(k *check) {
 
 func (c *Config) validateServices(k *check) {
 	c.validateLogin(k)
-	if m := c.Store.Mongo.Reveal(); m != "" {
-		k.that(strings.HasPrefix(m, "mongodb://") || strings.HasPrefix(m, "mongodb+srv://"), "store.mongo", c.Store.Mongo, "a URI such as mongodb://127.0.0.1:27017, or nothing")
-	}
-	// MongoDB's own limits on the name of a database.
-	k.that(c.Store.Database != "" && len(c.Store.Database) < 64 && !strings.ContainsAny(c.Store.Database, "/\\. \"$*<>:|?\x00"),
-		"store.database", c.Store.Database, `1 to 63 bytes without / \ . " $ * < > : | ? and spaces`)
-	k.duration("store.autosave", c.Store.Autosave, 10*time.Millisecond, time.Hour)
-	k.between("store.flush_batch", c.Store.FlushBatch, 1, 100_000)
-	k.that(c.Store.MaxPending >= c.Store.FlushBatch, "store.max_pending", c.Store.MaxPending, fmt.Sprintf("at least store.flush_batch, %d", c.Store.FlushBatch))
+	c.Store.validate(k)
 	k.that(len(c.Lua.Path) > 0 && !slices.Contains(c.Lua.Path, ""), "lua.path", strings.Join(c.Lua.Path, ","), "at least one directory")
 	k.duration("lua.call_timeout", c.Lua.CallTimeout, time.Millisecond, time.Hour)
 	k.that(c.Lua.MemoryLimit == 0 || c.Lua.MemoryLimit >= 1<<20, "lua.memory_limit", c.Lua.MemoryLimit, "0 or at least 1048576")

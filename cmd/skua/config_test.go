@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/skua-go/skua/net/kcp"
+	"github.com/skua-go/skua/services/store"
 )
 
 // load puts text into a project directory and reads it with these SKUA_ variables.
@@ -233,6 +234,15 @@ func TestImpossibleValuesNameTheKeyFoundAndExpected(t *testing.T) {
 		{`store.autosave = "0s"`, "store.autosave"},
 		{`store.flush_batch = 0`, "store.flush_batch"},
 		{`store.max_pending = 499`, "store.max_pending (SKUA_STORE_MAX_PENDING): found 499, expected at least store.flush_batch, 500"},
+		{`store.max_pending_bytes = 1000000`, "store.max_pending_bytes"},
+		{`store.cache_ttl = "-1s"`, "store.cache_ttl"},
+		{`store.cache_bytes = 0`, "store.cache_bytes"},
+		{`store.indexes = {player = "score"}`, `store.indexes (SKUA_STORE_INDEXES): found "player", which is no kind and name`},
+		{`store.indexes = {"player.best" = "score (unique"}`, "store.indexes"},
+		{`store.indexes = {"player.best" = "score (sparse)"}`, "store.indexes"},
+		{`store.indexes = {"player.best" = "score (ttl soon)"}`, "store.indexes"},
+		{`store.indexes = {"player.best" = ""}`, "store.indexes"},
+		{`store.indexes = {"Player.best" = "score"}`, "store.indexes"},
 		{`lua.path = []`, "lua.path"},
 		{`lua.call_timeout = "0s"`, "lua.call_timeout"},
 		{`lua.engine = "luajit"`, `lua.engine (SKUA_LUA_ENGINE): found "luajit", expected one of lua54, gopher`},
@@ -510,4 +520,17 @@ func FuzzConfigFile(f *testing.F) {
 			t.Errorf("%q: %v has no place", text, err)
 		}
 	})
+}
+
+func TestIndexesAreReadFromTheirText(t *testing.T) {
+	c := StoreConfig{Indexes: map[string]string{"player.best": " -score  in.level ", "guild.by_name": "name (unique)", "mail.old": "sent (ttl 24h)"}}
+	got, err := c.indexes()
+	want := []store.Index{
+		{Kind: "guild", Name: "by_name", Fields: []string{"name"}, Unique: true},
+		{Kind: "mail", Name: "old", Fields: []string{"sent"}, TTL: 24 * time.Hour},
+		{Kind: "player", Name: "best", Fields: []string{"-score", "in.level"}},
+	}
+	if err != nil || !reflect.DeepEqual(got, want) || store.CheckIndexes(got) != nil {
+		t.Errorf("got %+v, %v", got, err)
+	}
 }

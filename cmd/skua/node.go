@@ -111,7 +111,10 @@ func (n *node) Serve(ctx context.Context) (err error) {
 	if err := n.build(abort); err != nil {
 		return err
 	}
-	services := n.services(backend)
+	services, err := n.services(ctx, backend)
+	if err != nil {
+		return err
+	}
 	for _, spec := range services {
 		if _, err := n.sys.Spawn(spec); err != nil {
 			return err
@@ -134,9 +137,13 @@ func (n *node) Serve(ctx context.Context) (err error) {
 }
 
 // services is what runs on every node, in the order of starting: what comes later needs what comes before, also while it stops.
-func (n *node) services(backend store.Backend) []actor.Spec {
-	cfg := &n.project.cfg
+func (n *node) services(ctx context.Context, backend store.Backend) ([]actor.Spec, error) {
 	stored, timed := store.NewMetrics(), cron.NewMetrics()
+	keeping, err := n.storeConfig(ctx, backend)
+	if err != nil {
+		return nil, err
+	}
+	keeping.Metrics = stored
 	n.metrics.MustRegister(stored, timed)
 	launchers := []actor.Spec{n.rt.Launcher()}
 	if n.trial != nil {
@@ -146,14 +153,34 @@ func (n *node) services(backend store.Backend) []actor.Spec {
 		cron.Spec(cron.Config{Metrics: timed, Now: n.sys.Now}), // needs nobody
 		datacenter.Spec(datacenter.Config{}),                   // needs nobody
 		n.data.Spec(),                                          // needs nobody
-		store.Spec(store.Config{
-			Backend: backend, Autosave: cfg.Store.Autosave.Duration, Batch: cfg.Store.FlushBatch, MaxPending: cfg.Store.MaxPending, Metrics: stored,
-		}),
+		store.Spec(keeping),
 		n.sockets.Spec(), // of the project's services, which end before
 	}
 	return slices.Concat(first, launchers, []actor.Spec{ // the launcher has the project's services
 		login.Spec(n.login),
-	}, n.gateSpecs()) // sessions, and the agents of players
+	}, n.gateSpecs()), nil // sessions, and the agents of players
+}
+
+// storeConfig is that of the store, whose indexes are there then if the database is.
+func (n *node) storeConfig(ctx context.Context, backend store.Backend) (store.Config, error) {
+	cfg := &n.project.cfg
+	indexes, err := cfg.Store.indexes()
+	if err != nil {
+		return store.Config{}, err
+	}
+	if err := backend.Indexes(ctx, indexes); store.Retryable(err) {
+		n.log.Warn("indexes can't be built now: it is tried again", "error", err)
+	} else if err != nil {
+		return store.Config{}, fmt.Errorf("store.indexes: %w", err)
+	}
+	quarantine, err := store.OpenQuarantine(filepath.Join(cfg.Path(cfg.Data), "store-quarantine"), 0, 0)
+	if err != nil {
+		return store.Config{}, err
+	}
+	return store.Config{
+		Backend: backend, Autosave: cfg.Store.Autosave.Duration, Batch: cfg.Store.FlushBatch, MaxPending: cfg.Store.MaxPending,
+		MaxPendingBytes: cfg.Store.MaxPendingBytes, CacheTTL: cfg.Store.cacheTTL(), CacheBytes: cfg.Store.CacheBytes, Indexes: indexes, Quarantine: quarantine,
+	}, nil
 }
 
 // watch tells when one of the node's own services has ended: a node without its store, say, must not play on.

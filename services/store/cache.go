@@ -72,7 +72,7 @@ func (c *cache) put(n name, fields []string, p part, now time.Time) {
 	if c.ttl <= 0 || cost > c.most/4 { // one that would drive out many others
 		return
 	}
-	p.expires = now.Add(c.ttl*4/5 + rand.N(c.ttl*2/5+1)) //nolint:gosec // no secret
+	p.expires = now.Add(c.ttl*4/5 + rand.N(c.ttl*2/5+1))
 	e, ok := c.docs.Get(n)
 	if !ok || len(e.parts) >= maxParts {
 		c.drop(n)

@@ -18,7 +18,7 @@ func (s *Service) room(d *document, size int) error {
 	if !d.next.IsZero() {
 		grows -= len(d.known) // which it replaces
 	}
-	text := ""
+	var text string
 	switch {
 	case d.place == nowhere && s.out.pending >= s.cfg.MaxPending:
 		text = fmt.Sprintf("%d documents wait for the database", s.out.pending)

@@ -47,7 +47,7 @@ type Quarantine struct {
 	total int64
 }
 
-// OpenQuarantine makes the directory, for this user only, if it is not there, and looks at what is in it. It takes up to files files of together so many
+// OpenQuarantine makes the directory, for this user only, if it is not there, and looks at what is in it. It takes up to so many files, of together so many
 // bytes; 0: QuarantineFiles, QuarantineBytes.
 func OpenQuarantine(dir string, files int, bytes int64) (*Quarantine, error) {
 	if files <= 0 {

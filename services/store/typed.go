@@ -197,4 +197,3 @@ func Peek[T any](c *actor.Context, m Load, then func(T, error)) {
 		then(data, err)
 	})
 }
-

@@ -23,7 +23,7 @@ func (db *DB) LoadFields(ctx context.Context, kind, id string, fields []string) 
 		return store.Doc{}, err
 	}
 	defer end()
-	raw, err := db.db.Collection(kind).FindOne(inner, bson.D{{Key: "_id", Value: id}}, options.FindOne().SetProjection(projection(fields))).Raw()
+	raw, err := db.db.Collection(kind).FindOne(inner, bson.D{{Key: "_id", Value: id}}, projected(fields)).Raw()
 	if errors.Is(err, driver.ErrNoDocuments) {
 		return store.Doc{Kind: kind, ID: id}, notFound(kind, id)
 	}
@@ -37,16 +37,17 @@ func (db *DB) LoadFields(ctx context.Context, kind, id string, fields []string) 
 	return doc, err
 }
 
-// projection of documents whose bodies are wanted in part; nil: they are wanted as they are.
-func projection(fields []string) bson.D {
+// projected is the option of a look for a document whose body is wanted in part, if it is.
+func projected(fields []string) *options.FindOneOptionsBuilder {
+	how := options.FindOne()
 	if len(fields) == 0 {
-		return nil
+		return how
 	}
 	p := bson.D{{Key: "ver", Value: 1}, {Key: "epoch", Value: 1}}
 	for _, path := range fields {
 		p = append(p, bson.E{Key: "body." + path, Value: 1})
 	}
-	return p
+	return how.SetProjection(p)
 }
 
 // Scan implements store.Backend.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
@@ -31,12 +32,17 @@ const (
 	NestedArrays   Ability = "arrays in arrays are kept"
 	Deep           Ability = "bodies of MaxDepth levels are kept"
 	Large          Ability = "bodies of MaxBody bytes are kept"
+	Indexed        Ability = "indexes are built and serve queries"
+	Unique         Ability = "unique indexes hold"
+	Expiry         Ability = "documents expire"
 )
 
 // Options says what a backend's server can't show.
 type Options struct {
 	// Cannot has the reason for each ability that is missing. The tests for it are skipped, by name and with the reason.
 	Cannot map[Ability]string
+	// Expires is how long after its time a document may still be there. Default 3 minutes: MongoDB looks each minute.
+	Expires time.Duration
 	// Notes say what passes here and proves less than it seems to.
 	Notes []string
 }
@@ -54,13 +60,13 @@ func Run(t *testing.T, open Open, opt Options) {
 	for _, note := range opt.Notes {
 		t.Logf("shown in part: %s", note)
 	}
-	for i, c := range slices.Concat(basics(), values(), hostile(), concurrent()) {
+	for i, c := range slices.Concat(basics(), values(), hostile(), concurrent(), patches(), reading(), indexes(), queries()) {
 		t.Run(c.name, func(t *testing.T) {
 			if why, missing := opt.Cannot[c.needs]; missing {
 				t.Skipf("can't be shown here: %s: %s", c.needs, why)
 			}
 			name := fmt.Sprintf("contract%d", i)
-			e := &env{TB: t, Backend: open(t, name)}
+			e := &env{TB: t, Backend: open(t, name), opt: opt}
 			e.reopen = func() { e.Backend = open(t, name) }
 			c.run(e)
 		})
@@ -78,6 +84,7 @@ type env struct {
 	testing.TB
 	store.Backend
 	reopen func()
+	opt    Options
 }
 
 var serial atomic.Int64 //nolint:gochecknoglobals // one count for all suites of a process, so that ids never meet
