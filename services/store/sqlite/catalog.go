@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -129,7 +130,7 @@ func (w *writer) entryOf(ctx context.Context, x *index, doc int64, write *store.
 		}
 		if in {
 			e.uniq = keyOf(&x.Index, values)
-			e.key = append(e.uniq[:len(e.uniq):len(e.uniq)], write.ID...)
+			e.key = slices.Concat(e.uniq, []byte(write.ID))
 		}
 	}
 	var had []byte
@@ -138,7 +139,7 @@ func (w *writer) entryOf(ctx context.Context, x *index, doc int64, write *store.
 			return e, false, err
 		}
 	}
-	if string(had) == string(e.key) {
+	if bytes.Equal(had, e.key) {
 		return e, false, nil
 	}
 	if !x.Unique {
@@ -165,14 +166,6 @@ func (x *index) touched(p *store.Patch) bool {
 		return slices.ContainsFunc(p.Set, func(c store.Change) bool { return overlap(field, c.Path) }) ||
 			slices.ContainsFunc(p.Unset, func(path string) bool { return overlap(field, path) })
 	})
-}
-
-// overlap tells whether two paths are the same or one leads to the other.
-func overlap(a, b string) bool {
-	if len(a) > len(b) {
-		a, b = b, a
-	}
-	return strings.HasPrefix(b, a) && (len(a) == len(b) || b[len(a)] == '.')
 }
 
 // enterAll changes a document's entries, which have been checked. An error costs the transaction.

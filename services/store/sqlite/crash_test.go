@@ -38,10 +38,13 @@ func put(tb testing.TB, db store.Backend, id string, version int64) {
 	}
 }
 
+// apply writes the next version, as a patch if there is one to change.
 func apply(db store.Backend, id string, version int64) error {
-	errs, err := db.Apply(context.Background(), []store.Write{{
-		Kind: "player", ID: id, Version: version, Epoch: 1, Nonce: store.NewNonce(), Body: numbered(version + 1),
-	}})
+	w := store.Write{Kind: "player", ID: id, Version: version, Epoch: 1, Nonce: store.NewNonce(), Body: numbered(version + 1)}
+	if version > 0 {
+		w.Patch = store.Diff(numbered(version), w.Body)
+	}
+	errs, err := db.Apply(context.Background(), []store.Write{w})
 	if err != nil {
 		return err
 	}

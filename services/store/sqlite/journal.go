@@ -22,6 +22,8 @@ const (
 
 // journal is the end of the log and its length.
 type journal struct {
+	maxLog, maxHeads int
+
 	seq    int64  // of the transaction's row
 	row    []byte // its data
 	added  int    // records in it
@@ -118,7 +120,7 @@ func (w *writer) flush(ctx context.Context) error {
 func (w *writer) writeOldest(ctx context.Context) error {
 	rows := min(spareRows+2*w.journal.added, mostRows)
 	at := w.heads.ring.next
-	for ; rows > 0 && at != &w.heads.ring && (w.journal.bytes > maxLog || len(w.heads.names) > maxHeads); at = at.next {
+	for ; rows > 0 && at != &w.heads.ring && (w.journal.bytes > w.journal.maxLog || len(w.heads.names) > w.journal.maxHeads); at = at.next {
 		h, known := w.head(at.name)
 		if !known {
 			continue // this transaction has written the row

@@ -185,8 +185,8 @@ func boundsOf(q *store.Query, p *store.Plan) bounds {
 		}
 	}
 	b := bounds{lo: prefix, hi: after(prefix)}
-	if b.hi == nil {
-		b.hi = []byte{0xff} // no key begins with it
+	if len(prefix) == 0 {
+		b = bounds{lo: []byte{0}, hi: []byte{0xff}} // no key begins with them
 	}
 	if len(p.Range) > 0 {
 		b = within(prefix, p.Range, descending(p.Index.Fields[p.Equal]))

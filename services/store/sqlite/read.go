@@ -58,7 +58,7 @@ func (db *DB) Load(ctx context.Context, kind, id string) (store.Doc, error) {
 	}
 	defer db.calls.Leave()
 	h, known := db.heads.get(name{kind, id}) // before the row: see heads
-	doc, err := readRow(db.load.QueryRowContext(ctx, kind, id), store.Doc{Kind: kind, ID: id}, h, known)
+	doc, err := readRow(db.reads.load.QueryRowContext(ctx, kind, id), store.Doc{Kind: kind, ID: id}, h, known)
 	if err != nil {
 		return store.Doc{}, classify(ctx, "load "+store.Name(kind, id), err)
 	}
@@ -119,7 +119,7 @@ func (db *DB) Kinds(ctx context.Context) ([]string, error) {
 	defer db.calls.Leave()
 	var kinds []string
 	for last := ""; ; kinds = append(kinds, last) {
-		err := db.kind.QueryRowContext(ctx, last).Scan(&last)
+		err := db.reads.kind.QueryRowContext(ctx, last).Scan(&last)
 		if errors.Is(err, sql.ErrNoRows) {
 			return kinds, nil
 		}
@@ -173,7 +173,7 @@ func (a *answer) add(doc store.Doc) {
 }
 
 func (db *DB) idsAfter(ctx context.Context, kind, after string, limit int) ([]string, error) {
-	rows, err := db.ids.QueryContext(ctx, kind, after, limit)
+	rows, err := db.reads.ids.QueryContext(ctx, kind, after, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -198,7 +198,7 @@ func (db *DB) scanSpan(ctx context.Context, kind, after string, ids []string, a 
 			heads[id] = h
 		}
 	}
-	rows, err := db.span.QueryContext(ctx, kind, after, ids[len(ids)-1])
+	rows, err := db.reads.span.QueryContext(ctx, kind, after, ids[len(ids)-1])
 	if err != nil {
 		return err
 	}
@@ -283,7 +283,7 @@ func (f *finder) run(ctx context.Context) ([]store.Doc, error) {
 		if last := page[len(page)-1].key; f.plan.Reverse {
 			f.hi = last
 		} else {
-			f.lo = append(last, 0)
+			f.lo = slices.Concat(last, []byte{0})
 		}
 	}
 	return f.docs, nil
@@ -291,9 +291,9 @@ func (f *finder) run(ctx context.Context) ([]store.Doc, error) {
 
 // page finds the next documents in the index.
 func (f *finder) page(ctx context.Context, limit int) ([]found, error) {
-	stmt := f.db.upward
+	stmt := f.db.reads.upward
 	if f.plan.Reverse {
-		stmt = f.db.downward
+		stmt = f.db.reads.downward
 	}
 	rows, err := stmt.QueryContext(ctx, f.num, f.lo, f.hi, limit)
 	if err != nil {
@@ -319,7 +319,7 @@ func (f *finder) take(ctx context.Context, page []found) error {
 			return nil
 		}
 		h, known := f.db.heads.get(name{d.Kind, d.ID})
-		doc, err := readRow(f.db.byNumber.QueryRowContext(ctx, d.num), d.Doc, h, known)
+		doc, err := readRow(f.db.reads.byNumber.QueryRowContext(ctx, d.num), d.Doc, h, known)
 		if err != nil {
 			return err
 		}

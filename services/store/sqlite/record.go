@@ -3,7 +3,6 @@ package sqlite
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/x/bsonx/bsoncore"
@@ -112,27 +111,4 @@ func addPatch(p *store.Patch, raw bson.Raw) error {
 		p.Set = append(p.Set, store.Change{Path: e.Key(), Value: bson.RawValue{Type: bson.Type(v.Type), Value: v.Data}})
 	}
 	return nil
-}
-
-// fold applies the patches of a document's records, one behind the other, to its row's body.
-func fold(kind, id string, body bson.Raw, records []byte) (bson.Raw, error) {
-	for len(records) > 0 {
-		r, rest, err := readRecord(records)
-		if err != nil {
-			return nil, fmt.Errorf("store: sqlite: %s: %w", store.Name(kind, id), err)
-		}
-		records = rest
-		if string(r.patch) == emptyPatch {
-			continue
-		}
-		var p store.Patch
-		if err := addPatch(&p, r.patch); err != nil {
-			return nil, fmt.Errorf("store: sqlite: %s: %w", store.Name(kind, id), err)
-		}
-		if body, err = p.Apply(body); err != nil {
-			// Not ErrInvalid: that is about what a caller has given.
-			return nil, fmt.Errorf("store: sqlite: %s: the log does not belong to the row: %v", store.Name(kind, id), err) //nolint:errorlint // see above
-		}
-	}
-	return body, nil
 }

@@ -43,12 +43,12 @@ type Options struct {
 
 // DB is an open database file. It is a store.Backend; Ping reads from the file.
 type DB struct {
-	path  string
-	lock  *filelock.Lock
-	log   *slog.Logger
-	write *sql.DB // one connection, the writer's
-	read  *sql.DB
-	readers
+	path    string
+	lock    *filelock.Lock
+	log     *slog.Logger
+	write   *sql.DB // one connection, the writer's
+	read    *sql.DB
+	reads   readers
 	heads   *heads
 	queue   chan *request
 	writer  sync.WaitGroup
@@ -117,7 +117,7 @@ func (db *DB) open(ctx context.Context, opt Options) error {
 	if err := migrate(ctx, conn); err != nil {
 		return errors.Join(err, conn.Close())
 	}
-	if err := db.readers.prepare(ctx, db.read); err != nil {
+	if err := db.reads.prepare(ctx, db.read); err != nil {
 		return errors.Join(err, conn.Close())
 	}
 	w, err := newWriter(ctx, conn, db.heads, db.log)
@@ -125,13 +125,7 @@ func (db *DB) open(ctx context.Context, opt Options) error {
 		return err // it has closed conn
 	}
 	db.writer.Go(func() { w.run(db.queue) }) //nolint:contextcheck // it outlives Open
-	every := opt.Sweep
-	if every <= 0 {
-		every = 30 * time.Second
-	}
-	sweep, end := context.WithCancel(context.Background()) //nolint:contextcheck // it outlives Open
-	db.endSweep = end
-	db.sweeping.Go(func() { db.sweep(sweep, every) })
+	db.startSweep(opt.Sweep)
 	return nil
 }
 
@@ -205,7 +199,7 @@ func (db *DB) shut() error {
 
 // free closes what is open; the connection that is closed last checkpoints the log, so that is the writer's.
 func (db *DB) free() error {
-	errs := []error{db.readers.close()}
+	errs := []error{db.reads.close()}
 	for _, pool := range []*sql.DB{db.read, db.write} {
 		if pool != nil {
 			errs = append(errs, pool.Close())

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -26,7 +27,19 @@ func TestMain(m *testing.M) {
 
 func open(tb testing.TB, dir string) *sqlite.DB {
 	tb.Helper()
-	db, err := sqlite.Open(context.Background(), sqlite.Options{Dir: dir, Log: slog.New(slog.NewTextHandler(tb.Output(), nil))})
+	return openWith(tb, sqlite.Options{Dir: dir})
+}
+
+// openSweeping opens a database that looks for old documents all the time.
+func openSweeping(tb testing.TB, dir string) *sqlite.DB {
+	tb.Helper()
+	return openWith(tb, sqlite.Options{Dir: dir, Sweep: 20 * time.Millisecond})
+}
+
+func openWith(tb testing.TB, opt sqlite.Options) *sqlite.DB {
+	tb.Helper()
+	opt.Log = slog.New(slog.NewTextHandler(tb.Output(), nil))
+	db, err := sqlite.Open(context.Background(), opt)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -41,10 +54,8 @@ func open(tb testing.TB, dir string) *sqlite.DB {
 func TestContract(t *testing.T) {
 	base := t.TempDir()
 	storetest.Run(t, func(tb testing.TB, name string) store.Backend {
-		return open(tb, filepath.Join(base, name))
-	}, storetest.Options{Cannot: map[storetest.Ability]string{
-		storetest.Indexed: "not built yet", storetest.Unique: "not built yet", storetest.Expiry: "not built yet",
-	}})
+		return openSweeping(tb, filepath.Join(base, name))
+	}, storetest.Options{})
 }
 
 func TestFilesAreForTheirUserOnly(t *testing.T) {

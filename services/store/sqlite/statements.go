@@ -38,7 +38,7 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 }
 
 func (s *statements) close() error {
-	var errs []error
+	errs := make([]error, 0, len(s.all))
 	for _, stmt := range s.all {
 		errs = append(errs, stmt.Close())
 	}

@@ -26,6 +26,16 @@ func (db *DB) kick() {
 	}
 }
 
+// startSweep starts the goroutine that sweeps, which ends in Close.
+func (db *DB) startSweep(every time.Duration) {
+	if every <= 0 {
+		every = 30 * time.Second
+	}
+	ctx, end := context.WithCancel(context.Background())
+	db.endSweep = end
+	db.sweeping.Go(func() { db.sweep(ctx, every) })
+}
+
 // sweep removes documents that have had their time and the entries of indexes that are no longer wanted, until ctx ends.
 func (db *DB) sweep(ctx context.Context, every time.Duration) {
 	timer := time.NewTimer(0)

@@ -94,7 +94,7 @@ type writer struct {
 
 // newWriter takes conn over, also when it fails.
 func newWriter(ctx context.Context, conn *sql.Conn, heads *heads, log *slog.Logger) (*writer, error) {
-	w := &writer{conn: conn, log: log, heads: heads, changed: map[name]*head{}}
+	w := &writer{conn: conn, log: log, heads: heads, changed: map[name]*head{}, journal: journal{maxLog: maxLog, maxHeads: maxHeads}}
 	if err := w.prepare(ctx, conn); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
