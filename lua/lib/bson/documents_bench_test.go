@@ -79,14 +79,18 @@ func playerDocument(t testing.TB) []byte {
 	return raw
 }
 
-// engineKinds are both engines.
+// engineKinds are both engines, and the one that has floats only once more, with large integers as text.
 func engineKinds(t testing.TB) map[string]vm.Engine {
 	t.Helper()
 	floats, err := gopher.New(gopher.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return map[string]vm.Engine{"lua54": lua54.New(), "gopher": floats}
+	text, err := gopher.New(gopher.Config{TextIntegers: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]vm.Engine{"lua54": lua54.New(), "gopher": floats, "gopher with text": text}
 }
 
 func BenchmarkADocumentIntoATable(b *testing.B) {

@@ -255,8 +255,8 @@ func (k *keeper) value(was before) (bsoncore.Type, error) {
 // a double stays one.
 func (k *keeper) number(was before) bsoncore.Type {
 	n, whole := k.c.numbers.Whole(k.s, -1)
-	if !whole || was.t == bsoncore.TypeDouble && !k.s.Exact() {
-		f, _ := k.s.Float(-1)
+	f, _ := k.s.Float(-1)
+	if !whole || !k.s.Exact() && (was.t == bsoncore.TypeDouble || n == 0 && math.Signbit(f)) {
 		k.out = binary.LittleEndian.AppendUint64(k.out, math.Float64bits(f))
 		return bsoncore.TypeDouble
 	}

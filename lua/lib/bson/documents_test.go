@@ -2,6 +2,7 @@ package bson_test
 
 import (
 	"bytes"
+	"math"
 	"strings"
 	"testing"
 
@@ -19,8 +20,8 @@ func field(t *rapid.T) string {
 	return strings.NewReplacer(".", "_", "$", "s", "\x00", "0").Replace(rapid.StringN(1, 8, 16).Draw(t, "key"))
 }
 
-// anything draws a value of any type that can be kept.
-func anything(t *rapid.T, depth int) any {
+// anything draws a value of any type that can be kept, with integers of 64 bits up to most.
+func anything(t *rapid.T, depth int, most int64) any {
 	kinds := 13
 	if depth == 0 {
 		kinds = 11
@@ -29,7 +30,7 @@ func anything(t *rapid.T, depth int) any {
 	case 0:
 		return rapid.Int32().Draw(t, "int32")
 	case 1:
-		return rapid.Int64Range(-1<<53, 1<<53).Draw(t, "int64")
+		return rapid.Int64Range(-most, most).Draw(t, "int64")
 	case 2:
 		return rapid.Float64().Draw(t, "double")
 	case 3:
@@ -49,23 +50,23 @@ func anything(t *rapid.T, depth int) any {
 	case 10:
 		return driver.Timestamp{T: rapid.Uint32().Draw(t, "seconds"), I: rapid.Uint32().Draw(t, "increment")}
 	case 11:
-		return fields(t, depth-1)
+		return fields(t, depth-1, most)
 	default:
 		list := driver.A{}
 		for range rapid.IntRange(0, 4).Draw(t, "items") {
-			list = append(list, anything(t, depth-1))
+			list = append(list, anything(t, depth-1, most))
 		}
 		return list
 	}
 }
 
-func fields(t *rapid.T, depth int) driver.D {
+func fields(t *rapid.T, depth int, most int64) driver.D {
 	doc := driver.D{}
 	known := map[string]bool{}
 	for range rapid.IntRange(0, 6).Draw(t, "fields") {
 		if key := field(t); !known[key] {
 			known[key] = true
-			doc = append(doc, driver.E{Key: key, Value: anything(t, depth)})
+			doc = append(doc, driver.E{Key: key, Value: anything(t, depth, most)})
 		}
 	}
 	return doc
@@ -76,9 +77,13 @@ func TestADocumentThatGoesThroughATableIsTheSameBytes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := e.New(vm.Options{}).Main()
 			c := documentsOf(s)
+			most := int64(math.MaxInt64)
+			if name == "gopher" {
+				most = 1 << 53
+			}
 			rapid.Check(t, func(t *rapid.T) {
 				s.SetTop(0)
-				raw, err := driver.Marshal(fields(t, 4))
+				raw, err := driver.Marshal(fields(t, 4, most))
 				if err != nil {
 					t.Fatal(err)
 				}
