@@ -75,7 +75,7 @@ func (in *table) setName(name lua.LString, key, v lua.LValue) {
 		in.strdict = map[string]lua.LValue{}
 	}
 	if in.k2i == nil {
-		in.keys, in.k2i = make([]lua.LValue, 0, len(in.strdict)), map[lua.LValue]int{}
+		in.keys, in.k2i = make([]lua.LValue, 0, 4), map[lua.LValue]int{}
 	}
 	in.strdict[string(name)] = v
 	if _, ok := in.k2i[key]; !ok {
