@@ -22,20 +22,22 @@ func (m *module) taken(s vm.State, d *document) bson.Raw {
 // apiSave hands in what has changed of a document.
 func (m *module) apiSave(s vm.State) int {
 	d := m.docAt(s, "store.save")
+	to := m.storeAt(s)
 	body := m.taken(s, d)
 	if !d.changed(body) {
 		return 0
 	}
 	d.content, d.again = body, false
-	return m.ask(s, "store.save", store.Save{Kind: d.kind, ID: d.id, Body: body}, nil, func(err error) { m.refused(d, err) })
+	return m.ask(s, "store.save", to, store.Save{Kind: d.kind, ID: d.id, Body: body}, nil, func(err error) { m.refused(d, err) })
 }
 
 // apiCommit hands in a document and waits until it is durable.
 func (m *module) apiCommit(s vm.State) int {
 	d := m.docAt(s, "store.commit")
+	to := m.storeAt(s)
 	body := m.taken(s, d)
 	d.content, d.again = body, false
-	return m.ask(s, "store.commit", store.Commit{Kind: d.kind, ID: d.id, Body: body}, nil, func(err error) { m.refused(d, err) })
+	return m.ask(s, "store.commit", to, store.Commit{Kind: d.kind, ID: d.id, Body: body}, nil, func(err error) { m.refused(d, err) })
 }
 
 // refused is for content that the store has not taken, and an error that the script hears of.
@@ -52,21 +54,24 @@ func (m *module) refused(d *document, err error) {
 // apiClose saves a document and lets it go. The script has saved it before, so that only what it has changed since can fail unheard.
 func (m *module) apiClose(s vm.State) int {
 	d := m.docAt(s, "store.close")
+	to := m.storeAt(s)
 	body := m.taken(s, d)
 	if d.changed(body) {
 		d.shelf.handIn(d, body, nil)
 	}
 	d.shelf.drop(d)
-	return m.release(s, "store.close", d.name)
+	return m.h.Ask(s, "store.close", to, store.Release{Kind: d.kind, ID: d.id}, func(_ vm.State, _ any, err error) (int, error) {
+		if errors.Is(err, store.ErrNotOwner) {
+			err = nil // it is somebody else's already
+		}
+		return 0, err
+	})
 }
 
 // apiDelete takes a document's content away, and lets it go when that is durable.
 func (m *module) apiDelete(s vm.State) int {
 	d := m.docAt(s, "store.delete")
-	to, err := m.store()
-	if err != nil {
-		s.Errorf("%s", err.Error())
-	}
+	to := m.storeAt(s)
 	d.state = closing // what is in its table is not handed in any more
 	return m.h.Ask(s, "store.delete", to, store.Delete{Kind: d.kind, ID: d.id}, func(_ vm.State, _ any, err error) (int, error) {
 		if d.state != closing {
@@ -84,27 +89,10 @@ func (m *module) apiDelete(s vm.State) int {
 	})
 }
 
-// release ends the ownership of a document.
-func (m *module) release(s vm.State, what string, n name) int {
-	to, err := m.store()
-	if err != nil {
-		s.Errorf("%s", err.Error())
-	}
-	return m.h.Ask(s, what, to, store.Release{Kind: n.kind, ID: n.id}, func(_ vm.State, _ any, err error) (int, error) {
-		if errors.Is(err, store.ErrNotOwner) {
-			err = nil // it is somebody else's already
-		}
-		return 0, err
-	})
-}
-
 // apiVersion gives the version of a document that is durable.
 func (m *module) apiVersion(s vm.State) int {
 	d := m.docAt(s, "store.version")
-	to, err := m.store()
-	if err != nil {
-		s.Errorf("%s", err.Error())
-	}
+	to := m.storeAt(s)
 	return m.h.Ask(s, "store.version", to, store.Load{Kind: d.kind, ID: d.id}, func(s vm.State, v any, err error) (int, error) {
 		doc, ok := v.(store.Doc)
 		switch {
@@ -130,7 +118,7 @@ func (m *module) notOpen(s vm.State, n name, what, method string) {
 func (m *module) apiClaim(s vm.State) int {
 	n := m.nameAt(s, 1, "store.claim")
 	m.notOpen(s, n, "store.claim", "close first")
-	return m.ask(s, "store.claim", store.Claim{Kind: n.kind, ID: n.id, Stop: true}, func(s vm.State, v any) (int, error) {
+	return m.ask(s, "store.claim", m.storeAt(s), store.Claim{Kind: n.kind, ID: n.id, Stop: true}, func(s vm.State, v any) (int, error) {
 		doc, ok := v.(store.Doc)
 		if !ok {
 			return 0, fmt.Errorf("store: the claim of %s gave no document", n)
@@ -159,19 +147,19 @@ func (m *module) body(s vm.State, n name, what string) bson.Raw {
 func (m *module) apiSaveRaw(s vm.State) int {
 	n := m.nameAt(s, 1, "store.save")
 	m.notOpen(s, n, "store.save", "save")
-	return m.ask(s, "store.save", store.Save{Kind: n.kind, ID: n.id, Body: m.body(s, n, "store.save")}, nil, nil)
+	return m.ask(s, "store.save", m.storeAt(s), store.Save{Kind: n.kind, ID: n.id, Body: m.body(s, n, "store.save")}, nil, nil)
 }
 
 // apiCommitRaw is store.commit with kind, id and content.
 func (m *module) apiCommitRaw(s vm.State) int {
 	n := m.nameAt(s, 1, "store.commit")
 	m.notOpen(s, n, "store.commit", "commit")
-	return m.ask(s, "store.commit", store.Commit{Kind: n.kind, ID: n.id, Body: m.body(s, n, "store.commit")}, nil, nil)
+	return m.ask(s, "store.commit", m.storeAt(s), store.Commit{Kind: n.kind, ID: n.id, Body: m.body(s, n, "store.commit")}, nil, nil)
 }
 
 // apiRelease is store.release.
 func (m *module) apiRelease(s vm.State) int {
 	n := m.nameAt(s, 1, "store.release")
 	m.notOpen(s, n, "store.release", "close")
-	return m.ask(s, "store.release", store.Release{Kind: n.kind, ID: n.id}, nil, nil)
+	return m.ask(s, "store.release", m.storeAt(s), store.Release{Kind: n.kind, ID: n.id}, nil, nil)
 }

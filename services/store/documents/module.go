@@ -69,12 +69,17 @@ func (m *module) store() (actor.Ref, error) {
 	return ref, nil
 }
 
-// ask asks the store for a coroutine.
-func (m *module) ask(s vm.State, what string, msg any, push func(s vm.State, v any) (int, error), failed func(error)) int {
-	to, err := m.store()
+// storeAt is store for a call of the script: an error is raised.
+func (m *module) storeAt(s vm.State) actor.Ref {
+	ref, err := m.store()
 	if err != nil {
 		s.Errorf("%s", err.Error())
 	}
+	return ref
+}
+
+// ask asks the store for a coroutine.
+func (m *module) ask(s vm.State, what string, to actor.Ref, msg any, push func(s vm.State, v any) (int, error), failed func(error)) int {
 	h := m.h
 	return h.Ask(s, what, to, msg, func(s vm.State, v any, err error) (int, error) {
 		n := 0

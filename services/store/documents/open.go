@@ -29,15 +29,13 @@ func (m *module) apiOpen(s vm.State) int {
 	if sh.ending != nil {
 		s.Errorf("%s: %s: the service is ending", what, n)
 	}
-	if _, err := m.store(); err != nil {
-		s.Errorf("%s", err.Error())
-	}
+	to := m.storeAt(s)
 	if old, ok := m.tables.holder(n, sh.ref); ok {
 		return m.takeOver(s, n, old)
 	}
 	d := &document{name: n, shelf: sh}
 	sh.byName[n] = d
-	return m.ask(s, what, store.Claim{Kind: n.kind, ID: n.id, Stop: true}, func(s vm.State, v any) (int, error) {
+	return m.ask(s, what, to, store.Claim{Kind: n.kind, ID: n.id, Stop: true}, func(s vm.State, v any) (int, error) {
 		doc, ok := v.(store.Doc)
 		switch {
 		case !ok:

@@ -17,11 +17,7 @@ func (m *module) apiLoad(s vm.State) int {
 	const what = "store.load"
 	n := m.nameAt(s, 1, what)
 	msg := store.Load{Kind: n.kind, ID: n.id, Fields: m.paths(s, 3, what), Fresh: s.Bool(4)}
-	to, err := m.store()
-	if err != nil {
-		s.Errorf("%s", err.Error())
-	}
-	return m.h.Ask(s, what, to, msg, func(s vm.State, v any, err error) (int, error) {
+	return m.h.Ask(s, what, m.storeAt(s), msg, func(s vm.State, v any, err error) (int, error) {
 		doc, ok := v.(store.Doc)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
@@ -86,7 +82,7 @@ func (m *module) apiFind(s vm.State) int {
 	}
 	q := store.Query{Kind: kind, Where: m.conditions(s, 2, what), Sort: m.paths(s, 3, what), Fields: m.paths(s, 5, what), After: m.position(s, 6, what)}
 	q.Limit = int(min(max(limit, 0), store.MaxQueryLimit+1)) // what is out of range stays so
-	return m.ask(s, what, store.Find{Query: q}, func(s vm.State, v any) (int, error) {
+	return m.ask(s, what, m.storeAt(s), store.Find{Query: q}, func(s vm.State, v any) (int, error) {
 		found, ok := v.(store.Found)
 		if !ok {
 			return 0, fmt.Errorf("store: the query of kind %s gave no documents", kind)

@@ -36,6 +36,7 @@ type database struct {
 
 	mu     sync.Mutex
 	writes []store.Write
+	times  []time.Time // of these
 	away   bool
 	refuse error // what all writes get
 }
@@ -45,6 +46,9 @@ func (d *database) Apply(ctx context.Context, writes []store.Write) ([]error, er
 	away, refuse := d.away, d.refuse
 	if !away && refuse == nil {
 		d.writes = append(d.writes, writes...)
+		for range writes {
+			d.times = append(d.times, time.Now())
+		}
 	}
 	d.mu.Unlock()
 	if away {

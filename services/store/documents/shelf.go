@@ -70,7 +70,7 @@ func (sh *shelf) ran() {
 		sh.flush(slices.Clone(sh.list))
 		sh.endIfDone()
 	case sh.timer == nil && len(sh.list) > 0:
-		sh.timer = sh.h.After(sh.m.tables.cfg.Autosave*3/4, sh.look)
+		sh.timer = sh.h.After(sh.m.tables.cfg.Autosave*3/4, sh.look) // the store gets a fifth, and the rest is for timers and many documents
 	}
 }
 
@@ -127,7 +127,7 @@ func (sh *shelf) handIn(d *document, body bson.Raw, then func(error)) {
 	}
 	d.content, d.again = body, false
 	sh.asked++
-	msg := store.Save{Kind: d.kind, ID: d.id, Body: body, Within: max(sh.m.tables.cfg.Autosave/4, 1)}
+	msg := store.Save{Kind: d.kind, ID: d.id, Body: body, Within: max(sh.m.tables.cfg.Autosave/5, 1)}
 	sh.h.Request(to, msg, sh.h.Context().System().CallTimeout(), func(_ any, err error) {
 		sh.asked--
 		if err != nil {
