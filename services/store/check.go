@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -116,10 +117,55 @@ func (w Write) check() error {
 		reason = "a patch has no content to change"
 	case w.Delete:
 		return nil
+	case w.Patch != nil:
+		return w.checkPatch()
 	default:
 		return CheckBody(w.Kind, w.ID, w.Body)
 	}
 	return &InvalidError{What: Name(w.Kind, w.ID), Reason: reason}
+}
+
+// checkPatch looks at what a write changes: the rest of its body is content that was checked when it was written. So a small change of a large document is
+// checked in no time.
+func (w Write) checkPatch() error {
+	if len(w.Body) > MaxBody || !framed(w.Body) {
+		return CheckBody(w.Kind, w.ID, w.Body) // which tells what is wrong
+	}
+	var walk walker
+	for i := range w.Patch.Set {
+		c := &w.Patch.Set[i]
+		reason := walk.enter(c.Path)
+		if reason == "" {
+			var n int
+			if n, reason = walk.value(c.Value.Type, c.Value.Value); reason == "" && n != len(c.Value.Value) {
+				reason = errMalformed.Error()
+			}
+		}
+		if reason != "" {
+			return &InvalidError{What: Name(w.Kind, w.ID), Path: walk.where(), Reason: reason}
+		}
+	}
+	for _, path := range w.Patch.Unset {
+		if reason := walk.enter(path); reason != "" {
+			return &InvalidError{What: Name(w.Kind, w.ID), Path: walk.where(), Reason: reason}
+		}
+	}
+	return nil
+}
+
+// enter goes to a path, or as far as it is one.
+func (w *walker) enter(path string) (reason string) {
+	w.path = w.path[:0]
+	for key := range strings.SplitSeq(path, ".") {
+		w.path = append(w.path, byteKey(key))
+		if reason := badKey(byteKey(key), false, 0); reason != "" {
+			return reason
+		}
+	}
+	if len(w.path) > MaxDepth {
+		return fmt.Sprintf("is nested deeper than %d levels", MaxDepth)
+	}
+	return ""
 }
 
 // CheckImport looks at documents before Import gives them to a database: one entry a document, nil or an InvalidError. Backends call it.

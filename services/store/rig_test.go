@@ -133,13 +133,7 @@ func in(t *testing.T, cfg store.Config, run func(t *testing.T, r *rig)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := &rig{T: t, db: &faulty{Backend: db}, log: &logtest.Buffer{}, metrics: prometheus.NewRegistry()}
-		r.sys = actor.New(actor.Config{Log: slog.New(slog.NewTextHandler(r.log, nil))})
-		cfg.Backend, cfg.Metrics = r.db, store.NewMetrics()
-		r.metrics.MustRegister(cfg.Metrics)
-		if r.store, err = r.sys.Spawn(store.Spec(cfg)); err != nil {
-			t.Fatal(err)
-		}
+		r := newRig(t, db, cfg)
 		defer func() {
 			r.stop()
 			if err := db.Close(); err != nil {
@@ -151,6 +145,25 @@ func in(t *testing.T, cfg store.Config, run func(t *testing.T, r *rig)) {
 		}()
 		run(t, r)
 	})
+}
+
+func newRig(t *testing.T, db store.Backend, cfg store.Config) *rig {
+	t.Helper()
+	r := &rig{T: t, db: &faulty{Backend: db}, log: &logtest.Buffer{}, metrics: prometheus.NewRegistry()}
+	r.sys = actor.New(actor.Config{Log: slog.New(slog.NewTextHandler(r.log, nil))})
+	cfg.Backend, cfg.Metrics = r.db, store.NewMetrics()
+	r.metrics.MustRegister(cfg.Metrics)
+	var err error
+	if r.store, err = r.sys.Spawn(store.Spec(cfg)); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// sibling is another node with the same database.
+func (r *rig) sibling(cfg store.Config) *rig {
+	r.Helper()
+	return newRig(r.T, r.db.Backend, cfg)
 }
 
 // stop ends all actors, the store last.
@@ -183,19 +196,23 @@ type owner struct {
 	r    *rig
 	ref  actor.Ref
 	lost chan store.Lost
+	no   chan store.Refused
 }
 
 func (r *rig) owner() *owner {
 	r.Helper()
-	o := &owner{r: r, lost: make(chan store.Lost, 10)}
+	o := &owner{r: r, lost: make(chan store.Lost, 10), no: make(chan store.Refused, 10)}
 	var err error
 	o.ref, err = r.sys.Spawn(actor.Spec{New: func() actor.Actor {
 		return actor.Func(func(c *actor.Context, msg any) {
-			if lost, ok := msg.(store.Lost); ok {
-				o.lost <- lost
-				return
+			switch m := msg.(type) {
+			case store.Lost:
+				o.lost <- m
+			case store.Refused:
+				o.no <- m
+			default:
+				c.Ask(r.store, msg, c.Reply)
 			}
-			c.Ask(r.store, msg, c.Reply)
 		})
 	}})
 	if err != nil {
