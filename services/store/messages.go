@@ -14,9 +14,7 @@ const ServiceName = "store"
 // is read only. The ownership ends with the sender. Of several claims at a time the last one holds, and the others get ErrNotOwner.
 //
 // When somebody on another node claims the document, or the database has another version than the owner's, the owner's next write fails and the ownership
-// ends: an owner in Go gets a Lost, a script's service is stopped with the reason.
-//
-// Stop has an owner in Go stopped with the reason, too, in place of a Lost.
+// ends: the owner gets a Lost, or, if the claim has said Stop, is stopped with the reason.
 type Claim struct {
 	Kind, ID string
 	Stop     bool

@@ -20,7 +20,6 @@ type document struct {
 	name
 	owner   actor.Ref // zero when it has ended
 	script  bool      // the owner is a script's service, which is stopped when it has lost the document
-	hears   bool      // the owner takes the messages of this package
 	epoch   int64
 	version int64    // of the last write
 	known   bson.Raw // the newest content: what a new owner on this node gets
@@ -58,12 +57,10 @@ func (d *document) loaded(fields []string) (doc Doc, err error) {
 type claimer struct {
 	owner   actor.Ref
 	script  bool
-	hears   bool
 	promise actor.Promise
-	answer  form
 }
 
-func (w claimer) reply(doc Doc, err error) { w.promise.Reply(w.answer(doc, err)) }
+func (w claimer) reply(doc Doc, err error) { w.promise.Reply(doc, err) }
 
 func (s *Service) claim(c *actor.Context, n name, who claimer) {
 	who.owner, who.promise = c.From(), c.Promise()
@@ -146,7 +143,7 @@ func (s *Service) own(c *actor.Context, d *document, by claimer) {
 		return
 	}
 	s.disown(d)
-	d.owner, d.script, d.hears = by.owner, by.script, by.hears
+	d.owner, d.script = by.owner, by.script
 	if s.byOwner[d.owner] == nil {
 		s.byOwner[d.owner] = map[*document]struct{}{}
 		c.Watch(d.owner) // an owner that has ended by now is told of at once
