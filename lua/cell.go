@@ -65,18 +65,20 @@ func (h *Host) close() {
 	if h.vm == nil {
 		return
 	}
+	h.now = h
 	if !h.shares {
+		h.isClosed()
 		h.vm.Close()
 		h.vm = nil
 		return
 	}
-	h.now = h
 	h.abandon()
 	for co := h.live; co != nil; co = h.live { // what an end without a word has left
 		h.dropWait(co)
 		h.drop(&co.job)
 		h.unlink(co)
 	}
+	h.isClosed()
 	s := h.vm.Main()
 	s.Unref(h.state)
 	s.Unref(h.tokens)

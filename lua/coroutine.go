@@ -242,6 +242,9 @@ func (h *Host) resume(co *coroutine, n int, throw bool) {
 		const msg = "attempt to yield from outside a coroutine"
 		h.end(co, &Error{Script: h.script, Message: msg, Traceback: stackOf(co.th)})
 	}
+	if h.hooks != nil && outer == nil {
+		h.hasRun()
+	}
 	h.weigh(failure)
 }
 

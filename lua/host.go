@@ -23,6 +23,7 @@ type Host struct {
 	live      *coroutine // the list of those that have begun and not ended
 	state     int        // the handlers' first argument
 	sessions  int64
+	hooks     *hooks // of modules in Go, nil if there are none
 	failure   *Error // why it is not going to be ready
 	behind    int    // how many messages that came early are in the mailbox again; whatever comes has to go behind them
 	filter    int
@@ -302,6 +303,7 @@ func (h *Host) Stop(c *actor.Context, reason error) {
 		h.abandon()
 	}
 	if h.vm == nil || h.keeps || !h.ready || h.module == 0 || !h.pushHandler(h.vm.Main(), h.module, "stop") {
+		h.isEnding(reason)
 		return
 	}
 	text := ""
@@ -316,6 +318,7 @@ func (h *Host) Stop(c *actor.Context, reason error) {
 		if err != nil {
 			h.log.Error("stop failed", "error", err.Message, "traceback", err.Traceback)
 		}
+		h.isEnding(reason)
 		release()
 	}
 	h.run(co)

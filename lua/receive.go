@@ -29,7 +29,9 @@ func (h *Host) Receive(c *actor.Context, msg any) {
 			h.answerReady(nil)
 		}
 	default:
-		c.Reply(nil, fmt.Errorf("lua: %s takes no %T", h.script, msg))
+		if !h.tell(msg) {
+			c.Reply(nil, fmt.Errorf("lua: %s takes no %T", h.script, msg))
+		}
 	}
 	h.runNext()
 }

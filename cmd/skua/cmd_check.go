@@ -26,6 +26,7 @@ import (
 	"github.com/skua-go/skua/services/multicast"
 	"github.com/skua-go/skua/services/sharedata"
 	"github.com/skua-go/skua/services/socket"
+	"github.com/skua-go/skua/services/store/documents"
 )
 
 func newCheckCommand() *cobra.Command {
@@ -114,7 +115,8 @@ func (p *project) check() (checked int, problems []lint.Problem, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	known := []lua.Module{{Name: gate.ServiceName}, {Name: sharedata.CoreName}, {Name: multicast.CoreName}, {Name: socket.ModuleName}, {Name: mongodb.ModuleName}, {Name: testCore}}
+	known := []lua.Module{{Name: gate.ServiceName}, {Name: sharedata.CoreName}, {Name: multicast.CoreName}, {Name: socket.ModuleName}, {Name: mongodb.ModuleName},
+		{Name: documents.CoreName}, {Name: testCore}}
 	rt, err := lua.NewRuntime(lua.Config{
 		Scripts: p.scripts, Library: scripts.FS(), Modules: known, Engine: engine, Engines: engines, Log: discard(),
 	})

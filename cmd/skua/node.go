@@ -31,6 +31,7 @@ import (
 	"github.com/skua-go/skua/services/sharedata"
 	"github.com/skua-go/skua/services/socket"
 	"github.com/skua-go/skua/services/store"
+	"github.com/skua-go/skua/services/store/documents"
 	"github.com/skua-go/skua/services/store/mongo"
 	"github.com/skua-go/skua/services/store/sqlite"
 )
@@ -242,6 +243,7 @@ func (n *node) build(abort func()) error {
 	n.data = sharedata.New(sharedata.Config{Files: n.project.scripts, Log: n.log})
 	modules := []lua.Module{
 		n.sessions.Module(), n.data.Module(), multicast.New(multicast.Config{}).Module(), n.sockets.Module(), n.mongo.Module(),
+		documents.New(documents.Config{Autosave: cfg.Store.Autosave.Duration}).Module(),
 	}
 	var now func() time.Time
 	if n.trial != nil {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -26,6 +27,9 @@ import (
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/lua/vm"
 	"github.com/skua-go/skua/scripts"
+	"github.com/skua-go/skua/services/store"
+	"github.com/skua-go/skua/services/store/documents"
+	"github.com/skua-go/skua/services/store/sqlite"
 )
 
 func TestMain(m *testing.M) {
@@ -45,11 +49,12 @@ type push struct {
 	body  []byte
 }
 
-// stage runs the arena's scripts with a gate that keeps the pushes, and a store in Lua whose database can be taken away.
+// stage runs the arena's scripts with a gate that keeps the pushes, and a store whose database can be taken away.
 type stage struct {
 	t   *testing.T
 	sys *actor.System
 	log *bytes.Buffer
+	db  *vault
 
 	session map[actor.Ref]int64 // of each agent
 
@@ -57,35 +62,32 @@ type stage struct {
 	pushes map[int64][]push
 }
 
-// storeLua is a store for tests: save and commit reach the service "vault", which fails or holds commits when told to.
-const storeLua = `
-local skynet = require "skynet"
-local vault = skynet.localname("vault")
-return {
-  claim = function(kind, id) return skynet.call(vault, "lua", "load", id) end,
-  save = function(kind, id, body) skynet.send(vault, "lua", "save", id, body) end,
-  commit = function(kind, id, body) skynet.call(vault, "lua", "commit", id, body) end,
-}`
+// vault is a database that can be taken away.
+type vault struct {
+	store.Backend
+	away atomic.Bool
+}
 
-const vaultLua = `
-local skynet = require "skynet"
-require("skynet.manager").register("vault")
-local M = {}
-function M.start(self) self.docs, self.commits, self.down = {}, 0, false end
-function M.load(self, id) return self.docs[id] end
-function M.save(self, id, body) if not self.down then self.docs[id] = body end end
-function M.commit(self, id, body)
-  if self.down then error("the database is away") end
-  self.commits = self.commits + 1
-  self.docs[id] = body
-end
-function M.set_down(self, down) self.down = down end
-return M`
+func (v *vault) Apply(ctx context.Context, writes []store.Write) ([]error, error) {
+	if v.away.Load() {
+		return nil, &store.UnavailableError{Op: "apply", Err: errors.New("the database is away")}
+	}
+	return v.Backend.Apply(ctx, writes)
+}
 
 // newStage starts main.lua. The files, name after name, stand over those of the arena.
 func newStage(t *testing.T, files ...string) *stage {
 	t.Helper()
-	tree := fstest.MapFS{"store.lua": {Data: []byte(storeLua)}, "vault.lua": {Data: []byte(vaultLua)}}
+	db, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	tree := fstest.MapFS{}
 	names, err := fs.Glob(arena.Files(), "scripts/*.lua")
 	if err != nil {
 		t.Fatal(err)
@@ -100,11 +102,11 @@ func newStage(t *testing.T, files ...string) *stage {
 	for i := 0; i < len(files); i += 2 {
 		tree[files[i]] = &fstest.MapFile{Data: []byte(files[i+1])}
 	}
-	s := &stage{t: t, log: new(bytes.Buffer), session: map[actor.Ref]int64{}, pushes: map[int64][]push{}}
+	s := &stage{t: t, log: new(bytes.Buffer), db: &vault{Backend: db}, session: map[actor.Ref]int64{}, pushes: map[int64][]push{}}
 	log := slog.New(slog.NewTextHandler(&lockedWriter{w: s.log}, nil))
 	rt, err := lua.NewRuntime(lua.Config{
 		Scripts: tree, Library: scripts.FS(), Log: log,
-		Modules: []lua.Module{{Name: "gate", Open: s.openGate}},
+		Modules: []lua.Module{{Name: "gate", Open: s.openGate}, documents.New(documents.Config{}).Module()},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -117,10 +119,11 @@ func newStage(t *testing.T, files ...string) *stage {
 			t.Error(err)
 		}
 	})
-	if _, err := s.sys.Spawn(rt.Launcher()); err != nil {
-		t.Fatal(err)
+	for _, spec := range []actor.Spec{store.Spec(store.Config{Backend: s.db}), rt.Launcher()} {
+		if _, err := s.sys.Spawn(spec); err != nil {
+			t.Fatal(err)
+		}
 	}
-	s.start("vault")
 	s.start("main")
 	return s
 }
@@ -495,9 +498,12 @@ func TestACoinIsDurableWhenTheAnswerShowsIt(t *testing.T) {
 	if got.Coins < 1 || sum(got.Inventory) != got.Coins {
 		t.Fatalf("%+v: the inventory and the coins differ, or there are none", got)
 	}
-	doc := s.call(s.named("vault"), "load", "u1").At(0)
-	if coins, _ := doc.Get("coins").Int(); coins != got.Coins {
-		t.Fatalf("answered %d coins, the database has %v", got.Coins, doc)
+	doc, err := s.db.Load(t.Context(), "player", "u1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if coins, _ := doc.Body.Lookup("coins").AsInt64OK(); coins != got.Coins {
+		t.Fatalf("answered %d coins, the database has %v", got.Coins, doc.Body)
 	}
 	// Another life of the same player begins with what the first had.
 	s.sys.Stop(agent, nil)
@@ -520,7 +526,7 @@ func TestPlayersPlayOnWhileTheDatabaseIsAwayAndSeeTheirCoinsWhenItIsBack(t *test
 	if err := s.request(agent, "enter", `{}`, &seat); err != nil {
 		t.Fatal(err)
 	}
-	s.call(s.named("vault"), "set_down", true)
+	s.db.away.Store(true)
 	got, err := s.walkToCoin(agent, seat)
 	if err != nil {
 		t.Fatal(err)
@@ -532,7 +538,7 @@ func TestPlayersPlayOnWhileTheDatabaseIsAwayAndSeeTheirCoinsWhenItIsBack(t *test
 	if err := s.request(agent, "save", `{}`, nil); !errors.As(err, &failed) || failed.code != "unsaved" {
 		t.Fatalf("save: %v, expected code unsaved", err)
 	}
-	s.call(s.named("vault"), "set_down", false)
+	s.db.away.Store(false)
 	deadline := time.Now().Add(20 * time.Second)
 	for {
 		for _, p := range s.take(7) {

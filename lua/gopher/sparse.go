@@ -37,6 +37,10 @@ func rawGet(t *lua.LTable, key lua.LValue) lua.LValue {
 func rawSet(t *lua.LTable, key, v lua.LValue) {
 	n, ok := key.(lua.LNumber)
 	if !ok || !inArray(n) {
+		if name, ok := key.(lua.LString); ok && v != lua.LNil {
+			insides(t).setName(name, key, v)
+			return
+		}
 		t.RawSet(key, v)
 		return
 	}
@@ -62,6 +66,21 @@ func rawSet(t *lua.LTable, key, v lua.LValue) {
 		for next := in.take(i + 1); next != lua.LNil; next = in.take(len(in.array) + 1) {
 			in.array = append(in.array, next)
 		}
+	}
+}
+
+// setName is the library's RawSetString for a value that is not nil. key is name: the library would make it anew for the list of keys.
+func (in *table) setName(name lua.LString, key, v lua.LValue) {
+	if in.strdict == nil {
+		in.strdict = map[string]lua.LValue{}
+	}
+	if in.k2i == nil {
+		in.keys, in.k2i = make([]lua.LValue, 0, 4), map[lua.LValue]int{}
+	}
+	in.strdict[string(name)] = v
+	if _, ok := in.k2i[key]; !ok {
+		in.k2i[key] = len(in.keys)
+		in.keys = append(in.keys, key)
 	}
 }
 

@@ -268,6 +268,16 @@ func (t *thread) PushString(v string) {
 	t.push(lua.LString(v))
 }
 
+// PushBytes finds short strings, which are the names of fields again and again, without making new ones.
+func (t *thread) PushBytes(v []byte) {
+	if len(v) > maxInterned {
+		t.PushString(string(v))
+		return
+	}
+	t.m.took(stringSize + len(v))
+	t.push(internBytes(v))
+}
+
 // PushInt refuses what a float64 would round: with an error where a function runs, else with one at the wait that the value was meant for.
 func (t *thread) PushInt(v int64) {
 	if v >= -maxExact && v <= maxExact {
@@ -320,7 +330,12 @@ func (t *thread) PushThread(s vm.State) {
 
 func (t *thread) NewTable(array, fields int) {
 	t.m.took(tableSize + 16*array + fieldSize*max(fields-leastKeys, 0))
-	t.push(t.l.CreateTable(array, fields))
+	made := t.l.CreateTable(array, fields)
+	if fields > leastKeys { // the library makes room for the values only
+		in := insides(made)
+		in.keys, in.k2i = make([]lua.LValue, 0, fields), make(map[lua.LValue]int, fields)
+	}
+	t.push(made)
 }
 
 // tableAt raises an error if there is no table.

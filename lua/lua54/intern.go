@@ -1,6 +1,9 @@
 package lua54
 
-import "sync/atomic"
+import (
+	"hash/maphash"
+	"sync/atomic"
+)
 
 // Short strings that come from outside, and the constants of scripts, are kept in a table that all VMs of the process share: a name in a message is found there
 // without a new object, and is the very one that the script's constants are. What collides is replaced, so the table is bounded, and holds no more than the
@@ -21,6 +24,18 @@ func intern(s string) *str {
 		return p
 	}
 	p := &str{object{kindString, shared, h}, s}
+	slot.Store(p)
+	return p
+}
+
+// internBytes is intern for bytes, of which it keeps nothing.
+func internBytes(b []byte) *str {
+	h := uint32(maphash.Bytes(seed, b)) | 1
+	slot := &interned[h>>1%internSlots]
+	if p := slot.Load(); p != nil && p.hash == h && p.s == string(b) {
+		return p
+	}
+	p := &str{object{kindString, shared, h}, string(b)}
 	slot.Store(p)
 	return p
 }

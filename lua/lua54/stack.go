@@ -172,6 +172,15 @@ func (th *thread) PushInt(v int64)     { th.pushValue(intValue(v)) }
 func (th *thread) PushFloat(v float64) { th.pushValue(floatValue(v)) }
 func (th *thread) PushString(v string) { th.pushValue(th.m.given(v)) }
 
+// PushBytes finds short strings without making new ones.
+func (th *thread) PushBytes(v []byte) {
+	if len(v) > maxInterned {
+		th.pushValue(th.m.newString(string(v)))
+		return
+	}
+	th.pushValue(value{o: &internBytes(v).object})
+}
+
 func (th *thread) PushFunc(name string, f vm.Func) {
 	g := &goFunc{object: th.m.object(kindGoFunc), name: name, f: f}
 	th.pushValue(value{o: &g.object})

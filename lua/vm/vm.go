@@ -66,6 +66,7 @@ type State interface {
 	PushInt(v int64)
 	PushFloat(v float64)
 	PushString(v string)
+	PushBytes(v []byte) // as a string; they are copied
 	PushFunc(name string, f Func)
 	PushUserdata(v any)
 	PushThread(thread State)

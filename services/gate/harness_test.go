@@ -29,6 +29,7 @@ import (
 	"github.com/skua-go/skua/services/gate"
 	"github.com/skua-go/skua/services/login"
 	"github.com/skua-go/skua/services/store"
+	"github.com/skua-go/skua/services/store/documents"
 	"github.com/skua-go/skua/services/store/sqlite"
 )
 
@@ -105,7 +106,7 @@ func start(t *testing.T, w world) *node {
 	}
 	var g *gate.Gate
 	w.modules = append(w.modules, lua.Module{Name: "gate", Open: func(h *lua.Host, s vm.State) { g.Module().Open(h, s) }})
-	rt, err := lua.NewRuntime(lua.Config{Scripts: tree, Library: scripts.FS(), Modules: w.modules, Log: logger, Budget: patience})
+	rt, err := lua.NewRuntime(lua.Config{Scripts: tree, Library: scripts.FS(), Modules: append(w.modules, documents.New(documents.Config{}).Module()), Log: logger, Budget: patience})
 	must(t, err)
 	n.sys = actor.New(actor.Config{Log: logger, CallTimeout: w.callTimeout, Tracer: w.tracer})
 	db, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir()})

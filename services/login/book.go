@@ -258,7 +258,7 @@ func (b *book) write(c *actor.Context, i int) {
 				body, err = b.merge(c, sh, doc)
 			}
 			if err != nil {
-				c.Send(db, store.Release(name))
+				c.Send(db, store.Release{Kind: name.Kind, ID: name.ID})
 				b.written(c, i, sh.waitingNow(), err)
 				return
 			}
@@ -266,7 +266,7 @@ func (b *book) write(c *actor.Context, i int) {
 			now, waiting := sh.dirty, sh.waitingNow()
 			sh.dirty = map[string]struct{}{}
 			c.Ask(db, store.Commit{Kind: name.Kind, ID: name.ID, Body: body}, func(_ any, err error) {
-				c.Send(db, store.Release(name))
+				c.Send(db, store.Release{Kind: name.Kind, ID: name.ID})
 				if err != nil {
 					maps.Copy(sh.dirty, now)
 				}

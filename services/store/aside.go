@@ -50,7 +50,7 @@ func (s *Service) refuse(c *actor.Context, d *document, w *Write, err error) {
 	} else {
 		c.Log().Error("write refused", "document", d.String(), "error", err)
 	}
-	if !heard && !d.owner.IsZero() && !d.script {
+	if !heard && !d.owner.IsZero() {
 		c.Send(d.owner, Refused{Kind: d.kind, ID: d.id, Err: err})
 	}
 	if s.aside.quarantine == nil || w.Delete {

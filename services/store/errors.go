@@ -28,6 +28,9 @@ var (
 	ErrClosed = errors.New("store: closed")
 )
 
+// errMalformed is for bytes that are no document.
+var errMalformed = errors.New("malformed BSON")
+
 // errMoved is the reason when a write was not done although nothing stands against it: the document changed while it
 // was judged, or the database left the write out.
 var errMoved = errors.New("not done, although version and epoch agree")

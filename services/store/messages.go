@@ -14,8 +14,11 @@ const ServiceName = "store"
 // is read only. The ownership ends with the sender. Of several claims at a time the last one holds, and the others get ErrNotOwner.
 //
 // When somebody on another node claims the document, or the database has another version than the owner's, the owner's next write fails and the ownership
-// ends: an owner in Go gets a Lost, a script's service is stopped with the reason.
-type Claim struct{ Kind, ID string }
+// ends: the owner gets a Lost, or, if the claim has said Stop, is stopped with the reason.
+type Claim struct {
+	Kind, ID string
+	Stop     bool
+}
 
 // Lost tells an owner that a document is no longer its own, and why: ErrFenced or ErrConflict. What it handed in last is not written.
 type Lost struct {

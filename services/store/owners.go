@@ -19,7 +19,7 @@ func (n name) String() string { return Name(n.kind, n.id) }
 type document struct {
 	name
 	owner   actor.Ref // zero when it has ended
-	script  bool      // the owner is a script's service
+	script  bool      // the owner is a script's service, which is stopped when it has lost the document
 	epoch   int64
 	version int64    // of the last write
 	known   bson.Raw // the newest content: what a new owner on this node gets
@@ -58,10 +58,9 @@ type claimer struct {
 	owner   actor.Ref
 	script  bool
 	promise actor.Promise
-	answer  form
 }
 
-func (w claimer) reply(doc Doc, err error) { w.promise.Reply(w.answer(doc, err)) }
+func (w claimer) reply(doc Doc, err error) { w.promise.Reply(doc, err) }
 
 func (s *Service) claim(c *actor.Context, n name, who claimer) {
 	who.owner, who.promise = c.From(), c.Promise()

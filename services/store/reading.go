@@ -16,11 +16,6 @@ const maxProbes = 8
 // maxReads is how many reads ask the database at a time. Further ones are refused: they would take the memory of a node whose database is slow.
 const maxReads = 1024
 
-// form makes the answer to a Claim or Load what its sender understands.
-type form func(Doc, error) (any, error)
-
-func asDoc(doc Doc, err error) (any, error) { return doc, err }
-
 // reads is what is being read for those who own nothing, and what was.
 type reads struct {
 	cache   *cache
@@ -32,13 +27,8 @@ type reads struct {
 type flight struct {
 	name
 	fields  []string
-	waiting []reader
+	waiting []actor.Promise
 	stale   bool // the document has changed since it began
-}
-
-type reader struct {
-	promise actor.Promise
-	answer  form
 }
 
 func newReads(cfg *Config) reads {
@@ -72,35 +62,36 @@ func (r *reads) landed(f *flight) {
 	r.flights[f.name] = all
 }
 
-func (s *Service) load(c *actor.Context, m Load, answer form) {
+func (s *Service) load(c *actor.Context, m Load) {
 	n := name{m.Kind, m.ID}
 	if err := errors.Join(CheckName(n.kind, n.id), CheckFields(m.Fields)); err != nil {
-		c.Reply(answer(Doc{}, err))
+		c.Reply(Doc{}, err)
 		return
 	}
 	if d := s.docs[n]; d != nil {
-		c.Reply(answer(d.loaded(m.Fields)))
+		doc, err := d.loaded(m.Fields)
+		c.Reply(doc, err)
 		return
 	}
 	r := &s.reads
 	if !m.Fresh {
 		if p, ok := r.cache.get(n, m.Fields, time.Now()); ok {
 			s.cfg.Metrics.hits.Inc()
-			c.Reply(answer(p.doc, p.err))
+			c.Reply(p.doc, p.err)
 			return
 		}
 		s.cfg.Metrics.misses.Inc()
 	}
-	who := reader{c.Promise(), answer}
+	who := c.Promise()
 	if f := r.flight(n, m.Fields); f != nil && !m.Fresh {
 		f.waiting = append(f.waiting, who)
 		return
 	}
 	if err := s.mayRead("load " + n.String()); err != nil {
-		c.Reply(answer(Doc{}, err))
+		c.Reply(Doc{}, err)
 		return
 	}
-	f := &flight{name: n, fields: m.Fields, waiting: []reader{who}}
+	f := &flight{name: n, fields: m.Fields, waiting: []actor.Promise{who}}
 	r.flights[n] = append(r.flights[n], f)
 	c.Detached(func() { s.fly(c, f) })
 }
@@ -135,7 +126,7 @@ func (s *Service) fly(c *actor.Context, f *flight) {
 			r.cache.put(n, f.fields, part{doc: doc, err: err}, time.Now())
 		}
 		for _, w := range f.waiting {
-			w.promise.Reply(w.answer(doc, err))
+			w.Reply(doc, err)
 		}
 	})
 }

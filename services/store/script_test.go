@@ -13,6 +13,7 @@ import (
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/scripts"
 	"github.com/skua-go/skua/services/store"
+	"github.com/skua-go/skua/services/store/documents"
 )
 
 // service starts a service of a script whose handlers are these.
@@ -21,6 +22,7 @@ func (r *rig) service(handlers string) actor.Ref {
 	text := "local store = require 'store'\nlocal M = {}\n" + handlers + "\nreturn M"
 	rt, err := lua.NewRuntime(lua.Config{
 		Scripts: fstest.MapFS{"main.lua": &fstest.MapFile{Data: []byte(text)}}, Library: scripts.FS(), Log: slog.New(slog.NewTextHandler(r.log, nil)),
+		Modules: []lua.Module{documents.New(documents.Config{}).Module()},
 	})
 	if err != nil {
 		r.Fatal(err)
@@ -99,10 +101,10 @@ func TestErrorsOfScriptsNameTheDocumentAndThePath(t *testing.T) {
 		a := r.service(agent)
 		r.call(a, "claim", "ann")
 		for cmd, want := range map[string]string{
-			"bad":   "store: invalid: player/ann: document.bag[2]: a table with a list of 1 and 1 other keys can't be kept; use two tables",
-			"worse": `store: invalid: player/ann: document.bag["a\x00b"]: the key has a zero byte`,
-			"list":  "store: invalid: player/ann: a table with string keys is expected, got a list",
-			"func":  "argument 4.bag[1]: a function cannot be sent",
+			"bad":   "store: invalid: player/ann.bag[2]: a table with a list of 1 and 1 other keys can't be kept; use two tables",
+			"worse": `store: invalid: player/ann.bag["a\x00b"]: the key has a zero byte`,
+			"list":  "store: invalid: player/ann: a document has fields with names, and this is a list",
+			"func":  "store: invalid: player/ann.bag[1]: a function can't be kept",
 		} {
 			if got := r.call(a, cmd, "ann"); !strings.Contains(got, want) {
 				t.Errorf("%s: got %s\nwant %s", cmd, got, want)

@@ -126,13 +126,13 @@ func (s *Service) index(c *actor.Context) {
 	})
 }
 
-// Receive takes the messages of this package, from Go and, under their names in small letters, from scripts.
+// Receive takes the messages of this package. Scripts send them by their module store, see the package documents.
 func (s *Service) Receive(c *actor.Context, msg any) {
 	switch m := msg.(type) {
 	case Claim:
-		s.claim(c, name{m.Kind, m.ID}, claimer{answer: asDoc})
+		s.claim(c, name{m.Kind, m.ID}, claimer{script: m.Stop})
 	case Load:
-		s.load(c, m, asDoc)
+		s.load(c, m)
 	case Find:
 		s.find(c, m.Query)
 	case Save:
@@ -151,7 +151,8 @@ func (s *Service) Receive(c *actor.Context, msg any) {
 		s.reads.invalidate(name{m.Kind, m.ID})
 		c.Reply(nil, nil)
 	case lua.Message:
-		s.script(c, m)
+		command, _ := m.Args.At(0).Str()
+		c.Reply(nil, fmt.Errorf("store: the message %q: scripts use the module store", command))
 	case actor.Terminated:
 		s.ownerEnded(m.Ref)
 	default:

@@ -47,7 +47,6 @@ local function keep(self, x, y, n)
   doc.x = x
   doc.y = y
   doc.n = n
-  self.purse:save()
 end
 
 local function standing(self)

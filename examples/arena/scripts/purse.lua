@@ -17,7 +17,7 @@ end
 
 -- Opens the document of a player, and makes this service its owner.
 function Purse.open(uid, name, kinds)
-  local doc = store.claim("player", uid) or { n = 0, coins = 0, inventory = {} }
+  local doc = store.open("player", uid, { n = 0, coins = 0, inventory = {} })
   doc.name = name
   for _, kind in ipairs(kinds) do
     doc.inventory[kind.name] = doc.inventory[kind.name] or 0
@@ -25,15 +25,10 @@ function Purse.open(uid, name, kinds)
   return setmetatable({ uid = uid, doc = doc, coins = doc.coins, inventory = copy(doc.inventory), waiting = {} }, Purse)
 end
 
--- Saves within the store's autosave interval.
-function Purse:save()
-  store.save("player", self.uid, self.doc)
-end
-
--- Saves now, and raises if that fails.
+-- Makes durable what is in the document now, and raises if that fails. Without it, it is saved within the store's autosave interval.
 function Purse:commit()
   local coins, inventory = self.doc.coins, copy(self.doc.inventory)
-  store.commit("player", self.uid, self.doc)
+  self.doc:commit()
   -- Another commit, of more coins, may have been quicker.
   if coins > self.coins then
     self.coins = coins
@@ -50,7 +45,6 @@ local function bank(self)
       for token in pairs(self.waiting) do skynet.wakeup(token) end
     else
       skynet.error("player " .. self.uid .. ": coins are not durable yet: " .. tostring(err))
-      self:save()
       skynet.sleep(pause)
       pause = math.min(2 * pause, 3000)
     end

@@ -16,7 +16,10 @@ type decoder struct {
 	depth int
 }
 
-var errBroken = errors.New("the bytes are no document of BSON")
+var (
+	errBroken = errors.New("the bytes are no document of BSON")
+	errZero   = errors.New("the string begins with a zero byte, by which scripts tell types that Lua has not")
+)
 
 // Push pushes a document as a table. It keeps nothing of raw.
 func (c *codec) Push(s vm.State, raw []byte) error {
@@ -104,7 +107,7 @@ func (d *decoder) value(v bsoncore.Value) error {
 // text pushes a string, which must not look like one that stands for another type.
 func (d *decoder) text(text string) error {
 	if len(text) >= 2 && text[0] == 0 {
-		return errors.New("the string begins with a zero byte, by which scripts tell types that Lua has not")
+		return errZero
 	}
 	d.s.PushString(text)
 	return nil

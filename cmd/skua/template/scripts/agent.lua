@@ -5,10 +5,10 @@ local gate = require "gate"
 
 local M = {}
 
--- Before the first request: load what the player has.
+-- Before the first request: load what the player has. doc is a plain table; what changes in it is saved within two seconds, and when the agent ends.
 function M.start(self, player)
-  self.uid, self.name = player.uid, player.name
-  self.doc = store.claim("player", player.uid) or { clicks = 0 }
+  self.name = player.name
+  self.doc = store.open("player", player.uid, { clicks = 0 })
   self.counter = skynet.queryservice("counter")
 end
 
@@ -22,11 +22,6 @@ function M.disconnect(self, session, reason)
   if self.session == session then self.session = nil end
 end
 
--- Before the agent ends.
-function M.stop(self)
-  store.commit("player", self.uid, self.doc)
-end
-
 -- What clients may call, by route. The result is the answer; nil and a text, or nil and { code, msg }, is an error.
 M.client = {}
 
@@ -36,7 +31,6 @@ function M.client.click(self, request)
     return nil, { code = "bad_request", msg = "n is an integer from 1 to 10" }
   end
   self.doc.clicks = self.doc.clicks + n
-  store.save("player", self.uid, self.doc)
   return { clicks = self.doc.clicks, total = skynet.call(self.counter, "lua", "add", n) }
 end
 
