@@ -12,10 +12,10 @@ const (
 	// corkTries is how many slots a connection looks at.
 	corkTries = 4
 	// watchEvery is how often the watch looks; what has been kept back at two looks is kept back no longer.
-	watchEvery = 4 * time.Millisecond
+	watchEvery = 2 * time.Millisecond
 	// watchSlow is how often it looks at the least: each look that finds nothing to watch over doubles the time to the next one, because looking is the dearest thing
 	// that a server at rest does.
-	watchSlow = 8 * watchEvery
+	watchSlow = 16 * watchEvery
 	// watchRest is how many such looks end the watch.
 	watchRest = 25
 )
@@ -120,6 +120,7 @@ func (s *server) look() {
 				break
 			}
 			quiet, every = 0, watchEvery
+			s.poll()
 		case <-s.crew.crowded:
 			quiet, every = 0, watchEvery
 		case <-s.crew.done:

@@ -75,9 +75,7 @@ func (w *crew) submit(c *Conn, do func(*Conn, *worker)) {
 	w.mu.Lock()
 	w.reserve(1)
 	w.push(job{conn: c, do: do})
-	w.ask()
-	w.mu.Unlock()
-	w.srv.watch()
+	w.call()
 }
 
 // submitRead is submit for reading.
@@ -85,9 +83,7 @@ func (w *crew) submitRead(c *Conn) {
 	w.mu.Lock()
 	w.reserve(1)
 	w.push(job{c, (*Conn).readSteps, true})
-	w.ask()
-	w.mu.Unlock()
-	w.srv.watch()
+	w.call()
 }
 
 // submitAll is submit for many connections.
@@ -97,6 +93,11 @@ func (w *crew) submitAll(conns []*Conn, do func(*Conn, *worker)) {
 	for _, c := range conns {
 		w.push(job{conn: c, do: do})
 	}
+	w.call()
+}
+
+// call has what was pushed done. It gives the lock back.
+func (w *crew) call() {
 	w.ask()
 	crowded := w.looks == 0
 	w.mu.Unlock()

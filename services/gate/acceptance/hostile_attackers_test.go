@@ -27,6 +27,7 @@ type order struct {
 type crowd struct {
 	PerSecond float64
 	CPU       time.Duration
+	Thinking  int // how far each request has an agent count, without a pause; 0: thinking
 }
 
 // A request of the crowd has an agent count so far, which takes some 100 µs.
@@ -38,6 +39,9 @@ func crowdSize() int { return sized(10, 60) }
 // most is how often a crowd may ask: each of them below what the node allows.
 func (c crowd) most() crowd {
 	c.PerSecond = min(c.PerSecond, 0.8*packetsASecond*float64(crowdSize()))
+	if c.Thinking == 0 {
+		c.Thinking = thinking
+	}
 	return c
 }
 
@@ -157,7 +161,7 @@ func (a *assembly) ask(lasting time.Duration, c crowd) int64 {
 			case <-time.After(askTogether * time.Duration(i) / time.Duration(len(a.members))):
 			case <-ctx.Done():
 			}
-			n, err := m.askOften(ctx, c.PerSecond/float64(len(a.members)))
+			n, err := m.askOften(ctx, c.PerSecond/float64(len(a.members)), c.Thinking)
 			asked.Add(n)
 			if err != nil {
 				a.t.Errorf("member %d of the crowd: %v", i, err)
@@ -171,8 +175,8 @@ func (a *assembly) ask(lasting time.Duration, c crowd) int64 {
 	return asked.Load()
 }
 
-// askOften asks at a rate until ctx ends. Beyond ahead it waits for answers.
-func (m *member) askOften(ctx context.Context, perSecond float64) (n int64, err error) {
+// askOften asks at a rate, each time for so much, until ctx ends. Beyond ahead it waits for answers.
+func (m *member) askOften(ctx context.Context, perSecond float64, thinking int) (n int64, err error) {
 	tick := time.NewTicker(askTogether)
 	defer tick.Stop()
 	for begun := time.Now(); ctx.Err() == nil; {
@@ -182,7 +186,7 @@ func (m *member) askOften(ctx context.Context, perSecond float64) (n int64, err 
 			case m.waits <- struct{}{}:
 				m.id++
 				n++
-				out = append(out, ask(m.id, "think", strconv.AppendInt(nil, thinking, 10))...)
+				out = append(out, ask(m.id, "think", strconv.AppendInt(nil, int64(thinking), 10))...)
 				continue
 			default:
 			}
