@@ -207,6 +207,9 @@ func TestCommitsDoNotWaitForBatchesOfOthers(t *testing.T) {
 			t.Errorf("%d writes", n)
 		}
 		owners[4].must(store.Commit{Kind: "player", ID: "p4", Body: numbered(1)})
+		if len(r.db.writes("p3")) != 0 {
+			t.Error("a save makes the batch of a commit larger")
+		}
 		close(hold)
 		for _, a := range []<-chan answer{slow, behind} {
 			if a := <-a; a.err != nil {

@@ -156,6 +156,21 @@ func TestAFullQuarantineIsToldAndLosesNothing(t *testing.T) {
 	})
 }
 
+func TestAStopDoesNotWaitForContentThatWasMended(t *testing.T) {
+	q := openQuarantine(t, t.TempDir(), 0, 1)
+	in(t, store.Config{Autosave: 10 * time.Millisecond, Quarantine: q}, func(t *testing.T, r *rig) {
+		o := r.players(1)[0]
+		r.refuse(&store.InvalidError{What: "player/p0", Reason: "the validator says no"})
+		o.save("p0", 1001)
+		pass(time.Second)
+		o.must(store.Commit{Kind: "player", ID: "p0", Body: numbered(1)})
+		began := time.Now()
+		if r.stop(); time.Since(began) > time.Second || r.log.Count("they are lost") != 0 {
+			t.Errorf("it took %v", time.Since(began))
+		}
+	})
+}
+
 func TestACommitMendsWhatAFullQuarantineHoldsUp(t *testing.T) {
 	q := openQuarantine(t, t.TempDir(), 0, 1) // a byte
 	in(t, store.Config{Autosave: 10 * time.Millisecond, Quarantine: q, StopTimeout: 5 * time.Second}, func(t *testing.T, r *rig) {

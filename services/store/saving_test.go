@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -154,7 +155,7 @@ func TestCommitsOfManyOwnersShareBatches(t *testing.T) {
 		for _, b := range r.db.sent() {
 			sizes = append(sizes, len(b.writes))
 		}
-		if fmt.Sprint(sizes) != "[1 1 1 1 60 36]" {
+		if slices.Sort(sizes); fmt.Sprint(sizes) != "[1 1 1 1 36 60]" { // the last two go out together
 			t.Errorf("batches of %v", sizes)
 		}
 	})

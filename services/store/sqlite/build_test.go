@@ -36,7 +36,7 @@ func ask(tb testing.TB, dir, query string, results ...any) {
 
 // impatient is a context that ends when it has been asked so often whether it has.
 type impatient struct {
-	context.Context //nolint:containedctx // it is one
+	context.Context
 
 	left atomic.Int32
 }
