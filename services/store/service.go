@@ -83,6 +83,8 @@ type Service struct {
 	reads   reads
 	out     outbox
 	aside   shelf
+
+	stopIndexing context.CancelFunc // nil: there is nothing to build
 }
 
 // stopGrace is how much later than a Service itself its supervisor loses patience.
@@ -115,7 +117,15 @@ func (s *Service) Start(c *actor.Context) error {
 // index tries until the database has the indexes, or says that it can't. Until then it answers no queries.
 func (s *Service) index(c *actor.Context) {
 	began := time.Now()
-	c.Go(func(ctx context.Context) (any, error) { return nil, s.cfg.Backend.Indexes(ctx, s.cfg.Indexes) }, func(_ any, err error) {
+	given, giveUp := context.WithCancel(context.Background())
+	s.stopIndexing = giveUp
+	c.Go(func(ctx context.Context) (any, error) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(given, cancel)()
+		return nil, s.cfg.Backend.Indexes(ctx, s.cfg.Indexes)
+	}, func(_ any, err error) {
+		giveUp()
 		switch {
 		case err == nil:
 			c.Log().Info("indexes are there", "indexes", len(s.cfg.Indexes), "took", time.Since(began).Round(time.Millisecond))

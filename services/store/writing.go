@@ -266,6 +266,9 @@ func (s *Service) recovered(c *actor.Context) {
 func (s *Service) Stop(c *actor.Context, _ error) {
 	o := &s.out
 	o.stopping = true
+	if s.stopIndexing != nil {
+		s.stopIndexing()
+	}
 	s.relieve()
 	if s.isDone() {
 		return
