@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
@@ -138,6 +140,11 @@ func (w *writer) writeOldest(ctx context.Context) error {
 func (w *writer) settle(ctx context.Context, n name, h head) error {
 	var body bson.Raw
 	err := w.bodyOf.QueryRowContext(ctx, h.doc).Scan((*[]byte)(&body))
+	if errors.Is(err, sql.ErrNoRows) { // somebody else has changed the file
+		w.log.Error("store: a document's row is gone", "document", store.Name(n.kind, n.id))
+		w.changed[n] = nil
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -330,3 +330,38 @@ func TestReadersSeeEachVersionWhole(t *testing.T) {
 	close(done)
 	wg.Wait()
 }
+
+// Of a write with a patch only the patch is checked at once. What becomes a row is checked whole.
+func TestNoRowIsWrittenOfABodyThatIsNone(t *testing.T) {
+	db := open(t, t.TempDir())
+	good, next := numbered(1), numbered(2)
+	bad := bytes.Clone(next)
+	bad[5] = '$' // its first key
+	if err := apply(db, "x", 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := one(db, store.Write{Kind: "player", ID: "x", Version: 1, Epoch: 1, Nonce: store.NewNonce(), Delete: true}); err != nil {
+		t.Fatal(err)
+	}
+	w := store.Write{Kind: "player", ID: "x", Version: 2, Epoch: 1, Nonce: store.NewNonce(), Body: bad, Patch: store.Diff(good, next)}
+	if err := one(db, w); !errors.Is(err, store.ErrInvalid) {
+		t.Fatalf("a patch where there is no content: got %v", err)
+	}
+	if err := apply(db, "y", 0); err != nil {
+		t.Fatal(err)
+	}
+	for version := int64(1); ; version++ {
+		w.ID, w.Version, w.Nonce = "y", version, store.NewNonce()
+		err := one(db, w)
+		if errors.Is(err, store.ErrInvalid) {
+			break
+		}
+		if err != nil || version > 100 {
+			t.Fatalf("version %d: %v", version, err)
+		}
+	}
+	doc, err := db.Load(context.Background(), "player", "y")
+	if err != nil || doc.Body.Lookup("n").Int64() != 2 {
+		t.Fatalf("%+v, %v", doc, err)
+	}
+}

@@ -67,12 +67,18 @@ func (w *writer) put(ctx context.Context, write *store.Write) error {
 	if h.version != write.Version || h.epoch > write.Epoch {
 		return write.Judge(store.Stamp{Version: h.version, Epoch: h.epoch, Nonce: h.nonce})
 	}
+	recorded := write.Patch != nil && h.body > 0 && h.takes(write.Patch.Size())
+	if write.Patch != nil && !recorded { // so far only the patch has been checked
+		if err := store.CheckBody(n.kind, n.id, write.Body); err != nil {
+			return err
+		}
+	}
 	entries, err := w.entriesOf(ctx, indexes, h.doc, write) // what they refuse changes nothing
 	if err != nil {
 		return refused(ctx, n, err)
 	}
 	h.version, h.epoch, h.nonce = h.version+1, write.Epoch, write.Nonce
-	if write.Patch != nil && h.body > 0 && h.takes(write.Patch.Size()) {
+	if recorded {
 		w.record(n, h, write.Patch)
 	} else if h.doc, err = w.writeRow(ctx, n, h, known, write.Body); err != nil {
 		return err
@@ -117,8 +123,14 @@ func (w *writer) writeRow(ctx context.Context, n name, h head, known bool, body 
 		w.changed[n] = nil
 	}
 	if h.doc != 0 {
-		_, err := w.set.ExecContext(ctx, h.doc, h.version, h.epoch, h.nonce, blob(body))
-		return h.doc, spoilt(n, err)
+		result, err := w.set.ExecContext(ctx, h.doc, h.version, h.epoch, h.nonce, blob(body))
+		if err != nil {
+			return 0, spoilt(n, err)
+		}
+		if count, err := result.RowsAffected(); err != nil || count != 1 {
+			return 0, spoilt(n, errors.Join(errNoRow, err))
+		}
+		return h.doc, nil
 	}
 	result, err := w.insert.ExecContext(ctx, n.kind, n.id, h.version, h.epoch, h.nonce, blob(body))
 	if err != nil {
@@ -209,6 +221,9 @@ func refused(ctx context.Context, n name, err error) error {
 	}
 	return classify(ctx, "write "+store.Name(n.kind, n.id), err)
 }
+
+// errNoRow: somebody else has changed the file.
+var errNoRow = errors.New("its row is gone")
 
 // spoiltError is one in the middle of a write: the transaction must not be committed.
 type spoiltError struct{ err error }

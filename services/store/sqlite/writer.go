@@ -129,7 +129,7 @@ func (w *writer) run(queue <-chan *request) {
 func (w *writer) take(first *request, queue <-chan *request) []*request {
 	var group []*request
 	count, bytes := 0, 0
-	began := time.Time{}
+	began, looks := time.Time{}, 0
 	for r, open := first, true; open; {
 		if r.state.CompareAndSwap(waiting, taken) {
 			group = append(group, r)
@@ -145,7 +145,8 @@ func (w *writer) take(first *request, queue <-chan *request) []*request {
 				if began.IsZero() {
 					began = time.Now()
 				}
-				open = len(group) < w.calls && time.Since(began) < min(w.took/4, maxGather)
+				looks++
+				open = len(group) < w.calls && looks < maxLooks && time.Since(began) < min(w.took/4, maxGather)
 				runtime.Gosched() // a timer would be far too coarse
 			}
 		}
@@ -153,8 +154,11 @@ func (w *writer) take(first *request, queue <-chan *request) []*request {
 	return group
 }
 
-// maxGather is how long a group waits for further calls at most.
-const maxGather = 200 * time.Microsecond
+// maxGather is how long a group waits for further calls at most, and maxLooks how often it looks, should the clock stand.
+const (
+	maxGather = 200 * time.Microsecond
+	maxLooks  = 10_000
+)
 
 // group does requests in one transaction and answers them. A statement that fails undoes itself only; when the
 // transaction is lost, all of them are. If the reason is not one that passes, each gets one of its own, and others until
