@@ -12,7 +12,7 @@ import (
 	"github.com/skua-go/skua/services/store"
 )
 
-var best = store.Index{Kind: "player", Name: "best", Fields: []string{"-n", "in.level"}} //nolint:gochecknoglobals // a constant
+var best = store.Index{Kind: "player", Name: "best", Fields: []string{"-n", "in.level"}}
 
 func TestFoundDocumentsComePageByPage(t *testing.T) {
 	in(t, store.Config{Indexes: []store.Index{best}, Autosave: time.Second}, func(t *testing.T, r *rig) {

@@ -220,13 +220,13 @@ func FuzzDiff(f *testing.F) {
 
 func TestManyChangedKeysTakeLinearTime(t *testing.T) {
 	var before, after bson.D
-	for i := range 100_000 {
+	for i := range 40_000 {
 		before = append(before, bson.E{Key: fmt.Sprint("key", i), Value: "some text that is the same"})
 	}
 	after = slices.Clone(before)
 	slices.Reverse(after)
 	after[5].Value = "other"
-	if p := store.Diff(raw(t, before), raw(t, after)); text(p) != `key99994="other"` {
+	if p := store.Diff(raw(t, before), raw(t, after)); text(p) != `key39994="other"` {
 		t.Errorf("got %s", text(p))
 	}
 }
