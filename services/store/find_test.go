@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -108,4 +109,50 @@ func TestAQueryIsServedByTheIndexWithMostEqualities(t *testing.T) {
 			t.Errorf("%v sorted by %v: got %s, want %s", c.where, c.sort, got, c.want)
 		}
 	}
+}
+
+func TestIndexesAreBuiltWhenTheDatabaseIsBack(t *testing.T) {
+	in(t, store.Config{}, func(t *testing.T, first *rig) {
+		tries := 0
+		db := &faulty{Backend: first.db.Backend, index: func(context.Context) error {
+			if tries++; tries <= 3 {
+				return away("indexes")
+			}
+			return nil
+		}}
+		r := newRig(t, db, store.Config{Indexes: []store.Index{best}})
+		defer r.stop()
+		o, query := r.owner(), store.Find{Query: store.Query{Kind: "player", Sort: []string{"-n"}, Limit: 1}}
+		if _, err := o.ask(query); !errors.Is(err, store.ErrInvalid) {
+			t.Errorf("before: %v", err)
+		}
+		pass(time.Minute)
+		if o.must(query); tries != 4 || r.log.Count("indexes can't be built now") != 3 || r.log.Count("indexes are there") != 1 {
+			t.Errorf("%d tries", tries)
+		}
+	})
+}
+
+func TestAnIndexThatCanNotBeIsToldAndOneThatTakesLongHoldsUpNoStop(t *testing.T) {
+	in(t, store.Config{}, func(t *testing.T, first *rig) {
+		db := &faulty{Backend: first.db.Backend, index: func(context.Context) error {
+			return &store.DuplicateError{Kind: "player", ID: "a", Other: "b", Index: "best"}
+		}}
+		r := newRig(t, db, store.Config{Indexes: []store.Index{best}})
+		pass(time.Minute)
+		if r.log.Count("indexes can't be built: queries are refused") != 1 || r.log.Count("player/b") != 1 {
+			t.Errorf("the log:\n%s", r.log)
+		}
+		r.stop()
+		db.index = func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		r = newRig(t, db, store.Config{Indexes: []store.Index{best}})
+		pass(time.Minute)
+		began := time.Now()
+		if r.stop(); time.Since(began) > time.Second {
+			t.Errorf("it took %v", time.Since(began))
+		}
+	})
 }

@@ -28,6 +28,7 @@ type faulty struct {
 	apply   func(writes []store.Write, do func() ([]error, error)) ([]error, error)
 	claim   func(do func() (store.Doc, error)) (store.Doc, error)
 	load    func(do func() (store.Doc, error)) (store.Doc, error)
+	index   func(ctx context.Context) error
 }
 
 // batch is one that the service has sent.
@@ -68,6 +69,18 @@ func (f *faulty) Load(ctx context.Context, kind, id string) (store.Doc, error) {
 		return do()
 	}
 	return load(do)
+}
+
+func (f *faulty) Indexes(ctx context.Context, want []store.Index) error {
+	f.mu.Lock()
+	index := f.index
+	f.mu.Unlock()
+	if index != nil {
+		if err := index(ctx); err != nil {
+			return err
+		}
+	}
+	return f.Backend.Indexes(ctx, want)
 }
 
 func (f *faulty) onApply(apply func(writes []store.Write, do func() ([]error, error)) ([]error, error)) {
@@ -133,7 +146,7 @@ func in(t *testing.T, cfg store.Config, run func(t *testing.T, r *rig)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := newRig(t, db, cfg)
+		r := newRig(t, &faulty{Backend: db}, cfg)
 		defer func() {
 			r.stop()
 			if err := db.Close(); err != nil {
@@ -147,9 +160,9 @@ func in(t *testing.T, cfg store.Config, run func(t *testing.T, r *rig)) {
 	})
 }
 
-func newRig(t *testing.T, db store.Backend, cfg store.Config) *rig {
+func newRig(t *testing.T, db *faulty, cfg store.Config) *rig {
 	t.Helper()
-	r := &rig{T: t, db: &faulty{Backend: db}, log: &logtest.Buffer{}, metrics: prometheus.NewRegistry()}
+	r := &rig{T: t, db: db, log: &logtest.Buffer{}, metrics: prometheus.NewRegistry()}
 	r.sys = actor.New(actor.Config{Log: slog.New(slog.NewTextHandler(r.log, nil))})
 	cfg.Backend, cfg.Metrics = r.db, store.NewMetrics()
 	r.metrics.MustRegister(cfg.Metrics)
@@ -163,7 +176,7 @@ func newRig(t *testing.T, db store.Backend, cfg store.Config) *rig {
 // sibling is another node with the same database.
 func (r *rig) sibling(cfg store.Config) *rig {
 	r.Helper()
-	return newRig(r.T, r.db.Backend, cfg)
+	return newRig(r.T, &faulty{Backend: r.db.Backend}, cfg)
 }
 
 // stop ends all actors, the store last.

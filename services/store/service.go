@@ -19,6 +19,9 @@ type Config struct {
 	Autosave time.Duration
 	// Batch is how many documents are written at once. Default 500. A batch ends earlier when its bodies have 16 MiB.
 	Batch int
+	// Parallel is how many batches are on their way at most: one of all that is due, and others of commits, which then need not wait for it. More is quicker where
+	// the database works on several at a time, and only costs where it has one writer. Default 4.
+	Parallel int
 	// MaxPending is how many documents may wait to be written; beyond it, changes of further ones are refused. A document counts once, however often it
 	// changes, and keeps two bodies that wait at most. Default 100,000.
 	MaxPending int
@@ -58,7 +61,7 @@ func (cfg *Config) defaults() {
 	for _, n := range []struct {
 		v   *int
 		def int
-	}{{&cfg.Batch, 500}, {&cfg.MaxPending, 100_000}, {&cfg.MaxPendingBytes, 256 << 20}, {&cfg.CacheBytes, 64 << 20}} {
+	}{{&cfg.Batch, 500}, {&cfg.Parallel, 4}, {&cfg.MaxPending, 100_000}, {&cfg.MaxPendingBytes, 256 << 20}, {&cfg.CacheBytes, 64 << 20}} {
 		if *n.v <= 0 {
 			*n.v = n.def
 		}
@@ -80,6 +83,8 @@ type Service struct {
 	reads   reads
 	out     outbox
 	aside   shelf
+
+	stopIndexing context.CancelFunc // nil: there is nothing to build
 }
 
 // stopGrace is how much later than a Service itself its supervisor loses patience.
@@ -112,7 +117,15 @@ func (s *Service) Start(c *actor.Context) error {
 // index tries until the database has the indexes, or says that it can't. Until then it answers no queries.
 func (s *Service) index(c *actor.Context) {
 	began := time.Now()
-	c.Go(func(ctx context.Context) (any, error) { return nil, s.cfg.Backend.Indexes(ctx, s.cfg.Indexes) }, func(_ any, err error) {
+	given, giveUp := context.WithCancel(context.Background())
+	s.stopIndexing = giveUp
+	c.Go(func(ctx context.Context) (any, error) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(given, cancel)()
+		return nil, s.cfg.Backend.Indexes(ctx, s.cfg.Indexes)
+	}, func(_ any, err error) {
+		giveUp()
 		switch {
 		case err == nil:
 			c.Log().Info("indexes are there", "indexes", len(s.cfg.Indexes), "took", time.Since(began).Round(time.Millisecond))

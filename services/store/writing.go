@@ -34,7 +34,7 @@ func (s *Service) pump(c *actor.Context) {
 		s.wake(c, now, o.retryAt)
 		return
 	}
-	for b := o.take(s.cfg.Batch, now); b != nil; b = o.take(s.cfg.Batch, now) {
+	for b := o.take(&s.cfg, now); b != nil; b = o.take(&s.cfg, now) {
 		s.send(c, b)
 	}
 	if due, some := o.next(); some && due.After(now) {
@@ -266,6 +266,9 @@ func (s *Service) recovered(c *actor.Context) {
 func (s *Service) Stop(c *actor.Context, _ error) {
 	o := &s.out
 	o.stopping = true
+	if s.stopIndexing != nil {
+		s.stopIndexing()
+	}
 	s.relieve()
 	if s.isDone() {
 		return
