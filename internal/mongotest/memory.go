@@ -45,7 +45,8 @@ func (m *Memory) find(name string, filter bson.Raw) bson.D {
 			list = append(list, doc)
 		}
 	}
-	return bson.D{{Key: "ok", Value: 1}, {Key: "cursor", Value: bson.D{{Key: "id", Value: int64(0)}, {Key: "ns", Value: "db." + name}, {Key: "firstBatch", Value: list}}}}
+	cursor := bson.D{{Key: "id", Value: int64(0)}, {Key: "ns", Value: "db." + name}, {Key: "firstBatch", Value: list}}
+	return bson.D{{Key: "ok", Value: 1}, {Key: "cursor", Value: cursor}}
 }
 
 func update(docs map[string]bson.D, command bson.Raw) bson.D {
@@ -59,7 +60,8 @@ func update(docs map[string]bson.D, command bson.Raw) bson.D {
 		upsert, _ := one.Lookup("upsert").BooleanOK()
 		switch done := change(docs, one.Lookup("q").Document(), one.Lookup("u").Document(), upsert); {
 		case done.taken:
-			refused = append(refused, bson.D{{Key: "index", Value: i}, {Key: "code", Value: 11000}, {Key: "errmsg", Value: "E11000 duplicate key error index: _id_ dup key"}})
+			why := "E11000 duplicate key error index: _id_ dup key"
+			refused = append(refused, bson.D{{Key: "index", Value: i}, {Key: "code", Value: 11000}, {Key: "errmsg", Value: why}})
 		case done.made:
 			upserted = append(upserted, bson.D{{Key: "index", Value: i}, {Key: "_id", Value: done.id}})
 			n++

@@ -122,7 +122,8 @@ func (u *user) borrow(id int64) (*cursor, error) {
 	c := u.cursors[id]
 	switch {
 	case c == nil:
-		return nil, fmt.Errorf("mongo: the cursor is closed; a service has %d at most, and one more closes the one that was idle for the longest time", u.node.cfg.MaxCursors)
+		return nil, fmt.Errorf("mongo: the cursor is closed; a service has %d at most, and one more closes the one that was idle for the longest time",
+			u.node.cfg.MaxCursors)
 	case c.busy:
 		return nil, errors.New("mongo: another coroutine reads the cursor")
 	}

@@ -110,7 +110,9 @@ func TestWhatIsSentIsWrittenInOrderAndBeforeWhatIsAskedNext(t *testing.T) {
 			t.Errorf("%v writes were lost", n)
 		}
 		r.run(ref, `client:disconnect() client = mongo.client { uri = ... } things = client[select(2, ...)].things`, "", uri, r.db)
-		r.until("the log has both", func() bool { return r.log.Count("writes to MongoDB that nobody waits for were lost") >= 1 && r.log.Count("writes=1") == 2 })
+		r.until("the log has both", func() bool {
+			return r.log.Count("writes to MongoDB that nobody waits for were lost") >= 1 && r.log.Count("writes=1") == 2
+		})
 		// The service's end does not take back what it has sent.
 		other := r.start()
 		r.run(other, `local t = mongo.client({ uri = ... })[select(2, ...)].late for i = 1, 40 do t:insert { _id = i } end`, "", uri, r.db)

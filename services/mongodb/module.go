@@ -14,8 +14,8 @@ import (
 // ModuleName is the module in Go; scripts require skynet.db.mongo.
 const ModuleName = "skynet.mongodriver"
 
-// Module is `require "skynet.mongodriver"`, which scripts/skynet/db/mongo.lua makes the module skynet.db.mongo of. Documents are strings of BSON. Functions that
-// fail for a reason outside of the script give nil and a text; wrong arguments are errors.
+// Module is `require "skynet.mongodriver"`, which scripts/skynet/db/mongo.lua makes the module skynet.db.mongo of. Documents are strings of BSON. Functions
+// that fail for a reason outside of the script give nil and a text; wrong arguments are errors.
 func (n *Clients) Module() lua.Module {
 	return lua.Module{Name: ModuleName, Open: func(h *lua.Host, s vm.State) {
 		u := newUser(n, h)

@@ -1,21 +1,21 @@
 // Package mongodb gives scripts MongoDB: `require "skynet.db.mongo"`, under Skynet's names, on MongoDB's own driver. The verbs that scripts know are
-// scripts/skynet/db/mongo.lua; this package is the module "skynet.mongodriver" below them. Players' state belongs into services/store, which has owners, versions
-// and batches; this is for all else that a studio keeps in a database.
+// scripts/skynet/db/mongo.lua; this package is the module "skynet.mongodriver" below them. Players' state belongs into services/store, which has owners,
+// versions and batches; this is for all else that a studio keeps in a database.
 //
 // Services that name the same deployment with the same user share its connections. A call waits without holding up its service. It is given up when the
 // request that it is part of has no time left, after Config.Timeout otherwise, and when its service ends.
 //
 // # Which hosts a script may reach
 //
-// Those of Config.Connect, as with services/socket: each address that a name stands for is checked when it is connected to. A URI that a script makes itself can
-// neither name files of the node nor use the node's own identity (X.509, clouds); Config.Databases, which the operator writes, can.
+// Those of Config.Connect, as with services/socket: each address that a name stands for is checked when it is connected to. A URI that a script makes itself
+// can neither name files of the node nor use the node's own identity (X.509, clouds); Config.Databases, which the operator writes, can.
 //
 // # What differs from Skynet
 //
 // insert, batch_insert, update and batch_update, which tell nobody what became of them, are answered by the server nevertheless: what it refuses is logged and
 // counted. They go out in the order of their calls, many at once if they come fast, and before whatever the service calls next through the same client. At the
-// end of the service they are still written. Of the safe_ forms and of bulkWrite the driver repeats once, after a change of the primary, those writes that can be
-// repeated safely, and so are reads; findAndModify and runCommand are not.
+// end of the service they are still written. Of the safe_ forms and of bulkWrite the driver repeats once, after a change of the primary, those writes that can
+// be repeated safely, and so are reads; findAndModify and runCommand are not.
 package mongodb
 
 import (

@@ -163,8 +163,8 @@ end
 
 local function removal(query, single) return { [single and "deleteOne" or "deleteMany"] = { filter = query } } end
 
--- The safe_ forms wait and give whether all went well, else the first error, and the server's reply. The others do not wait, and what goes wrong is in the node's
--- log only; delete waits and says nothing, as in Skynet.
+-- The safe_ forms wait and give whether all went well, else the first error, and the server's reply. The others do not wait, and what goes wrong is in the
+-- node's log only; delete waits and says nothing, as in Skynet.
 function collection:insert(doc) send(self, inserts({ doc }, true)) end
 function collection:safe_insert(doc) return outcome(write(self, inserts { doc })) end
 function collection:batch_insert(docs) send(self, inserts(docs, true)) end
@@ -203,9 +203,9 @@ function collection:raw_safe_delete(delete)
   return outcome(self.database:runCommand("delete", self.name, "deletes", { delete }))
 end
 
--- Does a list of operations as MongoDB's shell has them: { insertOne = { document } }, { updateOne = { filter, update, upsert, arrayFilters, hint } }, updateMany,
--- { replaceOne = { filter, replacement, upsert, hint } }, { deleteOne = { filter, hint } }, deleteMany. In their order up to the first error, or all of them with
--- { ordered = false }. Gives the results of a safe_ form; the reply has the counts.
+-- Does a list of operations as MongoDB's shell has them: { insertOne = { document } }, { updateOne = { filter, update, upsert, arrayFilters, hint } },
+-- updateMany, { replaceOne = { filter, replacement, upsert, hint } }, { deleteOne = { filter, hint } }, deleteMany. In their order up to the first error, or
+-- all of them with { ordered = false }. Gives the results of a safe_ form; the reply has the counts.
 function collection:bulkWrite(operations, options)
   return outcome(write(self, operations, not options or options.ordered ~= false))
 end

@@ -138,8 +138,8 @@ func classOf(v bson.RawValue) int {
 
 const numbers = 1
 
-// behind are the conditions, of which one has to hold, for a value behind v in the order of all values. MongoDB's own operators compare within a class only, and
-// leave NaN out, which comes before all other numbers. A field that is missing counts as null.
+// behind are the conditions, of which one has to hold, for a value behind v in the order of all values. MongoDB's own operators compare within a class only,
+// and leave NaN out, which comes before all other numbers. A field that is missing counts as null.
 func behind(field string, v bson.RawValue, ascending bool) []bson.D {
 	class := classOf(v)
 	var list []bson.D

@@ -318,5 +318,6 @@ func (db *DB) duplicate(ctx context.Context, collection *driver.Collection, kind
 	if known { // of another process, which has declared more
 		return &store.DuplicateError{Kind: kind, ID: id, Index: said}, nil
 	}
-	return &store.InvalidError{What: store.Name(kind, id), Reason: fmt.Sprintf("MongoDB refuses it for the unique index %q, which another program made", said)}, nil
+	reason := fmt.Sprintf("MongoDB refuses it for the unique index %q, which another program made", said)
+	return &store.InvalidError{What: store.Name(kind, id), Reason: reason}, nil
 }
