@@ -177,8 +177,12 @@ func (n *node) storeConfig(ctx context.Context, backend store.Backend) (store.Co
 	if err != nil {
 		return store.Config{}, err
 	}
+	parallel := 0
+	if cfg.Store.Mongo == "" {
+		parallel = 2 // it has one writer: a batch of saves, and the commits that come meanwhile
+	}
 	return store.Config{
-		Backend: backend, Autosave: cfg.Store.Autosave.Duration, Batch: cfg.Store.FlushBatch, MaxPending: cfg.Store.MaxPending,
+		Backend: backend, Parallel: parallel, Autosave: cfg.Store.Autosave.Duration, Batch: cfg.Store.FlushBatch, MaxPending: cfg.Store.MaxPending,
 		MaxPendingBytes: cfg.Store.MaxPendingBytes, CacheTTL: cfg.Store.cacheTTL(), CacheBytes: cfg.Store.CacheBytes, Indexes: indexes, Quarantine: quarantine,
 	}, nil
 }

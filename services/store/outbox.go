@@ -19,9 +19,6 @@ const (
 	sent          // it is being written
 )
 
-// maxBatches is how many batches are on their way at most: one of all that is due, and others of commits, which need not wait until it is done.
-const maxBatches = 4
-
 // batch is documents that are being written together. No document is in two of them, so the writes of one stay in order.
 type batch struct {
 	docs  []*document
@@ -30,7 +27,7 @@ type batch struct {
 }
 
 // outbox is the documents that are to be written, and the state of the database as the last batch found it. Saves gather while a batch is on its way, so the
-// busier the store is, the larger its batches become. A commit goes out at once; those that come while maxBatches are on their way gather as well.
+// busier the store is, the larger its batches become. A commit goes out at once; those that come while Config.Parallel batches are on their way gather as well.
 type outbox struct {
 	saves   queue
 	commits queue // those that somebody waits for
@@ -114,14 +111,14 @@ func (o *outbox) done(d *document) {
 // maxBatchBytes bounds the bodies of one batch, so that one of large documents is done within Config.Timeout.
 const maxBatchBytes = 16 << 20
 
-// take begins a batch of up to n documents whose time has come, the most overdue first; nil: there are none, or they have to wait for a batch.
-func (o *outbox) take(n int, now time.Time) *batch {
+// take begins a batch of documents whose time has come, the most overdue first; nil: there are none, or they have to wait for a batch.
+func (o *outbox) take(cfg *Config, now time.Time) *batch {
 	mixed := !o.mixed
-	if o.batches >= maxBatches || !mixed && o.down() {
+	if o.batches >= cfg.Parallel || !mixed && o.down() {
 		return nil
 	}
 	b := &batch{mixed: mixed, began: now}
-	for bytes := 0; len(b.docs) < n; {
+	for bytes := 0; len(b.docs) < cfg.Batch; {
 		q := &o.commits
 		if mixed && (len(o.commits) == 0 || len(o.saves) > 0 && o.saves[0].due.Before(o.commits[0].due)) {
 			q = &o.saves

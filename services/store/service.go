@@ -19,6 +19,9 @@ type Config struct {
 	Autosave time.Duration
 	// Batch is how many documents are written at once. Default 500. A batch ends earlier when its bodies have 16 MiB.
 	Batch int
+	// Parallel is how many batches are on their way at most: one of all that is due, and others of commits, which then need not wait for it. More is quicker where
+	// the database works on several at a time, and only costs where it has one writer. Default 4.
+	Parallel int
 	// MaxPending is how many documents may wait to be written; beyond it, changes of further ones are refused. A document counts once, however often it
 	// changes, and keeps two bodies that wait at most. Default 100,000.
 	MaxPending int
@@ -58,7 +61,7 @@ func (cfg *Config) defaults() {
 	for _, n := range []struct {
 		v   *int
 		def int
-	}{{&cfg.Batch, 500}, {&cfg.MaxPending, 100_000}, {&cfg.MaxPendingBytes, 256 << 20}, {&cfg.CacheBytes, 64 << 20}} {
+	}{{&cfg.Batch, 500}, {&cfg.Parallel, 4}, {&cfg.MaxPending, 100_000}, {&cfg.MaxPendingBytes, 256 << 20}, {&cfg.CacheBytes, 64 << 20}} {
 		if *n.v <= 0 {
 			*n.v = n.def
 		}

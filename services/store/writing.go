@@ -34,7 +34,7 @@ func (s *Service) pump(c *actor.Context) {
 		s.wake(c, now, o.retryAt)
 		return
 	}
-	for b := o.take(s.cfg.Batch, now); b != nil; b = o.take(s.cfg.Batch, now) {
+	for b := o.take(&s.cfg, now); b != nil; b = o.take(&s.cfg, now) {
 		s.send(c, b)
 	}
 	if due, some := o.next(); some && due.After(now) {
