@@ -12,7 +12,7 @@ import (
 	"github.com/skua-go/skua/lua/vm"
 )
 
-// Documents puts the documents of a database into a VM as plain tables, and takes them out again. Unlike bson.encode, which makes some document of any table, it
+// Documents puts the documents of a database into a VM as plain tables, and takes them out again. Unlike bson.encode, which makes a document of most tables, it
 // refuses what would not come back as it was, and keeps what the content before says of the same place: the types of its numbers, the order of its fields, and
 // whether an empty table is a list.
 //

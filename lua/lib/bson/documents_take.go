@@ -251,8 +251,8 @@ func (k *keeper) value(was before) (bsoncore.Type, error) {
 	}
 }
 
-// number appends a number: a float as a double, an integer in 64 bits, or in 32 if it had those before. Where the engine has floats only, a whole number that was
-// a double stays one.
+// number appends a number: a float as a double, an integer in 64 bits, or in 32 if it had those before. Where the engine has floats only, a whole number that
+// was a double stays one.
 func (k *keeper) number(was before) bsoncore.Type {
 	n, whole := k.c.numbers.Whole(k.s, -1)
 	f, _ := k.s.Float(-1)
@@ -373,5 +373,6 @@ func (k *keeper) hole(t, items int, most int64) error {
 			break
 		}
 	}
-	return fmt.Errorf("a list has no gaps, and of this one item %d is missing while there is one %d; if numbers name %d things, make them names: tostring(n)", i, most, items)
+	const text = "a list has no gaps, and of this one item %d is missing while there is one %d; if numbers name %d things, make them names: tostring(n)"
+	return fmt.Errorf(text, i, most, items)
 }

@@ -71,7 +71,7 @@ func processor(b *testing.B) (done func()) {
 	return func() { b.ReportMetric(float64(used()-began)/float64(b.N), "cpu-ns/op") }
 }
 
-// How long does a script wait for a document of 4 KB, beside a Go program that reads and decodes it without a service? The documents come from the database's cache.
+// How long does a script wait for a document of 4 KB, beside a Go program that reads and decodes it without a service?
 func BenchmarkALoadOf4KB(b *testing.B) {
 	for name, engine := range engines(b) {
 		r := newRig(b, engine, benchScript)

@@ -1,8 +1,8 @@
 // Package documents gives scripts the store's documents as plain tables: the Go half of scripts/store.lua.
 //
-// Nothing is tracked when a script writes into a table. A service that has documents and has run is looked at within Config.Autosave: its tables are encoded, and
-// what is another content than before is handed to the store, which finds the difference. The same happens when a script commits, saves or closes a document, and
-// when the service ends. A service that does not run costs nothing.
+// Nothing is tracked when a script writes into a table. A service that has documents and has run is looked at within Config.Autosave: its tables are encoded,
+// and what is another content than before is handed to the store, which finds the difference. The same happens when a script commits, saves or closes a
+// document, and when the service ends. A service that does not run costs nothing.
 package documents
 
 import (

@@ -43,6 +43,9 @@ function M.bags(self, id) local p = store.load("player", id) return p.renewed, p
 		r.has("fresh", `{"_schema":4,"bags":{}}`)
 		r.want("true", a, "close")
 		r.want("true", a, "open", "fresh")
+		r.want("true", b, "open", "empty")
+		pass(2 * autosave)
+		r.lacks("empty")
 	}, "migrations/player.lua", migrations)
 }
 

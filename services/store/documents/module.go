@@ -234,8 +234,8 @@ func (m *module) apiIs(s vm.State) int {
 	return 1
 }
 
-// apiOnError keeps what is called when a document could not be saved: for the service that calls, or, from the script's top level where agents share a VM, for all
-// that have none of their own.
+// apiOnError keeps what is called when a document could not be saved: for the service that calls, or, from the script's top level where agents share a VM, for
+// all that have none of their own.
 func (m *module) apiOnError(s vm.State) int {
 	if t := s.Type(1); t != vm.Function && t != vm.Nil {
 		s.Errorf("store.on_error: a function is expected, got %s", t)

@@ -11,9 +11,9 @@ import (
 	"github.com/skua-go/skua/services/store"
 )
 
-// apiOpen begins to open a document, kind and id. It gives the table and "open" if this service has it open; nil and "again" when the one who had it open has let
-// it go; else its content as a table, "new", the document's number, and the version of its schema, nil if there is no content yet. What follows is done in Lua, and
-// ends with opened or failed.
+// apiOpen begins to open a document, kind and id. It gives the table and "open" if this service has it open; nil and "again" when the one who had it open has
+// let it go; else its content as a table, "new", the document's number, and the version of its schema, nil if there is no content yet. What follows is done in
+// Lua, and ends with opened or failed.
 func (m *module) apiOpen(s vm.State) int {
 	const what = "store.open"
 	n := m.nameAt(s, 1, what)

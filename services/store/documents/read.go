@@ -11,8 +11,8 @@ import (
 	"github.com/skua-go/skua/services/store"
 )
 
-// apiLoad is store.load with kind, id, paths of fields and whether the cache is passed over: the content of a document that somebody else may own, and the version of
-// its schema; nil if there is none.
+// apiLoad is store.load with kind, id, paths of fields and whether the cache is passed over: the content of a document that somebody else may own, and the
+// version of its schema; nil if there is none.
 func (m *module) apiLoad(s vm.State) int {
 	const what = "store.load"
 	n := m.nameAt(s, 1, what)
@@ -68,7 +68,8 @@ func ops() map[string]store.Op {
 	return map[string]store.Op{"lt": store.Lt, "lte": store.Lte, "gt": store.Gt, "gte": store.Gte}
 }
 
-// apiFind is store.find with kind, conditions, order, limit, fields and position: a list of ids, contents and versions of schemas in turn, and the position behind the last of them.
+// apiFind is store.find with kind, conditions, order, limit, fields and position: a list of ids, contents and versions of schemas in turn, and the position
+// behind the last of them.
 func (m *module) apiFind(s vm.State) int {
 	const what = "store.find"
 	kind, ok := s.String(1)

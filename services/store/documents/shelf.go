@@ -112,7 +112,10 @@ func (sh *shelf) flush(docs []*document) {
 // changed tells whether a document's content, as take gives it, is to be handed in. One that never was is not, as long as its table is empty.
 func (d *document) changed(body bson.Raw) bool {
 	if d.content == nil {
-		const empty = 5
+		empty := 5
+		if d.schema != 0 {
+			empty += 1 + len(store.SchemaField) + 1 + 8
+		}
 		return len(body) > empty
 	}
 	return d.again || len(body) != len(d.content) || &body[0] != &d.content[0]
@@ -123,6 +126,9 @@ func (sh *shelf) handIn(d *document, body bson.Raw, then func(error)) {
 	to, err := sh.m.store()
 	if err != nil {
 		sh.fail(d, err)
+		if then != nil {
+			then(err)
+		}
 		return
 	}
 	d.content, d.again = body, false

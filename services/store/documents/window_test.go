@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// What a crash can take of an open document is what is younger than the autosave interval: whenever a script changes something, it is handed to the database within it.
+// What a crash can take of an open document is what is younger than the autosave interval.
 func TestEveryChangeIsWrittenWithinTheAutosaveInterval(t *testing.T) {
 	in(t, "", func(t *testing.T, r *rig) {
 		a := r.service()
