@@ -3,6 +3,7 @@ package crashtest_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -127,7 +128,7 @@ func begin(t *testing.T, where string, a *account) (p *os.Process, done func()) 
 		defer a.end()
 		for lines := bufio.NewReader(out); ; {
 			line, err := lines.ReadBytes('\n')
-			if err == io.EOF && len(line) == 0 { // lines are shorter than PIPE_BUF, so none is cut (pipe(7))
+			if errors.Is(err, io.EOF) && len(line) == 0 { // lines are shorter than PIPE_BUF, so none is cut (pipe(7))
 				heard <- nil
 				return
 			}
