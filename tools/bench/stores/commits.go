@@ -3,6 +3,7 @@ package stores
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -15,14 +16,15 @@ import (
 
 const commitFor = 1500 * time.Millisecond
 
-// CommitLatency is how many microseconds the one in the middle waits of the commits that so many owners make, each one after the other.
-func CommitLatency(owners int) measure.Func {
-	return commits(owners, func(took []time.Duration, _ time.Duration) float64 { return float64(median(took).Nanoseconds()) / 1000 })
+// CommitLatency is how many microseconds the one in the middle waits of the commits that so many owners make, each one after the other, or with pauses
+// between them that are about so long.
+func CommitLatency(owners int, pause time.Duration) measure.Func {
+	return commits(owners, pause, func(took []time.Duration, _ time.Duration) float64 { return float64(median(took).Nanoseconds()) / 1000 })
 }
 
 // CommitRate is how many commits a second that is.
 func CommitRate(owners int) measure.Func {
-	return commits(owners, func(took []time.Duration, all time.Duration) float64 { return float64(len(took)) / all.Seconds() })
+	return commits(owners, 0, func(took []time.Duration, all time.Duration) float64 { return float64(len(took)) / all.Seconds() })
 }
 
 // BareWrite is how many microseconds the bare engine takes for one document, the one in the middle.
@@ -47,11 +49,11 @@ func median(took []time.Duration) time.Duration {
 	return took[len(took)/2]
 }
 
-func commits(owners int, figure func(took []time.Duration, all time.Duration) float64) measure.Func {
+func commits(owners int, pause time.Duration, figure func(took []time.Duration, all time.Duration) float64) measure.Func {
 	return func(ctx context.Context) (float64, error) {
 		return onEmbedded(ctx, owners, small(0), func(db store.Backend) (float64, error) {
 			return withStore(ctx, store.Config{Backend: db}, func(sys *actor.System, ref actor.Ref) (float64, error) {
-				took, all, err := commitAll(ctx, sys, ref, owners)
+				took, all, err := commitAll(ctx, sys, ref, owners, pause)
 				if err != nil {
 					return 0, err
 				}
@@ -62,10 +64,12 @@ func commits(owners int, figure func(took []time.Duration, all time.Duration) fl
 }
 
 // commitAll has owners commit for a while, and returns how long each commit took and how long it all was.
-func commitAll(ctx context.Context, sys *actor.System, ref actor.Ref, owners int) (took []time.Duration, all time.Duration, err error) {
+func commitAll(
+	ctx context.Context, sys *actor.System, ref actor.Ref, owners int, pause time.Duration,
+) (took []time.Duration, all time.Duration, err error) {
 	refs := make([]actor.Ref, owners)
 	for i := range refs {
-		o := &committer{store: ref, id: docID(i), bodies: versions()}
+		o := &committer{store: ref, id: docID(i), bodies: versions(), pause: pause}
 		if refs[i], err = sys.Spawn(actor.Spec{New: func() actor.Actor { return o }}); err != nil {
 			return nil, 0, err
 		}
@@ -106,6 +110,7 @@ type committer struct {
 	store  actor.Ref
 	id     string
 	bodies [2]bson.Raw
+	pause  time.Duration
 	took   []time.Duration
 }
 
@@ -130,6 +135,10 @@ func (o *committer) next(c *actor.Context, until time.Time, done actor.Promise) 
 			return
 		}
 		o.took = append(o.took, time.Since(begun))
-		o.next(c, until, done)
+		if o.pause == 0 {
+			o.next(c, until, done)
+			return
+		}
+		c.After(o.pause/2+rand.N(o.pause), func() { o.next(c, until, done) })
 	})
 }
