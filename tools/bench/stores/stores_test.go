@@ -43,7 +43,7 @@ func TestEveryBenchmarkMeasures(t *testing.T) {
 		"read":           {stores.Access("read", true), 1, 100_000},
 		"write":          {stores.Access("write", true), 1, 100_000},
 		"write of plain": {stores.Access("write", false), 1, 100_000},
-		"share":          {stores.AutosaveShare, 0.005, 1},
+		"bytes of whole": {stores.Figures()["store-bytes-whole"], 1000, 100_000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := c.measure(t.Context())
