@@ -110,11 +110,12 @@ func (o *owner) Receive(c *actor.Context, msg any) {
 	}
 }
 
-// Stop hands in what is not handed in yet, as a clean stop should.
+// Stop hands in what is not handed in yet, as a clean stop should, and changes nothing from then on: timers and answers still come until the actor has ended.
 func (o *owner) Stop(c *actor.Context, _ error) {
 	if o.doc == nil || o.gone {
 		return
 	}
+	o.gone = true
 	if err := o.doc.Save(c); err != nil {
 		o.fail(c, err)
 	}
@@ -147,7 +148,7 @@ func (o *owner) change(c *actor.Context) {
 		switch {
 		case err == nil:
 			o.say(committed, n)
-			o.later(c)
+			o.later(c) // a stopped owner changes nothing then
 		case errors.Is(err, store.ErrFenced), errors.Is(err, store.ErrNotOwner): // Lost tells
 		case errors.Is(err, actor.ErrStopped), errors.Is(err, context.Canceled): // the node stops
 		default:
