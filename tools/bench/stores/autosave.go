@@ -156,7 +156,7 @@ func (g game) bytesPerSave(ctx context.Context) (float64, error) {
 		return 0, err
 	})
 	after, failed := written() // closing has made the last checkpoint
-	if err = errors.Join(err, failed); err != nil {
+	if err := errors.Join(err, failed); err != nil {
 		return 0, err
 	}
 	if docs == 0 {

@@ -45,7 +45,8 @@ func (b *bare) fill(ctx context.Context, docs int, body bson.Raw) error {
 		to   **sql.Stmt
 		text string
 	}{
-		{&b.begin, `BEGIN IMMEDIATE`}, {&b.commit, `COMMIT`},
+		{&b.begin, `BEGIN IMMEDIATE`},
+		{&b.commit, `COMMIT`},
 		{&b.update, `UPDATE docs SET ver = ver + 1, epoch = ?3, nonce = ?4, body = ?5 WHERE kind = ?1 AND id = ?2`},
 		{&b.read, `SELECT ver, epoch, body FROM docs WHERE kind = ? AND id = ?`},
 	} {
