@@ -69,6 +69,10 @@ func setOptions(fd int) error {
 // Addr is where the listener listens.
 func (l *listener) Addr() net.Addr { return l.addr }
 
+// Poll has connections told at once what has happened to them. The runtime looks for that each 10 ms only while there is always something to run. Package transport
+// finds it by its shape. It does not block.
+func (l *listener) Poll() { l.poller.poll() }
+
 // Accept returns the next connection.
 func (l *listener) Accept() (net.Conn, error) {
 	var fd int

@@ -14,6 +14,10 @@ type poller struct {
 	fd    int
 	file  *os.File // the same
 	wheel wheel
+	raw   syscall.RawConn
+
+	polling sync.Mutex
+	polled  harvester
 
 	mu    sync.Mutex
 	conns []*conn // by socket
@@ -39,6 +43,7 @@ func newPoller() (*poller, error) {
 	if err != nil {
 		return nil, errors.Join(err, p.file.Close())
 	}
+	p.raw = raw
 	p.wheel.init()
 	go p.run(raw)
 	return p, nil
@@ -46,30 +51,48 @@ func newPoller() (*poller, error) {
 
 // run is the poller's goroutine. release ends it.
 func (p *poller) run(raw syscall.RawConn) {
-	var got [harvest]syscall.EpollEvent
-	var conns [harvest]*conn
+	var h harvester
 	_ = raw.Read(func(fd uintptr) bool { // fails when the file is closed
-		for {
-			n, err := events(int(fd), got[:])
-			if errors.Is(err, syscall.EINTR) {
-				continue
-			}
-			if n <= 0 {
-				return false // wait for the next edge of any connection
-			}
-			p.mu.Lock()
-			for i := range n {
-				conns[i] = p.conns[got[i].Fd]
-			}
-			p.mu.Unlock()
-			for i, c := range conns[:n] {
-				if c != nil {
-					c.happened(got[i].Events)
-				}
-			}
-			clear(conns[:n])
+		for h.tell(p, int(fd)) {
 		}
+		return false // wait for the next edge of any connection
 	})
+}
+
+// harvester takes events.
+type harvester struct {
+	got   [harvest]syscall.EpollEvent
+	conns [harvest]*conn
+}
+
+// tell takes some events and tells their connections; false when there are none.
+func (h *harvester) tell(p *poller, fd int) bool {
+	n, err := events(fd, h.got[:])
+	for errors.Is(err, syscall.EINTR) {
+		n, err = events(fd, h.got[:])
+	}
+	if n <= 0 {
+		return false
+	}
+	p.mu.Lock()
+	for i := range n {
+		h.conns[i] = p.conns[h.got[i].Fd]
+	}
+	p.mu.Unlock()
+	for i, c := range h.conns[:n] {
+		if c != nil {
+			c.happened(h.got[i].Events)
+		}
+	}
+	clear(h.conns[:n])
+	return true
+}
+
+// poll tells connections what has happened, besides run. Several calls take turns.
+func (p *poller) poll() {
+	p.polling.Lock()
+	defer p.polling.Unlock()
+	_ = p.raw.Control(func(fd uintptr) { p.polled.tell(p, int(fd)) }) // fails when the file is closed: there is nobody left then
 }
 
 // add makes a connection of a socket.

@@ -23,6 +23,9 @@ func Serve(ctx context.Context, ln net.Listener, h Handler, cfg Config) error {
 		return err
 	}
 	s := newServer(h, cfg)
+	if p, ok := ln.(interface{ Poll() }); ok {
+		s.poll = p.Poll
+	}
 	s.cfg.Stats.register(s)
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
 	err = s.accept(ctx, ln)
@@ -49,6 +52,7 @@ type server struct {
 	batches        sync.Pool      // *batch, empty
 	refusals       chan struct{}  // a slot for each refusal under way
 	crew           crew
+	poll           func() // looks whether connections have something to read, as the runtime does too seldom while handlers compute
 	corks          [corkSlots]corkSlot
 	nextSlot       atomic.Uint32
 
@@ -69,6 +73,7 @@ func newServer(h Handler, cfg Config) *server {
 	s.packets, s.bytes = cfg.rates()
 	s.limited = cfg.PacketRate > 0 || cfg.ByteRate > 0
 	s.crew.init(s)
+	s.poll = func() {}
 	s.buffers.New = func() any { b := make([]byte, readBuffer); return &b }
 	s.batches.New = func() any { return new(batch) }
 	return s
