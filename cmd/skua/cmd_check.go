@@ -115,8 +115,10 @@ func (p *project) check() (checked int, problems []lint.Problem, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	known := []lua.Module{{Name: gate.ServiceName}, {Name: sharedata.CoreName}, {Name: multicast.CoreName}, {Name: socket.ModuleName}, {Name: mongodb.ModuleName},
-		{Name: documents.CoreName}, {Name: testCore}}
+	known := []lua.Module{
+		{Name: gate.ServiceName}, {Name: sharedata.CoreName}, {Name: multicast.CoreName}, {Name: socket.ModuleName}, {Name: documents.CoreName},
+		{Name: mongodb.ModuleName}, {Name: testCore},
+	}
 	rt, err := lua.NewRuntime(lua.Config{
 		Scripts: p.scripts, Library: scripts.FS(), Modules: known, Engine: engine, Engines: engines, Log: discard(),
 	})

@@ -26,12 +26,13 @@ import (
 	"github.com/skua-go/skua/tools/bench/luas"
 	"github.com/skua-go/skua/tools/bench/measure"
 	"github.com/skua-go/skua/tools/bench/peers"
+	"github.com/skua-go/skua/tools/bench/stores"
 )
 
 // benchmarks is the table. The references are baselines measured for themselves; they run only with -only bare/.
 func benchmarks(programs *peers.Programs, botsFor time.Duration) []measure.Benchmark {
 	return slices.Concat(
-		actorBenchmarks(programs), luaBenchmarks(luas.Default(), ""), luaBenchmarks(luas.Gopher(), "/"+gopher.Name), otherBenchmarks(botsFor))
+		actorBenchmarks(programs), luaBenchmarks(luas.Default(), ""), luaBenchmarks(luas.Gopher(), "/"+gopher.Name), storeBenchmarks(), otherBenchmarks(botsFor))
 }
 
 // actorBenchmarks are the actor runtime's, beside channels and beside what other runtimes do with their own defaults.
@@ -119,6 +120,38 @@ func luaBenchmarks(on luas.Suite, suffix string) []measure.Benchmark {
 		all[i].ID += suffix
 	}
 	return all
+}
+
+// storeBenchmarks are those of documents and their databases.
+func storeBenchmarks() []measure.Benchmark {
+	const (
+		engine   = "the bare engine with the same rows as whole documents, each "
+		bulk     = "documents of 2 KB in batches of 500, "
+		bulkBase = "; base: " + engine + "500 in a transaction, same run"
+		mongo    = bulk + "whole; base: the bare driver's unordered bulkWrite of 500, w majority, j, same run"
+		commit   = "p50 of a commit, 100 owners of a document of 2 KB each that commit one changed field of 50 after the other; base: p50 of " +
+			engine + "in a transaction of its own, one after the other, same run"
+		paced  = "the same of 100 owners that pause 50 to 150 ms after each commit; base: as of commit-100"
+		group  = "what is committed by these 100 owners, who share transactions; base: the same by one owner, same run"
+		load   = "store.load of a document of 4 KB past the cache, one script, one after the other; base: read from the bare engine and decode into a Go struct, same run"
+		access = " of a field of a field of an open document; base: of a plain table, same run"
+		bytes  = "bytes that the embedded store writes as patches by those that it writes as whole documents of 2 KB, checkpoints included, one of 50 fields " +
+			"changed at 10,000 a second, two or three changes a save; a tenth of the players at ten times the pace"
+		cpu = "% of a core of a process with 10,000 owners in Go that each change one of 50 fields a second, autosave 2 s, embedded store; a refused or late save fails it"
+	)
+	return []measure.Benchmark{
+		{ID: "store/save-bulk-embedded", Unit: "docs/s", Ours: stores.SaveBulk(false), Base: stores.BareBulk, Note: bulk + "whole" + bulkBase},
+		{ID: "store/save-bulk-patches", Unit: "docs/s", Ours: stores.SaveBulk(true), Base: stores.BareBulk, Note: bulk + "as the patch of one field of 50" + bulkBase},
+		{ID: "store/save-bulk-mongo", Unit: "docs/s", Ours: stores.SaveBulkMongo, Base: stores.BareBulkMongo, Note: mongo},
+		{ID: "store/commit-100", Unit: "µs", Ours: stores.CommitLatency(100, 0), Base: stores.BareWrite, Note: commit},
+		{ID: "store/commit-paced", Unit: "µs", Ours: stores.CommitLatency(100, 100*time.Millisecond), Base: stores.BareWrite, Note: paced},
+		{ID: "store/commit-group", Unit: "op/s", Ours: stores.CommitRate(100), Base: stores.CommitRate(1), Note: group},
+		{ID: "store/load-table", Unit: "µs", Ours: measure.Microseconds(stores.LoadTable), Base: measure.Microseconds(stores.BareLoad), Note: load},
+		{ID: "store/track-read", Unit: "ns/op", Ours: stores.Access("read", true), Base: stores.Access("read", false), Note: "reading" + access},
+		{ID: "store/track-write", Unit: "ns/op", Ours: stores.Access("write", true), Base: stores.Access("write", false), Note: "writing" + access},
+		{ID: "store/autosave-bytes", Unit: "share", Ours: stores.AutosaveShare, Once: true, Note: bytes},
+		{ID: "store/autosave-cpu", Unit: "% of a core", Ours: stores.AutosaveCPU(), Once: true, Note: cpu},
+	}
 }
 
 // otherBenchmarks are those of what stands on the actors, and the references.
@@ -257,6 +290,7 @@ func figures() map[string]measure.Func {
 	all := actors.Figures()
 	maps.Copy(all, luas.Figures())
 	maps.Copy(all, clients.Figures())
+	maps.Copy(all, stores.Figures())
 	return all
 }
 

@@ -40,6 +40,9 @@ type Result struct {
 // ReferenceArea begins the ids of bare baselines measured for themselves, which run only when they are asked for.
 const ReferenceArea = "bare/"
 
+// ErrNotHere is wrapped by the error of a Func that needs what this machine does not have. Its benchmark is left out, which is said and is no failure.
+var ErrNotHere = errors.New("not measured here")
+
 // ErrNoMatch is wrapped when no benchmark's id begins as asked.
 var ErrNoMatch = errors.New("measure: no such benchmark")
 
@@ -83,6 +86,10 @@ func (r Runner) Run(ctx context.Context, list []Benchmark) error {
 			return errors.Join(append(failed, err)...)
 		}
 		result, err := r.one(ctx, b)
+		if errors.Is(err, ErrNotHere) {
+			fmt.Fprintf(r.Text, "%-28s left out: %v\n", b.ID, err)
+			continue
+		}
 		if err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", b.ID, err))
 			fmt.Fprintf(r.Text, "%-28s failed: %v\n", b.ID, err)

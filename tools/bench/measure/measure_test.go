@@ -305,3 +305,16 @@ func TestUnitsAreMadeOfNanoseconds(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestWhatThisMachineCannotMeasureIsLeftOutAndSaid(t *testing.T) {
+	var out, text bytes.Buffer
+	absent := func(context.Context) (float64, error) { return 0, fmt.Errorf("%w: no database", measure.ErrNotHere) }
+	one := func(context.Context) (float64, error) { return 1, nil }
+	list := []measure.Benchmark{{ID: "a/absent", Unit: "s", Ours: absent}, {ID: "a/there", Unit: "s", Ours: one}}
+	if err := (measure.Runner{Runs: 1, JSON: &out, Text: &text}).Run(t.Context(), list); err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(out.String(), "absent") || !strings.Contains(out.String(), "a/there") || !strings.Contains(text.String(), "no database") {
+		t.Errorf("printed %s and told %s", out.String(), text.String())
+	}
+}

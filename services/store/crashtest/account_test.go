@@ -1,0 +1,162 @@
+package crashtest_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"github.com/skua-go/skua/services/store"
+)
+
+// life is what one player's owner has said in one life of its node.
+type life struct {
+	open, lost bool
+	from       int64           // the change that it found in the database
+	times      map[int64]int64 // of the changes since
+	last       int64           // of these
+	commits    int             // that were acknowledged
+	committed  int64           // the last change of these
+}
+
+// account is what the owners of a node have said. It is an io.Writer of whole lines.
+type account struct {
+	mu     sync.Mutex
+	heard  *sync.Cond
+	lives  [players]life
+	failed bool
+}
+
+func newAccount() *account {
+	a := &account{}
+	a.heard = sync.NewCond(&a.mu)
+	return a
+}
+
+func (a *account) Write(lines []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	defer a.heard.Broadcast()
+	for line := range bytes.Lines(lines) {
+		var what byte
+		var id int
+		var n, at int64
+		if _, err := fmt.Sscanf(string(line), "%c %d %d %d", &what, &id, &n, &at); err != nil || id < 0 || id >= players {
+			a.failed = true
+			return 0, fmt.Errorf("found %q (%w), expected what an owner says", line, err)
+		}
+		a.note(&a.lives[id], what, n, at)
+	}
+	return len(lines), nil
+}
+
+func (a *account) note(l *life, what byte, n, at int64) {
+	switch what {
+	case opened:
+		l.open, l.from, l.last, l.committed, l.times = true, n, n, n, map[int64]int64{}
+	case changes:
+		l.last = n
+		l.times[n] = at
+	case committed:
+		l.committed = n
+		l.commits++
+	case lost:
+		l.lost = true
+	default:
+		a.failed = true
+	}
+}
+
+// end tells those who wait that nothing more will be said.
+func (a *account) end() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.failed = true
+	a.heard.Broadcast()
+}
+
+// until waits until this is so of every player.
+func (a *account) until(what string, so func(*life) bool) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := 0; i < players; {
+		switch {
+		case a.failed:
+			return errors.New("the node has failed before all players were " + what)
+		case so(&a.lives[i]):
+			i++
+		default:
+			a.heard.Wait()
+		}
+	}
+	return nil
+}
+
+// oracle knows what the database must have.
+type oracle struct {
+	testing.TB
+	exact bool // the database raises an epoch exactly once a claim
+	docs  [players]store.Doc
+	ns    [players]int64
+}
+
+// claim takes all players over, so that nothing of an owner before can still get in, and reads them.
+func (o *oracle) claim(db store.Backend, i int) (store.Doc, player) {
+	o.Helper()
+	doc, err := db.Claim(context.Background(), kind, docID(i))
+	if err != nil {
+		o.Fatal(err)
+	}
+	var p player
+	if doc.Exists() {
+		if err := bson.Unmarshal(doc.Body, &p); err != nil {
+			o.Fatalf("%s: %v", docID(i), err)
+		}
+		if err := p.torn(); err != nil {
+			o.Errorf("%s, version %d, is torn: %v", docID(i), doc.Version, err)
+		}
+	}
+	return doc, p
+}
+
+// findings are of one life of a node.
+type findings struct {
+	commits, changes, saved, gone int           // acknowledged; made; saved without a commit; lost, none of them acknowledged
+	oldest                        time.Duration // how old the oldest lost one was at the end
+}
+
+// judge holds the database against the account of a life that ended then.
+func (o *oracle) judge(db store.Backend, a *account, end time.Time) (f findings) {
+	o.Helper()
+	for i := range a.lives {
+		l, before := &a.lives[i], o.docs[i]
+		doc, p := o.claim(db, i)
+		made := l.last - l.from
+		switch writes := doc.Version - before.Version; {
+		case l.from != o.ns[i]:
+			o.Errorf("%s: its owner found change %d, the database had %d", docID(i), l.from, o.ns[i])
+		case p.N < l.committed:
+			o.Errorf("%s: change %d is lost, which was acknowledged; the database has %d, version %d", docID(i), l.committed, p.N, doc.Version)
+		case p.N > l.last:
+			o.Errorf("%s: the database has change %d, which was never made; the last one was %d", docID(i), p.N, l.last)
+		case writes < int64(l.commits) || writes > made || (writes == 0) != (p.N == l.from):
+			o.Errorf("%s: %d writes of %d changes (of which %d are there), and %d commits were acknowledged", docID(i), writes, made, p.N-l.from, l.commits)
+		case doc.Epoch < before.Epoch+2, o.exact && doc.Epoch != before.Epoch+2:
+			o.Errorf("%s: epoch %d after two claims since %d", docID(i), doc.Epoch, before.Epoch)
+		}
+		f.commits += l.commits
+		f.changes += int(made)
+		f.saved += int(max(0, p.N-l.committed))
+		f.gone += int(l.last - p.N)
+		if at, ok := l.times[p.N+1]; ok {
+			f.oldest = max(f.oldest, end.Sub(time.Unix(0, at)))
+		}
+		o.docs[i], o.ns[i] = doc, p.N
+	}
+	return f
+}
