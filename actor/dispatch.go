@@ -107,8 +107,8 @@ func (d *dispatcher) push(p *process) {
 	d.mu.Lock()
 	d.enqueue(p)
 	d.wakeOne()
+	d.watch() // under the lock, so that p can't have ended before, and the system with it
 	d.mu.Unlock()
-	d.watch()
 }
 
 // enqueue puts p at the end of the queue. The lock is held.

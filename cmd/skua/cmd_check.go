@@ -22,6 +22,7 @@ import (
 	"github.com/skua-go/skua/lua/vm"
 	"github.com/skua-go/skua/scripts"
 	"github.com/skua-go/skua/services/gate"
+	"github.com/skua-go/skua/services/mongodb"
 	"github.com/skua-go/skua/services/multicast"
 	"github.com/skua-go/skua/services/sharedata"
 	"github.com/skua-go/skua/services/socket"
@@ -114,7 +115,10 @@ func (p *project) check() (checked int, problems []lint.Problem, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	known := []lua.Module{{Name: gate.ServiceName}, {Name: sharedata.CoreName}, {Name: multicast.CoreName}, {Name: socket.ModuleName}, {Name: documents.CoreName}, {Name: testCore}}
+	known := []lua.Module{
+		{Name: gate.ServiceName}, {Name: sharedata.CoreName}, {Name: multicast.CoreName}, {Name: socket.ModuleName}, {Name: documents.CoreName},
+		{Name: mongodb.ModuleName}, {Name: testCore},
+	}
 	rt, err := lua.NewRuntime(lua.Config{
 		Scripts: p.scripts, Library: scripts.FS(), Modules: known, Engine: engine, Engines: engines, Log: discard(),
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/cluster"
+	"github.com/skua-go/skua/internal/mongouri"
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/scripts"
 	"github.com/skua-go/skua/services/admin"
@@ -24,6 +26,7 @@ import (
 	"github.com/skua-go/skua/services/datacenter"
 	"github.com/skua-go/skua/services/gate"
 	"github.com/skua-go/skua/services/login"
+	"github.com/skua-go/skua/services/mongodb"
 	"github.com/skua-go/skua/services/multicast"
 	"github.com/skua-go/skua/services/sharedata"
 	"github.com/skua-go/skua/services/socket"
@@ -46,6 +49,7 @@ type node struct {
 	rt      *lua.Runtime
 	data    *sharedata.Service
 	sockets *socket.Sockets
+	mongo   *mongodb.Clients
 	login   login.Config
 	gates   map[string]*gate.Gate // by the name of their table, mainGate among them
 	// sessions of all gates, which scripts push to
@@ -155,6 +159,7 @@ func (n *node) services(ctx context.Context, backend store.Backend) ([]actor.Spe
 		n.data.Spec(),                                          // needs nobody
 		store.Spec(keeping),
 		n.sockets.Spec(), // of the project's services, which end before
+		n.mongo.Spec(),
 	}
 	return slices.Concat(first, launchers, []actor.Spec{ // the launcher has the project's services
 		login.Spec(n.login),
@@ -237,7 +242,7 @@ func (n *node) build(abort func()) error {
 	n.sessions = gate.NewSessions()
 	n.data = sharedata.New(sharedata.Config{Files: n.project.scripts, Log: n.log})
 	modules := []lua.Module{
-		n.sessions.Module(), n.data.Module(), multicast.New(multicast.Config{}).Module(), n.sockets.Module(),
+		n.sessions.Module(), n.data.Module(), multicast.New(multicast.Config{}).Module(), n.sockets.Module(), n.mongo.Module(),
 		documents.New(documents.Config{Autosave: cfg.Store.Autosave.Duration}).Module(),
 	}
 	var now func() time.Time
@@ -278,13 +283,24 @@ func (n *node) openSockets() error {
 		Connect: connect, Listen: listen, MaxSockets: cfg.MaxSockets, ConnectTimeout: cfg.ConnectTimeout.Duration,
 		Metrics: metrics, Log: n.log.With("part", "socket"),
 	})
+	n.openMongo(connect)
 	return nil
+}
+
+// openMongo makes the MongoDB of scripts. The one that keeps players is there for them under the name store.
+func (n *node) openMongo(connect []netip.Prefix) {
+	cfg := mongodb.Config{Connect: connect, Metrics: mongodb.NewMetrics(), Log: n.log.With("part", "mongodb")}
+	if uri := n.project.cfg.Store.Mongo.Reveal(); uri != "" {
+		cfg.Databases = map[string]string{"store": uri}
+	}
+	n.metrics.MustRegister(cfg.Metrics)
+	n.mongo = mongodb.New(cfg)
 }
 
 func (n *node) openBackend(ctx context.Context) (store.Backend, error) {
 	cfg := &n.project.cfg
 	if uri := cfg.Store.Mongo.Reveal(); uri != "" {
-		n.log.Info("players are kept in MongoDB", "uri", mongo.Redact(uri), "database", cfg.Store.Database)
+		n.log.Info("players are kept in MongoDB", "uri", mongouri.Redact(uri), "database", cfg.Store.Database)
 		return mongo.Open(mongo.Options{URI: uri, Database: cfg.Store.Database})
 	}
 	return sqlite.Open(ctx, sqlite.Options{Dir: cfg.Path(cfg.Data), Log: n.log.With("part", "sqlite")})

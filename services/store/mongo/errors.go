@@ -44,7 +44,7 @@ func (db *DB) classify(ctx context.Context, op string, err error) error {
 	if ctx.Err() != nil {
 		return ended(op, ctx.Err())
 	}
-	clean := db.clean.error(err)
+	clean := db.clean.Error(err)
 	final := fmt.Errorf("store: mongo: %s: %w", op, clean)
 	var login *auth.Error
 	var server driver.ServerError
@@ -56,12 +56,22 @@ func (db *DB) classify(ctx context.Context, op string, err error) error {
 	case errors.As(err, &login) && !driver.IsTimeout(err), errors.As(err, &marshal), errors.As(err, &argument):
 		return final
 	case errors.As(err, &server) && !driver.IsNetworkError(err) && !driver.IsTimeout(err):
-		if server.HasErrorLabel("RetryableWriteError") || server.HasErrorLabel("RetryableError") || hasTransientCode(server) {
+		if labelled(server) || hasTransientCode(server) {
 			return &store.UnavailableError{Op: op, Err: clean}
 		}
 		return final
 	}
 	return &store.UnavailableError{Op: op, Err: clean}
+}
+
+// labelled tells errors that the server itself, or the driver, says are worth another try.
+func labelled(e driver.ServerError) bool {
+	for _, label := range []string{"RetryableWriteError", "RetryableError", "TransientTransactionError"} {
+		if e.HasErrorLabel(label) {
+			return true
+		}
+	}
+	return false
 }
 
 func hasTransientCode(e driver.ServerError) bool {
@@ -74,18 +84,18 @@ func hasTransientCode(e driver.ServerError) bool {
 }
 
 // refused is the result of one write that the server answered with an error.
-func (db *DB) refused(w *store.Write, e driver.WriteError) error {
-	name := store.Name(w.Kind, w.ID)
+func (db *DB) refused(op, kind, id string, e driver.WriteError) error {
+	name := store.Name(kind, id)
 	reason := fmt.Sprintf("MongoDB refuses it, code %d: %s", e.Code, e.Message)
 	switch {
 	case transientCode(e.Code):
-		return &store.UnavailableError{Op: "write " + name, Err: e}
+		return &store.UnavailableError{Op: op + " " + name, Err: e}
 	case tooLargeCode(e.Code):
 		return &store.InvalidError{What: name, Reason: reason, Large: true}
 	case invalidCode(e.Code):
 		return &store.InvalidError{What: name, Reason: reason}
 	}
-	return fmt.Errorf("store: mongo: write %s: %s", name, reason)
+	return fmt.Errorf("store: mongo: %s %s: %s", op, name, reason)
 }
 
 // ended is the error of a call whose context has ended: one that ran out of time may be tried again, one that its

@@ -11,6 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"github.com/skua-go/skua/internal/ferrettest"
+	"github.com/skua-go/skua/internal/mongotest"
 	"github.com/skua-go/skua/services/store"
 	"github.com/skua-go/skua/services/store/mongo"
 )
@@ -28,8 +29,8 @@ func write(tb testing.TB, id string, version, epoch int64) store.Write {
 // updates on a server that stands alone, so the caller is told, and its retry must not count twice nor conflict.
 func TestRetryAfterACutConnectionComesOutRight(t *testing.T) {
 	server := ferrettest.Start(t)
-	p := startProxy(t, server.Addr())
-	db := open(t, mongo.Options{URI: p.uri()})
+	p := mongotest.NewProxy(t, server.Addr())
+	db := open(t, mongo.Options{URI: p.URI()})
 	ctx := context.Background()
 	batches := [][]store.Write{
 		{write(t, "a", 0, 1)}, // a new document: an upsert
@@ -39,13 +40,13 @@ func TestRetryAfterACutConnectionComesOutRight(t *testing.T) {
 		{write(t, "free", 0, 0)}, // a document without an owner
 	}
 	for i, batch := range batches {
-		p.cut("update")
+		p.CutAfter("update")
 		_, err := db.Apply(ctx, batch)
 		if !store.Retryable(err) {
 			t.Fatalf("batch %d: the cut gave %v, want one that is retryable", i, err)
 		}
-		if p.count() != i+1 {
-			t.Fatalf("batch %d: %d connections were cut", i, p.count())
+		if p.Cuts() != i+1 {
+			t.Fatalf("batch %d: %d connections were cut", i, p.Cuts())
 		}
 		errs, err := db.Apply(ctx, batch)
 		if err != nil {
@@ -67,10 +68,10 @@ func TestRetryAfterACutConnectionComesOutRight(t *testing.T) {
 
 func TestClaimAfterACutConnectionIsOwnership(t *testing.T) {
 	server := ferrettest.Start(t)
-	p := startProxy(t, server.Addr())
-	db := open(t, mongo.Options{URI: p.uri()})
-	p.cut("findAndModify")
-	if _, err := db.Claim(context.Background(), "player", "x"); !store.Retryable(err) || p.count() != 1 {
+	p := mongotest.NewProxy(t, server.Addr())
+	db := open(t, mongo.Options{URI: p.URI()})
+	p.CutAfter("findAndModify")
+	if _, err := db.Claim(context.Background(), "player", "x"); !store.Retryable(err) || p.Cuts() != 1 {
 		t.Fatalf("the cut gave %v", err)
 	}
 	doc, err := db.Claim(context.Background(), "player", "x")
@@ -166,8 +167,8 @@ func TestAbsentServerIsRetryableWithinTheTimeout(t *testing.T) {
 
 func TestMajorityAndJournalAreAskedForWhateverTheURISays(t *testing.T) {
 	server := ferrettest.Start(t)
-	p := startProxy(t, server.Addr())
-	db := open(t, mongo.Options{URI: p.uri() + "&w=1&journal=false&readPreference=secondary&readConcernLevel=local"})
+	p := mongotest.NewProxy(t, server.Addr())
+	db := open(t, mongo.Options{URI: p.URI() + "&w=1&journal=false&readPreference=secondary&readConcernLevel=local"})
 	ctx := context.Background()
 	if _, err := db.Apply(ctx, []store.Write{write(t, "x", 0, 0)}); err != nil {
 		t.Fatal(err)
@@ -183,11 +184,11 @@ func TestMajorityAndJournalAreAskedForWhateverTheURISays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !p.said(raw[4 : len(raw)-1]) {
+		if !p.Said(raw[4 : len(raw)-1]) {
 			t.Errorf("no command had %s %v", name, doc)
 		}
 	}
-	if p.said([]byte("secondary")) {
+	if p.Said([]byte("secondary")) {
 		t.Error("a secondary was asked for")
 	}
 }

@@ -3,13 +3,15 @@
 //	{_id: "42", ver: 7, epoch: 3, nonce: 123, body: {...}}
 //
 // Each write is one update whose filter has version and epoch, so it needs no transaction, and it is acknowledged when
-// a majority of the replica set has it in its journal. Whatever the URI says of write concern, read concern or read
+// a majority of the replica set has it in its journal. A patch is its $set and $unset, with dotted paths below body; MongoDB
+// then may have new fields in another order (by name, since 5.0). Every write has an equality on _id in its filter, as
+// updates, upserts and findAndModify on a sharded collection need it whose shard key is _id or its hash.
+// (https://www.mongodb.com/docs/manual/core/sharded-cluster-requirements/). Whatever the URI says of write concern, read concern or read
 // preference is overruled: with less than these the store could not keep its word.
 package mongo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -21,6 +23,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 
+	"github.com/skua-go/skua/internal/mongouri"
 	"github.com/skua-go/skua/services/store"
 	"github.com/skua-go/skua/services/store/internal/inflight"
 )
@@ -37,6 +40,9 @@ type Options struct {
 	// CommandWrites is how many writes go into one command at most; 0: 1,000. More is hardly faster, and keeps others
 	// waiting longer. FerretDB 1.24 hangs for ever with some 100.
 	CommandWrites int
+	// PlainIndexes has indexes made without the condition that keeps documents out that lack the first field, and without TTL: for FerretDB 1.24, which knows
+	// neither.
+	PlainIndexes bool
 }
 
 // DB is a MongoDB database. It is a store.Backend.
@@ -44,8 +50,10 @@ type DB struct {
 	client  *driver.Client
 	db      *driver.Database
 	timeout time.Duration
-	most    int // writes in a command
-	clean   scrubber
+	most    int  // writes in a command
+	plain   bool // see Options.PlainIndexes
+	clean   mongouri.Scrubber
+	indexed indexed
 	calls   inflight.Calls
 	closing func() error
 }
@@ -64,9 +72,9 @@ func Open(opt Options) (*DB, error) {
 	if opt.CommandWrites == 0 {
 		opt.CommandWrites = 1000
 	}
-	settings, err := parse(opt.URI)
+	settings, err := mongouri.Parse(opt.URI)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("store: mongo: %w", err)
 	}
 	journal := true
 	settings.SetWriteConcern(&writeconcern.WriteConcern{W: writeconcern.WCMajority, Journal: &journal})
@@ -76,12 +84,12 @@ func Open(opt Options) (*DB, error) {
 	if settings.AppName == nil {
 		settings.SetAppName("skua")
 	}
-	clean := scrubberFor(opt.URI)
+	clean := mongouri.ScrubberFor(opt.URI)
 	client, err := driver.Connect(settings)
 	if err != nil {
-		return nil, fmt.Errorf("store: mongo: %w", clean.error(err))
+		return nil, fmt.Errorf("store: mongo: %w", clean.Error(err))
 	}
-	db := &DB{client: client, db: client.Database(opt.Database), timeout: opt.Timeout, most: opt.CommandWrites, clean: clean}
+	db := &DB{client: client, db: client.Database(opt.Database), timeout: opt.Timeout, most: opt.CommandWrites, plain: opt.PlainIndexes, clean: clean}
 	db.closing = sync.OnceValue(db.shut)
 	return db, nil
 }
@@ -97,31 +105,6 @@ func (db *DB) begin(ctx context.Context, op string) (inner context.Context, end 
 	}
 	inner, cancel := context.WithTimeout(ctx, db.timeout)
 	return inner, func() { cancel(); db.calls.Leave() }, nil
-}
-
-// Load implements store.Backend.
-func (db *DB) Load(ctx context.Context, kind, id string) (store.Doc, error) {
-	if err := store.CheckName(kind, id); err != nil {
-		return store.Doc{}, err
-	}
-	op := "load " + store.Name(kind, id)
-	inner, end, err := db.begin(ctx, op)
-	if err != nil {
-		return store.Doc{}, err
-	}
-	defer end()
-	raw, err := db.db.Collection(kind).FindOne(inner, bson.D{{Key: "_id", Value: id}}).Raw()
-	if errors.Is(err, driver.ErrNoDocuments) {
-		return store.Doc{Kind: kind, ID: id}, notFound(kind, id)
-	}
-	if err != nil {
-		return store.Doc{}, db.classify(ctx, op, err)
-	}
-	doc, err := decode(kind, id, raw)
-	if err == nil && !doc.Exists() {
-		err = notFound(kind, id)
-	}
-	return doc, err
 }
 
 func notFound(kind, id string) error {
@@ -145,7 +128,7 @@ func (db *DB) Claim(ctx context.Context, kind, id string) (store.Doc, error) {
 	}
 	how := options.FindOneAndUpdate().SetUpsert(true).SetReturnDocument(options.After)
 	for {
-		raw, err := db.db.Collection(kind).FindOneAndUpdate(inner, bson.D{{Key: "_id", Value: id}}, update, how).Raw()
+		raw, err := db.db.Collection(kind).FindOneAndUpdate(inner, byID(id), update, how).Raw()
 		switch {
 		case err == nil:
 			return decode(kind, id, raw)
@@ -213,7 +196,7 @@ func (db *DB) shut() error {
 	ctx, cancel := context.WithTimeout(context.Background(), db.timeout)
 	defer cancel()
 	if err := db.client.Disconnect(ctx); err != nil {
-		return fmt.Errorf("store: mongo: close: %w", db.clean.error(err))
+		return fmt.Errorf("store: mongo: close: %w", db.clean.Error(err))
 	}
 	return nil
 }

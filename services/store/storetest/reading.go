@@ -16,7 +16,7 @@ func reading() []testcase {
 	return []testcase{
 		{name: "FieldsAreLoadedAlone", run: loadFields},
 		{name: "ScanGivesAllDocumentsInOrder", run: scans},
-		{name: "ScanOfLargeDocumentsComesInPieces", run: scanLarge},
+		{name: "ScanOfLargeDocumentsComesInPieces", needs: Large, run: scanLarge},
 		{name: "KindsAreThoseThatHaveDocuments", run: kinds},
 		{name: "ImportedDocumentsAreAsTheyWere", run: imports},
 		{name: "ImportWritesOverNothing", run: importOver},

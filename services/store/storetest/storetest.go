@@ -43,6 +43,8 @@ type Options struct {
 	Cannot map[Ability]string
 	// Expires is how long after its time a document may still be there. Default 3 minutes: MongoDB looks each minute.
 	Expires time.Duration
+	// Slow is for a server for tests that takes long for what a database does at once: tests that repeat a thing at random do so less often.
+	Slow bool
 	// Notes say what passes here and proves less than it seems to.
 	Notes []string
 }

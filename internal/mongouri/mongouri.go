@@ -1,4 +1,5 @@
-package mongo
+// Package mongouri reads MongoDB URIs and keeps their secrets out of what people see: logs, errors, the texts of drivers and servers.
+package mongouri
 
 import (
 	"errors"
@@ -41,8 +42,9 @@ func secretOption(key string) bool {
 	return strings.Contains(key, "password") || key == "authmechanismproperties"
 }
 
-// parse reads the URI. The driver's error for a wrong one may quote it, so the error is made from the redacted one.
-func parse(uri string) (*options.ClientOptions, error) {
+// Parse reads a URI; it looks up a mongodb+srv one and reads the files that the options name. The driver's error for a wrong one may quote it, so the error is
+// made from the redacted one.
+func Parse(uri string) (*options.ClientOptions, error) {
 	settings := options.Client().ApplyURI(uri)
 	if settings.Validate() == nil {
 		return settings, nil
@@ -50,16 +52,17 @@ func parse(uri string) (*options.ClientOptions, error) {
 	shown := Redact(uri)
 	err := options.Client().ApplyURI(strings.Replace(shown, hidden+"@", "user:password@", 1)).Validate()
 	if err == nil {
-		return nil, fmt.Errorf("store: mongo: the URI %s can't be used: its user, password or secret options are wrong; special characters in them need percent-encoding", shown)
+		return nil, fmt.Errorf("the URI %s can't be used: its user, password or secret options are wrong; special characters in them need percent-encoding", shown)
 	}
-	return nil, fmt.Errorf("store: mongo: the URI %s can't be used: %w", shown, err)
+	return nil, fmt.Errorf("the URI %s can't be used: %w", shown, err)
 }
 
-// scrubber takes a URI's secrets out of texts that others have made.
-type scrubber []string
+// Scrubber takes secrets out of texts that others have made.
+type Scrubber []string
 
-func scrubberFor(uri string) scrubber {
-	var secrets scrubber
+// ScrubberFor is for the secrets of a URI.
+func ScrubberFor(uri string) Scrubber {
+	var secrets Scrubber
 	add := func(text string) {
 		for _, s := range []string{text, unescape(text)} {
 			if s != "" && !slices.Contains(secrets, s) {
@@ -89,8 +92,8 @@ func unescape(text string) string {
 	return plain
 }
 
-// error returns err, or its text alone without the secrets that are in it.
-func (s scrubber) error(err error) error {
+// Error returns err, or its text alone without the secrets that are in it.
+func (s Scrubber) Error(err error) error {
 	text := err.Error()
 	clean := text
 	for _, secret := range s {
