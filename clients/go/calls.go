@@ -144,8 +144,8 @@ func (c *Client) send(s *Session, route string, body []byte, waits *call) (id ui
 func (c *Client) write(m packet.Message) error {
 	l, r := c.link, &c.session.ring
 	if l != nil {
-		if n := len(l.out); n > 0 && n+len(m.Body) > c.opts.MaxBacklog {
-			return fmt.Errorf("%w: %d bytes", ErrBacklog, n)
+		if n := len(l.out); n >= c.opts.MaxBacklog {
+			return fmt.Errorf("%w: %d bytes do already", ErrBacklog, n)
 		}
 	}
 	if !c.session.on {

@@ -65,7 +65,7 @@ type Options struct {
 	MaxFrame int
 	// MaxPending is how many requests may wait for their answers. Default 1024.
 	MaxPending int
-	// MaxBacklog is how many bytes may wait to be sent. Default 1 MiB.
+	// MaxBacklog is how many bytes that wait to be sent are enough: no message is taken behind them. The last one that was may exceed it. Default 1 MiB.
 	MaxBacklog int
 	// MaxPushes is how many bytes of pushes may wait for their handlers; beyond, the client closes itself with ErrSlowHandlers rather than lose one. Default 4 MiB.
 	MaxPushes int

@@ -72,6 +72,7 @@ func (g *GateConfig) validate(k *check, key string) {
 	}
 	k.between(key+".max_packet", g.MaxPacket, 1<<10, most)
 	k.that(g.Backlog >= g.MaxPacket, key+".backlog", g.Backlog, fmt.Sprintf("at least %s.max_packet, %d", key, g.MaxPacket))
+	k.between(key+".gzip_from", g.GzipFrom, 0, 1<<24-1)
 	k.between(key+".max_connections", g.MaxConnections, 1, 10_000_000)
 	k.between(key+".max_connections_per_address", g.MaxConnectionsPerAddress, 1, 10_000_000)
 	k.between(key+".max_half_open", g.MaxHalfOpen, 1, 10_000_000)

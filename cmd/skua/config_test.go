@@ -142,6 +142,7 @@ func TestImpossibleValuesNameTheKeyFoundAndExpected(t *testing.T) {
 		{`gate.handshake_timeout = "-1s"`, "gate.handshake_timeout"},
 		{`gate.max_packet = 16777216`, "gate.max_packet (SKUA_GATE_MAX_PACKET): found 16777216, expected 1024 to 16777215"},
 		{`gate.backlog = 1000`, "gate.backlog (SKUA_GATE_BACKLOG): found 1000, expected at least gate.max_packet, 65536"},
+		{`gate.gzip_from = -1`, "gate.gzip_from (SKUA_GATE_GZIP_FROM): found -1, expected 0 to 16777215"},
 		{`gate.max_connections = 0`, "gate.max_connections"},
 		{`gate.max_connections_per_address = 0`, "gate.max_connections_per_address"},
 		{`gate.max_queue = 0`, "gate.max_queue"},

@@ -71,7 +71,7 @@ func gateConfig(g *GateConfig) gate.Config {
 	}
 	return gate.Config{
 		Agent: g.Agent, Linger: g.Linger.Duration, LoginTimeout: g.LoginTimeout.Duration,
-		Codec: g.Codec, Routes: g.Routes, Heartbeat: g.Heartbeat.Duration, MaxPacket: g.MaxPacket, MaxQueue: g.MaxQueue, Rates: rates,
+		Codec: g.Codec, Routes: g.Routes, Heartbeat: g.Heartbeat.Duration, MaxPacket: g.MaxPacket, GzipFrom: g.GzipFrom, MaxQueue: g.MaxQueue, Rates: rates,
 		ResumeWindow: window, RingPackages: g.RingPackages, RingBytes: g.RingBytes, AllRingBytes: int64(g.AllRingBytes), MaxWaiting: g.MaxWaiting,
 		Transport: transport.Config{
 			HandshakeTimeout: g.HandshakeTimeout.Duration, Backlog: g.Backlog,

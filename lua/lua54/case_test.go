@@ -169,10 +169,10 @@ func TestAScriptThatGoesOnAfterTheErrorOfTheClockGetsTheNextOne(t *testing.T) {
 			if !strings.HasSuffix(got, "too long") {
 				t.Error(got)
 			}
-			if took := time.Since(began); took > 5*time.Second {
+			// Alone each takes less than a second. One that hardly gets the next error would take hours.
+			if took := time.Since(began); took > time.Minute {
 				t.Errorf("it took %v", took)
 			}
-			t.Log(time.Since(began))
 		})
 	}
 }

@@ -4,11 +4,11 @@ import (
 	"crypto/ecdh"
 	"crypto/rand"
 	"encoding/binary"
-	"net"
+	"net/netip"
 )
 
 // hello answers a client that wants to come in: with a cookie, of which nothing is kept. The shard is locked.
-func (sh *shard) hello(d []byte, from *net.UDPAddr) {
+func (sh *shard) hello(d []byte, from netip.AddrPort) {
 	sh.l.cfg.Stats.hellos.Add(1)
 	nonce := d[8 : 8+nonceLen]
 	if d[5] != ctlVersion {
@@ -18,23 +18,23 @@ func (sh *shard) hello(d []byte, from *net.UDPAddr) {
 	sh.giveCookie(nonce, from)
 }
 
-func (sh *shard) giveCookie(nonce []byte, from *net.UDPAddr) {
-	cookie := sh.l.mint.cookie(addrPort(from), nonce)
+func (sh *shard) giveCookie(nonce []byte, from netip.AddrPort) {
+	cookie := sh.l.mint.cookie(from, nonce)
 	sh.answer(from, func(p []byte) []byte { return cookieMsg(p, nonce, cookie) })
 	sh.l.cfg.Stats.cookies.Add(1)
 }
 
-func (sh *shard) refuse(why byte, nonce []byte, from *net.UDPAddr) {
+func (sh *shard) refuse(why byte, nonce []byte, from netip.AddrPort) {
 	sh.l.cfg.Stats.refused[why].Add(1)
 	sh.answer(from, func(p []byte) []byte { return refuseMsg(p, nonce, why) })
 }
 
 // connect makes the session of a client that brings a good cookie, once. The shard is not locked: agreeing on a key takes some 50 µs.
-func (sh *shard) connect(d []byte, from *net.UDPAddr) {
+func (sh *shard) connect(d []byte, from netip.AddrPort) {
 	l := sh.l
 	st := l.cfg.Stats
 	nonce, cookie, share := d[8:8+nonceLen], d[16:16+cookieLen], d[40:40+shareLen]
-	ours := l.mint.stamped(cookie, ctlCookie, addrPort(from), nonce)
+	ours := l.mint.stamped(cookie, ctlCookie, from, nonce)
 	if ours == nil {
 		st.badCookie.Add(1)
 		sh.mu.Lock()
@@ -48,7 +48,7 @@ func (sh *shard) connect(d []byte, from *net.UDPAddr) {
 	sh.mu.Lock()
 	if n, again := sh.recent[id]; again {
 		defer sh.leave()
-		if !n.c.gone && sameAddr(n.c.remote, from) {
+		if !n.c.gone && n.c.remote == from {
 			sh.accepted(n, nonce)
 		}
 		return

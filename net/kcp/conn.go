@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"syscall"
@@ -32,7 +33,7 @@ const (
 // conn is a session at the server. Everything in it is guarded by its shard's lock, but for sh and raw, which don't change.
 type conn struct {
 	sh     *shard
-	remote *net.UDPAddr
+	remote netip.AddrPort
 	block  block
 	timer  timer
 	key    [keyLen]byte
@@ -257,7 +258,7 @@ func (c *conn) LocalAddr() net.Addr { return c.sh.l.Addr() }
 func (c *conn) RemoteAddr() net.Addr {
 	c.sh.mu.Lock()
 	defer c.sh.mu.Unlock()
-	return c.remote
+	return net.UDPAddrFromAddrPort(c.remote)
 }
 
 // SetDeadline sets both deadlines. They cost no timer of the runtime, and Reads and Writes that wait notice them up to 0.1 s late.
@@ -298,7 +299,7 @@ func (c *conn) wrap(op string, err error) error {
 	if err == nil || err == io.EOF { //nolint:errorlint // it comes from take as it is
 		return err
 	}
-	return &net.OpError{Op: op, Net: "kcp", Source: c.LocalAddr(), Addr: c.remote, Err: err}
+	return &net.OpError{Op: op, Net: "kcp", Source: c.LocalAddr(), Addr: net.UDPAddrFromAddrPort(c.remote), Err: err}
 }
 
 // wakeReaders lets those that wait for bytes look again.

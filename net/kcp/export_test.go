@@ -79,9 +79,8 @@ func KindOf(d []byte) (byte, bool) { return kindOf(d) }
 // Feed gives a listener a datagram as if it came from an address.
 func Feed(ln net.Listener, d []byte, from *net.UDPAddr) {
 	l := ln.(*listener)
-	r := receiver{l: l, from: l.shards[0], now: l.now()}
-	r.datagram(d, from)
-	r.unlock()
+	r := newReceiver(l.shards[0])
+	r.batch([]datagram{{d, from.AddrPort()}})
 }
 
 // Hurried gives a listener a datagram of its sessions and says whether its reader may not rest behind it. They were heard last so many milliseconds ago.
@@ -94,9 +93,8 @@ func Hurried(ln net.Listener, d []byte, from *net.UDPAddr, ago int64) bool {
 		}
 		sh.mu.Unlock()
 	}
-	r := receiver{l: l, from: l.shards[0], now: l.now()}
-	r.datagram(d, from)
-	r.unlock()
+	r := newReceiver(l.shards[0])
+	r.batch([]datagram{{d, from.AddrPort()}})
 	return r.active
 }
 

@@ -37,15 +37,16 @@ func Listen(addr string, cfg Config) (net.Listener, error) {
 	if l.fec != nil {
 		head += fecHeader
 	}
+	l.beat = newBeat(l)
 	l.set = newSettings(cfg, l.mem, head, head+tail)
 	sockets, err := listenSockets(addr, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("kcp: listen on %q: %w", addr, err)
 	}
-	l.addr = sockets[0].udp.LocalAddr()
+	l.addr = sockets[0].addr
 	for i, s := range sockets {
 		l.shards = append(l.shards, &shard{
-			l: l, index: i, socket: s, timer: time.NewTimer(time.Hour), resting: time.NewTimer(time.Hour), kicked: make(chan struct{}, 1),
+			l: l, index: i, socket: s, timer: time.NewTimer(time.Hour), kicked: make(chan struct{}, 1),
 			sessions: make(map[uint32]*conn), raw: make(map[rawKey]*conn),
 		})
 	}
@@ -67,6 +68,7 @@ type listener struct {
 	silence int64 // milliseconds
 	addr    net.Addr
 	shards  []*shard
+	beat    *beat
 	running sync.WaitGroup // the shards' goroutines
 
 	accepts chan *conn
@@ -173,10 +175,10 @@ func (l *listener) push(c *conn) bool {
 }
 
 // enter counts a session against the limits, or says why it may not come in.
-func (l *listener) enter(from *net.UDPAddr, raw bool) (why byte) {
+func (l *listener) enter(from netip.AddrPort, raw bool) (why byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	prefix := prefixOf(addrPort(from).Addr())
+	prefix := prefixOf(from.Addr())
 	switch {
 	case l.closed:
 		return refusedClosing
@@ -217,11 +219,11 @@ func (l *listener) left(c *conn) {
 		l.raws--
 		l.cfg.Stats.raw.Add(-1)
 	}
-	l.count(prefixOf(addrPort(c.remote).Addr()), -1)
+	l.count(prefixOf(c.remote.Addr()), -1)
 }
 
 // leftUnborn undoes enter for a client that has got no session.
-func (l *listener) leftUnborn(from *net.UDPAddr) {
+func (l *listener) leftUnborn(from netip.AddrPort) {
 	l.left(&conn{remote: from})
 	l.closedBehind()
 }
@@ -237,15 +239,15 @@ func (l *listener) closedBehind() {
 }
 
 // moved counts a session's new address.
-func (l *listener) moved(c *conn, to *net.UDPAddr) {
+func (l *listener) moved(c *conn, to netip.AddrPort) {
 	l.unremember(c)
 	l.mu.Lock()
-	l.count(prefixOf(addrPort(c.remote).Addr()), -1)
-	l.count(prefixOf(addrPort(to).Addr()), 1)
+	l.count(prefixOf(c.remote.Addr()), -1)
+	l.count(prefixOf(to.Addr()), 1)
 	l.mu.Unlock()
 	if l.fec != nil {
 		l.mu.Lock()
-		l.senders[addrPort(to)] = c
+		l.senders[to] = c
 		l.mu.Unlock()
 	}
 }
@@ -257,7 +259,7 @@ func (l *listener) remember(c *conn) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.senders[addrPort(c.remote)] = c
+	l.senders[c.remote] = c
 }
 
 func (l *listener) unremember(c *conn) {
@@ -266,19 +268,19 @@ func (l *listener) unremember(c *conn) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if from := addrPort(c.remote); l.senders[from] == c {
+	if from := c.remote; l.senders[from] == c {
 		delete(l.senders, from)
 	}
 }
 
 // convOf is the conversation of who sends from an address.
-func (l *listener) convOf(from *net.UDPAddr) (uint32, bool) {
+func (l *listener) convOf(from netip.AddrPort) (uint32, bool) {
 	if l.fec == nil {
 		return 0, false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := l.senders[addrPort(from)]
+	c := l.senders[from]
 	if c == nil {
 		return 0, false
 	}
@@ -308,7 +310,7 @@ func (l *listener) shutIfOver() {
 	}
 	l.down = true
 	for _, sh := range l.shards {
-		_ = sh.socket.udp.Close()
+		_ = sh.socket.close()
 	}
 	close(l.over)
 }

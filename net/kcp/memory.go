@@ -1,7 +1,7 @@
 package kcp
 
 import (
-	"net"
+	"net/netip"
 	"sync"
 )
 
@@ -77,7 +77,7 @@ func (q *queue) remove(prev *segment) *segment {
 
 // packet is a datagram on its way out.
 type packet struct {
-	to    *net.UDPAddr
+	to    netip.AddrPort
 	bytes []byte // in store; the room for the headers of encryption and FEC comes first
 	store [packetRoom]byte
 }
@@ -134,6 +134,6 @@ func (m *memory) packet(head int) *packet {
 }
 
 func (m *memory) done(p *packet) {
-	p.to, p.bytes = nil, nil
+	p.to, p.bytes = netip.AddrPort{}, nil
 	m.packets.Put(p)
 }

@@ -2,14 +2,14 @@ package kcp
 
 import (
 	"encoding/binary"
-	"net"
+	"net/netip"
 )
 
 // datagram takes one for a conversation of this shard; the shard is locked.
 // active: it must not wait for others.
-func (sh *shard) datagram(d []byte, kind byte, from *net.UDPAddr, conv uint32, now int64) (active bool) {
+func (sh *shard) datagram(d []byte, kind byte, from netip.AddrPort, conv uint32, now int64) (active bool) {
 	c := sh.sessions[conv]
-	if c == nil || !sameAddr(c.remote, from) {
+	if c == nil || c.remote != from {
 		r := sh.rawSession(d, kind, from, conv, now)
 		if r == nil {
 			sh.stranger(c, d, kind, from, conv, now)
@@ -80,7 +80,7 @@ func (c *conn) shards(d []byte, now int64) {
 }
 
 // end takes a signed datagram about the end of a stream, from wherever it comes.
-func (c *conn) end(d []byte, kind byte, from *net.UDPAddr, now int64) {
+func (c *conn) end(d []byte, kind byte, from netip.AddrPort, now int64) {
 	sh := c.sh
 	if c.raw || !signed(d, &c.key, fromClient) {
 		sh.l.cfg.Stats.forged.Add(1)
@@ -105,7 +105,7 @@ func (c *conn) end(d []byte, kind byte, from *net.UDPAddr, now int64) {
 }
 
 // stranger takes a datagram whose sender is not known by its address: c is the session with that number, nil if there is none.
-func (sh *shard) stranger(c *conn, d []byte, kind byte, from *net.UDPAddr, conv uint32, now int64) {
+func (sh *shard) stranger(c *conn, d []byte, kind byte, from netip.AddrPort, conv uint32, now int64) {
 	st := sh.l.cfg.Stats
 	if c == nil {
 		st.unknown.Add(1)
@@ -124,7 +124,7 @@ func (sh *shard) stranger(c *conn, d []byte, kind byte, from *net.UDPAddr, conv 
 	switch kind {
 	case ctlProof:
 		token := d[8 : 8+tokenLen]
-		if !signed(d, &c.key, fromClient) || !sh.l.mint.proven(token, addrPort(from), conv) {
+		if !signed(d, &c.key, fromClient) || !sh.l.mint.proven(token, from, conv) {
 			st.badProof.Add(1)
 			return
 		}
@@ -141,14 +141,14 @@ func (sh *shard) stranger(c *conn, d []byte, kind byte, from *net.UDPAddr, conv 
 			return
 		}
 		c.challenged = now
-		token := sh.l.mint.challenge(addrPort(from), conv)
+		token := sh.l.mint.challenge(from, conv)
 		sh.answer(from, func(p []byte) []byte { return challengeMsg(p, conv, token) })
 		st.challenges.Add(1)
 	}
 }
 
 // move takes a session to an address that its client has proven.
-func (sh *shard) move(c *conn, to *net.UDPAddr, now int64) {
+func (sh *shard) move(c *conn, to netip.AddrPort, now int64) {
 	sh.l.moved(c, to)
 	c.remote = to
 	c.heard = now
@@ -162,19 +162,19 @@ func (sh *shard) move(c *conn, to *net.UDPAddr, now int64) {
 }
 
 // answer sends a datagram to who is no session.
-func (sh *shard) answer(to *net.UDPAddr, f func(d []byte) []byte) {
+func (sh *shard) answer(to netip.AddrPort, f func(d []byte) []byte) {
 	p := sh.l.mem.packet(sh.l.crypt.head())
 	p.bytes = f(p.bytes)
 	sh.send(p, to)
 }
 
 // rawSession returns the session of a client without a handshake, which begins with its first datagram.
-func (sh *shard) rawSession(d []byte, kind byte, from *net.UDPAddr, conv uint32, now int64) *conn {
+func (sh *shard) rawSession(d []byte, kind byte, from netip.AddrPort, conv uint32, now int64) *conn {
 	l := sh.l
 	if !l.cfg.Raw || kind != 0 {
 		return nil
 	}
-	key := rawKey{addrPort(from), conv}
+	key := rawKey{from, conv}
 	if c := sh.raw[key]; c != nil {
 		return c
 	}
@@ -203,7 +203,7 @@ func (sh *shard) rawSession(d []byte, kind byte, from *net.UDPAddr, conv uint32,
 	return c
 }
 
-func (sh *shard) newConn(conv uint32, from *net.UDPAddr, now int64) *conn {
+func (sh *shard) newConn(conv uint32, from netip.AddrPort, now int64) *conn {
 	c := &conn{sh: sh, remote: from, heard: now, earlier: now, challenged: now - challengePause}
 	c.block.init(conv, sh.l.set, uint32(now))
 	return c
@@ -231,7 +231,7 @@ func (sh *shard) hurry() {
 // forget takes a session out of the tables.
 func (sh *shard) forget(c *conn) {
 	if c.raw {
-		delete(sh.raw, rawKey{addrPort(c.remote), c.block.conv})
+		delete(sh.raw, rawKey{c.remote, c.block.conv})
 	} else {
 		delete(sh.sessions, c.block.conv)
 	}

@@ -2,25 +2,20 @@ package kcp
 
 import (
 	"crypto/ecdh"
-	"encoding/binary"
 	"math"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
-
-	"golang.org/x/net/ipv4"
 )
 
 // shard is a socket of a listener and the sessions whose numbers lead to it. A session's datagrams come through any of the sockets, since the system
 // chooses that by the client's address; its answers leave through its shard's.
 type shard struct {
-	l       *listener
-	index   int
-	socket  *socket
-	timer   *time.Timer
-	resting *time.Timer   // the reader's
-	kicked  chan struct{} // the pump has something to do now
+	l      *listener
+	index  int
+	socket *socket
+	timer  *time.Timer
+	kicked chan struct{} // the pump has something to do now
 
 	mu       sync.Mutex
 	sessions map[uint32]*conn
@@ -29,10 +24,12 @@ type shard struct {
 	old      []recent               // the same, oldest first
 	forgetAt int64
 	wheel    wheel
-	wakeAt   int64     // the tick for which the pump's timer is set
+	wakeAt   int64     // the tick for which the pump's timer is set; before all while minded
+	minded   bool      // the beat turns the wheel
 	out      []*packet // to be sent
 	spare    []*packet // the other half of a double buffer; nil while it is being sent
-	sending  bool      // a goroutine is sending
+	sending  bool      // a goroutine is sending, or about to
+	held     bool      // the beat is
 	wakes    []func()  // to be called without the lock, by a goroutine of the shard's own
 	dirty    []*conn   // to be settled at the end of a batch
 	resets   budget
@@ -68,9 +65,6 @@ const (
 	turns = 4
 	// strangers is how many challenges and how many resets a shard sends a second, and how many sessions it makes.
 	strangers = 5000
-	// restFor is how long a reader rests, and often how many milliseconds may lie between two batches for that to pay.
-	restFor = 5 * time.Millisecond
-	often   = 4 * int64(restFor/time.Millisecond)
 	// challengePause is how long a session is not challenged again, in milliseconds.
 	challengePause = 20
 )
@@ -102,7 +96,7 @@ func (sh *shard) arm(c *conn, at int64) {
 }
 
 // send queues a datagram.
-func (sh *shard) send(p *packet, to *net.UDPAddr) {
+func (sh *shard) send(p *packet, to netip.AddrPort) {
 	if len(sh.out) >= maxOut {
 		sh.l.cfg.Stats.droppedOut.Add(1)
 		sh.l.mem.done(p)
@@ -122,20 +116,23 @@ func (sh *shard) leave() {
 
 // release unlocks the shard on one of its own goroutines.
 func (sh *shard) release(spare *[]func()) {
-	wakes := sh.wakes
-	if len(wakes) == 0 {
-		sh.unlockAndSend()
-		return
+	if len(sh.wakes) > 0 {
+		sh.wake(spare) // first, since the answers may go out together with what is queued
+		sh.mu.Lock()
 	}
+	sh.unlockAndSend()
+}
+
+// wake unlocks the shard and calls those who wait.
+func (sh *shard) wake(spare *[]func()) {
+	wakes := sh.wakes
 	sh.wakes = (*spare)[:0]
 	*spare = wakes
 	sh.mu.Unlock()
-	for i, f := range wakes { // first, since the answers may go out together with what is queued
+	for i, f := range wakes {
 		f()
 		wakes[i] = nil
 	}
-	sh.mu.Lock()
-	sh.unlockAndSend()
 }
 
 func (sh *shard) kick() {
@@ -179,7 +176,7 @@ func (sh *shard) transmit(batch []*packet) {
 		p.bytes = sh.l.crypt.seal(p.bytes)
 		sum += len(p.bytes)
 	}
-	failed, _ := sh.socket.write(batch) // counted; KCP repeats what is lost
+	failed := sh.socket.write(batch) // counted; KCP repeats what is lost
 	st.sendErrors.Add(uint64(failed))
 	st.datagramsOut.Add(uint64(len(batch) - failed))
 	st.bytesOut.Add(uint64(sum))
@@ -189,24 +186,14 @@ func (sh *shard) transmit(batch []*packet) {
 	}
 }
 
-// pump minds the wheel until the listener is over.
+// pump turns the wheel until the listener is over, but for when the beat does.
 func (sh *shard) pump() {
 	var spare []func()
 	for {
 		sh.mu.Lock()
-		now := sh.now()
-		sh.wheel.advance(now/tick, func(c *conn) { c.expire(now) })
-		at, ok := sh.wheel.upcoming()
-		if forget := sh.forgetOld(now); forget != 0 && (!ok || forget/tick < at) {
-			at, ok = forget/tick+1, true
+		if !sh.minded {
+			sh.plan(sh.turn())
 		}
-		if ok {
-			sh.timer.Reset(time.Duration(at*tick-now) * time.Millisecond)
-		} else {
-			at = math.MaxInt64
-			sh.timer.Stop()
-		}
-		sh.wakeAt = at
 		sh.release(&spare)
 		select {
 		case <-sh.timer.C:
@@ -217,158 +204,37 @@ func (sh *shard) pump() {
 	}
 }
 
-// read takes datagrams from the socket until it is closed.
-func (sh *shard) read() {
-	const pause, patience = 5 * time.Millisecond, 200
-	r := receiver{l: sh.l, from: sh}
-	for failures := 0; failures < patience; {
-		ms, err := sh.socket.read()
-		if len(ms) > 0 {
-			r.batch(ms)
-		}
-		if err == nil {
-			failures = 0
-			sh.rest(&r)
-			continue
-		}
-		if failures++; failures == patience {
-			sh.l.fail(err)
-		}
-		select {
-		case <-time.After(pause):
-		case <-sh.l.over:
-			return
-		}
+// turn turns the wheel, and returns the tick at which it wants to be turned again, never if ok is false. The shard is locked.
+func (sh *shard) turn() (at int64, ok bool) {
+	now := sh.now()
+	sh.wheel.advance(now/tick, func(c *conn) { c.expire(now) })
+	at, ok = sh.wheel.upcoming()
+	if forget := sh.forgetOld(now); forget != 0 && (!ok || forget/tick < at) {
+		at, ok = forget/tick+1, true
 	}
+	return at, ok
 }
 
-// rest lets the reader sleep when nobody minds and it pays: the last datagrams were of sessions at rest, and there are so many of them that the next ones come
-// soon. What wakes for each heartbeat of thousands of sessions spends its time on waking.
-func (sh *shard) rest(r *receiver) {
-	soon := r.now-r.before < often
-	r.before = r.now
-	if r.active || !soon {
+// mind says whether the beat turns the wheel from now on, which is often enough, or the pump.
+func (sh *shard) mind(on bool) {
+	sh.mu.Lock()
+	defer sh.leave()
+	sh.minded = on
+	if on {
+		sh.wakeAt = math.MinInt64
+		sh.timer.Stop()
 		return
 	}
-	sh.resting.Reset(restFor)
-	select {
-	case <-sh.resting.C:
-	case <-sh.l.over:
-	}
+	sh.plan(sh.turn())
 }
 
-// receiver sorts a socket's datagrams to the shards that they are for.
-type receiver struct {
-	l      *listener
-	from   *shard
-	locked *shard // the shard that is locked
-	now    int64
-	before int64 // when the batch before came
-	spare  []func()
-	active bool // among the last batch's was a datagram that must not wait for others
-}
-
-func (r *receiver) batch(ms []ipv4.Message) {
-	r.now, r.active = r.l.now(), false
-	sum := 0
-	for i := range ms {
-		sum += ms[i].N
-		from, ok := ms[i].Addr.(*net.UDPAddr)
-		if !ok || ms[i].N > maxMTU {
-			r.l.cfg.Stats.malformed.Add(1)
-			continue
-		}
-		r.datagram(ms[i].Buffers[0][:ms[i].N], from)
-	}
-	r.unlock()
-	r.l.cfg.Stats.datagramsIn.Add(uint64(len(ms)))
-	r.l.cfg.Stats.bytesIn.Add(uint64(sum))
-}
-
-func (r *receiver) datagram(d []byte, from *net.UDPAddr) {
-	st := r.l.cfg.Stats
-	d, ok := r.l.crypt.open(d)
+// plan sets the pump's timer. The shard is locked.
+func (sh *shard) plan(at int64, ok bool) {
 	if !ok {
-		st.undecryptable.Add(1)
+		sh.wakeAt = math.MaxInt64
+		sh.timer.Stop()
 		return
 	}
-	kind, ok := kindOf(d)
-	if !ok {
-		st.malformed.Add(1)
-		return
-	}
-	switch kind {
-	case ctlHello:
-		r.active = true
-		r.lock(r.from)
-		r.from.hello(d, from)
-	case ctlConnect:
-		r.active = true
-		r.unlock()
-		r.from.connect(d, from) // which takes a while, and the lock
-	case ctlCookie, ctlAccept, ctlRefuse, ctlPong, ctlChallenge, ctlReset:
-		st.malformed.Add(1) // nothing that clients send
-	default:
-		conv, known := r.conv(d, kind, from)
-		if !known {
-			st.unknown.Add(1)
-			return
-		}
-		home := r.l.home(conv)
-		r.lock(home)
-		if home.datagram(d, kind, from, conv, r.now) {
-			r.active = true
-		}
-	}
-}
-
-// conv is the conversation of a datagram. A parity datagram does not have it: its sender does.
-func (r *receiver) conv(d []byte, kind byte, from *net.UDPAddr) (uint32, bool) {
-	if kind != 0 {
-		return binary.LittleEndian.Uint32(d), true
-	}
-	switch d[4] {
-	case fecParity:
-		return r.l.convOf(from)
-	case fecData:
-		if len(d) < fecHeader+overhead {
-			return 0, false
-		}
-		return binary.LittleEndian.Uint32(d[fecHeader:]), true
-	}
-	return binary.LittleEndian.Uint32(d), true
-}
-
-func (r *receiver) lock(sh *shard) {
-	if r.locked != sh {
-		r.unlock()
-		sh.mu.Lock()
-		r.locked = sh
-	}
-}
-
-// unlock settles the sessions that datagrams have come for, each once a batch.
-func (r *receiver) unlock() {
-	sh := r.locked
-	if sh == nil {
-		return
-	}
-	for i, c := range sh.dirty {
-		c.settle(r.now)
-		sh.dirty[i] = nil
-	}
-	sh.dirty = sh.dirty[:0]
-	r.locked = nil
-	sh.release(&r.spare)
-}
-
-// sameAddr compares two addresses that came from one socket.
-func sameAddr(a, b *net.UDPAddr) bool {
-	return a == b || a.Port == b.Port && a.IP.Equal(b.IP) && a.Zone == b.Zone
-}
-
-// addrPort is an address as a key; IPv4 has one form only.
-func addrPort(a *net.UDPAddr) netip.AddrPort {
-	ap := a.AddrPort()
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	sh.wakeAt = at
+	sh.timer.Reset(time.Duration(at*tick-sh.now()) * time.Millisecond)
 }

@@ -104,7 +104,7 @@ func (p *pomelo) Message(body []byte) (Message, error) {
 }
 
 func (p *pomelo) Append(dst []byte, m Message) ([]byte, error) {
-	m.Gzip = m.Gzip && p.gzipFrom > 0 && len(m.Body) >= p.gzipFrom
+	m.Gzip = m.Gzip && p.gzipFrom > 0 && len(m.Body) >= p.gzipFrom && len(m.Body) <= MaxBody // nobody would inflate more
 	return AppendData(dst, m, p.routes)
 }
 

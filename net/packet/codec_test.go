@@ -215,6 +215,13 @@ func TestOnlyLongBodiesAreCompressed(t *testing.T) {
 	}
 }
 
+func TestABodyThatNobodyWouldInflateIsTooLong(t *testing.T) {
+	codec := codecOf(t, packet.CodecPomelo, packet.CodecConfig{GzipFrom: 100})
+	if _, err := codec.Append(nil, packet.Message{Type: packet.Push, Route: "r", Body: make([]byte, packet.MaxBody+1), Gzip: true}); !errors.Is(err, packet.ErrTooLong) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestLearnedRoutesCostNoAllocation(t *testing.T) {
 	codec := codecOf(t, packet.CodecPomelo, packet.CodecConfig{})
 	body, err := packet.AppendMessage(nil, packet.Message{Type: packet.Request, ID: 1, Route: "shop.buy"}, nil)

@@ -145,7 +145,7 @@ func (c *Conn) CloseWith(reason error, last []byte) {
 	c.until = c.srv.now() + int64(c.srv.cfg.Linger)
 	_ = c.setWriteDeadline(c.until) // as with arm
 	if len(last) > 0 {
-		c.enqueue(last)
+		c.enqueue(last, nil)
 	}
 	c.wakeReader()
 }
@@ -301,7 +301,7 @@ func (c *Conn) done() {
 func (c *Conn) linger() {
 	c.mu.Lock()
 	if c.uncork(); c.more() { // a handler that has ended its goroutine has left it
-		c.startWriting()
+		c.startWriting(nil)
 	}
 	graceful, until := c.graceful, c.until
 	written := c.out.idle()

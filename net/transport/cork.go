@@ -6,14 +6,17 @@ import (
 )
 
 const (
-	// corkSlots is how many connections may keep back what they send at one time; others have it written at once. More than that are handling frames only if
-	// handlers block.
-	corkSlots = 64
+	// corkSlots is how many connections may keep back what they send at one time; others have it written at once. More than that are in a step, or left for later
+	// by a worker, only if handlers block.
+	corkSlots = 256
 	// corkTries is how many slots a connection looks at.
 	corkTries = 4
 	// watchEvery is how often the watch looks; what has been kept back at two looks is kept back no longer.
 	watchEvery = 4 * time.Millisecond
-	// watchRest is how many looks that found nothing to watch over end the watch.
+	// watchSlow is how often it looks at the least: each look that finds nothing to watch over doubles the time to the next one, because looking is the dearest thing
+	// that a server at rest does.
+	watchSlow = 8 * watchEvery
+	// watchRest is how many such looks end the watch.
 	watchRest = 25
 )
 
@@ -27,6 +30,9 @@ type corkSlot struct {
 // the watch takes the cork out of those that are in one step for long.
 func (c *Conn) cork() {
 	s := c.srv
+	if s.corks[c.slot%corkSlots].conn.Load() == c && c.recork() {
+		return
+	}
 	for i := range uint32(corkTries) {
 		slot := &s.corks[(c.slot+i)%corkSlots]
 		if slot.conn.Load() != nil || !slot.conn.CompareAndSwap(nil, c) {
@@ -41,6 +47,17 @@ func (c *Conn) cork() {
 	}
 }
 
+// recork tells whether the cork of an earlier step is still in, because the worker has not written yet. This is a new step for the watch.
+func (c *Conn) recork() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.out.cork == nil {
+		return false
+	}
+	c.out.step++
+	return true
+}
+
 // uncork takes the cork out; c.mu is held.
 func (c *Conn) uncork() {
 	c.out.corked = false
@@ -52,11 +69,29 @@ func (c *Conn) uncork() {
 
 // flush ends a step: it writes what was kept back, on the calling goroutine, which may wait for the client. It holds back only that client, and others go on sending.
 func (c *Conn) flush(now int64) {
+	if c.settle(now) {
+		c.writeCorked(now)
+	}
+}
+
+// settle ends a step but for the writing, and tells whether something is to be written.
+func (c *Conn) settle(now int64) bool {
 	c.mu.Lock()
-	c.uncork()
+	defer c.mu.Unlock()
 	if c.reason == nil {
 		c.rearm(now)
 	}
+	if c.out.running || !c.more() {
+		c.uncork()
+		return false
+	}
+	return true
+}
+
+// writeCorked takes the cork out and writes what was kept back.
+func (c *Conn) writeCorked(now int64) {
+	c.mu.Lock()
+	c.uncork()
 	if c.out.running || !c.more() {
 		c.mu.Unlock()
 		return
@@ -73,18 +108,22 @@ func (s *server) watch() {
 }
 
 func (s *server) look() {
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
+	timer := time.NewTimer(watchEvery)
+	defer timer.Stop()
 	var seen [corkSlots]corked
-	for quiet := 0; ; {
+	for quiet, every := 0, watchEvery; ; timer.Reset(every) {
+		s.crew.slow.Store(every > watchEvery)
 		select {
-		case <-tick.C:
+		case <-timer.C:
+			quiet, every = quiet+1, min(2*every, watchSlow)
+			if !s.lookOnce(&seen) {
+				break
+			}
+			quiet, every = 0, watchEvery
+		case <-s.crew.crowded:
+			quiet, every = 0, watchEvery
 		case <-s.crew.done:
 			return
-		}
-		quiet++
-		if s.lookOnce(&seen) {
-			quiet = 0
 		}
 		if quiet < watchRest {
 			continue
@@ -94,7 +133,7 @@ func (s *server) look() {
 		if !s.lookOnce(&seen) || !s.crew.watched.CompareAndSwap(false, true) {
 			return
 		}
-		quiet = 0
+		quiet, every = 0, watchEvery
 	}
 }
 
@@ -118,7 +157,7 @@ func (s *server) lookOnce(seen *[corkSlots]corked) (waiting bool) {
 			waiting = true
 			if seen[i] == (corked{c, step}) {
 				c.out.corked = false
-				c.startWriting()
+				c.startWriting(nil)
 			}
 		}
 		c.mu.Unlock()

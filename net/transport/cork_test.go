@@ -316,13 +316,15 @@ func BenchmarkBroadcastTo10000(b *testing.B) {
 		time.Sleep(time.Millisecond) //nolint:forbidigo // a benchmark
 	}
 	push := frame(text(100))
+	var burst transport.Burst
 	b.ReportAllocs()
 	for b.Loop() {
 		for _, ss := range sessions {
-			if err := ss.conn.Send(push); err != nil {
+			if err := burst.Send(ss.conn, push); err != nil {
 				b.Fatal(err)
 			}
 		}
+		burst.Flush()
 	}
 	b.ReportMetric(float64(b.N)*n/b.Elapsed().Seconds(), "deliveries/s")
 	for _, c := range conns {

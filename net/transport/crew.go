@@ -13,6 +13,8 @@ type crew struct {
 	srv     *server
 	few     int // workers that are let in at once
 	done    chan struct{}
+	slow    atomic.Bool   // the watch looks seldom
+	crowded chan struct{} // then: a job waits because there are enough workers
 	watched atomic.Bool
 	running sync.WaitGroup
 
@@ -37,12 +39,17 @@ type worker struct {
 	place int    // in crew.at; -1: it is not there
 	begun uint64 // crew.round when its job began
 	stuck bool
+	since int64 // when it last let others have its core
+	clock int64 // the end of its last step
+	late  late
+	share share
 }
 
 // job is something to do for a connection.
 type job struct {
-	conn *Conn
-	do   func(*Conn)
+	conn *Conn // nil: the worker's own
+	do   func(*Conn, *worker)
+	read bool // do is readSteps
 }
 
 const (
@@ -50,20 +57,55 @@ const (
 	maxParked = 16
 	// crewTurns is how often a worker lets others run and looks for another job before it parks, because waking it costs more.
 	crewTurns = 2
+	// crewSlice is how many ns a worker keeps its core. Go would leave it that for 10 ms, and there are several: who makes the work, such as a broadcast, would wait
+	// for all of them, find its connections idle again, and have each frame written by itself. Much less would leave clients little of the cores beside those who
+	// compute without end.
+	crewSlice = 500_000
 	// keptJobs is the largest ring that is kept.
-	keptJobs = 1 << 10
+	keptJobs = 1 << 14
 )
 
 func (w *crew) init(s *server) {
 	w.srv, w.few, w.done = s, max(4, 2*runtime.GOMAXPROCS(0)), make(chan struct{})
+	w.crowded = make(chan struct{}, 1)
 }
 
 // submit has a job done soon. It never blocks. There are no more jobs than two a connection.
-func (w *crew) submit(c *Conn, do func(*Conn)) {
+func (w *crew) submit(c *Conn, do func(*Conn, *worker)) {
 	w.mu.Lock()
-	w.push(job{c, do})
+	w.reserve(1)
+	w.push(job{conn: c, do: do})
 	w.ask()
 	w.mu.Unlock()
+	w.srv.watch()
+}
+
+// submitRead is submit for reading.
+func (w *crew) submitRead(c *Conn) {
+	w.mu.Lock()
+	w.reserve(1)
+	w.push(job{c, (*Conn).readSteps, true})
+	w.ask()
+	w.mu.Unlock()
+	w.srv.watch()
+}
+
+// submitAll is submit for many connections.
+func (w *crew) submitAll(conns []*Conn, do func(*Conn, *worker)) {
+	w.mu.Lock()
+	w.reserve(len(conns))
+	for _, c := range conns {
+		w.push(job{conn: c, do: do})
+	}
+	w.ask()
+	crowded := w.looks == 0
+	w.mu.Unlock()
+	if crowded && w.slow.Load() { // they may be stuck
+		select {
+		case w.crowded <- struct{}{}:
+		default:
+		}
+	}
 	w.srv.watch()
 }
 
@@ -74,14 +116,19 @@ func (w *crew) ask() {
 	}
 }
 
-// push appends to the ring. The lock is held, here and below.
-func (w *crew) push(j job) {
-	if w.waits == len(w.jobs) {
-		larger := make([]job, max(16, 2*len(w.jobs)))
-		n := copy(larger, w.jobs[w.head:])
-		copy(larger[n:], w.jobs[:w.head])
-		w.jobs, w.head = larger, 0
+// reserve makes room for n more jobs in the ring. The lock is held, here and below.
+func (w *crew) reserve(n int) {
+	if w.waits+n <= len(w.jobs) {
+		return
 	}
+	larger := make([]job, max(16, 2*len(w.jobs), w.waits+n))
+	m := copy(larger, w.jobs[w.head:])
+	copy(larger[m:], w.jobs[:w.head])
+	w.jobs, w.head = larger, 0
+}
+
+// push appends to the ring, which has room.
+func (w *crew) push(j job) {
 	w.jobs[(w.head+w.waits)%len(w.jobs)] = j
 	w.waits++
 }
@@ -113,10 +160,12 @@ func (w *crew) enlist() {
 
 func (w *crew) work() {
 	finished := false
-	me := &worker{wake: make(chan struct{}, 1), place: -1}
+	me := &worker{wake: make(chan struct{}, 1), place: -1, since: w.srv.now()}
 	defer func() {
 		if !finished { // a handler called runtime.Goexit
+			me.late.abandon()
 			w.mu.Lock()
+			w.takeBack(me)
 			w.leave(me)
 			w.busy--
 			w.enlist()
@@ -128,27 +177,49 @@ func (w *crew) work() {
 		if !ok {
 			break
 		}
-		j.do(j.conn)
+		w.readAhead(me, j)
+		for ; ok; j, ok = me.share.next() {
+			j.do(j.conn, me)
+			if me.clock-me.since >= crewSlice {
+				w.giveBack(me)
+			}
+		}
 	}
 	finished = true
 }
 
 // next waits for a job; false ends the worker. It is counted in looks if that is so.
 func (w *crew) next(me *worker, looking bool) (job, bool) {
+	rests := len(me.late.conns) == 0 && w.srv.now()-me.since >= crewSlice
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.leave(me)
+	if rests { // behind leave: it is not in a job meanwhile
+		w.mu.Unlock()
+		runtime.Gosched()
+		me.since = w.srv.now()
+		w.mu.Lock()
+	}
 	for turns := 0; ; {
-		if w.waits > 0 {
+		if w.waits > 0 && (len(me.late.conns) == 0 || w.srv.now()-me.since < crewSlice) {
 			if looking {
 				w.looks--
 			}
 			j := w.pop()
+			w.deal(me)
 			w.begin(me)
 			if w.waits > 0 {
 				w.ask()
 			}
 			return j, true
+		}
+		if len(me.late.conns) > 0 {
+			if looking {
+				w.looks--
+			}
+			me.share.n = 0
+			w.begin(me)
+			return job{do: writeLate}, true
 		}
 		if !looking {
 			looking = true
@@ -169,6 +240,7 @@ func (w *crew) next(me *worker, looking bool) (job, bool) {
 		w.parked = append(w.parked, me)
 		w.mu.Unlock()
 		<-me.wake // who wakes it counts it
+		me.since = w.srv.now()
 		w.mu.Lock()
 		turns = 0
 	}
@@ -209,6 +281,7 @@ func (w *crew) rescue() bool {
 			w.leave(me)
 			me.stuck = true
 			w.stuck++
+			w.takeBack(me)
 		}
 	}
 	more := min(w.waits-w.looks, w.few-(w.busy-w.stuck))

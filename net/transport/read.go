@@ -29,6 +29,7 @@ type reader struct {
 	partial        int64 // when the first byte of an unfinished frame arrived; 0 when there is none
 	warm           bool  // the stack may have grown
 	packets, bytes bucket
+	ahead          ahead
 }
 
 // read delivers frames until the connection ends and returns why; end may know it already.
@@ -44,7 +45,7 @@ func (c *Conn) read() error {
 		n, err := c.nc.Read(rd.buf[rd.end:])
 		switch {
 		case n > 0:
-			if err := c.step(n, err); err != nil {
+			if err := c.step(n, err, nil); err != nil {
 				return err
 			}
 			rd.fit(c, n)
@@ -64,9 +65,9 @@ func (c *Conn) read() error {
 	}
 }
 
-// step handles n bytes that have been read, with the error that came with them, and writes what they have been answered. It returns why nothing more is to be
-// read.
-func (c *Conn) step(n int, failed error) error {
+// step handles n bytes that have been read, with the error that came with them, and writes what they have been answered, or has the worker that it runs on (nil:
+// none) write that a little later. It returns why nothing more is to be read.
+func (c *Conn) step(n int, failed error, me *worker) error {
 	rd := &c.in
 	rd.end += n
 	c.bytesIn.Add(uint64(n))
@@ -82,7 +83,12 @@ func (c *Conn) step(n int, failed error) error {
 	now := c.srv.now() // the Receiver's time must not count against the client
 	rd.lastRead, rd.warm = now, true
 	rd.partialSince(now)
-	c.flush(now)
+	if me == nil || err != nil || failed != nil {
+		c.flush(now)
+	} else {
+		me.clock = now
+		me.late.flush(c, now)
+	}
 	switch {
 	case err != nil:
 		return err

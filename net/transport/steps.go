@@ -43,7 +43,7 @@ func (c *Conn) notified() {
 		switch now := s.Load(); now {
 		case resting:
 			if s.CompareAndSwap(resting, stepping) {
-				c.srv.crew.submit(c, (*Conn).readSteps)
+				c.srv.crew.submitRead(c)
 				return
 			}
 		case stepping:
@@ -57,7 +57,7 @@ func (c *Conn) notified() {
 }
 
 // beginSteps opens the connection.
-func (c *Conn) beginSteps() {
+func (c *Conn) beginSteps(me *worker) {
 	returned := false
 	defer func() {
 		if !returned {
@@ -76,11 +76,11 @@ func (c *Conn) beginSteps() {
 		return
 	}
 	c.steps.nc.Notify(c.notified)
-	c.readSteps()
+	c.readSteps(me)
 }
 
 // readSteps reads what there is.
-func (c *Conn) readSteps() {
+func (c *Conn) readSteps(me *worker) {
 	err, returned := errGoexit, false
 	defer func() {
 		if !returned {
@@ -88,34 +88,32 @@ func (c *Conn) readSteps() {
 		}
 	}()
 	var more bool
-	more, err = c.readSome()
+	more, err = c.readSome(me)
 	returned = true
 	switch {
 	case err != nil:
 		c.endSteps(err)
 	case more:
-		c.srv.crew.submit(c, (*Conn).readSteps) // behind those that wait
+		c.srv.crew.submitRead(c) // behind those that wait
 	}
 }
 
 // readSome reads until there is nothing, or it is the turn of others: then there may be more.
-func (c *Conn) readSome() (more bool, err error) {
+func (c *Conn) readSome(me *worker) (more bool, err error) {
 	rd, st := &c.in, c.steps
 	for range stepShare {
-		st.state.Store(stepping) // news from before this is seen below
 		if err := c.end(); err != nil {
 			return false, err
 		}
-		if rd.buf == nil {
-			rd.borrow(c)
-		}
-		n, err := st.nc.ReadNow(rd.buf[rd.end:])
+		c.readAhead()
+		n, err := rd.ahead.n, rd.ahead.err
+		rd.ahead = ahead{}
 		if n < 0 || n > len(rd.buf)-rd.end {
 			return false, fmt.Errorf("%w: ReadNow returned %d bytes for a buffer of %d", ErrRead, n, len(rd.buf)-rd.end)
 		}
 		switch {
 		case n > 0:
-			if err := c.step(n, err); err != nil {
+			if err := c.step(n, err, me); err != nil {
 				return false, err
 			}
 			rd.fit(c, n)
@@ -133,6 +131,27 @@ func (c *Conn) readSome() (more bool, err error) {
 		}
 	}
 	return true, nil
+}
+
+// ahead is what a read has found that has not been looked at.
+type ahead struct {
+	done bool
+	n    int
+	err  error
+}
+
+// readAhead makes the next read, unless it has been made. News from before it is seen by it.
+func (c *Conn) readAhead() {
+	rd := &c.in
+	if rd.ahead.done {
+		return
+	}
+	c.steps.state.Store(stepping)
+	if rd.buf == nil {
+		rd.borrow(c)
+	}
+	n, err := c.steps.nc.ReadNow(rd.buf[rd.end:])
+	rd.ahead = ahead{true, n, err}
 }
 
 // endSteps ends the connection on a goroutine of its own, because that may wait for the client.

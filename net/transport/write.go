@@ -65,7 +65,10 @@ func (o *outbox) idle() <-chan struct{} {
 // Send queues one frame to the client, which the connection's frames must be (a WebSocket sends it as one message). It copies the bytes, so
 // the caller keeps them, and never blocks. When more than Config.Backlog bytes would wait, the connection is closed and ErrBacklog returned; once the
 // connection is closing, ErrClosed is.
-func (c *Conn) Send(frame []byte) error {
+func (c *Conn) Send(frame []byte) error { return c.send(frame, nil) }
+
+// send is Send, perhaps in a burst.
+func (c *Conn) send(frame []byte, in *Burst) error {
 	c.mu.Lock()
 	if c.reason != nil {
 		c.mu.Unlock()
@@ -77,13 +80,13 @@ func (c *Conn) Send(frame []byte) error {
 		c.abort(err)
 		return err
 	}
-	c.enqueue(frame)
+	c.enqueue(frame, in)
 	c.mu.Unlock()
 	return nil
 }
 
-// enqueue appends a frame and has it written; c.mu is held.
-func (c *Conn) enqueue(frame []byte) {
+// enqueue appends a frame and has it written, with others if it is in a burst; c.mu is held.
+func (c *Conn) enqueue(frame []byte, in *Burst) {
 	b := c.out.batch
 	if b == nil {
 		b = c.srv.batches.Get().(*batch) //nolint:forcetypeassert // what the pool makes
@@ -101,15 +104,20 @@ func (c *Conn) enqueue(frame []byte) {
 		c.out.corked = false // it is worth a write of its own, and must not fill the backlog
 	}
 	if !c.out.corked {
-		c.startWriting()
+		c.startWriting(in)
 	}
 }
 
 // startWriting has somebody write what waits; c.mu is held.
-func (c *Conn) startWriting() {
-	if !c.out.running {
-		c.out.running = true
-		c.srv.crew.submit(c, (*Conn).write)
+func (c *Conn) startWriting(in *Burst) {
+	if c.out.running {
+		return
+	}
+	c.out.running = true
+	if in != nil {
+		in.add(c)
+	} else {
+		c.srv.crew.submit(c, (*Conn).writeJob)
 	}
 }
 
@@ -123,9 +131,12 @@ func (c *Conn) NotifyDrained() {
 	}
 	c.out.wanted++
 	if !c.out.corked {
-		c.startWriting()
+		c.startWriting(nil)
 	}
 }
+
+// writeJob is write as a job of the crew.
+func (c *Conn) writeJob(*worker) { c.write() }
 
 // write writes until nothing waits. Whoever calls it has set out.running.
 func (c *Conn) write() {
@@ -156,7 +167,7 @@ func (c *Conn) writeRounds(now int64, rounds int) {
 			continue
 		}
 		if rounds == 0 {
-			c.srv.crew.submit(c, (*Conn).write)
+			c.srv.crew.submit(c, (*Conn).writeJob)
 			c.mu.Unlock()
 			returned = true
 			return

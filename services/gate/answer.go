@@ -56,7 +56,7 @@ func (s *Session) respond(m *inbound, frame []byte) {
 	if s.stage != over {
 		s.state.queue.answered(m)
 		if m.typ == packet.Request && len(frame) > 0 {
-			full = s.emit(frame)
+			full = s.emit(frame, nil)
 		}
 	}
 	s.mu.Unlock()
@@ -111,24 +111,16 @@ func (s *session) encodeResult(dst []byte, m *inbound, result value.Value, raw [
 	if dst == nil {
 		dst = make([]byte, 0, len(raw)+answerHeader)
 	}
-	frame, err := g.codec.Append(dst, packet.Message{Type: packet.Response, ID: m.id, Body: raw})
+	frame, err := g.codec.Append(dst, packet.Message{Type: packet.Response, ID: m.id, Body: raw, Gzip: s.inflates()})
 	if err != nil {
 		return nil, fmt.Errorf("answer: %w", err)
 	}
 	return frame, nil
 }
 
-// encodePush is a push as a frame of its own, which many sessions may share.
-func (g *Gate) encodePush(route string, v value.Value) ([]byte, error) {
-	body, err := g.cfg.Bodies.Append(nil, route, codec.Push, v)
-	if err != nil {
-		return nil, err
-	}
-	return g.framePush(route, body)
-}
-
-func (g *Gate) framePush(route string, body []byte) ([]byte, error) {
-	frame, err := g.codec.Append(nil, packet.Message{Type: packet.Push, Route: route, Body: body})
+// framePush is a push as a frame of its own, which many sessions may share: those whose clients take compressed bodies, or the others.
+func (g *Gate) framePush(route string, body []byte, inflates bool) ([]byte, error) {
+	frame, err := g.codec.Append(nil, packet.Message{Type: packet.Push, Route: route, Body: body, Gzip: inflates})
 	if err != nil {
 		return nil, fmt.Errorf("gate: %w", err)
 	}

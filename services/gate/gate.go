@@ -42,7 +42,7 @@ func New(sys *actor.System, cfg Config) (*Gate, error) {
 		cfg: cfg, sys: sys, rates: newRates(cfg.Rates), tokens: newTokens(cfg.MaxWaiting), waiting: waiting{limit: cfg.MaxWaiting},
 		maxQueued: max(maxQueued, 2*cfg.MaxPacket),
 	}
-	g.codec, err = packet.NewCodec(cfg.Codec, packet.CodecConfig{MaxBody: cfg.MaxPacket, Routes: routes})
+	g.codec, err = packet.NewCodec(cfg.Codec, packet.CodecConfig{MaxBody: cfg.MaxPacket, Routes: routes, GzipFrom: cfg.GzipFrom})
 	if err != nil {
 		return nil, fmt.Errorf("gate: Config.Codec: %w", err)
 	}

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/skua-go/skua/actor/codec"
 	"github.com/skua-go/skua/actor/value"
+	"github.com/skua-go/skua/net/transport"
 )
 
 // Group is a set of sessions that get the same pushes, of one gate or of several that share their Sessions. A session that ends leaves it. Its methods may
@@ -129,36 +131,72 @@ func (g *Group) Push(route string, v value.Value, d Delivery) error {
 // push sends a value to sessions, encoded once for each gate: to all of them or, should it not be encodable, to none. It returns those
 // that have to be ended by a caller without locks.
 func push(to []*Session, route string, v value.Value, d Delivery) (full []*Session, err error) {
-	var encoded []encodedPush
+	var all encoded
 	for _, s := range to {
-		if frameFor(encoded, s.gate) != nil {
-			continue
-		}
-		frame, err := s.gate.encodePush(route, v)
-		if err != nil {
+		if err := all.prepare(s, route, v); err != nil {
 			s.gate.cfg.Metrics.pushErr.Inc()
 			return nil, err
 		}
-		encoded = append(encoded, encodedPush{s.gate, frame})
+	}
+	var burst *transport.Burst
+	if len(to) > 1 {
+		burst = bursts.Get().(*transport.Burst) //nolint:forcetypeassert // what the pool makes
+		defer func() {
+			burst.Flush()
+			bursts.Put(burst)
+		}()
 	}
 	for _, s := range to {
-		if s.send(route, frameFor(encoded, s.gate), d) {
+		if s.send(route, all.frameFor(s), d, burst) {
 			full = append(full, s)
 		}
 	}
 	return full, nil
 }
 
-// encodedPush is a push as the clients of one gate get it.
-type encodedPush struct {
-	gate  *Gate
-	frame []byte
+// bursts lends what many are sent to with.
+var bursts = sync.Pool{New: func() any { return new(transport.Burst) }} //nolint:gochecknoglobals // a cache
+
+// encoded are the forms of a push: one for each gate, or two where some of its clients take compressed bodies.
+type encoded []form
+
+type form struct {
+	gate     *Gate
+	inflates bool
+	body     []byte
+	frame    []byte
 }
 
-func frameFor(encoded []encodedPush, g *Gate) []byte {
-	for i := range encoded {
-		if encoded[i].gate == g {
-			return encoded[i].frame
+// prepare makes the form of a session, if none before it has had it.
+func (e *encoded) prepare(s *Session, route string, v value.Value) (err error) {
+	f := form{gate: s.gate, inflates: s.inflates()}
+	written := false
+	for i := range *e {
+		switch other := &(*e)[i]; {
+		case other.gate != f.gate:
+		case other.inflates == f.inflates:
+			return nil
+		default:
+			f.body, written = other.body, true
+		}
+	}
+	if !written {
+		if f.body, err = f.gate.cfg.Bodies.Append(nil, route, codec.Push, v); err != nil {
+			return err
+		}
+	}
+	if f.frame, err = f.gate.framePush(route, f.body, f.inflates); err != nil {
+		return err
+	}
+	*e = append(*e, f)
+	return nil
+}
+
+// frameFor is what the session is sent.
+func (e encoded) frameFor(s *Session) []byte {
+	for i := range e {
+		if e[i].gate == s.gate && e[i].inflates == s.inflates() {
+			return e[i].frame
 		}
 	}
 	return nil

@@ -159,12 +159,12 @@ func (s *session) tellAgent(what Change, reason string) {
 
 // Push sends a push whose body is encoded already. It does not wait; a push whose route or body does not fit is an error.
 func (s *Session) Push(route string, body []byte, d Delivery) error {
-	frame, err := s.gate.framePush(route, body)
+	frame, err := s.gate.framePush(route, body, s.inflates())
 	if err != nil {
 		s.gate.cfg.Metrics.pushErr.Inc()
 		return err
 	}
-	if s.send(route, frame, d) {
+	if s.send(route, frame, d, nil) {
 		s.end(errOverflow)
 	}
 	return nil

@@ -16,13 +16,14 @@ import (
 // link is a connection as its reading goroutine sees it: the handshake, heartbeats, and then messages for the session. A connection that has not shaken
 // hands has no actor, so half-open ones cost little.
 type link struct {
-	gate    *Gate
-	conn    *transport.Conn
-	stage   handshake
-	resumes bool                    // the client knows resume, and gets acks
-	token   token                   // that it was given
-	claimed uint64                  // data packages that a client has received whose session goes on
-	place   atomic.Pointer[Session] // nil before there is one
+	gate     *Gate
+	conn     *transport.Conn
+	stage    handshake
+	resumes  bool                    // the client knows resume, and gets acks
+	inflates bool                    // the client takes compressed bodies
+	token    token                   // that it was given
+	claimed  uint64                  // data packages that a client has received whose session goes on
+	place    atomic.Pointer[Session] // nil before there is one
 
 	packages, bytes int // what has been received since the last ack
 	ahead           int // bytes of data that may wait to be written; the session's lock guards it
@@ -138,7 +139,7 @@ func (l *link) shake(body []byte) error {
 	if err != nil {
 		return err
 	}
-	l.stage = greeted
+	l.stage, l.inflates = greeted, r.Sys.Inflates()
 	if r.Sys.Resume != nil && l.gate.resumes() {
 		return l.greet(r.Sys.Resume)
 	}

@@ -31,10 +31,23 @@ func (s *Sessions) Module() lua.Module {
 // Module is that of the gate's Sessions.
 func (g *Gate) Module() lua.Module { return g.cfg.Sessions.Module() }
 
-// apiPush encodes once, however many get it, and sends to all of the list or, should something be wrong, to none.
+// What a push counts for in a script's budget, in instructions: what it takes to encode one, and to hand it to each who gets it. A handler that pushes without end then
+// lets others have the core in between, as one that computes does.
+const (
+	pushCost     = 200
+	pushCostEach = 20
+)
+
+// apiPush encodes once, however many get it, and sends to all of the list or, should something be wrong, to none. To nobody it is next to nothing: the client of a
+// handler that pushes a lot may be gone after a part of it.
 func (s *Sessions) apiPush(st vm.State) int {
-	route, body, d := pushed(st, 2, "gate.push")
 	to := s.listed(st)
+	st.Spend(pushCostEach * (1 + len(to)))
+	if _, ok := st.String(2); ok && len(to) == 0 {
+		return 0
+	}
+	st.Spend(pushCost)
+	route, body, d := pushed(st, 2, "gate.push")
 	full, err := push(to, route, body, d)
 	if err != nil {
 		st.Errorf("gate.push %s: %s", route, err.Error())

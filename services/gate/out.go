@@ -1,5 +1,7 @@
 package gate
 
+import "github.com/skua-go/skua/net/transport"
+
 // Class is how a push is delivered.
 type Class uint8
 
@@ -20,8 +22,8 @@ type Delivery struct {
 const behindBytes = 4 << 10
 
 // send delivers a push, whose frame nobody may change from now on: many sessions may have it. It tells whether the session has to be ended, by a caller
-// without locks, because it waits for its client and can't hold more.
-func (s *Session) send(route string, frame []byte, d Delivery) (full bool) {
+// without locks, because it waits for its client and can't hold more. in is the burst that it is part of, nil if it is none.
+func (s *Session) send(route string, frame []byte, d Delivery, in *transport.Burst) (full bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stage == over || len(frame) == 0 {
@@ -33,10 +35,13 @@ func (s *Session) send(route string, frame []byte, d Delivery) (full bool) {
 			s.later(route, frame, d)
 			return false
 		}
-		s.flushLate() // an older one must not come behind this one
+		s.flushLate(in) // an older one must not come behind this one
 	}
-	return s.emit(frame)
+	return s.emit(frame, in)
 }
+
+// inflates tells whether what the session is sent may be compressed.
+func (s *Session) inflates() bool { return s.state.inflates && s.gate.cfg.GzipFrom > 0 }
 
 // The ring of a session whose client has not logged in is no larger than this. It does not wait for its client, so it needs one only for a client that
 // changes its connection on the way; and nobody knows who fills it.
@@ -71,7 +76,7 @@ func (s *Session) later(route string, frame []byte, d Delivery) {
 }
 
 // flushLate sends what has waited for the connection, as far as that can take it.
-func (s *Session) flushLate() {
+func (s *Session) flushLate(in *transport.Burst) {
 	late := s.state.late
 	if late == nil {
 		return
@@ -83,7 +88,7 @@ func (s *Session) flushLate() {
 			}
 			return
 		}
-		_ = s.emit(late.take()) // there is a connection, so the ring can't be too small
+		_ = s.emit(late.take(), in) // there is a connection, so the ring can't be too small
 	}
 	s.state.late = nil
 }
@@ -93,13 +98,13 @@ func (s *Session) drained(l *link) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.link == l {
-		s.flushLate()
+		s.flushLate(nil)
 	}
 }
 
-// emit gives a frame its number and sends it. It tells whether the session has to end, because it waits for its client and the ring is full. While there
-// is a connection the ring forgets the oldest instead: they have been sent, and are needed only if the connection is lost before they arrive.
-func (s *Session) emit(frame []byte) (full bool) {
+// emit gives a frame its number and sends it. It tells whether the session has to end, because it waits for its client and the ring is full, or because its client
+// does not read. While there is a connection the ring forgets the oldest instead: they have been sent, and are needed only if the connection is lost before they arrive.
+func (s *Session) emit(frame []byte, in *transport.Burst) (full bool) {
 	cfg := &s.gate.cfg
 	if s.state.resumes {
 		r := &s.state.ring
@@ -120,22 +125,24 @@ func (s *Session) emit(frame []byte) (full bool) {
 		}
 		cfg.Metrics.ringBytes.Add(int64(r.bytes - was))
 	}
-	if s.link != nil {
-		s.link.send(frame)
+	if s.link != nil && s.link.send(frame, in) {
+		full = true
 	}
 	return full
 }
 
-// send hands a frame to the connection, which copies it. A client for which too much waits is told so, and its connection closed.
-func (l *link) send(frame []byte) {
+// send hands a frame to the connection, which copies it. A client for which too much waits is told so, and its connection closed; its session has to end then, at
+// once: who reads that connection may be in the handler that sends, and would not notice before it has sent, and had encoded, all the rest.
+func (l *link) send(frame []byte, in *transport.Burst) (tooSlow bool) {
 	limit := l.gate.backlog(l.resumes)
 	if l.ahead += len(frame); l.ahead > limit/2 { // it is not looked for each frame how much of that has gone
 		l.ahead = l.conn.Queued() + len(frame)
 		if l.ahead > limit && l.ahead > len(frame) {
 			l.gate.cfg.Metrics.tooSlow.Inc()
 			l.conn.CloseWith(errBacklog, l.gate.farewell(errBacklog))
-			return
+			return true
 		}
 	}
-	_ = l.conn.Send(frame) // of one that is closing already the session hears otherwise
+	_ = in.Send(l.conn, frame) // of one that is closing already the session hears otherwise
+	return false
 }

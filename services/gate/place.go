@@ -33,7 +33,8 @@ type Session struct {
 
 // state is what a session is apart from its connection and its actor: what another gate would have to have to go on with it.
 type state struct {
-	resumes   bool // the client knows resume. It never changes
+	resumes   bool // the client knows resume. It never changes,
+	inflates  bool // nor that it takes compressed bodies
 	in        bool // the client has logged in
 	uid, name string
 	turn      uint64 // of the login

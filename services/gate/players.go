@@ -100,7 +100,7 @@ func (p *players) Receive(c *actor.Context, msg any) {
 
 func (p *players) open(c *actor.Context, m open) {
 	g, l := p.gate, m.link
-	place := &Session{gate: g, link: l, opened: c.Promise(), state: state{resumes: l.resumes}}
+	place := &Session{gate: g, link: l, opened: c.Promise(), state: state{resumes: l.resumes, inflates: l.inflates}}
 	if l.resumes {
 		place.state.keys = &keys{known: l.token}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	client "github.com/skua-go/skua/clients/go"
 	"github.com/skua-go/skua/net/packet"
@@ -148,4 +149,45 @@ func TestAClientThatNeverReadsIsClosedAtTheBacklogAndOthersReadOn(t *testing.T) 
 		t.Errorf("%v connections are counted as closed for their backlog, want %d", n, deaf)
 	}
 	must(t, request(c, "say", nil, nil))
+}
+
+// flooder is an agent that pushes a lot in one go, and then tells who else asks how much it was.
+const flooder = `
+local gate = require "gate"
+local M = { client = {} }
+local pushed
+function M.client.flood(self, request, session)
+  local pad = string.rep("x", 1000)
+  for i = 1, request.n do gate.push(session, "flood", pad) end
+  pushed = request.n
+  return true
+end
+function M.client.pushed() return pushed end
+return M`
+
+func TestWhatIsPushedToAClientThatDoesNotReadCostsNothingOnceItHasTooMuch(t *testing.T) {
+	const pushes = 30_000 // of a KB: more than the system's own buffers take
+	n := start(t, world{first: "main", scripts: map[string]string{"main.lua": flooder}, gate: gate.Config{
+		Login: gate.LoginGuest, Transport: transport.Config{Backlog: 256 << 10, Linger: 200 * time.Millisecond},
+	}})
+	r := n.shaken()
+	r.send(ask(1, "login", `{"name":"deaf"}`))
+	r.answer()
+	r.send(ask(2, "flood", fmt.Sprintf(`{"n":%d}`, pushes)))
+	c := n.enter("ann", client.Options{})
+	until(t, "the handler has pushed all", func() bool {
+		var pushed int
+		return request(c, "pushed", nil, &pushed) == nil && pushed == pushes
+	})
+	all := gathered(t, n)
+	if sent := all["skua_gate_pushes_total"]; sent < 256 || sent >= pushes {
+		t.Errorf("%v of %d pushes were made", sent, pushes)
+	}
+	if slow := all["skua_gate_too_slow_total"]; slow != 1 {
+		t.Errorf("one client was too slow, %v are counted", slow)
+	}
+	until(t, "the connection is gone", func() bool { return gathered(t, n)["skua_transport_connections tcp"] == 1 })
+	if n := closedFor(t, n, "backlog"); n != 1 {
+		t.Errorf("%v connections are counted as closed for their backlog, want 1", n)
+	}
 }

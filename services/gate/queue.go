@@ -15,7 +15,6 @@ type inbound struct {
 	id    uint64
 	route string
 	body  []byte
-	gzip  bool
 	fast  bool // it came faster than its route allows
 
 	next *inbound // in the queue
@@ -33,7 +32,7 @@ const keptBody = 4 << 10
 
 func newInbound(m *packet.Message) *inbound {
 	in := inbounds.Get().(*inbound) //nolint:forcetypeassert // what the pool makes
-	in.typ, in.id, in.route, in.gzip = m.Type, m.ID, m.Route, m.Gzip
+	in.typ, in.id, in.route = m.Type, m.ID, m.Route
 	in.body = append(in.body[:0], m.Body...)
 	return in
 }

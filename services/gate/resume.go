@@ -111,9 +111,9 @@ func (s *Session) resumed(l *link) error {
 	s.acknowledged(l.claimed)
 	l.conn.Ready()
 	for frame := range s.state.ring.all {
-		l.send(frame)
+		l.send(frame, nil)
 	}
-	s.flushLate()
+	s.flushLate(nil)
 	s.mu.Unlock()
 	g.cfg.Log.Debug("a session goes on", "session", s.ref.String(), "transport", l.conn.Transport(), "remote", l.conn.RemoteAddr())
 	g.sys.Send(s.ref, look{})

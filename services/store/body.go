@@ -68,6 +68,7 @@ func (w *walker) document(buf []byte, array bool) (int, string) {
 	}
 	doc, pos := buf[:size], 4
 	keys := keySet{doc: doc}
+	var last []byte // while keys come in ascending order none comes twice, and they need not be kept
 	for count := 0; ; count++ {
 		if pos >= size {
 			return 0, truncated
@@ -89,8 +90,10 @@ func (w *walker) document(buf []byte, array bool) (int, string) {
 		if reason := badKey(key, array, count); reason != "" {
 			return 0, reason
 		}
-		if !array && !keys.add(pos, pos+end) {
-			return 0, "the key comes twice"
+		if !array {
+			if last = keys.follow(last, pos, pos+end); last == nil {
+				return 0, "the key comes twice"
+			}
 		}
 		pos += end + 1
 		n, reason := w.value(kind, doc[pos:])
@@ -255,6 +258,26 @@ type keySet struct {
 }
 
 type span struct{ from, to int }
+
+// follow takes the key at doc[from:to], which comes behind last (nil: it is the first one), and returns it; nil if it is not new. Keys are added from the
+// first one on that is below its predecessor.
+func (s *keySet) follow(last []byte, from, to int) []byte {
+	key := s.doc[from:to]
+	if s.n == 0 && (last == nil || bytes.Compare(key, last) > 0) {
+		return key
+	}
+	if s.n == 0 { // those so far are well-formed, or the walk had ended
+		for pos := 4; pos < from-1; {
+			e, _ := elementAt(s.doc, pos)
+			s.add(pos+1, pos+1+len(e.key))
+			pos = e.end
+		}
+	}
+	if !s.add(from, to) {
+		return nil
+	}
+	return key
+}
 
 // add takes the key at doc[from:to] and reports whether it is new. A zero byte follows it in doc.
 func (s *keySet) add(from, to int) bool {

@@ -1,5 +1,6 @@
 // What the two ends tell each other before they talk: docs/protocol.md, "Handshake" and the part on resume. Every field of the server's is checked.
 import { HandshakeError, ProtocolError } from "./errors.js";
+import { inflates } from "./inflate.js";
 import { Dictionary, shown, text, utf8, MAX_ROUTE } from "./packet.js";
 
 const DAY = 24 * 60 * 60;
@@ -42,7 +43,8 @@ export interface Hello {
 
 /** The body of the client's handshake. */
 export function encodeHello(h: Hello): Uint8Array {
-  return utf8(JSON.stringify({ sys: { type: h.name, version: h.version, resume: h.resume ?? {} }, user: h.user }));
+  const gzip = inflates() ? true : undefined; // which JSON leaves out
+  return utf8(JSON.stringify({ sys: { type: h.name, version: h.version, gzip, resume: h.resume ?? {} }, user: h.user }));
 }
 
 /** Reads the body of the server's. A refusal is a HandshakeError. */

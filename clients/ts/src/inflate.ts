@@ -1,10 +1,13 @@
 // Compressed bodies: gzip (RFC 1952) and zlib (RFC 1950), told apart by their first two bytes.
 import { ProtocolError, SkuaError } from "./errors.js";
 
+/** Whether this platform can, as browsers since 2023 and Node do. */
+export const inflates = (): boolean => typeof DecompressionStream === "function";
+
 /** Inflates to at most limit bytes, whatever the sizes in the body claim; more is a ProtocolError, and so is what is neither. */
 export async function inflate(body: Uint8Array, limit: number): Promise<Uint8Array> {
   const format = formatOf(body);
-  if (typeof DecompressionStream !== "function") {
+  if (!inflates()) {
     throw new SkuaError("unsupported", `a body is compressed (${format}), and this platform has no DecompressionStream: turn compression off at the server`);
   }
   const stream = new DecompressionStream(format);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { ProtocolError } from "../src/errors.js";
-import { decodeWelcome } from "../src/handshake.js";
+import { decodeWelcome, encodeHello } from "../src/handshake.js";
 import { inflate } from "../src/inflate.js";
 import {
   DATA, Dictionary, PUSH, RESPONSE, Splitter, decodeAck, decodeMessage, decodeReason, decodeVarint, encodeMessage, encodePackage, encodeVarint, text, utf8,
@@ -142,6 +142,18 @@ test("messages that no package carries are refused when they are made", () => {
     d.add("a", 1);
     d.add("b", 1);
   }, /same code/);
+});
+
+test("a client that can inflate says so", () => {
+  const hello = () => JSON.parse(text(encodeHello({ name: "js", version: "1", user: undefined, resume: null }))).sys;
+  assert.deepEqual(hello(), { type: "js", version: "1", gzip: true, resume: {} });
+  const real = globalThis.DecompressionStream;
+  Reflect.deleteProperty(globalThis, "DecompressionStream");
+  try {
+    assert.deepEqual(hello(), { type: "js", version: "1", resume: {} });
+  } finally {
+    globalThis.DecompressionStream = real;
+  }
 });
 
 test("a handshake is checked field by field", () => {

@@ -179,6 +179,54 @@ function watchPage(wake, offline) {
   };
 }
 
+// src/inflate.ts
+var inflates = () => typeof DecompressionStream === "function";
+async function inflate(body, limit) {
+  const format = formatOf(body);
+  if (!inflates()) {
+    throw new SkuaError("unsupported", `a body is compressed (${format}), and this platform has no DecompressionStream: turn compression off at the server`);
+  }
+  const stream = new DecompressionStream(format);
+  const writer = stream.writable.getWriter();
+  writer.write(body).then(() => writer.close()).catch(() => {
+  });
+  const reader = stream.readable.getReader();
+  const pieces = [];
+  let length = 0;
+  for (; ; ) {
+    let piece;
+    try {
+      piece = (await reader.read()).value;
+    } catch (cause) {
+      throw new ProtocolError(`a compressed body (${format}) is broken`, { cause, code: "body" });
+    }
+    if (!piece) return join(pieces, length);
+    length += piece.length;
+    if (length > limit) {
+      reader.cancel().catch(() => {
+      });
+      throw new ProtocolError(`a compressed body of ${body.length} bytes holds more than ${limit}`);
+    }
+    pieces.push(piece);
+  }
+}
+function formatOf(body) {
+  const [a = 0, b = 0] = body;
+  if (a === 31 && b === 139) return "gzip";
+  if ((a & 15) === 8 && (a << 8 | b) % 31 === 0) return "deflate";
+  throw new ProtocolError("a compressed body is neither gzip nor zlib", { code: "body" });
+}
+function join(pieces, length) {
+  if (pieces.length === 1) return pieces[0];
+  const out = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    out.set(piece, at);
+    at += piece.length;
+  }
+  return out;
+}
+
 // src/packet.ts
 var HEADER = 4;
 var MAX_BODY = 16777215;
@@ -405,7 +453,8 @@ var MAX_TOKEN = 200;
 var MAX_RING_PACKAGES = 1 << 16;
 var MAX_RING_BYTES = 16 << 20;
 function encodeHello(h) {
-  return utf8(JSON.stringify({ sys: { type: h.name, version: h.version, resume: h.resume ?? {} }, user: h.user }));
+  const gzip = inflates() ? true : void 0;
+  return utf8(JSON.stringify({ sys: { type: h.name, version: h.version, gzip, resume: h.resume ?? {} }, user: h.user }));
 }
 function decodeWelcome(body) {
   let answer;
@@ -478,53 +527,6 @@ function integer(v, what, most) {
 }
 function kind(v) {
   return typeof v === "number" ? String(v) : v === null ? "null" : Array.isArray(v) ? "an array" : typeof v;
-}
-
-// src/inflate.ts
-async function inflate(body, limit) {
-  const format = formatOf(body);
-  if (typeof DecompressionStream !== "function") {
-    throw new SkuaError("unsupported", `a body is compressed (${format}), and this platform has no DecompressionStream: turn compression off at the server`);
-  }
-  const stream = new DecompressionStream(format);
-  const writer = stream.writable.getWriter();
-  writer.write(body).then(() => writer.close()).catch(() => {
-  });
-  const reader = stream.readable.getReader();
-  const pieces = [];
-  let length = 0;
-  for (; ; ) {
-    let piece;
-    try {
-      piece = (await reader.read()).value;
-    } catch (cause) {
-      throw new ProtocolError(`a compressed body (${format}) is broken`, { cause, code: "body" });
-    }
-    if (!piece) return join(pieces, length);
-    length += piece.length;
-    if (length > limit) {
-      reader.cancel().catch(() => {
-      });
-      throw new ProtocolError(`a compressed body of ${body.length} bytes holds more than ${limit}`);
-    }
-    pieces.push(piece);
-  }
-}
-function formatOf(body) {
-  const [a = 0, b = 0] = body;
-  if (a === 31 && b === 139) return "gzip";
-  if ((a & 15) === 8 && (a << 8 | b) % 31 === 0) return "deflate";
-  throw new ProtocolError("a compressed body is neither gzip nor zlib", { code: "body" });
-}
-function join(pieces, length) {
-  if (pieces.length === 1) return pieces[0];
-  const out = new Uint8Array(length);
-  let at = 0;
-  for (const piece of pieces) {
-    out.set(piece, at);
-    at += piece.length;
-  }
-  return out;
 }
 
 // src/inbox.ts

@@ -151,7 +151,7 @@ func thievishly(w *world, p *phase) {
 		w.t.Error(err)
 		return
 	}
-	victim := &player{conn: c, in: in, w: w}
+	victim := &player{conn: c, in: in}
 	if err := victim.ask("login", []byte(`{"name":"victim","password":"pw of victim"}`), ""); err != nil {
 		w.t.Error(err)
 		return
@@ -258,7 +258,7 @@ func falsely(w *world, p *phase) {
 		w.t.Error(err)
 		return
 	}
-	jwt := jwtOf(jwtSecret, "HS256", claimsOf("honest", "once", time.Hour))
+	jwt := jwtOf(jwtSecret, "HS256", claimsOf("honest", fmt.Sprint("once", w.names.Add(1)), time.Hour))
 	code, body, err := logIn(c, in, 1, map[string]string{"jwt": jwt})
 	if err != nil || code != "" {
 		w.t.Errorf("the honest login: %q, %v", code, err)
@@ -335,12 +335,12 @@ func halfOpen(w *world, p *phase, n int, place func(i int) net.IP) {
 }
 
 func halfOpenOfOneNetwork(w *world, p *phase) {
+	const name = `skua_transport_refused_total{reason="half-open-prefix",transport="tcp"}`
+	before := w.metrics()[name]
 	var all sync.WaitGroup
 	all.Go(func() { halfOpen(w, p, sized(200, 2000), neighbour) })
 	// While they are there somebody else gets in.
-	until(w.t, "a network has all that it may have", func() bool {
-		return w.metrics()[`skua_transport_refused_total{reason="half-open-prefix",transport="tcp"}`] > 0
-	})
+	until(w.t, "a network has all that it may have", func() bool { return w.metrics()[name] > before })
 	if newcomer, err := w.enter(overTCP); err != nil {
 		w.t.Errorf("%s: a newcomer of another network: %v", p.name, err)
 	} else {

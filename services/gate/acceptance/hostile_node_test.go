@@ -2,7 +2,6 @@ package acceptance_test
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"log/slog"
 	"net"
@@ -24,9 +23,6 @@ import (
 	"github.com/skua-go/skua/services/store"
 	"github.com/skua-go/skua/services/store/sqlite"
 )
-
-// nodeVariable makes this program a node instead of a test, with its data in that directory: what attacks cost is measured in a process without the attackers.
-const nodeVariable = "SKUA_ACCEPTANCE_NODE"
 
 // What the node under attack allows.
 const (
@@ -51,6 +47,11 @@ local skynet = require "skynet"
 local gate = require "gate"
 local M = { client = {} }
 function M.client.echo(self, request) return request end
+function M.client.think(self, request)
+  local x = 0
+  for i = 1, request do x = x + i % 7 end
+  return request
+end
 function M.client.shop(self, request) return request end
 function M.client.wait(self, request) skynet.sleep(50) return request end
 function M.client.flood(self, request, session)
@@ -60,7 +61,7 @@ function M.client.flood(self, request, session)
 end
 return M`
 
-// serveNode runs a node until its standard input ends, and returns the exit code. It says on standard output where its doors are.
+// serveNode runs a node until its standard input ends, and returns the exit code. It tells where its doors are.
 func serveNode() int {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	if err := runNode(log); err != nil {
@@ -75,7 +76,7 @@ func runNode(log *slog.Logger) error {
 	defer cancel()
 	n := &node{dialer: dialer{addrs: map[string]string{}}, metrics: gate.NewMetrics(), kcp: map[string]*kcp.Stats{}}
 	sys := actor.New(actor.Config{Log: log})
-	db, err := sqlite.Open(ctx, sqlite.Options{Dir: os.Getenv(nodeVariable)})
+	db, err := sqlite.Open(ctx, sqlite.Options{Dir: os.Getenv(dirVariable)})
 	if err != nil {
 		return err
 	}
@@ -124,7 +125,7 @@ func runNode(log *slog.Logger) error {
 	n.addrs["admin"] = ln.Addr().String()
 	looked := make(chan error, 1)
 	go func() { looked <- (&admin.Server{Metrics: registry, Log: log}).Serve(ctx, ln) }()
-	if err := json.NewEncoder(os.Stdout).Encode(n.addrs); err != nil {
+	if err := wire().Encode(n.addrs); err != nil {
 		return err
 	}
 	_, _ = io.Copy(io.Discard, os.Stdin) // until the test ends, or has died

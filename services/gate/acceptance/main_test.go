@@ -44,8 +44,11 @@ func seed(t *testing.T) uint64 {
 
 // kcp-go has timer goroutines of its own that last as long as the process.
 func TestMain(m *testing.M) {
-	if os.Getenv(nodeVariable) != "" {
+	switch os.Getenv(roleVariable) {
+	case roleNode:
 		os.Exit(serveNode())
+	case rolePlayers:
+		os.Exit(servePlayers())
 	}
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/xtaci/kcp-go/v5.(*TimedSched).sched"),
 		goleak.IgnoreAnyFunction("github.com/xtaci/kcp-go/v5.(*TimedSched).prepend"))

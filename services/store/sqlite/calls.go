@@ -59,9 +59,13 @@ func (db *DB) each(ctx context.Context, op string, checked []error, bytes int, d
 			if results[i] != nil {
 				continue
 			}
-			if results[i] = do(ctx, w, i); costs(results[i]) {
-				return results[i]
+			if results[i] = do(ctx, w, i); !costs(results[i]) {
+				continue
 			}
+			if r.again = alone(results[i]); r.again {
+				checked[i] = results[i]
+			}
+			return results[i]
 		}
 		return nil
 	}

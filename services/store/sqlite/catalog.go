@@ -169,10 +169,10 @@ func (x *index) touched(p *store.Patch) bool {
 }
 
 // enterAll changes a document's entries, which have been checked. An error costs the transaction.
-func (w *writer) enterAll(ctx context.Context, doc int64, entries []entry) error {
+func (w *writer) enterAll(ctx context.Context, n name, doc int64, entries []entry) error {
 	for _, e := range entries {
 		if err := w.enterOne(ctx, doc, e); err != nil {
-			return &spoiltError{err}
+			return spoilt(n, err)
 		}
 	}
 	return nil

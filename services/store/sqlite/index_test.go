@@ -10,6 +10,7 @@ import (
 	"math"
 	"math/big"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -29,10 +30,19 @@ func values(random *rand.Rand) []any {
 		int32(0), int32(-1), int32(math.MaxInt32), int64(0), int64(math.MaxInt64), int64(math.MinInt64), int64(math.MaxInt64) - 1,
 		0.0, math.Copysign(0, -1), math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, math.SmallestNonzeroFloat64, -math.SmallestNonzeroFloat64,
 		float64(1 << 53), int64(1 << 53), int64(1<<53) + 1, -float64(1 << 53), -int64(1<<53) - 1, float64(1 << 63), -float64(1 << 63), float64(math.MaxInt64 - 1024),
-		bson.Binary{}, bson.Binary{Data: []byte{0}}, bson.Binary{Data: []byte{255}}, bson.Binary{Subtype: 4, Data: []byte{0}}, bson.Binary{Data: []byte{0, 0}},
-		bson.ObjectID{}, bson.ObjectID{255}, bson.ObjectID{0, 1},
+		bson.Binary{},
+		bson.Binary{Data: []byte{0}},
+		bson.Binary{Data: []byte{255}},
+		bson.Binary{Subtype: 4, Data: []byte{0}},
+		bson.Binary{Data: []byte{0, 0}},
+		bson.ObjectID{},
+		bson.ObjectID{255},
+		bson.ObjectID{0, 1},
 		bson.DateTime(0), bson.DateTime(-1), bson.DateTime(math.MaxInt64), bson.DateTime(math.MinInt64),
-		bson.Timestamp{}, bson.Timestamp{T: 1}, bson.Timestamp{I: 1}, bson.Timestamp{T: math.MaxUint32},
+		bson.Timestamp{},
+		bson.Timestamp{T: 1},
+		bson.Timestamp{I: 1},
+		bson.Timestamp{T: math.MaxUint32},
 	}
 	for range 60 {
 		n := random.Int64() >> random.IntN(63)
@@ -524,6 +534,52 @@ func waitFor(tb testing.TB, condition func() bool) {
 		case <-tick.C:
 		case <-tb.Context().Done():
 			tb.Fatal("it never happened")
+		}
+	}
+}
+
+// A write that fails when its row is written already costs its transaction; what shares it is done without it.
+func TestWriteThatFailsHalfwayIsUndoneAndHurtsNobodyElse(t *testing.T) {
+	dir := t.TempDir()
+	db := open(t, dir)
+	if err := db.Indexes(context.Background(), []store.Index{{Kind: "thing", Name: "by_n", Fields: []string{"n"}}}); err != nil {
+		t.Fatal(err)
+	}
+	script(t, filepath.Join(dir, "store.db"), `CREATE TRIGGER broken BEFORE INSERT ON entries BEGIN SELECT RAISE(ABORT, 'broken'); END`)
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			id := fmt.Sprint("d", i)
+			err := one(db, thing(t, id, 0, bson.D{{Key: "n", Value: i}}, nil))
+			if err == nil || store.Retryable(err) || !strings.Contains(err.Error(), "thing/"+id) || !strings.Contains(err.Error(), "broken") {
+				t.Errorf("got %v", err)
+			}
+		})
+		wg.Go(func() {
+			for version := range int64(5) {
+				if err := apply(db, fmt.Sprint("p", i), version); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	// In one batch with others, too.
+	errs, err := db.Apply(context.Background(), []store.Write{
+		thing(t, "one", 0, bson.D{{Key: "n", Value: 1}}, nil), thing(t, "without", 0, bson.D{}, nil), thing(t, "two", 0, bson.D{{Key: "n", Value: 2}}, nil),
+	})
+	if err != nil || errs[0] == nil || errs[1] != nil || errs[2] == nil {
+		t.Errorf("got %v, %v", errs, err)
+	}
+	if doc, err := db.Load(context.Background(), "thing", "without"); err != nil || doc.Version != 1 {
+		t.Errorf("%+v, %v", doc, err)
+	}
+	for i := range 20 {
+		if _, err := db.Load(context.Background(), "thing", fmt.Sprint("d", i)); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("half of a write is there: %v", err)
+		}
+		if doc, err := db.Load(context.Background(), "player", fmt.Sprint("p", i)); err != nil || doc.Version != 5 || doc.Body.Lookup("n").Int64() != 5 {
+			t.Errorf("%+v, %v", doc, err)
 		}
 	}
 }

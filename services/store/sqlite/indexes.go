@@ -96,7 +96,7 @@ func (db *DB) build(ctx context.Context, x *index) error {
 		}
 	}
 	for !x.done {
-		next := *x
+		var next index
 		r := &request{ctx: ctx, op: op, count: stepDocs}
 		r.run = func(ctx context.Context, w *writer) error {
 			next = *x

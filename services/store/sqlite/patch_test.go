@@ -148,12 +148,12 @@ func TestDocumentsAreTheirRowsAndTheLogTogether(t *testing.T) {
 			for i := range models {
 				models[i] = &model{kind: []string{"player", "guild"}[i%2], id: fmt.Sprint("d", i)}
 			}
-			for range 4 {
+			for range 3 {
 				db := open(t, dir)
 				if err := db.Limit(c.bytes, c.records); err != nil {
 					t.Fatal(err)
 				}
-				for range 25 {
+				for range 20 {
 					some := models[random.IntN(40):] // those at the end more often
 					live(t, db, some[:random.IntN(len(some)+1)], random)
 				}

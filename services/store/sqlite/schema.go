@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"log/slog"
 )
 
 // applicationID is in the header of our files: "Skua". See https://www.sqlite.org/pragma.html#pragma_application_id.
@@ -71,7 +72,7 @@ func steps() []string {
 }
 
 // migrate brings the schema to the newest version, in one transaction.
-func migrate(ctx context.Context, conn *sql.Conn) error {
+func migrate(ctx context.Context, conn *sql.Conn, log *slog.Logger) error {
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -92,6 +93,9 @@ func migrate(ctx context.Context, conn *sql.Conn) error {
 	}
 	if version == len(todo) {
 		return nil
+	}
+	if !fresh { // which takes a while if there is much in it
+		log.Info("store: the database file is brought to a newer schema", "from", version, "to", len(todo))
 	}
 	for _, step := range todo[version:] {
 		if _, err := tx.ExecContext(ctx, step); err != nil {

@@ -3,6 +3,9 @@
 // Writes go through one goroutine, which puts all that wait at the same moment into one transaction (group commit), and
 // are on the disk when they are acknowledged: write-ahead log, synchronous=FULL, which is an fsync a transaction
 // (https://www.sqlite.org/pragma.html#pragma_synchronous). Reads have connections of their own and never wait for it.
+//
+// A document is a row, and what has changed since in a log that all documents share: see record.go for what is on the disk,
+// heads.go for what is in memory, write.go for when a row is written anew.
 package sqlite
 
 import (
@@ -101,7 +104,7 @@ func (db *DB) open(ctx context.Context, opt Options) error {
 		return err
 	}
 	var err error
-	if db.write, err = pool(db.path, 1, "journal_mode(WAL)", "synchronous(FULL)", "fullfsync(1)", "journal_size_limit(67108864)"); err != nil {
+	if db.write, err = pool(db.path, 1, "journal_mode(WAL)", "synchronous(FULL)", "fullfsync(1)", "journal_size_limit(67108864)", "cache_size(-16384)"); err != nil {
 		return err
 	}
 	if db.read, err = pool(db.path, readConns, "query_only(1)"); err != nil {
@@ -114,7 +117,7 @@ func (db *DB) open(ctx context.Context, opt Options) error {
 	if err := durable(ctx, conn); err != nil {
 		return errors.Join(err, conn.Close())
 	}
-	if err := migrate(ctx, conn); err != nil {
+	if err := migrate(ctx, conn, db.log); err != nil {
 		return errors.Join(err, conn.Close())
 	}
 	if err := db.reads.prepare(ctx, db.read); err != nil {
@@ -125,7 +128,7 @@ func (db *DB) open(ctx context.Context, opt Options) error {
 		return err // it has closed conn
 	}
 	db.writer.Go(func() { w.run(db.queue) }) //nolint:contextcheck // it outlives Open
-	db.startSweep(opt.Sweep)
+	db.startSweep(opt.Sweep)                 //nolint:contextcheck // it outlives Open
 	return nil
 }
 

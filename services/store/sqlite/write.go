@@ -77,7 +77,7 @@ func (w *writer) put(ctx context.Context, write *store.Write) error {
 	} else if h.doc, err = w.writeRow(ctx, n, h, known, write.Body); err != nil {
 		return err
 	}
-	return w.enterAll(ctx, h.doc, entries)
+	return w.enterAll(ctx, n, h.doc, entries)
 }
 
 // putRow writes a document that neither the log nor an index has.
@@ -199,7 +199,7 @@ func (w *writer) place(ctx context.Context, doc *store.Doc) error {
 	if h.doc, err = w.writeRow(ctx, n, h, known, doc.Body); err != nil {
 		return err
 	}
-	return w.enterAll(ctx, h.doc, entries)
+	return w.enterAll(ctx, n, h.doc, entries)
 }
 
 // refused is the error of a write that has changed nothing: the caller's, unless it has cost the transaction.
@@ -220,7 +220,13 @@ func spoilt(n name, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &spoiltError{fmt.Errorf("write %s: %w", store.Name(n.kind, n.id), err)}
+	return &spoiltError{fmt.Errorf("store: sqlite: write %s: %w", store.Name(n.kind, n.id), err)}
+}
+
+// alone tells whether an error in the middle of a write is that write's own: the transaction can be done without it.
+func alone(err error) bool {
+	var s *spoiltError
+	return errors.As(err, &s) && !fatal(err)
 }
 
 // costs tells whether a write's error has cost the transaction.

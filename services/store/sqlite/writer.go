@@ -32,6 +32,8 @@ type request struct {
 	bytes int // of bodies
 	// run does it in a transaction; its error is one that has cost the transaction. It runs again if that was lost.
 	run func(ctx context.Context, w *writer) error
+	// again says that run has failed and will leave out what failed.
+	again bool
 	// then, if there is one, runs when the transaction is durable and before the caller hears of it.
 	then func(w *writer)
 
@@ -155,7 +157,8 @@ func (w *writer) take(first *request, queue <-chan *request) []*request {
 const maxGather = 200 * time.Microsecond
 
 // group does requests in one transaction and answers them. A statement that fails undoes itself only; when the
-// transaction is lost, all of them are. If the reason is not one that passes, each gets one of its own.
+// transaction is lost, all of them are. If the reason is not one that passes, each gets one of its own, and others until
+// it has left out all that fails.
 func (w *writer) group(group []*request) {
 	if len(group) == 0 {
 		return
@@ -166,7 +169,7 @@ func (w *writer) group(group []*request) {
 	if err != nil {
 		w.log.Warn("store: a transaction was lost", "calls", len(group), "err", err)
 	}
-	if err != nil && len(group) > 1 && !passing(err) {
+	if err != nil && !passing(err) && (len(group) > 1 || group[0].again) {
 		for _, r := range group {
 			w.group([]*request{r})
 		}
@@ -186,7 +189,7 @@ func (w *writer) transact(group []*request) error {
 		return err
 	}
 	for _, r := range group {
-		r.err = nil
+		r.err, r.again = nil, false
 		if err := r.run(ctx, w); err != nil {
 			return w.undo(ctx, err)
 		}
