@@ -166,6 +166,9 @@ func (n *node) services(ctx context.Context, backend store.Backend) ([]actor.Spe
 	}, n.gateSpecs()), nil // sessions, and the agents of players
 }
 
+// quarantineDir is where, in the directory of data, the content is that the database refused.
+const quarantineDir = "store-quarantine"
+
 // storeConfig is that of the store, whose indexes are there then if the database is.
 func (n *node) storeConfig(ctx context.Context, backend store.Backend) (store.Config, error) {
 	cfg := &n.project.cfg
@@ -178,7 +181,7 @@ func (n *node) storeConfig(ctx context.Context, backend store.Backend) (store.Co
 	} else if err != nil {
 		return store.Config{}, fmt.Errorf("store.indexes: %w", err)
 	}
-	quarantine, err := store.OpenQuarantine(filepath.Join(cfg.Path(cfg.Data), "store-quarantine"), 0, 0)
+	quarantine, err := store.OpenQuarantine(filepath.Join(cfg.Path(cfg.Data), quarantineDir), 0, 0)
 	if err != nil {
 		return store.Config{}, err
 	}
