@@ -40,7 +40,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use.`,
 	f := cmd.PersistentFlags()
 	f.StringVarP(&at.dir, "dir", "C", ".", "directory of the project")
 	f.StringVar(&at.data, "data", "", "directory of the embedded database (key data)")
-	cmd.AddCommand(newStoreExportCommand(&at), newStoreImportCommand(&at), newStoreQuarantineCommand(&at))
+	cmd.AddCommand(newStoreExportCommand(&at), newStoreImportCommand(&at), newStoreMigrateCommand(&at), newStoreQuarantineCommand(&at))
 	return cmd
 }
 

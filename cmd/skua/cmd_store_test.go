@@ -217,7 +217,7 @@ func TestAChangedByteIsFoundWhereItIs(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "changed.skua")
 	put(t, file, strings.Replace(out, "Red", "Rex", 1))
 	_, told := skua(t, exitFailed, "store", "import", "-C", to, file)
-	wants(t, told, "damaged at byte 39, behind the header: the checksum of guild/red is ", "they were changed; nothing was imported")
+	wants(t, told, "damaged at byte 33, behind the header: the checksum of guild/red is ", "they were changed; nothing was imported")
 	if got := allOf(t, to); len(got) != 0 {
 		t.Errorf("%d documents", len(got))
 	}

@@ -233,8 +233,27 @@ func (w *watcher) Receive(_ *actor.Context, msg any) {
 
 // build makes the parts that know each other.
 func (n *node) build(abort func()) error {
-	cfg := &n.project.cfg
 	n.metrics.MustRegister(systemMetrics(n.sys))
+	var more []lua.Module
+	if n.trial != nil {
+		more = append(more, lua.Module{Name: testCore, Open: n.trial.module.open})
+	}
+	if err := n.buildScripts(abort, more...); err != nil {
+		return err
+	}
+	if err := n.project.cfg.Lua.checkServices(n.rt.Has); err != nil {
+		return err
+	}
+	var err error
+	if n.login, err = n.loginConfig(); err != nil {
+		return err
+	}
+	return n.buildGates()
+}
+
+// buildScripts makes the runtime of scripts and what its modules stand on.
+func (n *node) buildScripts(abort func(), more ...lua.Module) error {
+	cfg := &n.project.cfg
 	if err := n.openSockets(); err != nil {
 		return err
 	}
@@ -250,24 +269,17 @@ func (n *node) build(abort func()) error {
 	}
 	var now func() time.Time
 	if n.trial != nil {
-		modules = append(modules, lua.Module{Name: testCore, Open: n.trial.module.open})
 		now = n.sys.Now
 	}
 	rt, err := lua.NewRuntime(lua.Config{
-		Scripts: n.project.scripts, Library: scripts.FS(), Log: n.log, Abort: abort, Engine: engine, Engines: engines, Modules: modules,
+		Scripts: n.project.scripts, Library: scripts.FS(), Log: n.log, Abort: abort, Engine: engine, Engines: engines, Modules: append(modules, more...),
 		Env: map[string]string{"node": cfg.Name, "start": cfg.Start}, Now: now, MemoryLimit: int64(cfg.Lua.MemoryLimit), Trusted: cfg.Lua.trusts,
 	})
 	if err != nil {
 		return err
 	}
 	n.rt = rt
-	if err := cfg.Lua.checkServices(rt.Has); err != nil {
-		return err
-	}
-	if n.login, err = n.loginConfig(); err != nil {
-		return err
-	}
-	return n.buildGates()
+	return nil
 }
 
 // openSockets makes the network of scripts.
