@@ -48,7 +48,10 @@ func newExportWriter(w io.Writer) (*exportWriter, error) {
 	at, frame := bsoncore.AppendDocumentStart(nil)
 	frame = bsoncore.AppendStringElement(frame, "skua", exportMagic)
 	frame = bsoncore.AppendInt32Element(frame, "format", exportFormat)
-	return e, e.put(at, frame)
+	if err := e.put(at, frame); err != nil {
+		return nil, err
+	}
+	return e, nil
 }
 
 // put ends a frame and writes it.
@@ -59,7 +62,7 @@ func (e *exportWriter) put(at int32, frame []byte) error {
 	}
 	e.frame = frame[:0]
 	e.bytes += int64(len(frame))
-	e.sum.Write(frame) //nolint:errcheck // a hash never fails
+	e.sum.Write(frame)
 	if _, err := e.w.Write(frame); err != nil {
 		return fmt.Errorf("store export: %w", err)
 	}
@@ -169,7 +172,7 @@ func (e *exportReader) frame() (bson.Raw, error) {
 
 // took goes on behind a frame.
 func (e *exportReader) took(frame bson.Raw) {
-	e.sum.Write(frame) //nolint:errcheck // a hash never fails
+	e.sum.Write(frame)
 	e.at += int64(len(frame))
 }
 

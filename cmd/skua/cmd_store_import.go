@@ -29,7 +29,7 @@ counted and named. An import that was interrupted is finished by the same comman
 			if err != nil {
 				return err
 			}
-			defer in.Close() //nolint:errcheck // read only
+			defer in.Close()
 			return at.with(cmd, false, func(ctx context.Context, _ *project, db store.Backend) error { return im.run(ctx, db, in) })
 		},
 	}

@@ -187,7 +187,7 @@ func (m *migration) write(ctx context.Context, writes []store.Write) error {
 // migratorCore is the module that scripts/skua/migrator.lua is made with.
 const migratorCore = "skua.migrator.core"
 
-// stepPatience is how long the steps of one document may take.
+// stepPatience is far more than steps need that end at all.
 const stepPatience = time.Minute
 
 // errStuck ends the whole run: the step is still at work, and could hand in what it makes as another document's.
@@ -199,6 +199,8 @@ type migrator struct {
 	ref    actor.Ref
 	kind   string
 	newest int64
+	// patience is how long the steps of one document may take.
+	patience time.Duration
 
 	doc  store.Doc // that it works on; set between two calls
 	from int64
@@ -209,7 +211,7 @@ func startMigrator(ctx context.Context, p *project, kind string) (_ *migrator, e
 	log := discard()
 	n := &node{project: p, log: log, metrics: prometheus.NewRegistry()}
 	n.sys = actor.New(actor.Config{Node: p.cfg.Name, CallTimeout: p.cfg.Lua.CallTimeout.Duration, Log: log})
-	made := &migrator{sys: n.sys, kind: kind}
+	made := &migrator{sys: n.sys, kind: kind, patience: stepPatience}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, made.stop())
@@ -256,13 +258,13 @@ func (m *migrator) version(ctx context.Context) (int64, error) {
 
 // migrate gives a document's content in the newest version.
 func (m *migrator) migrate(ctx context.Context, d store.Doc, from int64) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, stepPatience)
+	ctx, cancel := context.WithTimeout(ctx, m.patience)
 	defer cancel()
 	m.doc, m.from, m.body = d, from, nil
 	_, err := m.sys.Ask(ctx, m.ref, lua.Command("migrate"))
 	var raised *lua.Error // by the step, which has ended then
 	if ctx.Err() != nil || errors.Is(err, actor.ErrDeadline) && !errors.As(err, &raised) {
-		return nil, fmt.Errorf("%w: %s: version %d: no answer within %v", errStuck, store.Name(d.Kind, d.ID), from, stepPatience)
+		return nil, fmt.Errorf("%w: %s: version %d: no answer within %v", errStuck, store.Name(d.Kind, d.ID), from, m.patience)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", store.Name(d.Kind, d.ID), err)

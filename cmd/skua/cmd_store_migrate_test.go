@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
@@ -29,7 +31,9 @@ return {
 // heroProject has heroes of all versions.
 func heroProject(t *testing.T, migrations string) string {
 	t.Helper()
-	hero := func(id string, d bson.D) store.Doc { return store.Doc{Kind: "hero", ID: id, Version: 4, Epoch: 2, Body: body(t, d)} }
+	hero := func(id string, d bson.D) store.Doc {
+		return store.Doc{Kind: "hero", ID: id, Version: 4, Epoch: 2, Body: body(t, d)}
+	}
 	dir := storeProject(
 		t,
 		hero("first", bson.D{{Key: "gold", Value: int64(1 << 60)}, {Key: "list", Value: bson.A{}}, {Key: "id", Value: bson.Binary{Data: []byte{1, 0}}}}),
@@ -110,4 +114,26 @@ func TestMigrationsThatCanNotWorkAreToldBeforeAnythingIsRead(t *testing.T) {
 	}
 	skua(t, exitUsage, "store", "migrate", "-C", heroProject(t, ""))
 	skua(t, exitUsage, "store", "migrate", "-C", heroProject(t, ""), "no/kind")
+}
+
+func TestAStepThatDoesNotEndEndsTheRun(t *testing.T) {
+	dir := heroProject(t, `
+local skynet = require "skynet"
+return { version = 2, [1] = function(doc) skynet.wait() end }`)
+	p, err := openProject(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scripts, err := startMigrator(t.Context(), p, "hero")
+	if err != nil {
+		t.Fatal(err)
+	}
+	scripts.patience = time.Millisecond
+	_, err = scripts.migrate(t.Context(), store.Doc{Kind: "hero", ID: "first", Version: 1, Body: body(t, bson.D{{Key: "gold", Value: 1}})}, 1)
+	if !errors.Is(err, errStuck) || !strings.Contains(err.Error(), "hero/first: version 1") {
+		t.Error(err)
+	}
+	if err := scripts.stop(); err != nil {
+		t.Error(err)
+	}
 }
