@@ -14,6 +14,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"github.com/skua-go/skua/internal/ferrettest"
 	"github.com/skua-go/skua/services/store"
 	"github.com/skua-go/skua/services/store/sqlite"
 )
@@ -322,4 +323,22 @@ func FuzzExportReader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		_ = (&importer{err: &bytes.Buffer{}}).check(bytes.NewReader(data))
 	})
+}
+
+// A studio begins with the embedded store and moves to MongoDB, and back.
+func TestDocumentsMoveFromTheEmbeddedStoreToMongoDBAndBack(t *testing.T) {
+	db := ferrettest.Start(t)
+	docs := someDocs(t)[:40]
+	from, to := storeProject(t, docs...), storeProject(t)
+	files := t.TempDir()
+	first, second := filepath.Join(files, "first"), filepath.Join(files, "second")
+	skua(t, exitDone, "store", "export", "-C", from, first)
+	t.Setenv("SKUA_STORE_MONGO", db.URI())
+	skua(t, exitDone, "store", "import", "-C", from, first)
+	_, told := skua(t, exitFailed, "store", "import", "-C", from, first)
+	wants(t, told, "the database has documents, guild/red for one")
+	skua(t, exitDone, "store", "export", "-C", from, second)
+	t.Setenv("SKUA_STORE_MONGO", "")
+	skua(t, exitDone, "store", "import", "-C", to, second)
+	equalDocs(t, allOf(t, to), docs)
 }
