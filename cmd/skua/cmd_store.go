@@ -103,6 +103,7 @@ type progress struct {
 	bytes     int64
 	began     time.Time
 	told      time.Time
+	drawn     bool
 }
 
 // newProgress counts up to so many bytes, -1 if that is not known.
@@ -124,14 +125,16 @@ func (p *progress) add(size int) {
 	}
 	if now := time.Now(); now.Sub(p.told) > 100*time.Millisecond {
 		p.told = now
-		p.bar.Describe(fmt.Sprintf("%s: %d documents", p.what, p.documents))
+		p.bar.Describe(fmt.Sprintf("%s: %d documents, %.1f MB", p.what, p.documents, float64(p.bytes)/1e6))
 	}
+	p.drawn = true
 	_ = p.bar.Add(size) // only a terminal
 }
 
-// end takes the bar away.
+// end takes the bar away, for lines to be written; the next document brings it back.
 func (p *progress) end() {
-	if p.bar != nil {
+	if p.drawn {
+		p.drawn = false
 		_ = p.bar.Clear()
 	}
 }

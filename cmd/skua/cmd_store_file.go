@@ -44,7 +44,7 @@ type exportWriter struct {
 }
 
 func newExportWriter(w io.Writer) (*exportWriter, error) {
-	e := &exportWriter{w: bufio.NewWriterSize(w, 1<<20), sum: sha256.New(), table: castagnoli()}
+	e := &exportWriter{w: bufio.NewWriterSize(w, 64<<10), sum: sha256.New(), table: castagnoli()}
 	at, frame := bsoncore.AppendDocumentStart(nil)
 	frame = bsoncore.AppendStringElement(frame, "skua", exportMagic)
 	frame = bsoncore.AppendInt32Element(frame, "format", exportFormat)
@@ -109,7 +109,7 @@ type exportReader struct {
 }
 
 func newExportReader(r io.Reader) (*exportReader, error) {
-	e := &exportReader{r: bufio.NewReaderSize(r, 1<<20), sum: sha256.New(), table: castagnoli(), last: "the beginning"}
+	e := &exportReader{r: bufio.NewReaderSize(r, 64<<10), sum: sha256.New(), table: castagnoli(), last: "the beginning"}
 	// What is no export at all is told so, whatever its first bytes would be as a length.
 	head, err := e.r.Peek(9)
 	if err != nil && !errors.Is(err, io.EOF) {
