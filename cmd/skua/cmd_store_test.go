@@ -92,11 +92,11 @@ func equalDocs(t *testing.T, got, want []store.Doc) {
 // skua runs a command and wants its exit code; it returns what it wrote.
 func skua(t *testing.T, code int, args ...string) (stdout, stderr string) {
 	t.Helper()
-	var out, errs bytes.Buffer
-	if got := run(t.Context(), args, &out, &errs); got != code {
-		t.Fatalf("skua %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), got, code, out.String(), errs.String())
+	out, errs := newWatched(), newWatched() // a node's goroutines write to them, too
+	if got := run(t.Context(), args, out, errs); got != code {
+		t.Fatalf("skua %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), got, code, out.text(), errs.text())
 	}
-	return out.String(), errs.String()
+	return out.text(), errs.text()
 }
 
 func wants(t *testing.T, text string, parts ...string) {
