@@ -141,8 +141,9 @@ function store.find(kind, where, options)
 end
 
 -- Leads a copy of a document to the newest version of its kind, from the version that it has (1 if it says none): for tests of migrations. It gives that version too.
-function store.migrate(kind, doc, from)
-  return migrate(kind, "?", copy(doc, 1), from or 1)
+-- Errors call the document id, if that is given.
+function store.migrate(kind, doc, from, id)
+  return migrate(kind, id or "?", copy(doc, 1), from or 1)
 end
 
 -- Makes this service the owner of a document and gives its content, nil if it has none yet, to a script that hands in contents itself with store.save and store.commit.

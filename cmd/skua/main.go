@@ -73,7 +73,7 @@ func newRootCommand() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newRunCommand(), newNewCommand(), newCheckCommand(), newTestCommand(), newBotCommand(), newVersionCommand())
+	root.AddCommand(newRunCommand(), newNewCommand(), newCheckCommand(), newTestCommand(), newBotCommand(), newStoreCommand(), newVersionCommand())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; `%s --help` tells more", err, cmd.CommandPath())}
 	})

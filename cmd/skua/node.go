@@ -166,6 +166,9 @@ func (n *node) services(ctx context.Context, backend store.Backend) ([]actor.Spe
 	}, n.gateSpecs()), nil // sessions, and the agents of players
 }
 
+// quarantineDir is where, in the directory of data, the content is that the database refused.
+const quarantineDir = "store-quarantine"
+
 // storeConfig is that of the store, whose indexes are there then if the database is.
 func (n *node) storeConfig(ctx context.Context, backend store.Backend) (store.Config, error) {
 	cfg := &n.project.cfg
@@ -178,7 +181,7 @@ func (n *node) storeConfig(ctx context.Context, backend store.Backend) (store.Co
 	} else if err != nil {
 		return store.Config{}, fmt.Errorf("store.indexes: %w", err)
 	}
-	quarantine, err := store.OpenQuarantine(filepath.Join(cfg.Path(cfg.Data), "store-quarantine"), 0, 0)
+	quarantine, err := store.OpenQuarantine(filepath.Join(cfg.Path(cfg.Data), quarantineDir), 0, 0)
 	if err != nil {
 		return store.Config{}, err
 	}
@@ -234,8 +237,27 @@ func (w *watcher) Receive(_ *actor.Context, msg any) {
 
 // build makes the parts that know each other.
 func (n *node) build(abort func()) error {
-	cfg := &n.project.cfg
 	n.metrics.MustRegister(systemMetrics(n.sys))
+	var more []lua.Module
+	if n.trial != nil {
+		more = append(more, lua.Module{Name: testCore, Open: n.trial.module.open})
+	}
+	if err := n.buildScripts(abort, more...); err != nil {
+		return err
+	}
+	if err := n.project.cfg.Lua.checkServices(n.rt.Has); err != nil {
+		return err
+	}
+	var err error
+	if n.login, err = n.loginConfig(); err != nil {
+		return err
+	}
+	return n.buildGates()
+}
+
+// buildScripts makes the runtime of scripts and what its modules stand on.
+func (n *node) buildScripts(abort func(), more ...lua.Module) error {
+	cfg := &n.project.cfg
 	if err := n.openSockets(); err != nil {
 		return err
 	}
@@ -251,24 +273,17 @@ func (n *node) build(abort func()) error {
 	}
 	var now func() time.Time
 	if n.trial != nil {
-		modules = append(modules, lua.Module{Name: testCore, Open: n.trial.module.open})
 		now = n.sys.Now
 	}
 	rt, err := lua.NewRuntime(lua.Config{
-		Scripts: n.project.scripts, Library: scripts.FS(), Log: n.log, Abort: abort, Engine: engine, Engines: engines, Modules: modules,
+		Scripts: n.project.scripts, Library: scripts.FS(), Log: n.log, Abort: abort, Engine: engine, Engines: engines, Modules: append(modules, more...),
 		Env: map[string]string{"node": cfg.Name, "start": cfg.Start}, Now: now, MemoryLimit: int64(cfg.Lua.MemoryLimit), Trusted: cfg.Lua.trusts,
 	})
 	if err != nil {
 		return err
 	}
 	n.rt = rt
-	if err := cfg.Lua.checkServices(rt.Has); err != nil {
-		return err
-	}
-	if n.login, err = n.loginConfig(); err != nil {
-		return err
-	}
-	return n.buildGates()
+	return nil
 }
 
 // openSockets makes the network of scripts.

@@ -88,9 +88,10 @@ function store.find(kind, where, options) end
 ---@param kind string
 ---@param doc table
 ---@param from? integer 1
+---@param id? string what errors call the document
 ---@return table doc
 ---@return integer version
-function store.migrate(kind, doc, from) end
+function store.migrate(kind, doc, from, id) end
 
 ---Makes this service the owner of a document and gives its content, nil if it has none yet, to a script that hands in contents itself.
 ---@param kind string
