@@ -36,7 +36,7 @@ func newMessages() *messages {
 
 // buffer is where message i begins, or what it is.
 func (m *messages) buffer(i int, b []byte) {
-	m.iov[i].Base = unsafe.SliceData(b) //nolint:gosec // as above
+	m.iov[i].Base = unsafe.SliceData(b) //nolint:gosec // kept alive by it
 	m.iov[i].SetLen(len(b))
 }
 
@@ -108,13 +108,15 @@ const briefBatch = 16
 
 // transmit sends messages from one up to another, and returns how many of them the system has taken; 0 with why it has not taken the first.
 func (m *messages) transmit(fd, from, to int) (int, error) {
-	call := syscall.RawSyscall6
-	if to-from > briefBatch {
-		call = syscall.Syscall6
-	}
 	for {
-		//nolint:gosec // the messages live through the call: m does
-		n, _, errno := call(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&m.head[from])), uintptr(to-from), unix.MSG_DONTWAIT, 0, 0)
+		var n uintptr
+		var errno syscall.Errno
+		//nolint:gosec // the messages live through the calls, as the rules of package unsafe have it
+		if to-from <= briefBatch {
+			n, _, errno = syscall.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&m.head[from])), uintptr(to-from), unix.MSG_DONTWAIT, 0, 0)
+		} else {
+			n, _, errno = syscall.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&m.head[from])), uintptr(to-from), unix.MSG_DONTWAIT, 0, 0)
+		}
 		switch errno {
 		case 0:
 			return int(n), nil

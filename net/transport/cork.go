@@ -15,7 +15,7 @@ const (
 	watchEvery = 2 * time.Millisecond
 	// watchSlow is how often it looks at the least: each look that finds nothing to watch over doubles the time to the next one, because looking is the dearest thing
 	// that a server at rest does.
-	watchSlow = 16 * watchEvery
+	watchSlow = 32 * watchEvery
 	// watchRest is how many such looks end the watch.
 	watchRest = 25
 )

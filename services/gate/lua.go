@@ -31,8 +31,8 @@ func (s *Sessions) Module() lua.Module {
 // Module is that of the gate's Sessions.
 func (g *Gate) Module() lua.Module { return g.cfg.Sessions.Module() }
 
-// What a push counts for in a script's budget, in instructions: what it takes to encode one, and to hand it to each who gets it. A handler that pushes without end then
-// lets others have the core in between, as one that computes does.
+// What a push counts for in a script's budget, in instructions: what it takes to encode one, and to hand it to each who gets it. A handler that pushes without end
+// then lets others have the core in between, as one that computes does.
 const (
 	pushCost     = 200
 	pushCostEach = 20

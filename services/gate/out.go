@@ -103,7 +103,8 @@ func (s *Session) drained(l *link) {
 }
 
 // emit gives a frame its number and sends it. It tells whether the session has to end, because it waits for its client and the ring is full, or because its client
-// does not read. While there is a connection the ring forgets the oldest instead: they have been sent, and are needed only if the connection is lost before they arrive.
+// does not read. While there is a connection the ring forgets the oldest instead: they have been sent, and are needed only if the connection is lost before they
+// arrive.
 func (s *Session) emit(frame []byte, in *transport.Burst) (full bool) {
 	cfg := &s.gate.cfg
 	if s.state.resumes {

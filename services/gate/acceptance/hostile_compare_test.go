@@ -48,8 +48,8 @@ func (w *window) String() string {
 // comparison is the windows of one attack, a round at the same place of each list.
 type comparison struct{ quiet, control, attack []*window }
 
-// What is held to be worse than noise: with the attack the players wait so many times as long as with honest clients, or in quiet, in every one of many rounds; one that
-// is not so ends the doubt. What is below the least is no wait.
+// What is held to be worse than noise: with the attack the players wait so many times as long as with honest clients, or in quiet, in every one of many rounds;
+// one that is not so ends the doubt. What is below the least is no wait.
 const (
 	worse      = 3
 	least      = 5 * time.Millisecond
@@ -61,7 +61,7 @@ const (
 func (c *comparison) complaints() (all []string) {
 	for _, share := range []float64{0.5, 0.99} {
 		if r := c.leastRatio(share); r > worse {
-			all = append(all, fmt.Sprintf("in each round players waited at least %.1f times as long (p%.0f) as beside honest clients who took as much of the cores", r, 100*share))
+			all = append(all, fmt.Sprintf("in each round players waited at least %.1f times as long (p%.0f) as beside honest clients", r, 100*share))
 		}
 	}
 	return all
