@@ -116,8 +116,13 @@ func (p *project) check() (checked int, problems []lint.Problem, err error) {
 		return 0, nil, err
 	}
 	known := []lua.Module{
-		{Name: gate.ServiceName}, {Name: sharedata.CoreName}, {Name: multicast.CoreName}, {Name: socket.ModuleName}, {Name: documents.CoreName},
-		{Name: mongodb.ModuleName}, {Name: testCore},
+		{Name: gate.ServiceName},
+		{Name: sharedata.CoreName},
+		{Name: multicast.CoreName},
+		{Name: socket.ModuleName},
+		{Name: documents.CoreName},
+		{Name: mongodb.ModuleName},
+		{Name: testCore},
 	}
 	rt, err := lua.NewRuntime(lua.Config{
 		Scripts: p.scripts, Library: scripts.FS(), Modules: known, Engine: engine, Engines: engines, Log: discard(),
