@@ -21,9 +21,9 @@ type beat struct {
 }
 
 const (
-	// beatEvery is the longest that a datagram waits. It is less than any timeout of a client's, which is 30 ms at the least, and what a beat costs hardly depends on
-	// how many it finds.
-	beatEvery = 28 * time.Millisecond
+	// beatEvery is the longest that a datagram waits. What a beat costs hardly depends on how many it finds. A client that has been at play may have a timeout of only
+	// 30 ms: it sends its first heartbeat twice, and from then on allows for the beats, which are in the round trips that it measures.
+	beatEvery = 36 * time.Millisecond
 	// often is how many milliseconds may lie between datagrams for rests to pay.
 	often = int64(2 * beatEvery / time.Millisecond)
 	// playing is for how many milliseconds behind a datagram of a session at play a reader does not rest.
