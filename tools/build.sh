@@ -9,4 +9,4 @@ if [ -e .git ] && git rev-parse --verify -q HEAD >/dev/null 2>&1; then
 	commit=$(git rev-parse HEAD)
 fi
 mkdir -p bin
-go build -trimpath -ldflags "-X main.version=$version -X main.commit=$commit" -o bin/skua ./cmd/skua
+go build -pgo=cmd/skua/skua.pgo -trimpath -ldflags "-X main.version=$version -X main.commit=$commit" -o bin/skua ./cmd/skua

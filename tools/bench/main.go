@@ -278,7 +278,11 @@ func serve(ctx context.Context, name string, args []string, stdout, stderr io.Wr
 		fmt.Fprintf(stderr, "bench: found -%s=%s, which is no server\n", measure.ServeFlag, name)
 		return 2
 	}
-	if err := measure.Serve(ctx, s, os.Stdin, stdout); err != nil {
+	stop, err := profile(name)
+	if err == nil {
+		err = errors.Join(measure.Serve(ctx, s, os.Stdin, stdout), stop())
+	}
+	if err != nil {
 		fmt.Fprintf(stderr, "bench: server %s: %v\n", name, err)
 		return 1
 	}
