@@ -49,7 +49,7 @@ func (p *part) flush() {
 	if len(p.conns) == 0 {
 		return
 	}
-	p.srv.crew.submitAll(p.conns, (*Conn).writeJob)
+	p.srv.crew.submitAll(p.conns, (*Conn).write)
 	clear(p.conns)
 	p.conns = p.conns[:0]
 }

@@ -72,17 +72,18 @@ func (w *crew) init(s *server) {
 
 // submit has a job done soon. It never blocks. There are no more jobs than two a connection.
 func (w *crew) submit(c *Conn, do func(*Conn, *worker)) {
-	w.mu.Lock()
-	w.reserve(1)
-	w.push(job{conn: c, do: do})
-	w.call()
+	w.add(job{conn: c, do: do})
 }
 
 // submitRead is submit for reading.
 func (w *crew) submitRead(c *Conn) {
+	w.add(job{c, (*Conn).readSteps, true})
+}
+
+func (w *crew) add(j job) {
 	w.mu.Lock()
 	w.reserve(1)
-	w.push(job{c, (*Conn).readSteps, true})
+	w.push(j)
 	w.call()
 }
 

@@ -117,7 +117,7 @@ func (c *Conn) startWriting(in *Burst) {
 	if in != nil {
 		in.add(c)
 	} else {
-		c.srv.crew.submit(c, (*Conn).writeJob)
+		c.srv.crew.submit(c, (*Conn).write)
 	}
 }
 
@@ -135,11 +135,8 @@ func (c *Conn) NotifyDrained() {
 	}
 }
 
-// writeJob is write as a job of the crew.
-func (c *Conn) writeJob(*worker) { c.write() }
-
-// write writes until nothing waits. Whoever calls it has set out.running.
-func (c *Conn) write() {
+// write, a job of the crew, writes until nothing waits. Whoever submits it has set out.running.
+func (c *Conn) write(*worker) {
 	now := c.srv.now()
 	c.mu.Lock()
 	c.writeRounds(now, 1<<30)
@@ -167,7 +164,7 @@ func (c *Conn) writeRounds(now int64, rounds int) {
 			continue
 		}
 		if rounds == 0 {
-			c.srv.crew.submit(c, (*Conn).writeJob)
+			c.srv.crew.submit(c, (*Conn).write)
 			c.mu.Unlock()
 			returned = true
 			return
