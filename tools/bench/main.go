@@ -157,7 +157,8 @@ func storeBenchmarks() []measure.Benchmark {
 // otherBenchmarks are those of what stands on the actors, and the references.
 func otherBenchmarks(botsFor time.Duration) []measure.Benchmark {
 	const (
-		agents    = "agent in Lua a connection, JSON of 64 bytes, closed loop; base: "
+		agents    = "agent in Lua a connection, in VMs of 256 (gate.agent_vm is shared), JSON of 64 bytes, closed loop; base: "
+		ownVMs    = "agent in Lua a connection, each in a VM of its own (gate.agent_vm is own), JSON of 64 bytes, closed loop; base: "
 		handler   = "handler in Go in the session's actor, JSON of 64 bytes, closed loop; base: "
 		tcpEcho   = "bare TCP echo of 64 bytes, same run"
 		kcpEcho   = "bare kcp-go server's echo of 64 bytes, same run"
@@ -176,6 +177,8 @@ func otherBenchmarks(botsFor time.Duration) []measure.Benchmark {
 		{ID: "net/tcp-go-1000", Unit: "req/s", Ours: clients.GoEcho("tcp", 1000), Base: bare.TCPEcho(1000), Note: handler + tcpEcho},
 		{ID: "net/tcp-lua-100", Unit: "req/s", Ours: clients.LuaEcho("tcp", 100), Base: bare.TCPEcho(100), Note: agents + tcpEcho},
 		{ID: "net/tcp-lua-1000", Unit: "req/s", Ours: clients.LuaEcho("tcp", 1000), Base: bare.TCPEcho(1000), Note: agents + tcpEcho},
+		{ID: "net/tcp-own-vm-100", Unit: "req/s", Ours: clients.OwnVMEcho(100), Base: bare.TCPEcho(100), Note: ownVMs + tcpEcho},
+		{ID: "net/tcp-own-vm-1000", Unit: "req/s", Ours: clients.OwnVMEcho(1000), Base: bare.TCPEcho(1000), Note: ownVMs + tcpEcho},
 		{ID: "net/kcp-lua-100", Unit: "req/s", Ours: clients.LuaEcho("kcp", 100), Base: bare.KCPEcho(100), Note: agents + kcpEcho},
 		{ID: "net/kcp-lua-1000", Unit: "req/s", Ours: clients.LuaEcho("kcp", 1000), Base: bare.KCPEcho(1000), Note: agents + kcpEcho},
 		{ID: "net/ws-lua-100", Unit: "req/s", Ours: clients.LuaEcho("ws", 100), Base: clients.LuaEcho("tcp", 100), Note: agents + webSocket},
