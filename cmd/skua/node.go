@@ -306,12 +306,9 @@ func (n *node) openSockets() error {
 	return nil
 }
 
-// openMongo makes the MongoDB of scripts. The one that keeps players is there for them under the name store.
+// openMongo makes the MongoDB of scripts.
 func (n *node) openMongo(connect []netip.Prefix) {
-	cfg := mongodb.Config{Connect: connect, Metrics: mongodb.NewMetrics(), Log: n.log.With("part", "mongodb")}
-	if uri := n.project.cfg.Store.Mongo.Reveal(); uri != "" {
-		cfg.Databases = map[string]string{"store": uri}
-	}
+	cfg := mongodb.Config{Databases: n.project.cfg.databases(), Connect: connect, Metrics: mongodb.NewMetrics(), Log: n.log.With("part", "mongodb")}
 	n.metrics.MustRegister(cfg.Metrics)
 	n.mongo = mongodb.New(cfg)
 }
