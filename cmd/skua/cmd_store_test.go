@@ -261,7 +261,7 @@ func TestTheStoreOfARunningNodeIsNotOpened(t *testing.T) {
 
 func TestWrongUseOfStoreCommandsIsTold(t *testing.T) {
 	dir := storeProject(t)
-	for _, args := range [][]string{{"export"}, {"import"}, {"nothing"}, {"export", "a", "b"}, {"quarantine", "show", "player"}, {"quarantine", "other"}} {
+	for _, args := range [][]string{{"export"}, {"import"}, {"nothing"}, {"export", "a", "b"}, {"quarantine", "show", "player"}, {"quarantine", "other"}, {"quarantine", "put"}, {"quarantine", "drop", "player"}} {
 		skua(t, exitUsage, append([]string{"store", "-C", dir}, args...)...)
 	}
 	skua(t, exitUsage, "store", "export", "-C", filepath.Join(dir, "nowhere"), "-")
