@@ -25,7 +25,7 @@ type Document[T any] struct {
 	store    actor.Ref
 	autosave time.Duration
 	timer    *actor.Timer
-	stopping bool // the actor: it does not wait for timers any more
+	stopping bool   // the actor: it does not wait for timers any more
 	release  func() // lets go of an actor that stops
 	forget   func()
 	closed   bool
