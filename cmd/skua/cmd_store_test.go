@@ -233,7 +233,7 @@ func TestWhatComesThroughAPipeIsImportedUpToTheDamage(t *testing.T) {
 	out, _ := skua(t, exitDone, "store", "export", "-C", from, "-")
 	pipe := func(code int, in string, args ...string) string {
 		var errs bytes.Buffer
-		root := newRootCommand()
+		root := newRootCommand(extension{})
 		root.SetArgs(append([]string{"store", "import", "-C", to, "-"}, args...))
 		root.SetIn(strings.NewReader(in))
 		root.SetErr(&errs)
