@@ -45,16 +45,8 @@ func (u *user) watch(s vm.State, what string) {
 	if u.watched {
 		return
 	}
-	c := u.h.Context()
-	keeper, ok := c.System().Lookup(ServiceName)
-	if !ok {
-		s.Errorf("%s: this node has no service %q, which closes connections", what, ServiceName)
-	}
+	u.node.things.Watch(u.h, s, what, u.end)
 	u.watched = true
-	u.node.mu.Lock()
-	u.node.users[u.ref] = append(u.node.users[u.ref], u)
-	u.node.mu.Unlock()
-	c.Detached(func() { c.Send(keeper, watch{u.ref}) })
 }
 
 // end gives up the calls of a service that has ended, closes its cursors, and its clients when what they have sent is written.
