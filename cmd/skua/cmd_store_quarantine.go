@@ -22,7 +22,7 @@ func newStoreQuarantineCommand(at *storePlace) *cobra.Command {
 		Short: "Look at the content that the database refused, put it back, or drop it",
 		Long: `Look at the content that the database refused, which nodes keep as files under store-quarantine in their directory of data, put it
 back, or drop it. A node may be running meanwhile, but for put into its embedded database. A file goes by itself when the database has taken later
-content of its document from the same node.`,
+content of its document from the same run of the node.`,
 		Args: positional(cobra.NoArgs),
 		RunE: list,
 	}

@@ -121,6 +121,24 @@ func TestWhatIsSentIsWrittenInOrderAndBeforeWhatIsAskedNext(t *testing.T) {
 	})
 }
 
+func TestAWriteThatWaitsForRoomOutlivesItsClient(t *testing.T) {
+	both(t, mongodb.Config{MaxQueued: 1}, func(_ *testing.T, r *rig, ref actor.Ref, uri string) {
+		r.run(ref, `local skynet = require "skynet"
+			for i = 1, 20 do
+				local c = mongo.client { uri = ... }
+				local t = c[select(2, ...)].later
+				t:insert { _id = 2 * i }
+				skynet.fork(function() t:insert { _id = 2 * i + 1 } end)
+				skynet.yield()
+				c:disconnect()
+			end`, "", uri+"&appName=other", r.db)
+		r.until("all are written", func() bool { return r.call(ref, "run", `return things.database.later:find():count()`) == "40" })
+		if n := r.metric("lost_writes_total"); n != 0 {
+			r.Errorf("%v writes were lost", n)
+		}
+	})
+}
+
 func TestCursorsOfAServiceAreBounded(t *testing.T) {
 	both(t, mongodb.Config{MaxCursors: 3}, func(t *testing.T, r *rig, _ actor.Ref, uri string) {
 		ref := r.start()

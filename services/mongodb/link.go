@@ -21,7 +21,7 @@ import (
 // link is the connections to a deployment as one user, which all services with the same wish share.
 type link struct {
 	key   string
-	refs  int // guarded by Clients.mu: handles, cursors and calls
+	refs  int // guarded by Clients.mu: handles, cursors, calls and lanes that write
 	open  func() error
 	clean mongouri.Scrubber
 

@@ -68,11 +68,11 @@ func (u *user) end() {
 // finish gives a handle back when its lane is empty.
 func (n *Clients) finish(h *handle) {
 	if !n.task(func() {
-		if h.lane.drained(n.ctx) == nil { // else the node stops, and the runner has told of what is lost
-			h.lane.say()
-		}
+		_ = h.lane.drained(n.ctx) // an error is that the node stops; what is lost by that is told at once
+		h.lane.end()
 		n.release(h.link)
 	}) {
+		h.lane.end()
 		n.release(h.link)
 	}
 }

@@ -13,6 +13,8 @@ import (
 
 // Document is a document that an actor in Go owns, with its content as a T, a struct with bson tags. It belongs to that actor and is used in its turns only.
 //
+// It is opened once by an actor: a second one would have Data of its own, and the later save would win.
+//
 // What T does not know is lost with the next save, unless T has a map with the tag `bson:",inline"` for it. The owner still gets Lost and Refused.
 //
 // When the actor stops, what Changed has announced is handed in behind its Stop, and what changes later, in answers that come then, at once. An actor that is
@@ -29,6 +31,7 @@ type Document[T any] struct {
 	release  func() // lets go of an actor that stops
 	forget   func()
 	closed   bool
+	lost     error // why it is not this actor's any more, if a call has found that out
 }
 
 // ErrReleased refuses what is asked of a document after its Release.
@@ -98,6 +101,9 @@ func (d *Document[T]) encode() (bson.Raw, error) {
 	if d.closed {
 		return nil, d.released()
 	}
+	if d.lost != nil {
+		return nil, d.lost
+	}
 	raw, err := bson.Marshal(d.Data)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrInvalid, Name(d.kind, d.id), err)
@@ -106,11 +112,13 @@ func (d *Document[T]) encode() (bson.Raw, error) {
 }
 
 // Changed sees that Data, as it is then, is handed in soon enough to be written when Config.Autosave is over. Call it after each change, it costs nothing. The
-// error is ErrReleased, or in an actor that stops, where it is Save, an error of that.
+// error is ErrReleased; what says that the document is another's, see Save; or in an actor that stops, where it is Save, an error of that.
 func (d *Document[T]) Changed(c *actor.Context) error {
 	switch {
 	case d.closed:
 		return d.released()
+	case d.lost != nil:
+		return d.lost
 	case d.stopping:
 		return d.Save(c)
 	case d.timer == nil:
@@ -135,7 +143,8 @@ func (d *Document[T]) retry(c *actor.Context, err error) {
 	if err == nil {
 		return
 	}
-	lost := d.closed || errors.Is(err, ErrNotOwner) || errors.Is(err, actor.ErrNoActor) ||
+	d.isLost(err)
+	lost := d.closed || d.lost != nil || errors.Is(err, actor.ErrNoActor) ||
 		d.stopping && (errors.Is(err, ErrInvalid) || errors.Is(err, ErrTooLarge))
 	c.Log().Error("not saved", "document", Name(d.kind, d.id), "lost", lost, "error", err)
 	switch {
@@ -150,6 +159,16 @@ func (d *Document[T]) retry(c *actor.Context, err error) {
 		})
 	default:
 		d.later(c, d.autosave*3/4, d.autosave/4)
+	}
+}
+
+// replan is for what Changed had announced when a Commit began that the store has not taken.
+func (d *Document[T]) replan(c *actor.Context) {
+	if d.closed || d.lost != nil {
+		return
+	}
+	if err := d.Changed(c); err != nil {
+		c.Log().Error("not saved", "document", Name(d.kind, d.id), "lost", true, "error", err)
 	}
 }
 
@@ -175,10 +194,18 @@ func (d *Document[T]) unplan() bool {
 	return true
 }
 
+// isLost notes that the document is another's, if the store's answer says so.
+func (d *Document[T]) isLost(err error) {
+	if errors.Is(err, ErrNotOwner) || errors.Is(err, ErrFenced) || errors.Is(err, ErrConflict) {
+		d.lost = err
+	}
+}
+
 func (d *Document[T]) released() error { return fmt.Errorf("%w: %s", ErrReleased, Name(d.kind, d.id)) }
 
-// Save hands Data in as it is now, to be written within Config.Autosave. The error is one of Data: ErrInvalid or ErrTooLarge, or ErrReleased. What the store says
-// against it later is in the log; an overloaded one is tried again.
+// Save hands Data in as it is now, to be written within Config.Autosave. The error is one of Data: ErrInvalid or ErrTooLarge; ErrReleased; or
+// ErrNotOwner, ErrFenced or ErrConflict if a call before has been answered so, since the document is another's then. What the store says against it later is in the
+// log; an overloaded one is tried again.
 func (d *Document[T]) Save(c *actor.Context) error { return d.hand(c, 0, nil) }
 
 // hand hands Data in; without then, a failure is logged and what is worth another try gets it.
@@ -187,9 +214,14 @@ func (d *Document[T]) hand(c *actor.Context, within time.Duration, then func(err
 	if err != nil {
 		return err
 	}
-	d.unplan()
+	announced := d.unplan()
 	if then != nil {
-		c.Ask(d.store, Commit{Kind: d.kind, ID: d.id, Body: body}, func(_ any, err error) { then(err) })
+		c.Ask(d.store, Commit{Kind: d.kind, ID: d.id, Body: body}, func(_ any, err error) {
+			if d.isLost(err); announced && err != nil && !errors.Is(err, ErrUnavailable) { // which keeps it
+				d.replan(c)
+			}
+			then(err)
+		})
 		return nil
 	}
 	c.Detached(func() {

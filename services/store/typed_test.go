@@ -281,6 +281,61 @@ func TestAnActorThatStopsWaitsForRoomInTheStore(t *testing.T) {
 	})
 }
 
+func TestWhatACommitCouldNotSaveIsSavedIfItWasAnnounced(t *testing.T) {
+	in(t, store.Config{Autosave: 3 * time.Second, MaxPending: 1}, func(t *testing.T, r *rig) {
+		h, do := r.hero("x")
+		other := r.owner()
+		other.claim("other")
+		other.save("other", 1) // waits for 3 s
+		failed := 0
+		do(func(c *actor.Context) {
+			h.doc.Data.N = 5
+			h.changed(c)
+			h.doc.Commit(c, func(err error) {
+				if failed++; !errors.Is(err, actor.ErrOverloaded) {
+					t.Errorf("got %v", err)
+				}
+			})
+		})
+		if failed != 1 {
+			t.Fatalf("%d answers", failed)
+		}
+		pass(8 * time.Second)
+		r.has("x", 5)
+	})
+}
+
+func TestATypedDocumentThatIsLostTakesNoChanges(t *testing.T) {
+	in(t, store.Config{Autosave: time.Second}, func(t *testing.T, r *rig) {
+		h, do := r.hero("x")
+		two := r.sibling(store.Config{})
+		defer two.stop()
+		two.owner().claim("x")
+		calls := 0
+		fenced := func(err error) {
+			if calls++; !errors.Is(err, store.ErrFenced) {
+				t.Errorf("got %v", err)
+			}
+		}
+		do(func(c *actor.Context) {
+			h.doc.Data.N = 5
+			h.doc.Commit(c, fenced)
+		})
+		pass(time.Second)
+		do(func(c *actor.Context) {
+			fenced(h.doc.Changed(c))
+			fenced(h.doc.Save(c))
+			h.doc.Commit(c, fenced)
+		})
+		if calls != 4 || len(h.lost) != 1 {
+			t.Errorf("%d calls, %d messages", calls, len(h.lost))
+		}
+		if writes := r.db.writes("x"); len(writes) != 1 {
+			t.Errorf("%d writes", len(writes))
+		}
+	})
+}
+
 func TestAnotherActorPeeksIntoATypedDocument(t *testing.T) {
 	in(t, store.Config{}, func(t *testing.T, r *rig) {
 		r.put("x", 0, raw(t, bson.D{{Key: "n", Value: int64(7)}, {Key: "name", Value: "Ann"}}))
