@@ -490,6 +490,18 @@ func ExampleContext_Detached() {
 	// true <nil>
 }
 
+func ExampleContext_AtStop() {
+	one(func(c *actor.Context, _ any) {
+		c.AtStop(func() { fmt.Println("saved") })
+		forget := c.AtStop(func() { fmt.Println("not needed") })
+		forget()
+		c.Reply("changed", nil)
+	})
+	// Output:
+	// changed <nil>
+	// saved
+}
+
 func ExampleContext_Hold() {
 	with(func(sys *actor.System) error {
 		_, err := sys.Spawn(actor.Spec{New: func() actor.Actor {

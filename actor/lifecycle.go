@@ -176,6 +176,9 @@ func (p *process) endLife() {
 	for p.timers != nil {
 		p.timers.Cancel()
 	}
+	if p.rare != nil {
+		p.rare.atStop = nil
+	}
 	if p.rare != nil && p.rare.cancel != nil {
 		p.rare.cancel()
 		p.rare.base, p.rare.cancel = nil, nil
@@ -297,6 +300,15 @@ func (p *process) runStopHook() {
 	if s, ok := p.actor.(Stopper); ok {
 		p.worker.enter(frame{})
 		s.Stop(&p.ctx, p.stopReason)
+		p.worker.enter(frame{})
+	}
+	if p.rare == nil {
+		return
+	}
+	for len(p.rare.atStop) > 0 { // each may take others back
+		f := p.rare.atStop[0]
+		p.rare.atStop = p.rare.atStop[1:]
+		(*f)()
 		p.worker.enter(frame{})
 	}
 }

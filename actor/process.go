@@ -66,6 +66,7 @@ type rare struct {
 	topics   []string // subscribed to
 	taps     []*tap
 	handling Span // of the message that is being handled and is no request
+	atStop   []*func()
 }
 
 func (p *process) more() *rare {

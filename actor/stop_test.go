@@ -155,3 +155,46 @@ func TestAnActorThatFailsWhileItStopsEndsAtOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatIsToBeDoneAtTheStopIsDoneBehindStop(t *testing.T) {
+	inBubble(t, func(t *testing.T, sys *actor.System) {
+		var did []string
+		note := func(what string) func() { return func() { did = append(did, what) } }
+		echoes := spawn(t, sys, echo)
+		ref := spawnHooked(t, sys, "", hooked{
+			receive: func(c *actor.Context, msg any) {
+				if msg == "fail" {
+					panic("boom")
+				}
+				var second func()
+				c.AtStop(func() {
+					note("first")()
+					second()
+					c.Ask(echoes, 1, func(any, error) {
+						note("answered")()
+						c.AtStop(note("late"))
+					})
+				})
+				second = c.AtStop(note("second"))
+				c.AtStop(note("third"))
+			},
+			stop: func(c *actor.Context, _ error) {
+				note("stop")()
+				c.AtStop(note("of stop"))
+			},
+		})
+		sys.Send(ref, "lost with its life")
+		sys.Send(ref, "fail")
+		synctest.Wait()
+		pass(time.Second)
+		if sys.Send(ref, 1); len(did) > 0 {
+			t.Errorf("a life that has failed is saved: %q", did)
+		}
+		synctest.Wait()
+		sys.Stop(ref, nil)
+		synctest.Wait()
+		if want := []string{"stop", "first", "third", "of stop", "answered", "late"}; !slices.Equal(did, want) {
+			t.Errorf("got %q, want %q", did, want)
+		}
+	})
+}

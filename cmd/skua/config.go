@@ -37,6 +37,7 @@ type Config struct {
 	Store  StoreConfig  `toml:"store" envPrefix:"STORE_"`
 	Lua    LuaConfig    `toml:"lua" envPrefix:"LUA_"`
 	Socket SocketConfig `toml:"socket" envPrefix:"SOCKET_"`
+	Mongo  MongoConfig  `toml:"mongo" envPrefix:"MONGO_"`
 	Admin  AdminConfig  `toml:"admin" envPrefix:"ADMIN_"`
 	Trace  TraceConfig  `toml:"trace" envPrefix:"TRACE_"`
 
@@ -236,7 +237,7 @@ type LoginConfig struct {
 
 // StoreConfig is the table [store].
 type StoreConfig struct {
-	// URI of a MongoDB deployment; empty keeps documents in a database file in `data`. May be `env:NAME` or `file:PATH`, so that the password stays out of this file.
+	// URI of a MongoDB deployment; empty keeps documents in a database file in `data`. One with a password may only be `env:NAME` or `file:PATH`.
 	Mongo Secret `toml:"mongo" env:"MONGO"`
 	// Name of the MongoDB database. Not used by the embedded one.
 	Database string `toml:"database" env:"DATABASE"`
@@ -286,6 +287,12 @@ type SocketConfig struct {
 	MaxSockets int `toml:"max_sockets" env:"MAX_SOCKETS"`
 	// Time to find a host and connect to it.
 	ConnectTimeout Duration `toml:"connect_timeout" env:"CONNECT_TIMEOUT"`
+}
+
+// MongoConfig is the table [mongo]: what scripts may do with `skynet.db.mongo`.
+type MongoConfig struct {
+	// Deployments that scripts reach by a name, `mongo.client { name = "logs" }`: `logs = "env:LOGS_URI"`, a URI each. One with a password may only be `env:NAME` or `file:PATH`. `socket.connect` does not bind them. `store` is the name of `store.mongo`. In the variable they stand as `logs=URI`, with a space between two.
+	Databases map[string]Secret `toml:"databases" env:"DATABASES" envSeparator:" " envKeyValSeparator:"="`
 }
 
 // AdminConfig is the table [admin].
@@ -413,6 +420,9 @@ func makeConfig(dir, path string, text []byte, environ []string, flags ...func(*
 // read applies a file and the variables.
 func (c *Config) read(path string, text []byte, env map[string]string) error {
 	if err := c.decode(path, text); err != nil {
+		return err
+	}
+	if err := c.refusePasswords(path); err != nil {
 		return err
 	}
 	return c.override(env)

@@ -140,7 +140,10 @@ func (o *owner) change(c *actor.Context) {
 	n := o.doc.Data.N
 	o.say(changes, n)
 	if rand.IntN(6) > 0 {
-		o.doc.Changed(c)
+		if err := o.doc.Changed(c); err != nil {
+			o.fail(c, err)
+			return
+		}
 		o.later(c)
 		return
 	}
