@@ -166,6 +166,7 @@ func (s *session) attach(a *login.Account, then func(error)) {
 func (s *session) aim(at actor.Ref) {
 	s.target = at
 	if at.Node() == s.ref.Node() {
+		s.near = s.gate.cfg.Agent != "" // else it may be no script
 		s.agent.Store(at.ID())
 	}
 }
