@@ -29,12 +29,12 @@ type life struct {
 type account struct {
 	mu     sync.Mutex
 	heard  *sync.Cond
-	lives  [players]life
+	lives  []life // of each player
 	failed bool
 }
 
-func newAccount() *account {
-	a := &account{}
+func newAccount(players int) *account {
+	a := &account{lives: make([]life, players)}
 	a.heard = sync.NewCond(&a.mu)
 	return a
 }
@@ -47,7 +47,7 @@ func (a *account) Write(lines []byte) (int, error) {
 		var what byte
 		var id int
 		var n, at int64
-		if _, err := fmt.Sscanf(string(line), "%c %d %d %d", &what, &id, &n, &at); err != nil || id < 0 || id >= players {
+		if _, err := fmt.Sscanf(string(line), "%c %d %d %d", &what, &id, &n, &at); err != nil || id < 0 || id >= len(a.lives) {
 			a.failed = true
 			return 0, fmt.Errorf("found %q (%w), expected what an owner says", line, err)
 		}
@@ -87,7 +87,7 @@ func (a *account) end() {
 func (a *account) until(what string, so func(*life) bool) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for i := 0; i < players; {
+	for i := 0; i < len(a.lives); {
 		switch {
 		case a.failed:
 			return errors.New("the node has failed before all players were " + what)
@@ -104,8 +104,13 @@ func (a *account) until(what string, so func(*life) bool) error {
 type oracle struct {
 	testing.TB
 	blank int64 // how many writes the owners do when they open a player whom there was not, without a change
-	docs  [players]store.Doc
-	ns    [players]int64
+	docs  []store.Doc
+	ns    []int64
+}
+
+func newOracle(tb testing.TB, players int) *oracle {
+	tb.Helper()
+	return &oracle{TB: tb, docs: make([]store.Doc, players), ns: make([]int64, players)}
 }
 
 // claim takes all players over, so that nothing of an owner before can still get in, and reads them.

@@ -3,7 +3,6 @@ package crashtest_test
 import (
 	"context"
 	"io"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -30,22 +29,23 @@ func TestAPausedNodeWritesNothingWhenItWakesUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			t.Run("embedded", func(t *testing.T) {
-				db, err := scene{where: filepath.Join(t.TempDir(), "store")}.open()
+				s := embedded(t, lua)
+				db, err := s.open()
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer closed(t, db)
 				first := &held{Backend: db}
-				stale := newAccount()
-				sys, err := node(setup{name: "first", lua: lua, db: first, out: stale, log: io.Discard}) // its log tells of each player that it has lost
+				stale := newAccount(s.players)
+				sys, err := node(setup{scene: s, name: "first", db: first, out: stale, log: io.Discard}) // its log tells of each player that it has lost
 				defer shut(t, sys)
 				if err != nil {
 					t.Fatal(err)
 				}
-				fence(t, lua, db, stale, first.pause.Lock, first.pause.Unlock)
+				fence(t, s, db, stale, first.pause.Lock, first.pause.Unlock)
 			})
-			t.Run("ferretdb", func(t *testing.T) { fenceProcess(t, scene{lua: lua, where: ferretDB(t)}) })
-			t.Run("mongo", func(t *testing.T) { fenceProcess(t, scene{lua: lua, where: mongoDB(t)}) })
+			t.Run("ferretdb", func(t *testing.T) { fenceProcess(t, ferretDB(t, lua)) })
+			t.Run("mongo", func(t *testing.T) { fenceProcess(t, mongoDB(t, lua)) })
 		})
 	}
 }
@@ -58,7 +58,7 @@ func fenceProcess(t *testing.T, s scene) {
 		t.Fatal(err)
 	}
 	defer closed(t, db)
-	stale := newAccount()
+	stale := newAccount(s.players)
 	first, done := begin(t, s, stale, io.Discard)
 	defer func() {
 		if err := first.Kill(); err != nil {
@@ -66,25 +66,25 @@ func fenceProcess(t *testing.T, s scene) {
 		}
 		done()
 	}()
-	signal := func(s syscall.Signal) func() {
+	signal := func(sig syscall.Signal) func() {
 		return func() {
-			if err := first.Signal(s); err != nil {
+			if err := first.Signal(sig); err != nil {
 				t.Error(err)
 			}
 		}
 	}
-	fence(t, s.lua, db, stale, signal(syscall.SIGSTOP), signal(syscall.SIGCONT))
+	fence(t, s, db, stale, signal(syscall.SIGSTOP), signal(syscall.SIGCONT))
 }
 
 // fence has a second node take over from one that speaks to stale.
-func fence(t *testing.T, lua bool, db store.Backend, stale *account, pause, resume func()) {
+func fence(t *testing.T, s scene, db store.Backend, stale *account, pause, resume func()) {
 	t.Helper()
 	if err := stale.until("played", func(l *life) bool { return l.commits >= 2 }); err != nil {
 		t.Fatal(err)
 	}
 	pause()
-	fresh := newAccount()
-	sys, err := node(setup{name: "second", lua: lua, db: db, out: fresh, log: t.Output()})
+	fresh := newAccount(s.players)
+	sys, err := node(setup{scene: s, name: "second", db: db, out: fresh, log: t.Output()})
 	if err == nil {
 		err = fresh.until("taken over", func(l *life) bool { return l.commits >= 2 })
 	}
@@ -105,11 +105,11 @@ func fence(t *testing.T, lua bool, db store.Backend, stale *account, pause, resu
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &oracle{TB: t}
+	o := newOracle(t, s.players)
 	unsaved, writes := 0, int64(0)
 	stale.mu.Lock() // the first node may still be there
 	defer stale.mu.Unlock()
-	for i := range players {
+	for i := range s.players {
 		doc, p := o.claim(db, i)
 		was, is := &stale.lives[i], &fresh.lives[i]
 		if is.lost || p.By != "second" || p.N != is.last || is.from < was.committed || is.from > was.last || doc.Epoch != 3 {
@@ -120,7 +120,7 @@ func fence(t *testing.T, lua bool, db store.Backend, stale *account, pause, resu
 		writes += doc.Version
 	}
 	t.Logf("the first node made %d changes of %d players that it then could not write; the second node's are all there, in %d writes of both; all owners of the first have ended",
-		unsaved, players, writes)
+		unsaved, s.players, writes)
 }
 
 func shut(t *testing.T, sys *actor.System) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,20 +22,26 @@ const (
 	autosave = 100 * time.Millisecond
 )
 
-// scene says what kind of owners play and where: the directory of an embedded database, or MongoDB's URI and, behind a space, the name of the database there.
+// scene says who plays and where: the directory of an embedded database, or MongoDB's URI and, behind a space, the name of the database there.
 type scene struct {
-	lua   bool
-	where string
+	lua     bool // the owners are services in Lua
+	players int
+	where   string
 }
 
-func (s scene) String() string { return fmt.Sprint(s.lua, ":", s.where) }
+func (s scene) String() string { return fmt.Sprint(s.lua, " ", s.players, " ", s.where) }
 
-func parseScene(text string) (scene, error) {
-	is, where, ok := strings.Cut(text, ":")
-	if !ok || is != "true" && is != "false" {
-		return scene{}, fmt.Errorf("found %q, expected true or false for Lua, a colon and a database", text)
+func parseScene(text string) (s scene, err error) {
+	fields := strings.SplitN(text, " ", 3)
+	if len(fields) != 3 {
+		return s, fmt.Errorf("found %q, expected whether it is Lua, the number of players and a database", text)
 	}
-	return scene{lua: is == "true", where: where}, nil
+	s.where = fields[2]
+	if s.lua, err = strconv.ParseBool(fields[0]); err != nil {
+		return s, err
+	}
+	s.players, err = strconv.Atoi(fields[1])
+	return s, err
 }
 
 // open opens the database.
@@ -47,8 +54,8 @@ func (s scene) open() (store.Backend, error) {
 
 // setup is what a node is made of.
 type setup struct {
+	scene
 	name    string
-	lua     bool
 	db      store.Backend
 	out     io.Writer // gets what the owners say
 	log     io.Writer
@@ -56,7 +63,7 @@ type setup struct {
 	savers  int // how many owners never commit, the last ones
 }
 
-func (s *setup) saver(i int) bool { return i >= players-s.savers }
+func (s *setup) saver(i int) bool { return i >= s.players-s.savers }
 
 // node starts a store and the owners of all players.
 func node(s setup) (*actor.System, error) {
@@ -73,7 +80,7 @@ func node(s setup) (*actor.System, error) {
 			return sys, err
 		}
 	}
-	for i := range players {
+	for i := range s.players {
 		ref, err := sys.Spawn(spec(i))
 		if err != nil {
 			return sys, err
@@ -95,7 +102,7 @@ func child(text string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := node(setup{name: "child", lua: s.lua, db: db, out: os.Stdout, log: os.Stderr}); err != nil {
+	if _, err := node(setup{scene: s, name: "child", db: db, out: os.Stdout, log: os.Stderr}); err != nil {
 		return err
 	}
 	_, err = io.Copy(io.Discard, os.Stdin)

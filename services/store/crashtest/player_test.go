@@ -7,7 +7,6 @@ import (
 
 const (
 	kind     = "player"
-	players  = 32
 	remember = 20 // changes in a player's log
 	things   = 4  // in a player's bag
 )

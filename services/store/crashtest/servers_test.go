@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -13,12 +14,24 @@ import (
 	"github.com/skua-go/skua/internal/ferrettest"
 )
 
-// ferretDB starts a server of MongoDB's wire protocol and names a database there. It says what that server can't show.
-func ferretDB(t *testing.T) string {
+const players = 32
+
+func embedded(t *testing.T, lua bool) scene {
+	t.Helper()
+	return scene{lua: lua, players: players, where: filepath.Join(t.TempDir(), "store")}
+}
+
+// ferretDB starts a server of MongoDB's wire protocol. It says what that server can't show.
+func ferretDB(t *testing.T, lua bool) scene {
 	t.Helper()
 	server := ferrettest.Start(t)
 	limits(t)
-	return server.Door(t).URI() + " skua"
+	return onFerretDB(server.Door(t), lua)
+}
+
+// onFerretDB is a scene with fewer players: each update of one command costs FerretDB a transaction of its own.
+func onFerretDB(d *ferrettest.Door, lua bool) scene {
+	return scene{lua: lua, players: players / 4, where: d.URI() + " skua"}
 }
 
 func limits(t *testing.T) {
@@ -32,8 +45,8 @@ func limits(t *testing.T) {
 	}
 }
 
-// mongoDB names a database of a test's own, where there is a MongoDB.
-func mongoDB(t *testing.T) string {
+// mongoDB plays in a database of a test's own, where there is a MongoDB.
+func mongoDB(t *testing.T, lua bool) scene {
 	t.Helper()
 	uri := os.Getenv("MONGO_URI")
 	if uri == "" {
@@ -52,5 +65,5 @@ func mongoDB(t *testing.T) string {
 			t.Error(err)
 		}
 	})
-	return uri + " " + name
+	return scene{lua: lua, players: players, where: uri + " " + name}
 }
