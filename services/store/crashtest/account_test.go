@@ -83,15 +83,22 @@ func (a *account) end() {
 	a.heard.Broadcast()
 }
 
+// read shows what was said so far.
+func (a *account) read(look func(lives []life)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	look(a.lives)
+}
+
 // until waits until this is so of every player.
-func (a *account) until(what string, so func(*life) bool) error {
+func (a *account) until(what string, so func(i int, l *life) bool) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i := 0; i < len(a.lives); {
 		switch {
 		case a.failed:
 			return errors.New("the node has failed before all players were " + what)
-		case so(&a.lives[i]):
+		case so(i, &a.lives[i]):
 			i++
 		default:
 			a.heard.Wait()
@@ -113,23 +120,29 @@ func newOracle(tb testing.TB, players int) *oracle {
 	return &oracle{TB: tb, docs: make([]store.Doc, players), ns: make([]int64, players)}
 }
 
-// claim takes all players over, so that nothing of an owner before can still get in, and reads them.
+// claim takes a player over, so that nothing of an owner before can still get in, and reads it.
 func (o *oracle) claim(db store.Backend, i int) (store.Doc, player) {
 	o.Helper()
 	doc, err := db.Claim(context.Background(), kind, docID(i))
 	if err != nil {
 		o.Fatal(err)
 	}
-	var p player
-	if doc.Exists() {
-		if err := bson.Unmarshal(doc.Body, &p); err != nil {
-			o.Fatalf("%s: %v", docID(i), err)
-		}
-		if err := p.torn(); err != nil {
-			o.Errorf("%s, version %d, is torn: %v", docID(i), doc.Version, err)
-		}
+	return doc, read(o.TB, doc)
+}
+
+// read gives the content of a player's document, after a look whether it is one that the player has had. There may be none.
+func read(tb testing.TB, doc store.Doc) (p player) {
+	tb.Helper()
+	if !doc.Exists() {
+		return p
 	}
-	return doc, p
+	if err := bson.Unmarshal(doc.Body, &p); err != nil {
+		tb.Errorf("%s: %v", doc.ID, err)
+	}
+	if err := p.torn(); err != nil {
+		tb.Errorf("%s, version %d, is torn: %v", doc.ID, doc.Version, err)
+	}
+	return p
 }
 
 // findings are of one life of a node.

@@ -133,7 +133,7 @@ func begin(t *testing.T, s scene, a *account, log io.Writer) (p *os.Process, don
 func killed(t *testing.T, s scene, a *account, after time.Duration) (end time.Time) {
 	t.Helper()
 	p, done := begin(t, s, a, t.Output())
-	opening := a.until("open", func(l *life) bool { return l.open })
+	opening := a.until("open", func(_ int, l *life) bool { return l.open })
 	if opening == nil {
 		<-time.After(after)
 	}

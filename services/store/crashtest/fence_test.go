@@ -79,27 +79,27 @@ func fenceProcess(t *testing.T, s scene) {
 // fence has a second node take over from one that speaks to stale.
 func fence(t *testing.T, s scene, db store.Backend, stale *account, pause, resume func()) {
 	t.Helper()
-	if err := stale.until("played", func(l *life) bool { return l.commits >= 2 }); err != nil {
+	if err := stale.until("played", func(_ int, l *life) bool { return l.commits >= 2 }); err != nil {
 		t.Fatal(err)
 	}
 	pause()
 	fresh := newAccount(s.players)
 	sys, err := node(setup{scene: s, name: "second", db: db, out: fresh, log: t.Output()})
 	if err == nil {
-		err = fresh.until("taken over", func(l *life) bool { return l.commits >= 2 })
+		err = fresh.until("taken over", func(_ int, l *life) bool { return l.commits >= 2 })
 	}
 	resume()
 	if err == nil {
-		err = stale.until("lost to the second node", func(l *life) bool { return l.lost })
+		err = stale.until("lost to the second node", func(_ int, l *life) bool { return l.lost })
 	}
 	if err == nil {
-		more := map[*life]int{}
-		fresh.mu.Lock()
-		for i := range fresh.lives {
-			more[&fresh.lives[i]] = fresh.lives[i].commits + 2
-		}
-		fresh.mu.Unlock()
-		err = fresh.until("played on", func(l *life) bool { return l.commits >= more[l] })
+		var had []int
+		fresh.read(func(lives []life) {
+			for i := range lives {
+				had = append(had, lives[i].commits)
+			}
+		})
+		err = fresh.until("played on", func(i int, l *life) bool { return l.commits >= had[i]+2 })
 	}
 	shut(t, sys) // cleanly: all is written
 	if err != nil {

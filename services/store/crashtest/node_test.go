@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -26,22 +25,20 @@ const (
 type scene struct {
 	lua     bool // the owners are services in Lua
 	players int
+	savers  int // how many owners never commit, the last ones
 	where   string
 }
 
-func (s scene) String() string { return fmt.Sprint(s.lua, " ", s.players, " ", s.where) }
+func (s *scene) saver(i int) bool { return i >= s.players-s.savers }
+
+func (s scene) String() string { return fmt.Sprint(s.lua, " ", s.players, " ", s.savers, " ", s.where) }
 
 func parseScene(text string) (s scene, err error) {
-	fields := strings.SplitN(text, " ", 3)
-	if len(fields) != 3 {
-		return s, fmt.Errorf("found %q, expected whether it is Lua, the number of players and a database", text)
+	if _, err := fmt.Sscan(text, &s.lua, &s.players, &s.savers); err != nil {
+		return s, fmt.Errorf("found %q, expected whether it is Lua, the number of players and of savers, and a database: %w", text, err)
 	}
-	s.where = fields[2]
-	if s.lua, err = strconv.ParseBool(fields[0]); err != nil {
-		return s, err
-	}
-	s.players, err = strconv.Atoi(fields[1])
-	return s, err
+	s.where = strings.SplitN(text, " ", 4)[3]
+	return s, nil
 }
 
 // open opens the database.
@@ -60,10 +57,7 @@ type setup struct {
 	out     io.Writer // gets what the owners say
 	log     io.Writer
 	metrics *store.Metrics
-	savers  int // how many owners never commit, the last ones
 }
-
-func (s *setup) saver(i int) bool { return i >= s.players-s.savers }
 
 // node starts a store and the owners of all players.
 func node(s setup) (*actor.System, error) {
