@@ -90,8 +90,19 @@ func (a *account) read(look func(lives []life)) {
 	look(a.lives)
 }
 
+// patience is far more than any of it takes: a test that waits in vain says for what.
+const patience = 2 * time.Minute
+
 // until waits until this is so of every player.
 func (a *account) until(what string, so func(i int, l *life) bool) error {
+	late := false
+	timer := time.AfterFunc(patience, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		late = true
+		a.heard.Broadcast()
+	})
+	defer timer.Stop()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for i := 0; i < len(a.lives); {
@@ -100,6 +111,8 @@ func (a *account) until(what string, so func(i int, l *life) bool) error {
 			return errors.New("the node has failed before all players were " + what)
 		case so(i, &a.lives[i]):
 			i++
+		case late:
+			return fmt.Errorf("%s is not %s after %v", docID(i), what, patience)
 		default:
 			a.heard.Wait()
 		}

@@ -151,7 +151,6 @@ func (o *outage) arrive(waits []int64, killed time.Time) error {
 		return err
 	}
 	defer closed(o.T, db)
-	const patience = time.Minute
 	for began := time.Now(); ; <-time.After(5 * time.Millisecond) {
 		docs, err := db.Scan(context.Background(), kind, "", o.players)
 		if err != nil {
