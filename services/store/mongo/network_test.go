@@ -30,6 +30,9 @@ type owner struct {
 
 type step struct{}
 
+// ready is answered when the owner has its document.
+type ready struct{}
+
 func (o *owner) Start(c *actor.Context) error {
 	keeper, _ := c.System().Lookup(store.ServiceName)
 	release := c.Hold()
@@ -44,6 +47,8 @@ func (o *owner) Start(c *actor.Context) error {
 
 func (o *owner) Receive(c *actor.Context, msg any) {
 	switch m := msg.(type) {
+	case ready:
+		c.Reply(nil, nil)
 	case step:
 		o.n++
 		raw, err := bson.Marshal(bson.D{{Key: "pad", Value: o.pad}, {Key: "n", Value: o.n}})
