@@ -42,7 +42,7 @@ type outbox struct {
 	held     []actor.Promise // of commits that are done, see pressure.go
 	pressed  bool            // the log has warned
 	failures int
-	narrow   int // how often the size of a batch is halved
+	narrow   int       // how often the size of a batch is halved
 	failed   time.Time // when a batch did last
 	retryAt  time.Time
 	since    time.Time // when the database went away

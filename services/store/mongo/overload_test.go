@@ -30,7 +30,7 @@ func TestMemoryStaysBoundedWhileTheDatabaseIsSilent(t *testing.T) {
 	const timeout = 500 * time.Millisecond
 	db := open(t, mongo.Options{URI: "mongodb://" + p.Addr() + "/?maxPoolSize=8&serverMonitoringMode=poll&heartbeatFrequencyMS=500", Timeout: timeout})
 	sys := actor.New(actor.Config{Log: slog.New(slog.DiscardHandler), CallTimeout: time.Minute})
-	const maxBytes, owners, size = 2 << 20, 100, 200_000
+	const maxBytes, owners, size = 2 << 20, 150, 200_000
 	metrics := store.NewMetrics()
 	counted := prometheus.NewPedanticRegistry()
 	counted.MustRegister(metrics)
@@ -75,16 +75,21 @@ func TestMemoryStaysBoundedWhileTheDatabaseIsSilent(t *testing.T) {
 	runtime.ReadMemStats(&ended)
 	grown := int64(ended.HeapAlloc) - int64(begun.HeapAlloc)
 	t.Logf("%d commits were kept and %d refused, of %d bytes each; the heap has grown by %d bytes", kept.Load(), refused.Load(), size, grown)
-	if grown > owners*size*3/4 { // all of it is more, also if it is there only once
+	if grown > owners*size*4/5 { // all of it is more, also if it is there only once
 		t.Error("memory is not bounded")
 	}
 	if kept.Load() == 0 || refused.Load() == 0 {
 		t.Error("that is not the load that was meant")
 	}
 	p.Flow()
+	for began := time.Now(); metrictest.Value(t, counted, "skua_store_pending_documents") > 0; pause(5 * time.Millisecond) {
+		if time.Since(began) > time.Minute {
+			t.Fatal("the store does not come back")
+		}
+	}
 	var durable [owners]int64
 	each(owners, func(i int) {
-		for began := time.Now(); ; pause(20 * time.Millisecond) {
+		for began := time.Now(); ; pause(50 * time.Millisecond) {
 			v, err := sys.Ask(context.Background(), refs[i], step{})
 			if n, ok := v.(int64); ok && err == nil {
 				durable[i] = n
