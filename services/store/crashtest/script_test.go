@@ -45,8 +45,9 @@ local function play(self)
       elseif err.code == "unavailable" then
         account.say("k", id, n)
       elseif err.code ~= "fenced" and err.code ~= "not_owner" then
-        skynet.error(tostring(err))
+        skynet.sleep(200) -- a service that has lost its document is stopped meanwhile
         account.say("f", id, n)
+        error(err)
       end
     end
   end
