@@ -61,7 +61,8 @@ type setup struct {
 
 // node starts a store and the owners of all players.
 func node(s setup) (*actor.System, error) {
-	sys := actor.New(actor.Config{Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelError}))})
+	// Commits that wait while a database is held must not run out of time on a machine that is busy.
+	sys := actor.New(actor.Config{Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelError})), CallTimeout: patience})
 	if _, err := sys.Spawn(store.Spec(store.Config{Backend: s.db, Autosave: autosave, Metrics: s.metrics})); err != nil {
 		return sys, err
 	}
