@@ -42,6 +42,7 @@ type outbox struct {
 	held     []actor.Promise // of commits that are done, see pressure.go
 	pressed  bool            // the log has warned
 	failures int
+	narrow   int       // how often the size of a batch is halved
 	failed   time.Time // when a batch did last
 	retryAt  time.Time
 	since    time.Time // when the database went away
@@ -111,6 +112,15 @@ func (o *outbox) done(d *document) {
 // maxBatchBytes bounds the bodies of one batch, so that one of large documents is done within Config.Timeout.
 const maxBatchBytes = 16 << 20
 
+// maxNarrow bounds outbox.narrow: batches of 256 KiB, or 7 documents of 500.
+const maxNarrow = 6
+
+// size is how many documents and bytes go into a batch. After one that failed it is half as much, after one that was answered double again: on a way that is too
+// slow for a whole batch within Config.Timeout, the same one would fail for ever.
+func (o *outbox) size(cfg *Config) (docs, bytes int) {
+	return max(1, cfg.Batch>>o.narrow), maxBatchBytes >> o.narrow
+}
+
 // take begins a batch of documents whose time has come, the most overdue first; nil: there are none, or they have to wait for a batch.
 func (o *outbox) take(cfg *Config, now time.Time) *batch {
 	mixed := !o.mixed
@@ -118,7 +128,8 @@ func (o *outbox) take(cfg *Config, now time.Time) *batch {
 		return nil
 	}
 	b := &batch{mixed: mixed, began: now}
-	for bytes := 0; len(b.docs) < cfg.Batch; {
+	docs, most := o.size(cfg)
+	for bytes := 0; len(b.docs) < docs; {
 		q := &o.commits
 		if mixed && (len(o.commits) == 0 || len(o.saves) > 0 && o.saves[0].due.Before(o.commits[0].due)) {
 			q = &o.saves
@@ -127,7 +138,7 @@ func (o *outbox) take(cfg *Config, now time.Time) *batch {
 			break
 		}
 		d := (*q)[0]
-		if bytes += d.size(); bytes > maxBatchBytes && len(b.docs) > 0 {
+		if bytes += d.size(); bytes > most && len(b.docs) > 0 {
 			break
 		}
 		heap.Pop(q)

@@ -136,6 +136,9 @@ func (s *Service) written(c *actor.Context, b *batch, results []error, err error
 		cause = result
 		answered = answered || errors.Is(result, errMoved)
 	}
+	if answered {
+		o.narrow = max(0, o.narrow-1)
+	}
 	if answered && o.down() {
 		s.recovered(c)
 	}
@@ -234,6 +237,7 @@ func (s *Service) setBack(c *actor.Context, b *batch, again []*document, cause e
 	}
 	pause := jitter(min(s.cfg.Retry<<min(o.failures, 10), maxRetry))
 	o.failures++
+	o.narrow = min(o.narrow+1, maxNarrow)
 	o.failed, o.retryAt = now, now.Add(pause)
 	c.Log().Warn("database unavailable: changes are kept and tried again", "documents", o.pending, "attempt", o.failures, "next", pause.Round(time.Millisecond), "error", cause)
 }
