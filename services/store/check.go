@@ -132,8 +132,16 @@ func (w Write) checkPatch() error {
 		return CheckBody(w.Kind, w.ID, w.Body) // which tells what is wrong
 	}
 	var walk walker
-	for i := range w.Patch.Set {
-		c := &w.Patch.Set[i]
+	if reason := w.Patch.check(&walk); reason != "" {
+		return &InvalidError{What: Name(w.Kind, w.ID), Path: walk.where(), Reason: reason}
+	}
+	return nil
+}
+
+// check tells why what the patch changes can't be kept; walk is then left where it is.
+func (p *Patch) check(walk *walker) (reason string) {
+	for i := range p.Set {
+		c := &p.Set[i]
 		reason := walk.enter(c.Path)
 		if reason == "" {
 			var n int
@@ -142,15 +150,15 @@ func (w Write) checkPatch() error {
 			}
 		}
 		if reason != "" {
-			return &InvalidError{What: Name(w.Kind, w.ID), Path: walk.where(), Reason: reason}
+			return reason
 		}
 	}
-	for _, path := range w.Patch.Unset {
+	for _, path := range p.Unset {
 		if reason := walk.enter(path); reason != "" {
-			return &InvalidError{What: Name(w.Kind, w.ID), Path: walk.where(), Reason: reason}
+			return reason
 		}
 	}
-	return nil
+	return ""
 }
 
 // enter goes to a path, or as far as it is one.

@@ -184,11 +184,32 @@ func (d *document) size() int {
 func (d *document) prepare() Write {
 	if d.write == nil {
 		d.write = &Write{Kind: d.kind, ID: d.id, Version: d.version, Epoch: d.epoch, Nonce: NewNonce(), Body: d.known, Delete: len(d.known) == 0}
+		if same(d.change.from, d.written) && same(d.change.to, d.known) {
+			d.write.Patch = d.change.patch
+		}
+		d.change = delta{} // which would keep the old content
 		d.next = time.Time{}
 		d.told, d.waiting = d.waiting, nil
 	}
 	return *d.write
 }
+
+// delta is how content that was handed in differs from what there was before, where to check it has told so.
+type delta struct {
+	from, to bson.Raw
+	patch    *Patch // nil: not known
+}
+
+// check tells whether content may be handed in, and how it differs from what is known, if that is easily told.
+func (d *document) check(body bson.Raw) (*Patch, error) {
+	if !d.checked { // a database may have more than we would give it
+		return nil, CheckBody(d.kind, d.id, body)
+	}
+	return checkedDiff(d.kind, d.id, d.known, body)
+}
+
+// same tells whether two contents are one in memory.
+func same(a, b bson.Raw) bool { return len(a) == len(b) && len(a) > 0 && &a[0] == &b[0] }
 
 // writing is a batch on its way to the database. It is used outside the actor.
 type writing struct {
@@ -203,7 +224,10 @@ func (w *writing) changed() (writes []Write, at []int) {
 		case len(base) == 0 && write.Delete:
 			continue
 		case len(base) > 0 && !write.Delete:
-			if write.Patch = Diff(base, write.Body); write.Patch != nil && write.Patch.IsEmpty() {
+			if write.Patch == nil {
+				write.Patch = Diff(base, write.Body)
+			}
+			if write.Patch != nil && write.Patch.IsEmpty() {
 				continue
 			}
 		}

@@ -259,12 +259,16 @@ func (s *Service) accept(c *actor.Context, n name, body bson.Raw) (*document, bs
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := CheckBody(n.kind, n.id, body); err != nil {
+	patch, err := d.check(body)
+	if err != nil {
 		return nil, nil, err
 	}
-	body = s.cfg.Migrations[n.kind].stamp(body)
+	if stamped := s.cfg.Migrations[n.kind].stamp(body); !same(stamped, body) {
+		body, patch = stamped, nil
+	}
 	if err := s.room(d, len(body)); err != nil {
 		return nil, nil, err
 	}
+	d.change = delta{d.known, body, patch}
 	return d, body, nil
 }

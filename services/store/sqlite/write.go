@@ -29,8 +29,8 @@ func (h *head) takes(patch int) bool {
 // find gives the state of a document as the transaction sees it; known: the log has something of it. One that is not
 // there has no number and version 0.
 func (w *writer) find(ctx context.Context, n name) (h head, known bool, err error) {
-	if h, known := w.head(n); known {
-		return h, true, nil
+	if h := w.draft.get(n); h != nil {
+		return *h, true, nil
 	}
 	err = w.row.QueryRowContext(ctx, n.kind, n.id).Scan(&h.doc, &h.version, &h.epoch, &h.nonce, &h.body)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -40,24 +40,11 @@ func (w *writer) find(ctx context.Context, n name) (h head, known bool, err erro
 	return h, false, nil
 }
 
-func (w *writer) head(n name) (head, bool) {
-	if h, ok := w.changed[n]; ok {
-		if h == nil {
-			return head{}, false
-		}
-		return *h, true
-	}
-	if l := w.heads.names[n]; l != nil { // only the writer changes them, so it needs no lock
-		return l.head, true
-	}
-	return head{}, false
-}
-
 // put does a write; see refused for its errors.
 func (w *writer) put(ctx context.Context, write *store.Write) error {
 	n := name{write.Kind, write.ID}
 	indexes := w.catalog.of(write.Kind)
-	if _, known := w.head(n); !known && write.Patch == nil && len(indexes) == 0 {
+	if write.Patch == nil && len(indexes) == 0 && w.draft.get(n) == nil {
 		return w.putRow(ctx, write)
 	}
 	h, known, err := w.find(ctx, n)
@@ -120,7 +107,7 @@ func blob(body bson.Raw) any {
 // of it is dead from then on. An error costs the transaction.
 func (w *writer) writeRow(ctx context.Context, n name, h head, known bool, body bson.Raw) (int64, error) {
 	if known {
-		w.changed[n] = nil
+		w.draft.drop(n)
 	}
 	if h.doc != 0 {
 		result, err := w.set.ExecContext(ctx, h.doc, h.version, h.epoch, h.nonce, blob(body))
@@ -148,7 +135,7 @@ func (w *writer) record(n name, h head, patch *store.Patch) {
 	}
 	h.patches++
 	h.chain = append(h.chain, at...)
-	w.changed[n] = &h
+	w.draft.set(n, &h)
 }
 
 // claim makes the caller a document's owner.
@@ -166,9 +153,9 @@ func (w *writer) claim(ctx context.Context, doc *store.Doc) error {
 		return refused(ctx, n, err)
 	}
 	h.base, h.body = h.version, len(body)
-	newer, known := w.head(n)
-	if known {
-		h = newer
+	newer := w.draft.get(n)
+	if newer != nil {
+		h = *newer
 		if body, err = fold(n.kind, n.id, body, h.chain); err != nil {
 			return err
 		}
@@ -179,7 +166,7 @@ func (w *writer) claim(ctx context.Context, doc *store.Doc) error {
 		w.record(n, h, nil)
 		return nil
 	}
-	_, err = w.writeRow(ctx, n, h, known, body)
+	_, err = w.writeRow(ctx, n, h, newer != nil, body)
 	return err
 }
 
@@ -192,9 +179,9 @@ func (w *writer) place(ctx context.Context, doc *store.Doc) error {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return refused(ctx, n, err)
 	}
-	newer, known := w.head(n)
-	if known {
-		h = newer
+	newer := w.draft.get(n)
+	if newer != nil {
+		h = *newer
 		if body, err = fold(n.kind, n.id, body, h.chain); err != nil {
 			return err
 		}
@@ -208,7 +195,7 @@ func (w *writer) place(ctx context.Context, doc *store.Doc) error {
 		return refused(ctx, n, err)
 	}
 	h.version, h.epoch, h.nonce = doc.Version, doc.Epoch, 0
-	if h.doc, err = w.writeRow(ctx, n, h, known, doc.Body); err != nil {
+	if h.doc, err = w.writeRow(ctx, n, h, newer != nil, doc.Body); err != nil {
 		return err
 	}
 	return w.enterAll(ctx, n, h.doc, entries)
