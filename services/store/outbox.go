@@ -21,9 +21,10 @@ const (
 
 // batch is documents that are being written together. No document is in two of them, so the writes of one stay in order.
 type batch struct {
-	docs  []*document
-	mixed bool // of all that was due, not of commits only
-	began time.Time
+	docs    []*document
+	mixed   bool // of all that was due, not of commits only
+	commits bool // there are some among them
+	began   time.Time
 }
 
 // outbox is the documents that are to be written, and the state of the database as the last batch found it. Saves gather while a batch is on its way, so the
@@ -33,6 +34,8 @@ type outbox struct {
 	commits queue // those that somebody waits for
 	batches int   // on their way
 	mixed   bool  // one of them is
+	hasty   int   // so many of them have commits
+	turning bool  // the turn is on its way, see Service.pumpInTurn
 	pending int   // documents in queues and batches
 	bytes   int   // of content that waits to be written
 	soon    bool  // a pump is on its way
@@ -113,14 +116,14 @@ const maxBatchBytes = 16 << 20
 
 // take begins a batch of documents whose time has come, the most overdue first; nil: there are none, or they have to wait for a batch.
 func (o *outbox) take(cfg *Config, now time.Time) *batch {
-	mixed := !o.mixed
-	if o.batches >= cfg.Parallel || !mixed && o.down() {
+	mixed, all := !o.mixed, !cfg.serial || o.hasty == 0
+	if o.batches >= cfg.Parallel || !mixed && (o.down() || !all) {
 		return nil
 	}
 	b := &batch{mixed: mixed, began: now}
 	for bytes := 0; len(b.docs) < cfg.Batch; {
 		q := &o.commits
-		if mixed && (len(o.commits) == 0 || len(o.saves) > 0 && o.saves[0].due.Before(o.commits[0].due)) {
+		if mixed && (!all || len(o.commits) == 0 || len(o.saves) > 0 && o.saves[0].due.Before(o.commits[0].due)) {
 			q = &o.saves
 		}
 		if len(*q) == 0 || (*q)[0].due.After(now) && !o.stopping {
@@ -131,6 +134,7 @@ func (o *outbox) take(cfg *Config, now time.Time) *batch {
 			break
 		}
 		heap.Pop(q)
+		b.commits = b.commits || d.place == hasty
 		d.place = sent
 		b.docs = append(b.docs, d)
 	}
@@ -139,12 +143,18 @@ func (o *outbox) take(cfg *Config, now time.Time) *batch {
 	}
 	o.batches++
 	o.mixed = o.mixed || mixed
+	if b.commits {
+		o.hasty++
+	}
 	return b
 }
 
 // end takes a batch out that has come back.
 func (o *outbox) end(b *batch) {
 	o.batches--
+	if b.commits {
+		o.hasty--
+	}
 	if b.mixed {
 		o.mixed = false
 	}

@@ -47,6 +47,8 @@ type Config struct {
 	Quarantine *Quarantine
 	// Metrics counts; nil is fine.
 	Metrics *Metrics
+
+	serial bool // the Backend is a Serial
 }
 
 func (cfg *Config) defaults() {
@@ -69,6 +71,7 @@ func (cfg *Config) defaults() {
 	if cfg.CacheTTL == 0 {
 		cfg.CacheTTL = 10 * time.Second
 	}
+	_, cfg.serial = cfg.Backend.(Serial)
 	if cfg.Metrics == nil {
 		cfg.Metrics = NewMetrics()
 	}
@@ -85,6 +88,7 @@ type Service struct {
 	aside   shelf
 
 	stopIndexing context.CancelFunc // nil: there is nothing to build
+	turn         actor.Ref          // of a Serial backend, see pumpInTurn
 }
 
 // stopGrace is how much later than a Service itself its supervisor loses patience.
@@ -106,8 +110,13 @@ func Spec(cfg Config) actor.Spec {
 	}
 }
 
-// Start sees that the declared indexes are there.
-func (s *Service) Start(c *actor.Context) error {
+// Start sees that the declared indexes are there, and starts the turn of a Serial backend.
+func (s *Service) Start(c *actor.Context) (err error) {
+	if s.cfg.serial {
+		if s.turn, err = c.Spawn(actor.Spec{New: func() actor.Actor { return turn{} }}); err != nil {
+			return err
+		}
+	}
 	if len(s.cfg.Indexes) > 0 {
 		s.index(c)
 	}
