@@ -7,9 +7,10 @@ type draft struct {
 	links []*link        // of all heads that it changes
 	fresh map[name]*link // those of them that heads has not
 	spare []*head
+	rows  map[name]head // of some documents that heads has nothing of: as their rows were written last
 }
 
-func newDraft(heads *heads) draft { return draft{heads: heads, fresh: map[name]*link{}} }
+func newDraft(heads *heads) draft { return draft{heads: heads, fresh: map[name]*link{}, rows: map[name]head{}} }
 
 // link gives a document's link, if there is one. Only the writer changes the heads, so it needs no lock.
 func (t *draft) link(n name) *link {
@@ -53,6 +54,21 @@ func (t *draft) drop(n name) {
 	}
 }
 
+// mostRemembered is how many rows are remembered. Who changes a document mostly changes it again, and to ask the engine for its row takes far longer than all the rest.
+const mostRemembered = 8192
+
+// remember notes that a document's row is written as h says. All is forgotten with the transaction, if that is lost.
+func (t *draft) remember(n name, h head) {
+	if len(t.rows) >= mostRemembered {
+		clear(t.rows)
+	}
+	h.base, h.first, h.patches, h.chain = h.version, 0, 0, nil
+	t.rows[n] = h
+}
+
+// forget is to be called when a row changes otherwise.
+func (t *draft) forget(n name) { delete(t.rows, n) }
+
 func (t *draft) note(l *link) {
 	if !l.drafted {
 		l.drafted = true
@@ -84,11 +100,16 @@ func (t *draft) give(l *link) {
 // done makes the draft the heads, when the transaction is durable.
 func (t *draft) done() {
 	t.heads.publish(t.links)
-	t.undone()
+	t.end()
 }
 
 // undone forgets it.
 func (t *draft) undone() {
+	clear(t.rows)
+	t.end()
+}
+
+func (t *draft) end() {
 	for _, l := range t.links {
 		l.drafted = false
 		t.give(l)

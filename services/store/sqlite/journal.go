@@ -143,6 +143,7 @@ func (w *writer) settle(ctx context.Context, n name, h head) error {
 	if errors.Is(err, sql.ErrNoRows) { // somebody else has changed the file
 		w.log.Error("store: a document's row is gone", "document", store.Name(n.kind, n.id))
 		w.draft.drop(n)
+		w.draft.forget(n)
 		return nil
 	}
 	if err != nil {

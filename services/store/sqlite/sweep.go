@@ -143,6 +143,7 @@ func (w *writer) expire(ctx context.Context, num int64, b bounds) (int, error) {
 			return 0, err
 		}
 		w.draft.drop(n)
+		w.draft.forget(n)
 		if _, err := w.remove.ExecContext(ctx, doc); err != nil {
 			return 0, err
 		}

@@ -15,8 +15,8 @@ import (
 // row costs a page of 4 KiB twice, in the write-ahead log and at the checkpoint; a patch costs its own length twice, and
 // its share of the time that a load takes to apply them.
 const (
-	fewPatches  = 24
-	morePatches = 17 // some documents take up to so many more, so that those which began together do not end together
+	fewPatches  = 40
+	morePatches = 25 // some documents take up to so many more, so that those which began together do not end together
 	minChain    = 4096
 )
 
@@ -31,6 +31,9 @@ func (h *head) takes(patch int) bool {
 func (w *writer) find(ctx context.Context, n name) (h head, known bool, err error) {
 	if h := w.draft.get(n); h != nil {
 		return *h, true, nil
+	}
+	if h, known := w.draft.rows[n]; known {
+		return h, false, nil
 	}
 	err = w.row.QueryRowContext(ctx, n.kind, n.id).Scan(&h.doc, &h.version, &h.epoch, &h.nonce, &h.body)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -80,6 +83,7 @@ func (w *writer) putRow(ctx context.Context, write *store.Write) error {
 		stmt = w.create
 	}
 	n := name{write.Kind, write.ID}
+	w.draft.forget(n)
 	result, err := stmt.ExecContext(ctx, write.Kind, write.ID, write.Version, write.Epoch, write.Nonce, blob(write.Body))
 	if err != nil {
 		return refused(ctx, n, err)
@@ -109,6 +113,8 @@ func (w *writer) writeRow(ctx context.Context, n name, h head, known bool, body 
 	if known {
 		w.draft.drop(n)
 	}
+	w.draft.forget(n)
+	h.body = len(body)
 	if h.doc != 0 {
 		result, err := w.set.ExecContext(ctx, h.doc, h.version, h.epoch, h.nonce, blob(body))
 		if err != nil {
@@ -117,14 +123,17 @@ func (w *writer) writeRow(ctx context.Context, n name, h head, known bool, body 
 		if count, err := result.RowsAffected(); err != nil || count != 1 {
 			return 0, spoilt(n, errors.Join(errNoRow, err))
 		}
+		w.draft.remember(n, h)
 		return h.doc, nil
 	}
 	result, err := w.insert.ExecContext(ctx, n.kind, n.id, h.version, h.epoch, h.nonce, blob(body))
 	if err != nil {
 		return 0, spoilt(n, err)
 	}
-	doc, err := result.LastInsertId()
-	return doc, spoilt(n, err)
+	if h.doc, err = result.LastInsertId(); err == nil {
+		w.draft.remember(n, h)
+	}
+	return h.doc, spoilt(n, err)
 }
 
 // record puts a patch, nil for a change of owner, into the log: h is the state that it leads to.
