@@ -87,8 +87,10 @@ func CheckWrites(writes []Write) []error {
 	if len(writes) > 1 {
 		seen = make(map[name]struct{}, len(writes))
 	}
-	for i, w := range writes {
-		if errs[i] = w.check(); errs[i] != nil || seen == nil {
+	var walk walker
+	for i := range writes {
+		w := &writes[i]
+		if errs[i] = w.check(&walk); errs[i] != nil || seen == nil {
 			continue
 		}
 		if _, twice := seen[name{w.Kind, w.ID}]; twice {
@@ -99,7 +101,7 @@ func CheckWrites(writes []Write) []error {
 	return errs
 }
 
-func (w Write) check() error {
+func (w *Write) check(walk *walker) error {
 	if err := CheckName(w.Kind, w.ID); err != nil {
 		return err
 	}
@@ -118,7 +120,7 @@ func (w Write) check() error {
 	case w.Delete:
 		return nil
 	case w.Patch != nil:
-		return w.checkPatch()
+		return w.checkPatch(walk)
 	default:
 		return CheckBody(w.Kind, w.ID, w.Body)
 	}
@@ -127,12 +129,11 @@ func (w Write) check() error {
 
 // checkPatch looks at what a write changes: the rest of its body is content that was checked when it was written. So a small change of a large document is
 // checked in no time.
-func (w Write) checkPatch() error {
+func (w *Write) checkPatch(walk *walker) error {
 	if len(w.Body) > MaxBody || !framed(w.Body) {
 		return CheckBody(w.Kind, w.ID, w.Body) // which tells what is wrong
 	}
-	var walk walker
-	if reason := w.Patch.check(&walk); reason != "" {
+	if reason := w.Patch.check(walk); reason != "" {
 		return &InvalidError{What: Name(w.Kind, w.ID), Path: walk.where(), Reason: reason}
 	}
 	return nil
@@ -164,9 +165,12 @@ func (p *Patch) check(walk *walker) (reason string) {
 // enter goes to a path, or as far as it is one.
 func (w *walker) enter(path string) (reason string) {
 	w.path = w.path[:0]
-	for key := range strings.SplitSeq(path, ".") {
-		w.path = append(w.path, byteKey(key))
-		if reason := badKey(byteKey(key), false, 0); reason != "" {
+	for more := true; more; {
+		var key string
+		key, path, more = strings.Cut(path, ".")
+		k := byteKey(key)
+		w.path = append(w.path, k)
+		if reason := badKey(k, false, 0); reason != "" {
 			return reason
 		}
 	}

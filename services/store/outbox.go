@@ -229,6 +229,7 @@ type writing struct {
 
 // changed leaves out what changes nothing, gives the others their patches and tells where they were.
 func (w *writing) changed() (writes []Write, at []int) {
+	writes, at = w.writes[:0], make([]int, 0, len(w.writes))
 	for i, write := range w.writes {
 		switch base := w.bases[i]; {
 		case len(base) == 0 && write.Delete:

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
+
 	"github.com/skua-go/skua/actor"
 )
 
@@ -69,7 +71,7 @@ func (turn) Receive(_ *actor.Context, msg any) {
 }
 
 func (s *Service) send(c *actor.Context, b *batch) {
-	w := &writing{}
+	w := &writing{writes: make([]Write, 0, len(b.docs)), bases: make([]bson.Raw, 0, len(b.docs))}
 	for _, d := range b.docs {
 		w.writes = append(w.writes, d.prepare())
 		w.bases = append(w.bases, d.written)

@@ -10,7 +10,9 @@ type draft struct {
 	rows  map[name]head // of some documents that heads has nothing of: as their rows were written last
 }
 
-func newDraft(heads *heads) draft { return draft{heads: heads, fresh: map[name]*link{}, rows: map[name]head{}} }
+func newDraft(heads *heads) draft {
+	return draft{heads: heads, fresh: map[name]*link{}, rows: map[name]head{}}
+}
 
 // link gives a document's link, if there is one. Only the writer changes the heads, so it needs no lock.
 func (t *draft) link(n name) *link {
