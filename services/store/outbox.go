@@ -28,7 +28,8 @@ type batch struct {
 }
 
 // outbox is the documents that are to be written, and the state of the database as the last batch found it. Saves gather while a batch is on its way, so the
-// busier the store is, the larger its batches become. A commit goes out at once; those that come while Config.Parallel batches are on their way gather as well.
+// busier the store is, the larger its batches become. A commit goes out at once; those that come while Config.Parallel batches are on
+// their way, or before a Serial backend one of commits, gather as well.
 type outbox struct {
 	saves   queue
 	commits queue // those that somebody waits for

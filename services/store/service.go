@@ -20,7 +20,7 @@ type Config struct {
 	// Batch is how many documents are written at once. Default 500. A batch ends earlier when its bodies have 16 MiB.
 	Batch int
 	// Parallel is how many batches are on their way at most: one of all that is due, and others of commits, which then need not wait for it. More is quicker where
-	// the database works on several at a time, and only costs where it has one writer. Default 4.
+	// the database works on several at a time; a Serial Backend gets one of commits at a time whatever it is. Default 4.
 	Parallel int
 	// MaxPending is how many documents may wait to be written; beyond it, changes of further ones are refused. A document counts once, however often it
 	// changes, and keeps two bodies that wait at most. Default 100,000.
