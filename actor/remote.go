@@ -33,8 +33,8 @@ func (n *Node) Incarnation() uint64 { return n.incarnation.Load() }
 // Ref is the Ref of the actor with this id on the node.
 func (n *Node) Ref(id uint64) Ref { return Ref{node: n, id: id} }
 
-// Remote reaches the actors of other nodes; package cluster/mesh has one, for NATS. Its methods may be called by any goroutine, those of actors above all. They must
-// not call back before they return, and they must not wait, except that Send and Ask may slow down those who send faster than the other node takes messages,
+// Remote reaches the actors of another node; package cluster/mesh has one, for NATS. Its methods may be called by any goroutine, those of actors above all. They must
+// not wait, except that Send and Ask may slow down those who send faster than the other node takes messages,
 // by a bounded time. What is sent from one actor to another arrives in the order of the calls.
 type Remote interface {
 	// Send hands a message over, or tells why it can't: Unreachable, Overloaded, or Refused for one that has no form outside of its process.
@@ -50,6 +50,10 @@ type Remote interface {
 	Unwatch(watcher, target Ref)
 	// Order has an actor stopped, killed or drained.
 	Order(to, from Ref, o Order)
+}
+
+// Nodes has the other nodes.
+type Nodes interface {
 	// Node is the Node of that name and incarnation, whether it lives or not; an error for what can't be one.
 	Node(name string, incarnation uint64) (*Node, error)
 }
@@ -82,10 +86,10 @@ const (
 	VerbDrain
 )
 
-// Join has the System reach other nodes through r, and its own node known to them as this incarnation. It is called again when the incarnation has
-// changed. Nodes whose Refs are around stay as they are.
-func (s *System) Join(r Remote, incarnation uint64) {
-	s.remote.Store(&r)
+// Join tells the System of other nodes, and as which incarnation its own one is known to them. It is called again when that has changed. Nodes whose Refs are around stay as
+// they are.
+func (s *System) Join(others Nodes, incarnation uint64) {
+	s.others.Store(&others)
 	s.node.incarnation.Store(incarnation)
 }
 
@@ -130,7 +134,7 @@ func (s *System) NodeOf(name string, incarnation uint64) (*Node, error) {
 	if name == s.node.name && incarnation == s.node.Incarnation() {
 		return s.node, nil
 	}
-	r := s.remote.Load()
+	r := s.others.Load()
 	if r == nil {
 		return nil, fmt.Errorf("node %q: this system has not joined others", name)
 	}

@@ -59,7 +59,7 @@ type System struct {
 	cfg    Config
 	log    *slog.Logger
 	node   *Node
-	remote atomic.Pointer[Remote] // who reaches other nodes; nil if nobody does
+	others atomic.Pointer[Nodes] // nil for a System that has not joined others
 	table  table
 	disp   dispatcher
 	wheel  *wheel
