@@ -30,7 +30,7 @@ type request struct {
 	followed  atomic.Bool // the callee does something that ends when nobody waits any more
 	callee    *process
 	forwarded atomic.Pointer[request]
-	call      atomic.Uint64 // its number with the Remote that has it; 0 if none has
+	call      atomic.Uint64        // its number with the Remote that has it; 0 if none has
 	span      atomic.Pointer[Span] // of its handler
 
 	value any

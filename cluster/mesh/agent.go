@@ -29,7 +29,9 @@ type agent struct {
 func (m *Mesh) agentSpec() actor.Spec {
 	return actor.Spec{
 		Name: AgentName,
-		New:  func() actor.Actor { return &agent{m: m, of: map[actor.Ref]map[*peer]struct{}{}, count: map[*peer]int{}} },
+		New: func() actor.Actor {
+			return &agent{m: m, of: map[actor.Ref]map[*peer]struct{}{}, count: map[*peer]int{}}
+		},
 		// Its watches are nowhere else.
 		Supervision: actor.Supervision{Limit: -1},
 	}

@@ -425,3 +425,9 @@ func (m *Mesh) refuse(reason string, details ...any) {
 		m.log.Warn("cluster: a message from a node is refused", append(details, "reason", reason)...)
 	}
 }
+
+// Reaches tells whether messages to that incarnation of another node are on their way there, and are not refused at once.
+func (m *Mesh) Reaches(name string, incarnation uint64) bool {
+	p := m.lookUp([]byte(name), incarnation)
+	return p != nil && p.up.Load()
+}
