@@ -71,6 +71,9 @@ func (c *chokes) look() bool {
 	return true
 }
 
+// chokeFor is how long after an actor was choked those who send to it wait. After that it is stuck, or far too slow, and they are refused at once.
+const chokeFor = 250 * time.Millisecond
+
 // maxChoked bounds what another node can have this one remember.
 const maxChoked = 1 << 20
 
@@ -104,7 +107,7 @@ func (c *chokes) refuses(to actor.Ref) bool {
 	if is == nil {
 		return false
 	}
-	left := slowFor - time.Since(is.since)
+	left := chokeFor - time.Since(is.since)
 	if left <= 0 {
 		return true
 	}

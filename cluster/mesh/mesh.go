@@ -39,7 +39,7 @@ type Config struct {
 	// MaxPending is how many bytes may wait to be sent to one node. Beyond it requests fail with ErrOverloaded and messages are dead letters. Default 16 MB. One message
 	// may go beyond it.
 	MaxPending int
-	// ChokeAt is how many messages may wait in the mailbox of an actor before other nodes are asked to send no more there, until a quarter is left. Default 8,192.
+	// ChokeAt is how many messages may wait in the mailbox of an actor before other nodes are asked to send no more there, until a quarter is left. Default 32,768.
 	ChokeAt int
 	// Silent is how long a node may acknowledge nothing before what is on the way there is given up. Default 3 s.
 	Silent time.Duration
@@ -69,7 +69,7 @@ func (cfg *Config) check() error {
 		cfg.MaxPending = 16 << 20
 	}
 	if cfg.ChokeAt <= 0 {
-		cfg.ChokeAt = 8192
+		cfg.ChokeAt = 32768
 	}
 	if cfg.Silent <= 0 {
 		cfg.Silent = 3 * time.Second
