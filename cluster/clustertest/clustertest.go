@@ -230,3 +230,21 @@ func Eventually(t testing.TB, what string, ok func() bool) {
 		<-tick.C
 	}
 }
+
+// Metric is the sum of a counter or gauge of the node, over all labels.
+func (n *Node) Metric(name string) (sum float64) {
+	n.c.t.Helper()
+	families, err := n.Metrics.Gather()
+	if err != nil {
+		n.c.t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	return sum
+}
