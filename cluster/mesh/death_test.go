@@ -171,6 +171,7 @@ func TestAcknowledgedMessagesArriveOnceAlsoThroughALostLink(t *testing.T) {
 			t.Fatalf("message %d: %v", i, err)
 		}
 	}
+	clustertest.Eventually(t, "all are handled", func() bool { return l.len() >= n })
 	l.inOrder(t, n)
 	// Many at a time, from one actor, while links are lost.
 	var many list
@@ -190,6 +191,7 @@ func TestAcknowledgedMessagesArriveOnceAlsoThroughALostLink(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	clustertest.Eventually(t, "all are handled", func() bool { return many.len() >= n })
 	many.inOrder(t, n)
 }
 

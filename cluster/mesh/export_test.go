@@ -36,3 +36,9 @@ func (m *Mesh) Unreceipted(name string) (n int) {
 
 // Take is what the subscription calls.
 func (m *Mesh) Take(data []byte) { m.take(&nats.Msg{Data: data}) }
+
+// SubjectOf is where the batches for a node go.
+func SubjectOf(name string, incarnation uint64) string { return subjectOf(name, incarnation) }
+
+// LastKind is the last kind of frames.
+const LastKind = lastKind

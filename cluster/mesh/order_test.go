@@ -81,7 +81,7 @@ func TestMessagesOfOneActorArriveInOrder(t *testing.T) {
 }
 
 func TestLargeMessagesAreCutJoinedAndInOrder(t *testing.T) {
-	c := clustertest.Start(t, 2, clustertest.Config{})
+	c := clustertest.Start(t, 2, clustertest.Config{Members: patient})
 	a, b := c.Nodes[0], c.Nodes[1]
 	var l list
 	ref := a.See(b.Spawn(l.spec()))
