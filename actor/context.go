@@ -248,7 +248,9 @@ func (c *Context) Watch(to Ref) {
 		p.watching = map[Ref]struct{}{}
 	}
 	p.watching[to] = struct{}{}
-	if target := p.sys.process(to); target == nil || !target.addWatcher(p) {
+	if remote := to.away(); remote != nil {
+		remote.Watch(p.self, to)
+	} else if target := p.sys.process(to); target == nil || !target.addWatcher(p) {
 		p.post(envelope{kind: kindTerminated, msg: Terminated{Ref: to, Reason: p.sys.absent(to)}}, nil)
 	}
 }
@@ -256,9 +258,7 @@ func (c *Context) Watch(to Ref) {
 // Unwatch takes Watch back: no Terminated comes from then on.
 func (c *Context) Unwatch(to Ref) {
 	delete(c.p.watching, to)
-	if target := c.p.sys.process(to); target != nil {
-		target.removeWatcher(c.p)
-	}
+	c.p.unwatch(to)
 }
 
 // Stop asks an actor, or this one itself, to end: after the message that it handles, without those that wait. It is given its StopTimeout for its end.

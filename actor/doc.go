@@ -62,7 +62,7 @@
 //
 // process.go is an actor and its loop, mailbox.go, blocks.go and limits.go are its mailbox, request.go is a question on its way, lifecycle.go and supervise.go are
 // birth, end and what follows a panic, dispatch.go and rescue.go decide who runs on which worker, wheel.go keeps the time, and clock.go moves it.
-// The rest are verbs.
+// remote.go is the seam to other nodes. The rest are verbs.
 //
 // Packages below: actortest for tests, record to write down what an actor was sent and to replay it, trace for OpenTelemetry, value and codec for messages that
 // cross languages.

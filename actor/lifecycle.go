@@ -184,9 +184,7 @@ func (p *process) endLife() {
 		p.rare.base, p.rare.cancel = nil, nil
 	}
 	for ref := range p.watching {
-		if target := p.sys.process(ref); target != nil {
-			target.removeWatcher(p)
-		}
+		p.unwatch(ref)
 	}
 	p.watching = nil
 	p.unsubscribeAll()
@@ -372,6 +370,15 @@ func (p *process) unregister() {
 	}
 	s.mu.Unlock()
 	s.table.remove(p)
+}
+
+// unwatch has nobody tell p of the other's end.
+func (p *process) unwatch(ref Ref) {
+	if remote := ref.away(); remote != nil {
+		remote.Unwatch(p.self, ref)
+	} else if target := p.sys.process(ref); target != nil {
+		target.removeWatcher(p)
+	}
 }
 
 func (p *process) addWatcher(w *process) bool {

@@ -32,7 +32,7 @@ const (
 func (s *System) SendNow(to Ref, msg any) {
 	p := s.process(to)
 	if p == nil {
-		s.dead.add(s, to, Ref{}, msg, NoActor)
+		s.sendAway(to, Ref{}, msg, nil)
 		return
 	}
 	w := s.disp.invite()

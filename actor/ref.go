@@ -15,6 +15,9 @@ func (r Ref) IsZero() bool { return r.node == nil }
 // below 2^53 so that every script engine can hold it.
 func (r Ref) ID() uint64 { return r.id }
 
+// Home is the node where the actor lives; nil for nobody.
+func (r Ref) Home() *Node { return r.node }
+
 // Node is the name of the node where the actor lives.
 func (r Ref) Node() string {
 	if r.node == nil {
@@ -31,14 +34,8 @@ func (r Ref) String() string {
 	return fmt.Sprintf("%s:%08x", r.node.name, r.id)
 }
 
-// Node is one node as a System sees it: its own, or another's.
-type Node struct {
-	name  string
-	local *System // nil for another node
-}
-
-// Name is the node's name.
-func (n *Node) Name() string { return n.name }
+// MaxID is the largest id that an actor can have.
+const MaxID = 1<<53 - 1
 
 const (
 	slotBits  = 24 // 16 million actors at a time

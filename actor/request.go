@@ -21,6 +21,7 @@ type request struct {
 	inline bool  // then is called by whoever completes the request, and not in the asker
 	depth  uint8 // how many requests waited for this one when it was made
 	hops   uint8 // how often it has been forwarded
+	before uint8 // how many requests of other nodes wait for it
 	listed bool  // in sys.waits
 	open   bool  // in callee.open, guarded by callee.openMu
 
@@ -29,6 +30,7 @@ type request struct {
 	followed  atomic.Bool // the callee does something that ends when nobody waits any more
 	callee    *process
 	forwarded atomic.Pointer[request]
+	call      atomic.Uint64        // its number with the Remote that has it; 0 if none has
 	span      atomic.Pointer[Span] // of its handler
 
 	value any
@@ -84,6 +86,9 @@ func (r *request) complete(state uint32, v any, err error, w *worker) bool {
 		}
 		if r.followed.Load() {
 			r.callee.post(envelope{kind: kindGivenUp, req: r}, w)
+		}
+		if call := r.call.Load(); call != 0 {
+			r.to.away().GiveUp(r.to, call, state == expired)
 		}
 	}
 	if r.inline {
@@ -164,6 +169,10 @@ func (p Promise) Open() bool { return p.req != nil && !p.req.done() }
 func (s *System) ask(r *request, from Ref, msg any, w *worker) {
 	p := s.process(r.to)
 	if p == nil {
+		if remote := r.to.away(); remote != nil {
+			s.askAway(remote, r, from, msg)
+			return
+		}
 		r.answer(nil, s.absent(r.to))
 		return
 	}
@@ -205,8 +214,9 @@ func (r *request) waitsFor(p *process) bool {
 
 // waiting is how many requests wait for this one. Depth, which counts those that waited when it was made, is at least as large.
 func (r *request) waiting() (n int) {
+	n = int(r.before)
 	for a := r.parent.Load(); a != nil && !a.done(); a = a.parent.Load() {
-		n++
+		n += 1 + int(a.before)
 	}
 	return n
 }

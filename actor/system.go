@@ -59,6 +59,7 @@ type System struct {
 	cfg    Config
 	log    *slog.Logger
 	node   *Node
+	others atomic.Pointer[Nodes] // nil for a System that has not joined others
 	table  table
 	disp   dispatcher
 	wheel  *wheel
@@ -112,7 +113,7 @@ func (s *System) Send(to Ref, msg any) { s.send(to, Ref{}, msg, nil, nil) }
 func (s *System) send(to, from Ref, msg any, span Span, w *worker) {
 	p := s.process(to)
 	if p == nil {
-		s.dead.add(s, to, from, msg, NoActor)
+		s.sendAway(to, from, msg, span)
 		return
 	}
 	if code := p.post(newEnvelope(msg, from, span), w); code != 0 {
@@ -139,7 +140,7 @@ func (s *System) Ask(ctx context.Context, to Ref, msg any) (any, error) {
 		then: func(answer any, failure error) { v, err = answer, failure; close(done) },
 	}}
 	r.due = r
-	if r.callee != nil {
+	if r.callee != nil || to.IsRemote() {
 		s.wheel.add(&r.timerNode, r.request.when)
 		defer s.wheel.cancel(&r.timerNode)
 	}
@@ -192,6 +193,8 @@ func (s *System) tickAfter(d time.Duration) int64 {
 func (s *System) Stop(to Ref, reason error) {
 	if p := s.process(to); p != nil {
 		p.tell(systemMsg{op: opStop, err: reason})
+	} else if remote := to.away(); remote != nil {
+		remote.Order(to, Ref{}, Order{Verb: VerbStop, Reason: reason})
 	}
 }
 
@@ -199,6 +202,8 @@ func (s *System) Stop(to Ref, reason error) {
 func (s *System) Kill(to Ref, reason error) {
 	if p := s.process(to); p != nil {
 		p.tell(systemMsg{op: opKill, err: reason})
+	} else if remote := to.away(); remote != nil {
+		remote.Order(to, Ref{}, Order{Verb: VerbKill, Reason: reason})
 	}
 }
 
@@ -208,6 +213,9 @@ func (s *System) Drain(to Ref, within time.Duration) { s.drain(to, Ref{}, within
 func (s *System) drain(to, from Ref, within time.Duration) {
 	p := s.process(to)
 	if p == nil {
+		if remote := to.away(); remote != nil {
+			remote.Order(to, from, Order{Verb: VerbDrain, Within: within})
+		}
 		return
 	}
 	if within > 0 {
@@ -231,6 +239,9 @@ func (l *drainLimit) expire() { l.sys.Stop(l.of, nil) }
 func (s *System) Ended(of Ref) <-chan struct{} {
 	if p := s.process(of); p != nil {
 		return p.whenEnded()
+	}
+	if of.IsRemote() {
+		return s.endAway(of)
 	}
 	gone := make(chan struct{})
 	close(gone)

@@ -77,6 +77,7 @@ type Node struct {
 	ping   *nats.Subscription
 
 	lease lease
+	news  incarnations
 	stop  context.CancelFunc // ends the renewal
 	tasks sync.WaitGroup
 	done  chan struct{}

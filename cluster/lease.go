@@ -61,13 +61,16 @@ func (n *Node) Lease() Lease {
 func (n *Node) wrote(revision uint64, begun time.Time, fresh bool) {
 	l := &n.lease
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.revision, l.held = revision, true
 	if fresh {
 		l.incarnation = revision
 	}
 	if n.server == nil {
 		l.until = begun.Add(n.cfg.Lease / 4 * 3)
+	}
+	l.mu.Unlock()
+	if fresh {
+		n.news.tell(revision)
 	}
 }
 

@@ -28,18 +28,19 @@ type Config struct {
 	// URLs of the NATS servers, separated by commas; empty runs a server inside the process, which is right for a single node. May be `env:NAME` or `file:PATH`.
 	NATS Secret `toml:"nats" env:"NATS"`
 
-	Log    LogConfig    `toml:"log" envPrefix:"LOG_"`
-	Listen ListenConfig `toml:"listen" envPrefix:"LISTEN_"`
-	Gate   GateConfig   `toml:"gate" envPrefix:"GATE_"`
-	KCP    KCPConfig    `toml:"kcp" envPrefix:"KCP_"`
-	TLS    TLSConfig    `toml:"tls" envPrefix:"TLS_"`
-	Login  LoginConfig  `toml:"login" envPrefix:"LOGIN_"`
-	Store  StoreConfig  `toml:"store" envPrefix:"STORE_"`
-	Lua    LuaConfig    `toml:"lua" envPrefix:"LUA_"`
-	Socket SocketConfig `toml:"socket" envPrefix:"SOCKET_"`
-	Mongo  MongoConfig  `toml:"mongo" envPrefix:"MONGO_"`
-	Admin  AdminConfig  `toml:"admin" envPrefix:"ADMIN_"`
-	Trace  TraceConfig  `toml:"trace" envPrefix:"TRACE_"`
+	Log     LogConfig     `toml:"log" envPrefix:"LOG_"`
+	Listen  ListenConfig  `toml:"listen" envPrefix:"LISTEN_"`
+	Gate    GateConfig    `toml:"gate" envPrefix:"GATE_"`
+	KCP     KCPConfig     `toml:"kcp" envPrefix:"KCP_"`
+	TLS     TLSConfig     `toml:"tls" envPrefix:"TLS_"`
+	Login   LoginConfig   `toml:"login" envPrefix:"LOGIN_"`
+	Store   StoreConfig   `toml:"store" envPrefix:"STORE_"`
+	Lua     LuaConfig     `toml:"lua" envPrefix:"LUA_"`
+	Socket  SocketConfig  `toml:"socket" envPrefix:"SOCKET_"`
+	Mongo   MongoConfig   `toml:"mongo" envPrefix:"MONGO_"`
+	Admin   AdminConfig   `toml:"admin" envPrefix:"ADMIN_"`
+	Trace   TraceConfig   `toml:"trace" envPrefix:"TRACE_"`
+	Cluster ClusterConfig `toml:"cluster" envPrefix:"CLUSTER_"`
 
 	// Gates are the tables [gates.NAME], by their names.
 	Gates map[string]*NamedGateConfig `toml:"gates"`
@@ -311,6 +312,22 @@ type TraceConfig struct {
 	Headers Secret `toml:"headers" env:"HEADERS"`
 }
 
+// ClusterConfig is the table [cluster]: this node among the others of its NATS cluster.
+type ClusterConfig struct {
+	// What this node is there for, such as `gate` or `world`; empty is for everything.
+	Roles []string `toml:"roles" env:"ROLES"`
+	// Words about this node by which others find it, such as `zone = "eu-1"`.
+	Labels map[string]string `toml:"labels" env:"LABELS"`
+	// Interval of the heartbeats by which nodes know of each other. Same on all nodes.
+	Beat Duration `toml:"beat" env:"BEAT"`
+	// Silence after which another node is suspected.
+	Suspect Duration `toml:"suspect" env:"SUSPECT"`
+	// Silence after which it is taken for dead: what waits for it fails. Shorter takes a long pause for a death.
+	Dead Duration `toml:"dead" env:"DEAD"`
+	// Time that the name of a node, and all that it holds in the cluster, is kept when it is not heard of; whole seconds. The cluster needs up to 12 s to go on without one of its NATS servers, so shorter risks what lives.
+	Lease Duration `toml:"lease" env:"LEASE"`
+}
+
 // DefaultConfig is what a node runs with when nobody says anything.
 func DefaultConfig() Config {
 	return Config{
@@ -363,6 +380,9 @@ func DefaultConfig() Config {
 		Lua:    LuaConfig{Path: []string{"scripts"}, CallTimeout: Duration{5 * time.Second}, MemoryLimit: 256 << 20, Engine: engineLua54, Integers: integersError},
 		Socket: SocketConfig{MaxSockets: 10_000, ConnectTimeout: Duration{10 * time.Second}},
 		Trace:  TraceConfig{Sample: 0.01},
+		Cluster: ClusterConfig{
+			Beat: Duration{500 * time.Millisecond}, Suspect: Duration{1500 * time.Millisecond}, Dead: Duration{3 * time.Second}, Lease: Duration{20 * time.Second},
+		},
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/cluster"
+	"github.com/skua-go/skua/cluster/mesh"
 	"github.com/skua-go/skua/internal/mongouri"
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/scripts"
@@ -46,6 +47,8 @@ type node struct {
 	metrics *prometheus.Registry // made by Serve
 
 	sys     *actor.System
+	members *cluster.Members
+	mesh    *mesh.Mesh
 	rt      *lua.Runtime
 	data    *sharedata.Service
 	sockets *socket.Sockets
@@ -87,7 +90,7 @@ func (n *node) Serve(ctx context.Context) (err error) {
 
 	peers, err := cluster.Open(ctx, cluster.Config{
 		URL: cfg.NATS.Reveal(), Name: cfg.Name, Dir: filepath.Join(cfg.Path(cfg.Data), "nats"), Version: version,
-		Log: n.log.With("part", "cluster"), Metrics: n.metrics,
+		Lease: cfg.Cluster.Lease.Duration, Log: n.log.With("part", "cluster"), Metrics: n.metrics,
 	})
 	if err != nil {
 		return err
@@ -111,7 +114,13 @@ func (n *node) Serve(ctx context.Context) (err error) {
 		acting.Clock, acting.Scheduler = n.trial.clock, n.trial.turns
 	}
 	n.sys = actor.New(acting)
-	defer func() { err = errors.Join(err, n.stop()) }()
+	n.sessions = gate.NewSessions()
+	leave, err := n.join(peers)
+	if err != nil {
+		return errors.Join(err, n.stop())
+	}
+	// Actors end while they can still reach those of other nodes, which are told only then.
+	defer func() { err = errors.Join(err, n.stop(), leave()) }()
 	if err := n.build(abort); err != nil {
 		return err
 	}
@@ -266,7 +275,9 @@ func (n *node) buildScripts(abort func(), more ...lua.Module) error {
 	if err != nil {
 		return err
 	}
-	n.sessions = gate.NewSessions()
+	if n.sessions == nil { // of a migration, which has no clients
+		n.sessions = gate.NewSessions()
+	}
 	n.data = sharedata.New(sharedata.Config{Files: n.project.scripts, Log: n.log})
 	modules := []lua.Module{
 		n.sessions.Module(), n.data.Module(), multicast.New(multicast.Config{}).Module(), n.sockets.Module(), n.mongo.Module(),

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"math"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+
+	"github.com/skua-go/skua/actor/wire"
+	"github.com/skua-go/skua/cluster"
+	"github.com/skua-go/skua/cluster/mesh"
+	"github.com/skua-go/skua/lua"
+)
+
+// wireTypes are the messages that go to other nodes.
+func wireTypes() *wire.Types {
+	t := wire.NewTypes()
+	lua.WireTypes(t)
+	return t
+}
+
+// join has the node's actors reach those of other nodes. leave tells the others that this node is gone; it is for when its actors have ended.
+func (n *node) join(peers *cluster.Node) (leave func() error, err error) {
+	cfg, meter := &n.project.cfg.Cluster, &loadMeter{}
+	n.members, err = cluster.Join(peers, cluster.MembersConfig{
+		Roles: cfg.Roles, Labels: cfg.Labels, Beat: cfg.Beat.Duration, Suspect: cfg.Suspect.Duration, Dead: cfg.Dead.Duration, Load: func() cluster.Load { return n.load(meter) }, Metrics: n.metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.mesh, err = mesh.Open(mesh.Config{
+		Node: peers, Members: n.members, System: n.sys, Types: wireTypes(), Silent: cfg.Dead.Duration, Log: n.log.With("part", "mesh"), Metrics: n.metrics,
+	})
+	if err != nil {
+		n.members.Close()
+		return nil, err
+	}
+	return func() error {
+		n.members.Leave()
+		return n.mesh.Close()
+	}, nil
+}
+
+// load is what the node tells others of what it has to do.
+func (n *node) load(meter *loadMeter) cluster.Load {
+	l := cluster.Load{Actors: n.sys.Stats().Actors, Sessions: int64(n.sessions.Count())}
+	l.CPU, l.Memory = meter.read(time.Now())
+	return l
+}
+
+// loadMeter tells how busy the process is. It is for one goroutine.
+type loadMeter struct {
+	at   time.Time
+	used time.Duration
+	last float64
+}
+
+// read is the share of the cores that was used since the last time, and of the memory that the process may have; 0 for what is not known.
+func (m *loadMeter) read(now time.Time) (cpu, memory float64) {
+	used := processorTime()
+	if passed := now.Sub(m.at); !m.at.IsZero() && passed > 0 {
+		m.last = min(1, float64(used-m.used)/float64(passed)/float64(runtime.GOMAXPROCS(0)))
+	}
+	m.at, m.used = now, used
+	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(sample)
+	limit := debug.SetMemoryLimit(-1) // asks only
+	if limit == math.MaxInt64 {
+		limit = machineMemory()
+	}
+	if limit > 0 {
+		memory = min(1, float64(sample[0].Value.Uint64()-sample[1].Value.Uint64())/float64(limit))
+	}
+	return m.last, memory
+}
