@@ -84,7 +84,7 @@ func (o *owner) say(what byte, n int64) {
 }
 
 func (o *owner) Start(c *actor.Context) error {
-	store.Open(c, kind, docID(o.id), player{Pad: strings.Repeat("x", 1500)}, func(doc *store.Document[player], err error) {
+	store.Open(c, store.Claim{Kind: kind, ID: docID(o.id)}, player{Pad: strings.Repeat("x", 1500)}, func(doc *store.Document[player], err error) {
 		if err != nil {
 			o.fail(c, err)
 			return
