@@ -141,8 +141,8 @@ func (r *rig) call(ref actor.Ref, cmd string, args ...any) error {
 
 func TestWhatAServiceHoldsIsEndedWithIt(t *testing.T) {
 	for name, end := range map[string]func(r *rig, ref actor.Ref){
-		"stopped": func(r *rig, ref actor.Ref) { r.sys.Stop(ref, nil) },
-		"killed":  func(r *rig, ref actor.Ref) { r.sys.Kill(ref, nil) },
+		"stopped":   func(r *rig, ref actor.Ref) { r.sys.Stop(ref, nil) },
+		"killed":    func(r *rig, ref actor.Ref) { r.sys.Kill(ref, nil) },
 		"by itself": func(r *rig, ref actor.Ref) { r.sys.Send(ref, lua.Command("exit")) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -61,7 +61,8 @@ func TestAnOwnerThatHasLostItsDocumentIsToldAndStoppedAndWritesNothingMore(t *te
 				if err := <-o.ended; !errors.Is(err, store.ErrNotOwner) {
 					t.Errorf("what it saved in its Stop: %v", err)
 				}
-				if after, err := r.db.Backend.Load(t.Context(), "player", "p0"); err != nil || after.Version != before.Version || number(after.Body) != number(before.Body) {
+				after, err := r.db.Backend.Load(t.Context(), "player", "p0")
+				if err != nil || after.Version != before.Version || number(after.Body) != number(before.Body) {
 					t.Errorf("the database has %v (%v), and had %v", after, err, before)
 				}
 				if n := len(r.db.writes("p0")); n != 2 {
@@ -246,7 +247,8 @@ func TestAnActorWhoseTypedDocumentIsLostIsStoppedAndItsOtherDocumentIsSaved(t *t
 			})
 		})
 		pass(10 * time.Millisecond) // before it would be handed in
-		if want := "store: fenced: player/x: the writer owns epoch 1, the database is at 2"; !errors.Is(h.why, store.ErrFenced) || h.why.Error() != want || len(h.lost) != 1 {
+		const want = "store: fenced: player/x: the writer owns epoch 1, the database is at 2"
+		if !errors.Is(h.why, store.ErrFenced) || h.why.Error() != want || len(h.lost) != 1 {
 			t.Errorf("stopped with %v after %d messages", h.why, len(h.lost))
 		}
 		pass(time.Minute)

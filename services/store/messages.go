@@ -26,8 +26,8 @@ type Claim struct {
 type IfLost uint8
 
 const (
-	// TellThenStop sends the owner a Lost and stops it with the error of that as the reason. The stop comes behind the Lost, so that it can tell others, but a second
-	// later at the latest, though other messages wait before the Lost or it is waiting for something. Its other documents are kept as in any other stop.
+	// TellThenStop sends the owner a Lost and stops it with the error of that as the reason. The stop comes behind the Lost, so that it can tell others, but a
+	// second later at the latest, though other messages wait before the Lost or it is waiting for something. Its other documents are saved as in any stop.
 	TellThenStop IfLost = iota
 	// TellOnly sends the Lost, and the owner lives on: for services that have documents of others in hand, such as a bank or a login, and keep nothing of them
 	// beyond a request, or know how to begin anew.
@@ -36,8 +36,8 @@ const (
 	StopOnly
 )
 
-// Lost tells an owner that a document is no longer its own, and why: ErrFenced or ErrConflict, whose text has both epochs or both versions. What it handed in last
-// is not written, and what it hands in from now on is refused with ErrNotOwner. See IfLost for what follows.
+// Lost tells an owner that a document is no longer its own, and why: ErrFenced or ErrConflict, whose text has both epochs or both versions. What it handed in
+// last is not written, and what it hands in from now on is refused with ErrNotOwner. See IfLost for what follows.
 type Lost struct {
 	Kind, ID string
 	Err      error
