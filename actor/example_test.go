@@ -95,6 +95,23 @@ func ExampleSystem_SendNow() {
 
 func printed(v any) error { _, err := fmt.Println(v); return err }
 
+// Whoever is about to send to many actors can have the processor load what that takes, for all of them at once.
+func ExampleSystem_Prefetch() {
+	with(func(sys *actor.System) error {
+		one, err := sys.Spawn(actor.Spec{New: newTally})
+		two, err2 := sys.Spawn(actor.Spec{New: newTally})
+		for depth := range 2 {
+			sys.Prefetch(one.ID(), depth)
+			sys.Prefetch(two.ID(), depth)
+		}
+		sys.SendNow(one, add{2})
+		sys.SendNow(two, add{3})
+		fmt.Println(sys.Ask(context.Background(), two, get{}))
+		return errors.Join(err, err2)
+	})
+	// Output: 3 <nil>
+}
+
 func ExampleSystem_Ask() {
 	with(func(sys *actor.System) error {
 		silent, err := sys.Spawn(of(func(*actor.Context, any) {}))

@@ -74,6 +74,7 @@ func (p *process) isStopping() bool {
 // start makes the actor and runs its Start. from is its predecessor that failed, if there was one.
 func (p *process) start(from Actor, failure error) {
 	p.actor = p.anew()
+	p.noteBody()
 	p.worker.enter(frame{})
 	if h, ok := p.actor.(Inheritor); ok && from != nil {
 		h.Inherit(from, failure)
@@ -336,6 +337,7 @@ func (p *process) endIfDone() {
 	}
 	p.endLife()
 	p.actor = nil
+	p.noteBody()
 	p.unregister()
 	p.openMu.Lock()
 	p.ended = true

@@ -16,6 +16,7 @@ type coroutine struct {
 	wait  wait
 
 	promise actor.Promise // the request that its handler has to answer
+	lent    *Lent         // that request, if it is one
 	request bool
 	replied bool // or the duty to reply has been taken over
 	foreign bool // its session is not the runtime's: somebody made it up, see skynet.redirect
@@ -162,6 +163,9 @@ func (co *coroutine) reset(life uint64) {
 	}
 	if co.request {
 		co.promise = actor.Promise{}
+	}
+	if co.lent != nil {
+		co.lent = nil
 	}
 	if co.span != nil {
 		co.span = nil

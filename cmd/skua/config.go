@@ -76,10 +76,15 @@ type ListenConfig struct {
 	ProxyOthers string `toml:"proxy_others" env:"PROXY_OTHERS"`
 }
 
+// Values of gate.agent_vm.
+const vmOwn, vmShared = "own", "shared"
+
 // GateConfig is the table [gate]: what a client may do before and after it is let in.
 type GateConfig struct {
 	// Script that plays the agent of one player; empty sends every request to the first service.
 	Agent string `toml:"agent" env:"AGENT"`
+	// Whether agents of a script have VMs of their `own`, or are up to 256 to a VM: `shared`. A player then takes a quarter of the memory and a request less time, but what the script keeps outside of its handlers' `self` (local variables of the file, globals) is one for all of them, and one VM is one core's at a time.
+	AgentVM string `toml:"agent_vm" env:"AGENT_VM"`
 	// Interval of the heartbeat that clients are told to send; a client silent for two and a half is closed. Shorter finds the dead sooner and costs phones battery.
 	Heartbeat Duration `toml:"heartbeat" env:"HEARTBEAT"`
 	// Time a new connection has to finish its handshake. Long enough for bad mobile networks, short enough that half-open connections do not pile up.
@@ -324,6 +329,7 @@ func DefaultConfig() Config {
 		},
 		Gate: GateConfig{
 			Heartbeat:                Duration{10 * time.Second},
+			AgentVM:                  vmOwn,
 			HandshakeTimeout:         Duration{5 * time.Second},
 			LoginTimeout:             Duration{2 * time.Minute},
 			MaxPacket:                64 << 10,

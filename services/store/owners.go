@@ -24,6 +24,8 @@ type document struct {
 	version int64    // of the last write
 	known   bson.Raw // the newest content: what a new owner on this node gets
 	written bson.Raw // that of version, which patches are made of; empty: there is none
+	checked bool     // known has passed CheckBody
+	change  delta    // that has led to known
 
 	next    time.Time       // when known is to be written; zero: it is no newer than write
 	waiting []actor.Promise // commits of known

@@ -31,6 +31,11 @@ type faulty struct {
 	index   func(ctx context.Context) error
 }
 
+// oneWriter is one that says that it has one writer.
+type oneWriter struct{ *faulty }
+
+func (oneWriter) Serial() {}
+
 // batch is one that the service has sent.
 type batch struct {
 	at     time.Time
@@ -140,13 +145,20 @@ type rig struct {
 // in runs a test with a store; cfg needs no Backend.
 func in(t *testing.T, cfg store.Config, run func(t *testing.T, r *rig)) {
 	t.Helper()
+	inRig(t, cfg, func(db *faulty) store.Backend { return db }, run)
+}
+
+func inRig(t *testing.T, cfg store.Config, as func(db *faulty) store.Backend, run func(t *testing.T, r *rig)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		t.Helper()
 		db, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir()})
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := newRig(t, &faulty{Backend: db}, cfg)
+		faulty := &faulty{Backend: db}
+		cfg.Backend = as(faulty)
+		r := newRig(t, faulty, cfg)
 		defer func() {
 			r.stop()
 			if err := db.Close(); err != nil {
@@ -164,7 +176,10 @@ func newRig(t *testing.T, db *faulty, cfg store.Config) *rig {
 	t.Helper()
 	r := &rig{T: t, db: db, log: &logtest.Buffer{}, metrics: prometheus.NewRegistry()}
 	r.sys = actor.New(actor.Config{Log: slog.New(slog.NewTextHandler(r.log, nil))})
-	cfg.Backend, cfg.Metrics = r.db, store.NewMetrics()
+	cfg.Metrics = store.NewMetrics()
+	if cfg.Backend == nil {
+		cfg.Backend = db
+	}
 	r.metrics.MustRegister(cfg.Metrics)
 	var err error
 	if r.store, err = r.sys.Spawn(store.Spec(cfg)); err != nil {
