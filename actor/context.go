@@ -265,7 +265,12 @@ func (c *Context) Unwatch(to Ref) {
 func (c *Context) Stop(to Ref, reason error) { c.p.sys.Stop(to, reason) }
 
 // Drain asks an actor to end after the messages that it has been sent so far, or when within has passed; 0 sets no limit.
-func (c *Context) Drain(to Ref, within time.Duration) { c.p.sys.drain(to, c.p.self, within) }
+func (c *Context) Drain(to Ref, within time.Duration) { c.p.sys.drain(to, c.p.self, within, nil) }
+
+// Retire is Drain with a reason, which Stop and those who watch are told. Of several Retires and Drains the one that the actor comes to first tells the reason.
+func (c *Context) Retire(to Ref, within time.Duration, reason error) {
+	c.p.sys.drain(to, c.p.self, within, reason)
+}
 
 // Kill ends an actor after the message that it handles, and its children with it: without their Stop, and without what they wait for.
 func (c *Context) Kill(to Ref, reason error) { c.p.sys.Kill(to, reason) }

@@ -589,6 +589,24 @@ func ExampleContext_Drain() {
 	// Output: LAST WORDS <nil>
 }
 
+func ExampleContext_Retire() {
+	var asked actor.Promise
+	one(func(c *actor.Context, msg any) {
+		if end, ok := msg.(actor.Terminated); ok {
+			asked.Reply("it ended:", end.Reason)
+			return
+		}
+		asked = c.Promise()
+		child := crowd(c, 1)[0]
+		c.Watch(child)
+		c.Ask(child, "last words", func(v any, _ error) { fmt.Println(v) })
+		c.Retire(child, time.Second, errors.New("no more work"))
+	})
+	// Output:
+	// LAST WORDS
+	// it ended: no more work
+}
+
 func ExampleContext_Kill() {
 	one(func(c *actor.Context, _ any) {
 		child := crowd(c, 1)[0]

@@ -332,7 +332,8 @@ func (p *process) handle(e *envelope) {
 			p.receive(e)
 		}
 	case kindDrain:
-		p.tell(systemMsg{op: opStop})
+		reason, _ := e.msg.(error)
+		p.tell(systemMsg{op: opStop, err: reason})
 	case kindGivenUp:
 		p.dropWork(e.req)
 	case kindGone:

@@ -37,6 +37,32 @@ func TestADrainedActorHandlesWhatItHasBeenSentOrStopsInTime(t *testing.T) {
 	}
 }
 
+func TestARetiredActorEndsWithTheReasonBehindItsMessagesOrInTime(t *testing.T) {
+	for within, want := range map[time.Duration]int{0: 10, time.Minute: 10, 3500 * time.Millisecond: 4} {
+		t.Run(within.String(), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, sys *actor.System) {
+				handled := 0
+				var told error
+				ref := spawnHooked(t, sys, "", hooked{
+					receive: func(*actor.Context, any) { pass(time.Second); handled++ },
+					stop:    func(_ *actor.Context, reason error) { told = reason },
+				})
+				boss := spawn(t, sys, func(c *actor.Context, _ any) {
+					c.Retire(ref, within, errPlanned)
+					c.Drain(ref, within) // which comes later
+				})
+				for range 10 {
+					sys.Send(ref, 1)
+				}
+				sys.Send(boss, 1)
+				if reason := ended(t, sys, ref); !errors.Is(reason, errPlanned) || !errors.Is(told, errPlanned) || handled != want {
+					t.Fatalf("ended with %v, its Stop was told %v; %d messages were handled, want %d", reason, told, handled, want)
+				}
+			})
+		})
+	}
+}
+
 func TestAKilledActorEndsAtOnceWithItsChildren(t *testing.T) {
 	for name, first := range map[string]func(sys *actor.System, ref actor.Ref){
 		"alive":    func(*actor.System, actor.Ref) {},

@@ -208,9 +208,9 @@ func (s *System) Kill(to Ref, reason error) {
 }
 
 // Drain asks an actor to end after the messages that it has been sent so far, or when within has passed; 0 sets no limit.
-func (s *System) Drain(to Ref, within time.Duration) { s.drain(to, Ref{}, within) }
+func (s *System) Drain(to Ref, within time.Duration) { s.drain(to, Ref{}, within, nil) }
 
-func (s *System) drain(to, from Ref, within time.Duration) {
+func (s *System) drain(to, from Ref, within time.Duration, reason error) {
 	p := s.process(to)
 	if p == nil {
 		if remote := to.away(); remote != nil {
@@ -219,21 +219,22 @@ func (s *System) drain(to, from Ref, within time.Duration) {
 		return
 	}
 	if within > 0 {
-		l := &drainLimit{sys: s, of: to}
+		l := &drainLimit{sys: s, of: to, reason: reason}
 		l.due = l
 		s.wheel.add(&l.timerNode, s.tickAfter(within))
 	}
-	p.post(envelope{kind: kindDrain, from: from}, nil)
+	p.post(envelope{kind: kindDrain, msg: reason, from: from}, nil)
 }
 
 // drainLimit stops an actor whose queue was too long. It does not keep alive what has ended before.
 type drainLimit struct {
 	timerNode
-	sys *System
-	of  Ref
+	sys    *System
+	of     Ref
+	reason error
 }
 
-func (l *drainLimit) expire() { l.sys.Stop(l.of, nil) }
+func (l *drainLimit) expire() { l.sys.Stop(l.of, l.reason) }
 
 // Ended is closed when the actor has ended; at once if there is no such actor. Actors use [Context.Watch].
 func (s *System) Ended(of Ref) <-chan struct{} {

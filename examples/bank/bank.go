@@ -57,7 +57,7 @@ type bank struct{}
 func (bank) Receive(c *actor.Context, msg any) {
 	m, ok := msg.(lua.Message)
 	if !ok {
-		return // such as store.Lost: no account is kept beyond a request
+		return // such as store.Lost, which the answer to add has told, too
 	}
 	command, _ := m.Args.At(0).Str()
 	id, _ := m.Args.At(1).Str()
@@ -66,7 +66,7 @@ func (bank) Receive(c *actor.Context, msg any) {
 		c.Reply(nil, fmt.Errorf("bank: %q: add, the name of an account and a number of coins are expected", command))
 		return
 	}
-	store.Open(c, Kind, id, account{}, func(d *store.Document[account], err error) {
+	store.Open(c, store.Claim{Kind: Kind, ID: id, IfLost: store.TellOnly}, account{}, func(d *store.Document[account], err error) {
 		if err != nil {
 			c.Reply(nil, err)
 			return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -24,15 +25,30 @@ type rig struct {
 	*testing.T
 	sys  *actor.System
 	bank actor.Ref
-	db   store.Backend
+	db   *rival
+}
+
+// rival is a database in which another node claims each document at once, while it is told to.
+type rival struct {
+	store.Backend
+	claims atomic.Bool
+}
+
+func (r *rival) Claim(ctx context.Context, kind, id string) (store.Doc, error) {
+	doc, err := r.Backend.Claim(ctx, kind, id)
+	if err == nil && r.claims.Load() {
+		_, err = r.Backend.Claim(ctx, kind, id)
+	}
+	return doc, err
 }
 
 func start(t *testing.T) *rig {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
+	file, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
+	db := &rival{Backend: file}
 	r := &rig{T: t, sys: actor.New(actor.Config{Log: slog.New(slog.DiscardHandler)}), db: db}
 	t.Cleanup(func() {
 		if err := errors.Join(r.sys.Shutdown(context.Background()), db.Close()); err != nil {
@@ -60,6 +76,18 @@ func (r *rig) add(account string, coins int) (int64, error) {
 		r.Fatalf("the bank answers %v", v)
 	}
 	return n, nil
+}
+
+func TestABankThatLosesAnAccountToAnotherNodeSaysSoAndGoesOn(t *testing.T) {
+	r := start(t)
+	r.db.claims.Store(true)
+	if _, err := r.add("ann", 5); !errors.Is(err, store.ErrFenced) {
+		t.Errorf("got %v", err)
+	}
+	r.db.claims.Store(false)
+	if got, err := r.add("ann", 7); err != nil || got != 7 {
+		t.Errorf("got %d, %v", got, err)
+	}
 }
 
 func TestABankKeepsAccounts(t *testing.T) {

@@ -24,8 +24,9 @@ type Things struct {
 	// Stop is called in a goroutine of its own when the actor ends. It is to end everything, with EndAll and otherwise; within StopTimeout gently.
 	Stop func()
 
-	mu   sync.Mutex
-	ends map[actor.Ref][]func() // more than one for services that share a VM
+	mu      sync.Mutex
+	ends    map[actor.Ref][]func()
+	stopped bool // Stop has been called, or is about to be: what came later would stay
 }
 
 // Spec is the actor; a System whose scripts hold such things has one, started before the services.
@@ -33,22 +34,30 @@ func (t *Things) Spec() actor.Spec {
 	return actor.Spec{Name: t.Name, New: func() actor.Actor { return &keeper{t} }}
 }
 
-// Watch has end called when the service ends that a script's function runs in, by any goroutine. It is called before that holds anything, and raises an error if
-// the actor is not there.
+// Watch has end called once when the service ends that a script's function runs in, or the actor does, by any goroutine. It is called before the service holds
+// anything, once for all of it, and raises an error if the actor is not there, or ends.
 func (t *Things) Watch(h *lua.Host, s vm.State, what string, end func()) {
 	c := h.Context()
 	to, ok := c.System().Lookup(t.Name)
-	if !ok {
+	ref := c.Self()
+	if !ok || !t.add(ref, end) {
 		s.Errorf("%s: this node has no service %q, which closes %s", what, t.Name, t.Sort)
 	}
-	ref := c.Self()
+	c.Detached(func() { c.Send(to, watch{ref}) })
+}
+
+// add is false when it is too late.
+func (t *Things) add(ref actor.Ref, end func()) bool {
 	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stopped {
+		return false
+	}
 	if t.ends == nil {
 		t.ends = map[actor.Ref][]func(){}
 	}
 	t.ends[ref] = append(t.ends[ref], end)
-	t.mu.Unlock()
-	c.Detached(func() { c.Send(to, watch{ref}) })
+	return true
 }
 
 // EndAll ends what all services hold.
@@ -109,6 +118,9 @@ func (k *keeper) Receive(c *actor.Context, msg any) {
 
 // Stop waits until all has ended.
 func (k *keeper) Stop(c *actor.Context, _ error) {
+	k.things.mu.Lock()
+	k.things.stopped = true
+	k.things.mu.Unlock()
 	release := c.Hold()
 	go func() {
 		defer release()

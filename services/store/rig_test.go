@@ -221,32 +221,49 @@ func (r *rig) metric(name string) float64 {
 
 // owner is an actor that asks the store for what it is asked for.
 type owner struct {
-	r    *rig
-	ref  actor.Ref
-	lost chan store.Lost
-	no   chan store.Refused
+	r     *rig
+	ref   actor.Ref
+	lost  chan store.Lost
+	no    chan store.Refused
+	ended chan error // the reason, when its Stop is called, and what comes of last
+	last  any        // what it asks the store for then
 }
 
 func (r *rig) owner() *owner {
 	r.Helper()
-	o := &owner{r: r, lost: make(chan store.Lost, 10), no: make(chan store.Refused, 10)}
+	return r.ownerOf(actor.Spec{})
+}
+
+// ownerOf starts an owner with a mailbox of its own.
+func (r *rig) ownerOf(spec actor.Spec) *owner {
+	r.Helper()
+	o := &owner{r: r, lost: make(chan store.Lost, 10), no: make(chan store.Refused, 10), ended: make(chan error, 2)}
+	spec.New = func() actor.Actor { return o }
 	var err error
-	o.ref, err = r.sys.Spawn(actor.Spec{New: func() actor.Actor {
-		return actor.Func(func(c *actor.Context, msg any) {
-			switch m := msg.(type) {
-			case store.Lost:
-				o.lost <- m
-			case store.Refused:
-				o.no <- m
-			default:
-				c.Ask(r.store, msg, c.Reply)
-			}
-		})
-	}})
-	if err != nil {
+	if o.ref, err = r.sys.Spawn(spec); err != nil {
 		r.Fatal(err)
 	}
 	return o
+}
+
+func (o *owner) Receive(c *actor.Context, msg any) {
+	switch m := msg.(type) {
+	case store.Lost:
+		o.lost <- m
+	case store.Refused:
+		o.no <- m
+	case func(*actor.Context):
+		m(c)
+	default:
+		c.Ask(o.r.store, msg, c.Reply)
+	}
+}
+
+func (o *owner) Stop(c *actor.Context, reason error) {
+	o.ended <- reason
+	if o.last != nil {
+		c.Ask(o.r.store, o.last, func(_ any, err error) { o.ended <- err })
+	}
 }
 
 type answer struct {
@@ -282,6 +299,27 @@ func (o *owner) must(msg any) any {
 func (o *owner) claim(id string) store.Doc {
 	o.r.Helper()
 	return o.must(store.Claim{Kind: "player", ID: id}).(store.Doc)
+}
+
+// lives tells whether the owner has not ended.
+func (o *owner) lives() bool {
+	synctest.Wait()
+	select {
+	case <-o.r.sys.Ended(o.ref):
+		return false
+	default:
+		return true
+	}
+}
+
+// taken has another node claim a document.
+func (r *rig) taken(id string) store.Doc {
+	r.Helper()
+	doc, err := r.db.Backend.Claim(context.Background(), "player", id)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return doc
 }
 
 func (o *owner) save(id string, n int) {

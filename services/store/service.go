@@ -152,7 +152,7 @@ func (s *Service) index(c *actor.Context) {
 func (s *Service) Receive(c *actor.Context, msg any) {
 	switch m := msg.(type) {
 	case Claim:
-		s.claim(c, name{m.Kind, m.ID}, claimer{script: m.Stop})
+		s.claim(c, name{m.Kind, m.ID}, claimer{ifLost: m.IfLost})
 	case Load:
 		s.load(c, m)
 	case Find:

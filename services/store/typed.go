@@ -15,7 +15,8 @@ import (
 //
 // It is opened once by an actor: a second one would have Data of its own, and the later save would win.
 //
-// What T does not know is lost with the next save, unless T has a map with the tag `bson:",inline"` for it. The owner still gets Lost and Refused.
+// What T does not know is lost with the next save, unless T has a map with the tag `bson:",inline"` for it. The owner still gets Lost, and is
+// stopped behind it unless the Claim says otherwise, and Refused.
 //
 // When the actor stops, what Changed has announced is handed in behind its Stop, and what changes later, in answers that come then, at once. An actor that is
 // killed, or has failed, loses what it has not handed in.
@@ -42,7 +43,10 @@ type settings struct{}
 
 // Open claims a document for this actor and calls then, in one of its turns, with the content over a copy of defaults: what the content does not have is as there. A
 // document without content is defaults. Errors are those of Claim, and of a content that is no T.
-func Open[T any](c *actor.Context, kind, id string, defaults T, then func(*Document[T], error)) {
+//
+// An actor that loses the document is stopped, unless m.IfLost says otherwise.
+func Open[T any](c *actor.Context, m Claim, defaults T, then func(*Document[T], error)) {
+	kind, id := m.Kind, m.ID
 	db, ok := c.System().Lookup(ServiceName)
 	if !ok {
 		then(nil, &UnavailableError{Op: "open " + Name(kind, id), Err: errors.New("this node has no store")})
@@ -54,7 +58,7 @@ func Open[T any](c *actor.Context, kind, id string, defaults T, then func(*Docum
 			then(nil, fmt.Errorf("store: open %s: %w", Name(kind, id), err))
 			return
 		}
-		c.Ask(db, Claim{Kind: kind, ID: id}, func(v any, err error) {
+		c.Ask(db, m, func(v any, err error) {
 			if err != nil {
 				then(nil, err)
 				return

@@ -38,16 +38,18 @@ func fresh() sheet {
 // hero is an actor in Go that owns a document; what it is sent runs in its turn.
 type hero struct {
 	*testing.T
-	stop func(c *actor.Context) // in the place of a Release
-	id   string
-	doc  *store.Document[sheet]
-	fail error
-	lost []store.Lost
-	no   []store.Refused
+	stop   func(c *actor.Context) // in the place of a Release
+	id     string
+	ifLost store.IfLost
+	doc    *store.Document[sheet]
+	fail   error
+	lost   []store.Lost
+	no     []store.Refused
+	why    error // its Stop's reason
 }
 
 func (h *hero) Start(c *actor.Context) error {
-	store.Open(c, "player", h.id, fresh(), func(d *store.Document[sheet], err error) { h.doc, h.fail = d, err })
+	store.Open(c, store.Claim{Kind: "player", ID: h.id, IfLost: h.ifLost}, fresh(), func(d *store.Document[sheet], err error) { h.doc, h.fail = d, err })
 	return nil
 }
 
@@ -62,7 +64,8 @@ func (h *hero) Receive(c *actor.Context, msg any) {
 	}
 }
 
-func (h *hero) Stop(c *actor.Context, _ error) {
+func (h *hero) Stop(c *actor.Context, reason error) {
+	h.why = reason
 	if h.stop != nil {
 		h.stop(c)
 	} else if h.doc != nil {
@@ -82,12 +85,17 @@ func (h *hero) changed(c *actor.Context) {
 func (r *rig) hero(id string) (*hero, func(func(c *actor.Context))) {
 	r.Helper()
 	h := &hero{T: r.T, id: id}
+	return h, r.start(h)
+}
+
+func (r *rig) start(h *hero) func(func(c *actor.Context)) {
+	r.Helper()
 	ref, err := r.sys.Spawn(actor.Spec{New: func() actor.Actor { return h }})
 	if err != nil {
 		r.Fatal(err)
 	}
 	synctest.Wait()
-	return h, func(f func(c *actor.Context)) {
+	return func(f func(c *actor.Context)) {
 		r.sys.Send(ref, f)
 		synctest.Wait()
 	}
@@ -307,7 +315,8 @@ func TestWhatACommitCouldNotSaveIsSavedIfItWasAnnounced(t *testing.T) {
 
 func TestATypedDocumentThatIsLostTakesNoChanges(t *testing.T) {
 	in(t, store.Config{Autosave: time.Second}, func(t *testing.T, r *rig) {
-		h, do := r.hero("x")
+		h := &hero{T: t, id: "x", ifLost: store.TellOnly}
+		do := r.start(h)
 		two := r.sibling(store.Config{})
 		defer two.stop()
 		two.owner().claim("x")

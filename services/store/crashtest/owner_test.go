@@ -46,7 +46,7 @@ func (o *owner) say(what byte, n int64) {
 }
 
 func (o *owner) Start(c *actor.Context) error {
-	store.Open(c, kind, docID(o.id), player{Pad: strings.Repeat("x", 1500)}, func(doc *store.Document[player], err error) {
+	store.Open(c, store.Claim{Kind: kind, ID: docID(o.id)}, player{Pad: strings.Repeat("x", 1500)}, func(doc *store.Document[player], err error) {
 		if err != nil {
 			o.fail(c, err)
 			return
@@ -61,12 +61,10 @@ func (o *owner) Start(c *actor.Context) error {
 func (o *owner) Receive(c *actor.Context, msg any) {
 	switch m := msg.(type) {
 	case store.Lost:
-		o.gone = true
-		if errors.Is(m.Err, store.ErrFenced) {
-			c.Stop(c.Self(), m.Err)
-			return
+		o.gone = true // and is stopped
+		if !errors.Is(m.Err, store.ErrFenced) {
+			o.fail(c, m.Err)
 		}
-		o.fail(c, m.Err)
 	case store.Refused:
 		o.fail(c, m.Err)
 	}

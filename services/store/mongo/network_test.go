@@ -65,8 +65,6 @@ func (o *owner) Receive(c *actor.Context, msg any) {
 		keeper, _ := c.System().Lookup(store.ServiceName)
 		n := o.n
 		c.Ask(keeper, store.Commit{Kind: "player", ID: o.id, Body: raw}, func(_ any, err error) { c.Reply(n, err) })
-	case store.Lost:
-		c.Stop(c.Self(), m.Err)
 	}
 }
 
