@@ -208,6 +208,25 @@ func ExampleSystem_Drain() {
 	// two
 }
 
+func ExampleSystem_Retire() {
+	with(func(sys *actor.System) error {
+		ref, err := sys.Spawn(actor.Spec{New: func() actor.Actor { return epitaph{} }})
+		sys.Send(ref, "one")
+		sys.Retire(ref, time.Minute, errors.New("no more work"))
+		<-sys.Ended(ref)
+		return err
+	})
+	// Output:
+	// one
+	// it ended: no more work
+}
+
+// epitaph prints what it is sent, and why it ends.
+type epitaph struct{}
+
+func (epitaph) Receive(_ *actor.Context, msg any)   { fmt.Println(msg) }
+func (epitaph) Stop(_ *actor.Context, reason error) { fmt.Println("it ended:", reason) }
+
 func ExampleSystem_Kill() {
 	with(func(sys *actor.System) error {
 		ref, err := sys.Spawn(actor.Spec{New: func() actor.Actor { return &hooked{stop: func(*actor.Context, error) { fmt.Println("never") }} }})

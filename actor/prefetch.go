@@ -1,10 +1,6 @@
 package actor
 
-import (
-	"unsafe"
-
-	"github.com/skua-go/skua/internal/prefetch"
-)
+import "github.com/skua-go/skua/internal/prefetch"
 
 // Prefetch asks the processor to load what it takes to deliver a message to the actor with that number (Ref.ID), for callers that are about to send to many and know
 // them all before. Depth 0 loads the runtime's part of the actor, depth 1 what that leads to, which is worth while when depth 0 has been called for all of them.
@@ -14,15 +10,11 @@ func (s *System) Prefetch(id uint64, depth int) {
 	switch {
 	case p == nil:
 	case depth == 0:
-		prefetch.Load(unsafe.Pointer(p), prefetch.Lines(unsafe.Sizeof(*p)))
+		prefetch.One(p)
 	default:
-		if lines := p.bodyLines.Load(); lines > 0 {
-			prefetch.Load(unsafe.Pointer(p.body.Load()), int(lines))
-		}
+		prefetch.Bytes(p.body.Load(), int(p.bodyLines.Load()))
 		if p.mu.TryLock() {
-			if cap(p.queue) > 0 {
-				prefetch.Load(unsafe.Pointer(unsafe.SliceData(p.queue)), prefetch.Lines(smallBlock*unsafe.Sizeof(envelope{})))
-			}
+			prefetch.First(p.queue, smallBlock)
 			p.mu.Unlock()
 		}
 	}
@@ -31,6 +23,6 @@ func (s *System) Prefetch(id uint64, depth int) {
 // noteBody notes where the actor is, for Prefetch.
 func (p *process) noteBody() {
 	at, lines := prefetch.Of(p.actor).Range()
-	p.body.Store((*byte)(at))
+	p.body.Store(at)
 	p.bodyLines.Store(uint32(lines))
 }

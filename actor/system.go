@@ -210,11 +210,14 @@ func (s *System) Kill(to Ref, reason error) {
 // Drain asks an actor to end after the messages that it has been sent so far, or when within has passed; 0 sets no limit.
 func (s *System) Drain(to Ref, within time.Duration) { s.drain(to, Ref{}, within, nil) }
 
+// Retire is Drain with a reason, see Context.Retire.
+func (s *System) Retire(to Ref, within time.Duration, reason error) { s.drain(to, Ref{}, within, reason) }
+
 func (s *System) drain(to, from Ref, within time.Duration, reason error) {
 	p := s.process(to)
 	if p == nil {
 		if remote := to.away(); remote != nil {
-			remote.Order(to, from, Order{Verb: VerbDrain, Within: within})
+			remote.Order(to, from, Order{Verb: VerbDrain, Reason: reason, Within: within})
 		}
 		return
 	}

@@ -2,7 +2,6 @@ package lua
 
 import (
 	"github.com/skua-go/skua/actor/value"
-	"github.com/skua-go/skua/lua/vm"
 )
 
 // Lent is a Message to a service whose arguments, and the answer, are in memory that its sender uses again and again: a gate has one for each request that waits. A
@@ -58,7 +57,7 @@ func (h *Host) receiveLent(l *Lent) {
 func (h *Host) answerLent(co *coroutine) bool {
 	l := co.lent
 	co.lent = nil
-	into, ok := vm.State(co.th).(lender)
+	into, ok := co.th.(lender)
 	if !ok || !into.TakeListTo(&l.result, 1) {
 		return false
 	}

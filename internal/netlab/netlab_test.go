@@ -17,14 +17,14 @@ import (
 const patience = 30 * time.Second
 
 // echoUDP answers datagrams, each with the address that it came from in front, and counts them.
-func echoUDP(t *testing.T, n *netlab.Network) (at netip.AddrPort, count *atomic.Int64) {
+func echoUDP(t *testing.T, n *netlab.Network) (netip.AddrPort, *atomic.Int64) {
 	t.Helper()
 	s, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(n.Listen(), 0)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	count = new(atomic.Int64)
+	count := new(atomic.Int64)
 	go func() {
 		buf := make([]byte, 2048)
 		for {

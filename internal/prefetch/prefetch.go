@@ -34,8 +34,8 @@ func Of(v any) Object {
 // Lines is how many lines are loaded of an object of that size.
 func Lines(size uintptr) int { return int(min((size+line-1)/line, most)) }
 
-// Range is where the object begins, and its lines.
-func (o Object) Range() (at unsafe.Pointer, lines int) { return o.at, o.lines }
+// Range is where the object begins, for Bytes, and its lines.
+func (o Object) Range() (at *byte, lines int) { return (*byte)(o.at), o.lines }
 
 // Load asks for the object.
 func (o Object) Load() {
@@ -44,5 +44,21 @@ func (o Object) Load() {
 	}
 }
 
-// Load asks for so many lines from p on, at least one. The memory need not be there.
-func Load(p unsafe.Pointer, lines int) { load(p, lines) }
+// One asks for what p points to.
+func One[T any](p *T) {
+	load(unsafe.Pointer(p), Lines(unsafe.Sizeof(*p))) //nolint:gosec // an address, which nothing is read from
+}
+
+// First asks for the first n elements of a slice's memory, if it has any.
+func First[T any](s []T, n int) {
+	if p := unsafe.SliceData(s); p != nil && n > 0 { //nolint:gosec // the same
+		load(unsafe.Pointer(p), Lines(uintptr(n)*unsafe.Sizeof(*p))) //nolint:gosec // the same
+	}
+}
+
+// Bytes asks for so many lines from p on. Nothing need be there.
+func Bytes(p *byte, lines int) {
+	if lines > 0 {
+		load(unsafe.Pointer(p), lines) //nolint:gosec // the same
+	}
+}

@@ -2,7 +2,6 @@ package prefetch_test
 
 import (
 	"testing"
-	"unsafe"
 
 	"github.com/skua-go/skua/internal/prefetch"
 )
@@ -14,7 +13,10 @@ func TestAHintChangesNothing(t *testing.T) {
 		v.words[i] = uint64(i)
 	}
 	prefetch.Of(v).Load()
-	prefetch.Load(unsafe.Pointer(v), 3)
+	prefetch.One(v)
+	prefetch.First(v.words[:], 9)
+	prefetch.First([]int(nil), 9)
+	prefetch.Bytes(nil, 0)
 	for i, w := range v.words {
 		if w != uint64(i) {
 			t.Fatalf("word %d is %d", i, w)

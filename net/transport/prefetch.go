@@ -1,10 +1,6 @@
 package transport
 
-import (
-	"unsafe"
-
-	"github.com/skua-go/skua/internal/prefetch"
-)
+import "github.com/skua-go/skua/internal/prefetch"
 
 // prefetcher is a Receiver that knows what its next frame will need, see package prefetch. Prefetch is called for several connections before the first of them
 // gets its frame, with depth 0 for all of them, then with 1 and so on, while any of them says that there is more: what one depth has loaded tells
@@ -28,12 +24,12 @@ func (c *Conn) foresee() {
 // load loads what it takes to read from all connections of the share, and from the one before.
 func (s *share) load(first job) {
 	for c := range s.readers(first) {
-		prefetch.Load(unsafe.Pointer(c), prefetch.Lines(unsafe.Sizeof(*c)))
+		prefetch.One(c)
 	}
 	for c := range s.readers(first) {
 		c.near.socket.Load()
 		c.near.recv.Load()
-		prefetch.Load(unsafe.Pointer(c.steps), 1)
+		prefetch.One(c.steps)
 	}
 }
 

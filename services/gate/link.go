@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"sync/atomic"
-	"unsafe"
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/internal/prefetch"
@@ -196,7 +195,7 @@ func (l *link) Prefetch(depth int) (more bool) {
 	const ofSession, ofAgent = 1, 3 // depths of their actors, two each
 	switch {
 	case depth == 0:
-		prefetch.Load(unsafe.Pointer(s), prefetch.Lines(unsafe.Sizeof(*s)))
+		prefetch.One(s)
 	case depth < ofAgent:
 		l.gate.sys.Prefetch(s.ref.ID(), depth-ofSession)
 	default:
@@ -206,7 +205,7 @@ func (l *link) Prefetch(depth int) (more bool) {
 		}
 		l.gate.sys.Prefetch(agent, depth-ofAgent)
 	}
-	return depth < ofAgent+1
+	return depth <= ofAgent
 }
 
 func (l *link) message(body []byte, size int) error {
