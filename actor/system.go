@@ -211,7 +211,9 @@ func (s *System) Kill(to Ref, reason error) {
 func (s *System) Drain(to Ref, within time.Duration) { s.drain(to, Ref{}, within, nil) }
 
 // Retire is Drain with a reason, see Context.Retire.
-func (s *System) Retire(to Ref, within time.Duration, reason error) { s.drain(to, Ref{}, within, reason) }
+func (s *System) Retire(to Ref, within time.Duration, reason error) {
+	s.drain(to, Ref{}, within, reason)
+}
 
 func (s *System) drain(to, from Ref, within time.Duration, reason error) {
 	p := s.process(to)
