@@ -139,6 +139,7 @@ type Leases struct {
 	mine        map[string]struct{} // ids of leases that are held here, or may be in a moment
 	held        map[*Lease]struct{}
 	waiting     int
+	waiters     uint64 // that ever were
 	watchers    map[*watcher]struct{}
 	ended       bool
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -44,53 +43,55 @@ func TestALeaseHasOneHolderAndItsEpochRises(t *testing.T) {
 	}
 }
 
-func TestThoseWhoWaitTakeTurnsAcrossNodes(t *testing.T) {
-	c := clustertest.Start(t, 3, clustertest.Config{})
-	var nodes []*lease.Leases
-	for _, n := range c.Nodes {
-		nodes = append(nodes, open(t, n, times()))
-	}
+func TestWhoHasWaitedLongestIsNext(t *testing.T) {
+	c := clustertest.Start(t, 2, clustertest.Config{})
+	nodes := []*lease.Leases{open(t, c.Nodes[0], times()), open(t, c.Nodes[1], times())}
 	key := lease.Key(lease.Lock, "turns")
-	first := acquire(t, nodes[0], key)
-	var mu sync.Mutex
-	var order []int
-	var last uint64
-	var wg sync.WaitGroup
-	waiting := func(i, n int) {
-		clustertest.Eventually(t, "it waits", func() bool { return gauge(t, c.Nodes[i], "skua_lease_waiting") == float64(n) })
+	type turn struct {
+		who string
+		x   *lease.Lease
 	}
-	counts := map[int]int{}
-	for turn, i := range []int{1, 0, 2, 0, 1} {
-		counts[i]++
-		wg.Go(func() {
+	turns := make(chan turn, 10)
+	queue := func(i, waiting int, who string) {
+		go func() {
 			x, err := nodes[i].Acquire(within(t), key, nil)
 			if err != nil {
 				t.Error(err)
-				return
 			}
-			mu.Lock()
-			order = append(order, turn)
-			if x.Epoch() <= last {
-				t.Errorf("epoch %d after %d", x.Epoch(), last)
-			}
-			last = x.Epoch()
-			mu.Unlock()
-			// The nodes tell each new holder that they wait, so the one that has waited longest is known when it gives the lease back.
-			<-time.After(200 * time.Millisecond)
-			if err := x.Release(within(t)); err != nil {
-				t.Error(err)
-			}
-		})
-		waiting(i, counts[i])
+			turns <- turn{who, x}
+		}()
+		clustertest.Eventually(t, who+" waits", func() bool { return gauge(t, c.Nodes[i], "skua_lease_waiting") == float64(waiting) })
 	}
-	release(t, first)
-	wg.Wait()
-	for i, turn := range order {
-		// On one node they are in order; of several the one that has waited longest is next.
-		if turn != i {
-			t.Fatalf("turns in the order %v", order)
+	told := func(i int) {
+		clustertest.Eventually(t, "the other node has told that it waits", func() bool { return gauge(t, c.Nodes[i], "skua_lease_wanted") == 1 })
+	}
+	next := func(x *lease.Lease, who string) *lease.Lease {
+		t.Helper()
+		release(t, x)
+		got := <-turns
+		if got.who != who {
+			t.Fatalf("%s is next, expected %s", got.who, who)
 		}
+		if got.x.Epoch() <= x.Epoch() {
+			t.Fatalf("epoch %d after %d", got.x.Epoch(), x.Epoch())
+		}
+		return got.x
 	}
+	x := acquire(t, nodes[0], key)
+	queue(1, 1, "other 1")
+	told(0)
+	queue(0, 1, "own 1")
+	queue(0, 2, "own 2")
+	x = next(x, "other 1")
+	told(1)
+	queue(1, 1, "other 2")
+	queue(1, 2, "other 3")
+	x = next(x, "own 1")
+	told(0)
+	x = next(x, "own 2") // it has waited longer than those of the other node
+	x = next(x, "other 2")
+	x = next(x, "other 3")
+	release(t, x)
 }
 
 func TestALeaseOfADeadNodeIsTakenOver(t *testing.T) {

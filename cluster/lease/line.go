@@ -21,11 +21,12 @@ type line struct {
 	wants    map[string]want // other nodes that wait while the lease is held here, by name
 	lease    *Lease          // held here
 	changed  chan struct{}   // closed when there is something new
-	tidying  bool
+	pins     int             // how many look at it now
 }
 
 // waiter is one who waits.
 type waiter struct {
+	id    uint64
 	since time.Time
 	told  string // the holder that was told of it last
 	tell  time.Time
@@ -59,7 +60,7 @@ func (ln *line) notify() {
 
 // forget drops a line that nobody is interested in. The lock is held.
 func (l *Leases) forget(ln *line) {
-	if ln.entry == nil && ln.lease == nil && len(ln.queue) == 0 && !ln.tidying {
+	if ln.entry == nil && ln.lease == nil && len(ln.queue) == 0 && ln.pins == 0 {
 		delete(l.lines, ln.key)
 	}
 }
@@ -111,7 +112,7 @@ func (l *Leases) turn(ctx context.Context, key string, meta []byte, w *waiter, v
 	if !v.free {
 		if v.holder != "" && (w.told != v.id || now.Sub(w.tell) >= wait) {
 			w.told, w.tell = v.id, now
-			l.sayWant(key, v.holder, now.Sub(w.since))
+			l.sayWant(key, v.holder, w.id, now.Sub(w.since))
 		}
 		if !v.again.IsZero() {
 			wait = min(wait, max(v.again.Sub(now), time.Millisecond))
@@ -150,16 +151,36 @@ func (l *Leases) Try(ctx context.Context, key string, meta []byte) (*Lease, erro
 	if !l.node.Lease().Held {
 		return nil, fmt.Errorf("%w: %s", ErrNoName, key)
 	}
+	l.mu.Lock()
+	ln := l.lineOf(key)
+	ln.pins++
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		ln.pins--
+		l.forget(ln)
+	}()
+	return l.try(ctx, ln, meta)
+}
+
+func (l *Leases) try(ctx context.Context, ln *line, meta []byte) (*Lease, error) {
+	key, read := ln.key, false
 	for range 8 {
 		l.mu.Lock()
-		ln := l.lineOf(key)
 		v := l.judge(ln, time.Now())
 		queued := len(ln.queue) > 0
 		h := ln.entry.holder(key, ln.revision)
-		l.forget(ln)
 		l.mu.Unlock()
-		if queued || !v.free {
-			return nil, l.refuse(ctx, key, h)
+		if queued || !v.free && read {
+			return nil, &HeldError{h}
+		}
+		if !v.free { // as far as it is known here
+			if _, _, err := l.load(ctx, key); err != nil {
+				return nil, fmt.Errorf("lease: %s: %w", key, err)
+			}
+			read = true
+			continue
 		}
 		lease, err := l.take(ctx, key, meta, v)
 		if !errors.Is(err, errConflict) {
@@ -167,17 +188,6 @@ func (l *Leases) Try(ctx context.Context, key string, meta []byte) (*Lease, erro
 		}
 	}
 	return nil, &HeldError{Holder{Key: key}}
-}
-
-// refuse is the error of a Try for a lease that somebody has or stands in line for.
-func (l *Leases) refuse(ctx context.Context, key string, h Holder) error {
-	if h.Node == "" {
-		return &HeldError{h}
-	}
-	if now, err := l.Holder(ctx, key); err == nil {
-		h = now
-	}
-	return &HeldError{h}
 }
 
 // HeldError is ErrHeld with who holds the lease; a Holder without a Node is one that is just being handed on.
@@ -210,7 +220,8 @@ func (l *Leases) enqueue(key string) (*waiter, error) {
 		l.metrics.refused.WithLabelValues("waiting").Inc()
 		return nil, fmt.Errorf("%w: %d wait for leases on this node", ErrTooMany, l.waiting)
 	}
-	w := &waiter{since: time.Now()}
+	l.waiters++
+	w := &waiter{id: l.waiters, since: time.Now()}
 	ln := l.lineOf(key)
 	ln.queue = append(ln.queue, w)
 	l.waiting++
@@ -351,16 +362,16 @@ func (l *Leases) begin(life context.Context, x *Lease) {
 // tidy takes away an entry of this node that nobody here holds or waits for. The lock is held.
 func (l *Leases) tidy(ln *line) {
 	e := ln.entry
-	if e == nil || ln.tidying || ln.lease != nil || len(ln.queue) > 0 || !l.ours(e) || l.isMine(e) || l.ended {
+	if e == nil || ln.pins > 0 || ln.lease != nil || len(ln.queue) > 0 || !l.ours(e) || l.isMine(e) || l.ended {
 		return
 	}
-	ln.tidying = true
+	ln.pins++
 	revision := ln.revision
 	l.tasks.Go(func() {
 		at, err := l.purge(l.ctx, ln.key, revision)
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		ln.tidying = false
+		ln.pins--
 		if err == nil {
 			l.see(ln.key, nil, at)
 		} else {

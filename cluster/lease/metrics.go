@@ -41,6 +41,17 @@ func newMetrics(l *Leases) *metrics {
 			defer l.mu.Unlock()
 			return float64(l.waiting)
 		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "skua_lease_wanted", Help: "Other nodes that have said that they wait for a lease of this one."}, func() float64 {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			sum := 0
+			for x := range l.held {
+				if ln := l.lines[x.key]; ln != nil {
+					sum += len(ln.wants)
+				}
+			}
+			return float64(sum)
+		}),
 	}
 	if l.cfg.Metrics != nil {
 		m.registry = prometheus.WrapRegistererWith(prometheus.Labels{"bucket": l.cfg.Bucket}, l.cfg.Metrics)

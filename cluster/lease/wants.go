@@ -23,6 +23,7 @@ const (
 // want is a node that waits for a lease.
 type want struct {
 	incarnation uint64
+	waiter      uint64
 	since       time.Time // by this node's clock
 	heard       time.Time
 }
@@ -33,7 +34,8 @@ type wanted struct {
 	Key         string `json:"key"`
 	Node        string `json:"node"`
 	Incarnation uint64 `json:"inc"`
-	Waited      int64  `json:"ms"`
+	Waiter      uint64 `json:"waiter"`
+	Waited      int64  `json:"us"`
 }
 
 func (l *Leases) wantSubject(node string) string { return "skua.want." + l.cfg.Bucket + "." + node }
@@ -55,14 +57,14 @@ func (l *Leases) listen() (*nats.Subscription, error) {
 }
 
 // sayWant tells a holder that somebody here waits.
-func (l *Leases) sayWant(key, holder string, waited time.Duration) {
+func (l *Leases) sayWant(key, holder string, waiter uint64, waited time.Duration) {
 	if cluster.CheckName(holder) != nil {
 		return
 	}
 	l.mu.Lock()
 	incarnation := l.incarnation
 	l.mu.Unlock()
-	text, err := json.Marshal(wanted{1, key, l.node.Name(), incarnation, waited.Milliseconds()})
+	text, err := json.Marshal(wanted{1, key, l.node.Name(), incarnation, waiter, waited.Microseconds()})
 	if err == nil {
 		err = l.node.Conn().Publish(l.wantSubject(holder), text)
 	}
@@ -74,7 +76,7 @@ func (l *Leases) sayWant(key, holder string, waited time.Duration) {
 func (l *Leases) hearWant(m *nats.Msg) {
 	var w wanted
 	if len(m.Data) > maxWantSize || json.Unmarshal(m.Data, &w) != nil || w.V != 1 || checkKey(w.Key) != nil || cluster.CheckName(w.Node) != nil ||
-		w.Incarnation == 0 || w.Waited < 0 || w.Waited > maxWait.Milliseconds() {
+		w.Incarnation == 0 || w.Waited < 0 || w.Waited > maxWait.Microseconds() {
 		l.metrics.refused.WithLabelValues("bad_want").Inc()
 		return
 	}
@@ -88,11 +90,16 @@ func (l *Leases) hearWant(m *nats.Msg) {
 	if ln.wants == nil {
 		ln.wants = map[string]want{}
 	}
-	if _, known := ln.wants[w.Node]; !known && len(ln.wants) >= maxLine {
+	before, known := ln.wants[w.Node]
+	if !known && len(ln.wants) >= maxLine {
 		l.metrics.refused.WithLabelValues("wants").Inc()
 		return
 	}
-	ln.wants[w.Node] = want{w.Incarnation, now.Add(-time.Duration(w.Waited) * time.Millisecond), now}
+	since := now.Add(-time.Duration(w.Waited) * time.Microsecond)
+	if known && before.waiter == w.Waiter && before.incarnation == w.Incarnation && before.since.Before(since) {
+		since = before.since // what it said first has come faster
+	}
+	ln.wants[w.Node] = want{w.Incarnation, w.Waiter, since, now}
 }
 
 // heir is who has waited longest for a lease that was given up: another node, or somebody of this one.
