@@ -129,9 +129,11 @@ func (f *life) gone(p place, now time.Time) (bool, time.Time) {
 		return false, time.Time{}
 	case since.IsZero():
 		return true, now
+	case now.Sub(f.base.Add(time.Duration(f.last.Load()))) > f.cfg.Dead/2:
+		return false, now.Add(f.cfg.Dead / 6) // this node may be cut off itself
 	default:
 		at = since.Add(f.cfg.Grace)
-		// If this node was cut off itself, it would not have heard.
+		// While this node was cut off it would not have heard.
 		if sure := f.unbroken.Add(f.cfg.Dead + f.cfg.Grace); sure.After(at) {
 			at = sure
 		}
