@@ -84,7 +84,8 @@ func (b *lab) unstall() {
 func (b *lab) start(i int) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	n, err := b.nodes[i], error(nil)
+	n := b.nodes[i]
+	var err error
 	if n.node, err = cluster.Open(ctx, cluster.Config{URL: "nats://" + n.link.addr(), Name: fmt.Sprintf("n%d", i)}); err != nil {
 		b.t.Fatal(err)
 	}
@@ -122,7 +123,7 @@ type link struct {
 
 func newLink(t testing.TB, to func() string) *link {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is local
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +150,7 @@ func (k *link) serve() {
 		if err != nil {
 			return
 		}
-		out, err := net.Dial("tcp", k.to()) //nolint:noctx // it is local
+		out, err := net.Dial("tcp", k.to())
 		if err != nil {
 			in.Close()
 			continue

@@ -120,7 +120,7 @@ func (x *Lease) entry(number uint64) *entry {
 func (x *Lease) keep(ctx context.Context) {
 	defer close(x.back)
 	x.renewals(ctx)
-	x.giveBack()
+	x.giveBack() //nolint:contextcheck // when ctx has ended
 	x.l.drop(x)
 }
 
@@ -189,7 +189,7 @@ func (x *Lease) renew(ctx context.Context, fence time.Time) time.Time {
 
 // unacknowledged is which of the writes since the last acknowledged one has a number; -1 if it was before them.
 func (x *Lease) unacknowledged(number uint64) int {
-	return len(x.begun) - 1 - int(x.number-number) //nolint:gosec // a few
+	return len(x.begun) - 1 - int(x.number-number)
 }
 
 // confirm notes that a write which began then was done.

@@ -176,7 +176,7 @@ func TestHoldersAreWatched(t *testing.T) {
 	a, b := open(t, c.Nodes[0], times()), open(t, c.Nodes[1], times())
 	key := lease.Key("shard", "7")
 	one, all := make(chan lease.Holder, 100), make(chan lease.Holder, 100)
-	defer a.Watch(key, func(h lease.Holder) { one <- h })()
+	t.Cleanup(a.Watch(key, func(h lease.Holder) { one <- h }))
 	next := func(ch chan lease.Holder, node string) lease.Holder {
 		t.Helper()
 		select {
@@ -195,7 +195,7 @@ func TestHoldersAreWatched(t *testing.T) {
 	if h := next(one, "n1"); h.Epoch != x.Epoch() {
 		t.Fatalf("heard of %+v, expected epoch %d", h, x.Epoch())
 	}
-	defer a.Watch("shard.*", func(h lease.Holder) { all <- h })()
+	t.Cleanup(a.Watch("shard.*", func(h lease.Holder) { all <- h }))
 	next(all, "n1")
 	release(t, x)
 	next(one, "")

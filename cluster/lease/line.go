@@ -277,7 +277,7 @@ func (l *Leases) isMine(e *entry) bool {
 
 // take writes the key, as one that is free at the verdict's revision.
 func (l *Leases) take(ctx context.Context, key string, meta []byte, v verdict) (*Lease, error) {
-	life, cancel := context.WithCancel(context.Background()) //nolint:contextcheck // ctx is for the taking only
+	life, cancel := context.WithCancel(context.Background())
 	x := &Lease{l: l, key: key, id: newID(), since: time.Now(), meta: meta, done: make(chan struct{}), back: make(chan struct{}), cancel: cancel}
 	l.mu.Lock()
 	x.incarnation = l.incarnation
@@ -302,7 +302,7 @@ func (l *Leases) take(ctx context.Context, key string, meta []byte, v verdict) (
 	}
 	x.epoch, x.revision, x.number = revision, revision, 1
 	x.acked.Store(int64(begun.Sub(l.life.base)))
-	l.begin(life, x)
+	l.begin(life, x) //nolint:contextcheck // ctx is for the taking only
 	l.metrics.taken.Inc()
 	if v.former != nil {
 		l.metrics.takenOver.Inc()

@@ -123,7 +123,7 @@ func (h *history) use(id int, random *rand.Rand, x *lease.Lease) {
 // TestLocksAreLinearizableUnderFaults has clients on three nodes take two locks while links are cut and mended, connections dropped, NATS restarted, JetStream stalled and a node killed and started
 // again, at random. SKUA_FAULTS is for how long ("30m"), SKUA_SEED has the same faults again.
 func TestLocksAreLinearizableUnderFaults(t *testing.T) {
-	length, seed := 5*time.Second, uint64(time.Now().UnixNano()) //nolint:gosec // any number
+	length, seed := 5*time.Second, uint64(time.Now().UnixNano())
 	if text := os.Getenv("SKUA_FAULTS"); text != "" {
 		var err error
 		if length, err = time.ParseDuration(text); err != nil {
@@ -146,7 +146,7 @@ func TestLocksAreLinearizableUnderFaults(t *testing.T) {
 	defer cancel()
 	var clients sync.WaitGroup
 	for id := range 6 {
-		random := rand.New(rand.NewPCG(seed, uint64(id))) //nolint:gosec // two ids
+		random := rand.New(rand.NewPCG(seed, uint64(id)))
 		clients.Go(func() {
 			h.client(ctx, id, random, func() *lease.Leases {
 				nodes.RLock()

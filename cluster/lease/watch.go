@@ -194,7 +194,7 @@ func (l *Leases) watch(ctx context.Context) error {
 	ready := make(chan struct{})
 	connected := l.node.Conn().StatusChanged(nats.CONNECTED)
 	l.cancels = append(l.cancels, func() { l.node.Conn().RemoveStatusListener(connected) })
-	l.tasks.Go(func() {
+	l.tasks.Go(func() { //nolint:contextcheck // ctx is for the first time only
 		for l.ctx.Err() == nil {
 			if err := l.follow(connected, ready); err != nil {
 				l.metrics.failed.WithLabelValues("watch").Inc()
