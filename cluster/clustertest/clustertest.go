@@ -23,7 +23,7 @@ import (
 type Config struct {
 	// Types are those of messages, for all nodes. Default the plain ones.
 	Types *wire.Types
-	// Members is what is told to cluster.Join, for the node with this number. Default: a beat each 50 ms, dead after 1 s.
+	// Members is what is told to cluster.Join, for the node with this number. Default: a beat each 50 ms, dead after 3 s.
 	Members func(i int) cluster.MembersConfig
 	// Mesh changes what is told to mesh.Open.
 	Mesh func(i int, cfg *mesh.Config)
@@ -129,7 +129,7 @@ func (c *Cluster) Run(i int) *Node {
 	if n.Node, err = cluster.Open(ctx, cluster.Config{URL: c.URL(), Name: n.Name, Lease: c.cfg.Lease, Version: "test", Log: log}); err != nil {
 		c.t.Fatal(err)
 	}
-	members := cluster.MembersConfig{Beat: 50 * time.Millisecond, Suspect: 300 * time.Millisecond, Dead: time.Second}
+	members := cluster.MembersConfig{Beat: 50 * time.Millisecond, Suspect: time.Second, Dead: 3 * time.Second}
 	if c.cfg.Members != nil {
 		members = c.cfg.Members(i)
 	}
@@ -229,4 +229,22 @@ func Eventually(t testing.TB, what string, ok func() bool) {
 		}
 		<-tick.C
 	}
+}
+
+// Metric is the sum of a counter or gauge of the node, over all labels.
+func (n *Node) Metric(name string) (sum float64) {
+	n.c.t.Helper()
+	families, err := n.Metrics.Gather()
+	if err != nil {
+		n.c.t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	return sum
 }

@@ -35,7 +35,8 @@ const (
 // Flags of a batch.
 const (
 	flagAgain byte = 1 << iota // what came behind the acknowledged batch had a gap before it: send from there again
-	flagReset                  // the receiver of this batch sends within a link that its receiver does not know: begin anew
+	flagReset                  // the receiver of this batch sends within a link, the acknowledged one, that its receiver does not know: begin anew
+	flagKnown                  // batches of the sender's link have been acknowledged: whoever does not know it has lost it
 )
 
 // head is what a batch begins with.

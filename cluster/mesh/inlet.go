@@ -128,9 +128,9 @@ func (in *inlet) join(data []byte, last bool) (frame []byte, err error) {
 // maxFrameHead is what a frame may have beside its message.
 const maxFrameHead = 1 << 10
 
-// hasLink tells whether something has come.
-func (in *inlet) hasLink() bool {
+// knows tells whether that is the link in which the other node sends; 0 is none.
+func (in *inlet) knows(link uint64) bool {
 	in.ackMu.Lock()
 	defer in.ackMu.Unlock()
-	return in.link != 0
+	return in.link == link
 }

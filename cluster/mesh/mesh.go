@@ -36,7 +36,7 @@ type Config struct {
 	Resolve func(name string) (actor.Ref, bool)
 	// MaxMessage is how many bytes a message may have as it is sent. Default 64 MB.
 	MaxMessage int
-	// MaxPending is how many bytes may wait to be sent to one node. Beyond it requests fail with ErrOverloaded and messages are dead letters. Default 16 MB. One message
+	// MaxPending is how many bytes may wait to be sent to one node. Beyond it requests fail with ErrOverloaded and messages are dead letters. Default 64 MB. One message
 	// may go beyond it.
 	MaxPending int
 	// ChokeAt is how many messages may wait in the mailbox of an actor before other nodes are asked to send no more there, until a quarter is left. Default 32,768.
@@ -66,7 +66,7 @@ func (cfg *Config) check() error {
 		cfg.MaxMessage = 64 << 20
 	}
 	if cfg.MaxPending <= 0 {
-		cfg.MaxPending = 16 << 20
+		cfg.MaxPending = 64 << 20
 	}
 	if cfg.ChokeAt <= 0 {
 		cfg.ChokeAt = 32768
@@ -93,6 +93,7 @@ type Mesh struct {
 	logged  atomic.Int64 // when a refusal was logged last
 	head    atomic.Pointer[[]byte]
 	cancels []func()
+	hook    atomic.Pointer[func([]byte) bool] // tells whether a batch that has come is lost: for tests of what becomes of it then
 
 	mu     sync.RWMutex
 	peers  map[identity]*peer
@@ -181,7 +182,8 @@ func (m *Mesh) become(incarnation uint64) error {
 	}
 	for _, p := range m.all() {
 		if p.up.Load() {
-			p.bounce("this node has a new incarnation")
+			p.goDown("this node has a new incarnation", false)
+			p.goUp()
 		}
 	}
 	return nil

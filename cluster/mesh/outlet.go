@@ -11,10 +11,8 @@ import (
 const (
 	// batchSize is when a batch is full.
 	batchSize = 64 << 10
-	// pieceSize is how much of a large frame one piece has.
-	pieceSize = 32 << 10
-	// maxBatch is what a batch may have at most: one that is nearly full, and a piece.
-	maxBatch = 256 << 10
+	// pieceSize is how much of a large frame one piece has: two fit into a batch.
+	pieceSize = 32<<10 - 128
 	// windowBytes and windowBatches are what may be on the way, or not acknowledged.
 	windowBytes   = 4 << 20
 	windowBatches = 1024
@@ -289,7 +287,7 @@ func (o *outlet) serve(now time.Time, lastTry *time.Time) (silent time.Duration,
 		o.again = false
 		o.resend()
 	}
-	for o.flush(1 << 20) { //nolint:revive // it does what there is
+	for o.flush(1 << 20) {
 	}
 	return silent, len(o.sent) > 0 || o.pending > 0
 }

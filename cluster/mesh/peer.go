@@ -88,25 +88,38 @@ func (p *peer) goDown(why string, forGood bool) {
 	}
 }
 
-// bounce begins anew with a node that is there: one side has lost what it knew of the other.
+// bounce begins the link to the node anew: what was on the way there may be lost, so all who wait for an answer are told. What comes from there goes on.
 func (p *peer) bounce(why string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stop == nil {
+		return
+	}
 	p.m.metrics.bounced.Inc()
 	p.m.log.Warn("cluster: what was on the way to a node is lost", "to", p.name, "reason", why)
-	p.goDown(why, false)
-	if p.m.members.Reachable(p.name, p.node.Incarnation()) {
-		p.goUp()
-	}
+	p.acks.begin()
+	p.forsakenBy(why)
 }
 
 // forsake fails all that waits for the node, and gives up what it waits for here.
 func (p *peer) forsake(why string) {
+	p.forsakenBy(why)
+	p.forsakeIts()
+}
+
+// forsakenBy fails all that waits for the node.
+func (p *peer) forsakenBy(why string) {
 	err := p.unreachable(why)
 	for _, who := range p.calls.takeAll() {
 		who.Reply(nil, err)
 	}
 	p.watched.fail(err)
-	p.served.giveUp()
 	p.chokes.clear()
+}
+
+// forsakeIts gives up what the node waits for here.
+func (p *peer) forsakeIts() {
+	p.served.giveUp()
 	p.m.tell(dropWatches{p})
 }
 
@@ -133,8 +146,7 @@ func (p *peer) run(stop chan struct{}) {
 		now := time.Now()
 		silent, busy := p.out.serve(now, &lastTry)
 		if silent > p.m.cfg.Silent {
-			p.bounceIf(stop, "it acknowledges nothing")
-			return
+			p.bounce("it acknowledges nothing")
 		}
 		owes, urgent := p.in.owes(now)
 		if urgent {
@@ -155,16 +167,6 @@ func (p *peer) run(stop chan struct{}) {
 	}
 }
 
-// bounceIf is bounce unless that has happened meanwhile.
-func (p *peer) bounceIf(stop chan struct{}, why string) {
-	p.mu.Lock()
-	same := p.stop == stop
-	p.mu.Unlock()
-	if same {
-		p.bounce(why)
-	}
-}
-
 // sayOnly publishes a batch that has no frames, only news of the link the other way.
 func (p *peer) sayOnly(flags byte) {
 	link, number := p.in.acknowledge()
@@ -174,6 +176,9 @@ func (p *peer) sayOnly(flags byte) {
 func (p *peer) say(flags byte, ackLink, ack uint64) {
 	p.out.mu.Lock()
 	own := p.out.link
+	if p.out.number > uint64(len(p.out.sent)) {
+		flags |= flagKnown
+	}
 	p.out.mu.Unlock()
 	b := p.m.newHead(nil)
 	setHead(b, flags, max(own, 1), 0, ackLink, ack)

@@ -20,6 +20,9 @@ func (m *Mesh) take(msg *nats.Msg) {
 			m.refuse("panic", "error", fmt.Sprint(r), "stack", string(debug.Stack()))
 		}
 	}()
+	if lost := m.hook.Load(); lost != nil && (*lost)(msg.Data) {
+		return
+	}
 	m.metrics.received.Inc()
 	m.metrics.receivedBytes.Add(float64(len(msg.Data)))
 	h, frames, err := parseHead(msg.Data)
@@ -42,7 +45,7 @@ func (m *Mesh) take(msg *nats.Msg) {
 		ours := h.ackLink == p.out.link
 		p.out.mu.Unlock()
 		if ours {
-			p.bounce("the node has lost what it knew of this one")
+			p.bounce("the node has lost its side of the link")
 		}
 		return
 	}
@@ -50,8 +53,24 @@ func (m *Mesh) take(msg *nats.Msg) {
 		m.refuse(reason, "from", p.name)
 		return
 	}
-	if h.number != 0 {
+	switch {
+	case h.number != 0:
 		p.takeBatch(&h, frames, len(msg.Data))
+	case h.flags&flagKnown != 0:
+		p.in.mu.Lock()
+		defer p.in.mu.Unlock()
+		if !p.in.knows(h.link) {
+			p.disown(&h)
+		}
+	}
+}
+
+// disown tells the other node that this one does not know the link in which it sends.
+func (p *peer) disown(h *head) {
+	p.m.metrics.refused.WithLabelValues("unknown_link").Inc()
+	if now := time.Now(); now.Sub(p.in.complained) > complainEach {
+		p.in.complained = now
+		p.say(flagReset, h.link, 0)
 	}
 }
 
@@ -62,16 +81,11 @@ func (p *peer) takeBatch(h *head, frames []byte, size int) {
 	defer in.mu.Unlock()
 	switch in.judge(h, size) {
 	case unknown:
-		p.m.metrics.refused.WithLabelValues("unknown_link").Inc()
-		if now := time.Now(); now.Sub(in.complained) > complainEach {
-			in.complained = now
-			p.say(flagReset, h.link, 0)
-		}
+		p.disown(h)
 		return
 	case restart:
-		if in.hasLink() { // the other has lost what it had asked
-			p.served.giveUp()
-			p.m.tell(dropWatches{p})
+		if !in.knows(0) { // what was in the former link may be lost, answers too
+			p.forsake("the node has begun its link anew")
 		}
 		in.forget(h.link)
 		in.judge(h, size)

@@ -1,0 +1,229 @@
+package mesh_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/cluster"
+	"github.com/skua-go/skua/cluster/clustertest"
+)
+
+// watcher watches an actor and tells of its end.
+func watcher(of actor.Ref, told chan<- actor.Terminated) actor.Spec {
+	return actor.Spec{New: func() actor.Actor { return &watching{of, told} }}
+}
+
+type watching struct {
+	of   actor.Ref
+	told chan<- actor.Terminated
+}
+
+func (w *watching) Start(c *actor.Context) error {
+	c.Watch(w.of)
+	return nil
+}
+
+func (w *watching) Receive(_ *actor.Context, msg any) {
+	if m, ok := msg.(actor.Terminated); ok {
+		w.told <- m
+	}
+}
+
+func TestAWatcherHearsOfAnEndOnAnotherNode(t *testing.T) {
+	c := clustertest.Start(t, 2, clustertest.Config{})
+	a, b := c.Nodes[0], c.Nodes[1]
+	told := make(chan actor.Terminated, 3)
+	reason := errors.New("as planned")
+	for _, end := range []func(ref actor.Ref){
+		func(ref actor.Ref) { a.System.Stop(ref, reason) }, func(ref actor.Ref) { a.System.Kill(ref, reason) },
+	} {
+		own := b.Spawn(actor.Spec{New: func() actor.Actor { return actor.Func(func(*actor.Context, any) {}) }})
+		ref := a.See(own)
+		a.Spawn(watcher(ref, told))
+		end(ref)
+		if m := <-told; m.Ref != ref || !errors.Is(m.Reason, actor.ErrRefused) || m.Reason.Error() == "" {
+			t.Errorf("%+v", m)
+		}
+		<-b.System.Ended(own)
+		<-a.System.Ended(ref)
+	}
+	nobody := a.See(b.System.RefOf(1 << 30))
+	a.Spawn(watcher(nobody, told))
+	if m := <-told; m.Ref != nobody || !errors.Is(m.Reason, actor.ErrNoActor) {
+		t.Errorf("%+v", m)
+	}
+	drained := b.Spawn(actor.Spec{New: func() actor.Actor { return actor.Func(func(*actor.Context, any) {}) }})
+	a.System.Drain(a.See(drained), time.Minute)
+	<-b.System.Ended(drained)
+}
+
+func TestADeadNodeFailsItsCallsAndItsWatchersAtOnce(t *testing.T) {
+	c := clustertest.Start(t, 3, clustertest.Config{})
+	a, b := c.Nodes[0], c.Nodes[1]
+	ref := a.See(b.Spawn(echoes()))
+	told := make(chan actor.Terminated, 1)
+	a.Spawn(watcher(ref, told))
+	answer := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		_, err := a.System.Ask(ctx, ref, "silence")
+		answer <- err
+	}()
+	clustertest.Eventually(t, "the request waits", func() bool { return a.Metric("skua_mesh_calls") == 1 })
+	b.Kill()
+	if err := <-answer; !errors.Is(err, actor.ErrUnreachable) {
+		t.Error(err)
+	}
+	if m := <-told; m.Ref != ref || !errors.Is(m.Reason, actor.ErrUnreachable) {
+		t.Errorf("%+v", m)
+	}
+	if _, err := a.System.Ask(t.Context(), ref, 1); !errors.Is(err, actor.ErrUnreachable) {
+		t.Error(err)
+	}
+	a.Spawn(watcher(ref, told))
+	if m := <-told; !errors.Is(m.Reason, actor.ErrUnreachable) {
+		t.Errorf("%+v", m)
+	}
+	// Its successor has the same name and perhaps the same numbers, and is somebody else.
+	b = c.Run(1)
+	c.Meet()
+	again := a.See(b.Spawn(echoes()))
+	if again == ref {
+		t.Fatal("a successor has the Ref of its former self")
+	}
+	if v, err := a.System.Ask(t.Context(), again, 2); v != 2 || err != nil {
+		t.Errorf("%v, %v", v, err)
+	}
+	if _, err := a.System.Ask(t.Context(), ref, 1); !errors.Is(err, actor.ErrUnreachable) {
+		t.Error("the former self answers:", err)
+	}
+}
+
+func TestALeaveIsKnownAtOnce(t *testing.T) {
+	c := clustertest.Start(t, 3, clustertest.Config{Members: patient})
+	a, b := c.Nodes[0], c.Nodes[1]
+	told := make(chan actor.Terminated, 1)
+	a.Spawn(watcher(a.See(b.Spawn(echoes())), told))
+	var mu sync.Mutex
+	var heard []cluster.Event
+	a.Members.Watch(func(e cluster.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		heard = append(heard, e)
+	})
+	b.Leave()
+	<-told
+	clustertest.Eventually(t, "it has left", func() bool {
+		m, ok := a.Members.Find("n1")
+		return ok && m.State == cluster.Left
+	})
+	clustertest.Eventually(t, "watchers of members are told", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		last := heard[len(heard)-1]
+		return len(heard) >= 3 && last.Member.Name == "n1" && last.Member.State == cluster.Left && last.Was == cluster.Alive
+	})
+}
+
+func TestWhatADeadNodeHasAskedIsGivenUp(t *testing.T) {
+	c := clustertest.Start(t, 2, clustertest.Config{})
+	a, b := c.Nodes[0], c.Nodes[1]
+	open, closed := make(chan struct{}), make(chan struct{})
+	ref := a.See(b.Spawn(actor.Spec{New: func() actor.Actor {
+		return actor.Func(func(c *actor.Context, _ any) {
+			c.Go(func(ctx context.Context) (any, error) {
+				close(open)
+				<-ctx.Done()
+				close(closed)
+				return nil, ctx.Err()
+			}, c.Reply)
+		})
+	}}))
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+		defer cancel()
+		_, _ = a.System.Ask(ctx, ref, "work") // it fails with its node
+	}()
+	<-open
+	a.Kill()
+	<-closed
+}
+
+func TestAcknowledgedMessagesArriveOnceAlsoThroughALostLink(t *testing.T) {
+	const n = 2000
+	c := clustertest.Start(t, 2, clustertest.Config{})
+	a, b := c.Nodes[0], c.Nodes[1]
+	var l list
+	ref := a.See(b.Spawn(l.spec()))
+	for i := range n {
+		switch i {
+		case n / 4:
+			a.Mesh.Bounce("n1")
+		case n / 2:
+			b.Mesh.Bounce("n0")
+		}
+		if err := a.Mesh.SendAcked(t.Context(), ref, i); err != nil {
+			t.Fatalf("message %d: %v", i, err)
+		}
+	}
+	clustertest.Eventually(t, "all are handled", func() bool { return l.len() >= n })
+	l.inOrder(t, n)
+	// Many at a time, from one actor, while links are lost.
+	var many list
+	ref = a.See(b.Spawn(many.spec()))
+	failed := make(chan error, n)
+	a.Spawn(actor.Spec{New: func() actor.Actor {
+		return starts(func(c *actor.Context) {
+			for i := range n {
+				a.Mesh.Acked(c, ref, i, func(err error) { failed <- err })
+			}
+		})
+	}})
+	a.Mesh.Bounce("n1")
+	b.Mesh.Bounce("n0")
+	for range n {
+		if err := <-failed; err != nil {
+			t.Fatal(err)
+		}
+	}
+	clustertest.Eventually(t, "all are handled", func() bool { return many.len() >= n })
+	many.inOrder(t, n)
+}
+
+func TestAcknowledgedMessagesThatCannotArriveFail(t *testing.T) {
+	c := clustertest.Start(t, 2, clustertest.Config{})
+	a, b := c.Nodes[0], c.Nodes[1]
+	ref := a.See(b.Spawn(echoes()))
+	if err := a.Mesh.SendAcked(t.Context(), ref.Home().Ref(1<<30), 1); !errors.Is(err, actor.ErrNoActor) {
+		t.Error(err)
+	}
+	if err := a.Mesh.SendAcked(t.Context(), ref, make(chan int)); !errors.Is(err, actor.ErrRefused) {
+		t.Error(err)
+	}
+	own := a.Spawn(echoes())
+	if err := a.Mesh.SendAcked(t.Context(), own, 1); err != nil {
+		t.Error(err)
+	}
+	b.Mesh.DropEach(1)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := a.Mesh.SendAcked(ctx, ref, 1); !errors.Is(err, actor.ErrDeadline) {
+		t.Error(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+		defer cancel()
+		done <- a.Mesh.SendAcked(ctx, ref, 1)
+	}()
+	clustertest.Eventually(t, "it waits", func() bool { return a.Mesh.Unreceipted("n1") == 1 })
+	b.Leave()
+	if err := <-done; !errors.Is(err, actor.ErrUnreachable) {
+		t.Error(err)
+	}
+}
