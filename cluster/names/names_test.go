@@ -158,7 +158,7 @@ func TestOneOfSeveralIsPicked(t *testing.T) {
 	}
 	r.sees(0, "x", "n0", "n1", "n2")
 	counts := map[string]int{}
-	any := func(by names.Pick) string {
+	one := func(by names.Pick) string {
 		ref, err := r.names[0].Any("x", by)
 		if err != nil {
 			t.Fatal(err)
@@ -166,7 +166,7 @@ func TestOneOfSeveralIsPicked(t *testing.T) {
 		return ref.Node()
 	}
 	for range 30 {
-		counts[any(names.RoundRobin())]++
+		counts[one(names.RoundRobin())]++
 	}
 	if counts["n0"] != 10 || counts["n1"] != 10 || counts["n2"] != 10 {
 		t.Fatalf("in turn: %v", counts)
@@ -178,7 +178,7 @@ func TestOneOfSeveralIsPicked(t *testing.T) {
 	})
 	clear(counts)
 	for range 300 {
-		counts[any(names.LeastLoaded())]++
+		counts[one(names.LeastLoaded())]++
 	}
 	if counts["n2"] != 0 || counts["n0"] <= counts["n1"] {
 		t.Fatalf("by load (n0 has least, n2 most): %v", counts)
@@ -189,7 +189,7 @@ func TestOneOfSeveralIsPicked(t *testing.T) {
 	r.sees(1, "x", "n0", "n1", "n2")
 	for k := range 3000 {
 		key := fmt.Sprint("player/", k)
-		places[key] = any(names.ByKey(key))
+		places[key] = one(names.ByKey(key))
 		counts[places[key]]++
 		if ref, err := r.names[1].Any("x", names.ByKey(key)); err != nil || ref.Node() != places[key] {
 			t.Fatalf("%s: %s on n0, %s on n1, %v", key, places[key], ref.Node(), err)
@@ -203,7 +203,7 @@ func TestOneOfSeveralIsPicked(t *testing.T) {
 	r.Nodes[2].Members.SetDraining(true)
 	clustertest.Eventually(t, "n2 is known to drain", func() bool { m, _ := r.Nodes[0].Members.Find("n2"); return m.Draining })
 	for key, before := range places {
-		if now := any(names.ByKey(key)); now == "n2" || before != "n2" && now != before {
+		if now := one(names.ByKey(key)); now == "n2" || before != "n2" && now != before {
 			t.Fatalf("%s moved from %s to %s", key, before, now)
 		}
 	}

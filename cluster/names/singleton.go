@@ -104,11 +104,11 @@ func (s *singleton) compete(c *actor.Context) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	sys, self := c.System(), c.Self()
-	c.Detached(func() { //nolint:contextcheck // the wait has a context of its own
-		c.Go(func(life context.Context) (any, error) {
+	c.Detached(func() {
+		c.Go(func(life context.Context) (any, error) { //nolint:contextcheck // the wait has a context of its own
 			defer context.AfterFunc(life, cancel)()
 			return s.acquire(ctx, sys, self)
-		}, func(v any, err error) {
+		}, func(v any, err error) { //nolint:contextcheck // as above
 			s.cancel = nil
 			x, _ := v.(*lease.Lease)
 			switch {
