@@ -60,12 +60,12 @@ type Topics struct {
 	max   int
 }
 
-// New makes the Topics of a node, which may have subscribers of up to max topics, 0 for 10,000. Its Spec is to be spawned, after that of names.
-func New(n *names.Names, max int) *Topics {
-	if max <= 0 {
-		max = 10_000
+// New makes the Topics of a node, which may have subscribers of up to most topics, 0 for 10,000. Its Spec is to be spawned, after that of names.
+func New(n *names.Names, most int) *Topics {
+	if most <= 0 {
+		most = 10_000
 	}
-	return &Topics{names: n, max: max}
+	return &Topics{names: n, max: most}
 }
 
 // Subscribe has an actor of this node get, as Message, what is published to a topic by anybody, until Unsubscribe or its end. then runs in the actor when the other nodes are being told; its error is

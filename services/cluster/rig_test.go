@@ -75,8 +75,8 @@ func start(t *testing.T, engine vm.Engine) []*place {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		defer cancel()
 		leases, err := lease.Open(ctx, n.Node, n.Members, lease.Config{Log: log})
+		cancel()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -191,8 +191,9 @@ func (s *service) find(c *actor.Context, args value.List) {
 // members is a table for each node.
 func (s *service) members() value.List {
 	self := s.Members.Self().Name
-	var list []any
-	for _, m := range s.Members.List() {
+	all := s.Members.List()
+	list := make([]any, 0, len(all))
+	for _, m := range all {
 		roles := make([]any, len(m.Roles))
 		for i, r := range m.Roles {
 			roles[i] = r
