@@ -45,15 +45,15 @@ func (n *node) join(ctx context.Context, peers *cluster.Node) (leave func() erro
 		n.members.Close()
 		return nil, err
 	}
-	leave = func() error {
+	part := func() error {
 		n.members.Leave()
 		return n.mesh.Close()
 	}
 	leases, err := n.coordinate(ctx, peers)
 	if err != nil {
-		return nil, errors.Join(err, leave())
+		return nil, errors.Join(err, part())
 	}
-	return func() error { return errors.Join(leases.Close(), leave()) }, nil
+	return func() error { return errors.Join(leases.Close(), part()) }, nil
 }
 
 // coordinate opens the leases of the cluster, and makes the actors by which nodes share names and topics, and scripts all of that.
