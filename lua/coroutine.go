@@ -102,7 +102,7 @@ func (h *Host) take(s vm.State) int {
 	switch {
 	case j.proto != nil:
 		s.PushInt(co.session)
-		s.PushInt(int64(co.source.ID()))
+		pushAddress(s, co.source)
 		n += 2 + h.pushUnpacked(s, j.proto, j.msg.Raw, j.msg.Args)
 	case j.state:
 		s.Push(h.state)

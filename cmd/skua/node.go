@@ -49,12 +49,14 @@ type node struct {
 	sys     *actor.System
 	members *cluster.Members
 	mesh    *mesh.Mesh
-	rt      *lua.Runtime
-	data    *sharedata.Service
-	sockets *socket.Sockets
-	mongo   *mongodb.Clients
-	login   login.Config
-	gates   map[string]*gate.Gate // by the name of their table, mainGate among them
+	// coordination is the actors of names, topics and locks, in the order of starting
+	coordination []actor.Spec
+	rt           *lua.Runtime
+	data         *sharedata.Service
+	sockets      *socket.Sockets
+	mongo        *mongodb.Clients
+	login        login.Config
+	gates        map[string]*gate.Gate // by the name of their table, mainGate among them
 	// sessions of all gates, which scripts push to
 	sessions *gate.Sessions
 	first    actor.Ref
@@ -115,7 +117,7 @@ func (n *node) Serve(ctx context.Context) (err error) {
 	}
 	n.sys = actor.New(acting)
 	n.sessions = gate.NewSessions()
-	leave, err := n.join(peers)
+	leave, err := n.join(ctx, peers)
 	if err != nil {
 		return errors.Join(err, n.stop())
 	}
@@ -170,7 +172,7 @@ func (n *node) services(ctx context.Context, backend store.Backend) ([]actor.Spe
 		n.sockets.Spec(), // of the project's services, which end before
 		n.mongo.Spec(),
 	}
-	return slices.Concat(first, n.project.ext.Services, launchers, []actor.Spec{ // the launcher has the project's services
+	return slices.Concat(n.coordination, first, n.project.ext.Services, launchers, []actor.Spec{ // the launcher has the project's services
 		login.Spec(n.login),
 	}, n.gateSpecs()), nil // sessions, and the agents of players
 }
