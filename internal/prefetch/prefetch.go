@@ -38,11 +38,7 @@ func Lines(size uintptr) int { return int(min((size+line-1)/line, most)) }
 func (o Object) Range() (at *byte, lines int) { return (*byte)(o.at), o.lines }
 
 // Load asks for the object.
-func (o Object) Load() {
-	if o.lines > 0 {
-		load(o.at, o.lines)
-	}
-}
+func (o Object) Load() { Bytes(o.Range()) }
 
 // One asks for what p points to.
 func One[T any](p *T) {

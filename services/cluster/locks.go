@@ -48,7 +48,7 @@ func (s *service) take(c *actor.Context, cmd string, args value.List) {
 		case errors.Is(err, lease.ErrHeld):
 			promise.Reply(value.Of(nil), nil)
 		case errors.Is(err, context.DeadlineExceeded) && cmd == "lock": // the caller's, which may be heard of here before it is there
-			promise.Reply(nil, &actor.Error{Code: actor.Deadline, Actor: "cluster", Text: err.Error()})
+			promise.Reply(nil, &actor.Error{Code: actor.Deadline, Actor: ServiceName, Text: err.Error()})
 		case err != nil:
 			promise.Reply(nil, err)
 		case cmd == "once":

@@ -165,7 +165,7 @@ func (s *session) attach(a *login.Account, then func(error)) {
 // aim notes who handles the client's requests from now on.
 func (s *session) aim(at actor.Ref) {
 	s.target = at
-	if at.Node() == s.ref.Node() {
+	if !at.IsRemote() {
 		s.near = s.gate.cfg.Agent != "" // else it may be no script
 		s.agent.Store(at.ID())
 	}
