@@ -129,10 +129,14 @@ func clusterBenchmarks() []measure.Benchmark {
 		two  = "two nodes in one process, each with its connection to a NATS server on loopback; "
 		bare = two + "base: nats.go request and reply on connections of its own, same run"
 		send = two + "one actor to another"
+		call = two + "skynet.call of a service in Lua to one of the other node; base: nats.go request and reply on connections of its own, same run"
 	)
+	on := luas.Default()
 	return []measure.Benchmark{
 		{ID: "cluster/ask-1", Unit: "µs", Ours: measure.Microseconds(nodes.Ask(1)), Base: measure.Microseconds(nodes.BareAsk(1)), Note: bare},
 		{ID: "cluster/ask-100", Unit: "op/s", Ours: measure.PerSecond(nodes.Ask(100)), Base: measure.PerSecond(nodes.BareAsk(100)), Note: bare},
+		{ID: "cluster/lua-call-1", Unit: "µs", Ours: measure.Microseconds(on.CallAcross(1)), Base: measure.Microseconds(nodes.BareAsk(1)), Note: call},
+		{ID: "cluster/lua-call-100", Unit: "op/s", Ours: measure.PerSecond(on.CallAcross(100)), Base: measure.PerSecond(nodes.BareAsk(100)), Note: call},
 		{ID: "cluster/send", Unit: "msg/s", Ours: measure.PerSecond(nodes.Send), Note: send},
 	}
 }

@@ -51,30 +51,36 @@ const patience = 2 * time.Minute
 
 // with runs f with a node of its own.
 func (s Suite) with(ctx context.Context, f func(n *node) (float64, error)) (float64, error) {
-	engine, err := s.engine()
-	if err != nil {
-		return 0, err
-	}
-	files, err := fs.Sub(sources, "scripts")
-	if err != nil {
-		return 0, err
-	}
-	log := slog.New(slog.DiscardHandler)
-	rt, err := lua.NewRuntime(lua.Config{
-		Scripts: files, Library: scripts.FS(), Modules: []lua.Module{multicast.New(multicast.Config{}).Module()},
-		Engine: engine, Budget: patience, Log: log,
-	})
-	if err != nil {
-		return 0, err
-	}
-	n := &node{sys: actor.New(actor.Config{Log: log, CallTimeout: patience})}
+	sys := actor.New(actor.Config{Log: slog.New(slog.DiscardHandler), CallTimeout: patience})
 	v, err := func() (float64, error) {
-		if n.launcher, err = n.sys.Spawn(rt.Launcher()); err != nil {
+		n, err := s.on(sys)
+		if err != nil {
 			return 0, err
 		}
 		return f(n)
 	}()
-	return v, errors.Join(err, n.sys.Shutdown(context.WithoutCancel(ctx)))
+	return v, errors.Join(err, sys.Shutdown(context.WithoutCancel(ctx)))
+}
+
+// on has a system run scripts.
+func (s Suite) on(sys *actor.System) (*node, error) {
+	engine, err := s.engine()
+	if err != nil {
+		return nil, err
+	}
+	files, err := fs.Sub(sources, "scripts")
+	if err != nil {
+		return nil, err
+	}
+	rt, err := lua.NewRuntime(lua.Config{
+		Scripts: files, Library: scripts.FS(), Modules: []lua.Module{multicast.New(multicast.Config{}).Module()},
+		Engine: engine, Budget: patience, Log: sys.Log(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	launcher, err := sys.Spawn(rt.Launcher())
+	return &node{sys, launcher}, err
 }
 
 // start starts a service and waits until it is ready.

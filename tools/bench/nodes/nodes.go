@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/actor/wire"
 	"github.com/skua-go/skua/cluster"
 	"github.com/skua-go/skua/cluster/mesh"
 
@@ -48,7 +49,7 @@ type node struct {
 	close func() error
 }
 
-func open(ctx context.Context, url, name string) (*node, error) {
+func open(ctx context.Context, url, name string, types *wire.Types) (*node, error) {
 	n, err := cluster.Open(ctx, cluster.Config{URL: url, Name: name})
 	if err != nil {
 		return nil, err
@@ -58,7 +59,7 @@ func open(ctx context.Context, url, name string) (*node, error) {
 		return nil, errors.Join(err, n.Close())
 	}
 	sys := actor.New(actor.Config{Node: name, Log: slog.New(slog.DiscardHandler)})
-	reach, err := mesh.Open(mesh.Config{Node: n, Members: m, System: sys})
+	reach, err := mesh.Open(mesh.Config{Node: n, Members: m, System: sys, Types: types})
 	if err != nil {
 		m.Close()
 		return nil, errors.Join(err, sys.Shutdown(ctx), n.Close())
@@ -72,38 +73,54 @@ func open(ctx context.Context, url, name string) (*node, error) {
 	}}, nil
 }
 
-// withNodes calls f with two nodes that reach each other, and an actor of the second as the first has it.
-func withNodes(ctx context.Context, there actor.Func, f func(here *actor.System, to actor.Ref) (float64, error)) (float64, error) {
+// Two calls f with two nodes that have the same NATS server, and whose messages of other kinds than those of every node are types; nil for none.
+func Two(ctx context.Context, types *wire.Types, f func(here, there *actor.System) (float64, error)) (float64, error) {
 	return withServer(func(url string) (v float64, err error) {
-		a, err := open(ctx, url, "a")
+		a, err := open(ctx, url, "a", types)
 		if err != nil {
 			return 0, err
 		}
 		defer func() { err = errors.Join(err, a.close()) }()
-		b, err := open(ctx, url, "b")
+		b, err := open(ctx, url, "b", types)
 		if err != nil {
 			return 0, err
 		}
 		defer func() { err = errors.Join(err, b.close()) }()
-		own, err := b.sys.Spawn(actor.Spec{New: func() actor.Actor { return there }})
+		return f(a.sys, b.sys)
+	})
+}
+
+// See is an actor of another node as here has it, as soon as a request reaches it.
+func See(ctx context.Context, here *actor.System, own actor.Ref, hello any) (actor.Ref, error) {
+	to, err := here.ParseAddress(own.Address())
+	if err != nil {
+		return to, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for {
+		if _, err = here.Ask(ctx, to, hello); err == nil {
+			return to, nil
+		}
+		if ctx.Err() != nil {
+			return to, fmt.Errorf("nodes: they don't reach each other: %w", err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// withNodes calls f with two nodes that reach each other, and an actor of the second as the first has it.
+func withNodes(ctx context.Context, there actor.Func, f func(here *actor.System, to actor.Ref) (float64, error)) (float64, error) {
+	return Two(ctx, nil, func(a, b *actor.System) (float64, error) {
+		own, err := b.Spawn(actor.Spec{New: func() actor.Actor { return there }})
 		if err != nil {
 			return 0, err
 		}
-		to, err := a.sys.ParseAddress(own.Address())
+		to, err := See(ctx, a, own, "hello")
 		if err != nil {
 			return 0, err
 		}
-		limit, cancel := context.WithTimeout(ctx, 10*time.Second)
-		defer cancel()
-		for {
-			if _, err = a.sys.Ask(limit, to, "hello"); err == nil {
-				return f(a.sys, to)
-			}
-			if limit.Err() != nil {
-				return 0, fmt.Errorf("nodes: they don't reach each other: %w", err)
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
+		return f(a, to)
 	})
 }
 

@@ -4,8 +4,9 @@ local skynet = require "skynet"
 local CMD = {}
 local echo
 
-function CMD.open()
-  echo = skynet.newservice("echo")
+-- An echo service of this node, or the one of that address.
+function CMD.open(addr)
+  echo = addr or skynet.newservice("echo")
 end
 
 -- n calls, so many of them in flight.
