@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/internal/racetest"
 	"github.com/skua-go/skua/lua"
 )
 
@@ -21,7 +22,7 @@ func sessions(t *testing.T) int {
 			t.Fatalf("SKUA_SESSIONS: %v", err)
 		}
 	}
-	if testing.Short() || underRace {
+	if testing.Short() || racetest.On {
 		n /= 10
 	}
 	return n

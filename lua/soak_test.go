@@ -14,6 +14,7 @@ import (
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/value"
+	"github.com/skua-go/skua/internal/racetest"
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/scripts"
 )
@@ -225,12 +226,12 @@ skynet.start(function()
   skynet.dispatch("lua", function(_, _, cmd, ...) skynet.ret(skynet.pack(CMD[cmd](...))) end)
 end)`
 
-// soakSize is how long the soak takes and how many services it has: by default little, in CI a minute, and SKUA_SOAK=10m says how long otherwise.
+// soakSize is how long the soak takes and how many services it has: by default little, in CI more, and SKUA_SOAK=10m says how long otherwise.
 func soakSize(t *testing.T) (length time.Duration, services int) {
 	t.Helper()
 	length, services = 5*time.Second, 1000
 	if os.Getenv("CI") == "true" {
-		length, services = time.Minute, 10_000
+		length, services = 20*time.Second, 10_000
 	}
 	if text := os.Getenv("SKUA_SOAK"); text != "" {
 		d, err := time.ParseDuration(text)
@@ -242,7 +243,7 @@ func soakSize(t *testing.T) (length time.Duration, services int) {
 	if testing.Short() {
 		length, services = time.Second, 200
 	}
-	if underRace {
+	if racetest.On {
 		services /= 5 // each takes several times the memory and the time
 	}
 	return length, services

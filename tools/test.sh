@@ -10,6 +10,8 @@ echo "== lint"
 go tool -modfile=tools/go.mod golangci-lint run
 echo "== test"
 go test -race -shuffle=on -timeout 15m ./...
+echo "== test what the race detector sets aside"
+grep -rl 'racetest\.SetAside' --include=*_test.go . | xargs -n1 dirname | sort -u | xargs go test -shuffle=on -timeout 10m
 # Modules of their own, so that their dependencies are not the product's.
 for mod in tools/*/go.mod; do
 	dir=$(dirname "$mod")

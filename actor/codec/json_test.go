@@ -16,6 +16,7 @@ import (
 
 	"github.com/skua-go/skua/actor/codec"
 	"github.com/skua-go/skua/actor/value"
+	"github.com/skua-go/skua/internal/racetest"
 )
 
 func TestJSONKeepsWhatAMessageSays(t *testing.T) {
@@ -181,10 +182,8 @@ func TestAParserKeepsNothingOfABody(t *testing.T) {
 }
 
 func TestSmallBodiesCostFewAllocations(t *testing.T) {
+	racetest.SetAside(t) // a sync.Pool forgets at random with it
 	data := []byte(small)
-	if raced {
-		t.Skip("under the race detector a sync.Pool forgets at random")
-	}
 	if n := testing.AllocsPerRun(200, func() {
 		if _, err := codec.ParseJSON(data); err != nil {
 			t.Fatal(err)

@@ -29,7 +29,7 @@ func TestPlayersAreStillThereAfterAKill(t *testing.T) {
 	p := startProgram(t, bin, "run", "--data", data)
 
 	cfg := p.bots("story", each)
-	cfg.Duration = 10 * time.Second
+	cfg.Duration = 4 * time.Second
 	report, err := bot.Run(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)

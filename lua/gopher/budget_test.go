@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skua-go/skua/internal/racetest"
 	"github.com/skua-go/skua/lua/vm"
 )
 
@@ -86,6 +87,7 @@ func TestWhateverTakesTooLongIsStoppedWithItsLine(t *testing.T) {
 }
 
 func TestWhatWouldExhaustTheNodeIsAnError(t *testing.T) {
+	racetest.SetAside(t)
 	for name, c := range map[string]struct{ body, want string }{
 		"rep":                  {`return #("x"):rep(1e10)`, "resulting string too large"},
 		"rep with a separator": {`return #("x"):rep(2^52, "yy")`, "resulting string too large"},

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/skua-go/skua/internal/racetest"
 	"github.com/skua-go/skua/lua/gopher"
 	"github.com/skua-go/skua/lua/vm/vmtest"
 )
@@ -23,7 +24,10 @@ func engine(t testing.TB) *gopher.Engine {
 	return e
 }
 
-func TestTheEngineIsLuaExceptWhereDeclared(t *testing.T) { vmtest.Run(t, engine(t)) }
+func TestTheEngineIsLuaExceptWhereDeclared(t *testing.T) {
+	racetest.SetAside(t)
+	vmtest.Run(t, engine(t))
+}
 
 // -update writes the table of differences into docs/lua-engines.md.
 var update = flag.Bool("update", false, "write generated documentation")

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/skua-go/skua/internal/racetest"
 	"github.com/skua-go/skua/lua/vm"
 	"github.com/skua-go/skua/lua/vm/vmtest"
 )
@@ -42,6 +43,7 @@ func run(t *testing.T, source string, args ...string) {
 }
 
 func FuzzSource(f *testing.F) {
+	racetest.SetAside(f)
 	for _, c := range vmtest.Cases() {
 		f.Add(c.Source)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skua-go/skua/internal/racetest"
 	"github.com/skua-go/skua/lua/gopher"
 	"github.com/skua-go/skua/lua/vm"
 )
@@ -30,6 +31,7 @@ func load(t testing.TB, m vm.VM, source string) vm.State {
 
 // A million players come to a table of a thousand and leave it; stock tables would keep 120 MB of their keys.
 func TestATableThatPlayersComeToAndLeaveGivesItsMemoryBack(t *testing.T) {
+	racetest.SetAside(t)
 	m := engine(t).New(vm.Options{})
 	defer m.Close()
 	th := load(t, m, `
@@ -115,6 +117,7 @@ func TestASparseKeyTakesNoArrayOfItsSize(t *testing.T) {
 
 // What takes ten times the input may take ten times as long, not a hundred.
 func TestTimeIsLinearInTheInput(t *testing.T) {
+	racetest.SetAside(t)
 	for name, source := range map[string]string{
 		"gsub":                 `local n = ... local s = ("hello world "):rep(n) return function() s:gsub("o", "00") end`,
 		"gmatch":               `local n = ... local s = ("hello world "):rep(n) return function() for _ in s:gmatch("%w+") do end end`,

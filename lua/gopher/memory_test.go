@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skua-go/skua/internal/racetest"
 	"github.com/skua-go/skua/lua/vm"
 )
 
@@ -45,6 +46,7 @@ var keepers = map[string]string{
 }
 
 func TestAScriptIsStoppedWhereItKeepsTooMuch(t *testing.T) {
+	racetest.SetAside(t)
 	for name, source := range keepers {
 		t.Run(name, func(t *testing.T) {
 			const limit = 8 << 20
@@ -109,6 +111,7 @@ func TestWhoCatchesTheErrorOfTheLimitGetsItAgain(t *testing.T) {
 }
 
 func TestAScriptThatLetsGoOfItsMemoryGoesOn(t *testing.T) {
+	racetest.SetAside(t)
 	m := limited(t, 8<<20, vm.Options{})
 	th := load(t, m, `
 local function grow() local t = {} for i = 1, math.huge do t["k" .. i] = { i } end end
@@ -123,6 +126,7 @@ return "fine"`)
 }
 
 func TestGarbageIsNotHeldAgainstAScript(t *testing.T) {
+	racetest.SetAside(t)
 	m := limited(t, 8<<20, vm.Options{})
 	th := load(t, m, `
 kept = {}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/skua-go/skua/internal/racetest"
 	"github.com/skua-go/skua/lua/gopher"
 	"github.com/skua-go/skua/lua/vm"
 )
@@ -178,6 +179,7 @@ func TestPCallOfTheHostLeavesTheError(t *testing.T) {
 }
 
 func TestMillionsOfWaitsLeaveNothingBehind(t *testing.T) {
+	racetest.SetAside(t)
 	m := engine(t).New(vm.Options{})
 	defer m.Close()
 	th := load(t, m, `while true do coroutine.yield(1, 2) pcall(coroutine.yield, 3) end`)

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/skua-go/skua/internal/racetest"
 	"github.com/skua-go/skua/lua/vm"
 )
 
@@ -55,6 +56,7 @@ return #log`)
 
 // Whatever is set, by instructions and by functions of Go, is read and traversed as from a map.
 func TestATableIsAMapWhateverItsKeysAre(t *testing.T) {
+	racetest.SetAside(t)
 	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		m := engine(t).New(vm.Options{})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/skua-go/skua/internal/puctest"
+	"github.com/skua-go/skua/internal/racetest"
 	"github.com/skua-go/skua/lua/lua54"
 	"github.com/skua-go/skua/lua/vm"
 )
@@ -72,6 +73,7 @@ func ours(source string) (out string) {
 }
 
 func TestGeneratedProgramsPrintWhatTheyPrintInPUCLua(t *testing.T) {
+	racetest.SetAside(t)
 	reference := startPUC(t)
 	failed := 0
 	for seed := *programSeed; seed < *programSeed+uint64(*programs); seed++ {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/skua-go/skua/internal/racetest"
 	"github.com/skua-go/skua/lua/vm"
 )
 
@@ -64,6 +65,7 @@ func TestAThreadThatFailsClosesItsVariablesAndKeepsItsTraceback(t *testing.T) {
 }
 
 func TestTheHeapIsFlatWhenWhatComesGoes(t *testing.T) {
+	racetest.SetAside(t)
 	m := newVM(limits{})
 	defer m.Close()
 	withWait(m)

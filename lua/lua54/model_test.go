@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/skua-go/skua/internal/racetest"
 	"github.com/skua-go/skua/lua/vm"
 )
 
@@ -128,6 +129,7 @@ func (m *model) check(remove int) {
 }
 
 func TestATableIsAMap(t *testing.T) {
+	racetest.SetAside(t)
 	for seed := range uint64(300) {
 		vm := newVM(limits{})
 		m := &model{t: t, s: vm.Main(), want: map[string]int64{}, keys: map[string]func(){}, r: rand.New(rand.NewPCG(seed, 1))}

@@ -4,12 +4,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/skua-go/skua/internal/racetest"
 	"github.com/skua-go/skua/lua/gopher"
 	"github.com/skua-go/skua/lua/lua54"
 	"github.com/skua-go/skua/lua/vm"
 )
 
 func TestStringsThatAreLetGoOfAreNotHeldAgainstAScript(t *testing.T) {
+	racetest.SetAside(t)
 	other, err := gopher.New(gopher.Config{})
 	if err != nil {
 		t.Fatal(err)

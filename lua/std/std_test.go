@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/skua-go/skua/internal/racetest"
 	"github.com/skua-go/skua/lua/lua54"
 	"github.com/skua-go/skua/lua/std"
 	"github.com/skua-go/skua/lua/vm"
@@ -104,6 +105,7 @@ func TestStringsAreReadAsNumbersAsLuaReadsThem(t *testing.T) {
 }
 
 func TestWhatWouldExhaustTheNodeIsAnError(t *testing.T) {
+	racetest.SetAside(t)
 	for source, want := range map[string]string{
 		`return #("x"):rep(1e10)`:       "resulting string too large",
 		`return #("x"):rep(2^40, "yy")`: "resulting string too large",

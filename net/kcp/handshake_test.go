@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skua-go/skua/internal/racetest"
 	"github.com/skua-go/skua/net/kcp"
 )
 
@@ -294,7 +295,7 @@ func TestAnIdleSessionCostsLittle(t *testing.T) {
 	convs, served := shake(t, ln, udp, n)
 	each := (heap() - before) / n
 	t.Logf("%d bytes each for %d sessions", each, n)
-	if each > bound && !raceEnabled {
+	if each > bound && !racetest.On {
 		t.Errorf("%d bytes a session, expected at most %d", each, bound)
 	}
 	eventually(t, "no goroutine of theirs", func() bool { return runtime.NumGoroutine() <= goroutines })

@@ -15,7 +15,19 @@ type loader struct {
 	srv     *Service
 	busy    map[target][]load // names for which something is being made, and what waits behind it
 	waiting int
+
+	stopping context.Context //nolint:containedctx // of the actor
+	stop     context.CancelFunc
 }
+
+func newLoader(srv *Service) *loader {
+	l := &loader{srv: srv, busy: map[target][]load{}}
+	l.stopping, l.stop = context.WithCancel(context.Background())
+	return l
+}
+
+// Stop gives up what is being made: nobody will read it.
+func (l *loader) Stop(*actor.Context, error) { l.stop() }
 
 // target is a name of one of the modules.
 type target struct {
@@ -86,8 +98,12 @@ func (l *loader) run(c *actor.Context, job load) {
 		c.Go(func(ctx context.Context) (any, error) {
 			ctx, cancel := context.WithTimeout(ctx, l.srv.cfg.LoadTimeout)
 			defer cancel()
+			defer context.AfterFunc(l.stopping, cancel)() //nolint:contextcheck // the actor ends, not the request
 			root, err := l.srv.make(ctx, job)
-			if err != nil {
+			switch {
+			case l.stopping.Err() != nil:
+				return nil, fmt.Errorf("%s %s: the node stops", job.kind, job.name)
+			case err != nil:
 				return nil, fmt.Errorf("%s %s: %w", job.kind, job.name, err)
 			}
 			return nil, l.srv.reg.put(job.kind, job.name, job.mode, root)

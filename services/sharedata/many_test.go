@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/internal/racetest"
 	"github.com/skua-go/skua/services/sharedata"
 )
 
@@ -66,7 +67,7 @@ func TestAThousandServicesShareALargeTable(t *testing.T) {
 	}
 	onBoth(t, sharedata.Config{}, func(t *testing.T, r *rig) {
 		services := int64(1000)
-		if underRace { // which makes VMs ten times as slowly
+		if racetest.On { // which makes VMs ten times as slowly
 			services = 200
 		}
 		before := heap()

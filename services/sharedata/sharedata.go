@@ -96,7 +96,7 @@ func New(cfg Config) *Service {
 
 // Spec is how to spawn the actor that makes tables of texts and files. It needs no other service; those that use it are to be spawned later.
 func (srv *Service) Spec() actor.Spec {
-	return actor.Spec{Name: ServiceName, New: func() actor.Actor { return &loader{srv: srv, busy: map[target][]load{}} }}
+	return actor.Spec{Name: ServiceName, New: func() actor.Actor { return newLoader(srv) }}
 }
 
 // Module is what the scripts skynet.sharedata, skynet.sharetable, skynet.datasheet and skynet.stm are written with.

@@ -1,5 +1,0 @@
-//go:build !race
-
-package sharedata_test
-
-const underRace = false
