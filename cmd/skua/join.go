@@ -18,6 +18,7 @@ import (
 	"github.com/skua-go/skua/cluster/topics"
 	"github.com/skua-go/skua/lua"
 	clusterservice "github.com/skua-go/skua/services/cluster"
+	"github.com/skua-go/skua/services/datacenter"
 )
 
 // wireTypes are the messages that go to other nodes.
@@ -26,6 +27,7 @@ func wireTypes() *wire.Types {
 	lua.WireTypes(t)
 	names.WireTypes(t)
 	topics.WireTypes(t)
+	datacenter.WireTypes(t)
 	return t
 }
 
@@ -75,7 +77,14 @@ func (n *node) coordinate(ctx context.Context, peers *cluster.Node) (*lease.Leas
 	if err != nil {
 		return nil, errors.Join(err, leases.Close())
 	}
-	n.coordination = []actor.Spec{known.Spec(), shared.Spec(), script}
+	tree := []actor.Spec{datacenter.Spec(datacenter.Config{})} // of the node, in a trial, whose time is not that of other nodes
+	if n.trial == nil {
+		tree, err = datacenter.Cluster(datacenter.ClusterConfig{Node: peers, Names: known, Leases: leases, Log: n.log.With("part", "datacenter")})
+		if err != nil {
+			return nil, errors.Join(err, leases.Close())
+		}
+	}
+	n.coordination = append([]actor.Spec{known.Spec(), shared.Spec(), script}, tree...)
 	return leases, nil
 }
 

@@ -24,7 +24,6 @@ import (
 	"github.com/skua-go/skua/scripts"
 	"github.com/skua-go/skua/services/admin"
 	"github.com/skua-go/skua/services/cron"
-	"github.com/skua-go/skua/services/datacenter"
 	"github.com/skua-go/skua/services/gate"
 	"github.com/skua-go/skua/services/login"
 	"github.com/skua-go/skua/services/mongodb"
@@ -49,7 +48,7 @@ type node struct {
 	sys     *actor.System
 	members *cluster.Members
 	mesh    *mesh.Mesh
-	// coordination is the actors of names, topics and locks, in the order of starting
+	// coordination is the actors of names, topics, locks and the datacenter, in the order of starting
 	coordination []actor.Spec
 	rt           *lua.Runtime
 	data         *sharedata.Service
@@ -166,8 +165,7 @@ func (n *node) services(ctx context.Context, backend store.Backend) ([]actor.Spe
 	}
 	first := []actor.Spec{
 		cron.Spec(cron.Config{Metrics: timed, Now: n.sys.Now}), // needs nobody
-		datacenter.Spec(datacenter.Config{}),                   // needs nobody
-		n.data.Spec(),                                          // needs nobody
+		n.data.Spec(), // needs nobody
 		store.Spec(keeping),
 		n.sockets.Spec(), // of the project's services, which end before
 		n.mongo.Spec(),

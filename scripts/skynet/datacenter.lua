@@ -1,4 +1,4 @@
--- skynet.datacenter: a tree of values that all services of the node read and write by paths, and wait for.
+-- skynet.datacenter: a tree of values that all services of all nodes read and write by paths, and wait for.
 local skynet = require "skynet"
 
 local datacenter = {}

@@ -1,5 +1,6 @@
-// Package datacenter keeps a tree of values that all services read and write by paths, and wait for. Scripts use it as skynet.datacenter. It is the node's,
-// not the cluster's, and lives as long as that; what is to be read fast and often belongs into services/sharedata.
+// Package datacenter keeps a tree of values that all services read and write by paths, and wait for. Scripts use it as skynet.datacenter. It is the node's
+// with Spec, and lives as long as that; with Cluster all nodes of a cluster have one, which one of them keeps for all, and which stays when that one ends. What is to be read fast and
+// often belongs into services/sharedata.
 //
 // A value under a path is a boolean, a number or a string, or a branch: a table that is set is one, and a branch that is read is a table.
 package datacenter
@@ -13,7 +14,7 @@ import (
 	"github.com/skua-go/skua/lua"
 )
 
-// ServiceName is the name under which the node's tree is found.
+// ServiceName is the name under which a node's scripts find the tree.
 const ServiceName = "datacenter"
 
 // Get asks for what is at a path: answered by a value.Value, which is nil if nothing is there, or by ErrLeaf.
@@ -49,39 +50,55 @@ type Config struct {
 	MaxWaits int
 }
 
-// Spec is how to spawn the datacenter of a node. It needs no other service; those that use it are to be spawned later.
-func Spec(cfg Config) actor.Spec {
+func (cfg Config) withDefaults() Config {
 	if cfg.MaxValues <= 0 {
 		cfg.MaxValues = 1_000_000
 	}
 	if cfg.MaxWaits <= 0 {
 		cfg.MaxWaits = 10_000
 	}
+	return cfg
+}
+
+// Spec is how to spawn the datacenter of a node. It needs no other service; those that use it are to be spawned later.
+func Spec(cfg Config) actor.Spec {
+	cfg = cfg.withDefaults()
 	return actor.Spec{
 		Name: ServiceName,
-		New: func() actor.Actor {
-			return &service{root: branch(), waits: waits{limit: cfg.MaxWaits}, max: cfg.MaxValues}
-		},
+		New:  func() actor.Actor { return newService(cfg) },
 		// The values are nowhere else, so a restart without them would pretend that all is well.
 		Supervision: actor.Supervision{Limit: -1},
 	}
 }
 
-// service is the actor.
+func newService(cfg Config) *service {
+	return &service{root: branch(), waits: waits{limit: cfg.MaxWaits}, max: cfg.MaxValues}
+}
+
+// service is the actor that has the tree.
 type service struct {
 	root  *node
 	count int // of the nodes below root
 	max   int
 	waits waits
+	keep  *keeper // nil for a tree that is nowhere else
 }
 
 // Receive takes the messages of this package; scripts send theirs as Skynet's do.
 func (d *service) Receive(c *actor.Context, msg any) {
+	if d.keep != nil && !d.keep.line.free() {
+		d.keep.line.add(c, func() { d.handle(c, msg) })
+		return
+	}
+	d.handle(c, msg)
+}
+
+func (d *service) handle(c *actor.Context, msg any) {
 	switch m := msg.(type) {
 	case Get:
 		d.reply(c, m.Path, false, d.get)
 	case Set:
-		d.reply(c, m.Path, false, func(p path) (value.Value, error) { return d.set(p, m.Value) })
+		d.change(c, m.Path, false, m.Value)
 	case Wait:
 		d.wait(c, m.Path, false)
 	case lua.Message:
@@ -105,7 +122,7 @@ func (d *service) fromScript(c *actor.Context, m lua.Message) {
 		d.wait(c, keys(args), true)
 	case cmd == "UPDATE" && len(args) >= 2:
 		last := len(args) - 1
-		d.reply(c, args[:last], true, func(p path) (value.Value, error) { return d.set(p, args[last]) })
+		d.change(c, args[:last], true, args[last])
 	case cmd == "UPDATE":
 		c.Reply(nil, fmt.Errorf("datacenter: %w: a path and a value are expected, got %d arguments", ErrPath, len(args)))
 	default:
@@ -133,7 +150,22 @@ func (d *service) reply(c *actor.Context, raw []value.Value, script bool, do fun
 		c.Reply(nil, fmt.Errorf("datacenter: %s: %w", p, err))
 		return
 	}
-	c.Reply(answer(v, script), nil)
+	if d.keep == nil {
+		c.Reply(answer(v, script), nil)
+		return
+	}
+	promise := c.Promise()
+	d.keep.out(func() { promise.Reply(answer(v, script), nil) })
+}
+
+// change sets a value, and answers when that is kept.
+func (d *service) change(c *actor.Context, raw []value.Value, script bool, v value.Value) {
+	d.reply(c, raw, script, func(p path) (value.Value, error) {
+		if d.keep == nil {
+			return d.set(p, v)
+		}
+		return d.keep.set(c, d, p, raw, v)
+	})
 }
 
 func answer(v value.Value, script bool) any {
@@ -217,7 +249,7 @@ func (d *service) wait(c *actor.Context, raw []value.Value, script bool) {
 	switch {
 	case err != nil:
 	case !v.IsNil():
-		c.Reply(answer(v, script), nil)
+		d.reply(c, raw, script, func(path) (value.Value, error) { return v, nil })
 		return
 	case c.IsRequest():
 		err = d.waits.add(p, waiter{c.Promise(), script})

@@ -58,26 +58,34 @@ func (p path) String() string {
 
 // node is a value of the tree.
 type node struct {
-	leaf value.Value
-	kids map[any]*node // of a branch, which has no leaf
+	leaf  value.Value
+	kids  map[any]*node // of a branch, which has no leaf
+	whole bool          // a branch that was set as one value, with what it had then
+	kept  int32         // bytes of its record, if it has one
 }
 
 func branch() *node { return &node{kids: map[any]*node{}} }
 
 // nodeOf makes a tree of a value.
 func nodeOf(v value.Value) *node {
+	n := partOf(v)
+	n.whole = len(n.kids) > 0
+	return n
+}
+
+func partOf(v value.Value) *node {
 	if v.Kind() != value.Table {
 		return &node{leaf: v}
 	}
 	n := branch()
 	for i, item := range v.Items {
 		if !item.IsNil() {
-			n.kids[int64(i)] = nodeOf(item)
+			n.kids[int64(i)] = partOf(item)
 		}
 	}
 	for k, item := range v.Pairs {
 		if key, ok := keyOf(k); ok && !item.IsNil() {
-			n.kids[key] = nodeOf(item)
+			n.kids[key] = partOf(item)
 		}
 	}
 	return n
@@ -90,6 +98,15 @@ func (n *node) size() int {
 		size += kid.size()
 	}
 	return size
+}
+
+// records is the bytes of what is recorded of the node and below.
+func (n *node) records() int {
+	sum := int(n.kept)
+	for _, kid := range n.kids {
+		sum += kid.records()
+	}
+	return sum
 }
 
 // height is how deep branches nest in the node.
@@ -115,6 +132,42 @@ func (n *node) find(p path) (*node, error) {
 		}
 	}
 	return n, nil
+}
+
+// inWhole tells whether a path is in a branch that was set as one value.
+func (n *node) inWhole(p path) bool {
+	for _, k := range p {
+		if n == nil {
+			return false
+		}
+		if n.whole {
+			return true
+		}
+		n = n.kids[k]
+	}
+	return false
+}
+
+// force puts a value at a path, whatever is on the way; its record has so many bytes.
+func (n *node) force(p path, v value.Value, kept int32) {
+	for _, k := range p[:len(p)-1] {
+		next := n.kids[k]
+		if next == nil || next.kids == nil {
+			if v.IsNil() {
+				return
+			}
+			next = branch()
+			n.kids[k] = next
+		}
+		n = next
+	}
+	last := p[len(p)-1]
+	if v.IsNil() {
+		delete(n.kids, last)
+		return
+	}
+	n.kids[last] = nodeOf(v)
+	n.kids[last].kept = kept
 }
 
 // value is the node as a value.

@@ -13,6 +13,7 @@ import (
 type waits struct {
 	limit, count int
 	root         waitNode
+	out          func(reply func()) // has replies wait until they may be given; nil gives them at once
 }
 
 // waitNode is a queue of those who wait for a path, or a branch to longer ones.
@@ -148,7 +149,11 @@ func (w *waitNode) fail(ws *waits, at path) {
 func (w *waitNode) clear(ws *waits, at path, v value.Value, err error) {
 	ws.count -= len(w.queue)
 	for _, one := range w.queue {
-		one.reply(at, v, err)
+		if ws.out == nil {
+			one.reply(at, v, err)
+		} else {
+			ws.out(func() { one.reply(at, v, err) })
+		}
 	}
 	w.queue = nil
 }
