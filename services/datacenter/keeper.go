@@ -100,11 +100,20 @@ func (k *keeper) set(c *actor.Context, d *service, p path, raw []value.Value, v 
 		return value.Value{}, err
 	}
 	k.bytes -= was
-	if n, _ := d.root.find(p); n != nil {
-		n.kept = size
-		k.bytes += int(size)
+	ch := change{path: p, data: data, branch: old != nil && old.kids != nil, gone: v.IsNil() && !d.root.inWhole(p)}
+	if above := p[:len(p)-1]; v.IsNil() && len(above) > 0 && d.root.isEmpty(above) {
+		// Nothing below tells any more that there is this branch.
+		if ch.data, err = k.record.encode(raw[:len(above)], value.Of(map[string]any{}).At(0)); err != nil {
+			return value.Value{}, err
+		}
+		ch.path, ch.branch, ch.gone = above, true, false
 	}
-	k.batch = append(k.batch, change{path: p, data: data, branch: old != nil && old.kids != nil, gone: v.IsNil() && !d.root.inWhole(p)})
+	if n, _ := d.root.find(ch.path); n != nil {
+		k.bytes -= int(n.kept)
+		n.kept = sizeOf(ch.path, ch.data)
+		k.bytes += int(n.kept)
+	}
+	k.batch = append(k.batch, ch)
 	k.flush(c)
 	return before, nil
 }

@@ -134,6 +134,12 @@ func (n *node) find(p path) (*node, error) {
 	return n, nil
 }
 
+// isEmpty tells whether there is a branch with nothing in it.
+func (n *node) isEmpty(p path) bool {
+	at, err := n.find(p)
+	return err == nil && at != nil && at.kids != nil && len(at.kids) == 0
+}
+
 // inWhole tells whether a path is in a branch that was set as one value.
 func (n *node) inWhole(p path) bool {
 	for _, k := range p {
