@@ -41,7 +41,7 @@ type buckets struct {
 	few map[string]struct{}
 }
 
-// awaitMajority waits until JetStream answers. Where several servers make it up that needs more than half of them.
+// awaitMajority waits until JetStream answers. Where several servers make it up that needs more than half of them; all of them when none has ever been part of it, as then nobody can know what the others have.
 func (n *Node) awaitMajority(ctx context.Context) error {
 	if n.alone() {
 		return nil
@@ -64,7 +64,7 @@ func (n *Node) awaitMajority(ctx context.Context) error {
 		}
 		if time.Since(told) > waitReport {
 			told = time.Now()
-			n.log.Warn("cluster: waiting for a majority of the NATS servers", "servers", n.servers(), "others_connected", n.others(), "since", begun.Format(time.TimeOnly), "err", err)
+			n.log.Warn("cluster: waiting for a majority of the NATS servers (for all of them at the very first start)", "servers", n.servers(), "others_connected", n.others(), "since", begun.Format(time.TimeOnly), "err", err)
 		}
 		if err := pause(ctx, bucketPause); err != nil {
 			return fmt.Errorf("cluster: waiting for a majority of the NATS servers: %w", err)

@@ -86,10 +86,11 @@ func (f *trio) begin(which ...int) {
 func (f *trio) await(which ...int) {
 	f.t.Helper()
 	for _, i := range which {
-		if err := <-f.opened[i]; err != nil {
+		err := <-f.opened[i]
+		f.opened[i] = nil
+		if err != nil {
 			f.t.Fatalf("node %d: %v", i, err)
 		}
-		f.opened[i] = nil
 	}
 }
 
@@ -181,11 +182,13 @@ func TestThreeNodesFormTheNATSClusterThemselves(t *testing.T) {
 		t.Errorf("incarnation %d after %d", now, before[2])
 	}
 
-	// All down and back, in another order: nothing is forgotten.
+	// All down, and two back: nothing is forgotten, and they are a majority.
 	last := f.nodes[2].Lease().Incarnation
 	f.stop(0, 1, 2)
-	f.begin(1, 0, 2)
-	f.await(0, 1, 2)
+	f.begin(2, 0)
+	f.await(0, 2)
+	f.begin(1)
+	f.await(1)
 	for i, n := range f.nodes {
 		if now := n.Lease().Incarnation; now <= before[i] || now <= last && i == 2 {
 			t.Errorf("n%d: incarnation %d after %d, all being down", i, now, before[i])
@@ -193,27 +196,18 @@ func TestThreeNodesFormTheNATSClusterThemselves(t *testing.T) {
 	}
 }
 
-func TestTwoOfThreeBeginAndReplicasFollow(t *testing.T) {
-	f := newTrio(t, nil)
-	f.begin(0, 1)
-	f.await(0, 1)
-	if all, _ := replicas(t, f.nodes[0], "skua_nodes"); all != 1 {
-		t.Errorf("%d replicas with two of three servers", all)
-	}
-	f.begin(2)
-	f.await(2)
-	eventually(t, 40*time.Second, "three replicas", func() bool { all, up := replicas(t, f.nodes[0], "skua_nodes"); return all == 3 && up == 3 })
-}
-
-func TestReplicasThatAnOperatorChoseAreLeftAlone(t *testing.T) {
+func TestReplicasFollowTheServersButNotThoseThatAnOperatorChose(t *testing.T) {
 	f := newTrio(t, nil)
 	f.begin(0, 1, 2)
 	f.await(0, 1, 2)
-	if _, err := f.nodes[0].JetStream().CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "chosen", Replicas: 1}); err != nil {
-		t.Fatal(err)
+	// "early" is as a node makes it while it knows of one server.
+	for bucket, marks := range map[string]map[string]string{"chosen": nil, "early": {"skua-replicas": "auto"}} {
+		if _, err := f.nodes[0].JetStream().CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: bucket, Replicas: 1, Metadata: marks}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, n := range f.nodes {
-		for _, bucket := range []string{"chosen", "made"} {
+		for _, bucket := range []string{"chosen", "early", "made"} {
 			if _, err := n.Bucket(t.Context(), jetstream.KeyValueConfig{Bucket: bucket}); err != nil {
 				t.Fatal(err)
 			}
@@ -222,6 +216,7 @@ func TestReplicasThatAnOperatorChoseAreLeftAlone(t *testing.T) {
 	if made, _ := replicas(t, f.nodes[1], "made"); made != 3 {
 		t.Errorf("a new bucket has %d replicas", made)
 	}
+	eventually(t, 40*time.Second, "three replicas", func() bool { all, up := replicas(t, f.nodes[0], "early"); return all == 3 && up == 3 })
 	if chosen, _ := replicas(t, f.nodes[1], "chosen"); chosen != 1 {
 		t.Errorf("an operator's bucket has %d replicas", chosen)
 	}
