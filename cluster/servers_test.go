@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -46,6 +47,7 @@ type trio struct {
 
 func newTrio(t *testing.T, change func(i int, cfg *cluster.Config)) *trio {
 	t.Helper()
+	t.Parallel() // most of the time they wait
 	f := &trio{t: t}
 	addrs := freeAddresses(t, 6)
 	for i := range f.cfgs {
@@ -181,6 +183,15 @@ func TestThreeNodesFormTheNATSClusterThemselves(t *testing.T) {
 	if now := f.nodes[2].Lease().Incarnation; now <= before[2] {
 		t.Errorf("incarnation %d after %d", now, before[2])
 	}
+
+	// One comes back without its disk: the others bring it up to date.
+	f.stop(1)
+	if err := os.RemoveAll(f.cfgs[1].Dir); err != nil {
+		t.Fatal(err)
+	}
+	f.begin(1)
+	f.await(1)
+	eventually(t, 40*time.Second, "three replicas again", func() bool { all, up := replicas(t, f.nodes[0], "skua_nodes"); return all == 3 && up == 3 })
 
 	// All down, and two back: nothing is forgotten, and they are a majority.
 	last := f.nodes[2].Lease().Incarnation

@@ -96,6 +96,7 @@ func (n *node) coordinate(ctx context.Context, peers *cluster.Node) (*lease.Leas
 	if err != nil {
 		return nil, errors.Join(err, leases.Close())
 	}
+	n.names = known
 	shared := topics.New(known, 0)
 	script, err := clusterservice.Spec(clusterservice.Config{Members: n.members, Mesh: n.mesh, Names: known, Leases: leases, Topics: shared})
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/skua-go/skua/cluster"
 	"github.com/skua-go/skua/cluster/lease"
 	"github.com/skua-go/skua/cluster/mesh"
+	"github.com/skua-go/skua/cluster/names"
 	"github.com/skua-go/skua/internal/mongouri"
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/scripts"
@@ -52,6 +53,7 @@ type node struct {
 	members *cluster.Members
 	mesh    *mesh.Mesh
 	leases  *lease.Leases
+	names   *names.Names
 	control *control // orders of operators
 	drainer *drainer
 	// coordination is the actors of names, topics and locks, in the order of starting
