@@ -92,9 +92,9 @@ func TestAnExternalServerIsToldAnNKey(t *testing.T) {
 }
 
 // keys are a new key pair's.
-func keys(t *testing.T, make func() (nkeys.KeyPair, error)) (pair nkeys.KeyPair, public string) {
+func keys(t *testing.T, create func() (nkeys.KeyPair, error)) (pair nkeys.KeyPair, public string) {
 	t.Helper()
-	pair, err := make()
+	pair, err := create()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -167,11 +167,18 @@ func (n *Node) register(ctx context.Context) error {
 			n.log.Debug("cluster: registered", "incarnation", n.Lease().Incarnation)
 			return nil
 		}
-		if !errors.Is(err, errHeld) {
+		// Servers that have just come need a moment to agree on who keeps the bucket. What an attempt without an answer has written is found to be held by nobody.
+		if !errors.Is(err, errHeld) && (ctx.Err() != nil || n.alone() || !passing(err)) {
 			return fmt.Errorf("cluster: registering %s: %w", n.cfg.Name, err)
+		}
+		if !errors.Is(err, errHeld) {
+			n.log.Warn("cluster: the name is not registered yet", "err", err)
 		}
 		select {
 		case <-ctx.Done():
+			if !errors.Is(err, errHeld) {
+				return fmt.Errorf("cluster: registering %s: %w: %w", n.cfg.Name, ctx.Err(), err)
+			}
 			return fmt.Errorf("%w: %s: the holder did not answer, but its lease has not ended: %w", ErrNameTaken, n.cfg.Name, ctx.Err())
 		case <-time.After(askAgain):
 		}

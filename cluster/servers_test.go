@@ -24,14 +24,17 @@ const secret = "a secret of this cluster, known to its nodes"
 func freeAddresses(t *testing.T, n int) []string {
 	t.Helper()
 	all := make([]string, n)
+	open := make([]net.Listener, n) // all at once, so that they differ
 	for i := range all {
 		var lc net.ListenConfig
 		ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer ln.Close()
-		all[i] = ln.Addr().String()
+		open[i], all[i] = ln, ln.Addr().String()
+	}
+	for _, ln := range open {
+		ln.Close()
 	}
 	return all
 }

@@ -21,7 +21,8 @@ func TestANodeThatRegistersAnewIsAnotherOneToOthers(t *testing.T) {
 	}
 	before := b.Node.Lease().Incarnation
 	events := make(chan cluster.Event, 64)
-	defer a.Members.Watch(func(e cluster.Event) { events <- e })()
+	stop := a.Members.Watch(func(e cluster.Event) { events <- e })
+	defer stop()
 
 	kv, err := b.Node.JetStream().KeyValue(t.Context(), "skua_nodes")
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -45,7 +46,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use.`,
 	}
 	at := adminPlace{ext: ext}
 	f := cmd.PersistentFlags()
-	f.StringVarP(&at.dir, "dir", "C", ".", "directory of the project, whose listen.admin and admin.token are used")
+	f.StringVarP(&at.dir, "dir", "C", "", "directory of the project, whose listen.admin and admin.token are used (default the working directory, unless --admin is given)")
 	f.StringVar(&at.address, "admin", "", "address, host:port or URL, of a node's admin listener instead")
 	f.StringVar(&at.token, "token", "", "its admin.token, as env:NAME or file:PATH (default that of the project, or of SKUA_ADMIN_TOKEN)")
 	f.StringVar(&at.ca, "ca", "", "file of the authorities of its certificate, in PEM, where it speaks TLS")
@@ -68,19 +69,28 @@ type adminClient struct {
 
 // open finds out where the node is. Nothing is asked yet.
 func (at *adminPlace) open() (*adminClient, error) {
-	cfg, err := loadConfig(at.dir, os.Environ())
-	if err != nil {
-		return nil, &usageError{err}
+	env := environMap(os.Environ())
+	cfg := DefaultConfig()
+	var err error
+	if at.address == "" || at.dir != "" { // else no project is needed: there may be none on this machine
+		if cfg, err = loadConfig(cmp.Or(at.dir, "."), os.Environ()); err != nil {
+			return nil, &usageError{err}
+		}
+	} else {
+		cfg.Admin.Token = Secret(env["SKUA_ADMIN_TOKEN"])
 	}
-	c := &adminClient{token: cfg.Admin.Token.Reveal(), client: &http.Client{}}
+	token := cfg.Admin.Token.Reveal()
 	if at.token != "" {
-		if !strings.HasPrefix(at.token, "env:") && !strings.HasPrefix(at.token, "file:") {
+		if token = at.token; !strings.HasPrefix(token, "env:") && !strings.HasPrefix(token, "file:") {
 			return nil, &usageError{errors.New("--token: expected env:NAME or file:PATH, as all on this machine can read a command line")}
 		}
-		if c.token, err = (&Config{}).resolveSecret(at.token, environMap(os.Environ())); err != nil {
-			return nil, &usageError{fmt.Errorf("--token: %w", err)}
-		}
 	}
+	if token, err = (&Config{}).resolveSecret(token, env); err != nil {
+		return nil, &usageError{fmt.Errorf("--token: %w", err)}
+	}
+	// One request is all, so no connection is kept, which a node that stops would wait for.
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
+	c := &adminClient{token: token, client: &http.Client{Transport: transport}}
 	if c.base, err = at.base(&cfg); err != nil {
 		return nil, &usageError{err}
 	}
@@ -90,7 +100,7 @@ func (at *adminPlace) open() (*adminClient, error) {
 		if err != nil || !pool.AppendCertsFromPEM(text) {
 			return nil, &usageError{fmt.Errorf("--ca = %q: expected a file with certificates in PEM", at.ca)}
 		}
-		c.client.Transport = &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}}
+		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
 	}
 	return c, nil
 }

@@ -214,7 +214,7 @@ type LoginConfig struct {
 	MaxNewPerAddress int `toml:"max_new_per_address" env:"MAX_NEW_PER_ADDRESS"`
 	// Lifetime of the token that a login gives for the next one; `0s` gives none. Longer spares logins, shorter bounds what a stolen one is worth.
 	TokenLifetime Duration `toml:"token_lifetime" env:"TOKEN_LIFETIME"`
-	// Keys that sign these tokens, one a line, each of 32 characters or more: the first signs, all are valid. Empty keeps one in `data`, made at the first start; several nodes need the same. May be `env:NAME` or `file:PATH`.
+	// Keys that sign these tokens, one a line, each of 32 characters or more: the first signs, all are valid. Empty makes one of `cluster.secret`, which all nodes that have it share; without that it keeps one of its own in `data`, made at the first start. May be `env:NAME` or `file:PATH`.
 	TokenKeys Secret `toml:"token_keys" env:"TOKEN_KEYS"`
 	// Public keys for `jwt` (RS256, ES256, EdDSA): the `https` URL of a JSON Web Key Set, or a file with one or with PEM blocks, relative to the project's directory.
 	JWTKeys string `toml:"jwt_keys" env:"JWT_KEYS"`

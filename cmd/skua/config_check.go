@@ -79,8 +79,12 @@ func (c *Config) validate() error {
 
 func (c *Config) validateListen(k *check) {
 	for _, l := range []struct{ key, addr string }{
-		{"listen.tcp", c.Listen.TCP}, {"listen.kcp", c.Listen.KCP}, {"listen.http", c.Listen.HTTP}, {"listen.admin", c.Listen.Admin},
-		{"listen.cluster", c.Listen.Cluster}, {"listen.routes", c.Listen.Routes},
+		{"listen.tcp", c.Listen.TCP},
+		{"listen.kcp", c.Listen.KCP},
+		{"listen.http", c.Listen.HTTP},
+		{"listen.admin", c.Listen.Admin},
+		{"listen.cluster", c.Listen.Cluster},
+		{"listen.routes", c.Listen.Routes},
 	} {
 		k.address(l.key, l.addr)
 	}

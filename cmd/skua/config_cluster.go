@@ -107,6 +107,13 @@ func (c *Config) shared() bool {
 	return c.NATS != "" || len(c.Cluster.Join) > 0 || Listens(c.Listen.Cluster)
 }
 
+// standAlone has the node be one that nobody can join.
+func (c *Config) standAlone() {
+	m := &c.Cluster
+	c.NATS, c.Listen.Cluster, c.Listen.Routes = "", addressOff, addressOff
+	m.Join, m.Routes, m.Secret, m.CA, m.Cert, m.Key, m.Credentials, m.NKey = nil, nil, "", "", "", "", "", ""
+}
+
 // joinedName is the name of a node that joins others and was given none of its own: the project's, which all its nodes have, and the machine's.
 func joinedName(project, host string) string {
 	host, _, _ = strings.Cut(host, ".")

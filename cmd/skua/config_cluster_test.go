@@ -52,8 +52,21 @@ func TestBadClusterKeysAreNamedWithWhatWasFoundAndExpected(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, configFile), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := loadConfig(dir, nil); err != nil {
+	if cfg, err := loadConfig(dir, nil); err != nil || !cfg.shared() {
 		t.Error(err)
+	}
+	// What tests of its scripts run in is no part of any cluster, and needs none of its secrets.
+	for _, more := range []string{"", "nats = \"nats://x:1\"\n[cluster]\njoin = [\"x:1\"]\nsecret = \"env:SKUA_NOT_THERE\"\nca = \"nowhere\"\ncredentials = \"nowhere\"\n"} {
+		if more != "" {
+			text = more
+		}
+		if err := os.WriteFile(filepath.Join(dir, configFile), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := loadConfig(dir, nil, func(c *Config) { c.standAlone() })
+		if err != nil || cfg.shared() {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }
 
@@ -78,7 +91,11 @@ func TestTokensOfANodeAreGoodOnAllThatHaveTheSecret(t *testing.T) {
 		return string(all[0])
 	}
 	one, other := Secret(strings.Repeat("1", 32)), Secret(strings.Repeat("2", 32))
-	if keys(one, t.TempDir()) != keys(one, t.TempDir()) || keys(one, t.TempDir()) == keys(other, t.TempDir()) || keys("", t.TempDir()) == keys("", t.TempDir()) {
-		t.Error("keys are those of the secret, or the node's own")
+	here, there, elsewhere := keys(one, t.TempDir()), keys(one, t.TempDir()), keys(other, t.TempDir())
+	if here != there || here == elsewhere {
+		t.Error("nodes with one secret have one key, those with another have another")
+	}
+	if own, others := keys("", t.TempDir()), keys("", t.TempDir()); own == others || own == here {
+		t.Error("a node without a secret has a key of its own")
 	}
 }

@@ -62,7 +62,8 @@ func (c *control) Status(context.Context) (any, error) {
 func (c *control) Drain(ctx context.Context, o admin.DrainOrder, tell func(admin.DrainProgress)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(c.life, cancel)() // whoever has asked may be gone, and the node may end
+	forget := context.AfterFunc(c.life, cancel) // whoever has asked may be gone, and the node may end
+	defer forget()
 	if own := c.n.project.cfg.Name; o.Node == "" || o.Node == own {
 		o.Node = own
 		return c.n.drainer.order(ctx, o, tell)
