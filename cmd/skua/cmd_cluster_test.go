@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -359,6 +360,42 @@ func TestDrainStepsAreInOrderAndLeaveSingletonsToOthers(t *testing.T) {
 	s, err := other.control.Status(t.Context())
 	if err != nil || len(s.(clusterStatus).Leases) == 0 || s.(clusterStatus).Leases[0].Key != "singleton.market" {
 		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+func TestADrainThatDoesNotEndIsToldAndTheNodeStopsAllTheSame(t *testing.T) {
+	a := startNode(t, func(c *Config) { c.Listen.Cluster = "127.0.0.1:0"; c.Name = "a" })
+	b := startNode(t, func(c *Config) {
+		c.Cluster.Join, c.Name = []string{a.peers.ListensAt().String()}, "b"
+		c.Cluster.Drain = Duration{300 * time.Millisecond} // its end in this test is a drain, too
+	})
+	await(t, "b knows a", func() bool { _, ok := b.members.Find("a"); return ok })
+	silent := actor.Spec{Name: names.SingletonName("mute"), New: func() actor.Actor {
+		return actor.Func(func(c *actor.Context, _ any) { _ = c.Promise() }) // it answers nobody
+	}}
+	mute, err := b.sys.Spawn(silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := map[string]string{}
+	tell := func(p admin.DrainProgress) { states[p.Step] = p.State }
+	err = b.control.Drain(t.Context(), admin.DrainOrder{Timeout: 400}, tell)
+	if err == nil || !strings.Contains(err.Error(), "singletons: singleton mute: ") {
+		t.Errorf("the drain: %v", err)
+	}
+	if states["singletons"] != "failed" || states["grains"] != "done" {
+		t.Errorf("the steps behind the one that fails are done, too: %v", states)
+	}
+	if m := b.members.Self(); !m.Draining || m.State != cluster.Alive {
+		t.Errorf("the node goes on, draining: %+v", m)
+	}
+	b.sys.Kill(mute, errors.New("by the test"))
+	<-b.sys.Ended(mute)
+	if err := b.control.Drain(t.Context(), admin.DrainOrder{Timeout: 60_000, Stay: true}, tell); err != nil || states["singletons"] != "done" {
+		t.Errorf("a second time: %v, %v", err, states)
+	}
+	if _, err := b.sys.Spawn(silent); err != nil { // for the drain at its end, which must not hang
+		t.Fatal(err)
 	}
 }
 

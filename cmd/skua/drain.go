@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/cluster"
 	"github.com/skua-go/skua/cluster/names"
 	"github.com/skua-go/skua/services/admin"
@@ -39,25 +40,33 @@ func (n *node) announceDrain(ctx context.Context, _ func(string)) error {
 	return n.peers.Conn().FlushWithContext(ctx)
 }
 
-// yieldSingletons has those that run here started elsewhere.
+// yieldSingletons has those that run here started elsewhere, all at once: one that takes its time, or does not answer, keeps no other.
 func (n *node) yieldSingletons(ctx context.Context, tell func(string)) error {
-	var failed []error
-	moved := 0
+	keepers := map[string]actor.Ref{}
 	for info := range n.sys.Actors() {
-		name, is := strings.CutPrefix(info.Name, names.SingletonName(""))
-		if !is {
-			continue
+		if name, is := strings.CutPrefix(info.Name, names.SingletonName("")); is {
+			keepers[name] = info.Ref
 		}
-		if _, err := n.sys.Ask(ctx, info.Ref, names.Yield{}); err != nil {
-			failed = append(failed, fmt.Errorf("singleton %s: %w", name, err))
-			continue
-		}
-		moved++
 	}
-	if moved > 0 {
-		tell(fmt.Sprintf("%d are left to others", moved))
+	failed := make(chan error, len(keepers))
+	for name, keeper := range keepers {
+		go func() { // it ends with ctx at the latest
+			_, err := n.sys.Ask(ctx, keeper, names.Yield{})
+			if err != nil {
+				err = fmt.Errorf("singleton %s: %w", name, err)
+			}
+			failed <- err
+		}()
 	}
-	return errors.Join(failed...)
+	var all []error
+	for range keepers {
+		all = append(all, <-failed)
+	}
+	if err := errors.Join(all...); err != nil || len(keepers) == 0 {
+		return err
+	}
+	tell(fmt.Sprintf("%d are left to others", len(keepers)))
+	return nil
 }
 
 // moveSessions has the clients of all gates go on at other nodes.
