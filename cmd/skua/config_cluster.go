@@ -67,15 +67,18 @@ func (c *Config) validateProof(k *check) {
 	k.that(m.Cert == "" || m.Key != "", "cluster.key", m.Key, "the file of the key of cluster.cert")
 	k.that(m.Key == "" || m.Cert != "", "cluster.cert", m.Cert, "the file of the certificate that cluster.key is for")
 	k.that(m.Credentials == "" || m.NKey == "", "cluster.nkey", m.NKey, "nothing beside cluster.credentials")
-	for key, path := range map[string]string{"cluster.credentials": m.Credentials, "cluster.nkey": m.NKey} {
-		k.that(path == "" || c.NATS != "", key, path, "nothing without nats, whose servers it is for")
-	}
-	for key, path := range map[string]string{"cluster.ca": m.CA, "cluster.cert": m.Cert, "cluster.key": m.Key, "cluster.credentials": m.Credentials, "cluster.nkey": m.NKey} {
-		if path == "" {
+	for _, f := range []struct {
+		key, path string
+		external  bool
+	}{
+		{"cluster.ca", m.CA, false}, {"cluster.cert", m.Cert, false}, {"cluster.key", m.Key, false}, {"cluster.credentials", m.Credentials, true}, {"cluster.nkey", m.NKey, true},
+	} {
+		if f.path == "" {
 			continue
 		}
-		if _, err := os.Stat(c.Path(path)); err != nil {
-			k.that(false, key, path, "a file that is there: "+errors.Unwrap(err).Error())
+		k.that(!f.external || c.NATS != "", f.key, f.path, "nothing without nats, whose servers it is for")
+		if _, err := os.Stat(c.Path(f.path)); err != nil {
+			k.that(false, f.key, f.path, "a file that is there: "+errors.Unwrap(err).Error())
 		}
 	}
 }
