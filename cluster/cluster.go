@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"sync"
 	"time"
@@ -28,6 +29,8 @@ var (
 	ErrName = errors.New("cluster: bad node name")
 	// ErrNameTaken is wrapped when a live node already has the name.
 	ErrNameTaken = errors.New("cluster: node name is taken")
+	// ErrListen is wrapped when an address for other nodes can't be listened on.
+	ErrListen = errors.New("cluster: can't listen on")
 	// ErrDirInUse is wrapped when another process uses the embedded server's directory.
 	ErrDirInUse = errors.New("cluster: directory is in use by another process")
 	// ErrNoNode is wrapped when no node of that name is connected.
@@ -44,11 +47,22 @@ const (
 
 // Config tells how to join. The zero value with a Name and a Dir is a single node.
 type Config struct {
-	// URL of the NATS servers, separated by commas (nats://, tls://, ws://, wss://). Empty runs one inside the process.
+	// URL of the NATS servers, separated by commas (nats://, tls://, ws://, wss://). Empty, and without Join, a server runs inside the process.
 	URL string
+	// Join are the addresses, host:port, of nodes whose embedded servers this one uses instead of one of its own: their Listen. One that is there is enough, it tells of the others.
+	Join []string
+	// Listen is the address, host:port, at which the embedded server takes other nodes; empty takes none. One that is not a loopback address needs a Secret.
+	Listen string
+	// Routes has the embedded servers of several nodes form one NATS cluster.
+	Routes Routes
+	// Secret is what nodes with Join, Listen or Routes prove to each other that they have: MinSecret characters or more, the same on all. Without one whoever reaches the address is let in. Not used with a URL.
+	Secret string
+	// TLS and Login are for connections to other machines.
+	TLS   TLS
+	Login Login
 	// Name of this node: see CheckName. Required.
 	Name string
-	// Dir is where the embedded server keeps JetStream's files. Required without a URL, not used with one.
+	// Dir is where the embedded server keeps JetStream's files. Required where there is one, not used otherwise.
 	Dir string
 	// Version is what Ping tells others about this node.
 	Version string
@@ -69,12 +83,13 @@ type Node struct {
 	started time.Time
 	metrics *metrics
 
-	lock   *filelock.Lock // nil with an external server
-	server *server.Server // nil with an external server
-	conn   *nats.Conn
-	js     jetstream.JetStream
-	kv     jetstream.KeyValue
-	ping   *nats.Subscription
+	lock    *filelock.Lock // nil without an embedded server
+	server  *server.Server // nil without an embedded server
+	conn    *nats.Conn
+	js      jetstream.JetStream
+	kv      jetstream.KeyValue
+	buckets buckets
+	ping    *nats.Subscription
 
 	lease lease
 	news  incarnations
@@ -127,8 +142,11 @@ func (cfg *Config) check() error {
 	if err := CheckName(cfg.Name); err != nil {
 		return err
 	}
-	if cfg.URL == "" && cfg.Dir == "" {
+	if cfg.embedded() && cfg.Dir == "" {
 		return errors.New("cluster: found neither a URL nor a Dir, expected one: an embedded server keeps its data somewhere")
+	}
+	if err := cfg.checkServer(); err != nil {
+		return err
 	}
 	if cfg.Lease == 0 {
 		cfg.Lease = defaultLease
@@ -141,14 +159,15 @@ func (cfg *Config) check() error {
 
 func (n *Node) open(ctx context.Context) error { //nolint:contextcheck // the renewal lives as long as the node, not as ctx
 	n.metrics = newMetrics(n)
-	var inProcess []nats.Option
-	if n.cfg.URL == "" {
+	if n.embedded() {
 		if err := n.startServer(ctx, filepath.Join(n.cfg.Dir, "nats")); err != nil {
 			return err
 		}
-		inProcess = append(inProcess, nats.InProcessServer(n.server))
 	}
-	if err := n.connect(ctx, inProcess...); err != nil {
+	if err := n.connect(ctx); err != nil {
+		return err
+	}
+	if err := n.awaitMajority(ctx); err != nil {
 		return err
 	}
 	if err := n.openBucket(ctx); err != nil {
@@ -165,11 +184,12 @@ func (n *Node) open(ctx context.Context) error { //nolint:contextcheck // the re
 			return fmt.Errorf("cluster: metrics: %w", err)
 		}
 	}
-	if n.server == nil {
-		// With an embedded server nobody else can take the name, so there is nothing to renew.
-		renewal, stop := context.WithCancel(context.Background())
+	if !n.alone() {
+		// Where nobody else reaches the server nobody can take the name, so there is nothing to renew.
+		life, stop := context.WithCancel(context.Background())
 		n.stop = stop
-		n.tasks.Go(func() { n.renew(renewal) })
+		n.tasks.Go(func() { n.renew(life) })
+		n.tasks.Go(func() { n.replicate(life) })
 	}
 	return nil
 }
@@ -183,6 +203,14 @@ func (n *Node) Conn() *nats.Conn { return n.conn }
 
 // JetStream is JetStream on that connection.
 func (n *Node) JetStream() jetstream.JetStream { return n.js }
+
+// ListensAt is the address at which the embedded server takes other nodes, with the port that it was given if Config.Listen left that open; nil if it takes none.
+func (n *Node) ListensAt() net.Addr {
+	if n.server == nil || n.cfg.Listen == "" {
+		return nil
+	}
+	return n.server.Addr()
+}
 
 // Done is closed when the node is no longer part of the cluster: by Close, or because another node has taken its name.
 func (n *Node) Done() <-chan struct{} { return n.done }

@@ -22,7 +22,11 @@ const (
 
 // connect opens the connection. Publishing while it is down fails at once: a caller that is told can decide, one whose message
 // is delivered minutes later can't.
-func (n *Node) connect(ctx context.Context, more ...nats.Option) error {
+func (n *Node) connect(ctx context.Context) error {
+	proof, err := n.proof()
+	if err != nil {
+		return err
+	}
 	options := append([]nats.Option{
 		nats.Name("skua " + n.cfg.Name),
 		nats.Timeout(connectTimeout),
@@ -38,13 +42,13 @@ func (n *Node) connect(ctx context.Context, more ...nats.Option) error {
 		nats.ClosedHandler(func(c *nats.Conn) { n.event("closed", c.LastError()) }),
 		nats.LameDuckModeHandler(func(*nats.Conn) { n.event("lame_duck", nil) }),
 		nats.ErrorHandler(n.asyncError),
-	}, more...)
+	}, proof...)
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("cluster: connecting: %w", err)
 	}
-	conn, err := nats.Connect(n.cfg.URL, options...)
+	conn, err := nats.Connect(n.url(), options...)
 	if err != nil {
-		return fmt.Errorf("cluster: connecting to %s: %w", redact(n.cfg.URL), withoutPassword(n.cfg.URL, err))
+		return fmt.Errorf("cluster: connecting to %s: %w", redact(n.url()), n.explain(err))
 	}
 	n.conn = conn
 	n.js, err = jetstream.New(conn)
@@ -52,6 +56,67 @@ func (n *Node) connect(ctx context.Context, more ...nats.Option) error {
 		return fmt.Errorf("cluster: JetStream: %w", err)
 	}
 	return nil
+}
+
+// url is that of the servers, empty for the embedded one.
+func (n *Node) url() string {
+	if len(n.cfg.Join) == 0 {
+		return n.cfg.URL
+	}
+	scheme := "nats://"
+	if n.cfg.TLS != (TLS{}) {
+		scheme = "tls://"
+	}
+	return scheme + strings.Join(n.cfg.Join, ","+scheme)
+}
+
+// proof is how the connection is made, and shows who the node is.
+func (n *Node) proof() ([]nats.Option, error) {
+	var options []nats.Option
+	if n.cfg.URL == "" && n.cfg.Secret != "" && !n.alone() {
+		pair, public, err := identity(n.cfg.Secret)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, nats.Nkey(public, pair.Sign))
+	}
+	if n.embedded() {
+		return append(options, nats.InProcessServer(n.server)), nil
+	}
+	if n.cfg.TLS.CA != "" {
+		options = append(options, nats.RootCAs(n.cfg.TLS.CA))
+	}
+	if n.cfg.TLS.Cert != "" {
+		options = append(options, nats.ClientCert(n.cfg.TLS.Cert, n.cfg.TLS.Key))
+	}
+	if n.cfg.Login.Credentials != "" {
+		options = append(options, nats.UserCredentials(n.cfg.Login.Credentials))
+	}
+	if n.cfg.Login.NKey != "" {
+		seed, err := nats.NkeyOptionFromSeed(n.cfg.Login.NKey)
+		if err != nil {
+			return nil, fmt.Errorf("cluster: nkey in %s: %w", n.cfg.Login.NKey, err)
+		}
+		options = append(options, seed)
+	}
+	return options, nil
+}
+
+// explain says what is to be done about a connection that was refused.
+func (n *Node) explain(err error) error {
+	err = withoutPassword(n.url(), err)
+	switch {
+	case len(n.cfg.Join) == 0:
+		return err
+	case errors.Is(err, nats.ErrAuthorization) && n.cfg.Secret == "":
+		return fmt.Errorf("%w: that node has a secret, and this one has none", err)
+	case errors.Is(err, nats.ErrAuthorization):
+		return fmt.Errorf("%w: the secret is not that node's", err)
+	case errors.Is(err, nats.ErrNkeysNotSupported):
+		return fmt.Errorf("%w: that node has no secret, and this one has one", err)
+	default:
+		return err
+	}
 }
 
 // event counts and logs what happens to the connection. It runs on a goroutine of nats.go.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -17,12 +18,11 @@ import (
 const (
 	// startTimeout bounds the start of the embedded server, which takes milliseconds unless it has much to recover.
 	startTimeout = 30 * time.Second
-	// The embedded JetStream holds names, leases and directories. The bounds keep a fault elsewhere from filling the machine.
-	maxMemory = 64 << 20
-	maxStore  = 1 << 30
+	// readyPoll is how often it is asked meanwhile whether it has given up.
+	readyPoll = 100 * time.Millisecond
 )
 
-// startServer runs a NATS server in this process that only this process can reach. The lock on dir ends with the process, however it ends.
+// startServer runs a NATS server in this process, which others reach only where the configuration says so. The lock on dir ends with the process, however it ends.
 func (n *Node) startServer(ctx context.Context, dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("cluster: %w", err)
@@ -35,29 +35,25 @@ func (n *Node) startServer(ctx context.Context, dir string) error {
 		return fmt.Errorf("cluster: %w", err)
 	}
 	n.lock = lock
-	srv, err := server.NewServer(&server.Options{
-		ServerName:         n.cfg.Name,
-		DontListen:         true,
-		NoSigs:             true, // signals are the program's business
-		JetStream:          true,
-		StoreDir:           dir,
-		JetStreamMaxMemory: maxMemory,
-		JetStreamMaxStore:  maxStore,
-		// An incarnation that was handed out must survive a power failure too; writes are too few for the fsyncs to matter.
-		SyncAlways: true,
-	})
+	opts, err := n.serverOptions(dir)
+	if err != nil {
+		return err
+	}
+	for _, addr := range []string{n.cfg.Listen, n.cfg.Routes.Listen} {
+		if err := bindable(ctx, addr); err != nil {
+			return err
+		}
+	}
+	srv, err := server.NewServer(opts)
 	if err != nil {
 		return fmt.Errorf("cluster: embedded NATS server: %w", err)
 	}
-	srv.SetLogger(serverLog{n.log.With("component", "nats-server")}, false, false)
+	log := serverLog{log: n.log.With("component", "nats-server"), fatal: make(chan string, 1)}
+	srv.SetLogger(log, false, false)
 	n.server = srv
 	srv.Start()
-	wait := startTimeout
-	if deadline, ok := ctx.Deadline(); ok {
-		wait = min(wait, time.Until(deadline))
-	}
-	if !srv.ReadyForConnections(wait) {
-		return fmt.Errorf("cluster: embedded NATS server is not ready after %v", wait.Round(time.Millisecond))
+	if err := awaitServer(ctx, srv, log.fatal); err != nil {
+		return err
 	}
 	if !srv.JetStreamEnabled() {
 		return errors.New("cluster: embedded NATS server: JetStream did not start")
@@ -65,12 +61,52 @@ func (n *Node) startServer(ctx context.Context, dir string) error {
 	return nil
 }
 
+// bindable tells of an address that is taken before the server does, which would only log it.
+func bindable(ctx context.Context, addr string) error {
+	if addr == "" {
+		return nil
+	}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("%w %s: %w", ErrListen, addr, err)
+	}
+	return ln.Close()
+}
+
+// awaitServer waits until the server takes connections.
+func awaitServer(ctx context.Context, srv *server.Server, fatal <-chan string) error {
+	limited, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for !srv.ReadyForConnections(readyPoll) {
+		select {
+		case text := <-fatal:
+			return fmt.Errorf("cluster: embedded NATS server: %s", text)
+		case <-limited.Done():
+			return fmt.Errorf("cluster: embedded NATS server is not ready: %w", limited.Err())
+		default:
+		}
+	}
+	return nil
+}
+
 // serverLog passes the server's log on. Its notices are details of a part that the operator did not ask for.
-type serverLog struct{ log *slog.Logger }
+type serverLog struct {
+	log   *slog.Logger
+	fatal chan string // has the first thing that it could not go on with
+}
 
 func (l serverLog) Noticef(format string, v ...any) { l.log.Debug(fmt.Sprintf(format, v...)) }
 func (l serverLog) Warnf(format string, v ...any)   { l.log.Warn(fmt.Sprintf(format, v...)) }
-func (l serverLog) Fatalf(format string, v ...any)  { l.log.Error(fmt.Sprintf(format, v...)) }
 func (l serverLog) Errorf(format string, v ...any)  { l.log.Error(fmt.Sprintf(format, v...)) }
 func (l serverLog) Debugf(format string, v ...any)  { l.log.Debug(fmt.Sprintf(format, v...)) }
 func (l serverLog) Tracef(format string, v ...any)  { l.log.Debug(fmt.Sprintf(format, v...)) }
+
+func (l serverLog) Fatalf(format string, v ...any) {
+	text := fmt.Sprintf(format, v...)
+	l.log.Error(text)
+	select {
+	case l.fatal <- text:
+	default:
+	}
+}

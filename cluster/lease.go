@@ -65,7 +65,7 @@ func (n *Node) wrote(revision uint64, begun time.Time, fresh bool) {
 	if fresh {
 		l.incarnation = revision
 	}
-	if n.server == nil {
+	if !n.alone() {
 		l.until = begun.Add(n.cfg.Lease / 4 * 3)
 	}
 	l.mu.Unlock()
@@ -86,34 +86,15 @@ func (n *Node) revision() (revision, incarnation uint64) {
 	return n.lease.revision, n.lease.incarnation
 }
 
-// openBucket makes the bucket of node names, or takes the one that is there with the settings that its operator gave it.
-func (n *Node) openBucket(ctx context.Context) error {
-	kv, err := n.js.KeyValue(ctx, bucketName)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		kv, err = n.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket:         bucketName,
-			Description:    "Names of Skua nodes, with the incarnation of each",
-			MaxValueSize:   4 << 10,
-			Replicas:       n.replicas(),
-			LimitMarkerTTL: n.cfg.Lease, // lets keys have a TTL, and watchers see it end
-		})
-		if errors.Is(err, jetstream.ErrBucketExists) { // another node was faster, with other settings
-			kv, err = n.js.KeyValue(ctx, bucketName)
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("cluster: bucket %s: %w", bucketName, err)
-	}
-	n.kv = kv
-	return nil
-}
-
-// replicas is three where the cluster has three servers.
-func (n *Node) replicas() int {
-	if n.server == nil && len(n.conn.Servers()) >= 3 {
-		return 3
-	}
-	return 1
+// openBucket opens the bucket of node names.
+func (n *Node) openBucket(ctx context.Context) (err error) {
+	n.kv, err = n.Bucket(ctx, jetstream.KeyValueConfig{
+		Bucket:         bucketName,
+		Description:    "Names of Skua nodes, with the incarnation of each",
+		MaxValueSize:   4 << 10,
+		LimitMarkerTTL: n.cfg.Lease, // lets keys have a TTL, and watchers see it end
+	})
+	return err
 }
 
 // create writes the first entry of a name that nobody holds; it fails with jetstream.ErrKeyExists otherwise.
@@ -123,7 +104,7 @@ func (n *Node) create(ctx context.Context) error {
 		return err
 	}
 	var options []jetstream.KVCreateOpt
-	if n.server == nil {
+	if !n.alone() {
 		options = append(options, jetstream.KeyTTL(n.cfg.Lease))
 	}
 	begun := time.Now()
@@ -145,7 +126,7 @@ func (n *Node) put(ctx context.Context, revision, incarnation uint64) error {
 	m := nats.NewMsg("$KV." + bucketName + "." + n.cfg.Name)
 	m.Data = text
 	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(revision, 10))
-	if n.server == nil {
+	if !n.alone() {
 		m.Header.Set(jetstream.MsgTTLHeader, n.cfg.Lease.String())
 	}
 	begun := time.Now()
@@ -186,11 +167,18 @@ func (n *Node) register(ctx context.Context) error {
 			n.log.Debug("cluster: registered", "incarnation", n.Lease().Incarnation)
 			return nil
 		}
-		if !errors.Is(err, errHeld) {
+		// Servers that have just come need a moment to agree on who keeps the bucket. What an attempt without an answer has written is found to be held by nobody.
+		if !errors.Is(err, errHeld) && (ctx.Err() != nil || n.alone() || !passing(err)) {
 			return fmt.Errorf("cluster: registering %s: %w", n.cfg.Name, err)
+		}
+		if !errors.Is(err, errHeld) {
+			n.log.Warn("cluster: the name is not registered yet", "err", err)
 		}
 		select {
 		case <-ctx.Done():
+			if !errors.Is(err, errHeld) {
+				return fmt.Errorf("cluster: registering %s: %w: %w", n.cfg.Name, ctx.Err(), err)
+			}
 			return fmt.Errorf("%w: %s: the holder did not answer, but its lease has not ended: %w", ErrNameTaken, n.cfg.Name, ctx.Err())
 		case <-time.After(askAgain):
 		}
@@ -209,8 +197,8 @@ func (n *Node) replace(ctx context.Context, goneSince *time.Time) error {
 	if err != nil {
 		return err
 	}
-	// Nobody else reaches an embedded server: the entry is that of our own former self.
-	if n.server == nil {
+	// Where nobody else reaches the server the entry is that of our own former self.
+	if !n.alone() {
 		if err := n.checkGone(ctx, found, goneSince); err != nil {
 			return err
 		}

@@ -14,26 +14,15 @@ import (
 // maxValue bounds the values of the bucket: an entry with its meta in base64.
 const maxValue = 8 << 10
 
-// openBucket makes the bucket, or takes the one that is there with the settings that its operator gave it.
+// openBucket opens the bucket.
 func (l *Leases) openBucket(ctx context.Context) error {
-	js := l.node.JetStream()
-	kv, err := js.KeyValue(ctx, l.cfg.Bucket)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		replicas := 1
-		if len(l.node.Conn().Servers()) >= 3 {
-			replicas = 3
-		}
-		kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: l.cfg.Bucket, Description: "Who holds which lease of a Skua cluster", MaxValueSize: maxValue, Replicas: replicas,
-			LimitMarkerTTL: l.cfg.TTL, // lets keys have a TTL, and watchers see it end
-		})
-		if errors.Is(err, jetstream.ErrBucketExists) { // another node was faster, with other settings
-			kv, err = js.KeyValue(ctx, l.cfg.Bucket)
-		}
-	}
+	kv, err := l.node.Bucket(ctx, jetstream.KeyValueConfig{
+		Bucket: l.cfg.Bucket, Description: "Who holds which lease of a Skua cluster", MaxValueSize: maxValue,
+		LimitMarkerTTL: l.cfg.TTL, // lets keys have a TTL, and watchers see it end
+	})
 	if err == nil {
 		l.kv = kv
-		l.stream, err = js.Stream(ctx, "KV_"+l.cfg.Bucket)
+		l.stream, err = l.node.JetStream().Stream(ctx, "KV_"+l.cfg.Bucket)
 	}
 	if err != nil {
 		return fmt.Errorf("lease: bucket %s: %w", l.cfg.Bucket, err)

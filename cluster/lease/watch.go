@@ -3,6 +3,7 @@ package lease
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,6 +127,20 @@ func (l *Leases) Holder(ctx context.Context, key string) (Holder, error) {
 		return Holder{}, fmt.Errorf("lease: who holds %s: %w", key, err)
 	}
 	return e.holder(key, revision), nil
+}
+
+// List is who holds what, by key, as this node knows it: most of them at the most, and how many there are.
+func (l *Leases) List(most int) (list []Holder, all int) {
+	l.mu.Lock()
+	for key, ln := range l.lines {
+		if h := ln.entry.holder(key, ln.revision); h.Node != "" {
+			list = append(list, h)
+		}
+	}
+	l.mu.Unlock()
+	slices.SortFunc(list, func(a, b Holder) int { return strings.Compare(a.Key, b.Key) })
+	all = len(list)
+	return list[:min(all, most)], all
 }
 
 // see notes an entry, nil if there is none, that was found at a revision. The lock is held.

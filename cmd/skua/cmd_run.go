@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/signal"
 	"path/filepath"
 	"syscall"
@@ -11,13 +12,15 @@ import (
 )
 
 func newRunCommand(ext extension) *cobra.Command {
-	var tcp, kcp, http, admin, data string
+	var f runFlags
 	cmd := &cobra.Command{
 		Use:   "run [DIR] [-- ARGUMENT...]",
 		Short: "Run a node: the project in DIR, or the demo world",
 		Long: `Run a node with the project in DIR (skua.toml and scripts/), or with the demo world that is built in.
 Everything that it needs is embedded. Once it serves it prints one line that begins with "ready" and names its addresses.
-Arguments behind -- are handed to the first service. It stops on SIGINT and SIGTERM, after all players are saved.`,
+Arguments behind -- are handed to the first service. It stops on SIGINT and SIGTERM, after all players are saved, or have gone on to other nodes.
+
+With --join it is one more node of the cluster of another one, whose listen.cluster is the address. Both need the same cluster.secret (SKUA_CLUSTER_SECRET) where that other node has one.`,
 		Args: positional(func(cmd *cobra.Command, args []string) error {
 			n := len(args)
 			if dash := cmd.ArgsLenAtDash(); dash >= 0 {
@@ -33,20 +36,7 @@ Arguments behind -- are handed to the first service. It stops on SIGINT and SIGT
 			if dash := cmd.ArgsLenAtDash(); dash != 0 && len(args) > 0 {
 				dir, rest = args[0], args[1:]
 			}
-			set := func(flag, value string, key *string) {
-				if cmd.Flags().Changed(flag) {
-					*key = value
-				}
-			}
-			p, err := openProject(dir, ext, func(c *Config) {
-				set("listen-tcp", tcp, &c.Listen.TCP)
-				set("listen-kcp", kcp, &c.Listen.KCP)
-				set("listen-http", http, &c.Listen.HTTP)
-				set("admin", admin, &c.Listen.Admin)
-				if abs, err := filepath.Abs(data); err == nil && cmd.Flags().Changed("data") {
-					c.Data = abs // a flag's path begins where the user is, a key's where the project is
-				}
-			})
+			p, err := openProject(dir, ext, func(c *Config) { f.apply(cmd, c) })
 			if err != nil {
 				return &usageError{err}
 			}
@@ -62,11 +52,50 @@ Arguments behind -- are handed to the first service. It stops on SIGINT and SIGT
 			return n.Serve(ctx)
 		},
 	}
-	f := cmd.Flags()
-	f.StringVar(&tcp, "listen-tcp", "", `address for TCP clients, "off" for none (key listen.tcp)`)
-	f.StringVar(&kcp, "listen-kcp", "", `address for KCP clients, "off" for none (key listen.kcp)`)
-	f.StringVar(&http, "listen-http", "", `address for pages and WebSocket clients, "off" for none (key listen.http)`)
-	f.StringVar(&admin, "admin", "", `address for metrics, health and profiles, "off" for none (key listen.admin)`)
-	f.StringVar(&data, "data", "", "directory of the embedded database and NATS server (key data)")
+	f.define(cmd)
 	return cmd
+}
+
+// runFlags are keys of the configuration that are set on the command line.
+type runFlags struct {
+	name, tcp, kcp, http, admin, cluster, data string
+	join                                       []string
+}
+
+func (f *runFlags) define(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.tcp, "listen-tcp", "", `address for TCP clients, "off" for none (key listen.tcp)`)
+	flags.StringVar(&f.kcp, "listen-kcp", "", `address for KCP clients, "off" for none (key listen.kcp)`)
+	flags.StringVar(&f.http, "listen-http", "", `address for pages and WebSocket clients, "off" for none (key listen.http)`)
+	flags.StringVar(&f.admin, "admin", "", `address for metrics, health and profiles, "off" for none (key listen.admin)`)
+	flags.StringVar(&f.cluster, "listen-cluster", "", `address at which other nodes join this one, "off" for none (key listen.cluster)`)
+	flags.StringSliceVar(&f.join, "join", nil, "address of a node to join, or of several (key cluster.join)")
+	flags.StringVar(&f.name, "name", "", "name of the node in its cluster (key name); with --join it is made of the project's and the machine's, unless it is given here or by SKUA_NAME")
+	flags.StringVar(&f.data, "data", "", "directory of the embedded database and NATS server (key data)")
+}
+
+// apply puts the flags that were given over the configuration.
+func (f *runFlags) apply(cmd *cobra.Command, c *Config) {
+	given := cmd.Flags().Changed
+	set := func(flag, value string, key *string) {
+		if given(flag) {
+			*key = value
+		}
+	}
+	set("listen-tcp", f.tcp, &c.Listen.TCP)
+	set("listen-kcp", f.kcp, &c.Listen.KCP)
+	set("listen-http", f.http, &c.Listen.HTTP)
+	set("admin", f.admin, &c.Listen.Admin)
+	set("listen-cluster", f.cluster, &c.Listen.Cluster)
+	set("name", f.name, &c.Name)
+	if abs, err := filepath.Abs(f.data); err == nil && given("data") {
+		c.Data = abs // a flag's path begins where the user is, a key's where the project is
+	}
+	if !given("join") {
+		return
+	}
+	c.Cluster.Join = f.join
+	if host, err := os.Hostname(); err == nil && !given("name") && os.Getenv("SKUA_NAME") == "" {
+		c.Name = joinedName(c.Name, host)
+	}
 }

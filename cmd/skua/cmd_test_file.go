@@ -48,8 +48,9 @@ func (f *testFile) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(data)) }()
 	p, err := openProject(f.dir, f.options.ext, func(c *Config) {
 		c.Data = data
-		c.NATS, c.Store.Mongo, c.Trace = "", "", TraceConfig{}
+		c.Store.Mongo, c.Trace = "", TraceConfig{}
 		c.closeDoors()
+		c.standAlone()
 	})
 	if err != nil {
 		return err

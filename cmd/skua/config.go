@@ -69,6 +69,10 @@ type ListenConfig struct {
 	HTTP string `toml:"http" env:"HTTP"`
 	// Address of metrics, health, version and profiles, or `off`. Anything but a loopback address needs `admin.token`.
 	Admin string `toml:"admin" env:"ADMIN"`
+	// Address at which other nodes join this one (`skua run --join`), or `off`: that of the NATS server inside the process. Anything but a loopback address needs `cluster.secret`.
+	Cluster string `toml:"cluster" env:"CLUSTER"`
+	// Address at which the NATS servers inside the nodes of `cluster.routes` take each other, or `off`.
+	Routes string `toml:"routes" env:"ROUTES"`
 	// Networks of the balancers, such as `10.0.0.0/8`, whose connections begin with a PROXY header (version 1 or 2) and have the address that it says; empty takes no headers.
 	Proxy []string `toml:"proxy" env:"PROXY"`
 	// Listeners behind these balancers: any of `tcp` (of all gates) and `http`.
@@ -210,7 +214,7 @@ type LoginConfig struct {
 	MaxNewPerAddress int `toml:"max_new_per_address" env:"MAX_NEW_PER_ADDRESS"`
 	// Lifetime of the token that a login gives for the next one; `0s` gives none. Longer spares logins, shorter bounds what a stolen one is worth.
 	TokenLifetime Duration `toml:"token_lifetime" env:"TOKEN_LIFETIME"`
-	// Keys that sign these tokens, one a line, each of 32 characters or more: the first signs, all are valid. Empty keeps one in `data`, made at the first start; several nodes need the same. May be `env:NAME` or `file:PATH`.
+	// Keys that sign these tokens, one a line, each of 32 characters or more: the first signs, all are valid. Empty makes one of `cluster.secret`, which all nodes that have it share; without that it keeps one of its own in `data`, made at the first start. May be `env:NAME` or `file:PATH`.
 	TokenKeys Secret `toml:"token_keys" env:"TOKEN_KEYS"`
 	// Public keys for `jwt` (RS256, ES256, EdDSA): the `https` URL of a JSON Web Key Set, or a file with one or with PEM blocks, relative to the project's directory.
 	JWTKeys string `toml:"jwt_keys" env:"JWT_KEYS"`
@@ -326,6 +330,24 @@ type ClusterConfig struct {
 	Dead Duration `toml:"dead" env:"DEAD"`
 	// Time that the name of a node, and all that it holds in the cluster, is kept when it is not heard of; whole seconds. The cluster needs up to 12 s to go on without one of its NATS servers, so shorter risks what lives.
 	Lease Duration `toml:"lease" env:"LEASE"`
+	// Addresses, `host:port`, of nodes to join: their `listen.cluster`. One that is there is enough, it tells of the others. The node then has no NATS server of its own. `skua run --join` sets it.
+	Join []string `toml:"join" env:"JOIN"`
+	// What nodes that join each other have in common, 32 characters or more, the same on all: whoever has it may join, tell nodes to drain, and sign the tokens of players where there are no `login.token_keys`. May be `env:NAME` or `file:PATH`.
+	Secret Secret `toml:"secret" env:"SECRET"`
+	// Addresses, `host:port`, of the `listen.routes` of all nodes whose NATS servers are one cluster, this one's too: three or five, the same on each. Empty is a server that is alone.
+	Routes []string `toml:"routes" env:"ROUTES"`
+	// File, in PEM, of the authorities whose certificates NATS servers must have, and nodes that join; empty trusts those of the machine.
+	CA string `toml:"ca" env:"CA"`
+	// File of this node's certificate, in PEM: for NATS servers that ask for one, and for the one inside the process, which then speaks TLS only.
+	Cert string `toml:"cert" env:"CERT"`
+	// File of its key.
+	Key string `toml:"key" env:"KEY"`
+	// File of a NATS user's credentials (JWT and seed, as `nsc` writes it), for the servers of `nats`.
+	Credentials string `toml:"credentials" env:"CREDENTIALS"`
+	// File of an nkey's seed, for the servers of `nats`.
+	NKey string `toml:"nkey" env:"NKEY"`
+	// Longest time that a node which is told to stop (SIGTERM) gives what it has to other nodes, if there are any; 0 gives nothing. Less than the time after which the machine kills it.
+	Drain Duration `toml:"drain" env:"DRAIN"`
 }
 
 // DefaultConfig is what a node runs with when nobody says anything.
@@ -340,6 +362,9 @@ func DefaultConfig() Config {
 			KCP:   "127.0.0.1:7000",
 			HTTP:  "127.0.0.1:7080",
 			Admin: "127.0.0.1:7090",
+
+			Cluster: addressOff,
+			Routes:  addressOff,
 
 			ProxyListeners: []string{"tcp", "http"},
 			ProxyOthers:    "refuse",
@@ -382,6 +407,7 @@ func DefaultConfig() Config {
 		Trace:  TraceConfig{Sample: 0.01},
 		Cluster: ClusterConfig{
 			Beat: Duration{500 * time.Millisecond}, Suspect: Duration{1500 * time.Millisecond}, Dead: Duration{3 * time.Second}, Lease: Duration{20 * time.Second},
+			Drain: Duration{30 * time.Second},
 		},
 	}
 }

@@ -79,7 +79,12 @@ func (c *Config) validate() error {
 
 func (c *Config) validateListen(k *check) {
 	for _, l := range []struct{ key, addr string }{
-		{"listen.tcp", c.Listen.TCP}, {"listen.kcp", c.Listen.KCP}, {"listen.http", c.Listen.HTTP}, {"listen.admin", c.Listen.Admin},
+		{"listen.tcp", c.Listen.TCP},
+		{"listen.kcp", c.Listen.KCP},
+		{"listen.http", c.Listen.HTTP},
+		{"listen.admin", c.Listen.Admin},
+		{"listen.cluster", c.Listen.Cluster},
+		{"listen.routes", c.Listen.Routes},
 	} {
 		k.address(l.key, l.addr)
 	}
@@ -194,24 +199,3 @@ func parseHeaders(text string) (map[string]string, error) {
 	}
 	return headers, nil
 }
-
-func (c *Config) validateCluster(k *check) {
-	m := &c.Cluster
-	for _, role := range m.Roles {
-		k.that(cluster.CheckName(role) == nil, "cluster.roles", role, "1 to 64 letters, digits, - and _")
-	}
-	k.that(len(m.Roles) <= maxTraits && len(m.Labels) <= maxTraits, "cluster.roles", len(m.Roles), fmt.Sprintf("at most %d of them, and of cluster.labels", maxTraits))
-	for name, text := range m.Labels {
-		k.that(name != "" && len(name) <= maxLabel && len(text) <= maxLabel, "cluster.labels", name+" = "+text, fmt.Sprintf("at most %d bytes each", maxLabel))
-	}
-	k.duration("cluster.beat", m.Beat, 10*time.Millisecond, time.Minute)
-	k.duration("cluster.suspect", m.Suspect, 2*m.Beat.Duration, time.Hour)
-	k.duration("cluster.dead", m.Dead, m.Suspect.Duration+time.Millisecond, time.Hour)
-	k.that(m.Lease.Duration >= 2*time.Second && m.Lease.Duration <= time.Hour && m.Lease.Duration%time.Second == 0, "cluster.lease", m.Lease, "whole seconds from 2s to 1h")
-}
-
-// What a node may tell of itself, see cluster.MembersConfig.
-const (
-	maxTraits = 32
-	maxLabel  = 128
-)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"runtime"
 	"runtime/debug"
@@ -31,6 +32,32 @@ func wireTypes() *wire.Types {
 	return t
 }
 
+// openPeers connects the node to the others, and runs the NATS server if that is inside.
+func (n *node) openPeers(ctx context.Context, l *listeners) (*cluster.Node, error) {
+	cfg := &n.project.cfg
+	peers := cfg.peers()
+	peers.Log, peers.Metrics = n.log.With("part", "cluster"), n.metrics
+	opened, err := cluster.Open(ctx, peers)
+	switch {
+	case errors.Is(err, cluster.ErrListen):
+		return nil, fmt.Errorf("listen.cluster = %q, listen.routes = %q: %w", cfg.Listen.Cluster, cfg.Listen.Routes, err)
+	case errors.Is(err, cluster.ErrDirInUse):
+		return nil, fmt.Errorf("data = %q (SKUA_DATA, --data): %w", cfg.Path(cfg.Data), err)
+	case err != nil:
+		return nil, err
+	}
+	if at := opened.ListensAt(); at != nil {
+		l.names = append(l.names, fmt.Sprintf("cluster=%s", at))
+	}
+	if cfg.shared() && cfg.Store.Mongo == "" {
+		n.log.Warn("players are kept in a database of this node alone: nodes of a cluster need the same store.mongo, or players are others on each")
+	}
+	if cfg.shared() && cfg.Cluster.Secret == "" && len(cfg.Login.tokenKeys()) == 0 && cfg.Login.TokenLifetime.Duration > 0 {
+		n.log.Warn("tokens of players are good on this node only: nodes of a cluster need the same cluster.secret or login.token_keys")
+	}
+	return opened, nil
+}
+
 // join has the node's actors reach those of other nodes, and opens what the cluster has beside messages. leave tells the others that this node is gone; it is for when its actors have ended.
 func (n *node) join(ctx context.Context, peers *cluster.Node) (leave func() error, err error) {
 	cfg, meter := &n.project.cfg.Cluster, &loadMeter{}
@@ -51,11 +78,10 @@ func (n *node) join(ctx context.Context, peers *cluster.Node) (leave func() erro
 		n.members.Leave()
 		return n.mesh.Close()
 	}
-	leases, err := n.coordinate(ctx, peers)
-	if err != nil {
+	if n.leases, err = n.coordinate(ctx, peers); err != nil {
 		return nil, errors.Join(err, part())
 	}
-	return func() error { return errors.Join(leases.Close(), part()) }, nil
+	return func() error { return errors.Join(n.leases.Close(), part()) }, nil
 }
 
 // coordinate opens the leases of the cluster, and makes the actors by which nodes share names and topics, and scripts all of that.
@@ -72,6 +98,7 @@ func (n *node) coordinate(ctx context.Context, peers *cluster.Node) (*lease.Leas
 	if err != nil {
 		return nil, errors.Join(err, leases.Close())
 	}
+	n.names = known
 	shared := topics.New(known, 0)
 	script, err := clusterservice.Spec(clusterservice.Config{Members: n.members, Mesh: n.mesh, Names: known, Leases: leases, Topics: shared})
 	if err != nil {

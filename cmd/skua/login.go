@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/skua-go/skua/cluster"
 	"github.com/skua-go/skua/services/gate"
 	"github.com/skua-go/skua/services/login"
 )
@@ -111,7 +112,7 @@ func (n *node) loginConfig() (login.Config, error) {
 	}
 	if l.TokenLifetime.Duration > 0 {
 		var err error
-		if lc.TokenKeys, err = l.tokenKeysIn(cfg.Path(cfg.Data)); err != nil {
+		if lc.TokenKeys, err = cfg.tokenKeys(); err != nil {
 			return login.Config{}, err
 		}
 	}
@@ -127,6 +128,18 @@ func (n *node) loginConfig() (login.Config, error) {
 
 // bansRefresh is how long it takes at most until a ban of another node holds on this one.
 const bansRefresh = 15 * time.Second
+
+// tokenKeys are those of the configuration, or what all nodes make of the cluster's secret, or the node's own.
+func (c *Config) tokenKeys() ([][]byte, error) {
+	if len(c.Login.tokenKeys()) > 0 || c.Cluster.Secret == "" {
+		return c.Login.tokenKeysIn(c.Path(c.Data))
+	}
+	key, err := cluster.Key(c.Cluster.Secret.Reveal(), "login tokens")
+	if err != nil {
+		return nil, err
+	}
+	return [][]byte{key}, nil
+}
 
 // tokenKeysIn gives the keys of the configuration, or the one in a directory, which is made if there is none.
 func (l *LoginConfig) tokenKeysIn(dir string) ([][]byte, error) {

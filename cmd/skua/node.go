@@ -18,7 +18,9 @@ import (
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/cluster"
+	"github.com/skua-go/skua/cluster/lease"
 	"github.com/skua-go/skua/cluster/mesh"
+	"github.com/skua-go/skua/cluster/names"
 	"github.com/skua-go/skua/internal/mongouri"
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/scripts"
@@ -45,9 +47,14 @@ type node struct {
 	trial   *trial               // for `skua test`
 	metrics *prometheus.Registry // made by Serve
 
+	peers   *cluster.Node
 	sys     *actor.System
 	members *cluster.Members
 	mesh    *mesh.Mesh
+	leases  *lease.Leases
+	names   *names.Names
+	control *control // orders of operators
+	drainer *drainer
 	// coordination is the actors of names, topics, locks and the datacenter, in the order of starting
 	coordination []actor.Spec
 	rt           *lua.Runtime
@@ -69,12 +76,16 @@ type trial struct {
 	play   func(ctx context.Context, n *node) error // runs instead of the first service
 }
 
+// errAborted is why a node ends that its first service has aborted.
+var errAborted = errors.New("aborted by its first service")
+
 // stopTimeout bounds the end of a node: a little more than its slowest part.
 const stopTimeout = time.Minute
 
 // Serve runs the node until ctx ends, the first service aborts it, or a part of it fails. Players are saved before it returns.
 func (n *node) Serve(ctx context.Context) (err error) {
-	ctx, abort := context.WithCancel(ctx)
+	ctx, end := context.WithCancelCause(ctx)
+	abort := func() { end(errAborted) }
 	defer abort()
 	cfg := &n.project.cfg
 	for _, w := range cfg.Warnings {
@@ -89,14 +100,10 @@ func (n *node) Serve(ctx context.Context) (err error) {
 	defer listeners.close()
 	n.metrics.MustRegister(newDoorMetrics(listeners))
 
-	peers, err := cluster.Open(ctx, cluster.Config{
-		URL: cfg.NATS.Reveal(), Name: cfg.Name, Dir: filepath.Join(cfg.Path(cfg.Data), "nats"), Version: version,
-		Lease: cfg.Cluster.Lease.Duration, Log: n.log.With("part", "cluster"), Metrics: n.metrics,
-	})
-	if err != nil {
+	if n.peers, err = n.openPeers(ctx, listeners); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, peers.Close()) }()
+	defer func() { err = errors.Join(err, n.peers.Close()) }()
 
 	backend, err := n.openBackend(ctx)
 	if err != nil {
@@ -116,7 +123,7 @@ func (n *node) Serve(ctx context.Context) (err error) {
 	}
 	n.sys = actor.New(acting)
 	n.sessions = gate.NewSessions()
-	leave, err := n.join(ctx, peers)
+	leave, err := n.join(ctx, n.peers)
 	if err != nil {
 		return errors.Join(err, n.stop())
 	}
@@ -147,7 +154,7 @@ func (n *node) Serve(ctx context.Context) (err error) {
 		}
 		return err
 	}
-	return n.serveClients(ctx, listeners, peers, lost)
+	return n.serveClients(ctx, listeners, lost)
 }
 
 // services is what runs on every node, in the order of starting: what comes later needs what comes before, also while it stops.
@@ -351,44 +358,70 @@ func (n *node) startFirst(ctx context.Context) error {
 	return ctx.Err()        // it may have aborted the node while it started
 }
 
-// serveClients opens the doors and stands at them until ctx ends.
-func (n *node) serveClients(ctx context.Context, l *listeners, peers *cluster.Node, lost <-chan error) error {
-	doors, ctx := errgroup.WithContext(ctx)
+// serveClients opens the doors and stands at them until ctx ends and, if there are other nodes, these have what this one had; or until the node was drained.
+func (n *node) serveClients(ctx context.Context, l *listeners, lost <-chan error) error {
+	n.drainer = newDrainer(n)
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	doors, serving := errgroup.WithContext(life)
+	stopControl, err := n.openControl(serving)
+	if err != nil {
+		return err
+	}
 	for _, d := range l.clients {
-		doors.Go(func() error { return n.gates[d.gate].Serve(ctx, d.transport, d.ln) })
+		doors.Go(func() error { return n.gates[d.gate].Serve(serving, d.transport, d.ln) })
 	}
 	if l.http != nil {
-		doors.Go(func() error { return serveHTTP(ctx, l.http, n.pages(l.clients), n.project.cfg.Gate.MaxHalfOpen, n.log) })
+		doors.Go(func() error {
+			return serveHTTP(serving, l.http, n.pages(l.clients), n.project.cfg.Gate.MaxHalfOpen, n.log)
+		})
 	}
-	doors.Go(func() error { return l.renew(ctx) })
+	doors.Go(func() error { return l.renew(serving) })
 	if l.admin != nil {
-		server := &admin.Server{
-			Token: n.project.cfg.Admin.Token.Reveal(), Metrics: n.metrics, Log: n.log.With("part", "admin"),
-			Version: admin.Version{Version: version, Commit: commit, Go: runtime.Version(), Node: n.project.cfg.Name, Started: time.Now()},
-			Ready: func(context.Context) error {
-				if !peers.Lease().Held {
-					return errors.New("the node's name in the cluster is not held")
-				}
-				return nil
-			},
-		}
-		doors.Go(func() error { return server.Serve(ctx, l.admin) })
+		server := n.adminServer()
+		doors.Go(func() error { return server.Serve(serving, l.admin) })
 	}
 	doors.Go(func() error {
+		defer end()
 		select {
 		case <-ctx.Done():
+			if !errors.Is(context.Cause(ctx), errAborted) {
+				n.drainer.leaving()
+			}
 			return nil
-		case <-peers.Done():
-			return fmt.Errorf("cluster: %w", peers.Err())
+		case <-n.drainer.stop:
+			return nil
+		case <-serving.Done():
+			return nil
+		case <-n.peers.Done():
+			return fmt.Errorf("cluster: %w", n.peers.Err())
 		case err := <-lost:
 			return err
 		}
 	})
 	n.ready("ready" + l.String())
 	n.log.Info("serving", "addresses", strings.TrimSpace(l.String()))
-	err := doors.Wait()
+	err = doors.Wait()
 	n.log.Info("stopping")
-	return err
+	return errors.Join(err, stopControl())
+}
+
+// adminServer is what operators look at.
+func (n *node) adminServer() *admin.Server {
+	return &admin.Server{
+		Token: n.project.cfg.Admin.Token.Reveal(), Metrics: n.metrics, Log: n.log.With("part", "admin"),
+		Version: admin.Version{Version: version, Commit: commit, Go: runtime.Version(), Node: n.project.cfg.Name, Started: time.Now()},
+		Cluster: n.control,
+		Ready: func(context.Context) error {
+			switch {
+			case !n.peers.Lease().Held:
+				return errors.New("the node's name in the cluster is not held")
+			case n.members.Self().Draining:
+				return errors.New("the node is draining")
+			}
+			return nil
+		},
+	}
 }
 
 // stop ends all actors, the newest first.

@@ -51,7 +51,7 @@ func (a *Authority) Issue(t testing.TB, from, until time.Time, hosts ...string) 
 	own := newKey(t)
 	template := &x509.Certificate{
 		SerialNumber: serial(t), Subject: pkix.Name{CommonName: hosts[0]}, NotBefore: from, NotAfter: until,
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	for _, h := range hosts {
 		if ip := net.ParseIP(h); ip != nil {
@@ -79,6 +79,14 @@ func (a *Authority) Write(t testing.TB, dir, name string, hosts ...string) (cert
 	Replace(t, cert, certPEM)
 	Replace(t, key, keyPEM)
 	return cert, key
+}
+
+// WriteRoots puts the authority's own certificate into dir and returns its path.
+func (a *Authority) WriteRoots(t testing.TB, dir string) string {
+	t.Helper()
+	path := filepath.Join(dir, "roots.crt")
+	Replace(t, path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw}))
+	return path
 }
 
 // Replace puts a file in place as a whole, as what renews certificates does.

@@ -52,6 +52,8 @@ type Server struct {
 	Ready func(context.Context) error
 	// Version is told as it is.
 	Version Version
+	// Cluster is what /cluster asks; nil serves no such thing.
+	Cluster Cluster
 	// Log gets refused requests (at debug level) and the HTTP server's own complaints; nil drops them.
 	Log *slog.Logger
 }

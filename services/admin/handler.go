@@ -59,7 +59,12 @@ func (s *Server) handler(log *slog.Logger) (http.Handler, error) {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return s.guard(log, denied, deadline(mux)), nil
+	if s.Cluster != nil {
+		mux.HandleFunc("GET /cluster", s.cluster)
+		mux.HandleFunc("POST /cluster/drain", s.drain)
+	}
+	// No web page may send what changes something: a browser on this machine reaches the loopback address, too.
+	return s.guard(log, denied, deadline(http.NewCrossOriginProtection().Handler(mux))), nil
 }
 
 // guard lets in who knows the token; probes are let in without it.

@@ -131,10 +131,10 @@ func digest(s string) string {
 
 // open finds the bucket, or makes it.
 func (r *record) open(ctx context.Context) error {
-	_, err := r.node.JetStream().CreateKeyValue(ctx, jetstream.KeyValueConfig{
+	_, err := r.node.Bucket(ctx, jetstream.KeyValueConfig{
 		Bucket: bucketName, Description: "The tree of skynet.datacenter", Storage: jetstream.MemoryStorage, MaxValueSize: maxRecord, MaxBytes: maxBytes,
 	})
-	if err == nil || errors.Is(err, jetstream.ErrBucketExists) {
+	if err == nil {
 		r.stream, err = r.node.JetStream().Stream(ctx, "KV_"+bucketName)
 	}
 	if err != nil {
