@@ -87,7 +87,9 @@ func (n *Node) revision() (revision, incarnation uint64) {
 }
 
 // openBucket makes the bucket of node names, or takes the one that is there with the settings that its operator gave it.
-func (n *Node) openBucket(ctx context.Context) error {
+func (n *Node) openBucket(ctx context.Context) error { return n.Persist(ctx, n.tryBucket) }
+
+func (n *Node) tryBucket(ctx context.Context) error {
 	kv, err := n.js.KeyValue(ctx, bucketName)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
 		kv, err = n.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
@@ -178,10 +180,14 @@ func (n *Node) entry(incarnation uint64) ([]byte, error) {
 func (n *Node) register(ctx context.Context) error {
 	var goneSince time.Time
 	for {
-		err := n.create(ctx)
-		if errors.Is(err, jetstream.ErrKeyExists) {
-			err = n.replace(ctx, &goneSince)
-		}
+		// One that was written without being acknowledged is found, and taken for that of a former holder.
+		err := n.Persist(ctx, func(ctx context.Context) error {
+			err := n.create(ctx)
+			if errors.Is(err, jetstream.ErrKeyExists) {
+				err = n.replace(ctx, &goneSince)
+			}
+			return err
+		})
 		if err == nil {
 			n.log.Debug("cluster: registered", "incarnation", n.Lease().Incarnation)
 			return nil

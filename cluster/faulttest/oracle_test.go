@@ -16,7 +16,8 @@ import (
 
 // oracle notes what processes tell, and finds out what can't be.
 type oracle struct {
-	t *testing.T
+	t   *testing.T
+	dir string // where logs are kept; empty for memory
 
 	mu       sync.Mutex
 	faults   []string
@@ -38,7 +39,7 @@ type number struct {
 
 func newOracle(t *testing.T) *oracle {
 	return &oracle{
-		t: t, logs: map[string]*tail{}, numbers: map[string]*number{}, adds: map[string][]line{}, open: map[lockID]int64{}, gone: map[string]bool{},
+		t: t, dir: os.Getenv("SKUA_FAULT_LOGS"), logs: map[string]*tail{}, numbers: map[string]*number{}, adds: map[string][]line{}, open: map[lockID]int64{}, gone: map[string]bool{},
 		deposits: map[string]*account{},
 	}
 }
@@ -64,20 +65,15 @@ func (o *oracle) clean() bool {
 	if len(o.faults) > maxFaults {
 		o.t.Errorf("and %d more", len(o.faults)-maxFaults)
 	}
-	if len(o.faults) == 0 {
-		return true
-	}
-	dir := os.Getenv("SKUA_FAULT_LOGS")
-	for _, life := range slices.Sorted(maps.Keys(o.logs)) {
-		text := o.logs[life].text()
-		if dir == "" {
-			o.t.Logf("the end of what %s logged (SKUA_FAULT_LOGS=DIR keeps more):\n%s", life, text[max(0, len(text)-1500):])
-		} else if err := os.WriteFile(filepath.Join(dir, life+".log"), text, 0o600); err != nil {
-			o.t.Error(err)
+	right := len(o.faults) == 0
+	o.faults = nil
+	if !right && o.dir == "" {
+		for _, life := range slices.Sorted(maps.Keys(o.logs)) {
+			text := o.logs[life].text()
+			o.t.Logf("the end of what %s logged (SKUA_FAULT_LOGS=DIR keeps all):\n%s", life, text[max(0, len(text)-1500):])
 		}
 	}
-	o.faults = nil
-	return false
+	return right
 }
 
 // tail keeps the end of what is written to it.
@@ -103,9 +99,18 @@ func (l *tail) text() []byte {
 	return bytes.Clone(l.buf.Bytes())
 }
 
+// log is where a process logs to: memory, or a file in the directory of SKUA_FAULT_LOGS.
 func (o *oracle) log(life string) io.Writer {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.dir != "" {
+		f, err := os.Create(filepath.Join(o.dir, life+".log"))
+		if err == nil {
+			o.t.Cleanup(func() { f.Close() })
+			return f
+		}
+		o.t.Error(err)
+	}
 	l := &tail{}
 	o.logs[life] = l
 	return l

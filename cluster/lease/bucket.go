@@ -15,7 +15,9 @@ import (
 const maxValue = 8 << 10
 
 // openBucket makes the bucket, or takes the one that is there with the settings that its operator gave it.
-func (l *Leases) openBucket(ctx context.Context) error {
+func (l *Leases) openBucket(ctx context.Context) error { return l.node.Persist(ctx, l.tryBucket) }
+
+func (l *Leases) tryBucket(ctx context.Context) error {
 	js := l.node.JetStream()
 	kv, err := js.KeyValue(ctx, l.cfg.Bucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
