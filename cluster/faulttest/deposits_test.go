@@ -3,6 +3,7 @@
 package faulttest_test
 
 import (
+	"fmt"
 	"strings"
 	"time"
 )
@@ -47,15 +48,16 @@ func (o *oracle) checkDeposits() (receipts int) {
 	for deadline := time.Now().Add(20 * time.Second); o.undelivered(nil) > 0 && time.Now().Before(deadline); {
 		<-time.After(10 * time.Millisecond)
 	}
-	o.undelivered(func(l line) { o.faults = append(o.faults, "acked: "+l.Who+": the receipt of a message came, and the message did not: "+l.Key) })
+	o.undelivered(func(l line) {
+		o.faults = append(o.faults, fmt.Sprintf("acked: %s sent %d to %s: its receipt came, and the message did not", l.Who, l.N, l.Key))
+	})
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for who, a := range o.deposits {
 		for n, to := range a.got {
 			if len(to) > 1 {
-				o.faults = append(o.faults, "acked: "+who+": a message arrived twice: "+strings.Join(to, ", "))
+				o.faults = append(o.faults, fmt.Sprintf("acked: %s sent %d, which has arrived more than once: at %s", who, n, strings.Join(to, ", ")))
 			}
-			_ = n
 		}
 		for _, l := range a.sent {
 			if l.Text == "" {

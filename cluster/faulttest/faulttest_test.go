@@ -64,8 +64,10 @@ func torture(t *testing.T, exclusive bool, harm func(context.Context, *rig, *ran
 	r := newRig(t, s.nodes, seed)
 	numbers, epochs, first := map[string]int64{}, map[string]uint64{}, map[string]*state{}
 	for range s.episodes {
+		opened := time.Now()
 		r.play()
 		r.well()
+		t.Logf("all was well after %v", time.Since(opened).Round(time.Millisecond))
 		ctx, cancel := context.WithTimeout(t.Context(), s.length)
 		begun := time.Now()
 		harm(ctx, r, random, func(what string) { t.Logf("%5.1f s: %s", time.Since(begun).Seconds(), what) })
@@ -75,8 +77,9 @@ func torture(t *testing.T, exclusive bool, harm func(context.Context, *rig, *ran
 		r.well()
 		t.Logf("all was well again after %v", time.Since(mended).Round(time.Millisecond))
 		r.rest()
+		t.Logf("all rest after %v", time.Since(mended).Round(time.Millisecond))
 		locks, adds, receipts := r.oracle.checkLocks(epochs, exclusive), r.oracle.checkAdds(numbers), r.oracle.checkDeposits()
-		t.Logf("%d locks, %d additions, %d receipts", locks, adds, receipts)
+		t.Logf("%d locks, %d additions, %d receipts, checked after %v", locks, adds, receipts, time.Since(mended).Round(time.Millisecond))
 		if locks == 0 || adds == 0 || receipts == 0 {
 			r.oracle.fault("that is not the load that was meant")
 		}

@@ -48,7 +48,7 @@ type node struct {
 	topics  *topics.Topics
 	others  []string
 
-	ctx   context.Context //nolint:containedctx // the time for which it plays
+	ctx   context.Context // the time for which it plays
 	rest  context.CancelFunc
 	tasks sync.WaitGroup // goroutines that play
 
@@ -288,4 +288,3 @@ func (n *node) register(l line) (int64, error) {
 }
 
 var errFenced = errors.New("a higher epoch was there")
-

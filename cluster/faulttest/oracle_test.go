@@ -173,4 +173,3 @@ func (o *oracle) died(life string, left bool) {
 		}
 	}
 }
-

@@ -19,8 +19,8 @@ func wireTypes(t *wire.Types) {
 	wire.Register[add](t, "test.add")
 }
 
-// tick is one of a row. Losses is how often its sender was told that something is lost.
-type tick struct{ N, Losses uint64 }
+// tick is one of a row, which ends with the incarnation of the node that it goes to. Losses is how often its sender was told that something is lost.
+type tick struct{ Row, N, Losses uint64 }
 
 // sender sends ticks to the sink of another node, and begins again with 1 when that is another actor.
 func (n *node) sender(to string) actor.Spec {
@@ -54,7 +54,7 @@ func (s *sender) find(c *actor.Context) {
 			return
 		}
 		if s.to != ref {
-			s.to, s.next = ref, tick{}
+			s.to, s.next = ref, tick{Row: s.next.Row + 1}
 		}
 		c.Watch(ref)
 	})
@@ -112,9 +112,12 @@ func (s *sink) Receive(c *actor.Context, msg any) {
 }
 
 func (s *sink) take(from actor.Ref, r *row, m tick) {
+	if m.Row > r.last.Row {
+		r.last, r.missing, r.told = tick{Row: m.Row}, time.Time{}, false
+	}
 	switch {
-	case m.N <= r.last.N:
-		s.n.wrong("order: %s sent %d and %s got it after %d", from, m.N, s.n.Name, r.last.N)
+	case m.Row < r.last.Row || m.N <= r.last.N:
+		s.n.wrong("order: %s sent %+v and %s got it after %+v", from, m, s.n.Name, r.last)
 	case m.Losses > r.last.Losses:
 		r.missing = time.Time{}
 	case m.N > r.last.N+1 && !r.told && r.missing.IsZero():

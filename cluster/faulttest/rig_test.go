@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -107,14 +108,14 @@ func hosts(places ...*place) (all []*nodelab.Host) {
 	return all
 }
 
-// role is what the next process of a place is. 
+// role is what the next process of a place is.
 func (p *place) role() role {
 	r := p.r
 	life := r.lives.Add(1)
 	o := role{Kind: p.kind, Name: p.host.Name(), Life: fmt.Sprintf("%s#%d", p.host.Name(), life), Seed: r.seed + life}
 	var urls []string
 	for _, s := range r.servers {
-		urls = append(urls, fmt.Sprintf("nats://%s:%d", s.host.Addr(), clientPort))
+		urls = append(urls, "nats://"+netip.AddrPortFrom(s.host.Addr(), clientPort).String())
 		if s != p {
 			o.Routes = append(o.Routes, s.host.Addr().String())
 		}

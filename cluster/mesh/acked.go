@@ -118,6 +118,9 @@ func (a *acks) came(number uint64, deliver func() error) {
 	a.p.out.add(a.p.appendReason(receipt, err))
 }
 
+// forget forgets what has come: the sender counts anew what it sends to another incarnation of this node. Whoever takes a batch calls it.
+func (a *acks) forget() { a.done, a.ring, a.next = nil, nil, 0 }
+
 func (a *acks) remember(number uint64, err error) {
 	if a.done == nil {
 		a.done = map[uint64]error{}

@@ -195,6 +195,37 @@ func TestAcknowledgedMessagesArriveOnceAlsoThroughALostLink(t *testing.T) {
 	many.inOrder(t, n)
 }
 
+func TestAcknowledgedMessagesArriveAtANodeThatHasRegisteredAnew(t *testing.T) {
+	c := clustertest.Start(t, 2, clustertest.Config{})
+	a, b := c.Nodes[0], c.Nodes[1]
+	var l list
+	own := b.Spawn(l.spec())
+	send := func(n int) {
+		t.Helper()
+		if err := a.Mesh.SendAcked(t.Context(), a.See(b.System.RefOf(own.ID())), n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range 5 {
+		send(n)
+	}
+	former := b.Node.Lease().Incarnation
+	kv, err := b.Node.JetStream().KeyValue(t.Context(), "skua_nodes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := kv.Purge(t.Context(), b.Name); err != nil { // what the server does at the end of a lease
+		t.Fatal(err)
+	}
+	clustertest.Eventually(t, "a new incarnation", func() bool { return b.Node.Lease().Incarnation > former })
+	c.Meet()
+	for n := range 5 { // they are counted from 1 again
+		send(5 + n)
+	}
+	clustertest.Eventually(t, "all have arrived", func() bool { return l.len() == 10 })
+	l.inOrder(t, 10)
+}
+
 func TestAcknowledgedMessagesThatCannotArriveFail(t *testing.T) {
 	c := clustertest.Start(t, 2, clustertest.Config{})
 	a, b := c.Nodes[0], c.Nodes[1]

@@ -158,7 +158,7 @@ func Open(cfg Config) (*Mesh, error) {
 // become has this node reached as an incarnation, and ends what it has had as a former one: others take that for dead.
 func (m *Mesh) become(incarnation uint64) error {
 	head := appendHead(nil, m.node.Name(), incarnation)
-	sub, err := m.node.Conn().Subscribe(subjectOf(m.node.Name(), incarnation), m.take)
+	sub, err := m.node.Conn().Subscribe(subjectOf(m.node.Name(), incarnation), func(msg *nats.Msg) { m.take(msg, incarnation) })
 	if err == nil {
 		err = sub.SetPendingLimits(maxWaiting, maxWaitingBytes)
 	}

@@ -135,7 +135,7 @@ func (l *Lab) Close() error {
 	l.closed = true
 	all := l.all
 	l.mu.Unlock()
-	var errs []error
+	errs := make([]error, 0, 2*len(all))
 	for _, h := range all {
 		errs = append(errs, h.close())
 	}

@@ -64,7 +64,8 @@ func lab(t *testing.T, names ...string) (*nodelab.Lab, []*nodelab.Host) {
 			t.Fatal(err)
 		}
 	}
-	return l, l.Hosts()
+	hosts := l.Hosts()
+	return l, hosts
 }
 
 func port(h *nodelab.Host) string { return netip.AddrPortFrom(h.Addr(), 4000).String() }
@@ -97,7 +98,7 @@ func client(t *testing.T, from, to *nodelab.Host) net.Conn {
 	t.Helper()
 	var c net.Conn
 	err := nodelab.Within(from, func() (err error) {
-		c, err = net.Dial("udp4", port(to)) //nolint:noctx // it waits for nothing
+		c, err = net.Dial("udp4", port(to))
 		return err
 	})
 	if err != nil {
@@ -213,7 +214,7 @@ func TestNothingIsReachableBesideTheHosts(t *testing.T) {
 	}
 	_, hosts := lab(t, "a")
 	err := nodelab.Within(hosts[0], func() error {
-		_, err := net.Dial("udp4", "192.0.2.1:9") //nolint:noctx // it waits for nothing
+		_, err := net.Dial("udp4", "192.0.2.1:9")
 		return err
 	})
 	if !errors.Is(err, syscall.ENETUNREACH) {
