@@ -195,6 +195,39 @@ func TestAcknowledgedMessagesArriveOnceAlsoThroughALostLink(t *testing.T) {
 	many.inOrder(t, n)
 }
 
+// registerAnew ends the lease of a node's name, as the server does, and waits until the node has it again.
+func registerAnew(t *testing.T, n *clustertest.Node) {
+	t.Helper()
+	former := n.Node.Lease().Incarnation
+	kv, err := n.Node.JetStream().KeyValue(t.Context(), "skua_nodes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := kv.Purge(t.Context(), n.Name); err != nil {
+		t.Fatal(err)
+	}
+	clustertest.Eventually(t, "a new incarnation", func() bool { return n.Node.Lease().Incarnation > former })
+}
+
+func TestAnAcknowledgedMessageOfANodeThatHasRegisteredAnewIsNotSentAgain(t *testing.T) {
+	c := clustertest.Start(t, 2, clustertest.Config{})
+	a, b := c.Nodes[0], c.Nodes[1]
+	var l list
+	own := a.See(b.Spawn(l.spec()))
+	a.Mesh.DropEach(1) // the receipt, too
+	failed := make(chan error, 1)
+	go func() { failed <- a.Mesh.SendAcked(t.Context(), own, 0) }()
+	clustertest.Eventually(t, "it has arrived", func() bool { return l.len() == 1 })
+	registerAnew(t, a)
+	a.Mesh.DropEach(0)
+	if err := <-failed; !errors.Is(err, actor.ErrUnreachable) {
+		t.Errorf("got %v, expected that it is not known", err)
+	}
+	clustertest.Eventually(t, "the next one arrives", func() bool { return a.Mesh.SendAcked(t.Context(), own, 1) == nil })
+	clustertest.Eventually(t, "the next one is there", func() bool { return l.len() >= 2 })
+	l.inOrder(t, 2)
+}
+
 func TestAcknowledgedMessagesArriveAtANodeThatHasRegisteredAnew(t *testing.T) {
 	c := clustertest.Start(t, 2, clustertest.Config{})
 	a, b := c.Nodes[0], c.Nodes[1]
@@ -209,15 +242,7 @@ func TestAcknowledgedMessagesArriveAtANodeThatHasRegisteredAnew(t *testing.T) {
 	for n := range 5 {
 		send(n)
 	}
-	former := b.Node.Lease().Incarnation
-	kv, err := b.Node.JetStream().KeyValue(t.Context(), "skua_nodes")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := kv.Purge(t.Context(), b.Name); err != nil { // what the server does at the end of a lease
-		t.Fatal(err)
-	}
-	clustertest.Eventually(t, "a new incarnation", func() bool { return b.Node.Lease().Incarnation > former })
+	registerAnew(t, b)
 	c.Meet()
 	for n := range 5 { // they are counted from 1 again
 		send(5 + n)

@@ -92,6 +92,7 @@ type Mesh struct {
 	agent   actor.Ref
 	logged  atomic.Int64 // when a refusal was logged last
 	head    atomic.Pointer[[]byte]
+	own     atomic.Uint64 // the incarnation of this node, when no batch of a former one is sent any more
 	cancels []func()
 	hook    atomic.Pointer[func([]byte) bool] // tells whether a batch that has come is lost: for tests of what becomes of it then
 
@@ -175,16 +176,22 @@ func (m *Mesh) become(incarnation uint64) error {
 	m.head.Store(&head)
 	m.sys.Join(m, incarnation)
 	if former == nil {
+		m.own.Store(incarnation)
 		return nil
 	}
 	if err := former.Unsubscribe(); err != nil {
 		m.log.Debug("cluster: not unsubscribed", "error", err)
 	}
+	var up []*peer
 	for _, p := range m.all() {
 		if p.up.Load() {
+			up = append(up, p)
 			p.goDown("this node has a new incarnation", false)
-			p.goUp()
 		}
+	}
+	m.own.Store(incarnation)
+	for _, p := range up {
+		p.goUp()
 	}
 	return nil
 }
