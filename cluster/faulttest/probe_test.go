@@ -14,7 +14,7 @@ import (
 )
 
 // healed is how long all may take to be well again when no fault is left: JetStream's elections and TCP's pauses are in it, and machines that are busy.
-const healed = time.Minute
+const healed = 2 * time.Minute
 
 // probe waits until this node has all that it should have when nothing is wrong while it plays, or tells what is missing.
 func (n *node) probe() error {
