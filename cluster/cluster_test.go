@@ -471,6 +471,30 @@ func TestPingWithoutAReplyIsCountedAndHarmless(t *testing.T) {
 	}
 }
 
+func TestPingsAreAnsweredToInboxesOnly(t *testing.T) {
+	n := open(t, cluster.Config{Name: "a", Dir: t.TempDir()})
+	heard := make(chan *nats.Msg, 8)
+	for _, subject := range []string{"skua.>", "$KV.>", "_INBOX.mine"} {
+		if _, err := n.Conn().ChanSubscribe(subject, heard); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, reply := range []string{"$KV.skua_nodes.a", "skua.beat", "_INBOX.mine"} {
+		if err := n.Conn().PublishRequest("skua.node.a.ping", reply, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for m := range heard {
+		switch m.Subject {
+		case "skua.node.a.ping":
+		case "_INBOX.mine": // asked last
+			return
+		default:
+			t.Fatalf("an answer to %s", m.Subject)
+		}
+	}
+}
+
 func TestForgedPingAnswersAreRefused(t *testing.T) {
 	n := open(t, cluster.Config{Name: "a", Dir: t.TempDir()})
 	for name, answer := range map[string]string{"garbage": "\xff{", "other": `{"name":"a","incarnation":7}`} {

@@ -159,10 +159,14 @@ func (n *Node) entry(incarnation uint64) ([]byte, error) {
 func (n *Node) register(ctx context.Context) error {
 	var goneSince time.Time
 	for {
-		err := n.create(ctx)
-		if errors.Is(err, jetstream.ErrKeyExists) {
-			err = n.replace(ctx, &goneSince)
-		}
+		// One that was written without being acknowledged is found, and taken for that of a former holder.
+		err := n.Persist(ctx, func(ctx context.Context) error {
+			err := n.create(ctx)
+			if errors.Is(err, jetstream.ErrKeyExists) {
+				err = n.replace(ctx, &goneSince)
+			}
+			return err
+		})
 		if err == nil {
 			n.log.Debug("cluster: registered", "incarnation", n.Lease().Incarnation)
 			return nil

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -31,10 +32,15 @@ func (n *Node) Info() Info {
 
 func pingSubject(name string) string { return "skua.node." + name + ".ping" }
 
+// isInbox tells whether an answer may go to a subject: not to those that mean something to NATS, to JetStream or to nodes, where whoever asks may not publish himself.
+func isInbox(subject string) bool {
+	return subject != "" && !strings.HasPrefix(subject, "$") && !strings.HasPrefix(subject, "skua.")
+}
+
 // answerPings answers whatever is sent, since a ping has no content.
 func (n *Node) answerPings() error {
 	sub, err := n.conn.Subscribe(pingSubject(n.cfg.Name), func(m *nats.Msg) {
-		if m.Reply == "" {
+		if !isInbox(m.Reply) {
 			n.metrics.event("bad_ping")
 			return
 		}

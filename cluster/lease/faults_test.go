@@ -272,3 +272,18 @@ func TestAHolderThatIsCutOffLetsGoBeforeAnotherHasIt(t *testing.T) {
 		t.Fatalf("epochs %d, %d, %d", x.Epoch(), y.Epoch(), l.Epoch())
 	}
 }
+
+func TestAKeyThatSomebodyElseHasWrittenIsNotHeldForEver(t *testing.T) {
+	c := clustertest.Start(t, 1, clustertest.Config{})
+	cfg := times()
+	cfg.TTL = 2 * time.Second
+	l := open(t, c.Nodes[0], cfg)
+	for _, text := range []string{"no entry", `{"node":"nobody","inc":7,"id":"x","n":1}`} {
+		key := lease.Key(lease.Lock, fmt.Sprint(len(text)))
+		if _, err := c.Nodes[0].Node.JetStream().Publish(within(t), "$KV.skua_leases."+key, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		refused(t, l, key)
+		release(t, acquire(t, l, key))
+	}
+}

@@ -258,6 +258,12 @@ func (l *Leases) judge(ln *line, now time.Time) verdict {
 	default:
 		v.free, v.again = l.life.gone(place{e.Node, e.Incarnation}, now)
 		v.holder, v.id = e.Node, e.ID
+		// JetStream should have ended it by then: it was written without a TTL, so not by a holder of this kind, and nobody renews it.
+		if stale := ln.at.Add(2 * l.cfg.TTL); !now.Before(stale) {
+			v.free = true
+		} else if v.again.IsZero() || stale.Before(v.again) {
+			v.again = stale
+		}
 		if v.free {
 			v.former = e
 		}

@@ -32,6 +32,7 @@ type acks struct {
 // unreceipted is an acknowledged message on its way.
 type unreceipted struct {
 	frame []byte
+	own   uint64 // the incarnation of this node that sends it, or a former one
 	done  func(error)
 	timer *time.Timer
 }
@@ -57,7 +58,7 @@ func (a *acks) send(to, from actor.Ref, msg any, span actor.Span, timeout time.D
 	}
 	a.last++
 	number := a.last
-	u := &unreceipted{frame: append(appendNumber(make([]byte, 0, len(body)+12), frameAcked, number), body...), done: done}
+	u := &unreceipted{frame: append(appendNumber(make([]byte, 0, len(body)+12), frameAcked, number), body...), own: p.m.own.Load(), done: done}
 	if a.waiting == nil {
 		a.waiting = map[uint64]*unreceipted{}
 	}
@@ -83,13 +84,22 @@ func (a *acks) finish(number uint64, err error) bool {
 	return true
 }
 
-// begin begins the link anew, with what has no receipt, in order.
+// begin begins the link anew, with what has no receipt, in order. What a former incarnation of this node has sent fails instead: the other node would not know it again.
 func (a *acks) begin() {
+	var former []uint64
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	a.p.out.begin()
+	own := a.p.m.own.Load()
 	for _, number := range a.numbers() {
-		a.p.out.add(a.waiting[number].frame)
+		if u := a.waiting[number]; u.own == own {
+			a.p.out.add(u.frame)
+		} else {
+			former = append(former, number)
+		}
+	}
+	a.mu.Unlock()
+	for _, number := range former {
+		a.finish(number, a.p.unreachable("this node has a new incarnation, and had no receipt: it may have arrived"))
 	}
 }
 
@@ -118,6 +128,9 @@ func (a *acks) came(number uint64, deliver func() error) {
 	a.p.out.add(a.p.appendReason(receipt, err))
 }
 
+// forget forgets what has come: the sender counts anew what it sends to another incarnation of this node. Whoever takes a batch calls it.
+func (a *acks) forget() { a.done, a.ring, a.next = nil, nil, 0 }
+
 func (a *acks) remember(number uint64, err error) {
 	if a.done == nil {
 		a.done = map[uint64]error{}
@@ -133,7 +146,7 @@ func (a *acks) remember(number uint64, err error) {
 }
 
 // SendAcked sends a message and returns when it is in the mailbox of the actor, which may be of this node: once, also if the node was out of reach for a while. Its errors
-// are those of a request: ErrNoActor, ErrStopped, ErrOverloaded, ErrUnreachable if the node has gone for good, or ErrDeadline, after which it may have arrived or not. It waits until ctx ends, or for the
+// are those of a request: ErrNoActor, ErrStopped, ErrOverloaded, ErrUnreachable if the node has gone for good, or this one has a new incarnation, or ErrDeadline: after the last two it may have arrived or not. It waits until ctx ends, or for the
 // System's CallTimeout if that has no deadline. Messages that one goroutine sends arrive in order.
 func (m *Mesh) SendAcked(ctx context.Context, to actor.Ref, msg any) error {
 	timeout := m.sys.CallTimeout()

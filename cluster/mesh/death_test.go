@@ -195,6 +195,62 @@ func TestAcknowledgedMessagesArriveOnceAlsoThroughALostLink(t *testing.T) {
 	many.inOrder(t, n)
 }
 
+// registerAnew ends the lease of a node's name, as the server does, and waits until the node has it again.
+func registerAnew(t *testing.T, n *clustertest.Node) {
+	t.Helper()
+	former := n.Node.Lease().Incarnation
+	kv, err := n.Node.JetStream().KeyValue(t.Context(), "skua_nodes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := kv.Purge(t.Context(), n.Name); err != nil {
+		t.Fatal(err)
+	}
+	clustertest.Eventually(t, "a new incarnation", func() bool { return n.Node.Lease().Incarnation > former })
+}
+
+func TestAnAcknowledgedMessageOfANodeThatHasRegisteredAnewIsNotSentAgain(t *testing.T) {
+	c := clustertest.Start(t, 2, clustertest.Config{})
+	a, b := c.Nodes[0], c.Nodes[1]
+	var l list
+	own := a.See(b.Spawn(l.spec()))
+	a.Mesh.DropEach(1) // the receipt, too
+	failed := make(chan error, 1)
+	go func() { failed <- a.Mesh.SendAcked(t.Context(), own, 0) }()
+	clustertest.Eventually(t, "it has arrived", func() bool { return l.len() == 1 })
+	registerAnew(t, a)
+	a.Mesh.DropEach(0)
+	if err := <-failed; !errors.Is(err, actor.ErrUnreachable) {
+		t.Errorf("got %v, expected that it is not known", err)
+	}
+	clustertest.Eventually(t, "the next one arrives", func() bool { return a.Mesh.SendAcked(t.Context(), own, 1) == nil })
+	clustertest.Eventually(t, "the next one is there", func() bool { return l.len() >= 2 })
+	l.inOrder(t, 2)
+}
+
+func TestAcknowledgedMessagesArriveAtANodeThatHasRegisteredAnew(t *testing.T) {
+	c := clustertest.Start(t, 2, clustertest.Config{})
+	a, b := c.Nodes[0], c.Nodes[1]
+	var l list
+	own := b.Spawn(l.spec())
+	send := func(n int) {
+		t.Helper()
+		if err := a.Mesh.SendAcked(t.Context(), a.See(b.System.RefOf(own.ID())), n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range 5 {
+		send(n)
+	}
+	registerAnew(t, b)
+	c.Meet()
+	for n := range 5 { // they are counted from 1 again
+		send(5 + n)
+	}
+	clustertest.Eventually(t, "all have arrived", func() bool { return l.len() == 10 })
+	l.inOrder(t, 10)
+}
+
 func TestAcknowledgedMessagesThatCannotArriveFail(t *testing.T) {
 	c := clustertest.Start(t, 2, clustertest.Config{})
 	a, b := c.Nodes[0], c.Nodes[1]

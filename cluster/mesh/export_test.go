@@ -35,7 +35,7 @@ func (m *Mesh) Unreceipted(name string) (n int) {
 }
 
 // Take is what the subscription calls.
-func (m *Mesh) Take(data []byte) { m.take(&nats.Msg{Data: data}) }
+func (m *Mesh) Take(data []byte) { m.take(&nats.Msg{Data: data}, m.node.Lease().Incarnation) }
 
 // SubjectOf is where the batches for a node go.
 func SubjectOf(name string, incarnation uint64) string { return subjectOf(name, incarnation) }

@@ -21,6 +21,7 @@ type inlet struct {
 	p *peer
 
 	mu         sync.Mutex // of whoever takes a batch
+	own        uint64     // the incarnation of this node that batches were sent to
 	joining    []byte     // a large frame, as far as it has come
 	expects    int        // how long it will be; 0 while there is none
 	complained time.Time

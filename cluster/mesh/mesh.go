@@ -92,6 +92,7 @@ type Mesh struct {
 	agent   actor.Ref
 	logged  atomic.Int64 // when a refusal was logged last
 	head    atomic.Pointer[[]byte]
+	own     atomic.Uint64 // the incarnation of this node, when no batch of a former one is sent any more
 	cancels []func()
 	hook    atomic.Pointer[func([]byte) bool] // tells whether a batch that has come is lost: for tests of what becomes of it then
 
@@ -158,7 +159,7 @@ func Open(cfg Config) (*Mesh, error) {
 // become has this node reached as an incarnation, and ends what it has had as a former one: others take that for dead.
 func (m *Mesh) become(incarnation uint64) error {
 	head := appendHead(nil, m.node.Name(), incarnation)
-	sub, err := m.node.Conn().Subscribe(subjectOf(m.node.Name(), incarnation), m.take)
+	sub, err := m.node.Conn().Subscribe(subjectOf(m.node.Name(), incarnation), func(msg *nats.Msg) { m.take(msg, incarnation) })
 	if err == nil {
 		err = sub.SetPendingLimits(maxWaiting, maxWaitingBytes)
 	}
@@ -175,16 +176,22 @@ func (m *Mesh) become(incarnation uint64) error {
 	m.head.Store(&head)
 	m.sys.Join(m, incarnation)
 	if former == nil {
+		m.own.Store(incarnation)
 		return nil
 	}
 	if err := former.Unsubscribe(); err != nil {
 		m.log.Debug("cluster: not unsubscribed", "error", err)
 	}
+	var up []*peer
 	for _, p := range m.all() {
 		if p.up.Load() {
+			up = append(up, p)
 			p.goDown("this node has a new incarnation", false)
-			p.goUp()
 		}
+	}
+	m.own.Store(incarnation)
+	for _, p := range up {
+		p.goUp()
 	}
 	return nil
 }

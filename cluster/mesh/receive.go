@@ -13,8 +13,8 @@ import (
 	"github.com/skua-go/skua/actor/wire"
 )
 
-// take takes what has come for this node. It runs on the goroutine of the subscription, and waits for nothing.
-func (m *Mesh) take(msg *nats.Msg) {
+// take takes what has come for an incarnation of this node. It runs on the goroutine of the subscription, and waits for nothing.
+func (m *Mesh) take(msg *nats.Msg, own uint64) {
 	defer func() {
 		if r := recover(); r != nil { // a batch must not end the node
 			m.refuse("panic", "error", fmt.Sprint(r), "stack", string(debug.Stack()))
@@ -55,7 +55,7 @@ func (m *Mesh) take(msg *nats.Msg) {
 	}
 	switch {
 	case h.number != 0:
-		p.takeBatch(&h, frames, len(msg.Data))
+		p.takeBatch(&h, frames, len(msg.Data), own)
 	case h.flags&flagKnown != 0:
 		p.in.mu.Lock()
 		defer p.in.mu.Unlock()
@@ -75,10 +75,18 @@ func (p *peer) disown(h *head) {
 }
 
 // takeBatch takes a batch that counts, if it is the next one.
-func (p *peer) takeBatch(h *head, frames []byte, size int) {
+func (p *peer) takeBatch(h *head, frames []byte, size int, own uint64) {
 	in := &p.in
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	if own < in.own { // it was still on its way to what this node is no more
+		p.m.metrics.refused.WithLabelValues("old_incarnation").Inc()
+		return
+	}
+	if own > in.own {
+		in.own = own
+		p.acks.forget()
+	}
 	switch in.judge(h, size) {
 	case unknown:
 		p.disown(h)

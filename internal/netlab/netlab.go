@@ -26,30 +26,22 @@ type Link struct {
 	Queue     time.Duration // default 100 ms
 }
 
-// held is how long a packet that is to be overtaken waits.
-const held = 10 * time.Millisecond
-
 // Network is a link that is open.
 type Network struct {
 	tun *os.File
 
 	mu     sync.Mutex
-	link   Link
+	ways   [2]Way // by direction
 	rnd    *rand.Rand
-	free   [2]time.Time // when the link has sent what it has accepted, by direction
-	last   [2]time.Time // when the last packet in order arrives
-	origin byte         // the client's place, as servers see it
+	origin byte // the client's place, as servers see it
 	stats  Stats
 	closed bool
 
-	due     queue
+	due     Queue
 	wake    chan struct{}
 	running sync.WaitGroup
 	err     error
 }
-
-// Stats counts packets, and Bytes those that were sent, with their IP headers.
-type Stats struct{ Sent, Lost, Overflowed, Duplicated, Reordered, Bytes uint64 }
 
 // The addresses of the link. Both ends are on one machine, so there is one that is real, and two that only exist for the other end: packets to the server's
 // are handed over to the real one as if the client's had sent them, and the answers the same way back.
@@ -80,7 +72,7 @@ func (n *Network) Client() netip.Addr {
 func (n *Network) Set(l Link) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.link = l
+	n.ways[up].Link, n.ways[down].Link = l, l
 }
 
 // Move gives the clients another address, as when a phone changes from Wi-Fi to 5G behind its back: what they send comes from there, and what is sent to the
@@ -105,11 +97,11 @@ func (n *Network) Stats() Stats {
 // Open makes the link in the process's network namespace, which must be one that Isolate has made, and brings up the loopback device there as well. Packets meet
 // the same luck with the same seed, as far as they come in the same order.
 func Open(l Link, seed uint64) (*Network, error) {
-	tun, err := openTUN()
+	tun, err := OpenTUN(addr(local))
 	if err != nil {
 		return nil, fmt.Errorf("netlab: %w", err)
 	}
-	n := &Network{tun: tun, link: l, rnd: rand.New(rand.NewPCG(seed, seed)), origin: first, wake: make(chan struct{}, 1)}
+	n := &Network{tun: tun, ways: [2]Way{{Link: l}, {Link: l}}, rnd: rand.New(rand.NewPCG(seed, seed)), origin: first, wake: make(chan struct{}, 1)}
 	n.running.Go(n.read)
 	n.running.Go(n.write)
 	return n, nil
@@ -160,47 +152,13 @@ func (n *Network) accept(p []byte) {
 	if !ok {
 		return // the kernel's own, such as router solicitations, or to an address that was moved away from
 	}
-	n.stats.Sent++
-	n.stats.Bytes += uint64(len(p))
-	if n.rnd.Float64() < n.link.Loss {
-		n.stats.Lost++
+	at, copies := n.ways[dir].Pass(len(p), time.Now(), n.rnd, &n.stats)
+	if copies == 0 {
 		return
 	}
-	now := time.Now()
-	at := now
-	if rate := n.link.Rate; rate > 0 {
-		room := n.link.Queue
-		if room == 0 {
-			room = 100 * time.Millisecond
-		}
-		if n.free[dir].Before(now) {
-			n.free[dir] = now
-		}
-		if n.free[dir].Sub(now) > room {
-			n.stats.Overflowed++
-			return
-		}
-		n.free[dir] = n.free[dir].Add(time.Duration(len(p)) * time.Second / time.Duration(rate))
-		at = n.free[dir]
-	}
-	at = at.Add(n.link.Delay)
-	if n.link.Jitter > 0 {
-		at = at.Add(time.Duration(n.rnd.Int64N(int64(n.link.Jitter))))
-	}
-	if n.rnd.Float64() < n.link.Reorder {
-		n.stats.Reordered++
-		at = at.Add(held)
-	} else {
-		if at.Before(n.last[dir]) {
-			at = n.last[dir]
-		}
-		n.last[dir] = at
-	}
 	copied := append([]byte(nil), p...)
-	n.due.push(at, copied)
-	if n.rnd.Float64() < n.link.Duplicate {
-		n.stats.Duplicated++
-		n.due.push(at, copied)
+	for range copies {
+		n.due.Push(at, copied)
 	}
 	n.signal()
 }
@@ -215,7 +173,7 @@ func (n *Network) write() {
 			n.mu.Unlock()
 			return
 		}
-		p, wait := n.due.pop(time.Now())
+		p, wait := n.due.Pop(time.Now())
 		n.mu.Unlock()
 		if p != nil {
 			_, _ = n.tun.Write(p) // what the kernel refuses is lost, as on any link

@@ -2,6 +2,7 @@ package netlab
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"syscall"
@@ -26,20 +27,21 @@ func Isolate(cmd *exec.Cmd) {
 
 const device = "netlab"
 
-// openTUN makes the device and its address (Documentation/networking/tuntap.rst of the kernel, netdevice(7)).
-func openTUN() (*os.File, error) {
+// OpenTUN makes the device, with an IPv4 address in a network of 256, in the network namespace of the calling thread, and brings it and the loopback device up. Its packets are read and written
+// one by one (Documentation/networking/tuntap.rst of the kernel, netdevice(7)).
+func OpenTUN(own netip.Addr) (*os.File, error) {
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open /dev/net/tun: %w", err)
 	}
-	if err := setUp(fd); err != nil {
+	if err := setUp(fd, own.As4()); err != nil {
 		_ = unix.Close(fd)
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd), "/dev/net/tun"), nil
 }
 
-func setUp(tun int) error {
+func setUp(tun int, own [4]byte) error {
 	r, err := unix.NewIfreq(device)
 	if err != nil {
 		return err
@@ -53,7 +55,6 @@ func setUp(tun int) error {
 		return err
 	}
 	defer func() { _ = unix.Close(s) }()
-	own := addr(local).As4()
 	for _, set := range []struct {
 		device  string
 		what    string

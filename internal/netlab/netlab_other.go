@@ -4,6 +4,7 @@ package netlab
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"os/exec"
 )
@@ -11,4 +12,5 @@ import (
 // Isolate does nothing where there are no network namespaces; Open fails there.
 func Isolate(*exec.Cmd) {}
 
-func openTUN() (*os.File, error) { return nil, errors.New("needs Linux") }
+// OpenTUN fails where there are none.
+func OpenTUN(netip.Addr) (*os.File, error) { return nil, errors.New("needs Linux") }

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// queue holds packets by when they are due; of those due at the same time the first comes first.
-type queue struct {
+// Queue holds packets by when they are due; of those due at the same time the first comes first. It has no lock.
+type Queue struct {
 	items items
 	count uint64
 }
@@ -17,13 +17,14 @@ type item struct {
 	packet []byte
 }
 
-func (q *queue) push(at time.Time, packet []byte) {
+// Push adds a packet, which it keeps.
+func (q *Queue) Push(at time.Time, packet []byte) {
 	q.count++
 	heap.Push(&q.items, item{at, q.count, packet})
 }
 
-// pop returns a packet that is due, or how long there is none.
-func (q *queue) pop(now time.Time) (packet []byte, wait time.Duration) {
+// Pop returns a packet that is due, or how long there is none.
+func (q *Queue) Pop(now time.Time) (packet []byte, wait time.Duration) {
 	if len(q.items) == 0 {
 		return nil, time.Hour
 	}
@@ -46,7 +47,7 @@ func (s items) Less(i, j int) bool {
 
 func (s items) Swap(i, j int) { s[i], s[j] = s[j], s[i] }
 
-func (s *items) Push(x any) { *s = append(*s, x.(item)) } //nolint:forcetypeassert // queue.push only
+func (s *items) Push(x any) { *s = append(*s, x.(item)) } //nolint:forcetypeassert // Queue.Push only
 
 func (s *items) Pop() any {
 	old := *s

@@ -14,8 +14,8 @@ import (
 const inside = "SKUA_NETLAB"
 
 // Isolated runs the test that calls it once more, in a process with a network of its own, and tells whether this is that one: only there may the test go on.
-// Where the machine can't make networks the test is skipped, or fails with CI=true.
-func Isolated(t *testing.T) bool {
+// Where the machine can't make networks the test is skipped, or fails with CI=true. What else that process is to have is set by more.
+func Isolated(t *testing.T, more ...func(*exec.Cmd)) bool {
 	t.Helper()
 	if os.Getenv(inside) != "" {
 		return true
@@ -24,15 +24,18 @@ func Isolated(t *testing.T) bool {
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+pattern, "-test.v") //nolint:gosec // this very program
 	cmd.Env = append(os.Environ(), inside+"=1")
 	netlab.Isolate(cmd)
-	out, err := cmd.CombinedOutput()
+	for _, set := range more {
+		set(cmd)
+	}
+	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
+	err := cmd.Run()
 	var failed *exec.ExitError
 	switch {
 	case err == nil:
-		t.Logf("%s", out)
 	case !errors.As(err, &failed) && os.Getenv("CI") != "true":
 		t.Skip("this machine makes no network namespaces: ", err)
 	default:
-		t.Fatalf("%v\n%s", err, out)
+		t.Fatal(err)
 	}
 	return false
 }

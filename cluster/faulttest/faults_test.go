@@ -1,0 +1,201 @@
+//go:build linux
+
+package faulttest_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/skua-go/skua/internal/netlab"
+	"github.com/skua-go/skua/internal/nodelab"
+)
+
+// fault is something that goes wrong, and is mended after a while.
+type fault struct {
+	name string
+	most time.Duration // how long it lasts at most
+	do   func(r *rig, at *place, random *rand.Rand) (mend func())
+}
+
+// nodeFaults are those of one node and its way to the servers.
+func nodeFaults() []fault {
+	return []fault{
+		{"kill -9", 2 * time.Second, func(_ *rig, at *place, _ *rand.Rand) func() {
+			at.kill()
+			return at.start
+		}},
+		{"power off", 2 * time.Second, func(r *rig, at *place, _ *rand.Rand) func() {
+			r.lab.Isolate(at.host)
+			at.kill()
+			return func() { r.mend(at); at.start() }
+		}},
+		{"leave", time.Second, func(_ *rig, at *place, _ *rand.Rand) func() {
+			at.leave()
+			return at.start
+		}},
+		{"stop", 4 * time.Second, stopped},
+		{"stop for longer than leases last", leaseTTL + 3*time.Second, stopped},
+		{"cut off", 5 * time.Second, func(r *rig, at *place, _ *rand.Rand) func() {
+			r.lab.Isolate(at.host)
+			return func() { r.mend(at) }
+		}},
+		{"sends nothing", 5 * time.Second, func(r *rig, at *place, _ *rand.Rand) func() {
+			for _, s := range r.servers {
+				r.lab.Set(at.host, s.host, nodelab.Way{Cut: true})
+			}
+			return func() { r.mend(at) }
+		}},
+		{"gets nothing", 5 * time.Second, func(r *rig, at *place, _ *rand.Rand) func() {
+			for _, s := range r.servers {
+				r.lab.Set(s.host, at.host, nodelab.Way{Cut: true})
+			}
+			return func() { r.mend(at) }
+		}},
+		{"cut off for longer than leases last", leaseTTL + 3*time.Second, func(r *rig, at *place, _ *rand.Rand) func() {
+			r.lab.Isolate(at.host)
+			return func() { r.mend(at) }
+		}},
+		{"slow and lossy", 5 * time.Second, func(r *rig, at *place, random *rand.Rand) func() {
+			slow := netlab.Link{
+				Delay: time.Duration(random.IntN(60)) * time.Millisecond, Jitter: 20 * time.Millisecond, Loss: 0.03, Reorder: 0.02, Duplicate: 0.01, Rate: 1 << 20,
+			}
+			r.lab.Between([]*nodelab.Host{at.host}, r.lab.Hosts(), nodelab.Way{Link: slow})
+			return func() { r.mend(at) }
+		}},
+	}
+}
+
+func stopped(_ *rig, at *place, _ *rand.Rand) func() {
+	at.signal(syscall.SIGSTOP)
+	return func() { at.signal(syscall.SIGCONT) }
+}
+
+// serverFaults are those of one NATS server, in which it never is of use to nodes while the other servers can't reach it.
+func serverFaults() []fault {
+	return []fault{
+		{"kill -9", 3 * time.Second, func(_ *rig, at *place, _ *rand.Rand) func() {
+			at.kill()
+			return at.start
+		}},
+		{"restart", time.Second, func(_ *rig, at *place, _ *rand.Rand) func() {
+			at.leave()
+			return at.start
+		}},
+		{"stop", 6 * time.Second, stopped},
+		{"cut off", 6 * time.Second, func(r *rig, at *place, _ *rand.Rand) func() {
+			r.lab.Isolate(at.host)
+			return func() { r.mend(at) }
+		}},
+		{"disk full", 6 * time.Second, func(r *rig, at *place, _ *rand.Rand) func() {
+			r.tell(at, doFill)
+			return func() { r.tell(at, doFree) }
+		}},
+		{"all disks full", 3 * time.Second, func(r *rig, _ *place, _ *rand.Rand) func() {
+			for _, s := range r.servers {
+				r.tell(s, doFill)
+			}
+			return func() {
+				for _, s := range r.servers {
+					r.tell(s, doFree)
+				}
+			}
+		}},
+		{"all killed", time.Second, func(r *rig, _ *place, _ *rand.Rand) func() {
+			for _, s := range r.servers {
+				s.kill()
+			}
+			return func() {
+				for _, s := range r.servers {
+					s.start()
+				}
+			}
+		}},
+	}
+}
+
+// splits are those in which some servers are apart from the others, each with nodes that go on using them. Two may believe then to have one lease: see docs/cluster.md.
+func splits() []fault {
+	return []fault{
+		{"two halves", 8 * time.Second, func(r *rig, at *place, random *rand.Rand) func() {
+			a, b := []*nodelab.Host{at.host}, []*nodelab.Host(nil)
+			for _, s := range r.servers {
+				if s != at {
+					b = append(b, s.host)
+				}
+			}
+			alone := random.IntN(len(r.nodes)) // a node with the one server, the others with the two
+			for i, n := range r.nodes {
+				if i == alone {
+					a = append(a, n.host)
+				} else {
+					b = append(b, n.host)
+				}
+			}
+			r.lab.Between(a, b, nodelab.Way{Cut: true})
+			return r.lab.Heal
+		}},
+		{"a server apart from the others", 8 * time.Second, func(r *rig, at *place, _ *rand.Rand) func() {
+			r.lab.Between([]*nodelab.Host{at.host}, hosts(r.servers...), nodelab.Way{Cut: true})
+			return r.lab.Heal
+		}},
+		{"a server that the others don't hear", 8 * time.Second, func(r *rig, at *place, _ *rand.Rand) func() {
+			for _, s := range r.servers {
+				if s != at {
+					r.lab.Set(at.host, s.host, nodelab.Way{Cut: true})
+				}
+			}
+			return r.lab.Heal
+		}},
+		{"no two servers together", 4 * time.Second, func(r *rig, _ *place, _ *rand.Rand) func() {
+			r.lab.Between(hosts(r.servers...), hosts(r.servers...), nodelab.Way{Cut: true})
+			return r.lab.Heal
+		}},
+	}
+}
+
+// mend makes all ways of a host as they were at first.
+func (r *rig) mend(at *place) { r.lab.Between([]*nodelab.Host{at.host}, r.lab.Hosts(), nodelab.Way{}) }
+
+// tell has a server do something to its disk.
+func (r *rig) tell(at *place, what string) {
+	if a, err := at.tell(what); err != nil || a.Text != "" {
+		r.oracle.fault("%s: %s: %v %s", at.process().life, what, err, a.Text)
+	}
+}
+
+// harm has one fault after the other at one of the places, until ctx ends, and mends each. It tells what it does.
+func (r *rig) harm(ctx context.Context, random *rand.Rand, faults []fault, places []*place, say func(string)) {
+	for {
+		quiet := time.Duration(random.Int64N(int64(1500 * time.Millisecond)))
+		f, at := faults[random.IntN(len(faults))], places[random.IntN(len(places))]
+		// Half of them are short: much happens when a thing comes back just as others find out that it is gone.
+		lasts := f.most / 10 * time.Duration(1+random.IntN(10))
+		if random.IntN(2) == 0 {
+			lasts /= 4
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(quiet):
+		}
+		say(fmt.Sprintf("%s %s for %v", at.host.Name(), f.name, lasts))
+		mend := f.do(r, at, random)
+		select {
+		case <-ctx.Done():
+		case <-time.After(lasts):
+		}
+		mend()
+	}
+}
+
+// both runs two of them at a time.
+func both(a, b func()) {
+	var done sync.WaitGroup
+	done.Go(a)
+	done.Go(b)
+	done.Wait()
+}

@@ -1,0 +1,58 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// persistFor is how long Persist goes on when its context has no deadline: JetStream's elections take up to 12 s.
+	persistFor = 30 * time.Second
+	// persistAttempt bounds one attempt. What JetStream was asked while it had no leader is never answered.
+	persistAttempt = 3 * time.Second
+	persistPause   = 250 * time.Millisecond
+)
+
+// Persist asks JetStream for something until it answers: while it elects a leader requests are lost, and until enough servers are there it refuses them, as when all of a cluster has just been started.
+// try is called with a bounded context, again after each failure of that kind, until ctx ends, or for 30 s if that has no deadline. Other errors are returned at once.
+func (n *Node) Persist(ctx context.Context, try func(ctx context.Context) error) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, persistFor)
+		defer cancel()
+	}
+	told := false
+	for {
+		attempt, cancel := context.WithTimeout(ctx, persistAttempt)
+		err := try(attempt)
+		cancel()
+		if err == nil || !unready(err) || ctx.Err() != nil {
+			return err
+		}
+		if !told {
+			told = true
+			n.log.Info("cluster: JetStream is not ready, it is asked again", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(persistPause):
+		}
+	}
+}
+
+// unready tells whether an error says that JetStream has no leader yet, or too few servers.
+func unready(err error) bool {
+	const (
+		noPeers     = 10005 // no suitable peers for placement
+		unavailable = 10008 // JetStream system temporarily unavailable
+	)
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		return api.ErrorCode == noPeers || api.ErrorCode == unavailable
+	}
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, jetstream.ErrNoStreamResponse)
+}

@@ -1,0 +1,243 @@
+// Package nodelab is some hosts and a network between them, on this machine: what a cluster needs whose nodes are killed, stopped, cut off and slowed down.
+//
+// A host is a network namespace with one address. What runs there are ordinary processes, of any program. Each IP packet from host to host crosses user space, where it may be delayed or lost, each way by
+// itself; so the kernel's own TCP meets it, and neither firewall nor privileges of the machine's network are needed. Everything is inside namespaces of one process, the test's, so the kernel removes all of
+// it when that ends, whatever way it does: processes that are stopped, too.
+package nodelab
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/skua-go/skua/internal/netlab"
+)
+
+// Way is what becomes of packets from one host to another. The zero value passes all of them at once.
+type Way struct {
+	netlab.Link
+	// Cut loses all of them.
+	Cut bool
+}
+
+// Lab is some hosts. All methods may be called from any goroutine.
+type Lab struct {
+	mu     sync.Mutex
+	rnd    *rand.Rand
+	hosts  map[netip.Addr]*Host
+	all    []*Host
+	ways   map[pair]*way
+	stats  netlab.Stats
+	due    netlab.Queue
+	closed bool
+
+	wake    chan struct{}
+	running sync.WaitGroup
+}
+
+// pair is a direction.
+type pair struct{ from, to *Host }
+
+type way struct {
+	netlab.Way
+	cut bool
+}
+
+// most is how many hosts a lab has: its network is 10.74.0.0/24.
+const most = 250
+
+// Open makes a lab without hosts, in a process that Isolated has started. Packets meet the same luck with the same seed, as far as they come in the same order.
+func Open(seed uint64) *Lab {
+	l := &Lab{rnd: rand.New(rand.NewPCG(seed, seed)), hosts: map[netip.Addr]*Host{}, ways: map[pair]*way{}, wake: make(chan struct{}, 1)}
+	l.running.Go(l.deliver)
+	return l
+}
+
+// Host adds a host.
+func (l *Lab) Host(name string) (*Host, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || len(l.all) == most {
+		return nil, fmt.Errorf("nodelab: host %s: the lab is closed, or has %d hosts already", name, most)
+	}
+	h := &Host{l: l, name: name, addr: netip.AddrFrom4([4]byte{10, 74, 0, byte(len(l.all) + 1)})}
+	if err := h.open(); err != nil {
+		return nil, fmt.Errorf("nodelab: host %s: %w", name, err)
+	}
+	l.hosts[h.addr] = h
+	l.all = append(l.all, h)
+	l.running.Go(h.read)
+	return h, nil
+}
+
+// Hosts are those of the lab, in the order in which they were made.
+func (l *Lab) Hosts() []*Host {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]*Host(nil), l.all...)
+}
+
+// Set says what becomes of packets from one host to another from now on.
+func (l *Lab) Set(from, to *Host, w Way) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.set(from, to, w)
+}
+
+func (l *Lab) set(from, to *Host, w Way) {
+	p := pair{from, to}
+	if l.ways[p] == nil {
+		l.ways[p] = &way{}
+	}
+	l.ways[p].Link, l.ways[p].cut = w.Link, w.Cut
+}
+
+// Between sets both ways between each host of a and each of b.
+func (l *Lab) Between(a, b []*Host, w Way) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, x := range a {
+		for _, y := range b {
+			if x != y {
+				l.set(x, y, w)
+				l.set(y, x, w)
+			}
+		}
+	}
+}
+
+// Isolate cuts a host off from all others.
+func (l *Lab) Isolate(h *Host) { l.Between([]*Host{h}, l.Hosts(), Way{Cut: true}) }
+
+// Heal makes all ways as they were at first.
+func (l *Lab) Heal() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, w := range l.ways {
+		w.Link, w.cut = netlab.Link{}, false
+	}
+}
+
+// Stats counts the packets that have come so far. Those that were cut are lost.
+func (l *Lab) Stats() netlab.Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stats
+}
+
+// Close ends the network. Processes are the caller's.
+func (l *Lab) Close() error {
+	l.mu.Lock()
+	l.closed = true
+	all := l.all
+	l.mu.Unlock()
+	errs := make([]error, 0, 2*len(all))
+	for _, h := range all {
+		errs = append(errs, h.close())
+	}
+	l.signal()
+	l.running.Wait()
+	for _, h := range all {
+		errs = append(errs, h.failed)
+	}
+	return errors.Join(errs...)
+}
+
+func (l *Lab) signal() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Of IPv4, RFC 791.
+const (
+	minHeader = 20
+	sourceAt  = 12
+)
+
+// pass decides on a packet. What it keeps it copies.
+func (l *Lab) pass(from *Host, p []byte) {
+	if len(p) < minHeader || p[0]>>4 != 4 {
+		return // the kernel's own, such as router solicitations
+	}
+	to := netip.AddrFrom4([4]byte(p[sourceAt+4 : sourceAt+8]))
+	l.mu.Lock()
+	h := l.hosts[to]
+	if h == nil || h == from {
+		l.mu.Unlock()
+		return
+	}
+	w := l.ways[pair{from, h}]
+	if w == nil {
+		w = &way{}
+		l.ways[pair{from, h}] = w
+	}
+	now := time.Now()
+	at, copies := w.Pass(len(p), now, l.rnd, &l.stats)
+	if w.cut && copies > 0 {
+		l.stats.Lost++
+		copies = 0
+	}
+	if copies == 1 && !at.After(now) {
+		l.mu.Unlock()
+		h.write(p)
+		return
+	}
+	copied := append([]byte(nil), p...)
+	for range copies {
+		l.due.Push(at, copied)
+	}
+	l.mu.Unlock()
+	l.signal()
+}
+
+// deliver gives packets that were delayed to their hosts when their time has come.
+func (l *Lab) deliver() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		l.mu.Lock()
+		if l.closed {
+			l.mu.Unlock()
+			return
+		}
+		p, wait := l.due.Pop(time.Now())
+		var h *Host
+		if p != nil {
+			h = l.hosts[netip.AddrFrom4([4]byte(p[sourceAt+4:sourceAt+8]))]
+		}
+		l.mu.Unlock()
+		if p != nil {
+			h.write(p)
+			continue
+		}
+		timer.Reset(wait)
+		select {
+		case <-l.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// read takes packets from a host.
+func (h *Host) read() {
+	buf := make([]byte, 1<<16)
+	for {
+		n, err := h.tun.Read(buf)
+		if err != nil {
+			if !errors.Is(err, os.ErrClosed) {
+				h.failed = fmt.Errorf("nodelab: host %s: %w", h.name, err)
+			}
+			return
+		}
+		h.l.pass(h, buf[:n])
+	}
+}
+
+// write gives a packet to a host. What its kernel refuses is lost, as on any network.
+func (h *Host) write(p []byte) { _, _ = h.tun.Write(p) }
