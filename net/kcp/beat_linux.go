@@ -119,13 +119,16 @@ func (b *beat) strike() {
 	b.answer(lend)
 }
 
-// answer tells those whom the datagrams were for, and sends what they answer at once together with everything else.
+// answer turns the wheels, tells those whom datagrams or the time were for, and sends what they answer at once together with everything else.
 func (b *beat) answer(lend func(tell func()) (left bool)) {
-	told := false
+	told, now := false, b.l.now()
 	for _, sh := range b.l.shards {
 		sh.mu.Lock()
 		if !sh.sending {
 			sh.sending, sh.held = true, true
+		}
+		if sh.minded {
+			sh.advance(now)
 		}
 		told = told || len(sh.wakes) > 0
 		sh.mu.Unlock()
@@ -138,14 +141,10 @@ func (b *beat) answer(lend func(tell func()) (left bool)) {
 	case lend(b.tell):
 		runtime.Gosched()
 	}
-	now := b.l.now()
 	for _, sh := range b.l.shards {
 		sh.mu.Lock()
 		if sh.held {
 			sh.sending, sh.held = false, false
-		}
-		if sh.minded {
-			sh.advance(now)
 		}
 		sh.release(&b.spare)
 	}

@@ -103,22 +103,27 @@ func (c *Conn) readStepsNow(me *worker) bool {
 			if c.steps.state.CompareAndSwap(stepping, resting) {
 				return true
 			}
-			continue
+		case n == 0 && isTimeout(err):
+			if c.await(c.srv.now()) != nil {
+				return false // which the worker finds out again
+			}
+			rd.ahead = ahead{}
 		case err != nil || n < 0 || n > len(rd.buf) || rd.end > 0 || !c.isBrief(rd.buf[:n]):
 			return false
+		default:
+			rd.ahead = ahead{}
+			if err := c.step(n, nil, me); err != nil {
+				c.endSteps(err)
+				return true
+			}
+			rd.fit(c, n)
 		}
-		rd.ahead = ahead{}
-		if err := c.step(n, nil, me); err != nil {
-			c.endSteps(err)
-			return true
-		}
-		rd.fit(c, n)
 	}
 	return false
 }
 
-// shareBrief is how many reads are made for one connection by a goroutine that lends itself: one that finds something, and one that finds nothing more.
-const shareBrief = 2
+// shareBrief is how many reads are made for one connection by a goroutine that lends itself: one that finds something, one that finds nothing more, and one for news.
+const shareBrief = 3
 
 // isBrief tells whether bytes that have been read are whole frames, all of them brief ones.
 func (c *Conn) isBrief(bytes []byte) bool {
