@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"time"
 )
 
 // beat reads for the readers that rest, now and then. A reader may rest when nobody minds and it pays: the last datagrams were of sessions at rest, and there are so many of
@@ -20,20 +19,11 @@ type beat struct {
 	resting []*receiver
 	over    bool
 	lend    func(tell func()) (left bool) // nil: nobody has use for it
-	spare   []func() // of who strikes
+	spare   []func()                      // of who strikes
 }
 
-const (
-	// beatEvery is the longest that a datagram waits. What a beat costs hardly depends on how many it finds. A client that has been at play may have a timeout of only
-	// 30 ms: it sends its first heartbeat twice, and from then on allows for the beats, which are in the round trips that it measures.
-	beatEvery = 36 * time.Millisecond
-	// often is how many milliseconds may lie between datagrams for rests to pay.
-	often = int64(2 * beatEvery / time.Millisecond)
-	// playing is for how many milliseconds behind a datagram of a session at play a reader does not rest.
-	playing = 250
-	// beatBatches is how many full batches end a reader's rest: it has enough to do.
-	beatBatches = 4
-)
+// beatBatches is how many full batches end a reader's rest: it has enough to do.
+const beatBatches = 4
 
 func newBeat(l *listener) (*beat, error) {
 	t, err := newTicker()
@@ -174,6 +164,3 @@ func (r *receiver) serve() bool {
 	}
 	return false
 }
-
-// mayRest says whether the next datagrams may wait.
-func (r *receiver) mayRest() bool { return !r.active && r.now-r.played >= playing }
