@@ -179,6 +179,13 @@ func (c *conn) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
+// Room is how many bytes Write takes now without waiting. Only other Writes make it less.
+func (c *conn) Room() int {
+	c.sh.mu.Lock()
+	defer c.sh.mu.Unlock()
+	return c.block.room()
+}
+
 func (c *conn) writable(now int64) error {
 	switch {
 	case c.closed:

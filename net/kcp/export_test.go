@@ -138,14 +138,6 @@ func NewRepeater(mtu int) func(d []byte, una uint32, now time.Time) []byte {
 	return func(d []byte, una uint32, now time.Time) []byte { return r.follow(bytes.Clone(d), d, una, now) }
 }
 
-// Resting is how many of a listener's readers rest.
-func Resting(ln net.Listener) int {
-	b := ln.(*listener).beat
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.resting)
-}
-
 // Age makes a listener's sessions older.
 func Age(ln net.Listener, by time.Duration) {
 	for _, sh := range ln.(*listener).shards {

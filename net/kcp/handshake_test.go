@@ -182,6 +182,30 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
+func TestRoomIsWhatAWriteTakesWithoutWaiting(t *testing.T) {
+	ln := listen(t, kcp.Config{Raw: true})
+	if _, err := socket(t, ln).Write(segment(1, 81, 0, 0, 0, []byte("x"))); err != nil { // a client that acknowledges nothing
+		t.Fatal(err)
+	}
+	c, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetWriteDeadline(time.Now().Add(patience))
+	room := c.(interface{ Room() int }).Room
+	all := room()
+	if all == 0 {
+		t.Fatal("no room in a session to which nothing was written")
+	}
+	if n, err := c.Write(make([]byte, all)); n != all || err != nil {
+		t.Fatalf("%d of %d bytes, %v", n, all, err)
+	}
+	if left := room(); left != 0 {
+		t.Errorf("room for %d bytes more than the %d that there was room for", left, all)
+	}
+}
+
 func TestReadNowNeverWaitsAndNotifyTells(t *testing.T) {
 	server, client := pair(t, kcp.Config{})
 	c := server.(seam)

@@ -1,6 +1,7 @@
 package kcp
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -37,11 +38,13 @@ func Listen(addr string, cfg Config) (net.Listener, error) {
 	if l.fec != nil {
 		head += fecHeader
 	}
-	l.beat = newBeat(l)
 	l.set = newSettings(cfg, l.mem, head, head+tail)
+	if l.beat, err = newBeat(l); err != nil {
+		return nil, fmt.Errorf("kcp: %w", err)
+	}
 	sockets, err := listenSockets(addr, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("kcp: listen on %q: %w", addr, err)
+		return nil, errors.Join(fmt.Errorf("kcp: listen on %q: %w", addr, err), l.beat.close())
 	}
 	l.addr = sockets[0].addr
 	for i, s := range sockets {
@@ -50,6 +53,7 @@ func Listen(addr string, cfg Config) (net.Listener, error) {
 			sessions: make(map[uint32]*conn), raw: make(map[rawKey]*conn),
 		})
 	}
+	l.running.Go(l.beat.run)
 	for _, sh := range l.shards {
 		l.running.Go(sh.read)
 		l.running.Go(sh.pump)
@@ -119,6 +123,11 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 	}
 }
+
+// Lend sets what is called, by a goroutine of the listener's, instead of what connections have set by Notify: with a function that calls all that is to be called. The
+// goroutine may do then what these ask for, as far as that neither waits nor takes long, since thousands of idle sessions wait for it, and what is
+// written meanwhile leaves behind it. It tells whether others are doing the rest. nil takes it away.
+func (l *listener) Lend(f func(tell func()) (left bool)) { l.beat.lendTo(f) }
 
 // Addr is the UDP address that is listened on.
 func (l *listener) Addr() net.Addr { return l.addr }
@@ -312,5 +321,6 @@ func (l *listener) shutIfOver() {
 	for _, sh := range l.shards {
 		_ = sh.socket.close()
 	}
+	_ = l.beat.close()
 	close(l.over)
 }

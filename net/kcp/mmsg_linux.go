@@ -103,20 +103,15 @@ func (m *messages) receive(fd int) (int, error) {
 	}
 }
 
-// briefBatch is how many datagrams at most are sent in one call that Go's scheduler does not hear of. More would take the kernel too long for others to wait.
+// briefBatch is how many datagrams at most are sent in one call: more would take the kernel too long for a goroutine that can't be interrupted meanwhile.
 const briefBatch = 16
 
-// transmit sends messages from one up to another, and returns how many of them the system has taken; 0 with why it has not taken the first.
+// transmit sends messages from one up to another, and returns how many of them the system has taken, which may be fewer; 0 with why it has not taken the first.
 func (m *messages) transmit(fd, from, to int) (int, error) {
+	to = min(to, from+briefBatch)
 	for {
-		var n uintptr
-		var errno syscall.Errno
-		//nolint:gosec // the messages live through the calls, as the rules of package unsafe have it
-		if to-from <= briefBatch {
-			n, _, errno = syscall.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&m.head[from])), uintptr(to-from), unix.MSG_DONTWAIT, 0, 0)
-		} else {
-			n, _, errno = syscall.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&m.head[from])), uintptr(to-from), unix.MSG_DONTWAIT, 0, 0)
-		}
+		//nolint:gosec // the messages live through the call, as the rules of package unsafe have it
+		n, _, errno := syscall.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&m.head[from])), uintptr(to-from), unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
 			return int(n), nil

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/netip"
 	"time"
+
+	"github.com/skua-go/skua/internal/prefetch"
 )
 
 // receiver sorts a socket's datagrams to the shards that they are for. One goroutine may use it: the shard's reader, or the beat while that rests.
@@ -29,6 +31,16 @@ type arrival struct {
 	conv uint32
 	kind byte
 }
+
+const (
+	// beatEvery is the longest that a datagram waits that is read by the beat. What a beat costs hardly depends on how many it finds. A client that has been at play may have
+	// a timeout of only 30 ms: it sends its first heartbeat twice, and from then on allows for the beats, which are in the round trips that it measures.
+	beatEvery = 36 * time.Millisecond
+	// often is how many milliseconds may lie between datagrams for rests to pay.
+	often = int64(2 * beatEvery / time.Millisecond)
+	// playing is for how many milliseconds behind a datagram of a session at play a reader does not rest.
+	playing = 250
+)
 
 func newReceiver(sh *shard) *receiver {
 	return &receiver{l: sh.l, from: sh, risen: make(chan struct{}, 1)}
@@ -62,6 +74,9 @@ func (sh *shard) read() {
 	}
 }
 
+// mayRest says whether the next datagrams may wait.
+func (r *receiver) mayRest() bool { return !r.active && r.now-r.played >= playing }
+
 // batch handles datagrams, those of one shard after those of another.
 func (r *receiver) batch(ds []datagram) {
 	r.now, r.active = r.l.now(), false
@@ -72,6 +87,7 @@ func (r *receiver) batch(ds []datagram) {
 		r.sort(d)
 	}
 	for _, sh := range r.l.shards {
+		r.foresee(sh)
 		for i := range r.sorted {
 			if a := &r.sorted[i]; a.home == sh {
 				r.deliver(a)
@@ -90,6 +106,24 @@ func (r *receiver) batch(ds []datagram) {
 	st.datagramsIn.Add(uint64(len(ds)))
 	st.bytesIn.Add(uint64(sum))
 }
+
+// foresee has the processor load the sessions that a shard's datagrams are for: with thousands of them each would be waited for, one behind the other.
+func (r *receiver) foresee(sh *shard) {
+	if len(r.sorted) < severalDatagrams {
+		return
+	}
+	for i := range r.sorted {
+		if a := &r.sorted[i]; a.home == sh && a.kind == 0 {
+			r.lock(sh)
+			if c := sh.sessions[a.conv]; c != nil {
+				prefetch.One(c)
+			}
+		}
+	}
+}
+
+// severalDatagrams are worth a look ahead.
+const severalDatagrams = 4
 
 // sort finds out what a datagram is, and to which shard it goes.
 func (r *receiver) sort(d datagram) {

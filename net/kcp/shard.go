@@ -206,13 +206,18 @@ func (sh *shard) pump() {
 
 // turn turns the wheel, and returns the tick at which it wants to be turned again, never if ok is false. The shard is locked.
 func (sh *shard) turn() (at int64, ok bool) {
-	now := sh.now()
-	sh.wheel.advance(now/tick, func(c *conn) { c.expire(now) })
+	forget := sh.advance(sh.now())
 	at, ok = sh.wheel.upcoming()
-	if forget := sh.forgetOld(now); forget != 0 && (!ok || forget/tick < at) {
+	if forget != 0 && (!ok || forget/tick < at) {
 		at, ok = forget/tick+1, true
 	}
 	return at, ok
+}
+
+// advance turns the wheel, and returns when forgetOld wants to be called again. The shard is locked.
+func (sh *shard) advance(now int64) (forget int64) {
+	sh.wheel.advance(now/tick, func(c *conn) { c.expire(now) })
+	return sh.forgetOld(now)
 }
 
 // mind says whether the beat turns the wheel from now on, which is often enough, or the pump.

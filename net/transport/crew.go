@@ -31,10 +31,13 @@ type crew struct {
 	seen   uint64    // taken at the last look
 	parked []*worker
 	closed bool
+	lent   bool   // somebody is about to read who is none of them
+	guest  worker // that is
 }
 
-// worker is one of the crew's goroutines.
+// worker is one of the crew's goroutines, or a guest, see lend.
 type worker struct {
+	lent  bool
 	wake  chan struct{}
 	place int    // in crew.at; -1: it is not there
 	begun uint64 // crew.round when its job began
@@ -68,6 +71,7 @@ const (
 func (w *crew) init(s *server) {
 	w.srv, w.few, w.done = s, max(4, 2*runtime.GOMAXPROCS(0)), make(chan struct{})
 	w.crowded = make(chan struct{}, 1)
+	w.guest = worker{place: -1, lent: true}
 }
 
 // submit has a job done soon. It never blocks. There are no more jobs than two a connection.
@@ -84,6 +88,10 @@ func (w *crew) add(j job) {
 	w.mu.Lock()
 	w.reserve(1)
 	w.push(j)
+	if w.lent && j.read {
+		w.mu.Unlock()
+		return
+	}
 	w.call()
 }
 

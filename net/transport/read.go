@@ -78,14 +78,22 @@ func (c *Conn) step(n int, failed error, me *worker) error {
 			return fmt.Errorf("%w: more than %v bytes a second", ErrRate, c.srv.cfg.ByteRate)
 		}
 	}
-	c.cork()
+	lent := me != nil && me.lent
+	if lent {
+		c.hold()
+	} else {
+		c.cork()
+	}
 	err := c.deliver(begun)
 	now := c.srv.now() // the Receiver's time must not count against the client
 	rd.lastRead, rd.warm = now, true
 	rd.partialSince(now)
-	if me == nil || err != nil || failed != nil {
+	switch {
+	case lent:
+		c.flushNow(now)
+	case me == nil || err != nil || failed != nil:
 		c.flush(now)
-	} else {
+	default:
 		me.clock = now
 		me.late.flush(c, now)
 	}

@@ -26,6 +26,9 @@ func Serve(ctx context.Context, ln net.Listener, h Handler, cfg Config) error {
 	if p, ok := ln.(interface{ Poll() }); ok {
 		s.poll = p.Poll
 	}
+	if l, ok := ln.(lender); ok {
+		l.Lend(s.crew.lend)
+	}
 	s.cfg.Stats.register(s)
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
 	err = s.accept(ctx, ln)

@@ -91,7 +91,7 @@ func (c *Conn) enqueue(frame []byte, in *Burst) {
 	if b == nil {
 		b = c.srv.batches.Get().(*batch) //nolint:forcetypeassert // what the pool makes
 		c.out.batch = b
-		if c.out.corked {
+		if c.out.corked && c.out.cork != nil {
 			c.srv.watch()
 		}
 	}

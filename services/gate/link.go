@@ -119,6 +119,15 @@ func (l *link) frame(frame []byte) error {
 	}
 }
 
+// Brief tells whether a package is a heartbeat or an ack. Everything else may run what players' agents do.
+func (l *link) Brief(frame []byte) bool {
+	if l.stage != shaken {
+		return false
+	}
+	p, err := l.gate.codec.Decode(frame)
+	return err == nil && (p.Type == packet.Heartbeat || p.Type == packet.Ack)
+}
+
 var heartbeat = packet.AppendHeartbeat(nil) //nolint:gochecknoglobals // a constant
 
 // heartbeat answers one, behind an ack if there is something to acknowledge.

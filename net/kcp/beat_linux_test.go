@@ -2,6 +2,8 @@ package kcp_test
 
 import (
 	"net"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -95,4 +97,94 @@ func TestAListenerThatRestsCloses(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "nobody resting", h.resting(0))
+}
+
+func TestTheBeatLendsItselfToWhomDatagramsAreFor(t *testing.T) {
+	h := newHerd(t)
+	lender, ok := h.ln.(interface {
+		Lend(f func(tell func()) (left bool))
+	})
+	if !ok {
+		t.Fatal("the listener lends nobody anything")
+	}
+	var told atomic.Int64 // the herd's sessions say the same again and again, so only new data is told of
+	lent := make(chan int64, 100)
+	lender.Lend(func(tell func()) bool {
+		before := told.Load()
+		tell()
+		lent <- told.Load() - before
+		return false
+	})
+	conns := make([]net.Conn, herdSize)
+	for i := range conns {
+		c, err := h.ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns[i] = c
+		told := sync.OnceFunc(func() { told.Add(1) })
+		teller := c.(interface {
+			Notify(f func())
+			ReadNow(p []byte) (int, error)
+		})
+		buf := make([]byte, 10)
+		if n, err := teller.ReadNow(buf); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		if n, err := teller.ReadNow(buf); n != 0 || err != nil {
+			t.Fatal(n, err)
+		}
+		teller.Notify(told)
+	}
+	h.graze("resting", h.resting(1))
+	kcp.Age(h.ln, 10*time.Second)
+	const some = 5
+	for conv := range uint32(some) {
+		h.push(conv, 1)
+	}
+	sum := int64(0)
+	h.graze("telling", func() bool {
+		select {
+		case n := <-lent:
+			sum += n
+		default:
+		}
+		return sum == some
+	})
+}
+
+func TestATickerTicksWhileItIsSetAndEndsWaits(t *testing.T) {
+	ticker, err := kcp.NewTicker()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const every = 5 * time.Millisecond
+	begun := time.Now()
+	if err := ticker.Set(every); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := ticker.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if took := time.Since(begun); took < 3*every { // the last is no earlier, however late others were waited for
+		t.Errorf("three ticks of %v within %v", every, took)
+	}
+	if err := ticker.Set(0); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ticker.Wait() == nil { // one tick may have come before it was stopped
+		}
+	}()
+	if err := ticker.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	if ticker.Set(every) == nil {
+		t.Error("a closed one can be set")
+	}
 }
