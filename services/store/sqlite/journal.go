@@ -92,14 +92,40 @@ func (j *journal) undone() {
 	j.added, j.gone = 0, 0
 }
 
-// flush writes the transaction's records, and shortens the log.
+// flush makes the transaction's records durable in the tail, if that is all there is to do, or writes them with what else the engine has of it.
 func (w *writer) flush(ctx context.Context) error {
-	j := &w.journal
 	if err := w.writeOldest(ctx); err != nil {
 		return err
 	}
-	if len(j.row) > 0 {
-		if _, err := w.append.ExecContext(ctx, j.seq, j.row); err != nil {
+	if !w.begun {
+		row := w.journal.row
+		if len(row) == 0 {
+			return nil
+		}
+		if w.tail.takes(row) && w.startTail(ctx) {
+			return w.tail.add(w.journal.seq, row)
+		}
+	}
+	return w.toTable(ctx)
+}
+
+// toTable writes what the tail has, and the transaction's records, and shortens the log.
+func (w *writer) toTable(ctx context.Context) error {
+	j, t := &w.journal, &w.tail
+	seq, row := j.seq, j.row
+	switch {
+	case len(t.records) > 0 && len(row) > 0:
+		row = append(t.records, row[1:]...) //nolint:gocritic // what is behind the records of the tail is free
+	case len(t.records) > 0:
+		seq, row = t.last, t.records
+	}
+	if len(row) > 0 {
+		if _, err := w.exec(ctx, w.append, seq, row); err != nil {
+			return err
+		}
+	}
+	if t.failed {
+		if _, err := w.exec(ctx, w.salt, 0); err != nil {
 			return err
 		}
 	}
@@ -113,7 +139,7 @@ func (w *writer) flush(ctx context.Context) error {
 	if j.gone == 0 {
 		return nil
 	}
-	_, err := w.trim.ExecContext(ctx, j.pieces[j.gone-1].last)
+	_, err := w.exec(ctx, w.trim, j.pieces[j.gone-1].last)
 	return err
 }
 

@@ -126,7 +126,7 @@ func (db *DB) open(ctx context.Context, opt Options) error {
 	if err := db.reads.prepare(ctx, db.read); err != nil {
 		return errors.Join(err, conn.Close())
 	}
-	w, err := newWriter(ctx, conn, db.heads, db.log)
+	w, err := newWriter(ctx, conn, db.heads, filepath.Join(filepath.Dir(db.path), tailName), db.log)
 	if err != nil {
 		return err // it has closed conn
 	}

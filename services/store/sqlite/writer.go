@@ -84,9 +84,12 @@ type writer struct {
 	statements
 	heads   *heads
 	journal journal
+	tail    tail
 	catalog catalog
 
 	draft draft // of the transaction under way
+	begun bool  // the engine has one open
+	over  int   // documents that have got more patches than they should since the engine had one
 
 	// Of the group before: how many calls it had, and how long its transaction took.
 	calls int
@@ -94,15 +97,25 @@ type writer struct {
 }
 
 // newWriter takes conn over, also when it fails.
-func newWriter(ctx context.Context, conn *sql.Conn, heads *heads, log *slog.Logger) (*writer, error) {
-	w := &writer{conn: conn, log: log, heads: heads, draft: newDraft(heads), journal: journal{maxLog: maxLog, maxHeads: maxHeads}}
+func newWriter(ctx context.Context, conn *sql.Conn, heads *heads, tailPath string, log *slog.Logger) (*writer, error) {
+	w := &writer{
+		conn: conn, log: log, heads: heads, draft: newDraft(heads), journal: journal{maxLog: maxLog, maxHeads: maxHeads}, tail: tail{path: tailPath},
+	}
 	if err := w.prepare(ctx, conn); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
-	if err := errors.Join(w.recover(ctx), w.loadCatalog(ctx)); err != nil {
+	if err := w.load(ctx); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
 	return w, nil
+}
+
+// load reads what the writer keeps in memory.
+func (w *writer) load(ctx context.Context) error {
+	if err := w.loadTail(ctx); err != nil {
+		return err
+	}
+	return errors.Join(w.recover(ctx), w.loadCatalog(ctx))
 }
 
 // close gives the connection back. The statements go first: a connection with statements is not really closed by the
@@ -111,10 +124,22 @@ func (w *writer) close() error { return errors.Join(w.statements.close(), w.conn
 
 // run serves the queue until it is closed.
 func (w *writer) run(queue <-chan *request) {
-	for r := range queue {
-		w.group(w.take(r, queue))
+	tick := time.NewTicker(moveAfter)
+	defer tick.Stop()
+	for open := true; open; {
+		var r *request
+		select {
+		case r, open = <-queue:
+			if open {
+				w.group(w.take(r, queue))
+			}
+		case <-tick.C:
+			if err := w.moveTail(false); err != nil {
+				w.log.Warn("store: a transaction was lost", "err", err)
+			}
+		}
 	}
-	if err := w.close(); err != nil {
+	if err := errors.Join(w.moveTail(true), w.close()); err != nil {
 		w.log.Error("store: the connection of the writer did not close", "err", err)
 	}
 }
@@ -188,19 +213,13 @@ func (w *writer) group(group []*request) {
 
 func (w *writer) transact(group []*request) error {
 	ctx := context.Background() // nobody's: one caller's haste must not cost the others their transaction
-	if _, err := w.begin.ExecContext(ctx); err != nil {
-		return err
-	}
 	for _, r := range group {
 		r.err, r.again = nil, false
 		if err := r.run(ctx, w); err != nil {
 			return w.undo(ctx, err)
 		}
 	}
-	if err := w.flush(ctx); err != nil {
-		return w.undo(ctx, err)
-	}
-	if _, err := w.commit.ExecContext(ctx); err != nil {
+	if err := w.end(ctx, w.flush(ctx)); err != nil {
 		return w.undo(ctx, err)
 	}
 	w.journal.committed()
@@ -213,9 +232,45 @@ func (w *writer) transact(group []*request) error {
 	return nil
 }
 
-// undo ends the transaction after err. The engine may have ended it already, and then has nothing to roll back.
+// begin opens a transaction of the engine, if none is open. Where the tail of the log takes all there is to write, none is needed.
+func (w *writer) begin(ctx context.Context) error {
+	if w.begun {
+		return nil
+	}
+	_, err := w.open.ExecContext(ctx)
+	w.begun = err == nil
+	return err
+}
+
+// exec runs a statement that changes something.
+func (w *writer) exec(ctx context.Context, stmt *sql.Stmt, args ...any) (sql.Result, error) {
+	if err := w.begin(ctx); err != nil {
+		return nil, err
+	}
+	return stmt.ExecContext(ctx, args...)
+}
+
+// end commits the transaction of the engine, if one is open, or rolls it back after err.
+func (w *writer) end(ctx context.Context, err error) error {
+	if !w.begun {
+		return err
+	}
+	if err == nil {
+		_, err = w.commit.ExecContext(ctx)
+	}
+	w.begun = false
+	if err != nil {
+		_, _ = w.rollback.ExecContext(ctx) // the engine may have ended it already
+		return err
+	}
+	w.tail.moved()
+	w.over = 0
+	return nil
+}
+
+// undo forgets the transaction after err.
 func (w *writer) undo(ctx context.Context, err error) error {
-	_, _ = w.rollback.ExecContext(ctx)
+	err = w.end(ctx, err)
 	w.journal.undone()
 	w.draft.undone()
 	return err
