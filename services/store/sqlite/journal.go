@@ -97,14 +97,17 @@ func (w *writer) flush(ctx context.Context) error {
 	if err := w.writeOldest(ctx); err != nil {
 		return err
 	}
-	if !w.begun {
-		row := w.journal.row
-		if len(row) == 0 {
+	row := w.journal.row
+	switch {
+	case w.begun:
+	case len(row) == 0:
+		return nil
+	case w.tail.takes(row) && w.startTail(ctx):
+		err := w.tail.add(w.journal.seq, row)
+		if err == nil {
 			return nil
 		}
-		if w.tail.takes(row) && w.startTail(ctx) {
-			return w.tail.add(w.journal.seq, row)
-		}
+		w.log.Warn("store: commits take longer: the tail of the log can't be written", "err", err)
 	}
 	return w.toTable(ctx)
 }

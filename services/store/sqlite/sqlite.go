@@ -54,6 +54,8 @@ type DB struct {
 	reads   readers
 	heads   *heads
 	queue   chan *request
+	queued  atomic.Int32 // callers that wait for the writer's goroutine
+	w       *writer
 	writer  sync.WaitGroup
 	calls   inflight.Calls
 	closing func() error
@@ -130,6 +132,7 @@ func (db *DB) open(ctx context.Context, opt Options) error {
 	if err != nil {
 		return err // it has closed conn
 	}
+	db.w = w
 	db.writer.Go(func() { w.run(db.queue) }) //nolint:contextcheck // it outlives Open
 	db.startSweep(opt.Sweep)                 //nolint:contextcheck // it outlives Open
 	return nil

@@ -35,7 +35,7 @@ const (
 	tailHeader = 24
 	entryHead  = 16
 	// longestEntry is how long a row of the log may be to go into the tail: with longer ones the engine's work is little beside their own.
-	longestEntry = 32 << 10
+	longestEntry = 16 << 10
 	// moveAfter is how long a row stays in the tail at most: a copy of the database alone has all that is older.
 	moveAfter = time.Second
 	// tailRetry is how long the engine does without a tail that could not be made or written.
@@ -156,7 +156,7 @@ func (t *tail) moved() {
 // errNoTail says that there is no file, or another one.
 var errNoTail = errors.New("it is not the one that belongs to the database")
 
-// read reads the records of the entries behind the seq from, and the seq of the last.
+// read reads what parse gives.
 func (t *tail) read(from int64) (records []byte, last int64, err error) {
 	file, err := os.ReadFile(t.path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -165,6 +165,11 @@ func (t *tail) read(from int64) (records []byte, last int64, err error) {
 	if err != nil {
 		return nil, from, err
 	}
+	return t.parse(file, from)
+}
+
+// parse gives the records of a file's entries behind the seq from, and the seq of the last.
+func (t *tail) parse(file []byte, from int64) (records []byte, last int64, err error) {
 	if len(file) < tailPage || string(file[:8]) != tailMagic || binary.LittleEndian.Uint32(file[20:]) != crc32.Checksum(file[:20], castagnoli()) ||
 		int64(binary.LittleEndian.Uint64(file[12:])) != t.salt {
 		return nil, from, errNoTail

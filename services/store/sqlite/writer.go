@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -59,7 +60,12 @@ func (db *DB) do(r *request) error {
 	if err := r.ctx.Err(); err != nil {
 		return ended(r.op, err)
 	}
+	if db.alone(r) {
+		return r.err
+	}
 	r.done = make(chan struct{})
+	db.queued.Add(1)
+	defer db.queued.Add(-1)
 	select {
 	case db.queue <- r:
 	case <-r.ctx.Done():
@@ -77,8 +83,21 @@ func (db *DB) do(r *request) error {
 	return r.err
 }
 
+// alone does r here and now if nobody else has anything to write: to wake the writer's goroutine, and to be woken by it, would take longer than all of r but the
+// disk.
+func (db *DB) alone(r *request) bool {
+	if db.queued.Load() > 0 || !db.w.mu.TryLock() {
+		return false
+	}
+	defer db.w.mu.Unlock()
+	db.w.group(db.w.take(r, db.queue))
+	return true
+}
+
 // writer owns the one connection that writes, and what it knows of the file in memory.
 type writer struct {
+	mu sync.Mutex // held by who writes: the writer's goroutine, or a caller that is alone
+
 	conn *sql.Conn
 	log  *slog.Logger
 	statements
@@ -131,16 +150,25 @@ func (w *writer) run(queue <-chan *request) {
 		select {
 		case r, open = <-queue:
 			if open {
-				w.group(w.take(r, queue))
+				w.serve(r, queue)
 			}
 		case <-tick.C:
-			if err := w.moveTail(false); err != nil {
-				w.log.Warn("store: a transaction was lost", "err", err)
-			}
+			w.serve(nil, queue)
 		}
 	}
 	if err := errors.Join(w.moveTail(true), w.close()); err != nil {
 		w.log.Error("store: the connection of the writer did not close", "err", err)
+	}
+}
+
+// serve does r and what waits in the queue behind it; nil: what is to be done from time to time.
+func (w *writer) serve(r *request, queue <-chan *request) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r != nil {
+		w.group(w.take(r, queue))
+	} else if err := w.moveTail(false); err != nil {
+		w.log.Warn("store: a transaction was lost", "err", err)
 	}
 }
 
@@ -207,7 +235,9 @@ func (w *writer) group(group []*request) {
 		if err != nil {
 			r.err = classify(context.Background(), r.op, err)
 		}
-		close(r.done)
+		if r.done != nil { // else its caller is here
+			close(r.done)
+		}
 	}
 }
 
