@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
@@ -118,7 +119,7 @@ func (w *writer) toTable(ctx context.Context) error {
 	seq, row := j.seq, j.row
 	switch {
 	case len(t.records) > 0 && len(row) > 0:
-		row = append(t.records, row[1:]...) //nolint:gocritic // what is behind the records of the tail is free
+		row = slices.Concat(t.records, row[1:])
 	case len(t.records) > 0:
 		seq, row = t.last, t.records
 	}

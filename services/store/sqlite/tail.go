@@ -14,7 +14,7 @@ import (
 
 // The tail of the log. Where a transaction would do no more than add a row of few bytes to the log, as it is with commits, the row goes into a file beside the
 // database instead, which takes one write in place, and not the engine's statements, pages and checksums. The next transaction of the engine takes all that is
-// there into the table, and then the file is begun anew; one comes within moveAfter.
+// there into the table, and then the file is begun anew; one comes within moveAfter or so.
 //
 // The file has tailSize bytes from the start, so that a write changes no more of the file system than its data. It begins with a page that names it:
 //
@@ -53,6 +53,7 @@ type tail struct {
 	last    int64  // the seq of the last one
 	failed  bool   // what it has can't be known: the next transaction of the engine gives it up
 	retry   time.Time
+	late    *time.Timer // it has had something for moveAfter
 }
 
 // takes tells whether a row may go into the tail, and not into the table.
@@ -130,6 +131,7 @@ func (t *tail) add(seq int64, row []byte) error {
 	t.at += n
 	if len(t.records) == 0 {
 		t.records = append(t.records, logForm)
+		t.late.Reset(moveAfter)
 	}
 	t.records = append(t.records, row[1:]...)
 	t.last = seq
@@ -232,10 +234,10 @@ func (w *writer) loadTail(ctx context.Context) error {
 		w.log.Warn("store: the database was not closed, and goes on without what was written in the last moment", "missing", t.path, "reason", err)
 	}
 	t.records, t.last, t.failed = append(t.records, records...), last, true
-	if err = w.begin(ctx); err == nil {
-		err = w.toTable(ctx)
+	if err := w.begin(ctx); err != nil {
+		return err
 	}
-	if err = w.end(ctx, err); err != nil {
+	if err := w.end(ctx, w.toTable(ctx)); err != nil {
 		return err
 	}
 	if foreign {
@@ -275,13 +277,13 @@ func (w *writer) know(ctx context.Context, salt int64) error {
 }
 
 // moveTail takes what the tail has into the table; for good: the file is given up and goes.
-func (w *writer) moveTail(forGood bool) error {
+func (w *writer) moveTail(ctx context.Context, forGood bool) error {
 	t := &w.tail
 	if t.file == nil || len(t.records) == 0 && !forGood {
 		return nil
 	}
 	t.failed = t.failed || forGood
-	if err := w.transact([]*request{{run: func(ctx context.Context, w *writer) error { return w.begin(ctx) }}}); err != nil {
+	if err := w.transact(ctx, []*request{{run: func(ctx context.Context, w *writer) error { return w.begin(ctx) }}}); err != nil {
 		return fmt.Errorf("what was written last stays in %s: %w", t.path, err)
 	}
 	if forGood {

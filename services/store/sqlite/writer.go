@@ -90,7 +90,7 @@ func (db *DB) alone(r *request) bool {
 		return false
 	}
 	defer db.w.mu.Unlock()
-	db.w.group(db.w.take(r, db.queue))
+	db.w.group(context.WithoutCancel(r.ctx), db.w.take(r, db.queue)) // see run
 	return true
 }
 
@@ -118,7 +118,7 @@ type writer struct {
 // newWriter takes conn over, also when it fails.
 func newWriter(ctx context.Context, conn *sql.Conn, heads *heads, tailPath string, log *slog.Logger) (*writer, error) {
 	w := &writer{
-		conn: conn, log: log, heads: heads, draft: newDraft(heads), journal: journal{maxLog: maxLog, maxHeads: maxHeads}, tail: tail{path: tailPath},
+		conn: conn, log: log, heads: heads, draft: newDraft(heads), journal: journal{maxLog: maxLog, maxHeads: maxHeads}, tail: tail{path: tailPath, late: time.NewTimer(moveAfter)},
 	}
 	if err := w.prepare(ctx, conn); err != nil {
 		return nil, errors.Join(err, w.close())
@@ -141,34 +141,35 @@ func (w *writer) load(ctx context.Context) error {
 // engine, and its log would stay.
 func (w *writer) close() error { return errors.Join(w.statements.close(), w.conn.Close()) }
 
-// run serves the queue until it is closed.
+// run serves the queue until it is closed. Transactions are nobody's: one caller's haste must not cost the others theirs.
 func (w *writer) run(queue <-chan *request) {
-	tick := time.NewTicker(moveAfter)
-	defer tick.Stop()
+	ctx := context.Background()
+	defer w.tail.late.Stop()
 	for open := true; open; {
 		var r *request
 		select {
 		case r, open = <-queue:
 			if open {
-				w.serve(r, queue)
+				w.serve(ctx, r, queue)
 			}
-		case <-tick.C:
-			w.serve(nil, queue)
+		case <-w.tail.late.C:
+			w.serve(ctx, nil, queue)
 		}
 	}
-	if err := errors.Join(w.moveTail(true), w.close()); err != nil {
+	if err := errors.Join(w.moveTail(ctx, true), w.close()); err != nil {
 		w.log.Error("store: the connection of the writer did not close", "err", err)
 	}
 }
 
-// serve does r and what waits in the queue behind it; nil: what is to be done from time to time.
-func (w *writer) serve(r *request, queue <-chan *request) {
+// serve does r and what waits in the queue behind it; nil: it is time to move the tail.
+func (w *writer) serve(ctx context.Context, r *request, queue <-chan *request) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if r != nil {
-		w.group(w.take(r, queue))
-	} else if err := w.moveTail(false); err != nil {
+		w.group(ctx, w.take(r, queue))
+	} else if err := w.moveTail(ctx, false); err != nil {
 		w.log.Warn("store: a transaction was lost", "err", err)
+		w.tail.late.Reset(moveAfter)
 	}
 }
 
@@ -215,25 +216,25 @@ const (
 // group does requests in one transaction and answers them. A statement that fails undoes itself only; when the
 // transaction is lost, all of them are. If the reason is not one that passes, each gets one of its own, and others until
 // it has left out all that fails.
-func (w *writer) group(group []*request) {
+func (w *writer) group(ctx context.Context, group []*request) {
 	if len(group) == 0 {
 		return
 	}
 	began := time.Now()
-	err := w.transact(group)
+	err := w.transact(ctx, group)
 	w.calls, w.took = len(group), time.Since(began)
 	if err != nil {
 		w.log.Warn("store: a transaction was lost", "calls", len(group), "err", err)
 	}
 	if err != nil && !passing(err) && (len(group) > 1 || group[0].again) {
 		for _, r := range group {
-			w.group([]*request{r})
+			w.group(ctx, []*request{r})
 		}
 		return
 	}
 	for _, r := range group {
 		if err != nil {
-			r.err = classify(context.Background(), r.op, err)
+			r.err = classify(ctx, r.op, err)
 		}
 		if r.done != nil { // else its caller is here
 			close(r.done)
@@ -241,8 +242,7 @@ func (w *writer) group(group []*request) {
 	}
 }
 
-func (w *writer) transact(group []*request) error {
-	ctx := context.Background() // nobody's: one caller's haste must not cost the others their transaction
+func (w *writer) transact(ctx context.Context, group []*request) error {
 	for _, r := range group {
 		r.err, r.again = nil, false
 		if err := r.run(ctx, w); err != nil {
