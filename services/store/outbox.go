@@ -133,12 +133,31 @@ func (o *outbox) take(cfg *Config, now time.Time) *batch {
 	}
 	b := &batch{mixed: mixed, began: now}
 	docs, most := o.size(cfg)
+	saves := mixed && (!all || len(o.saves) > 0 && (!o.saves[0].due.After(now) || o.stopping))
+	if !saves && len(o.commits) <= docs && o.commits.fit(most) && (o.commits.due(now) || o.stopping) {
+		b.all(&o.commits)
+	} else {
+		o.fill(b, all, docs, most)
+	}
+	if len(b.docs) == 0 {
+		return nil
+	}
+	o.batches++
+	o.mixed = o.mixed || mixed
+	if b.commits {
+		o.hasty++
+	}
+	return b
+}
+
+// fill takes what is most overdue; all: also commits.
+func (o *outbox) fill(b *batch, all bool, docs, most int) {
 	for bytes := 0; len(b.docs) < docs; {
 		q := &o.commits
-		if mixed && (!all || len(o.commits) == 0 || len(o.saves) > 0 && o.saves[0].due.Before(o.commits[0].due)) {
+		if b.mixed && (!all || len(o.commits) == 0 || len(o.saves) > 0 && o.saves[0].due.Before(o.commits[0].due)) {
 			q = &o.saves
 		}
-		if len(*q) == 0 || (*q)[0].due.After(now) && !o.stopping {
+		if len(*q) == 0 || (*q)[0].due.After(b.began) && !o.stopping {
 			break
 		}
 		d := (*q)[0]
@@ -150,15 +169,16 @@ func (o *outbox) take(cfg *Config, now time.Time) *batch {
 		d.place = sent
 		b.docs = append(b.docs, d)
 	}
-	if len(b.docs) == 0 {
-		return nil
+}
+
+// all takes a whole queue of commits, which needs no order then.
+func (b *batch) all(commits *queue) {
+	b.docs = *commits
+	b.commits = len(b.docs) > 0
+	for _, d := range b.docs {
+		d.place = sent
 	}
-	o.batches++
-	o.mixed = o.mixed || mixed
-	if b.commits {
-		o.hasty++
-	}
-	return b
+	*commits = make(queue, 0, len(b.docs)) // the next batch is often of the same owners
 }
 
 // end takes a batch out that has come back.
@@ -268,6 +288,26 @@ func (q queue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
 func (q queue) Swap(i, j int) {
 	q[i], q[j] = q[j], q[i]
 	q[i].index, q[j].index = i, j
+}
+
+// fit tells whether the bodies of all have no more bytes than these.
+func (q queue) fit(most int) bool {
+	for _, d := range q {
+		if most -= d.size(); most < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// due tells whether the time of all has come.
+func (q queue) due(now time.Time) bool {
+	for _, d := range q {
+		if d.due.After(now) {
+			return false
+		}
+	}
+	return true
 }
 
 // Push is part of heap.Interface.

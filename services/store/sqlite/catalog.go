@@ -180,13 +180,13 @@ func (w *writer) enterAll(ctx context.Context, n name, doc int64, entries []entr
 
 func (w *writer) enterOne(ctx context.Context, doc int64, e entry) error {
 	if len(e.key) == 0 {
-		_, err := w.drop.ExecContext(ctx, doc, e.num)
+		_, err := w.exec(ctx, w.drop, doc, e.num)
 		return err
 	}
 	var uniq any // NULL
 	if e.uniq != nil {
 		uniq = e.uniq
 	}
-	_, err := w.enter.ExecContext(ctx, doc, e.num, e.key, uniq)
+	_, err := w.exec(ctx, w.enter, doc, e.num, e.key, uniq)
 	return err
 }

@@ -64,7 +64,7 @@ func (t *draft) remember(n name, h head) {
 	if len(t.rows) >= mostRemembered {
 		clear(t.rows)
 	}
-	h.base, h.first, h.patches, h.chain = h.version, 0, 0, nil
+	h.base, h.first, h.patches, h.over, h.chain = h.version, 0, 0, false, nil
 	t.rows[n] = h
 }
 

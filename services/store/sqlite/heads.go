@@ -14,6 +14,7 @@ type head struct {
 	body                  int    // the row's length of it; 0: it has none
 	first                 int64  // the row of the log that has the oldest of the records
 	patches               int    // so many records
+	over                  bool   // which are more than it should have
 	chain                 []byte // they, one behind the other
 }
 

@@ -55,7 +55,7 @@ func (w *writer) dropUnwanted(ctx context.Context, want []store.Index, r *reques
 	for _, x := range w.catalog.all() {
 		if !slices.ContainsFunc(want, func(y store.Index) bool { return x.same(&y) }) {
 			unwanted = append(unwanted, x)
-			if _, err := w.gone.ExecContext(ctx, x.num); err != nil {
+			if _, err := w.exec(ctx, w.gone, x.num); err != nil {
 				return nil, err
 			}
 		}
@@ -83,7 +83,7 @@ func (db *DB) build(ctx context.Context, x *index) error {
 	if x.num == 0 {
 		r := &request{ctx: ctx, op: op, count: 1}
 		r.run = func(ctx context.Context, w *writer) error {
-			result, err := w.name.ExecContext(ctx, x.Kind, x.Name, specOf(&x.Index))
+			result, err := w.exec(ctx, w.name, x.Kind, x.Name, specOf(&x.Index))
 			if err != nil {
 				return err
 			}
@@ -120,7 +120,7 @@ func (db *DB) build(ctx context.Context, x *index) error {
 func (db *DB) giveUp(ctx context.Context, x *index) error {
 	r := &request{ctx: ctx, op: "drop " + x.String(), count: 1}
 	r.run = func(ctx context.Context, w *writer) error {
-		_, err := w.gone.ExecContext(ctx, x.num)
+		_, err := w.exec(ctx, w.gone, x.num)
 		return err
 	}
 	r.then = func(w *writer) { w.catalog.remove(x) }
@@ -149,7 +149,7 @@ func (w *writer) step(ctx context.Context, x *index) error {
 		x.upto = d.ID
 	}
 	x.done = !more
-	_, err = w.mark.ExecContext(ctx, x.num, specOf(&x.Index), x.upto, x.done)
+	_, err = w.exec(ctx, w.mark, x.num, specOf(&x.Index), x.upto, x.done)
 	return err
 }
 
@@ -205,7 +205,7 @@ func (db *DB) declare(ctx context.Context, want []store.Index) error {
 					continue
 				}
 				declared[i].num = x.num
-				if _, err := w.mark.ExecContext(ctx, x.num, specOf(&want[i]), x.upto, x.done); err != nil { // the time to live may be another one
+				if _, err := w.exec(ctx, w.mark, x.num, specOf(&want[i]), x.upto, x.done); err != nil { // the time to live may be another one
 					return err
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
@@ -92,14 +93,43 @@ func (j *journal) undone() {
 	j.added, j.gone = 0, 0
 }
 
-// flush writes the transaction's records, and shortens the log.
+// flush makes the transaction's records durable in the tail, if that is all there is to do, or writes them with what else the engine has of it.
 func (w *writer) flush(ctx context.Context) error {
-	j := &w.journal
 	if err := w.writeOldest(ctx); err != nil {
 		return err
 	}
-	if len(j.row) > 0 {
-		if _, err := w.append.ExecContext(ctx, j.seq, j.row); err != nil {
+	row := w.journal.row
+	switch {
+	case w.begun:
+	case len(row) == 0:
+		return nil
+	case w.tail.takes(row) && w.startTail(ctx):
+		err := w.tail.add(w.journal.seq, row)
+		if err == nil {
+			return nil
+		}
+		w.log.Warn("store: commits take longer: the tail of the log can't be written", "err", err)
+	}
+	return w.toTable(ctx)
+}
+
+// toTable writes what the tail has, and the transaction's records, and shortens the log.
+func (w *writer) toTable(ctx context.Context) error {
+	j, t := &w.journal, &w.tail
+	seq, row := j.seq, j.row
+	switch {
+	case len(t.records) > 0 && len(row) > 0:
+		row = slices.Concat(t.records, row[1:])
+	case len(t.records) > 0:
+		seq, row = t.last, t.records
+	}
+	if len(row) > 0 {
+		if _, err := w.exec(ctx, w.append, seq, row); err != nil {
+			return err
+		}
+	}
+	if t.failed {
+		if _, err := w.exec(ctx, w.salt, 0); err != nil {
 			return err
 		}
 	}
@@ -113,7 +143,7 @@ func (w *writer) flush(ctx context.Context) error {
 	if j.gone == 0 {
 		return nil
 	}
-	_, err := w.trim.ExecContext(ctx, j.pieces[j.gone-1].last)
+	_, err := w.exec(ctx, w.trim, j.pieces[j.gone-1].last)
 	return err
 }
 

@@ -356,7 +356,7 @@ func TestNoRowIsWrittenOfABodyThatIsNone(t *testing.T) {
 		if errors.Is(err, store.ErrInvalid) {
 			break
 		}
-		if err != nil || version > 100 {
+		if err != nil || version > 200 {
 			t.Fatalf("version %d: %v", version, err)
 		}
 	}

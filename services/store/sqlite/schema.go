@@ -68,6 +68,10 @@ func steps() []string {
 		) STRICT, WITHOUT ROWID;
 		CREATE INDEX entries_key ON entries (num, key);
 		CREATE UNIQUE INDEX entries_uniq ON entries (num, uniq) WHERE uniq IS NOT NULL`,
+
+		// The newest rows of the log may be in a file beside this one, see tail.go; 0: there is none.
+		`CREATE TABLE tail (salt INTEGER NOT NULL) STRICT;
+		INSERT INTO tail VALUES (0)`,
 	}
 }
 

@@ -64,6 +64,9 @@ func patched(t *testing.T, dir string) {
 	db := open(t, dir)
 	for version := range int64(3) {
 		put(t, db, "x", version)
+		if err := db.Move(); err != nil { // a row of the log each
+			t.Fatal(err)
+		}
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)

@@ -54,6 +54,8 @@ type DB struct {
 	reads   readers
 	heads   *heads
 	queue   chan *request
+	queued  atomic.Int32 // callers that wait for the writer's goroutine
+	w       *writer
 	writer  sync.WaitGroup
 	calls   inflight.Calls
 	closing func() error
@@ -126,10 +128,11 @@ func (db *DB) open(ctx context.Context, opt Options) error {
 	if err := db.reads.prepare(ctx, db.read); err != nil {
 		return errors.Join(err, conn.Close())
 	}
-	w, err := newWriter(ctx, conn, db.heads, db.log)
+	w, err := newWriter(ctx, conn, db.heads, filepath.Join(filepath.Dir(db.path), tailName), db.log)
 	if err != nil {
 		return err // it has closed conn
 	}
+	db.w = w
 	db.writer.Go(func() { w.run(db.queue) }) //nolint:contextcheck // it outlives Open
 	db.startSweep(opt.Sweep)                 //nolint:contextcheck // it outlives Open
 	return nil

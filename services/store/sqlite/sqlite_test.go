@@ -93,16 +93,17 @@ func TestCloseLeavesOneFileWithEverything(t *testing.T) {
 	dir := t.TempDir()
 	db := open(t, dir)
 	put(t, db, "x", 0)
+	put(t, db, "x", 1)
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, gone := range []string{"store.db-wal", "store.db-shm"} {
+	for _, gone := range []string{"store.db-wal", "store.db-shm", "store.tail"} {
 		if _, err := os.Stat(filepath.Join(dir, gone)); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s is left: %v", gone, err)
 		}
 	}
 	doc, err := open(t, dir).Load(context.Background(), "player", "x")
-	if err != nil || doc.Version != 1 {
+	if err != nil || doc.Version != 2 {
 		t.Fatalf("%+v, %v", doc, err)
 	}
 }

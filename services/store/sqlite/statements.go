@@ -8,14 +8,14 @@ import (
 
 // statements are what the writer runs.
 type statements struct {
-	begin, commit, rollback *sql.Stmt
+	open, commit, rollback *sql.Stmt
 
 	// By name, for documents that neither the log nor an index has: one statement judges and writes.
 	create, update, stamp *sql.Stmt
 	// By number, for what has been judged.
 	row, whole, bodyOf, nameOf, insert, set, remove *sql.Stmt
 
-	append, trim *sql.Stmt // the log
+	append, trim, salt *sql.Stmt // the log
 
 	// The entries of indexes.
 	keyOf, holder, enter, drop, dropAll, expired *sql.Stmt
@@ -52,7 +52,7 @@ type prepared struct {
 
 func (s *statements) texts() []prepared {
 	return []prepared{
-		{&s.begin, `BEGIN IMMEDIATE`},
+		{&s.open, `BEGIN IMMEDIATE`},
 		{&s.commit, `COMMIT`},
 		{&s.rollback, `ROLLBACK`},
 
@@ -72,6 +72,7 @@ func (s *statements) texts() []prepared {
 
 		{&s.append, `INSERT INTO log (seq, data) VALUES (?, ?)`},
 		{&s.trim, `DELETE FROM log WHERE seq <= ?`},
+		{&s.salt, `UPDATE tail SET salt = ?`},
 
 		{&s.keyOf, `SELECT key FROM entries WHERE doc = ? AND num = ?`},
 		{&s.holder, `SELECT e.doc, d.id FROM entries e JOIN docs d ON d.doc = e.doc WHERE e.num = ? AND e.uniq = ?`},

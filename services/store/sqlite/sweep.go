@@ -97,14 +97,14 @@ func (w *writer) sweepIndex(ctx context.Context) (int64, error) {
 		return 0, nil
 	}
 	num := w.catalog.gone[0]
-	result, err := w.sweep.ExecContext(ctx, num, sweepEntries)
+	result, err := w.exec(ctx, w.sweep, num, sweepEntries)
 	if err != nil {
 		return 0, err
 	}
 	if n, err := result.RowsAffected(); err != nil || n == sweepEntries {
 		return 0, err
 	}
-	_, err = w.forget.ExecContext(ctx, num)
+	_, err = w.exec(ctx, w.forget, num)
 	return num, err
 }
 
@@ -144,10 +144,10 @@ func (w *writer) expire(ctx context.Context, num int64, b bounds) (int, error) {
 		}
 		w.draft.drop(n)
 		w.draft.forget(n)
-		if _, err := w.remove.ExecContext(ctx, doc); err != nil {
+		if _, err := w.exec(ctx, w.remove, doc); err != nil {
 			return 0, err
 		}
-		if _, err := w.dropAll.ExecContext(ctx, doc); err != nil {
+		if _, err := w.exec(ctx, w.dropAll, doc); err != nil {
 			return 0, err
 		}
 	}

@@ -20,10 +20,32 @@ const (
 	minChain    = 4096
 )
 
-// takes tells whether the log may have a further patch of the document, or the row is to be written.
-func (h *head) takes(patch int) bool {
+// takes tells whether the log may have a further patch of the document, or the row is to be written; times is how often it may have what it should.
+func (h *head) takes(patch, times int) bool {
 	spread := int((uint64(h.doc)*31 + uint64(h.base)) % morePatches)
-	return h.patches < fewPatches+spread && len(h.chain)+patch <= max(h.body, minChain)
+	return h.patches < times*(fewPatches+spread) && len(h.chain)+patch <= times*max(h.body, minChain)
+}
+
+// A row needs a transaction of the engine, which takes longer than a record in the tail. So where none is open yet a document gets up to overdue times the
+// patches that it should have, until the rows of manyOver can be written together.
+const (
+	overdue  = 2
+	manyOver = 48
+)
+
+// records tells whether a patch goes into the log, or the row is written.
+func (w *writer) records(h *head, patch int) bool {
+	if h.takes(patch, 1) {
+		return true
+	}
+	if w.begun || w.over >= manyOver || !h.takes(patch, overdue) {
+		return false
+	}
+	if !h.over {
+		h.over = true
+		w.over++
+	}
+	return true
 }
 
 // find gives the state of a document as the transaction sees it; known: the log has something of it. One that is not
@@ -57,7 +79,7 @@ func (w *writer) put(ctx context.Context, write *store.Write) error {
 	if h.version != write.Version || h.epoch > write.Epoch {
 		return write.Judge(store.Stamp{Version: h.version, Epoch: h.epoch, Nonce: h.nonce})
 	}
-	recorded := write.Patch != nil && h.body > 0 && h.takes(write.Patch.Size())
+	recorded := write.Patch != nil && h.body > 0 && w.records(&h, write.Patch.Size())
 	if write.Patch != nil && !recorded { // so far only the patch has been checked
 		if err := store.CheckBody(n.kind, n.id, write.Body); err != nil {
 			return err
@@ -84,7 +106,7 @@ func (w *writer) putRow(ctx context.Context, write *store.Write) error {
 	}
 	n := name{write.Kind, write.ID}
 	w.draft.forget(n)
-	result, err := stmt.ExecContext(ctx, write.Kind, write.ID, write.Version, write.Epoch, write.Nonce, blob(write.Body))
+	result, err := w.exec(ctx, stmt, write.Kind, write.ID, write.Version, write.Epoch, write.Nonce, blob(write.Body))
 	if err != nil {
 		return refused(ctx, n, err)
 	}
@@ -116,7 +138,7 @@ func (w *writer) writeRow(ctx context.Context, n name, h head, known bool, body 
 	w.draft.forget(n)
 	h.body = len(body)
 	if h.doc != 0 {
-		result, err := w.set.ExecContext(ctx, h.doc, h.version, h.epoch, h.nonce, blob(body))
+		result, err := w.exec(ctx, w.set, h.doc, h.version, h.epoch, h.nonce, blob(body))
 		if err != nil {
 			return 0, spoilt(n, err)
 		}
@@ -126,7 +148,7 @@ func (w *writer) writeRow(ctx context.Context, n name, h head, known bool, body 
 		w.draft.remember(n, h)
 		return h.doc, nil
 	}
-	result, err := w.insert.ExecContext(ctx, n.kind, n.id, h.version, h.epoch, h.nonce, blob(body))
+	result, err := w.exec(ctx, w.insert, n.kind, n.id, h.version, h.epoch, h.nonce, blob(body))
 	if err != nil {
 		return 0, spoilt(n, err)
 	}
@@ -171,7 +193,7 @@ func (w *writer) claim(ctx context.Context, doc *store.Doc) error {
 	}
 	h.epoch++
 	doc.Version, doc.Epoch, doc.Body = h.version, h.epoch, body
-	if h.takes(len(emptyPatch)) {
+	if w.records(&h, len(emptyPatch)) {
 		w.record(n, h, nil)
 		return nil
 	}

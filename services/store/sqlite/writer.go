@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -59,7 +60,12 @@ func (db *DB) do(r *request) error {
 	if err := r.ctx.Err(); err != nil {
 		return ended(r.op, err)
 	}
+	if db.alone(r) {
+		return r.err
+	}
 	r.done = make(chan struct{})
+	db.queued.Add(1)
+	defer db.queued.Add(-1)
 	select {
 	case db.queue <- r:
 	case <-r.ctx.Done():
@@ -77,16 +83,32 @@ func (db *DB) do(r *request) error {
 	return r.err
 }
 
+// alone does r here and now if nobody else has anything to write: to wake the writer's goroutine, and to be woken by it, would take longer than all of r but the
+// disk.
+func (db *DB) alone(r *request) bool {
+	if db.queued.Load() > 0 || !db.w.mu.TryLock() {
+		return false
+	}
+	defer db.w.mu.Unlock()
+	db.w.group(context.WithoutCancel(r.ctx), db.w.take(r, db.queue)) // see run
+	return true
+}
+
 // writer owns the one connection that writes, and what it knows of the file in memory.
 type writer struct {
+	mu sync.Mutex // held by who writes: the writer's goroutine, or a caller that is alone
+
 	conn *sql.Conn
 	log  *slog.Logger
 	statements
 	heads   *heads
 	journal journal
+	tail    tail
 	catalog catalog
 
 	draft draft // of the transaction under way
+	begun bool  // the engine has one open
+	over  int   // documents that have got more patches than they should since the engine had one
 
 	// Of the group before: how many calls it had, and how long its transaction took.
 	calls int
@@ -94,28 +116,60 @@ type writer struct {
 }
 
 // newWriter takes conn over, also when it fails.
-func newWriter(ctx context.Context, conn *sql.Conn, heads *heads, log *slog.Logger) (*writer, error) {
-	w := &writer{conn: conn, log: log, heads: heads, draft: newDraft(heads), journal: journal{maxLog: maxLog, maxHeads: maxHeads}}
+func newWriter(ctx context.Context, conn *sql.Conn, heads *heads, tailPath string, log *slog.Logger) (*writer, error) {
+	w := &writer{
+		conn: conn, log: log, heads: heads, draft: newDraft(heads), journal: journal{maxLog: maxLog, maxHeads: maxHeads}, tail: tail{path: tailPath, late: time.NewTimer(moveAfter)},
+	}
 	if err := w.prepare(ctx, conn); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
-	if err := errors.Join(w.recover(ctx), w.loadCatalog(ctx)); err != nil {
+	if err := w.load(ctx); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
 	return w, nil
+}
+
+// load reads what the writer keeps in memory.
+func (w *writer) load(ctx context.Context) error {
+	if err := w.loadTail(ctx); err != nil {
+		return err
+	}
+	return errors.Join(w.recover(ctx), w.loadCatalog(ctx))
 }
 
 // close gives the connection back. The statements go first: a connection with statements is not really closed by the
 // engine, and its log would stay.
 func (w *writer) close() error { return errors.Join(w.statements.close(), w.conn.Close()) }
 
-// run serves the queue until it is closed.
+// run serves the queue until it is closed. Transactions are nobody's: one caller's haste must not cost the others theirs.
 func (w *writer) run(queue <-chan *request) {
-	for r := range queue {
-		w.group(w.take(r, queue))
+	ctx := context.Background()
+	defer w.tail.late.Stop()
+	for open := true; open; {
+		var r *request
+		select {
+		case r, open = <-queue:
+			if open {
+				w.serve(ctx, r, queue)
+			}
+		case <-w.tail.late.C:
+			w.serve(ctx, nil, queue)
+		}
 	}
-	if err := w.close(); err != nil {
+	if err := errors.Join(w.moveTail(ctx, true), w.close()); err != nil {
 		w.log.Error("store: the connection of the writer did not close", "err", err)
+	}
+}
+
+// serve does r and what waits in the queue behind it; nil: it is time to move the tail.
+func (w *writer) serve(ctx context.Context, r *request, queue <-chan *request) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r != nil {
+		w.group(ctx, w.take(r, queue))
+	} else if err := w.moveTail(ctx, false); err != nil {
+		w.log.Warn("store: a transaction was lost", "err", err)
+		w.tail.late.Reset(moveAfter)
 	}
 }
 
@@ -162,45 +216,40 @@ const (
 // group does requests in one transaction and answers them. A statement that fails undoes itself only; when the
 // transaction is lost, all of them are. If the reason is not one that passes, each gets one of its own, and others until
 // it has left out all that fails.
-func (w *writer) group(group []*request) {
+func (w *writer) group(ctx context.Context, group []*request) {
 	if len(group) == 0 {
 		return
 	}
 	began := time.Now()
-	err := w.transact(group)
+	err := w.transact(ctx, group)
 	w.calls, w.took = len(group), time.Since(began)
 	if err != nil {
 		w.log.Warn("store: a transaction was lost", "calls", len(group), "err", err)
 	}
 	if err != nil && !passing(err) && (len(group) > 1 || group[0].again) {
 		for _, r := range group {
-			w.group([]*request{r})
+			w.group(ctx, []*request{r})
 		}
 		return
 	}
 	for _, r := range group {
 		if err != nil {
-			r.err = classify(context.Background(), r.op, err)
+			r.err = classify(ctx, r.op, err)
 		}
-		close(r.done)
+		if r.done != nil { // else its caller is here
+			close(r.done)
+		}
 	}
 }
 
-func (w *writer) transact(group []*request) error {
-	ctx := context.Background() // nobody's: one caller's haste must not cost the others their transaction
-	if _, err := w.begin.ExecContext(ctx); err != nil {
-		return err
-	}
+func (w *writer) transact(ctx context.Context, group []*request) error {
 	for _, r := range group {
 		r.err, r.again = nil, false
 		if err := r.run(ctx, w); err != nil {
 			return w.undo(ctx, err)
 		}
 	}
-	if err := w.flush(ctx); err != nil {
-		return w.undo(ctx, err)
-	}
-	if _, err := w.commit.ExecContext(ctx); err != nil {
+	if err := w.end(ctx, w.flush(ctx)); err != nil {
 		return w.undo(ctx, err)
 	}
 	w.journal.committed()
@@ -213,9 +262,45 @@ func (w *writer) transact(group []*request) error {
 	return nil
 }
 
-// undo ends the transaction after err. The engine may have ended it already, and then has nothing to roll back.
+// begin opens a transaction of the engine, if none is open. Where the tail of the log takes all there is to write, none is needed.
+func (w *writer) begin(ctx context.Context) error {
+	if w.begun {
+		return nil
+	}
+	_, err := w.open.ExecContext(ctx)
+	w.begun = err == nil
+	return err
+}
+
+// exec runs a statement that changes something.
+func (w *writer) exec(ctx context.Context, stmt *sql.Stmt, args ...any) (sql.Result, error) {
+	if err := w.begin(ctx); err != nil {
+		return nil, err
+	}
+	return stmt.ExecContext(ctx, args...)
+}
+
+// end commits the transaction of the engine, if one is open, or rolls it back after err.
+func (w *writer) end(ctx context.Context, err error) error {
+	if !w.begun {
+		return err
+	}
+	if err == nil {
+		_, err = w.commit.ExecContext(ctx)
+	}
+	w.begun = false
+	if err != nil {
+		_, _ = w.rollback.ExecContext(ctx) // the engine may have ended it already
+		return err
+	}
+	w.tail.moved()
+	w.over = 0
+	return nil
+}
+
+// undo forgets the transaction after err.
 func (w *writer) undo(ctx context.Context, err error) error {
-	_, _ = w.rollback.ExecContext(ctx)
+	err = w.end(ctx, err)
 	w.journal.undone()
 	w.draft.undone()
 	return err
