@@ -1,0 +1,140 @@
+package grain
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/cluster"
+)
+
+// absence is a node that can't be reached: what it had is somewhere else only when it is fenced, which means that it knows that it must not act.
+//
+// It is fenced when it has said goodbye, when its name is not registered any more or under another incarnation (a node trusts its name for less long than the registration
+// lasts), or when it was without a connection to NATS for longer than it goes on without one, and evicting it from the registry has
+// succeeded. A node that has a connection but does not answer is waited for until its registration ends.
+type absence struct {
+	fenced  bool
+	looking bool
+	unheard time.Duration // since when it is known to have no connection; 0 if that is not known
+	waiting []func()
+}
+
+const (
+	lookAfter = 250 * time.Millisecond
+	// margin is what a node is given more than it takes for itself.
+	margin = 250 * time.Millisecond
+)
+
+// fenced tells whether a node is known to be.
+func (a *agent) fenced(n *actor.Node) bool {
+	s := a.absences[n]
+	return s != nil && s.fenced
+}
+
+// await calls f when a node is fenced, or can be reached again.
+func (a *agent) await(c *actor.Context, n *actor.Node, f func()) {
+	a.look(c, n)
+	s := a.absences[n]
+	if s.fenced {
+		f()
+		return
+	}
+	s.waiting = append(s.waiting, f)
+}
+
+// look finds out whether a node is fenced, for as long as it can't be reached or is suspected.
+func (a *agent) look(c *actor.Context, n *actor.Node) {
+	if a.own(n) {
+		return
+	}
+	s := a.absences[n]
+	if s == nil {
+		s = &absence{}
+		a.absences[n] = s
+	}
+	if !s.fenced && !s.looking {
+		s.looking = true
+		a.lookOnce(c, n, s)
+	}
+}
+
+// sight is what was seen of a node.
+type sight struct{ fenced, unplugged bool }
+
+func (a *agent) lookOnce(c *actor.Context, n *actor.Node, s *absence) {
+	dead := !a.reaches(n)
+	evict := dead && s.unheard != 0 && a.g.now()-s.unheard > a.g.cfg.Cut+margin
+	begun := a.g.now()
+	c.Detached(func() {
+		c.Go(func(ctx context.Context) (any, error) { return a.g.sight(ctx, n, evict) }, func(v any, err error) {
+			seen, _ := v.(sight)
+			switch {
+			case err != nil:
+				a.g.log.Debug("grain: a node can't be looked after", "member", n.Name(), "error", err)
+			case seen.unplugged && s.unheard == 0:
+				s.unheard = begun
+			case !seen.unplugged:
+				s.unheard = 0
+			}
+			a.saw(c, n, s, seen.fenced)
+		})
+	})
+}
+
+// saw goes on with what is known of a node.
+func (a *agent) saw(c *actor.Context, n *actor.Node, s *absence, fenced bool) {
+	if fenced {
+		a.g.log.Info("grain: a node is fenced: what it had may be started elsewhere", "member", n.Name(), "incarnation", n.Incarnation())
+		a.g.metrics.fencedNodes.Inc()
+		s.fenced = true
+		a.lookMembers()
+	}
+	if !fenced && !a.reaches(n) {
+		later(c, lookAfter, func() { a.lookOnce(c, n, s) })
+		return
+	}
+	if m, ok := a.g.cfg.Members.Find(n.Name()); !fenced && ok && m.Incarnation == n.Incarnation() && m.State == cluster.Suspect {
+		later(c, lookAfter, func() { a.lookOnce(c, n, s) }) // it may be dead soon
+	} else {
+		s.looking, s.unheard = false, 0
+	}
+	waiting := s.waiting
+	s.waiting = nil
+	for _, f := range waiting {
+		f()
+	}
+}
+
+// sight looks whether a node is connected and registered, and evicts it if that is asked for. It blocks for some 2 s at most.
+func (g *Grains) sight(ctx context.Context, n *actor.Node, evict bool) (sight, error) {
+	m, known := g.cfg.Members.Find(n.Name())
+	if known && (m.Incarnation > n.Incarnation() || m.Incarnation == n.Incarnation() && m.State == cluster.Left) {
+		return sight{fenced: true}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	incarnation, err := g.node.Registration(ctx, n.Name())
+	if err != nil {
+		return sight{}, err
+	}
+	if incarnation != n.Incarnation() {
+		return sight{fenced: true}, nil
+	}
+	ping, stop := context.WithTimeout(ctx, 500*time.Millisecond)
+	defer stop()
+	info, err := g.node.Ping(ping, n.Name())
+	switch {
+	case err == nil && info.Incarnation > n.Incarnation():
+		return sight{fenced: true}, nil
+	case !errors.Is(err, cluster.ErrNoNode):
+		return sight{}, nil
+	case !evict:
+		return sight{unplugged: true}, nil
+	}
+	if err := g.node.Evict(ctx, n.Name(), n.Incarnation()); err != nil {
+		return sight{unplugged: true}, err
+	}
+	return sight{fenced: true}, nil
+}

@@ -1,0 +1,304 @@
+package grain
+
+import (
+	"errors"
+	"time"
+
+	"github.com/skua-go/skua/actor"
+)
+
+// front is the actor that others know as the grain. It passes what it gets to the actor of the kind, its child, while the node may have grains, and knows when the grain is idle. When the activation ends, it keeps what
+// comes until the directory has forgotten the activation, and passes it from then on to where the grain is; so nothing is lost, and nothing overtakes.
+type front struct {
+	g     *Grains
+	h     *hosted
+	kind  *Kind
+	id    string
+	inner actor.Ref
+
+	state     frontState
+	last      time.Duration // when the last message came
+	users     []user
+	kept      []func() // messages that wait for the next state
+	returning int      // messages that have waited, and are about to be handled
+	seeking   int      // messages that wait until it is known where the grain is now
+	telling   int      // nodes that were told that the grain has moved, and have not answered
+	passing   []actor.Promise
+	closed    time.Duration
+	failure   error
+}
+
+type frontState uint8
+
+const (
+	starting frontState = iota
+	acting
+	closing
+	gone // what comes goes elsewhere
+)
+
+// user is a node from which messages have come.
+type user struct {
+	node *actor.Node
+	last time.Duration
+}
+
+// What a front is told by its agent, and by the actor of the kind.
+type (
+	ready     struct{ err error }
+	closeDown struct{}
+	released  struct{} // the directory has forgotten the activation
+	passedOn  struct{} // a node sends no more to where the grain was
+)
+
+// lingers is how long a front stays when the grain has gone: until nobody believes that it is here.
+const lingers = fresh + 3*time.Second
+
+func (h *hosted) spec(g *Grains, k *Kind, id string) actor.Spec {
+	return actor.Spec{
+		New:         func() actor.Actor { return &front{g: g, h: h, kind: k, id: id} },
+		Supervision: actor.Supervision{Limit: -1},
+		StopTimeout: time.Minute, // its child has a time of its own
+	}
+}
+
+// Start starts the actor of the kind.
+func (f *front) Start(c *actor.Context) error {
+	spec := f.kind.New(Identity{Kind: f.kind.Name, ID: f.id, Epoch: f.h.epoch})
+	if spec.New == nil {
+		return errors.New("its kind makes no actor")
+	}
+	f.last = f.g.now()
+	made, self := spec.New, c.Self()
+	spec.New = func() actor.Actor { return newInner(made(), self) }
+	inner, err := c.Spawn(spec)
+	if err != nil {
+		return err
+	}
+	f.inner = inner
+	c.Watch(inner)
+	return nil
+}
+
+// Receive passes messages on, or keeps them.
+func (f *front) Receive(c *actor.Context, msg any) {
+	switch m := msg.(type) {
+	case ready:
+		f.ready(c, m.err)
+	case closeDown:
+		f.close(c)
+	case released:
+		f.released(c)
+	case passedOn:
+		f.telling--
+	case actor.Terminated:
+		f.ended(c, m)
+	default:
+		f.came(c, msg)
+	}
+}
+
+// ready begins to act, or ends.
+func (f *front) ready(c *actor.Context, err error) {
+	if f.state != starting {
+		return
+	}
+	if err != nil {
+		f.failure = err
+		f.state = closing
+		c.Kill(f.inner, nil) // there is nothing to be saved
+		return
+	}
+	f.state = acting
+	c.Send(f.g.agent, opened{f.h, nil})
+	f.passKept()
+	if f.kind.Idle > 0 {
+		f.sleepIn(c, f.kind.Idle)
+	}
+}
+
+// sleepIn looks after some time whether the grain is idle.
+func (f *front) sleepIn(c *actor.Context, d time.Duration) {
+	c.Detached(func() {
+		c.After(d, func() {
+			if f.state != acting {
+				return
+			}
+			if left := f.kind.Idle - (f.g.now() - f.last); left > 0 {
+				f.sleepIn(c, left)
+				return
+			}
+			f.g.metrics.closed.WithLabelValues("idle").Inc()
+			f.close(c)
+		})
+	})
+}
+
+// close ends the activation: its actor handles what it has been sent so far.
+func (f *front) close(c *actor.Context) {
+	if f.state == acting {
+		f.state = closing
+		c.Drain(f.inner, 0)
+	}
+}
+
+// ended hears that the actor of the kind has.
+func (f *front) ended(c *actor.Context, m actor.Terminated) {
+	if m.Ref != f.inner {
+		return
+	}
+	if f.state == starting && f.failure == nil {
+		f.failure = m.Reason
+		if f.failure == nil {
+			f.failure = errors.New("its actor has stopped")
+		}
+	}
+	f.state = closing
+	f.closed = f.g.now()
+	c.Send(f.g.agent, ended{f.h, f.failure})
+}
+
+// released lets go on what has come meanwhile: to where the grain is now.
+func (f *front) released(c *actor.Context) {
+	f.state = gone
+	f.passKept()
+	now := f.g.now()
+	for _, u := range f.users {
+		if now-u.last <= lingers {
+			f.telling++
+			c.Send(f.g.agent, tellMoved{u.node, f.h.key})
+		}
+	}
+	f.users = nil
+	c.Detached(func() { c.Every(lookEach, func() { f.lookDone(c) }) })
+}
+
+// lookEach is how often a front looks whether it is needed still.
+const lookEach = 50 * time.Millisecond
+
+// lookDone ends the front when nobody believes that the grain is here.
+func (f *front) lookDone(c *actor.Context) {
+	open := f.passing[:0]
+	for _, p := range f.passing {
+		if p.Open() {
+			open = append(open, p)
+		}
+	}
+	clear(f.passing[len(open):])
+	f.passing = open
+	busy := f.telling > 0 || f.returning > 0 || f.seeking > 0 || len(f.passing) > 0
+	if !busy && (f.g.now()-f.closed > lingers || f.h.hurry.Load()) {
+		c.Stop(c.Self(), nil)
+	}
+}
+
+// came takes a message.
+func (f *front) came(c *actor.Context, msg any) {
+	if f.state != gone {
+		f.use(c.From().Home())
+	}
+	switch {
+	case f.state == acting && f.returning == 0:
+		f.pass(c, msg)
+	case f.state == gone && f.returning == 0:
+		f.passOn(c, msg)
+	case len(f.kept)+f.returning >= f.g.cfg.MaxWaiting/16:
+		f.g.metrics.overloaded.Inc()
+		f.fail(c, msg, &actor.Error{Code: actor.Overloaded, Actor: f.h.key, Text: "too many messages wait for the grain"})
+	case f.returning > 0: // behind those that have waited, and are about to be handled
+		f.returning++
+		f.again(c, msg)()
+	default:
+		f.kept = append(f.kept, f.again(c, msg))
+	}
+}
+
+// again makes what handles the message in hand later.
+func (f *front) again(c *actor.Context, msg any) func() {
+	return c.Resume(func() {
+		f.returning--
+		switch f.state {
+		case acting:
+			f.pass(c, msg)
+		case gone:
+			f.passOn(c, msg)
+		default: // it has begun to close since
+			f.kept = append(f.kept, f.again(c, msg))
+		}
+	})
+}
+
+// passKept has what was kept come again, in order.
+func (f *front) passKept() {
+	f.returning += len(f.kept)
+	for _, again := range f.kept {
+		again()
+	}
+	f.kept = nil
+}
+
+// pass gives the message in hand to the actor of the kind.
+func (f *front) pass(c *actor.Context, msg any) {
+	if !f.g.trusted() {
+		f.g.metrics.fenced.Inc()
+		f.fail(c, msg, ErrNotHere)
+		return
+	}
+	if _, ok := msg.(chase); ok {
+		c.Reply(place{c.Self(), f.h.epoch}, nil)
+		return
+	}
+	f.last = f.g.now()
+	c.Forward(f.inner)
+}
+
+// passOn sends the message in hand to where the grain is now.
+func (f *front) passOn(c *actor.Context, msg any) {
+	if c.IsRequest() {
+		f.passing = append(f.passing, c.Promise())
+	}
+	f.seeking++
+	f.g.locate(c, f.h.key, f.g.cfg.Patience, func(ref actor.Ref, _ uint64, err error) {
+		f.seeking--
+		if err == nil && ref == c.Self() {
+			err = ErrNotHere
+		}
+		if err != nil {
+			f.fail(c, msg, err)
+			return
+		}
+		c.Forward(ref)
+	})
+}
+
+// fail answers the message in hand with why it was not handled.
+func (f *front) fail(c *actor.Context, msg any, err error) {
+	if c.IsRequest() {
+		c.Reply(nil, err)
+		return
+	}
+	f.g.lose(c.From(), f.h.key, msg, err)
+}
+
+// use notes which node sends to the grain.
+func (f *front) use(n *actor.Node) {
+	if n == nil {
+		return
+	}
+	now := f.g.now()
+	oldest := 0
+	for i := range f.users {
+		if f.users[i].node == n {
+			f.users[i].last = now
+			return
+		}
+		if f.users[i].last < f.users[oldest].last {
+			oldest = i
+		}
+	}
+	if len(f.users) > 4 && now-f.users[oldest].last > lingers {
+		f.users[oldest] = user{n, now}
+		return
+	}
+	f.users = append(f.users, user{n, now})
+}

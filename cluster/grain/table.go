@@ -1,0 +1,210 @@
+package grain
+
+import (
+	"sync"
+	"time"
+
+	"github.com/skua-go/skua/actor"
+)
+
+// table is where grains are, as far as this node has found out, and what waits until it has.
+//
+// Messages of one actor to one grain must stay in order, though some wait and some need not. So whoever has a message waiting sends no other one past it, which is what
+// behind counts; and when a grain has moved, what was sent where it was is let through before anything is sent where it is, which is what switching is for.
+type table struct{ parts [64]part }
+
+type part struct {
+	mu    sync.Mutex
+	byKey map[string]*location
+}
+
+// location is what is known of one grain. The lock of its part guards it.
+type location struct {
+	ref     actor.Ref
+	epoch   uint64
+	over    uint64 // activations up to this epoch are known to have ended
+	state   locationState
+	used    time.Duration // when something was sent there last
+	sending int32         // are about to send something there
+	waiters []*waiter
+	behind  map[actor.Ref]int // how many messages of each sender have waited, and were not sent yet
+	chased  func()            // to be called when nobody is about to send, while switching
+}
+
+type locationState uint8
+
+const (
+	unknown   locationState = iota
+	resolving               // the agent finds out
+	known
+	switching // it is known, but what was sent to a former place is on its way still
+)
+
+// waiter is a message that waits.
+type waiter struct {
+	until time.Duration
+	err   error  // why it can't be sent
+	wake  func() // has the sender go on
+}
+
+// fresh is for how long a place is believed after something was sent there last. A grain that goes to sleep has had no message for longer, and one that moves tells those
+// who have sent it something since, so nothing is sent to where a grain was long ago.
+const fresh = 10 * time.Second
+
+func newTable() *table {
+	t := &table{}
+	for i := range t.parts {
+		t.parts[i].byKey = map[string]*location{}
+	}
+	return t
+}
+
+func (t *table) part(key string) *part { return &t.parts[hash(key, "")>>32%uint64(len(t.parts))] }
+
+// location is what is known of a grain. The lock is held.
+func (p *part) location(key string) *location {
+	l := p.byKey[key]
+	if l == nil {
+		l = &location{}
+		p.byKey[key] = l
+	}
+	return l
+}
+
+// believe tells whether what is known of a grain is good enough to send there.
+func (g *Grains) believe(l *location, k *Kind, now time.Duration) bool {
+	if l.state != known {
+		return false
+	}
+	limit := fresh
+	if k.Idle > 0 {
+		limit = min(limit, k.Idle/3)
+	}
+	home := l.ref.Home()
+	if now-l.used <= limit && (!l.ref.IsRemote() || g.cfg.Mesh.Reaches(home.Name(), home.Incarnation())) {
+		return true
+	}
+	l.state = unknown
+	return false
+}
+
+// sent notes that something has been sent, or not after all. The lock is held.
+func (l *location) sent() {
+	l.sending--
+	if l.sending == 0 && l.chased != nil {
+		chased := l.chased
+		l.chased = nil
+		chased()
+	}
+}
+
+// takeWaiters ends the wait of all. The lock is held.
+func (l *location) takeWaiters() []*waiter {
+	all := l.waiters
+	l.waiters = nil
+	return all
+}
+
+// settle notes where a grain is, and lets those go on who wait.
+func (g *Grains) settle(key string, at place) {
+	p := g.table.part(key)
+	p.mu.Lock()
+	l := p.location(key)
+	l.ref, l.epoch, l.state, l.used, l.chased = at.Ref, at.Epoch, known, g.now(), nil
+	g.wake(l.takeWaiters(), nil)
+	p.mu.Unlock()
+}
+
+// unsettle ends the wait for a grain that can't be found.
+func (g *Grains) unsettle(key string, err error) {
+	p := g.table.part(key)
+	p.mu.Lock()
+	l := p.location(key)
+	l.state = unknown
+	g.wake(l.takeWaiters(), err)
+	p.mu.Unlock()
+}
+
+// wake lets waiters go on, in order. The lock is held, so that nobody comes in between.
+func (g *Grains) wake(all []*waiter, err error) {
+	g.waiting.Add(-int64(len(all)))
+	for _, w := range all {
+		w.err = err
+		w.wake()
+	}
+}
+
+// expire ends the wait of those whose time has passed, and tells whether others wait.
+func (g *Grains) expire(key string) bool {
+	p := g.table.part(key)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.location(key)
+	now := g.now()
+	var left, late []*waiter
+	for _, w := range l.waiters {
+		if w.until <= now {
+			late = append(late, w)
+		} else {
+			left = append(left, w)
+		}
+	}
+	l.waiters = left
+	g.wake(late, &actor.Error{Code: actor.Deadline, Actor: key, Text: "the grain could not be found or started"})
+	if len(left) == 0 && l.state == resolving {
+		l.state = unknown
+	}
+	return len(left) > 0
+}
+
+// over notes that an activation is not where it was thought to be.
+func (g *Grains) over(key string, ref actor.Ref, epoch uint64) {
+	p := g.table.part(key)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.location(key)
+	l.over = max(l.over, epoch)
+	if l.ref == ref && l.state == known {
+		l.state = unknown
+	}
+}
+
+// lostTrack notes that nobody knows where a grain has moved to, and tells whether somebody waits for it.
+func (g *Grains) lostTrack(key string) (over uint64, wanted bool) {
+	p := g.table.part(key)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.location(key)
+	l.state = unknown
+	if len(l.waiters) > 0 {
+		l.state = resolving
+	}
+	return l.over, l.state == resolving
+}
+
+// sweep forgets what nobody has used for long. It does a part of the table at a time.
+func (g *Grains) sweep(n int) {
+	p := &g.table.parts[n%len(g.table.parts)]
+	now := g.now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for key, l := range p.byKey {
+		idle := now - l.used
+		if idle > 2*fresh && len(l.waiters) == 0 && l.sending == 0 && l.state <= known && l.state != resolving && (len(l.behind) == 0 || idle > 6*fresh) {
+			delete(p.byKey, key)
+		}
+	}
+}
+
+// reset has all that waits fail: the agent that was to find it has failed.
+func (g *Grains) reset(err error) {
+	for i := range g.table.parts {
+		p := &g.table.parts[i]
+		p.mu.Lock()
+		for _, l := range p.byKey {
+			l.state = unknown
+			g.wake(l.takeWaiters(), err)
+		}
+		p.mu.Unlock()
+	}
+}
