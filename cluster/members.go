@@ -227,7 +227,7 @@ func (m *Members) selfNow() Member {
 func (m *Members) List() []Member {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	list := []Member{m.selfNow()}
+	list := append(make([]Member, 0, 1+len(m.byName)), m.selfNow())
 	for _, k := range m.byName {
 		list = append(list, k.Member)
 	}
@@ -293,7 +293,7 @@ func (m *Members) end(goodbye bool) {
 		m.mu.Lock()
 		m.left = true
 		m.mu.Unlock()
-		if err := m.sub.Unsubscribe(); ignoreClosed(err) != nil {
+		if err := ignoreClosed(m.sub.Unsubscribe()); err != nil {
 			m.log.Warn("cluster: heartbeats not unsubscribed", "err", err)
 		}
 		if goodbye {

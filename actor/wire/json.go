@@ -17,7 +17,7 @@ func (c *Coder) jsonOptions() json.Options {
 	return json.JoinOptions(
 		json.WithMarshalers(json.JoinMarshalers(
 			json.MarshalToFunc(func(e *jsontext.Encoder, ref actor.Ref) error { return writeBytes(e, c.AppendRef(nil, ref)) }),
-			json.MarshalToFunc(func(e *jsontext.Encoder, l value.List) error { return writeList(e, l) }),
+			json.MarshalToFunc(writeList),
 			json.MarshalToFunc(func(e *jsontext.Encoder, v value.Value) error { return writeList(e, v.List()) }),
 			json.MarshalToFunc(func(e *jsontext.Encoder, d time.Duration) error { return e.WriteToken(jsontext.Int(int64(d))) }),
 			json.MarshalToFunc(func(e *jsontext.Encoder, err error) error { return writeBytes(e, c.AppendError(nil, err)) }),
@@ -42,7 +42,7 @@ func (c *Coder) jsonOptions() json.Options {
 				*v = time.Duration(n)
 				return err
 			}),
-			json.UnmarshalFromFunc(func(d *jsontext.Decoder, v *error) error { //nolint:gocritic // as package json has it
+			json.UnmarshalFromFunc(func(d *jsontext.Decoder, v *error) error {
 				if d.PeekKind() == 'n' {
 					*v = nil
 					return d.SkipValue()

@@ -36,15 +36,14 @@ func (n *nodes) Node(name string, incarnation uint64) (*actor.Node, error) {
 }
 
 type order struct {
-	Item    string
-	Count   int
-	From    actor.Ref
-	Args    value.List
-	One     value.Value
-	Within  time.Duration
-	Failed  error
-	Nested  map[string][]actor.Ref
-	private int
+	Item   string
+	Count  int
+	From   actor.Ref
+	Args   value.List
+	One    value.Value
+	Within time.Duration
+	Failed error
+	Nested map[string][]actor.Ref
 }
 
 type scriptError struct{ message, traceback string }
@@ -94,8 +93,14 @@ func TestMessagesComeAsTheyWere(t *testing.T) {
 	third, _ := n.Node("c", 5)
 	list := value.Of(1, -1, 64, 1<<40, 2.5, "", "text", strings.Repeat("long", 200), true, false, nil, []any{1, []any{}, map[string]any{"k": 2}})
 	for _, msg := range []any{
-		nil, true, false, 0, -5, int64(1) << 62, uint64(math.MaxUint64), 1.5, "", "text", []byte{0, 1}, time.Minute, struct{}{}, list, list.At(11), value.List{},
-		order{Item: "sword", Count: 3, Args: list, One: value.Of("x").At(0), Within: time.Second}, &order{Item: "shield", One: value.Of(1).At(0)},
+		nil, true, false, 0, -5, int64(1) << 62, uint64(math.MaxUint64), 1.5, "", "text",
+		[]byte{0, 1},
+		time.Minute,
+		struct{}{},
+		list, list.At(11),
+		value.List{},
+		order{Item: "sword", Count: 3, Args: list, One: value.Of("x").At(0), Within: time.Second},
+		&order{Item: "shield", One: value.Of(1).At(0)},
 	} {
 		data, err := there.Append([]byte("before"), msg)
 		if err != nil {
@@ -199,10 +204,24 @@ func TestWhatIsNoMessageIsRefused(t *testing.T) {
 	}
 	named := func(name, body string) []byte { return append(wire.AppendString([]byte{0}, name), body...) }
 	for _, data := range [][]byte{
-		nil, {99}, {1, 1}, {4}, {7, 1}, {12, 9}, {12, 3, 3, 'b', 'a', 'd', 1, 1}, {12, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
-		named("nobody", ""), named("order", "{"), named("order", `{"From": 7}`), named("order", `{"From": "!"}`), named("explosive", ""), {0, 200, 1},
-		{13, 1}, {13, 1, 0x90}, {13, 1, 5, 200, 1}, {13, 1, 6, 250, 250, 250, 250, 15, 0}, {13, 1, 6, 0, 1, 0, 0}, {13, 1, 6, 0, 1, 4, 1, 0, 0, 0, 0, 0, 0, 0xf8, 0x7f, 0},
-		append([]byte{13, 1}, strings.Repeat("\x06\x01\x00", 70)...), {13, 255, 255, 255, 127},
+		nil,
+		{99},
+		{1, 1},
+		{4},
+		{7, 1},
+		{12, 9},
+		{12, 3, 3, 'b', 'a', 'd', 1, 1},
+		{12, 1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
+		named("nobody", ""), named("order", "{"), named("order", `{"From": 7}`), named("order", `{"From": "!"}`), named("explosive", ""),
+		{0, 200, 1},
+		{13, 1},
+		{13, 1, 0x90},
+		{13, 1, 5, 200, 1},
+		{13, 1, 6, 250, 250, 250, 250, 15, 0},
+		{13, 1, 6, 0, 1, 0, 0},
+		{13, 1, 6, 0, 1, 4, 1, 0, 0, 0, 0, 0, 0, 0xf8, 0x7f, 0},
+		append([]byte{13, 1}, strings.Repeat("\x06\x01\x00", 70)...),
+		{13, 255, 255, 255, 127},
 	} {
 		if msg, err := back.Parse(data); err == nil {
 			t.Errorf("% x is %v", data, msg)

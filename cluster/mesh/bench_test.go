@@ -75,7 +75,7 @@ func benchmarkAsk(b *testing.B, n int) {
 	}
 }
 
-func BenchmarkAskOfOneCaller(b *testing.B)    { benchmarkAsk(b, 1) }
+func BenchmarkAskOfOneCaller(b *testing.B)     { benchmarkAsk(b, 1) }
 func BenchmarkAskWith100OnTheWay(b *testing.B) { benchmarkAsk(b, 100) }
 
 func benchmarkBareAsk(b *testing.B, n int) {

@@ -41,11 +41,11 @@ func TestWhatStrangersSendIsRefusedAndCounted(t *testing.T) {
 	n1, i1 := "n1", b.Node.Lease().Incarnation
 	forged := [][]byte{
 		nil, {0}, {1}, []byte("random bytes on our subject"), {2, 0, 0, 0}, // other versions
-		batchOf(n1, i1, 0, 1, 0, 0), // no link
+		batchOf(n1, i1, 0, 1, 0, 0),                                                                // no link
 		batchOf("n1.>", i1, 1, 1, 0, 0), batchOf("*", i1, 1, 1, 0, 0), batchOf("", i1, 1, 1, 0, 0), // no names
 		batchOf("nobody", 3, 7, 1, 0, 0, []byte{1}), batchOf(n1, i1+1, 7, 1, 0, 0, []byte{1}), // no members
-		batchOf(n1, i1, 7, 9, 0, 0, []byte{1}), // an unknown link
-		batchOf(n1, i1, 7, 0, 7, 1<<40),        // acknowledgements of what was not sent
+		batchOf(n1, i1, 7, 9, 0, 0, []byte{1}),         // an unknown link
+		batchOf(n1, i1, 7, 0, 7, 1<<40),                // acknowledgements of what was not sent
 		append(batchOf(n1, i1, 7, 1, 0, 0), 200, 1, 2), // a frame that is longer than its batch
 	}
 	for _, data := range forged {
@@ -108,7 +108,7 @@ func TestBadFramesOfAPeerWedgeNothing(t *testing.T) {
 	}
 	send([]byte{11, 0xff, 0xff, 0xff, 0xff, 0x7f, 1})            // a message of 34 GB
 	send(append([]byte{11, 0x80, 0x80, 4}, make([]byte, 10)...)) // a piece whose end never comes
-	send([]byte{12, 1})                                         // its end comes too early
+	send([]byte{12, 1})                                          // its end comes too early
 	before := l.len()
 	send(append(binary.AppendUvarint([]byte{1}, own.ID()), 0, 0, 8, 'o', 'k'))
 	clustertest.Eventually(t, "a good message after all that arrives", func() bool { return l.len() > before })

@@ -2,7 +2,6 @@ package mesh_test
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -43,7 +42,7 @@ func TestARemoteActorAnswers(t *testing.T) {
 	}
 	list := value.Of(1, "x", []any{1, map[string]any{"k": 2.5}})
 	v, err := a.System.Ask(t.Context(), ref, list)
-	if got, ok := v.(value.List); !ok || err != nil || fmt.Sprint(got.At(2)) != fmt.Sprint(list.At(2)) {
+	if got, ok := v.(value.List); !ok || err != nil || got.At(2).String() != list.At(2).String() {
 		t.Errorf("%v, %v", v, err)
 	}
 }

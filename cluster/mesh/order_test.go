@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/cluster"
 	"github.com/skua-go/skua/cluster/clustertest"
@@ -310,4 +309,3 @@ func (s starts) Start(c *actor.Context) error {
 }
 
 func (starts) Receive(*actor.Context, any) {}
-

@@ -287,7 +287,7 @@ func (o *outlet) serve(now time.Time, lastTry *time.Time) (silent time.Duration,
 		o.again = false
 		o.resend()
 	}
-	for o.flush(1 << 20) { //nolint:revive // it does what there is
+	for o.flush(1 << 20) {
 	}
 	return silent, len(o.sent) > 0 || o.pending > 0
 }

@@ -21,5 +21,5 @@ func machineMemory() int64 {
 	if err := unix.Sysinfo(&i); err != nil {
 		return 0
 	}
-	return int64(i.Totalram) * int64(i.Unit) //nolint:unconvert // narrower on some machines
+	return int64(i.Totalram) * int64(i.Unit)
 }

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/actor/value"
+	"github.com/skua-go/skua/lua"
+)
+
+const joinedMain = `
+local skynet = require "skynet"
+require "skynet.manager"
+skynet.start(function()
+  skynet.register("shop")
+  skynet.dispatch("lua", function(_, _, cmd, ...)
+    if cmd == "add" then
+      local a, b = ...
+      return skynet.retpack(a + b, { sum = true })
+    end
+    error("no command " .. tostring(cmd))
+  end)
+end)
+`
+
+// joined is a node of a cluster that serves until the test ends.
+func joined(t *testing.T, url, name string) *node {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "scripts"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "scripts", "main.lua"), []byte(joinedMain), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, err := openProject(dir, func(c *Config) {
+		c.Name, c.NATS, c.Data, c.Cluster.Roles = name, Secret(url), filepath.Join(dir, "data"), []string{"world"}
+		c.Listen.TCP, c.Listen.KCP, c.Listen.HTTP, c.Listen.Admin = "off", "off", "off", "off"
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready := make(chan struct{})
+	n := &node{project: p, log: slog.New(slog.DiscardHandler), ready: func(string) { close(ready) }}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- n.Serve(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	select {
+	case <-ready:
+	case err := <-ended:
+		ended <- nil
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestNodesOfOneNATSClusterAreOneSystem(t *testing.T) {
+	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Start()
+	defer srv.WaitForShutdown()
+	defer srv.Shutdown()
+	if !srv.ReadyForConnections(20 * time.Second) {
+		t.Fatal("the NATS server is not ready")
+	}
+	t.Run("two nodes", func(t *testing.T) {
+		a, b := joined(t, srv.ClientURL(), "a"), joined(t, srv.ClientURL(), "b")
+		await(t, "a reaches b", func() bool {
+			m, ok := a.members.Find("b")
+			return ok && m.Has("world") && a.mesh.Reaches("b", m.Incarnation)
+		})
+		shop, err := a.mesh.Lookup(t.Context(), "b", "shop")
+		if err != nil || shop.Node() != "b" {
+			t.Fatalf("%v, %v", shop, err)
+		}
+		v, err := a.sys.Ask(t.Context(), shop, lua.Command("add", int64(1)<<60, 1))
+		if l, ok := v.(value.List); err != nil || !ok || l.At(0).String() != "1152921504606846977" || !l.At(1).Get("sum").Bool() {
+			t.Errorf("%v, %v", v, err)
+		}
+		_, err = a.sys.Ask(t.Context(), shop, lua.Command("steal"))
+		var failed *lua.Error
+		if !errors.As(err, &failed) || !errors.Is(err, actor.ErrFailed) || !strings.Contains(failed.Message, "no command steal") || !strings.Contains(failed.Traceback, "main.lua:11") {
+			t.Errorf("%#v", err)
+		}
+		if v, err := b.sys.Ask(t.Context(), b.first, lua.Command("add", 1, 2)); err != nil || v.(value.List).At(0).String() != "3" {
+			t.Errorf("at home: %v, %v", v, err)
+		}
+	})
+}
