@@ -258,7 +258,7 @@ func (f *front) passOn(c *actor.Context, msg any) {
 		f.passing = append(f.passing, c.Promise())
 	}
 	f.seeking++
-	f.g.locate(c, f.h.key, f.g.cfg.Patience, func(ref actor.Ref, _ uint64, err error) {
+	f.g.locate(f.g.passing, c, f.h.key, f.g.cfg.Patience, func(ref actor.Ref, _ uint64, err error) {
 		f.seeking--
 		if err == nil && ref == c.Self() {
 			err = ErrNotHere

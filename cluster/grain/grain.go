@@ -102,7 +102,8 @@ type Grains struct {
 	kinds   map[string]*Kind
 	kv      jetstream.KeyValue
 	metrics *metrics
-	table   *table
+	table   *table       // for actors of this node
+	passing *table       // for fronts of this node
 	waiting atomic.Int64 // messages, see MaxWaiting
 
 	agent, outside actor.Ref
@@ -131,7 +132,7 @@ func Open(cfg Config) (*Grains, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	g := &Grains{cfg: cfg, log: cfg.Log, node: cfg.Node, sys: cfg.System, kinds: map[string]*Kind{}, table: newTable(), begun: time.Now()}
+	g := &Grains{cfg: cfg, log: cfg.Log, node: cfg.Node, sys: cfg.System, kinds: map[string]*Kind{}, table: newTable(), passing: newTable(), begun: time.Now()}
 	for _, k := range cfg.Kinds {
 		if err := k.check(); err != nil {
 			return nil, err

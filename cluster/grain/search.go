@@ -13,10 +13,10 @@ const (
 
 // search finds out where a grain is for those who wait for it on this node. There is one search for a grain at a time.
 func (a *agent) search(c *actor.Context, m search) {
-	if _, searching := a.searches[m.key]; searching {
+	if _, searching := a.searches[m.which()]; searching {
 		return
 	}
-	a.searches[m.key] = a.g.now()
+	a.searches[m.which()] = a.g.now()
 	a.ask(c, m, firstPause)
 }
 
@@ -31,12 +31,12 @@ func (a *agent) ask(c *actor.Context, m search, pause time.Duration) {
 		at, ok := v.(place)
 		switch {
 		case err == nil && ok:
-			delete(a.searches, m.key)
+			delete(a.searches, m.which())
 			a.g.metrics.found.Inc()
-			a.g.settle(m.key, at)
+			a.g.settle(m.table, m.key, at)
 		case is(err, ErrKind, ErrStart, ErrNoNode, actor.ErrOverloaded):
-			delete(a.searches, m.key)
-			a.g.unsettle(m.key, err)
+			delete(a.searches, m.which())
+			a.g.unsettle(m.table, m.key, err)
 		default: // that node does not keep it any more, or can't be reached
 			a.askAgain(c, m, pause, err)
 		}
@@ -45,8 +45,8 @@ func (a *agent) ask(c *actor.Context, m search, pause time.Duration) {
 
 // askAgain goes on with a search, as long as somebody waits.
 func (a *agent) askAgain(c *actor.Context, m search, pause time.Duration, err error) {
-	if !a.g.expire(m.key) {
-		delete(a.searches, m.key)
+	if !a.g.expire(m.table, m.key) {
+		delete(a.searches, m.which())
 		return
 	}
 	a.g.metrics.again.Inc()
@@ -88,7 +88,7 @@ func (a *agent) moved(c *actor.Context, m moved) {
 	l.state = switching
 	l.over = max(l.over, l.epoch)
 	a.chasing[m.Key] = c.Promise()
-	a.searches[m.Key] = g.now()
+	a.searches[searched{g.table, m.Key}] = g.now()
 	l.chased = func() { g.sys.Send(g.agent, chaseNow{m.Key, m.Ref}) }
 	if l.sending == 0 {
 		l.chased()
@@ -100,11 +100,12 @@ func (a *agent) moved(c *actor.Context, m moved) {
 func (a *agent) chase(c *actor.Context, m chaseNow) {
 	c.Detached(func() {
 		c.AskFor(m.ref, chase{}, a.g.cfg.Patience, func(v any, err error) {
-			delete(a.searches, m.key)
+			t := a.g.table
+			delete(a.searches, searched{t, m.key})
 			if at, ok := v.(place); ok && err == nil {
-				a.g.settle(m.key, at)
-			} else if over, wanted := a.g.lostTrack(m.key); wanted {
-				a.search(c, search{m.key, over})
+				a.g.settle(t, m.key, at)
+			} else if over, wanted := a.g.lostTrack(t, m.key); wanted {
+				a.search(c, search{t, m.key, over})
 			}
 			a.chasing[m.key].Reply(struct{}{}, nil)
 			delete(a.chasing, m.key)

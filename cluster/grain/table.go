@@ -11,6 +11,8 @@ import (
 //
 // Messages of one actor to one grain must stay in order, though some wait and some need not. So whoever has a message waiting sends no other one past it, which is what
 // behind counts; and when a grain has moved, what was sent where it was is let through before anything is sent where it is, which is what switching is for.
+//
+// A node has two: one for its own actors, and one for the fronts of grains that have gone elsewhere, which pass on what comes: also the messages by which the first one finds out where to.
 type table struct{ parts [64]part }
 
 type part struct {
@@ -106,8 +108,8 @@ func (l *location) takeWaiters() []*waiter {
 }
 
 // settle notes where a grain is, and lets those go on who wait.
-func (g *Grains) settle(key string, at place) {
-	p := g.table.part(key)
+func (g *Grains) settle(t *table, key string, at place) {
+	p := t.part(key)
 	p.mu.Lock()
 	l := p.location(key)
 	l.ref, l.epoch, l.state, l.used, l.chased = at.Ref, at.Epoch, known, g.now(), nil
@@ -116,8 +118,8 @@ func (g *Grains) settle(key string, at place) {
 }
 
 // unsettle ends the wait for a grain that can't be found.
-func (g *Grains) unsettle(key string, err error) {
-	p := g.table.part(key)
+func (g *Grains) unsettle(t *table, key string, err error) {
+	p := t.part(key)
 	p.mu.Lock()
 	l := p.location(key)
 	l.state = unknown
@@ -135,8 +137,8 @@ func (g *Grains) wake(all []*waiter, err error) {
 }
 
 // expire ends the wait of those whose time has passed, and tells whether others wait.
-func (g *Grains) expire(key string) bool {
-	p := g.table.part(key)
+func (g *Grains) expire(t *table, key string) bool {
+	p := t.part(key)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l := p.location(key)
@@ -158,8 +160,8 @@ func (g *Grains) expire(key string) bool {
 }
 
 // over notes that an activation is not where it was thought to be.
-func (g *Grains) over(key string, ref actor.Ref, epoch uint64) {
-	p := g.table.part(key)
+func (g *Grains) over(t *table, key string, ref actor.Ref, epoch uint64) {
+	p := t.part(key)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l := p.location(key)
@@ -170,8 +172,8 @@ func (g *Grains) over(key string, ref actor.Ref, epoch uint64) {
 }
 
 // lostTrack notes that nobody knows where a grain has moved to, and tells whether somebody waits for it.
-func (g *Grains) lostTrack(key string) (over uint64, wanted bool) {
-	p := g.table.part(key)
+func (g *Grains) lostTrack(t *table, key string) (over uint64, wanted bool) {
+	p := t.part(key)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l := p.location(key)
@@ -183,8 +185,8 @@ func (g *Grains) lostTrack(key string) (over uint64, wanted bool) {
 }
 
 // sweep forgets what nobody has used for long. It does a part of the table at a time.
-func (g *Grains) sweep(n int) {
-	p := &g.table.parts[n%len(g.table.parts)]
+func (g *Grains) sweep(t *table, n int) {
+	p := &t.parts[n%len(t.parts)]
 	now := g.now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -197,9 +199,9 @@ func (g *Grains) sweep(n int) {
 }
 
 // reset has all that waits fail: the agent that was to find it has failed.
-func (g *Grains) reset(err error) {
-	for i := range g.table.parts {
-		p := &g.table.parts[i]
+func (g *Grains) reset(t *table, err error) {
+	for i := range t.parts {
+		p := &t.parts[i]
 		p.mu.Lock()
 		for _, l := range p.byKey {
 			l.state = unknown
