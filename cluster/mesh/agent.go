@@ -19,6 +19,9 @@ type (
 	dropWatches struct{ p *peer }
 )
 
+// Expendable says that an agent that has ended need not hear of it: its watches have ended with it.
+func (dropWatches) Expendable() {}
+
 // agent watches for other nodes.
 type agent struct {
 	m     *Mesh

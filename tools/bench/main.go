@@ -25,6 +25,7 @@ import (
 	"github.com/skua-go/skua/tools/bench/clients"
 	"github.com/skua-go/skua/tools/bench/luas"
 	"github.com/skua-go/skua/tools/bench/measure"
+	"github.com/skua-go/skua/tools/bench/nodes"
 	"github.com/skua-go/skua/tools/bench/peers"
 	"github.com/skua-go/skua/tools/bench/stores"
 )
@@ -32,7 +33,7 @@ import (
 // benchmarks is the table. The references are baselines measured for themselves; they run only with -only bare/.
 func benchmarks(programs *peers.Programs, botsFor time.Duration) []measure.Benchmark {
 	return slices.Concat(
-		actorBenchmarks(programs), luaBenchmarks(luas.Default(), ""), luaBenchmarks(luas.Gopher(), "/"+gopher.Name), storeBenchmarks(), otherBenchmarks(botsFor))
+		actorBenchmarks(programs), luaBenchmarks(luas.Default(), ""), luaBenchmarks(luas.Gopher(), "/"+gopher.Name), storeBenchmarks(), clusterBenchmarks(), otherBenchmarks(botsFor))
 }
 
 // actorBenchmarks are the actor runtime's, beside channels and beside what other runtimes do with their own defaults.
@@ -120,6 +121,20 @@ func luaBenchmarks(on luas.Suite, suffix string) []measure.Benchmark {
 		all[i].ID += suffix
 	}
 	return all
+}
+
+// clusterBenchmarks are messages between nodes.
+func clusterBenchmarks() []measure.Benchmark {
+	const (
+		two  = "two nodes in one process, each with its connection to a NATS server on loopback; "
+		bare = two + "base: nats.go request and reply on connections of its own, same run"
+		send = two + "one actor to another"
+	)
+	return []measure.Benchmark{
+		{ID: "cluster/ask-1", Unit: "µs", Ours: measure.Microseconds(nodes.Ask(1)), Base: measure.Microseconds(nodes.BareAsk(1)), Note: bare},
+		{ID: "cluster/ask-100", Unit: "op/s", Ours: measure.PerSecond(nodes.Ask(100)), Base: measure.PerSecond(nodes.BareAsk(100)), Note: bare},
+		{ID: "cluster/send", Unit: "msg/s", Ours: measure.PerSecond(nodes.Send), Note: send},
+	}
 }
 
 // storeBenchmarks are those of documents and their databases.
