@@ -22,8 +22,8 @@ type agent struct {
 	agents   map[*actor.Node]actor.Ref
 	finding  map[*actor.Node][]func(actor.Ref, error)
 	absences map[*actor.Node]*absence
-	searches map[searched]time.Duration // grains that are being searched, and when what waits for them was looked at
-	chasing  map[string]actor.Promise   // those that were told that a grain has moved
+	searches map[string]time.Duration // grains that are being searched, and when what waits for them was looked at
+	chasing  map[string]actor.Promise // those that were told that a grain has moved
 	ticks    int
 
 	shards   [Shards]*shard
@@ -41,16 +41,19 @@ type agent struct {
 func newAgent(g *Grains) actor.Actor {
 	return &agent{
 		g: g, agents: map[*actor.Node]actor.Ref{}, finding: map[*actor.Node][]func(actor.Ref, error){}, absences: map[*actor.Node]*absence{},
-		searches: map[searched]time.Duration{}, fronts: map[actor.Ref]*hosted{}, chasing: map[string]actor.Promise{},
+		searches: map[string]time.Duration{}, fronts: map[actor.Ref]*hosted{}, chasing: map[string]actor.Promise{},
 	}
 }
 
 // What the agent is told on its own node.
 type (
 	search struct { // for a grain that somebody wants to speak to
-		table *table
-		key   string
-		over  uint64
+		key  string
+		over uint64
+	}
+	successor struct { // for a grain that has gone, on behalf of its front: answered by place
+		key  string
+		over uint64
 	}
 	tellMoved struct { // a node that has sent to a front whose grain has gone
 		node *actor.Node
@@ -71,14 +74,6 @@ type (
 	drain struct{}
 )
 
-// searched is a grain that is searched for somebody.
-type searched struct {
-	table *table
-	key   string
-}
-
-func (s search) which() searched { return searched{s.table, s.key} }
-
 // tickEach is how often the agent looks around.
 const tickEach = 100 * time.Millisecond
 
@@ -89,8 +84,7 @@ func (a *agent) Start(c *actor.Context) error {
 	a.g.active.Store(0)
 	a.g.entries.Store(0)
 	a.g.owned.Store(0)
-	a.g.reset(a.g.table, errAgent)
-	a.g.reset(a.g.passing, errAgent)
+	a.g.reset(errAgent)
 	c.Subscribe(cluster.MembersTopic)
 	a.trusted = a.g.trusted()
 	a.lookMembers()
@@ -103,6 +97,8 @@ func (a *agent) Receive(c *actor.Context, msg any) {
 	switch m := msg.(type) {
 	case search:
 		a.search(c, m)
+	case successor:
+		a.successor(c, m)
 	case find:
 		a.find(c, m)
 	case activate:
@@ -136,12 +132,11 @@ func (a *agent) Receive(c *actor.Context, msg any) {
 func (a *agent) tick(c *actor.Context) {
 	a.ticks++
 	a.lookTrust(c)
-	a.g.sweep(a.g.table, a.ticks)
-	a.g.sweep(a.g.passing, a.ticks)
-	for s, looked := range a.searches {
+	a.g.sweep(a.ticks)
+	for key, looked := range a.searches {
 		if a.g.now()-looked > tickEach {
-			a.searches[s] = a.g.now()
-			a.g.expire(s.table, s.key)
+			a.searches[key] = a.g.now()
+			a.g.expire(key)
 		}
 	}
 	if a.ticks%10 == 0 {

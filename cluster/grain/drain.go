@@ -28,6 +28,10 @@ func (a *agent) drain(c *actor.Context) {
 	a.lookMembers()
 	for _, h := range a.fronts {
 		h.hurry.Store(true)
+		if h.state == isEnding { // it has gone, or is about to
+			c.Send(h.front, closeDown{})
+			continue
+		}
 		a.toClose = append(a.toClose, h)
 	}
 	a.giveBack(c)

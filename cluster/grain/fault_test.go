@@ -35,7 +35,7 @@ func (r *rig) persist(from int, kind, id string, msg any) any {
 }
 
 func TestGrainsOfADeadNodeComeBackElsewhere(t *testing.T) {
-	r := start(t, 3, clustertest.Config{})
+	r := start(t, 3, clustertest.Config{Lease: 4 * time.Second}, brittle)
 	const ids = 60
 	for id := range ids {
 		r.call(id%3, "through", fmt.Sprint(id), 1)
@@ -58,7 +58,7 @@ func TestGrainsOfADeadNodeComeBackElsewhere(t *testing.T) {
 }
 
 func TestANodeWithoutAConnectionEndsItsGrainsAndBeginsAnew(t *testing.T) {
-	r := start(t, 2, clustertest.Config{})
+	r := start(t, 2, clustertest.Config{Lease: 4 * time.Second}, brittle)
 	for id := range 20 {
 		r.call(0, "counter", fmt.Sprint(id), 1)
 	}
@@ -211,7 +211,7 @@ func TestGrainsAreLinearizableUnderFaults(t *testing.T) {
 	const nodes, clients, ids, faults = 4, 6, 5, 5
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	r := start(t, nodes, clustertest.Config{})
+	r := start(t, nodes, clustertest.Config{Lease: 4 * time.Second}, brittle)
 	var h history
 	var ended atomic.Bool
 	var up [nodes]atomic.Bool

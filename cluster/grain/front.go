@@ -2,6 +2,7 @@ package grain
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/skua-go/skua/actor"
@@ -19,10 +20,11 @@ type front struct {
 	state     frontState
 	last      time.Duration // when the last message came
 	users     []user
-	kept      []func() // messages that wait for the next state
-	returning int      // messages that have waited, and are about to be handled
-	seeking   int      // messages that wait until it is known where the grain is now
-	telling   int      // nodes that were told that the grain has moved, and have not answered
+	kept      []func()  // messages that wait for the next state
+	returning int       // messages that have waited, and are about to be handled
+	next      actor.Ref // where the grain is now; nobody while that is not known
+	seeking   bool      // it is being found out
+	telling   int       // nodes that were told that the grain has moved, and have not answered
 	passing   []actor.Promise
 	closed    time.Duration
 	failure   error
@@ -51,8 +53,11 @@ type (
 	passedOn  struct{} // a node sends no more to where the grain was
 )
 
+// transit is how long a message may be on its way between nodes.
+const transit = 3 * time.Second
+
 // lingers is how long a front stays when the grain has gone: until nobody believes that it is here.
-const lingers = fresh + 3*time.Second
+func (f *front) lingers() time.Duration { return f.kind.believed() + transit }
 
 func (h *hosted) spec(g *Grains, k *Kind, id string) actor.Spec {
 	return actor.Spec{
@@ -136,9 +141,13 @@ func (f *front) sleepIn(c *actor.Context, d time.Duration) {
 
 // close ends the activation: its actor handles what it has been sent so far.
 func (f *front) close(c *actor.Context) {
-	if f.state == acting {
+	switch f.state {
+	case acting:
 		f.state = closing
 		c.Drain(f.inner, 0)
+	case gone: // it is in a hurry now
+		f.lookDone(c)
+	case starting, closing:
 	}
 }
 
@@ -160,36 +169,40 @@ func (f *front) ended(c *actor.Context, m actor.Terminated) {
 
 // released lets go on what has come meanwhile: to where the grain is now.
 func (f *front) released(c *actor.Context) {
-	f.state = gone
-	f.passKept()
+	f.state, f.failure = gone, nil
+	f.seek(c)
 	now := f.g.now()
 	for _, u := range f.users {
-		if now-u.last <= lingers {
+		if now-u.last <= f.lingers() {
 			f.telling++
 			c.Send(f.g.agent, tellMoved{u.node, f.h.key})
 		}
 	}
 	f.users = nil
-	c.Detached(func() { c.Every(lookEach, func() { f.lookDone(c) }) })
+	f.lookIn(c)
 }
 
-// lookEach is how often a front looks whether it is needed still.
+// lookEach is how often a front looks whether it is needed still, when its node drains or it has lingered.
 const lookEach = 50 * time.Millisecond
+
+// lookIn looks later whether the front is needed still.
+func (f *front) lookIn(c *actor.Context) {
+	d := lookEach
+	if !f.h.hurry.Load() {
+		d = max(d, f.lingers()-(f.g.now()-f.closed))
+	}
+	c.Detached(func() { c.After(d, func() { f.lookDone(c) }) })
+}
 
 // lookDone ends the front when nobody believes that the grain is here.
 func (f *front) lookDone(c *actor.Context) {
-	open := f.passing[:0]
-	for _, p := range f.passing {
-		if p.Open() {
-			open = append(open, p)
-		}
-	}
-	clear(f.passing[len(open):])
-	f.passing = open
-	busy := f.telling > 0 || f.returning > 0 || f.seeking > 0 || len(f.passing) > 0
-	if !busy && (f.g.now()-f.closed > lingers || f.h.hurry.Load()) {
+	f.passing = slices.DeleteFunc(f.passing, func(p actor.Promise) bool { return !p.Open() })
+	busy := f.telling > 0 || f.returning > 0 || len(f.kept) > 0 || len(f.passing) > 0
+	if !busy && (f.g.now()-f.closed > f.lingers() || f.h.hurry.Load()) {
 		c.Stop(c.Self(), nil)
+		return
 	}
+	f.lookIn(c)
 }
 
 // came takes a message.
@@ -198,10 +211,8 @@ func (f *front) came(c *actor.Context, msg any) {
 		f.use(c.From().Home())
 	}
 	switch {
-	case f.state == acting && f.returning == 0:
-		f.pass(c, msg)
-	case f.state == gone && f.returning == 0:
-		f.passOn(c, msg)
+	case f.takes() && f.returning == 0:
+		f.take(c, msg)
 	case len(f.kept)+f.returning >= f.g.cfg.MaxWaiting/16:
 		f.g.metrics.overloaded.Inc()
 		f.fail(c, msg, &actor.Error{Code: actor.Overloaded, Actor: f.h.key, Text: "too many messages wait for the grain"})
@@ -209,21 +220,61 @@ func (f *front) came(c *actor.Context, msg any) {
 		f.returning++
 		f.again(c, msg)()
 	default:
-		f.kept = append(f.kept, f.again(c, msg))
+		f.keep(c, msg)
 	}
+}
+
+// takes tells whether messages need not be kept.
+func (f *front) takes() bool { return f.state == acting || f.state == gone && !f.next.IsZero() }
+
+// take gives the message in hand to whom it is for.
+func (f *front) take(c *actor.Context, msg any) {
+	if f.state == acting {
+		f.pass(c, msg)
+	} else {
+		f.passOn(c, msg)
+	}
+}
+
+// keep has the message in hand wait.
+func (f *front) keep(c *actor.Context, msg any) {
+	f.kept = append(f.kept, f.again(c, msg))
+	f.seek(c)
+}
+
+// seek finds out where the grain is now, when somebody wants to speak to it.
+func (f *front) seek(c *actor.Context) {
+	if f.state != gone || f.seeking || len(f.kept) == 0 {
+		return
+	}
+	f.seeking = true
+	c.Detached(func() {
+		c.AskFor(f.g.agent, successor{f.h.key, f.h.epoch}, f.g.cfg.Patience, func(v any, err error) {
+			f.seeking = false
+			if at, ok := v.(place); ok && err == nil {
+				f.next = at.Ref
+			} else {
+				f.failure = err
+			}
+			f.passKept()
+		})
+	})
 }
 
 // again makes what handles the message in hand later.
 func (f *front) again(c *actor.Context, msg any) func() {
 	return c.Resume(func() {
 		f.returning--
-		switch f.state {
-		case acting:
-			f.pass(c, msg)
-		case gone:
-			f.passOn(c, msg)
+		switch {
+		case f.takes():
+			f.take(c, msg)
+		case f.state == gone && f.failure != nil: // it could not be found
+			f.fail(c, msg, f.failure)
+			if f.returning == 0 {
+				f.failure = nil // whoever comes later may have more luck
+			}
 		default: // it has begun to close since
-			f.kept = append(f.kept, f.again(c, msg))
+			f.keep(c, msg)
 		}
 	})
 }
@@ -255,20 +306,12 @@ func (f *front) pass(c *actor.Context, msg any) {
 // passOn sends the message in hand to where the grain is now.
 func (f *front) passOn(c *actor.Context, msg any) {
 	if c.IsRequest() {
+		if len(f.passing) >= 64 {
+			f.passing = slices.DeleteFunc(f.passing, func(p actor.Promise) bool { return !p.Open() })
+		}
 		f.passing = append(f.passing, c.Promise())
 	}
-	f.seeking++
-	f.g.locate(f.g.passing, c, f.h.key, f.g.cfg.Patience, func(ref actor.Ref, _ uint64, err error) {
-		f.seeking--
-		if err == nil && ref == c.Self() {
-			err = ErrNotHere
-		}
-		if err != nil {
-			f.fail(c, msg, err)
-			return
-		}
-		c.Forward(ref)
-	})
+	c.Forward(f.next)
 }
 
 // fail answers the message in hand with why it was not handled.
@@ -296,7 +339,7 @@ func (f *front) use(n *actor.Node) {
 			oldest = i
 		}
 	}
-	if len(f.users) > 4 && now-f.users[oldest].last > lingers {
+	if len(f.users) > 4 && now-f.users[oldest].last > f.lingers() {
 		f.users[oldest] = user{n, now}
 		return
 	}

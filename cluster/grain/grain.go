@@ -132,7 +132,7 @@ func Open(cfg Config) (*Grains, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	g := &Grains{cfg: cfg, log: cfg.Log, node: cfg.Node, sys: cfg.System, kinds: map[string]*Kind{}, table: newTable(), passing: newTable(), begun: time.Now()}
+	g := &Grains{cfg: cfg, log: cfg.Log, node: cfg.Node, sys: cfg.System, kinds: map[string]*Kind{}, table: newTable(), begun: time.Now()}
 	for _, k := range cfg.Kinds {
 		if err := k.check(); err != nil {
 			return nil, err

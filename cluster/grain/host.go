@@ -141,7 +141,6 @@ func (a *agent) forgetAt(c *actor.Context, h *hosted, tries int) {
 
 func (a *agent) releaseFront(c *actor.Context, h *hosted) {
 	a.remove(h)
-	a.g.over(a.g.passing, h.key, h.front, h.epoch)
 	c.Send(h.front, released{})
 	h.goOn(nil)
 	if h.drained {

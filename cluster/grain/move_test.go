@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -20,39 +21,37 @@ type feeder struct {
 	name  string
 	kind  string
 	ids   int
+	pause time.Duration
 	sent  int
 	ended chan<- int
 }
 
-type feed struct{}
-
 func (f *feeder) Start(c *actor.Context) error {
-	c.Send(c.Self(), feed{})
+	f.feed(c)
 	return nil
 }
 
-func (f *feeder) Receive(c *actor.Context, msg any) {
-	switch msg.(type) {
-	case feed:
-		f.sent++
-		for id := range f.ids {
-			f.g.Send(c, f.kind, fmt.Sprint(id), fmt.Sprintf("%s.%d", f.name, f.sent))
-		}
-		c.After(2*time.Millisecond, func() { c.Send(c.Self(), feed{}) })
-	case struct{}:
-		f.ended <- f.sent
-		c.Stop(c.Self(), nil)
+func (f *feeder) feed(c *actor.Context) {
+	f.sent++
+	for id := range f.ids {
+		f.g.Send(c, f.kind, fmt.Sprint(id), fmt.Sprintf("%s.%d", f.name, f.sent))
 	}
+	c.After(f.pause+rand.N(f.pause), func() { f.feed(c) })
+}
+
+func (f *feeder) Receive(c *actor.Context, _ any) {
+	f.ended <- f.sent
+	c.Stop(c.Self(), nil)
 }
 
 // feed has an actor on each node send to grains of a kind; end stops them and returns how often each has sent.
-func (r *rig) feed(kind string, ids int, nodes ...int) (end func() map[string]int) {
+func (r *rig) feed(kind string, ids int, pause time.Duration, nodes ...int) (end func() map[string]int) {
 	r.t.Helper()
 	refs, ended := map[string]actor.Ref{}, make(chan int, 1)
 	for _, i := range nodes {
 		name := fmt.Sprint("f", i)
 		refs[name] = r.Nodes[i].Spawn(actor.Spec{New: func() actor.Actor {
-			return &feeder{g: r.of(i), name: name, kind: kind, ids: ids, ended: ended}
+			return &feeder{g: r.of(i), name: name, kind: kind, ids: ids, pause: pause, ended: ended}
 		}})
 	}
 	return func() map[string]int {
@@ -76,7 +75,8 @@ func complete(log string, counts map[string]int) error {
 		name, number, _ := strings.Cut(m, ".")
 		next[name]++
 		if number != fmt.Sprint(next[name]) {
-			return fmt.Errorf("%s has sent %s where %d was expected", name, number, next[name])
+			later := strings.Contains(log+" ", fmt.Sprintf(" %s.%d ", name, next[name]))
+			return fmt.Errorf("%s has sent %s where %d was expected, which has come later: %v", name, number, next[name], later)
 		}
 	}
 	for name, n := range counts {
@@ -91,7 +91,7 @@ func (r *rig) whole(kind string, ids, from int, counts map[string]int) {
 	r.t.Helper()
 	for id := range ids {
 		var err error
-		deadline := time.Now().Add(20 * time.Second)
+		deadline := time.Now().Add(5 * time.Second)
 		for {
 			err = complete(r.call(from, kind, fmt.Sprint(id), "log").(string), counts)
 			if err == nil || time.Now().After(deadline) {
@@ -99,7 +99,7 @@ func (r *rig) whole(kind string, ids, from int, counts map[string]int) {
 			}
 		}
 		if err != nil {
-			r.t.Errorf("%s/%d: %v", kind, id, err)
+			r.t.Fatalf("%s/%d: %v", kind, id, err)
 		}
 	}
 }
@@ -107,7 +107,7 @@ func (r *rig) whole(kind string, ids, from int, counts map[string]int) {
 func TestADrainMovesGrainsAndLosesNothing(t *testing.T) {
 	r := start(t, 3, clustertest.Config{})
 	const ids = 40
-	end := r.feed("counter", ids, 0, 1, 2)
+	end := r.feed("counter", ids, 2*time.Millisecond, 0, 1, 2)
 	for id := range ids {
 		r.call(0, "counter", fmt.Sprint(id), 1)
 	}
@@ -150,7 +150,7 @@ func TestARollingRestartLosesNothing(t *testing.T) {
 	}
 	for i := range 3 {
 		kind := []string{"counter", "local", "light"}[i]
-		end := r.feed(kind, ids, (i+1)%3, (i+2)%3)
+		end := r.feed(kind, ids, 2*time.Millisecond, (i+1)%3, (i+2)%3)
 		for id := range ids {
 			r.call(i, kind, fmt.Sprint(id), 1)
 		}
@@ -190,13 +190,13 @@ func TestMessagesToAGrainThatFallsAsleepAreNotLost(t *testing.T) {
 		r.kinds = func(_ int, kinds []grain.Kind) []grain.Kind {
 			for i := range kinds {
 				if kinds[i].Name == "sleepy" {
-					kinds[i].Idle = 2 * time.Millisecond
+					kinds[i].Idle = 10 * time.Millisecond
 				}
 			}
 			return kinds
 		}
 	})
-	end := r.feed("sleepy", 10, 0, 1)
+	end := r.feed("sleepy", 10, 15*time.Millisecond, 0, 1)
 	for i := range 100 {
 		r.call(i%2, "sleepy", fmt.Sprint(i%10), 1)
 	}

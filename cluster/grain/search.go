@@ -13,45 +13,73 @@ const (
 
 // search finds out where a grain is for those who wait for it on this node. There is one search for a grain at a time.
 func (a *agent) search(c *actor.Context, m search) {
-	if _, searching := a.searches[m.which()]; searching {
+	if _, searching := a.searches[m.key]; searching {
 		return
 	}
-	a.searches[m.which()] = a.g.now()
-	a.ask(c, m, firstPause)
+	a.searches[m.key] = a.g.now()
+	a.seek(c, &seeker{
+		find:   find{m.key, m.over},
+		wanted: func() bool { return a.g.expire(m.key) },
+		done: func(at place, err error) {
+			delete(a.searches, m.key)
+			if err != nil {
+				a.g.unsettle(m.key, err)
+			} else if _, settled := a.g.found(m.key, at); !settled {
+				a.searches[m.key] = a.g.now() // it goes on by a chase
+			}
+		},
+		ended: func() { delete(a.searches, m.key) },
+	})
 }
 
-// ask asks who keeps the shard, or is to keep it.
-func (a *agent) ask(c *actor.Context, m search, pause time.Duration) {
-	n, err := a.keeper(shardOf(m.key))
+// successor finds out where a grain has gone to.
+func (a *agent) successor(c *actor.Context, m successor) {
+	promise := c.Promise()
+	a.seek(c, &seeker{
+		find: find{m.key, m.over}, wanted: promise.Open, ended: func() {},
+		done: func(at place, err error) { promise.Reply(at, err) },
+	})
+}
+
+// seeker is who wants to know where a grain is.
+type seeker struct {
+	find   find
+	pause  time.Duration
+	wanted func() bool // tells whether anybody waits still
+	done   func(place, error)
+	ended  func() // is called instead of done when nobody waits any more
+}
+
+// seek asks who keeps the shard, or is to keep it, until there is an answer or nobody waits any more.
+func (a *agent) seek(c *actor.Context, s *seeker) {
+	n, err := a.keeper(shardOf(s.find.Key))
 	if err != nil {
-		a.askAgain(c, m, pause, err)
+		a.seekAgain(c, s, err)
 		return
 	}
-	a.askNode(c, n, find{m.key, m.over}, a.g.cfg.Patience, func(v any, err error) {
+	a.askNode(c, n, s.find, a.g.cfg.Patience, func(v any, err error) {
 		at, ok := v.(place)
 		switch {
 		case err == nil && ok:
-			delete(a.searches, m.which())
 			a.g.metrics.found.Inc()
-			a.g.settle(m.table, m.key, at)
+			s.done(at, nil)
 		case is(err, ErrKind, ErrStart, ErrNoNode, actor.ErrOverloaded):
-			delete(a.searches, m.which())
-			a.g.unsettle(m.table, m.key, err)
+			s.done(place{}, err)
 		default: // that node does not keep it any more, or can't be reached
-			a.askAgain(c, m, pause, err)
+			a.seekAgain(c, s, err)
 		}
 	})
 }
 
-// askAgain goes on with a search, as long as somebody waits.
-func (a *agent) askAgain(c *actor.Context, m search, pause time.Duration, err error) {
-	if !a.g.expire(m.table, m.key) {
-		delete(a.searches, m.which())
+func (a *agent) seekAgain(c *actor.Context, s *seeker, err error) {
+	if !s.wanted() {
+		s.ended()
 		return
 	}
 	a.g.metrics.again.Inc()
-	a.g.log.Debug("grain: asking again", "grain", m.key, "error", err)
-	later(c, pause, func() { a.ask(c, m, min(2*pause, maxPause)) })
+	a.g.log.Debug("grain: asking again", "grain", s.find.Key, "error", err)
+	s.pause = min(max(2*s.pause, firstPause), maxPause)
+	later(c, s.pause, func() { a.seek(c, s) })
 }
 
 // keeper is who keeps a shard, or is to keep it if nobody does who can be reached.
@@ -85,27 +113,20 @@ func (a *agent) moved(c *actor.Context, m moved) {
 		c.Reply(struct{}{}, nil)
 		return
 	}
-	l.state = switching
-	l.over = max(l.over, l.epoch)
 	a.chasing[m.Key] = c.Promise()
-	a.searches[searched{g.table, m.Key}] = g.now()
-	l.chased = func() { g.sys.Send(g.agent, chaseNow{m.Key, m.Ref}) }
-	if l.sending == 0 {
-		l.chased()
-		l.chased = nil
-	}
+	a.searches[m.Key] = g.now()
+	g.leave(m.Key, l)
 }
 
 // chase finds a grain that has moved by a message that follows it.
 func (a *agent) chase(c *actor.Context, m chaseNow) {
 	c.Detached(func() {
 		c.AskFor(m.ref, chase{}, a.g.cfg.Patience, func(v any, err error) {
-			t := a.g.table
-			delete(a.searches, searched{t, m.key})
+			delete(a.searches, m.key)
 			if at, ok := v.(place); ok && err == nil {
-				a.g.settle(t, m.key, at)
-			} else if over, wanted := a.g.lostTrack(t, m.key); wanted {
-				a.search(c, search{t, m.key, over})
+				a.g.settle(m.key, at)
+			} else if over, wanted := a.g.lostTrack(m.key); wanted {
+				a.search(c, search{m.key, over})
 			}
 			a.chasing[m.key].Reply(struct{}{}, nil)
 			delete(a.chasing, m.key)

@@ -15,7 +15,7 @@ func (g *Grains) Send(c *actor.Context, kind, id string, msg any) {
 		g.lose(c.Self(), key, msg, err)
 		return
 	}
-	g.locate(g.table, c, key, g.cfg.Patience, func(ref actor.Ref, _ uint64, err error) {
+	g.locate(c, key, g.cfg.Patience, func(ref actor.Ref, _ uint64, err error) {
 		if err != nil {
 			g.lose(c.Self(), key, msg, err)
 			return
@@ -68,7 +68,7 @@ const maxTries = 16
 
 func (q *question) ask() {
 	left := q.until - q.g.now()
-	q.g.locate(q.g.table, q.c, q.key, left, func(ref actor.Ref, epoch uint64, err error) {
+	q.g.locate(q.c, q.key, left, func(ref actor.Ref, epoch uint64, err error) {
 		if err != nil {
 			q.then(nil, err)
 			return
@@ -81,7 +81,7 @@ func (q *question) ask() {
 			}
 			q.tries++
 			q.g.metrics.retried.Inc()
-			q.g.over(q.g.table, q.key, ref, epoch)
+			q.g.over(q.key, ref, epoch)
 			q.ask()
 		})
 	})
@@ -139,16 +139,16 @@ func (o *outside) Receive(c *actor.Context, msg any) {
 			c.Reply(nil, err)
 			return
 		}
-		o.g.locate(o.g.table, c, key, o.g.sys.CallTimeout(), func(ref actor.Ref, _ uint64, err error) { c.Reply(ref, err) })
+		o.g.locate(c, key, o.g.sys.CallTimeout(), func(ref actor.Ref, _ uint64, err error) { c.Reply(ref, err) })
 	}
 }
 
 // locate calls then with where a grain is: at once, if that is known and nothing of this actor waits for the grain; else in this actor, when it is known or within has passed, in the order of the calls. What
 // then sends is behind what was sent before.
-func (g *Grains) locate(t *table, c *actor.Context, key string, within time.Duration, then func(ref actor.Ref, epoch uint64, err error)) {
+func (g *Grains) locate(c *actor.Context, key string, within time.Duration, then func(ref actor.Ref, epoch uint64, err error)) {
 	k, _ := g.kindOf(key)
 	self := c.Self()
-	p := t.part(key)
+	p := g.table.part(key)
 	p.mu.Lock()
 	l := p.location(key)
 	now := g.now()
@@ -168,8 +168,8 @@ func (g *Grains) locate(t *table, c *actor.Context, key string, within time.Dura
 		l.behind = map[actor.Ref]int{}
 	}
 	l.behind[self]++
-	w.wake = g.waker(t, c, key, p, l, w, then)
-	g.wait(t, key, l, w)
+	w.wake = g.waker(c, key, p, l, w, then)
+	g.wait(key, l, w)
 	p.mu.Unlock()
 }
 
@@ -188,7 +188,7 @@ func (g *Grains) send(p *part, l *location, then func(ref actor.Ref, epoch uint6
 }
 
 // wait adds a waiter, and has the agent find out what it waits for. The lock is held.
-func (g *Grains) wait(t *table, key string, l *location, w *waiter) {
+func (g *Grains) wait(key string, l *location, w *waiter) {
 	g.waiting.Add(1)
 	l.waiters = append(l.waiters, w)
 	switch l.state {
@@ -196,18 +196,18 @@ func (g *Grains) wait(t *table, key string, l *location, w *waiter) {
 		g.wake(l.takeWaiters(), nil)
 	case unknown:
 		l.state = resolving
-		g.sys.Send(g.agent, search{t, key, l.over})
+		g.sys.Send(g.agent, search{key, l.over})
 	}
 }
 
 // waker makes what has the sender go on: in its actor, it sends, or waits once more if the grain has gone elsewhere meanwhile.
-func (g *Grains) waker(t *table, c *actor.Context, key string, p *part, l *location, w *waiter, then func(ref actor.Ref, epoch uint64, err error)) func() {
+func (g *Grains) waker(c *actor.Context, key string, p *part, l *location, w *waiter, then func(ref actor.Ref, epoch uint64, err error)) func() {
 	self, release := c.Self(), c.Hold()
 	resume := c.Resume(func() {
 		k, _ := g.kindOf(key)
 		p.mu.Lock()
 		if w.err == nil && !g.believe(l, k, g.now()) && g.now() < w.until {
-			g.wait(t, key, l, w)
+			g.wait(key, l, w)
 			p.mu.Unlock()
 			return
 		}

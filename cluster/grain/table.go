@@ -11,8 +11,6 @@ import (
 //
 // Messages of one actor to one grain must stay in order, though some wait and some need not. So whoever has a message waiting sends no other one past it, which is what
 // behind counts; and when a grain has moved, what was sent where it was is let through before anything is sent where it is, which is what switching is for.
-//
-// A node has two: one for its own actors, and one for the fronts of grains that have gone elsewhere, which pass on what comes: also the messages by which the first one finds out where to.
 type table struct{ parts [64]part }
 
 type part struct {
@@ -53,6 +51,14 @@ type waiter struct {
 // who have sent it something since, so nothing is sent to where a grain was long ago.
 const fresh = 10 * time.Second
 
+// believed is for how long a place of a grain of the kind is.
+func (k *Kind) believed() time.Duration {
+	if k.Idle > 0 {
+		return min(fresh, k.Idle/3)
+	}
+	return fresh
+}
+
 func newTable() *table {
 	t := &table{}
 	for i := range t.parts {
@@ -78,12 +84,7 @@ func (g *Grains) believe(l *location, k *Kind, now time.Duration) bool {
 	if l.state != known {
 		return false
 	}
-	limit := fresh
-	if k.Idle > 0 {
-		limit = min(limit, k.Idle/3)
-	}
-	home := l.ref.Home()
-	if now-l.used <= limit && (!l.ref.IsRemote() || g.cfg.Mesh.Reaches(home.Name(), home.Incarnation())) {
+	if now-l.used <= k.believed() && g.reaches(l.ref) {
 		return true
 	}
 	l.state = unknown
@@ -107,19 +108,54 @@ func (l *location) takeWaiters() []*waiter {
 	return all
 }
 
-// settle notes where a grain is, and lets those go on who wait.
-func (g *Grains) settle(t *table, key string, at place) {
-	p := t.part(key)
+// found notes where a grain is. When something was sent to another place a short time ago, that is let through before: false says that it has to be chased from there, by chaseNow.
+func (g *Grains) found(key string, at place) (former actor.Ref, settled bool) {
+	k, _ := g.kindOf(key)
+	p := g.table.part(key)
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	l := p.location(key)
+	if former = l.ref; l.state == resolving && !former.IsZero() && former != at.Ref && g.now()-l.used <= k.believed()+transit && g.reaches(former) {
+		g.leave(key, l)
+		return former, false
+	}
+	g.settleNow(l, at)
+	return former, true
+}
+
+// leave has nothing sent any more to where a grain is known to be, until that is chased. The lock is held.
+func (g *Grains) leave(key string, l *location) {
+	l.state = switching
+	l.over = max(l.over, l.epoch)
+	former := l.ref
+	l.chased = func() { g.sys.Send(g.agent, chaseNow{key, former}) }
+	if l.sending == 0 {
+		l.chased()
+		l.chased = nil
+	}
+}
+
+func (g *Grains) reaches(ref actor.Ref) bool {
+	home := ref.Home()
+	return !ref.IsRemote() || g.cfg.Mesh.Reaches(home.Name(), home.Incarnation())
+}
+
+// settle notes where a grain is, and lets those go on who wait.
+func (g *Grains) settle(key string, at place) {
+	p := g.table.part(key)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	g.settleNow(p.location(key), at)
+}
+
+func (g *Grains) settleNow(l *location, at place) {
 	l.ref, l.epoch, l.state, l.used, l.chased = at.Ref, at.Epoch, known, g.now(), nil
 	g.wake(l.takeWaiters(), nil)
-	p.mu.Unlock()
 }
 
 // unsettle ends the wait for a grain that can't be found.
-func (g *Grains) unsettle(t *table, key string, err error) {
-	p := t.part(key)
+func (g *Grains) unsettle(key string, err error) {
+	p := g.table.part(key)
 	p.mu.Lock()
 	l := p.location(key)
 	l.state = unknown
@@ -137,8 +173,8 @@ func (g *Grains) wake(all []*waiter, err error) {
 }
 
 // expire ends the wait of those whose time has passed, and tells whether others wait.
-func (g *Grains) expire(t *table, key string) bool {
-	p := t.part(key)
+func (g *Grains) expire(key string) bool {
+	p := g.table.part(key)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l := p.location(key)
@@ -160,24 +196,27 @@ func (g *Grains) expire(t *table, key string) bool {
 }
 
 // over notes that an activation is not where it was thought to be.
-func (g *Grains) over(t *table, key string, ref actor.Ref, epoch uint64) {
-	p := t.part(key)
+func (g *Grains) over(key string, ref actor.Ref, epoch uint64) {
+	p := g.table.part(key)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l := p.location(key)
-	l.over = max(l.over, epoch)
-	if l.ref == ref && l.state == known {
-		l.state = unknown
+	l.over, l.used = max(l.over, epoch), g.now()
+	if l.ref == ref && l.state <= known {
+		l.ref = actor.Ref{} // there is nothing to be let through
+		if l.state == known {
+			l.state = unknown
+		}
 	}
 }
 
 // lostTrack notes that nobody knows where a grain has moved to, and tells whether somebody waits for it.
-func (g *Grains) lostTrack(t *table, key string) (over uint64, wanted bool) {
-	p := t.part(key)
+func (g *Grains) lostTrack(key string) (over uint64, wanted bool) {
+	p := g.table.part(key)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l := p.location(key)
-	l.state = unknown
+	l.state, l.ref = unknown, actor.Ref{}
 	if len(l.waiters) > 0 {
 		l.state = resolving
 	}
@@ -185,8 +224,8 @@ func (g *Grains) lostTrack(t *table, key string) (over uint64, wanted bool) {
 }
 
 // sweep forgets what nobody has used for long. It does a part of the table at a time.
-func (g *Grains) sweep(t *table, n int) {
-	p := &t.parts[n%len(t.parts)]
+func (g *Grains) sweep(n int) {
+	p := &g.table.parts[n%len(g.table.parts)]
 	now := g.now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -199,9 +238,9 @@ func (g *Grains) sweep(t *table, n int) {
 }
 
 // reset has all that waits fail: the agent that was to find it has failed.
-func (g *Grains) reset(t *table, err error) {
-	for i := range t.parts {
-		p := &t.parts[i]
+func (g *Grains) reset(err error) {
+	for i := range g.table.parts {
+		p := &g.table.parts[i]
 		p.mu.Lock()
 		for _, l := range p.byKey {
 			l.state = unknown
