@@ -210,7 +210,10 @@ func (f *front) came(c *actor.Context, msg any) {
 	if f.state != gone {
 		f.use(c.From().Home())
 	}
+	_, chased := msg.(chase)
 	switch {
+	case chased && f.state == gone && f.next.IsZero() && len(f.kept)+f.returning == 0:
+		c.Reply(nil, ErrNotHere) // nothing is on its way, so the grain need not be woken
 	case f.takes() && f.returning == 0:
 		f.take(c, msg)
 	case len(f.kept)+f.returning >= f.g.cfg.MaxWaiting/16:

@@ -229,6 +229,13 @@ func TestPlacementsChooseTheNode(t *testing.T) {
 		return cfg
 	}})
 	at := map[string]map[any]int{"world": {}, "local": {}, "light": {}, "counter": {}}
+	for i := range 40 {
+		at["light"][r.call(i%3, "light", fmt.Sprint(i), "who")]++
+	}
+	if at["light"]["n2"] != 0 || at["light"]["n0"] < 10 || at["light"]["n1"] < 10 {
+		t.Errorf("the grains for nodes with little to do are on %v", at["light"])
+	}
+	delete(at, "light")
 	for i := range 100 {
 		for kind, nodes := range at {
 			nodes[r.call(i%3, kind, fmt.Sprint(i), "who")]++
@@ -239,9 +246,6 @@ func TestPlacementsChooseTheNode(t *testing.T) {
 	}
 	if at["world"]["n1"] != 100 {
 		t.Errorf("the grains of a role are on %v", at["world"])
-	}
-	if at["light"]["n2"] != 0 || at["light"]["n0"] < 30 || at["light"]["n1"] < 30 {
-		t.Errorf("the grains for nodes with little to do are on %v", at["light"])
 	}
 	if n := at["counter"]["n1"]; n < 45 || n > 85 {
 		t.Errorf("a node of four times the weight has %d of 100 grains", n)
