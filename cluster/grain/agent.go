@@ -77,7 +77,7 @@ type (
 // tickEach is how often the agent looks around.
 const tickEach = 100 * time.Millisecond
 
-var errAgent = errors.New("grain: the node has lost what it knew of its grains") //nolint:gochecknoglobals // a constant
+var errAgent = errors.New("grain: the node has lost what it knew of its grains")
 
 // Start begins with nothing: what a former life had in the directories is asked for anew.
 func (a *agent) Start(c *actor.Context) error {
@@ -156,7 +156,7 @@ func (a *agent) lookTrust(c *actor.Context) {
 		a.trusted = false
 		g.log.Warn("grain: this node can't prove its name, or had no connection: its grains stop", "grains", g.active.Load())
 		g.metrics.closed.WithLabelValues("fenced").Add(float64(g.active.Load()))
-		for _, s := range a.shards {
+		for _, s := range &a.shards {
 			if s != nil {
 				a.dropShard(c, s)
 			}

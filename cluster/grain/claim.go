@@ -213,7 +213,7 @@ func (a *agent) registered(c *actor.Context, then func(map[string]uint64, error)
 	a.readRegistry(c, []func(map[string]uint64, error){then})
 }
 
-func (a *agent) readRegistry(c *actor.Context, for_ []func(map[string]uint64, error)) {
+func (a *agent) readRegistry(c *actor.Context, waiting []func(map[string]uint64, error)) {
 	c.Detached(func() {
 		c.Go(func(ctx context.Context) (any, error) {
 			ctx, cancel := context.WithTimeout(ctx, kvTimeout)
@@ -223,7 +223,7 @@ func (a *agent) readRegistry(c *actor.Context, for_ []func(map[string]uint64, er
 			all, _ := v.(map[string]uint64)
 			next := a.registry.next
 			a.registry.next = nil
-			for _, then := range for_ {
+			for _, then := range waiting {
 				then(maps.Clone(all), err)
 			}
 			next = append(next, a.registry.next...)

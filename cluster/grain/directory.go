@@ -19,7 +19,6 @@ type shard struct {
 	placing map[string]*placement
 	waiting []func() // requests that wait until the shard is kept
 	busy    bool     // is being given back
-	asked   time.Duration
 }
 
 type shardState uint8
@@ -305,7 +304,7 @@ func (a *agent) giveBack(c *actor.Context) {
 		return
 	}
 	settled := a.draining || a.g.now()-a.changed > a.g.cfg.Settle
-	for _, s := range a.shards {
+	for _, s := range &a.shards {
 		if s == nil || s.state < keeping || s.busy {
 			continue
 		}

@@ -103,7 +103,6 @@ type Grains struct {
 	kv      jetstream.KeyValue
 	metrics *metrics
 	table   *table       // for actors of this node
-	passing *table       // for fronts of this node
 	waiting atomic.Int64 // messages, see MaxWaiting
 
 	agent, outside actor.Ref
