@@ -165,11 +165,11 @@ func (a *agent) frontEnded(c *actor.Context, ref actor.Ref) {
 		return
 	}
 	delete(a.fronts, ref)
-	if h.state != isEnding {
-		if h.state == isActive {
-			a.g.active.Add(-1)
-		}
-		h.state = isEnding
+	if h.state == isActive {
+		a.g.active.Add(-1)
+	}
+	h.state = isEnding
+	if a.hosted[shardOf(h.key)][h.key] == h { // it has not told of its end: it was stopped, or killed
 		a.forgetAt(c, h, 1)
 	}
 	if len(a.fronts) == 0 {

@@ -20,7 +20,7 @@ func live() uint64 {
 func TestADirectoryTakes200BytesAGrainAtMost(t *testing.T) {
 	sys := actor.New(actor.Config{})
 	defer func() {
-		if err := sys.Shutdown(context.Background()); err != nil { //nolint:usetesting // the test's context has ended by then
+		if err := sys.Shutdown(context.Background()); err != nil {
 			t.Error(err)
 		}
 	}()

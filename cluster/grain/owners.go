@@ -113,6 +113,13 @@ func (g *Grains) noteOwner(n int, o owner) {
 	}
 }
 
+// disown notes that a node which was seen as the owner of a shard says that it is not: the bucket may be followed with a delay, after an outage above all.
+func (g *Grains) disown(n int, node string) {
+	if known := g.owners[n].Load(); known != nil && known.node == node {
+		g.owners[n].CompareAndSwap(known, &owner{epoch: known.epoch})
+	}
+}
+
 // ownerOf is who has a shard, as far as is known; false for nobody.
 func (g *Grains) ownerOf(n int) (owner, bool) {
 	o := g.owners[n].Load()
