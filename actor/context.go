@@ -3,6 +3,7 @@ package actor
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -152,6 +153,20 @@ func (c *Context) ReplyTo(promise Promise, v any, err error) bool {
 // Detached runs f as if no message were being handled: what it asks inherits no deadline, and its continuations answer nobody.
 func (c *Context) Detached(f func()) { c.Within(nil, f) }
 
+// AtStop has f called behind the actor's Stop, if it has one, and where that would be called: see Stopper, which says what f may do. It is for parts of an
+// actor that have something to save. In an actor whose Stop has been called f runs when the present handler has returned. What is no longer needed calls
+// forget, in the actor.
+func (c *Context) AtStop(f func()) (forget func()) {
+	p := c.p
+	if p.hookDone {
+		c.soon(f)
+		return func() {}
+	}
+	m, own := p.more(), &f
+	m.atStop = append(m.atStop, own)
+	return func() { m.atStop = slices.DeleteFunc(m.atStop, func(g *func()) bool { return g == own }) }
+}
+
 // Hold keeps a stopping actor alive until release is called, from any goroutine. Only the first call counts.
 func (c *Context) Hold() (release func()) {
 	p, life := c.p, c.p.life
@@ -250,7 +265,12 @@ func (c *Context) Unwatch(to Ref) {
 func (c *Context) Stop(to Ref, reason error) { c.p.sys.Stop(to, reason) }
 
 // Drain asks an actor to end after the messages that it has been sent so far, or when within has passed; 0 sets no limit.
-func (c *Context) Drain(to Ref, within time.Duration) { c.p.sys.drain(to, c.p.self, within) }
+func (c *Context) Drain(to Ref, within time.Duration) { c.p.sys.drain(to, c.p.self, within, nil) }
+
+// Retire is Drain with a reason, which Stop and those who watch are told. Of several Retires and Drains the one that the actor comes to first tells the reason.
+func (c *Context) Retire(to Ref, within time.Duration, reason error) {
+	c.p.sys.drain(to, c.p.self, within, reason)
+}
 
 // Kill ends an actor after the message that it handles, and its children with it: without their Stop, and without what they wait for.
 func (c *Context) Kill(to Ref, reason error) { c.p.sys.Kill(to, reason) }

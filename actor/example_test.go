@@ -95,6 +95,23 @@ func ExampleSystem_SendNow() {
 
 func printed(v any) error { _, err := fmt.Println(v); return err }
 
+// Whoever is about to send to many actors can have the processor load what that takes, for all of them at once.
+func ExampleSystem_Prefetch() {
+	with(func(sys *actor.System) error {
+		one, err := sys.Spawn(actor.Spec{New: newTally})
+		two, err2 := sys.Spawn(actor.Spec{New: newTally})
+		for depth := range 2 {
+			sys.Prefetch(one.ID(), depth)
+			sys.Prefetch(two.ID(), depth)
+		}
+		sys.SendNow(one, add{2})
+		sys.SendNow(two, add{3})
+		fmt.Println(sys.Ask(context.Background(), two, get{}))
+		return errors.Join(err, err2)
+	})
+	// Output: 3 <nil>
+}
+
 func ExampleSystem_Ask() {
 	with(func(sys *actor.System) error {
 		silent, err := sys.Spawn(of(func(*actor.Context, any) {}))
@@ -190,6 +207,25 @@ func ExampleSystem_Drain() {
 	// one
 	// two
 }
+
+func ExampleSystem_Retire() {
+	with(func(sys *actor.System) error {
+		ref, err := sys.Spawn(actor.Spec{New: func() actor.Actor { return epitaph{} }})
+		sys.Send(ref, "one")
+		sys.Retire(ref, time.Minute, errors.New("no more work"))
+		<-sys.Ended(ref)
+		return err
+	})
+	// Output:
+	// one
+	// it ended: no more work
+}
+
+// epitaph prints what it is sent, and why it ends.
+type epitaph struct{}
+
+func (epitaph) Receive(_ *actor.Context, msg any)   { fmt.Println(msg) }
+func (epitaph) Stop(_ *actor.Context, reason error) { fmt.Println("it ended:", reason) }
 
 func ExampleSystem_Kill() {
 	with(func(sys *actor.System) error {
@@ -473,6 +509,18 @@ func ExampleContext_Detached() {
 	// true <nil>
 }
 
+func ExampleContext_AtStop() {
+	one(func(c *actor.Context, _ any) {
+		c.AtStop(func() { fmt.Println("saved") })
+		forget := c.AtStop(func() { fmt.Println("not needed") })
+		forget()
+		c.Reply("changed", nil)
+	})
+	// Output:
+	// changed <nil>
+	// saved
+}
+
 func ExampleContext_Hold() {
 	with(func(sys *actor.System) error {
 		_, err := sys.Spawn(actor.Spec{New: func() actor.Actor {
@@ -558,6 +606,24 @@ func ExampleContext_Drain() {
 		c.Drain(child, time.Second)
 	})
 	// Output: LAST WORDS <nil>
+}
+
+func ExampleContext_Retire() {
+	var asked actor.Promise
+	one(func(c *actor.Context, msg any) {
+		if end, ok := msg.(actor.Terminated); ok {
+			asked.Reply("it ended:", end.Reason)
+			return
+		}
+		asked = c.Promise()
+		child := crowd(c, 1)[0]
+		c.Watch(child)
+		c.Ask(child, "last words", func(v any, _ error) { fmt.Println(v) })
+		c.Retire(child, time.Second, errors.New("no more work"))
+	})
+	// Output:
+	// LAST WORDS
+	// it ended: no more work
 }
 
 func ExampleContext_Kill() {

@@ -74,6 +74,7 @@ func (p *process) isStopping() bool {
 // start makes the actor and runs its Start. from is its predecessor that failed, if there was one.
 func (p *process) start(from Actor, failure error) {
 	p.actor = p.anew()
+	p.noteBody()
 	p.worker.enter(frame{})
 	if h, ok := p.actor.(Inheritor); ok && from != nil {
 		h.Inherit(from, failure)
@@ -174,6 +175,9 @@ func (p *process) endLife() {
 	p.holds = 0
 	for p.timers != nil {
 		p.timers.Cancel()
+	}
+	if p.rare != nil {
+		p.rare.atStop = nil
 	}
 	if p.rare != nil && p.rare.cancel != nil {
 		p.rare.cancel()
@@ -296,6 +300,15 @@ func (p *process) runStopHook() {
 		s.Stop(&p.ctx, p.stopReason)
 		p.worker.enter(frame{})
 	}
+	if p.rare == nil {
+		return
+	}
+	for len(p.rare.atStop) > 0 { // each may take others back
+		f := p.rare.atStop[0]
+		p.rare.atStop = p.rare.atStop[1:]
+		(*f)()
+		p.worker.enter(frame{})
+	}
 }
 
 func (p *process) stopTooLate() {
@@ -322,6 +335,7 @@ func (p *process) endIfDone() {
 	}
 	p.endLife()
 	p.actor = nil
+	p.noteBody()
 	p.unregister()
 	p.openMu.Lock()
 	p.ended = true

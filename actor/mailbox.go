@@ -19,7 +19,7 @@ const (
 	kindMessage    kind = iota // for Receive
 	kindTraced                 // for Receive, sent within a span; msg is a *traced
 	kindTerminated             // for Receive, if the actor still watches
-	kindDrain                  // stop when this is reached
+	kindDrain                  // stop when this is reached; msg is the reason, or nil
 	kindAnswer                 // a request of ours came back
 	kindResume                 // a timer or a call from outside; msg is a *Timer or a *resume
 	kindGivenUp                // nobody waits for the answer to req any more

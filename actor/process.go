@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 )
 
 // process is an actor with its mailbox and everything that the runtime keeps about it. Fields without a lock belong to the worker that
@@ -38,12 +39,13 @@ type process struct {
 	killed         bool // its children end as it does
 	stopReason     error
 
-	openMu   sync.Mutex
-	ended    bool
-	open     *request // requests that were handled but not answered yet
-	watchers map[*process]struct{}
-	begin    *beginning
-	end      chan struct{}
+	openMu    sync.Mutex
+	ended     bool
+	bodyLines atomic.Uint32 // of the caches, for Prefetch
+	open      *request      // requests that were handled but not answered yet
+	watchers  map[*process]struct{}
+	begin     *beginning
+	end       chan struct{}
 
 	// Guarded by sys.mu.
 	gone               bool // it has no names any more, and must not get one
@@ -51,6 +53,8 @@ type process struct {
 	nextRoot, prevRoot *process
 
 	nextReady *process // in the dispatcher's queue, guarded by its lock
+
+	body atomic.Pointer[byte] // where actor points to, for Prefetch
 }
 
 // rare is what few actors have.
@@ -62,6 +66,7 @@ type rare struct {
 	topics   []string // subscribed to
 	taps     []*tap
 	handling Span // of the message that is being handled and is no request
+	atStop   []*func()
 }
 
 func (p *process) more() *rare {
@@ -327,7 +332,8 @@ func (p *process) handle(e *envelope) {
 			p.receive(e)
 		}
 	case kindDrain:
-		p.tell(systemMsg{op: opStop})
+		reason, _ := e.msg.(error)
+		p.tell(systemMsg{op: opStop, err: reason})
 	case kindGivenUp:
 		p.dropWork(e.req)
 	case kindGone:

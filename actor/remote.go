@@ -72,7 +72,7 @@ type Question struct {
 // Order is what can be done to an actor from outside, beside messages.
 type Order struct {
 	Verb   Verb
-	Reason error         // of Stop and Kill
+	Reason error         // of all; nil if there is none
 	Within time.Duration // of Drain
 }
 

@@ -37,6 +37,32 @@ func TestADrainedActorHandlesWhatItHasBeenSentOrStopsInTime(t *testing.T) {
 	}
 }
 
+func TestARetiredActorEndsWithTheReasonBehindItsMessagesOrInTime(t *testing.T) {
+	for within, want := range map[time.Duration]int{0: 10, time.Minute: 10, 3500 * time.Millisecond: 4} {
+		t.Run(within.String(), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, sys *actor.System) {
+				handled := 0
+				var told error
+				ref := spawnHooked(t, sys, "", hooked{
+					receive: func(*actor.Context, any) { pass(time.Second); handled++ },
+					stop:    func(_ *actor.Context, reason error) { told = reason },
+				})
+				boss := spawn(t, sys, func(c *actor.Context, _ any) {
+					c.Retire(ref, within, errPlanned)
+					c.Drain(ref, within) // which comes later
+				})
+				for range 10 {
+					sys.Send(ref, 1)
+				}
+				sys.Send(boss, 1)
+				if reason := ended(t, sys, ref); !errors.Is(reason, errPlanned) || !errors.Is(told, errPlanned) || handled != want {
+					t.Fatalf("ended with %v, its Stop was told %v; %d messages were handled, want %d", reason, told, handled, want)
+				}
+			})
+		})
+	}
+}
+
 func TestAKilledActorEndsAtOnceWithItsChildren(t *testing.T) {
 	for name, first := range map[string]func(sys *actor.System, ref actor.Ref){
 		"alive":    func(*actor.System, actor.Ref) {},
@@ -152,6 +178,49 @@ func TestAnActorThatFailsWhileItStopsEndsAtOnce(t *testing.T) {
 		sys.Stop(ref, errPlanned)
 		if err := ended(t, sys, ref); !errors.Is(err, errPlanned) && !errors.Is(err, actor.ErrNoActor) {
 			t.Fatal(err)
+		}
+	})
+}
+
+func TestWhatIsToBeDoneAtTheStopIsDoneBehindStop(t *testing.T) {
+	inBubble(t, func(t *testing.T, sys *actor.System) {
+		var did []string
+		note := func(what string) func() { return func() { did = append(did, what) } }
+		echoes := spawn(t, sys, echo)
+		ref := spawnHooked(t, sys, "", hooked{
+			receive: func(c *actor.Context, msg any) {
+				if msg == "fail" {
+					panic("boom")
+				}
+				var second func()
+				c.AtStop(func() {
+					note("first")()
+					second()
+					c.Ask(echoes, 1, func(any, error) {
+						note("answered")()
+						c.AtStop(note("late"))
+					})
+				})
+				second = c.AtStop(note("second"))
+				c.AtStop(note("third"))
+			},
+			stop: func(c *actor.Context, _ error) {
+				note("stop")()
+				c.AtStop(note("of stop"))
+			},
+		})
+		sys.Send(ref, "lost with its life")
+		sys.Send(ref, "fail")
+		synctest.Wait()
+		pass(time.Second)
+		if sys.Send(ref, 1); len(did) > 0 {
+			t.Errorf("a life that has failed is saved: %q", did)
+		}
+		synctest.Wait()
+		sys.Stop(ref, nil)
+		synctest.Wait()
+		if want := []string{"stop", "first", "third", "of stop", "answered", "late"}; !slices.Equal(did, want) {
+			t.Errorf("got %q, want %q", did, want)
 		}
 	})
 }

@@ -208,32 +208,38 @@ func (s *System) Kill(to Ref, reason error) {
 }
 
 // Drain asks an actor to end after the messages that it has been sent so far, or when within has passed; 0 sets no limit.
-func (s *System) Drain(to Ref, within time.Duration) { s.drain(to, Ref{}, within) }
+func (s *System) Drain(to Ref, within time.Duration) { s.drain(to, Ref{}, within, nil) }
 
-func (s *System) drain(to, from Ref, within time.Duration) {
+// Retire is Drain with a reason, see Context.Retire.
+func (s *System) Retire(to Ref, within time.Duration, reason error) {
+	s.drain(to, Ref{}, within, reason)
+}
+
+func (s *System) drain(to, from Ref, within time.Duration, reason error) {
 	p := s.process(to)
 	if p == nil {
 		if remote := to.away(); remote != nil {
-			remote.Order(to, from, Order{Verb: VerbDrain, Within: within})
+			remote.Order(to, from, Order{Verb: VerbDrain, Reason: reason, Within: within})
 		}
 		return
 	}
 	if within > 0 {
-		l := &drainLimit{sys: s, of: to}
+		l := &drainLimit{sys: s, of: to, reason: reason}
 		l.due = l
 		s.wheel.add(&l.timerNode, s.tickAfter(within))
 	}
-	p.post(envelope{kind: kindDrain, from: from}, nil)
+	p.post(envelope{kind: kindDrain, msg: reason, from: from}, nil)
 }
 
 // drainLimit stops an actor whose queue was too long. It does not keep alive what has ended before.
 type drainLimit struct {
 	timerNode
-	sys *System
-	of  Ref
+	sys    *System
+	of     Ref
+	reason error
 }
 
-func (l *drainLimit) expire() { l.sys.Stop(l.of, nil) }
+func (l *drainLimit) expire() { l.sys.Stop(l.of, l.reason) }
 
 // Ended is closed when the actor has ended; at once if there is no such actor. Actors use [Context.Watch].
 func (s *System) Ended(of Ref) <-chan struct{} {

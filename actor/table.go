@@ -25,16 +25,21 @@ type chunk struct {
 const minFree = 1024
 
 func (t *table) get(id uint64) *process {
+	p := t.tenant(id)
+	if p == nil || p.self.id != id {
+		return nil
+	}
+	return p
+}
+
+// tenant is who has the slot that id names, be it that of an earlier one.
+func (t *table) tenant(id uint64) *process {
 	slot := slotOf(id)
 	chunks := t.chunks.Load()
 	if chunks == nil || int(slot>>chunkBits) >= len(*chunks) {
 		return nil
 	}
-	p := (*chunks)[slot>>chunkBits].procs[slot&(chunkSize-1)].Load()
-	if p == nil || p.self.id != id {
-		return nil
-	}
-	return p
+	return (*chunks)[slot>>chunkBits].procs[slot&(chunkSize-1)].Load()
 }
 
 // add gives p a slot and returns its id, or false when 16 million actors are alive.

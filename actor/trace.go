@@ -128,6 +128,10 @@ type traced struct {
 	span Span
 }
 
+// Lent is a message whose sender uses its memory again once it has been answered, as an exception to messages never changing: for a sender and a receiver that know
+// each other, and whose requests are too many for each to have memory of its own. Taps and tracers, who may keep what they see, get what Kept returns.
+type Lent interface{ Kept() any }
+
 // Inbound is a message as an actor is about to handle it.
 type Inbound struct {
 	At      time.Time
@@ -173,9 +177,13 @@ func (p *process) setTap(t *tap, on bool) {
 // observe shows a message to whoever wants to see it, and begins its span.
 func (p *process) observe(e *envelope) {
 	in := &p.worker.in
+	msg := in.msg
+	if l, ok := msg.(Lent); ok {
+		msg = l.Kept()
+	}
 	if p.rare != nil {
 		for _, t := range p.rare.taps {
-			p.sys.guarded("tap", func() { t.f(Inbound{At: time.Now(), From: in.from, Message: in.msg, Request: in.req != nil}) })
+			p.sys.guarded("tap", func() { t.f(Inbound{At: time.Now(), From: in.from, Message: msg, Request: in.req != nil}) })
 		}
 	}
 	tracer := p.sys.cfg.Tracer
@@ -197,7 +205,7 @@ func (p *process) observe(e *envelope) {
 		waits = m.Awaited()
 	}
 	var span Span
-	p.sys.guarded("tracer", func() { span = tracer.Begin(parent, Handling{Request: waits, p: p, msg: in.msg}) })
+	p.sys.guarded("tracer", func() { span = tracer.Begin(parent, Handling{Request: waits, p: p, msg: msg}) })
 	if span == nil {
 		return
 	}

@@ -186,7 +186,11 @@ func (l *Launcher) launchShared(c *actor.Context, m Launch) {
 			return
 		}
 		l.hosts[ref] = &hosted{child: true, keeper: k}
-		l.whenReady(c, ref, m, func(v any, err error) { promise.Reply(v, err) })
+		l.whenReady(c, ref, m, func(v any, err error) {
+			if !promise.Reply(v, err) && err == nil {
+				c.Stop(ref, nil) // nobody knows of it
+			}
+		})
 	}
 	if k.ready {
 		start()

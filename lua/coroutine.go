@@ -16,6 +16,7 @@ type coroutine struct {
 	wait  wait
 
 	promise actor.Promise // the request that its handler has to answer
+	lent    *Lent         // that request, if it is one
 	request bool
 	replied bool // or the duty to reply has been taken over
 	foreign bool // its session is not the runtime's: somebody made it up, see skynet.redirect
@@ -101,7 +102,7 @@ func (h *Host) take(s vm.State) int {
 	switch {
 	case j.proto != nil:
 		s.PushInt(co.session)
-		s.PushInt(int64(co.source.ID()))
+		pushAddress(s, co.source)
 		n += 2 + h.pushUnpacked(s, j.proto, j.msg.Raw, j.msg.Args)
 	case j.state:
 		s.Push(h.state)
@@ -162,6 +163,9 @@ func (co *coroutine) reset(life uint64) {
 	}
 	if co.request {
 		co.promise = actor.Promise{}
+	}
+	if co.lent != nil {
+		co.lent = nil
 	}
 	if co.span != nil {
 		co.span = nil

@@ -29,6 +29,7 @@ type Host struct {
 	filter    int
 	forward   map[Type]Type
 	onHandled func(co *coroutine, err *Error)
+	lent      *Lent     // the message that is being delivered, if it is one
 	began     time.Time // when tick first looked at the clock in the running slice of a handler
 	woken     queue
 	forks     queue

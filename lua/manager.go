@@ -201,7 +201,7 @@ func (h *Host) filtered(m Message) {
 	main.PushInt(int64(m.Type))
 	pushBuffer(main, m.Raw, m.Args)
 	main.PushInt(in.session)
-	main.PushInt(int64(in.source.ID()))
+	pushAddress(main, in.source)
 	h.began = time.Time{}
 	if err := main.PCall(5, 5); err != nil {
 		h.refuse(in, h.raised())

@@ -27,7 +27,8 @@ const (
 	TypeSnax      Type = 11
 	TypeTrace     Type = 12
 
-	TypeCron Type = 256 // a job is due, see scripts/cron.lua
+	TypeCron  Type = 256 // a job is due, see scripts/cron.lua
+	TypeTopic Type = 257 // published in the cluster, see scripts/cluster.lua
 )
 
 // maxScriptType is the last type that a script can give a protocol.
@@ -36,6 +37,7 @@ const maxScriptType = 255
 // typeNames are the types that scripts can name without registering them.
 var typeNames = map[string]Type{ //nolint:gochecknoglobals // a constant
 	"text": TypeText, "response": TypeResponse, "client": TypeClient, "error": TypeError, "debug": TypeDebug, "lua": TypeLua, "cron": TypeCron,
+	"topic": TypeTopic,
 }
 
 func (t Type) String() string {
@@ -66,6 +68,8 @@ func (t Type) String() string {
 		return "snax"
 	case TypeTrace:
 		return "trace"
+	case TypeTopic:
+		return "topic"
 	case TypeCron:
 		return "cron"
 	}

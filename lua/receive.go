@@ -16,6 +16,8 @@ func (h *Host) Receive(c *actor.Context, msg any) {
 	switch m := msg.(type) {
 	case Message:
 		h.receive(m)
+	case *Lent:
+		h.receiveLent(m)
 	case Ready:
 		h.asked = true
 		h.whenReady = append(h.whenReady, c.Promise())
@@ -122,7 +124,7 @@ func (h *Host) deliver(m Message, in inbound) {
 	j.args = co.job.args
 	co.job = j
 	co.promise, co.request, co.session, co.source, co.foreign = in.promise, in.request, in.session, in.source, in.foreign
-	co.done = h.onHandled
+	co.done, co.lent = h.onHandled, h.lent
 	if co.span = h.c.Span(); co.span != nil && !in.request {
 		co.ends = true
 		h.c.KeepSpan()
@@ -281,6 +283,9 @@ func (h *Host) where(fn int) string {
 
 // answerResults answers with what the handler has returned.
 func (h *Host) answerResults(co *coroutine) {
+	if co.lent != nil && h.answerLent(co) {
+		return
+	}
 	l, err := takeList(h.vm.Main(), co.th, 1)
 	if err != nil {
 		e := &Error{Script: h.script, Message: h.script + ": result: " + err.Error()}

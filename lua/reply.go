@@ -239,7 +239,7 @@ func (h *Host) unknown(f int, session int64, source actor.Ref, m Message) bool {
 	pushBuffer(main, m.Raw, m.Args)
 	keep()
 	keep()
-	main.PushInt(int64(source.ID()))
+	pushAddress(main, source)
 	keep()
 	main.PushInt(session)
 	keep()

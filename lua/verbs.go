@@ -10,7 +10,7 @@ import (
 	"github.com/skua-go/skua/lua/vm"
 )
 
-// address reads who is meant: a number, ":0000000a", ".name" or "name".
+// address reads who is meant: a number, ":0000000a", ".name" or "name" of this node, "node.incarnation:0000000a" of any.
 func (h *Host) address(s vm.State, i int) actor.Ref {
 	sys := h.c.System()
 	if id, ok := s.Int(i); ok {
@@ -27,11 +27,27 @@ func (h *Host) address(s vm.State, i int) actor.Ref {
 		}
 		return sys.RefOf(id)
 	}
+	if strings.Contains(name, ":") {
+		ref, err := sys.ParseAddress(name)
+		if err != nil {
+			s.Errorf("%s", err.Error())
+		}
+		return ref
+	}
 	ref, ok := sys.Lookup(strings.TrimPrefix(name, "."))
 	if !ok {
 		s.Errorf("no service is registered as %q", name)
 	}
 	return ref
+}
+
+// pushAddress pushes an address as scripts have it: a number of this node, or the text of another's.
+func pushAddress(s vm.State, ref actor.Ref) {
+	if ref.IsRemote() {
+		s.PushString(ref.Address())
+		return
+	}
+	s.PushInt(int64(ref.ID()))
 }
 
 // traceOut marks a message as part of the running handler's trace.
@@ -163,7 +179,7 @@ func (h *Host) apiContext(s vm.State) int {
 	} else {
 		s.PushInt(co.session)
 	}
-	s.PushInt(int64(co.source.ID()))
+	pushAddress(s, co.source)
 	return 2
 }
 

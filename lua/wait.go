@@ -150,7 +150,11 @@ func answerOf(v any) (raw bool, l value.List, err error) {
 		return false, value.List{}, nil
 	case actor.Ref:
 		var b value.Builder
-		b.Int(int64(v.ID()))
+		if v.IsRemote() {
+			b.String(v.Address())
+		} else {
+			b.Int(int64(v.ID()))
+		}
 		return false, b.List(), nil
 	}
 	var b value.Builder

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-for only in net/tcp-lua net/tcp-go net/kcp-lua net/ws-lua net/login-tcp; do
+for only in net/tcp-lua net/tcp-own-vm-1000 net/tcp-go net/kcp-lua net/ws-lua net/login-tcp; do
 	SKUA_BENCH_PROFILES=$dir make -s bench ONLY=$only BENCH="-runs 1"
 done
 go tool pprof -proto "$dir"/*.pprof >"$dir/merged"

@@ -160,6 +160,15 @@ func (b *Builder) Take() List {
 	return l
 }
 
+// Lend is Take without a copy: the list is good until the Builder is reset or used again.
+func (b *Builder) Lend() List { return List{items: b.items, n: b.n} }
+
+// Clone is a list with memory of its own.
+func (l List) Clone() List {
+	l.items = append([]item(nil), l.items...)
+	return l
+}
+
 // maxKept bounds the items whose memory a Builder keeps.
 const maxKept = 1024
 

@@ -16,6 +16,8 @@ type Reader struct {
 	rest []byte
 	size int
 	err  error
+	// inside is set while a message is read that is part of another.
+	inside bool
 }
 
 // shared is how long a message is at most whose strings are pieces of one: a string that somebody keeps holds all of it.
@@ -123,6 +125,19 @@ func (r *Reader) Rest() []byte {
 	b := r.rest
 	r.rest = nil
 	return b
+}
+
+// Message is what Coder.Append writes, as the last part of another message. It fails in a message that is itself part of one.
+func (r *Reader) Message() (any, error) {
+	if r.inside {
+		return nil, fmt.Errorf("%w: a message in a message in a message", ErrFormat)
+	}
+	r.inside = true
+	msg, err := r.c.parse(r)
+	if err == nil {
+		err = r.err
+	}
+	return msg, err
 }
 
 // Ref is what Coder.AppendRef writes.

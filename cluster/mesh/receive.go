@@ -330,7 +330,7 @@ func (p *peer) takeOrder(r *wire.Reader) error {
 	case actor.VerbKill:
 		p.m.sys.Kill(ref, reason)
 	case actor.VerbDrain:
-		p.m.sys.Drain(ref, within)
+		p.m.sys.Retire(ref, within, reason)
 	default:
 		return fmt.Errorf("%w: the order %d", errFrame, verb)
 	}

@@ -37,7 +37,7 @@ func TestTheScriptersBookRuns(t *testing.T) {
 	}
 	write(configFile, "[gate]\nagent = \"player\"\n")
 
-	p, err := openProject(dir)
+	p, err := openProject(dir, extension{})
 	if err != nil {
 		t.Fatal(err)
 	}

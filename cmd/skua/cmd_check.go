@@ -29,7 +29,7 @@ import (
 	"github.com/skua-go/skua/services/store/documents"
 )
 
-func newCheckCommand() *cobra.Command {
+func newCheckCommand(ext extension) *cobra.Command {
 	var asJSON, meta bool
 	cmd := &cobra.Command{
 		Use:   "check [DIR]",
@@ -50,7 +50,7 @@ Exit codes: 0 nothing found, 1 problems, 2 wrong use.`,
 					return err
 				}
 			}
-			p, err := openProject(dir)
+			p, err := openProject(dir, ext)
 			if err != nil {
 				return err
 			}

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newRunCommand() *cobra.Command {
+func newRunCommand(ext extension) *cobra.Command {
 	var tcp, kcp, http, admin, data string
 	cmd := &cobra.Command{
 		Use:   "run [DIR] [-- ARGUMENT...]",
@@ -38,7 +38,7 @@ Arguments behind -- are handed to the first service. It stops on SIGINT and SIGT
 					*key = value
 				}
 			}
-			p, err := openProject(dir, func(c *Config) {
+			p, err := openProject(dir, ext, func(c *Config) {
 				set("listen-tcp", tcp, &c.Listen.TCP)
 				set("listen-kcp", kcp, &c.Listen.KCP)
 				set("listen-http", http, &c.Listen.HTTP)

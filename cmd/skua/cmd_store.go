@@ -20,7 +20,7 @@ import (
 	"github.com/skua-go/skua/services/store"
 )
 
-func newStoreCommand() *cobra.Command {
+func newStoreCommand(ext extension) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "store",
 		Short: "Move, migrate and look into the documents of a project",
@@ -36,7 +36,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use.`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	var at storePlace
+	at := storePlace{ext: ext}
 	f := cmd.PersistentFlags()
 	f.StringVarP(&at.dir, "dir", "C", ".", "directory of the project")
 	f.StringVar(&at.data, "data", "", "directory of the embedded database (key data)")
@@ -45,14 +45,17 @@ Exit codes: 0 done, 1 failed, 2 wrong use.`,
 }
 
 // storePlace says where the documents are.
-type storePlace struct{ dir, data string }
+type storePlace struct {
+	dir, data string
+	ext       extension
+}
 
 // project is the one whose documents they are.
 func (at *storePlace) project() (*project, error) {
 	if _, err := projectDir([]string{at.dir}); err != nil {
 		return nil, err
 	}
-	p, err := openProject(at.dir, func(c *Config) {
+	p, err := openProject(at.dir, at.ext, func(c *Config) {
 		if abs, err := filepath.Abs(at.data); err == nil && at.data != "" {
 			c.Data = abs
 		}

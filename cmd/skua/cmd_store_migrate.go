@@ -7,17 +7,9 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
-	"github.com/skua-go/skua/actor"
-	"github.com/skua-go/skua/actor/value"
-	"github.com/skua-go/skua/lua"
-	"github.com/skua-go/skua/lua/lib/bson"
-	"github.com/skua-go/skua/lua/vm"
-	"github.com/skua-go/skua/services/datacenter"
 	"github.com/skua-go/skua/services/store"
 )
 
@@ -26,7 +18,7 @@ func newStoreMigrateCommand(at *storePlace) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "migrate KIND",
 		Short: "Lead all documents of a kind through the project's migrations",
-		Long: `Lead all documents of a kind through the project's migrations, scripts/migrations/KIND.lua, and write those that change. A document that
+		Long: `Lead all documents of a kind through the project's migrations, scripts/migrations/KIND.lua or those in Go, and write those that change. A document that
 fails is named with its step and stays as it was; the others go on. Documents that are of the newest version are left alone, so the command can be repeated.
 
 Nodes migrate documents by themselves when they are opened: this is for those that nobody opens. With MongoDB, stop the nodes first: a document
@@ -46,6 +38,22 @@ that somebody has open meanwhile may be taken from its owner, whose next write i
 	return cmd
 }
 
+// steps lead a kind's documents to the newest version.
+type steps interface {
+	// migrate gives the content of a document, which is of version from, in the newest version. One that ends with errStuck ends the run.
+	migrate(ctx context.Context, d store.Doc, from int64) ([]byte, error)
+	stop() error
+}
+
+// goSteps are those of an extension.
+type goSteps struct{ store.Migration }
+
+func (s goSteps) migrate(_ context.Context, d store.Doc, _ int64) ([]byte, error) {
+	return s.Apply(d.Kind, d.ID, d.Body)
+}
+
+func (goSteps) stop() error { return nil }
+
 // migration is one run of `skua store migrate`.
 type migration struct {
 	kind     string
@@ -53,7 +61,7 @@ type migration struct {
 	db       store.Backend
 	out, err io.Writer
 
-	scripts  *migrator
+	steps    steps
 	progress *progress
 	newest   int64
 	found    map[int64]int64 // documents by version
@@ -62,11 +70,16 @@ type migration struct {
 }
 
 func (m *migration) run(ctx context.Context, p *project) (err error) {
-	if m.scripts, err = startMigrator(ctx, p, m.kind); err != nil {
-		return err
+	if inGo, ok := p.ext.Migrations[m.kind]; ok {
+		m.steps, m.newest = goSteps{inGo}, int64(inGo.Version)
+	} else {
+		scripts, err := startMigrator(ctx, p, m.kind)
+		if err != nil {
+			return err
+		}
+		m.steps, m.newest = scripts, scripts.newest
 	}
-	defer func() { err = errors.Join(err, m.scripts.stop()) }()
-	m.newest = m.scripts.newest
+	defer func() { err = errors.Join(err, m.steps.stop()) }()
 	m.progress = newProgress(m.err, "migrate", -1)
 	defer m.progress.end()
 	err = scan(ctx, m.db, m.kind, func(docs []store.Doc) error { return m.page(ctx, docs) })
@@ -135,7 +148,7 @@ func (m *migration) one(ctx context.Context, d store.Doc) (store.Write, bool, er
 	if from == m.newest {
 		return store.Write{}, false, nil
 	}
-	body, err := m.scripts.migrate(ctx, d, from)
+	body, err := m.steps.migrate(ctx, d, from)
 	if err != nil {
 		return store.Write{}, false, err
 	}
@@ -182,127 +195,4 @@ func (m *migration) write(ctx context.Context, writes []store.Write) error {
 		writes = again
 		return why
 	})
-}
-
-// migratorCore is the module that scripts/skua/migrator.lua is made with.
-const migratorCore = "skua.migrator.core"
-
-// stepPatience is far more than steps need that end at all.
-const stepPatience = time.Minute
-
-// errStuck ends the whole run: the step is still at work, and could hand in what it makes as another document's.
-var errStuck = errors.New("store migrate: a step does not end")
-
-// migrator runs the migrations of a kind in a project's scripts, beside which there is no store, and no clients.
-type migrator struct {
-	sys    *actor.System
-	ref    actor.Ref
-	kind   string
-	newest int64
-	// patience is how long the steps of one document may take.
-	patience time.Duration
-
-	doc  store.Doc // that it works on; set between two calls
-	from int64
-	body []byte
-}
-
-func startMigrator(ctx context.Context, p *project, kind string) (_ *migrator, err error) {
-	log := discard()
-	n := &node{project: p, log: log, metrics: prometheus.NewRegistry()}
-	n.sys = actor.New(actor.Config{Node: p.cfg.Name, CallTimeout: p.cfg.Lua.CallTimeout.Duration, Log: log})
-	made := &migrator{sys: n.sys, kind: kind, patience: stepPatience}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, made.stop())
-		}
-	}()
-	if err := n.buildScripts(func() {}, lua.Module{Name: migratorCore, Open: made.open}); err != nil {
-		return nil, err
-	}
-	if name := "migrations." + kind; !n.rt.Has(name) {
-		return nil, fmt.Errorf("store migrate: the project has no migrations/%s.lua in lua.path", kind)
-	}
-	var launcher actor.Ref
-	for _, spec := range []actor.Spec{datacenter.Spec(datacenter.Config{}), n.data.Spec(), n.sockets.Spec(), n.mongo.Spec(), n.rt.Launcher()} {
-		if launcher, err = n.sys.Spawn(spec); err != nil {
-			return nil, err
-		}
-	}
-	v, err := n.sys.Ask(ctx, launcher, lua.Launch{Script: "skua.migrator"})
-	if err != nil {
-		return nil, err
-	}
-	made.ref = v.(actor.Ref) //nolint:forcetypeassert // what Launch is answered by
-	if made.newest, err = made.version(ctx); err != nil {
-		return nil, err
-	}
-	return made, nil
-}
-
-// version asks for the newest version of the schema.
-func (m *migrator) version(ctx context.Context) (int64, error) {
-	v, err := m.sys.Ask(ctx, m.ref, lua.Command("newest", m.kind))
-	if err != nil {
-		return 0, err
-	}
-	if list, ok := v.(value.List); ok {
-		for _, v := range list.All {
-			if n, ok := v.Int(); ok {
-				return n, nil
-			}
-		}
-	}
-	return 0, fmt.Errorf("store migrate: the migrations of %s have no version", m.kind)
-}
-
-// migrate gives a document's content in the newest version.
-func (m *migrator) migrate(ctx context.Context, d store.Doc, from int64) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, m.patience)
-	defer cancel()
-	m.doc, m.from, m.body = d, from, nil
-	_, err := m.sys.Ask(ctx, m.ref, lua.Command("migrate"))
-	var raised *lua.Error // by the step, which has ended then
-	if ctx.Err() != nil || errors.Is(err, actor.ErrDeadline) && !errors.As(err, &raised) {
-		return nil, fmt.Errorf("%w: %s: version %d: no answer within %v", errStuck, store.Name(d.Kind, d.ID), from, m.patience)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", store.Name(d.Kind, d.ID), err)
-	}
-	if err := store.CheckBody(d.Kind, d.ID, m.body); err != nil {
-		return nil, err
-	}
-	return m.body, nil
-}
-
-func (m *migrator) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
-	defer cancel()
-	return m.sys.Shutdown(ctx)
-}
-
-// open pushes the module.
-func (m *migrator) open(_ *lua.Host, s vm.State) {
-	codec := bson.NewDocuments(s, store.SchemaField, store.MaxBody, store.MaxDepth)
-	s.NewTable(0, 2)
-	s.PushFunc("take", func(s vm.State) int {
-		if err := codec.Push(s, m.doc.Body, store.Name(m.doc.Kind, m.doc.ID)); err != nil {
-			s.Errorf("%s", err.Error())
-		}
-		s.PushString(m.doc.Kind)
-		s.PushString(m.doc.ID)
-		s.PushInt(m.from)
-		return 4
-	})
-	s.SetField(-2, "take")
-	s.PushFunc("give", func(s vm.State) int {
-		version, _ := s.Int(2)
-		body, err := codec.Take(nil, s, 1, m.doc.Body, version, store.Name(m.doc.Kind, m.doc.ID))
-		if err != nil {
-			s.Errorf("%s", err.Error())
-		}
-		m.body = body
-		return 0
-	})
-	s.SetField(-2, "give")
 }

@@ -120,7 +120,7 @@ func TestAStepThatDoesNotEndEndsTheRun(t *testing.T) {
 	dir := heroProject(t, `
 local skynet = require "skynet"
 return { version = 2, [1] = function(doc) skynet.wait() end }`)
-	p, err := openProject(dir)
+	p, err := openProject(dir, extension{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,10 +18,11 @@ import (
 func newStoreQuarantineCommand(at *storePlace) *cobra.Command {
 	list := func(cmd *cobra.Command, _ []string) error { return at.listQuarantine(cmd.OutOrStdout()) }
 	cmd := &cobra.Command{
-		Use:   "quarantine [list|show KIND/ID]",
-		Short: "Look at the content that the database refused",
-		Long: `Look at the content that the database refused, which nodes keep as files under store-quarantine in their directory of data. A node
-may be running meanwhile. A file goes by itself when the database has taken later content of its document from the same node.`,
+		Use:   "quarantine [list|show KIND/ID|put KIND/ID|drop KIND/ID]",
+		Short: "Look at the content that the database refused, put it back, or drop it",
+		Long: `Look at the content that the database refused, which nodes keep as files under store-quarantine in their directory of data, put it
+back, or drop it. A node may be running meanwhile, but for put into its embedded database. A file goes by itself when the database has taken later
+content of its document from the same run of the node.`,
 		Args: positional(cobra.NoArgs),
 		RunE: list,
 	}
@@ -30,29 +30,29 @@ may be running meanwhile. A file goes by itself when the database has taken late
 	cmd.AddCommand(&cobra.Command{
 		Use: "show KIND/ID", Short: "What was refused of a document, as MongoDB's Extended JSON", Args: positional(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			kind, id, ok := strings.Cut(args[0], "/")
-			if !ok || kind == "" || id == "" {
-				return &usageError{fmt.Errorf("store quarantine: %q is no KIND/ID", args[0])}
+			kind, id, err := documentArg(args[0])
+			if err != nil {
+				return err
 			}
 			return at.showQuarantine(cmd.OutOrStdout(), kind, id)
 		},
-	})
+	}, newQuarantinePutCommand(at), newQuarantineDropCommand(at))
 	return cmd
 }
 
 // quarantine calls f with all that is in it, until it fails. Files that can't be read are an error behind all others.
-func (at *storePlace) quarantine(f func(r store.Refusal) error) error {
+func (at *storePlace) quarantine(f func(r store.Refusal) error) (*store.Quarantine, error) {
 	p, err := at.project()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	dir := filepath.Join(p.cfg.Path(p.cfg.Data), quarantineDir)
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		return nil // no node has run here
+		return nil, nil //nolint:nilnil // no node has run here, and f is not called
 	}
 	q, err := store.OpenQuarantine(dir, 0, 0)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var unread []error
 	for r, err := range q.List {
@@ -63,12 +63,12 @@ func (at *storePlace) quarantine(f func(r store.Refusal) error) error {
 			unread = append(unread, err)
 		}
 	}
-	return errors.Join(unread...)
+	return q, errors.Join(unread...)
 }
 
 func (at *storePlace) listQuarantine(out io.Writer) error {
 	n := 0
-	err := at.quarantine(func(r store.Refusal) error {
+	_, err := at.quarantine(func(r store.Refusal) error {
 		n++
 		_, err := fmt.Fprintf(out, "%s  %s  version %d  epoch %d  %s\n    %s\n", r.Time.UTC().Format(time.RFC3339), store.Name(r.Kind, r.ID), r.Version, r.Epoch, r.File, r.Error)
 		return err
@@ -81,7 +81,7 @@ func (at *storePlace) listQuarantine(out io.Writer) error {
 
 func (at *storePlace) showQuarantine(out io.Writer, kind, id string) error {
 	found := false
-	err := at.quarantine(func(r store.Refusal) error {
+	_, err := at.quarantine(func(r store.Refusal) error {
 		if r.Kind != kind || r.ID != id {
 			return nil
 		}
@@ -94,7 +94,7 @@ func (at *storePlace) showQuarantine(out io.Writer, kind, id string) error {
 		return err
 	})
 	if err == nil && !found {
-		return fmt.Errorf("store quarantine: there is nothing of %s", store.Name(kind, id))
+		return nothingOf(kind, id)
 	}
 	return err
 }

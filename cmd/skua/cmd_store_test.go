@@ -233,7 +233,7 @@ func TestWhatComesThroughAPipeIsImportedUpToTheDamage(t *testing.T) {
 	out, _ := skua(t, exitDone, "store", "export", "-C", from, "-")
 	pipe := func(code int, in string, args ...string) string {
 		var errs bytes.Buffer
-		root := newRootCommand()
+		root := newRootCommand(extension{})
 		root.SetArgs(append([]string{"store", "import", "-C", to, "-"}, args...))
 		root.SetIn(strings.NewReader(in))
 		root.SetErr(&errs)
@@ -261,7 +261,7 @@ func TestTheStoreOfARunningNodeIsNotOpened(t *testing.T) {
 
 func TestWrongUseOfStoreCommandsIsTold(t *testing.T) {
 	dir := storeProject(t)
-	for _, args := range [][]string{{"export"}, {"import"}, {"nothing"}, {"export", "a", "b"}, {"quarantine", "show", "player"}, {"quarantine", "other"}} {
+	for _, args := range [][]string{{"export"}, {"import"}, {"nothing"}, {"export", "a", "b"}, {"quarantine", "show", "player"}, {"quarantine", "other"}, {"quarantine", "put"}, {"quarantine", "drop", "player"}} {
 		skua(t, exitUsage, append([]string{"store", "-C", dir}, args...)...)
 	}
 	skua(t, exitUsage, "store", "export", "-C", filepath.Join(dir, "nowhere"), "-")

@@ -46,7 +46,7 @@ func (f *testFile) run(ctx context.Context) (err error) {
 		return fmt.Errorf("test: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(data)) }()
-	p, err := openProject(f.dir, func(c *Config) {
+	p, err := openProject(f.dir, f.options.ext, func(c *Config) {
 		c.Data = data
 		c.NATS, c.Store.Mongo, c.Trace = "", "", TraceConfig{}
 		c.closeDoors()

@@ -26,10 +26,11 @@ type testOptions struct {
 	junit   string        // a file for the results
 	verbose bool
 	colour  bool
+	ext     extension
 }
 
-func newTestCommand() *cobra.Command {
-	var o testOptions
+func newTestCommand(ext extension) *cobra.Command {
+	o := testOptions{ext: ext}
 	cmd := &cobra.Command{
 		Use:   "test [DIR]",
 		Short: "Run the *_test.lua files of a project, each inside a real node of its own",
@@ -76,7 +77,7 @@ func testProject(ctx context.Context, dir string, o testOptions, out, logTo io.W
 	if err != nil {
 		return &usageError{fmt.Errorf("--run: %w", err)}
 	}
-	p, err := openProject(dir)
+	p, err := openProject(dir, o.ext)
 	if err != nil {
 		return err
 	}

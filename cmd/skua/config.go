@@ -37,6 +37,7 @@ type Config struct {
 	Store   StoreConfig   `toml:"store" envPrefix:"STORE_"`
 	Lua     LuaConfig     `toml:"lua" envPrefix:"LUA_"`
 	Socket  SocketConfig  `toml:"socket" envPrefix:"SOCKET_"`
+	Mongo   MongoConfig   `toml:"mongo" envPrefix:"MONGO_"`
 	Admin   AdminConfig   `toml:"admin" envPrefix:"ADMIN_"`
 	Trace   TraceConfig   `toml:"trace" envPrefix:"TRACE_"`
 	Cluster ClusterConfig `toml:"cluster" envPrefix:"CLUSTER_"`
@@ -76,10 +77,15 @@ type ListenConfig struct {
 	ProxyOthers string `toml:"proxy_others" env:"PROXY_OTHERS"`
 }
 
+// Values of gate.agent_vm.
+const vmOwn, vmShared = "own", "shared"
+
 // GateConfig is the table [gate]: what a client may do before and after it is let in.
 type GateConfig struct {
 	// Script that plays the agent of one player; empty sends every request to the first service.
 	Agent string `toml:"agent" env:"AGENT"`
+	// Whether agents of a script have VMs of their `own`, or are up to 256 to a VM: `shared`. A player then takes a quarter of the memory and a request less time, but what the script keeps outside of its handlers' `self` (local variables of the file, globals) is one for all of them, and one VM is one core's at a time.
+	AgentVM string `toml:"agent_vm" env:"AGENT_VM"`
 	// Interval of the heartbeat that clients are told to send; a client silent for two and a half is closed. Shorter finds the dead sooner and costs phones battery.
 	Heartbeat Duration `toml:"heartbeat" env:"HEARTBEAT"`
 	// Time a new connection has to finish its handshake. Long enough for bad mobile networks, short enough that half-open connections do not pile up.
@@ -232,7 +238,7 @@ type LoginConfig struct {
 
 // StoreConfig is the table [store].
 type StoreConfig struct {
-	// URI of a MongoDB deployment; empty keeps documents in a database file in `data`. May be `env:NAME` or `file:PATH`, so that the password stays out of this file.
+	// URI of a MongoDB deployment; empty keeps documents in a database file in `data`. One with a password may only be `env:NAME` or `file:PATH`.
 	Mongo Secret `toml:"mongo" env:"MONGO"`
 	// Name of the MongoDB database. Not used by the embedded one.
 	Database string `toml:"database" env:"DATABASE"`
@@ -282,6 +288,12 @@ type SocketConfig struct {
 	MaxSockets int `toml:"max_sockets" env:"MAX_SOCKETS"`
 	// Time to find a host and connect to it.
 	ConnectTimeout Duration `toml:"connect_timeout" env:"CONNECT_TIMEOUT"`
+}
+
+// MongoConfig is the table [mongo]: what scripts may do with `skynet.db.mongo`.
+type MongoConfig struct {
+	// Deployments that scripts reach by a name, `mongo.client { name = "logs" }`: `logs = "env:LOGS_URI"`, a URI each. One with a password may only be `env:NAME` or `file:PATH`. `socket.connect` does not bind them. `store` is the name of `store.mongo`. In the variable they stand as `logs=URI`, with a space between two.
+	Databases map[string]Secret `toml:"databases" env:"DATABASES" envSeparator:" " envKeyValSeparator:"="`
 }
 
 // AdminConfig is the table [admin].
@@ -334,6 +346,7 @@ func DefaultConfig() Config {
 		},
 		Gate: GateConfig{
 			Heartbeat:                Duration{10 * time.Second},
+			AgentVM:                  vmOwn,
 			HandshakeTimeout:         Duration{5 * time.Second},
 			LoginTimeout:             Duration{2 * time.Minute},
 			MaxPacket:                64 << 10,
@@ -427,6 +440,9 @@ func makeConfig(dir, path string, text []byte, environ []string, flags ...func(*
 // read applies a file and the variables.
 func (c *Config) read(path string, text []byte, env map[string]string) error {
 	if err := c.decode(path, text); err != nil {
+		return err
+	}
+	if err := c.refusePasswords(path); err != nil {
 		return err
 	}
 	return c.override(env)

@@ -71,6 +71,7 @@ func (c *Config) validate() error {
 	c.validateTLS(&k)
 	c.validateServices(&k)
 	c.validateSocket(&k)
+	c.Mongo.validate(&k)
 	c.validateTrace(&k)
 	c.validateCluster(&k)
 	return errors.Join(k.failed...)

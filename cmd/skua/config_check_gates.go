@@ -62,6 +62,7 @@ func (c *Config) tlsAsked(g *NamedGateConfig) bool {
 // validate checks what all gates have, under their key.
 func (g *GateConfig) validate(k *check, key string) {
 	k.that(g.Agent == "" || isScript(g.Agent), key+".agent", g.Agent, "the name of a script, without .lua, inside lua.path, or nothing")
+	k.that(g.AgentVM == vmOwn || g.AgentVM == vmShared, key+".agent_vm", g.AgentVM, "`own` or `shared`")
 	k.duration(key+".heartbeat", g.Heartbeat, time.Second, 10*time.Minute)
 	k.duration(key+".handshake_timeout", g.HandshakeTimeout, 100*time.Millisecond, 5*time.Minute)
 	k.duration(key+".login_timeout", g.LoginTimeout, time.Second, 24*time.Hour)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
@@ -35,7 +36,11 @@ func (c *Config) override(environ map[string]string) error {
 		// One variable at a time, so that an error is known to be this one's.
 		err := env.ParseWithOptions(k.root, env.Options{Prefix: k.prefix, Environment: map[string]string{k.env: value}})
 		if err != nil {
-			failed = append(failed, fmt.Errorf("config: %s: found %q, expected %s", k.env, value, k.expected()))
+			shown := strconv.Quote(value)
+			if k.secret() {
+				shown = Secret(value).String()
+			}
+			failed = append(failed, fmt.Errorf("config: %s: found %s, expected %s", k.env, shown, k.expected()))
 		}
 	}
 	for name := range environ {

@@ -130,7 +130,11 @@ func (d document) explain(e *toml.DecodeError) error {
 	}
 	for _, k := range d.keys {
 		if key == k.path || strings.HasPrefix(key, k.path+".") {
-			return fmt.Errorf("%s: %s: found %s, expected %s", d.at(e), key, d.found(e), k.expected())
+			found := d.found(e)
+			if k.secret() && strings.ContainsAny(found, "\"'[{") { // there may be one in it
+				found = Secret(found).String()
+			}
+			return fmt.Errorf("%s: %s: found %s, expected %s", d.at(e), key, found, k.expected())
 		}
 		if strings.HasPrefix(k.path, key+".") {
 			return fmt.Errorf("%s: %s: found %s, expected a table [%s]", d.at(e), key, d.found(e), key)

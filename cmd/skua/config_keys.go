@@ -56,6 +56,11 @@ func appendKeys(keys []configKey, v reflect.Value, path, env string) []configKey
 	return keys
 }
 
+// secret tells whether the key's value must not be shown.
+func (k configKey) secret() bool {
+	return k.field.Type == reflect.TypeFor[Secret]() || k.field.Type == reflect.TypeFor[map[string]Secret]()
+}
+
 // expected says what a value of the key's type looks like, for error messages.
 func (k configKey) expected() string {
 	switch k.field.Type {
@@ -63,6 +68,8 @@ func (k configKey) expected() string {
 		return `a duration such as "2s"`
 	case reflect.TypeFor[map[string]uint16]():
 		return "route names, each with a code from 1 to 65535"
+	case reflect.TypeFor[map[string]Secret]():
+		return "names, each with a URI, or env:NAME or file:PATH"
 	case reflect.TypeFor[map[string]string]():
 		return "names, each with a string"
 	case reflect.TypeFor[map[string]float64]():

@@ -86,7 +86,7 @@ func tomlText(t *testing.T, k configKey) string {
 			quoted[i] = fmt.Sprintf("%q", s)
 		}
 		return "[" + strings.Join(quoted, ", ") + "]"
-	case map[string]uint16, map[string]string, map[string]float64:
+	case map[string]uint16, map[string]string, map[string]float64, map[string]Secret:
 		if k.value.Len() > 0 {
 			t.Fatal("a default table is not written by this test")
 		}

@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -46,6 +48,13 @@ func (c *Config) resolveSecrets(env map[string]string) error {
 			return fmt.Errorf("config: %s: %w", s.key, err)
 		}
 		*s.value = Secret(v)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Mongo.Databases)) {
+		v, err := c.resolveSecret(c.Mongo.Databases[name].Reveal(), env)
+		if err != nil {
+			return fmt.Errorf("config: mongo.databases.%s: %w", name, err)
+		}
+		c.Mongo.Databases[name] = Secret(v)
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 
 func (c *StoreConfig) validate(k *check) {
 	if m := c.Mongo.Reveal(); m != "" {
-		k.that(strings.HasPrefix(m, "mongodb://") || strings.HasPrefix(m, "mongodb+srv://"), "store.mongo", c.Mongo, "a URI such as mongodb://127.0.0.1:27017, or nothing")
+		k.that(isMongo(m), "store.mongo", c.Mongo, "a URI such as mongodb://127.0.0.1:27017, or nothing")
 	}
 	// MongoDB's own limits on the name of a database.
 	k.that(c.Database != "" && len(c.Database) < 64 && !strings.ContainsAny(c.Database, "/\\. \"$*<>:|?\x00"),

@@ -296,6 +296,8 @@ func sample(k configKey) (text string, want any) {
 		return "chat:2,walk:0.5", map[string]float64{"chat": 2, "walk": 0.5}
 	case map[string]string:
 		return "world.map:gopher,chat:lua54", map[string]string{"world.map": "gopher", "chat": "lua54"}
+	case map[string]Secret:
+		return "logs=mongodb://h1:1,h2:2/?a=b more=env:MORE", map[string]Secret{"logs": "mongodb://h1:1,h2:2/?a=b", "more": "env:MORE"}
 	case Secret:
 		return "sample", Secret("sample")
 	default:

@@ -70,7 +70,7 @@ func gateConfig(g *GateConfig) gate.Config {
 		rates[route] = gate.Rate{PerSecond: r}
 	}
 	return gate.Config{
-		Agent: g.Agent, Linger: g.Linger.Duration, LoginTimeout: g.LoginTimeout.Duration,
+		Agent: g.Agent, SharedVMs: g.AgentVM == vmShared, Linger: g.Linger.Duration, LoginTimeout: g.LoginTimeout.Duration,
 		Codec: g.Codec, Routes: g.Routes, Heartbeat: g.Heartbeat.Duration, MaxPacket: g.MaxPacket, GzipFrom: g.GzipFrom, MaxQueue: g.MaxQueue, Rates: rates,
 		ResumeWindow: window, RingPackages: g.RingPackages, RingBytes: g.RingBytes, AllRingBytes: int64(g.AllRingBytes), MaxWaiting: g.MaxWaiting,
 		Transport: transport.Config{

@@ -1,27 +1,36 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"math"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
 
+	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/wire"
 	"github.com/skua-go/skua/cluster"
+	"github.com/skua-go/skua/cluster/lease"
 	"github.com/skua-go/skua/cluster/mesh"
+	"github.com/skua-go/skua/cluster/names"
+	"github.com/skua-go/skua/cluster/topics"
 	"github.com/skua-go/skua/lua"
+	clusterservice "github.com/skua-go/skua/services/cluster"
 )
 
 // wireTypes are the messages that go to other nodes.
 func wireTypes() *wire.Types {
 	t := wire.NewTypes()
 	lua.WireTypes(t)
+	names.WireTypes(t)
+	topics.WireTypes(t)
 	return t
 }
 
-// join has the node's actors reach those of other nodes. leave tells the others that this node is gone; it is for when its actors have ended.
-func (n *node) join(peers *cluster.Node) (leave func() error, err error) {
+// join has the node's actors reach those of other nodes, and opens what the cluster has beside messages. leave tells the others that this node is gone; it is for when its actors have ended.
+func (n *node) join(ctx context.Context, peers *cluster.Node) (leave func() error, err error) {
 	cfg, meter := &n.project.cfg.Cluster, &loadMeter{}
 	n.members, err = cluster.Join(peers, cluster.MembersConfig{
 		Roles: cfg.Roles, Labels: cfg.Labels, Beat: cfg.Beat.Duration, Suspect: cfg.Suspect.Duration, Dead: cfg.Dead.Duration, Load: func() cluster.Load { return n.load(meter) }, Metrics: n.metrics,
@@ -36,10 +45,38 @@ func (n *node) join(peers *cluster.Node) (leave func() error, err error) {
 		n.members.Close()
 		return nil, err
 	}
-	return func() error {
+	part := func() error {
 		n.members.Leave()
 		return n.mesh.Close()
-	}, nil
+	}
+	leases, err := n.coordinate(ctx, peers)
+	if err != nil {
+		return nil, errors.Join(err, part())
+	}
+	return func() error { return errors.Join(leases.Close(), part()) }, nil
+}
+
+// coordinate opens the leases of the cluster, and makes the actors by which nodes share names and topics, and scripts all of that.
+func (n *node) coordinate(ctx context.Context, peers *cluster.Node) (*lease.Leases, error) {
+	leases, err := lease.Open(ctx, peers, n.members, lease.Config{
+		Dead: n.project.cfg.Cluster.Dead.Duration, Log: n.log.With("part", "lease"), Metrics: n.metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
+	known, err := names.New(names.Config{
+		Node: peers, Members: n.members, System: n.sys, Mesh: n.mesh, Log: n.log.With("part", "names"), Metrics: n.metrics,
+	})
+	if err != nil {
+		return nil, errors.Join(err, leases.Close())
+	}
+	shared := topics.New(known, 0)
+	script, err := clusterservice.Spec(clusterservice.Config{Members: n.members, Mesh: n.mesh, Names: known, Leases: leases, Topics: shared})
+	if err != nil {
+		return nil, errors.Join(err, leases.Close())
+	}
+	n.coordination = []actor.Spec{known.Spec(), shared.Spec(), script}
+	return leases, nil
 }
 
 // load is what the node tells others of what it has to do.

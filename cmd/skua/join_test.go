@@ -42,7 +42,7 @@ func joined(t *testing.T, url, name string) *node {
 	if err := os.WriteFile(filepath.Join(dir, "scripts", "main.lua"), []byte(joinedMain), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p, err := openProject(dir, func(c *Config) {
+	p, err := openProject(dir, extension{}, func(c *Config) {
 		c.Name, c.NATS, c.Data, c.Cluster.Roles = name, Secret(url), filepath.Join(dir, "data"), []string{"world"}
 		c.Listen.TCP, c.Listen.KCP, c.Listen.HTTP, c.Listen.Admin = "off", "off", "off", "off"
 	})

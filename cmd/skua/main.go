@@ -30,7 +30,11 @@ const (
 
 // run is main without the process around it.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := newRootCommand()
+	return runWith(ctx, extensions(), args, stdout, stderr)
+}
+
+func runWith(ctx context.Context, ext extension, args []string, stdout, stderr io.Writer) int {
+	root := newRootCommand(ext)
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -59,7 +63,7 @@ func (e *usageError) Unwrap() error { return e.err }
 // errSilent is a failure that has been told already.
 var errSilent = errors.New("failed")
 
-func newRootCommand() *cobra.Command {
+func newRootCommand(ext extension) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "skua",
 		Short:         "An actor server for games and realtime media",
@@ -73,7 +77,7 @@ func newRootCommand() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newRunCommand(), newNewCommand(), newCheckCommand(), newTestCommand(), newBotCommand(), newStoreCommand(), newVersionCommand())
+	root.AddCommand(newRunCommand(ext), newNewCommand(), newCheckCommand(ext), newTestCommand(ext), newBotCommand(), newStoreCommand(ext), newVersionCommand())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; `%s --help` tells more", err, cmd.CommandPath())}
 	})

@@ -49,12 +49,14 @@ type node struct {
 	sys     *actor.System
 	members *cluster.Members
 	mesh    *mesh.Mesh
-	rt      *lua.Runtime
-	data    *sharedata.Service
-	sockets *socket.Sockets
-	mongo   *mongodb.Clients
-	login   login.Config
-	gates   map[string]*gate.Gate // by the name of their table, mainGate among them
+	// coordination is the actors of names, topics and locks, in the order of starting
+	coordination []actor.Spec
+	rt           *lua.Runtime
+	data         *sharedata.Service
+	sockets      *socket.Sockets
+	mongo        *mongodb.Clients
+	login        login.Config
+	gates        map[string]*gate.Gate // by the name of their table, mainGate among them
 	// sessions of all gates, which scripts push to
 	sessions *gate.Sessions
 	first    actor.Ref
@@ -115,7 +117,7 @@ func (n *node) Serve(ctx context.Context) (err error) {
 	}
 	n.sys = actor.New(acting)
 	n.sessions = gate.NewSessions()
-	leave, err := n.join(peers)
+	leave, err := n.join(ctx, peers)
 	if err != nil {
 		return errors.Join(err, n.stop())
 	}
@@ -170,7 +172,7 @@ func (n *node) services(ctx context.Context, backend store.Backend) ([]actor.Spe
 		n.sockets.Spec(), // of the project's services, which end before
 		n.mongo.Spec(),
 	}
-	return slices.Concat(first, launchers, []actor.Spec{ // the launcher has the project's services
+	return slices.Concat(n.coordination, first, n.project.ext.Services, launchers, []actor.Spec{ // the launcher has the project's services
 		login.Spec(n.login),
 	}, n.gateSpecs()), nil // sessions, and the agents of players
 }
@@ -201,6 +203,7 @@ func (n *node) storeConfig(ctx context.Context, backend store.Backend) (store.Co
 	return store.Config{
 		Backend: backend, Parallel: parallel, Autosave: cfg.Store.Autosave.Duration, Batch: cfg.Store.FlushBatch, MaxPending: cfg.Store.MaxPending,
 		MaxPendingBytes: cfg.Store.MaxPendingBytes, CacheTTL: cfg.Store.cacheTTL(), CacheBytes: cfg.Store.CacheBytes, Indexes: indexes, Quarantine: quarantine,
+		Migrations: n.project.ext.Migrations,
 	}, nil
 }
 
@@ -280,7 +283,7 @@ func (n *node) buildScripts(abort func(), more ...lua.Module) error {
 	n.data = sharedata.New(sharedata.Config{Files: n.project.scripts, Log: n.log})
 	modules := []lua.Module{
 		n.sessions.Module(), n.data.Module(), multicast.New(multicast.Config{}).Module(), n.sockets.Module(), n.mongo.Module(),
-		documents.New(documents.Config{Autosave: cfg.Store.Autosave.Duration}).Module(),
+		documents.New(documents.Config{Autosave: cfg.Store.Autosave.Duration, Schema: n.project.ext.schema}).Module(),
 	}
 	var now func() time.Time
 	if n.trial != nil {
@@ -317,12 +320,9 @@ func (n *node) openSockets() error {
 	return nil
 }
 
-// openMongo makes the MongoDB of scripts. The one that keeps players is there for them under the name store.
+// openMongo makes the MongoDB of scripts.
 func (n *node) openMongo(connect []netip.Prefix) {
-	cfg := mongodb.Config{Connect: connect, Metrics: mongodb.NewMetrics(), Log: n.log.With("part", "mongodb")}
-	if uri := n.project.cfg.Store.Mongo.Reveal(); uri != "" {
-		cfg.Databases = map[string]string{"store": uri}
-	}
+	cfg := mongodb.Config{Databases: n.project.cfg.databases(), Connect: connect, Metrics: mongodb.NewMetrics(), Log: n.log.With("part", "mongodb")}
 	n.metrics.MustRegister(cfg.Metrics)
 	n.mongo = mongodb.New(cfg)
 }

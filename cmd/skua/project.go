@@ -15,13 +15,24 @@ type project struct {
 	cfg     Config
 	scripts fs.FS
 	web     fs.FS // nil if there is none
+	ext     extension
 }
 
 // openProject reads the project in dir, or the demo in the binary when dir is empty.
-func openProject(dir string, flags ...func(*Config)) (*project, error) {
+func openProject(dir string, ext extension, flags ...func(*Config)) (*project, error) {
+	open := openDir
 	if dir == "" {
-		return openDemo(flags...)
+		open = openDemo
 	}
+	p, err := open(dir, flags...)
+	if err != nil {
+		return nil, err
+	}
+	p.ext = ext
+	return p, ext.check(p.scripts)
+}
+
+func openDir(dir string, flags ...func(*Config)) (*project, error) {
 	cfg, err := loadConfig(dir, os.Environ(), flags...)
 	if err != nil {
 		return nil, err
@@ -39,7 +50,7 @@ func openProject(dir string, flags ...func(*Config)) (*project, error) {
 	return p, nil
 }
 
-func openDemo(flags ...func(*Config)) (*project, error) {
+func openDemo(_ string, flags ...func(*Config)) (*project, error) {
 	text, err := fs.ReadFile(arena.Files(), configFile)
 	if err != nil {
 		return nil, fmt.Errorf("demo: %w", err)

@@ -1,7 +1,7 @@
 // Package ferrettest gives tests a server that speaks MongoDB's wire protocol: it builds tools/ferretdb with the go
 // command, once for all tests, and runs it as a process that a test can stop, kill and bring back.
 //
-// What FerretDB can't show (its updates are not atomic, for one) is in tools/ferretdb. URI allows one connection.
+// What FerretDB can't show (its updates are not atomic, for one) is in tools/ferretdb. URI allows one connection; a Door lets several clients in.
 package ferrettest
 
 import (

@@ -15,13 +15,21 @@ var builders = sync.Pool{New: func() any { return new(messages.Builder) }} //nol
 func (th *thread) TakeList(from int) (messages.List, bool) {
 	b := builders.Get().(*messages.Builder) //nolint:forcetypeassert // what the pool makes
 	defer builders.Put(b)
+	if !th.TakeListTo(b, from) {
+		return messages.List{}, false
+	}
+	return b.Take(), true
+}
+
+// TakeListTo is TakeList into a Builder, which is left empty where it is false.
+func (th *thread) TakeListTo(b *messages.Builder, from int) bool {
 	for at := th.base + from - 1; at < th.top; at++ {
 		if !take(b, th.stack[at]) {
 			b.Reset()
-			return messages.List{}, false
+			return false
 		}
 	}
-	return b.Take(), true
+	return true
 }
 
 func take(b *messages.Builder, v value) bool {

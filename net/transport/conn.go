@@ -20,6 +20,7 @@ type Conn struct {
 	steps  *steps      // of a connection that is read without a goroutine of its own
 	srv    *server
 	recv   Receiver
+	near   foresight
 	addr   netip.Addr
 	opened int64 // ns since server.start, as all times here
 	in     reader
@@ -259,6 +260,7 @@ func (c *Conn) open() (err error) {
 	}
 	c.mu.Lock()
 	c.recv = r
+	c.foresee()
 	c.mu.Unlock()
 	c.srv.cfg.Stats.accepted.Add(1)
 	return nil

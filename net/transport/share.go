@@ -3,7 +3,7 @@ package transport
 import "sync/atomic"
 
 // shareJobs is how many jobs a worker takes at once, if many wait: it first reads from all of their connections, so that the kernel's way in stays in the
-// processor's caches.
+// processor's caches, and has what the handlers need loaded meanwhile.
 const shareJobs = 16
 
 // share is the jobs that a worker has taken behind the one that it is in. Only the worker begins them; the crew takes back what it is not going to begin soon.
@@ -34,14 +34,11 @@ func (w *crew) readAhead(me *worker, first job) {
 		s.at.Store(0)
 		return
 	}
-	if first.read {
-		first.conn.readAhead()
+	s.load(first)
+	for c := range s.readers(first) {
+		c.readAhead()
 	}
-	for i := range s.n {
-		if j := &s.jobs[i]; j.read {
-			j.conn.readAhead()
-		}
-	}
+	s.loadMore(first)
 	if s.at.CompareAndSwap(dealt, 0) {
 		return
 	}

@@ -9,8 +9,9 @@ local cron = {}
 ---@param expr string minute, hour, day of month, month, day of week; or with the second in front
 ---@param zone string? "Europe/Berlin"; nil is UTC
 ---@param func fun(due: integer, missed: integer) the time in seconds, and how many due times were left out before it
+---@param opts { once: boolean }? once: of all nodes that have a job of this name one runs it each time
 ---@return integer due when it is due first
-function cron.add(name, expr, zone, func) end
+function cron.add(name, expr, zone, func, opts) end
 
 ---Ends a job of this service; false if there is none.
 ---@param name string

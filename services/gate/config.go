@@ -44,6 +44,9 @@ type Config struct {
 	Runtime *lua.Runtime
 	// Agent is the script of a player's agent. Without one all requests go to the service that First finds.
 	Agent string
+	// SharedVMs has agents share VMs, see lua.Launch: a quarter of the memory, and a request finds its script in the processor's caches. What the script keeps outside of
+	// its handlers' self is then one for many players, and the system needs the Runtime's launcher.
+	SharedVMs bool
 	// First finds the service that gets the requests of all clients when there is no Agent. It handles messages of type client: route, body, session, and the
 	// player's uid. Nobody tells it who comes and goes.
 	First func() actor.Ref

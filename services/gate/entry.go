@@ -123,10 +123,12 @@ func (s *session) enter(a *login.Account, then func(error)) {
 		return
 	}
 	if s.gate.cfg.Handle == nil {
-		if s.target = s.gate.cfg.First(); s.target.IsZero() {
+		first := s.gate.cfg.First()
+		if first.IsZero() {
 			then(errNobody)
 			return
 		}
+		s.aim(first)
 	}
 	if s.gate.cfg.Login != LoginNone { // else each session is somebody new
 		s.replace(a.UID)
@@ -152,12 +154,21 @@ func (s *session) attach(a *login.Account, then func(error)) {
 				_ = s.claim("", 0)
 				then(err)
 			default:
-				s.target = v.(actor.Ref) //nolint:forcetypeassert // what attach is answered by
+				s.aim(v.(actor.Ref)) //nolint:forcetypeassert // what attach is answered by
 				s.letIn(a)
 				then(nil)
 			}
 		})
 	})
+}
+
+// aim notes who handles the client's requests from now on.
+func (s *session) aim(at actor.Ref) {
+	s.target = at
+	if !at.IsRemote() {
+		s.near = s.gate.cfg.Agent != "" // else it may be no script
+		s.agent.Store(at.ID())
+	}
 }
 
 // claim notes who the client is about to be; an error is why that can't be any more.

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/internal/prefetch"
 	"github.com/skua-go/skua/net/packet"
 	"github.com/skua-go/skua/net/transport"
 )
@@ -180,6 +181,31 @@ func (l *link) begin() error {
 	l.stage = shaken
 	l.conn.Ready()
 	return nil
+}
+
+// Prefetch has the processor load the session, its actor, and the actor that handles its requests.
+func (l *link) Prefetch(depth int) (more bool) {
+	if l.stage != shaken {
+		return false
+	}
+	s := l.place.Load()
+	if s == nil {
+		return false
+	}
+	const ofSession, ofAgent = 1, 3 // depths of their actors, two each
+	switch {
+	case depth == 0:
+		prefetch.One(s)
+	case depth < ofAgent:
+		l.gate.sys.Prefetch(s.ref.ID(), depth-ofSession)
+	default:
+		agent := s.agent.Load()
+		if agent == 0 {
+			return false
+		}
+		l.gate.sys.Prefetch(agent, depth-ofAgent)
+	}
+	return depth <= ofAgent
 }
 
 func (l *link) message(body []byte, size int) error {

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/skua-go/skua/actor"
@@ -17,6 +18,7 @@ type Session struct {
 
 	gate   *Gate
 	ref    actor.Ref
+	agent  atomic.Uint64 // number of the actor that handles its requests, if that is on this node; for Prefetch
 	opened actor.Promise // of the connection that it begins with; used up by its actor's Start
 
 	mu    sync.Mutex // taken before those of Sessions, tokens, waiting and the connection, and behind a Group's

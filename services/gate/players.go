@@ -18,6 +18,7 @@ type players struct {
 	gate    *Gate
 	byUID   map[string]*player
 	byAgent map[actor.Ref]*player
+	stopped bool
 }
 
 type player struct {
@@ -72,6 +73,16 @@ var loggedInElsewhere = packet.Reason{Code: kickReplaced, Msg: "the player has l
 func (p *players) Start(c *actor.Context) error {
 	c.Subscribe(login.Topic)
 	return nil
+}
+
+// Stop ends the agents in shared VMs; others end with the gate, whose children they are.
+func (p *players) Stop(c *actor.Context, reason error) {
+	p.stopped = true
+	if p.gate.cfg.SharedVMs {
+		for ref := range p.byAgent {
+			c.Stop(ref, reason)
+		}
+	}
 }
 
 // Receive handles what sessions ask for.
@@ -218,13 +229,42 @@ func (p *players) advance(c *actor.Context, pl *player) {
 }
 
 func (p *players) startAgent(c *actor.Context, pl *player) {
-	ref, err := c.Spawn(p.gate.cfg.Runtime.Spec(p.gate.cfg.Agent, value.Of(map[string]any{"uid": pl.uid, "name": pl.name})))
+	cfg, args := &p.gate.cfg, value.Of(map[string]any{"uid": pl.uid, "name": pl.name})
+	pl.stage = starting
+	if !cfg.SharedVMs {
+		ref, err := c.Spawn(cfg.Runtime.Spec(cfg.Agent, args))
+		p.begun(c, pl, ref, err)
+		return
+	}
+	launcher, ok := c.System().Lookup(lua.LauncherName)
+	if !ok {
+		p.begun(c, pl, actor.Ref{}, errNoLauncher)
+		return
+	}
+	c.Detached(func() {
+		c.AskFor(launcher, lua.Launch{Script: cfg.Agent, Args: args, Shared: true, Soon: true}, attachTimeout, func(v any, err error) {
+			ref, _ := v.(actor.Ref)
+			p.begun(c, pl, ref, err)
+		})
+	})
+}
+
+// errNoLauncher is for a node that has no launcher, or whose launcher has stopped.
+var errNoLauncher = errors.New("gate: agents that share VMs need the launcher, which is not running")
+
+// begun waits until the agent is ready.
+func (p *players) begun(c *actor.Context, pl *player, ref actor.Ref, err error) {
+	if err == nil && p.stopped {
+		c.Stop(ref, nil)
+		err = actor.ErrStopped
+	}
 	if err != nil {
+		pl.stage = absent
 		p.refuse(c, pl, err)
 		p.advance(c, pl)
 		return
 	}
-	pl.agent, pl.stage = ref, starting
+	pl.agent = ref
 	p.byAgent[ref] = pl
 	c.Watch(ref)
 	c.Detached(func() {

@@ -149,10 +149,14 @@ func watched(w *witness, cfg gate.Config) world {
 }
 
 func TestAManyTimesReplacedPlayerNeverHasTwoAgentsOrTwoSessions(t *testing.T) {
-	for _, linger := range []time.Duration{0, 5 * time.Millisecond, time.Hour} {
-		t.Run(linger.String(), func(t *testing.T) {
+	for _, c := range []struct {
+		linger time.Duration
+		shared bool
+		stay   int64 // actors
+	}{{0, false, 0}, {5 * time.Millisecond, false, 1}, {time.Hour, false, 1}, {0, true, 0}, {5 * time.Millisecond, true, 2}, {time.Hour, true, 2}} {
+		t.Run(fmt.Sprintf("linger=%v,shared=%v", c.linger, c.shared), func(t *testing.T) {
 			w := newWitness()
-			n := start(t, watched(w, gate.Config{Login: gate.LoginGuest, Linger: linger}))
+			n := start(t, watched(w, gate.Config{Login: gate.LoginGuest, Linger: c.linger, SharedVMs: c.shared}))
 			before := n.actors()
 			var acked sync.Map
 			var all sync.WaitGroup
@@ -187,7 +191,7 @@ func TestAManyTimesReplacedPlayerNeverHasTwoAgentsOrTwoSessions(t *testing.T) {
 				return true
 			})
 			n.stop()
-			until(t, "all sessions have ended", func() bool { return n.actors() <= before+1 })
+			until(t, "all sessions have ended", func() bool { return n.actors() <= before+c.stay })
 			ctx := t.Context()
 			must(t, n.sys.Shutdown(ctx))
 			w.check(t)

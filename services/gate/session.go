@@ -19,6 +19,7 @@ type session struct {
 	*Session
 	c       *actor.Context
 	target  actor.Ref // who handles requests; zero before the login
+	near    bool      // it is an agent on this node
 	now     *inbound  // the request that is being handled
 	answers func(any, error)
 	request *Request // of a Go handler
@@ -252,11 +253,11 @@ func (s *session) handle() {
 // ask has the agent, or the first service, handle the request.
 func (s *session) ask() {
 	m := s.now
-	b := builders.Get().(*value.Builder) //nolint:forcetypeassert // what the pool makes
-	defer builders.Put(b)
+	l := lents.Get().(*lua.Lent) //nolint:forcetypeassert // what the pool makes
+	b := l.Open(lua.TypeClient)
 	b.String(m.route)
 	if err := s.gate.cfg.Bodies.ParseTo(b, m.route, codec.Request, m.body); err != nil {
-		b.Reset()
+		release(l)
 		s.badBody(err)
 		return
 	}
@@ -264,11 +265,24 @@ func (s *session) ask() {
 	if s.gate.cfg.Agent == "" {
 		b.String(s.state.uid) // nobody else's writes are left
 	}
-	s.c.Ask(s.target, lua.Message{Type: lua.TypeClient, Args: b.Take()}, s.answers)
+	l.Close()
+	if !s.near {
+		msg := l.Kept()
+		release(l)
+		s.c.Ask(s.target, msg, s.answers)
+		return
+	}
+	s.c.Ask(s.target, l, s.answers)
 }
 
-// builders lends what arguments are made with.
-var builders = sync.Pool{New: func() any { return new(value.Builder) }} //nolint:gochecknoglobals // a cache
+// lents lends requests, so that one costs no memory but once.
+var lents = sync.Pool{New: func() any { return new(lua.Lent) }} //nolint:gochecknoglobals // a cache
+
+// release gives a request back that nobody uses any more. It keeps nothing alive meanwhile.
+func release(l *lua.Lent) {
+	l.Open(0)
+	lents.Put(l)
+}
 
 func (s *session) badBody(err error) {
 	s.refuse(answerBadRequest, fmt.Sprintf("the body is not %s: %s", bodyName(s.gate.cfg.Bodies.Name()), err.Error()))
@@ -285,13 +299,18 @@ func (s *session) answered(v any, err error) {
 		s.learn()
 		var result value.Value
 		list, _ := v.(value.List)
-		if result, err = resultOf(list); err == nil {
-			s.write(result, nil, nil)
-			s.next()
-			return
+		l, lent := v.(*lua.Lent)
+		if lent {
+			list = l.Answer()
 		}
+		result, err = resultOf(list)
+		s.write(result, nil, err)
+		if lent {
+			release(l)
+		}
+	} else {
+		s.write(value.Value{}, nil, err)
 	}
-	s.write(value.Value{}, nil, err)
 	s.next()
 }
 

@@ -107,7 +107,7 @@ func create(c *actor.Context, db actor.Ref, kind, id string, acc account, taken 
 		done(Account{}, fmt.Errorf("login: %w", err))
 		return
 	}
-	c.Ask(db, store.Claim{Kind: kind, ID: id}, func(v any, err error) {
+	c.Ask(db, store.Claim{Kind: kind, ID: id, IfLost: store.TellOnly}, func(v any, err error) {
 		if err != nil {
 			done(Account{}, unavailable(c, id, err))
 			return

@@ -249,7 +249,7 @@ func (b *book) write(c *actor.Context, i int) {
 		b.written(c, i, sh.waitingNow(), errNoAccounts)
 		return
 	}
-	name := store.Claim{Kind: bookKind, ID: shardID(i)}
+	name := store.Claim{Kind: bookKind, ID: shardID(i), IfLost: store.TellOnly}
 	c.Detached(func() {
 		c.Ask(db, name, func(v any, err error) {
 			var body bson.Raw

@@ -109,7 +109,7 @@ func (s *Service) Receive(c *actor.Context, msg any) {
 		s.link(c, m)
 	case lua.Message:
 		s.script(c, m)
-	case store.Lost: // of a document whose next write says so, too
+	case store.Lost: // the commit that found it out says so, too
 	default:
 		c.Reply(nil, fmt.Errorf("login: %T is no message of the login service", msg))
 	}

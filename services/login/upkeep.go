@@ -187,7 +187,7 @@ func (u *upkeep) write(c *actor.Context) {
 
 // overwrite replaces a document, whoever has written it.
 func overwrite(c *actor.Context, db actor.Ref, id string, body bson.Raw, done func(error)) {
-	c.Ask(db, store.Claim{Kind: bookKind, ID: id}, func(_ any, err error) {
+	c.Ask(db, store.Claim{Kind: bookKind, ID: id, IfLost: store.TellOnly}, func(_ any, err error) {
 		if err != nil {
 			done(err)
 			return

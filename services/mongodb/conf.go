@@ -2,6 +2,7 @@ package mongodb
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -94,7 +95,7 @@ func (n *Clients) target(c *conf) (*options.ClientOptions, mongouri.Scrubber, er
 	case c.name != "":
 		var ok bool
 		if uri, ok = n.cfg.Databases[c.name]; !ok {
-			return nil, nil, fmt.Errorf("mongo: no database of the name %q is configured", c.name)
+			return nil, nil, fmt.Errorf("mongo: no database of the name %q is configured: %s", c.name, known(n.cfg.Databases))
 		}
 	case uri == "":
 		for _, host := range c.hosts {
@@ -116,6 +117,18 @@ func (n *Clients) target(c *conf) (*options.ClientOptions, mongouri.Scrubber, er
 		return nil, nil, fmt.Errorf("mongo: authMechanism %s is for databases that the node's configuration names", settings.Auth.AuthMechanism)
 	}
 	return settings, mongouri.ScrubberFor(uri), nil
+}
+
+// known lists the names of databases for an error.
+func known(databases map[string]string) string {
+	if len(databases) == 0 {
+		return "there is none"
+	}
+	names := slices.Sorted(maps.Keys(databases))
+	for i, name := range names {
+		names[i] = strconv.Quote(name)
+	}
+	return "those are " + strings.Join(names, ", ")
 }
 
 func checkHost(host string) error {

@@ -38,7 +38,7 @@ func TestAClientThatCanNotBeIsAnErrorAtOnce(t *testing.T) {
 	host, port, _ := net.SplitHostPort(addr)
 	refusing := mongotest.AnswerWith(t, map[string]bson.D{"saslStart": mongotest.Failure(18, "Authentication failed for hunter2.")})
 	r := newRig(t, mongodb.Config{
-		Timeout: 500 * time.Millisecond, Connect: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, Databases: map[string]string{"broken": "mongodb://me:hunter2%zz@h"},
+		Timeout: 500 * time.Millisecond, Connect: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, Databases: map[string]string{"logs": "mongodb://h", "broken": "mongodb://me:hunter2%zz@h"},
 	}, lua54.Engine{})
 	ref := r.start()
 	for conf, want := range map[string]string{
@@ -52,7 +52,7 @@ func TestAClientThatCanNotBeIsAnErrorAtOnce(t *testing.T) {
 		`uri = 5`:                                                                                                                     "uri: a string is expected",
 		`host = "a,b"`:                                                                                                                "invalid host",
 		`host = "/tmp/mongodb-27017.sock"`:                                                                                            "invalid host",
-		`name = "unknown"`:                                                                                                            `no database of the name "unknown" is configured`,
+		`name = "unknown"`:                                                                                                            `no database of the name "unknown" is configured: those are "broken", "logs"`,
 		`name = "broken"`:                                                                                                             "percent-encoding",
 		`host = "127.0.0.1", username = "x", password = "hunter2", authmod = "mongodb_cr"`: "scram_sha1 or scram_sha256 is expected",
 		`rs = {}`: "one of host, rs, uri and name is expected, got 0",
@@ -118,6 +118,24 @@ func TestWhatIsSentIsWrittenInOrderAndBeforeWhatIsAskedNext(t *testing.T) {
 		r.run(other, `local t = mongo.client({ uri = ... })[select(2, ...)].late for i = 1, 40 do t:insert { _id = i } end`, "", uri, r.db)
 		r.sys.Stop(other, nil)
 		r.until("it is written", func() bool { return r.call(ref, "run", `return things.database.late:find():count()`) == "40" })
+	})
+}
+
+func TestAWriteThatWaitsForRoomOutlivesItsClient(t *testing.T) {
+	both(t, mongodb.Config{MaxQueued: 1}, func(_ *testing.T, r *rig, ref actor.Ref, uri string) {
+		r.run(ref, `local skynet = require "skynet"
+			for i = 1, 20 do
+				local c = mongo.client { uri = ... }
+				local t = c[select(2, ...)].later
+				t:insert { _id = 2 * i }
+				skynet.fork(function() t:insert { _id = 2 * i + 1 } end)
+				skynet.yield()
+				c:disconnect()
+			end`, "", uri+"&appName=other", r.db)
+		r.until("all are written", func() bool { return r.call(ref, "run", `return things.database.later:find():count()`) == "40" })
+		if n := r.metric("lost_writes_total"); n != 0 {
+			r.Errorf("%v writes were lost", n)
+		}
 	})
 }
 

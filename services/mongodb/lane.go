@@ -23,11 +23,10 @@ type lane struct {
 	running bool
 	tail    *sent // the newest
 
-	// Of the runner, of which there is one at a time.
-
 	said   time.Time // when a loss was last logged
 	unsaid int       // the losses since then
 	why    []any     // the last one's collection and reason
+	over   bool      // the client is given up: nobody will ask for what was not logged
 }
 
 // sent is writes to a collection.
@@ -67,8 +66,12 @@ func (l *lane) add(w *sent) bool {
 	if len(l.queue) > 0 && (len(l.queue) >= l.node.cfg.MaxQueued || l.bytes+w.bytes > l.node.cfg.MaxQueuedBytes) {
 		return false
 	}
-	if !l.running && !l.node.task(l.run) {
-		return false
+	if !l.running {
+		l.node.retain(l.link) // a write that had to wait for room may come behind the end of its client
+		if !l.node.task(l.run) {
+			l.node.release(l.link)
+			return false
+		}
 	}
 	l.running = true
 	l.queue = append(l.queue, w)
@@ -80,6 +83,7 @@ func (l *lane) add(w *sent) bool {
 
 // run writes until nothing waits.
 func (l *lane) run() {
+	defer l.node.release(l.link)
 	for {
 		batch := l.take()
 		if batch == nil {
@@ -170,14 +174,24 @@ func refused(reply bson.Raw) (why string, at int) {
 // lost tells of writes that nobody waits for: at most one line a second, and one at the end.
 func (l *lane) lost(w *sent, n int, why string) {
 	l.node.cfg.Metrics.lost.Add(float64(n))
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.unsaid += n
 	l.why = []any{"collection", fmt.Sprintf("%s.%s", w.db, w.coll), "error", why}
-	if time.Since(l.said) >= time.Second {
+	if l.over || time.Since(l.said) >= time.Second {
 		l.say()
 	}
 }
 
-// say logs the losses since it was last called. Nothing is being written meanwhile.
+// end logs the losses that were not logged yet, and later ones at once.
+func (l *lane) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = true
+	l.say()
+}
+
+// say logs the losses since it was last called. The caller has the lock.
 func (l *lane) say() {
 	if l.unsaid > 0 {
 		l.log.Error("writes to MongoDB that nobody waits for were lost", append(l.why, "writes", l.unsaid)...)

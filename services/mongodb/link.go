@@ -14,12 +14,14 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
 
 	"github.com/skua-go/skua/internal/mongouri"
+	"github.com/skua-go/skua/internal/reach"
+	"github.com/skua-go/skua/lua/owned"
 )
 
 // link is the connections to a deployment as one user, which all services with the same wish share.
 type link struct {
 	key   string
-	refs  int // guarded by Clients.mu: handles, cursors and calls
+	refs  int // guarded by Clients.mu: handles, cursors, calls and lanes that write
 	open  func() error
 	clean mongouri.Scrubber
 
@@ -92,7 +94,7 @@ func (n *Clients) release(l *link) {
 	}
 	n.mu.Unlock()
 	if last && stopped {
-		l.close(stopTimeout) // by a task that the stop waits for
+		l.close(owned.StopTimeout) // by a task that the stop waits for
 	}
 }
 
@@ -124,24 +126,10 @@ func (d dialer) DialContext(ctx context.Context, network, address string) (net.C
 		if err != nil {
 			return fmt.Errorf("%s %q is no address of TCP, and nothing else is for scripts", network, address)
 		}
-		if !allowed(d.networks, at.Addr()) {
+		if !reach.Allowed(d.networks, at.Addr()) {
 			return fmt.Errorf("not allowed by the node's configuration: connect to %s", at)
 		}
 		return nil
 	}}
 	return inner.DialContext(ctx, network, address)
-}
-
-// allowed tells whether an address is in one of the networks.
-func allowed(networks []netip.Prefix, addr netip.Addr) bool {
-	if len(networks) == 0 {
-		return true
-	}
-	addr = addr.Unmap().WithZone("")
-	for _, p := range networks {
-		if p.Contains(addr) {
-			return true
-		}
-	}
-	return false
 }

@@ -142,7 +142,7 @@ func (u *user) apiSend(s vm.State) int {
 		return taken(s)
 	}
 	return u.with(s, "send", h, u.node.cfg.Timeout, func(context.Context) (answer, error) {
-		if !h.lane.add(w) { // others were faster
+		if !h.lane.add(w) { //nolint:contextcheck // it is written whatever becomes of the call. If there is no room, others were faster
 			return nil, fmt.Errorf("%w writes are on their way already", ErrTooMany)
 		}
 		return taken, nil

@@ -27,7 +27,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/lua/owned"
 )
 
 // ServiceName is the name of the actor that ends the connections of services that have ended.
@@ -94,13 +94,13 @@ func (c *Config) fill() {
 // Clients are the connections that the scripts of a node have to MongoDB. The Module goes into the runtime of scripts, the Spec to the node's actors.
 type Clients struct {
 	cfg    Config
+	things owned.Things    // by service
 	ctx    context.Context //nolint:containedctx // the lifetime of all that is under way
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
 
 	mu      sync.Mutex
 	links   map[string]*link
-	users   map[actor.Ref][]*user // more than one for services that share a VM
 	calls   int
 	stopped bool
 }
@@ -108,8 +108,9 @@ type Clients struct {
 // New makes a node's Clients.
 func New(cfg Config) *Clients {
 	cfg.fill()
-	n := &Clients{cfg: cfg, links: map[string]*link{}, users: map[actor.Ref][]*user{}}
+	n := &Clients{cfg: cfg, links: map[string]*link{}}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.things = owned.Things{Name: ServiceName, Sort: "connections", Module: "skynet.db.mongo", Stop: func() { n.stop(owned.StopTimeout) }}
 	return n
 }
 

@@ -45,16 +45,8 @@ func (u *user) watch(s vm.State, what string) {
 	if u.watched {
 		return
 	}
-	c := u.h.Context()
-	keeper, ok := c.System().Lookup(ServiceName)
-	if !ok {
-		s.Errorf("%s: this node has no service %q, which closes connections", what, ServiceName)
-	}
+	u.node.things.Watch(u.h, s, what, u.end)
 	u.watched = true
-	u.node.mu.Lock()
-	u.node.users[u.ref] = append(u.node.users[u.ref], u)
-	u.node.mu.Unlock()
-	c.Detached(func() { c.Send(keeper, watch{u.ref}) })
 }
 
 // end gives up the calls of a service that has ended, closes its cursors, and its clients when what they have sent is written.
@@ -76,11 +68,11 @@ func (u *user) end() {
 // finish gives a handle back when its lane is empty.
 func (n *Clients) finish(h *handle) {
 	if !n.task(func() {
-		if h.lane.drained(n.ctx) == nil { // else the node stops, and the runner has told of what is lost
-			h.lane.say()
-		}
+		_ = h.lane.drained(n.ctx) // an error is that the node stops; what is lost by that is told at once
+		h.lane.end()
 		n.release(h.link)
 	}) {
+		h.lane.end()
 		n.release(h.link)
 	}
 }

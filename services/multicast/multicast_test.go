@@ -155,6 +155,7 @@ func TestSubscribersComeAndGoWhileOthersPublish(t *testing.T) {
 				ref := r.start("member")
 				r.is("", ref, "listen", 1)
 				r.sys.Kill(ref, nil)
+				<-r.sys.Ended(ref) // Kill does not wait
 			}
 		})
 		r.is("", a, "count_up", 1, "p", 1000)

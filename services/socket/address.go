@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/skua-go/skua/internal/reach"
 )
 
 // splitAddress reads "host:port", "[host]:port" or a host and a port of its own. The host of a listener may be empty.
@@ -63,7 +65,7 @@ func (n *Sockets) dial(ctx context.Context, host string, port uint16) (net.Conn,
 		if err != nil {
 			return fmt.Errorf("socket: dial %q: %w", address, err)
 		}
-		if !allowed(n.cfg.Connect, at.Addr()) {
+		if !reach.Allowed(n.cfg.Connect, at.Addr()) {
 			return notAllowed("connect to", at)
 		}
 		return nil

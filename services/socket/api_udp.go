@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/skua-go/skua/internal/reach"
 	"github.com/skua-go/skua/lua/vm"
 )
 
@@ -69,7 +70,7 @@ func (u *user) apiUDPDial(s vm.State) int {
 			return failed(s, err)
 		}
 		to := netip.AddrPortFrom(addrs[0], port)
-		if !allowed(u.node.cfg.Connect, to.Addr()) {
+		if !reach.Allowed(u.node.cfg.Connect, to.Addr()) {
 			s.Unref(fn)
 			return failed(s, notAllowed("connect to", to))
 		}
@@ -112,7 +113,7 @@ func (u *user) apiUDPConnect(s vm.State) int {
 			switch {
 			case a.Unmap().Is4() != sock.v4:
 				err = errFamily
-			case !allowed(u.node.cfg.Connect, a):
+			case !reach.Allowed(u.node.cfg.Connect, a):
 				err = notAllowed("connect to", to)
 			default:
 				sock.connect(to)

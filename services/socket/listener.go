@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/skua-go/skua/internal/reach"
 	"github.com/skua-go/skua/lua/vm"
 )
 
@@ -31,7 +32,7 @@ const maxAccepted = 1000
 
 // listen opens a listener at an address of this host.
 func (n *Sockets) listen(at netip.AddrPort) (*listener, error) {
-	if !allowed(n.cfg.Listen, at.Addr()) {
+	if !reach.Allowed(n.cfg.Listen, at.Addr()) {
 		return nil, notAllowed("listen on", at)
 	}
 	id, err := n.reserve()

@@ -32,7 +32,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/lua/owned"
 )
 
 // ServiceName is the name of the actor that closes the sockets of services that have ended.
@@ -102,22 +102,24 @@ func positive[T int | int64 | time.Duration](v, otherwise T) T {
 
 // Sockets are the sockets of a node. Its Module goes into the runtime of scripts, its Spec to the node's actors; the sockets are closed when that ends.
 type Sockets struct {
-	cfg   Config
-	pool  chunks
-	held  atomic.Int64   // bytes, see Config.MaxMemory
-	tasks sync.WaitGroup // the goroutines of sockets, and the sockets: while one is there it may start more
+	cfg    Config
+	things owned.Things // by service
+	pool   chunks
+	held   atomic.Int64   // bytes, see Config.MaxMemory
+	tasks  sync.WaitGroup // the goroutines of sockets, and the sockets: while one is there it may start more
 
 	mu      sync.Mutex
-	table   map[int64]sock        // nil for one that is being opened
-	last    int64                 // the newest number
-	users   map[actor.Ref][]*user // more than one for services that share a VM
+	table   map[int64]sock // nil for one that is being opened
+	last    int64          // the newest number
 	stopped bool
 }
 
 // New makes a node's Sockets.
 func New(cfg Config) *Sockets {
 	cfg.fill()
-	return &Sockets{cfg: cfg, table: map[int64]sock{}, users: map[actor.Ref][]*user{}}
+	n := &Sockets{cfg: cfg, table: map[int64]sock{}}
+	n.things = owned.Things{Name: ServiceName, Sort: "sockets", Module: "skynet.socket", Stop: func() { n.stop(owned.StopTimeout) }}
+	return n
 }
 
 // sock is a socket of any kind.
@@ -219,18 +221,4 @@ func (n *Sockets) hold(bytes int) bool {
 	held := n.held.Add(int64(bytes))
 	n.cfg.Metrics.held.Set(float64(held))
 	return bytes <= 0 || held <= n.cfg.MaxMemory
-}
-
-// allowed tells whether an address is in one of the networks.
-func allowed(networks []netip.Prefix, addr netip.Addr) bool {
-	if len(networks) == 0 {
-		return true
-	}
-	addr = addr.Unmap().WithZone("")
-	for _, p := range networks {
-		if p.Contains(addr) {
-			return true
-		}
-	}
-	return false
 }

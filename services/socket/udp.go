@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/skua-go/skua/internal/reach"
 	"github.com/skua-go/skua/lua/vm"
 )
 
@@ -49,7 +50,7 @@ const (
 
 // listenUDP opens a socket for datagrams at an address of this host, or at none in particular: one that sends first.
 func (n *Sockets) listenUDP(at netip.AddrPort, client bool) (*udp, error) {
-	if !client && !allowed(n.cfg.Listen, at.Addr()) {
+	if !client && !reach.Allowed(n.cfg.Listen, at.Addr()) {
 		return nil, notAllowed("listen on", at)
 	}
 	id, err := n.reserve()
@@ -187,7 +188,7 @@ func (u *user) hearUDP(s *udp) {
 // send queues a datagram; false when it can't be sent.
 func (s *udp) send(at netip.AddrPort, data string) bool {
 	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
-	if !at.IsValid() || at.Addr().Is4() != s.v4 || len(data) >= maxDatagram || !allowed(s.node.cfg.Connect, at.Addr()) {
+	if !at.IsValid() || at.Addr().Is4() != s.v4 || len(data) >= maxDatagram || !reach.Allowed(s.node.cfg.Connect, at.Addr()) {
 		return false
 	}
 	s.mu.Lock()

@@ -49,16 +49,8 @@ func (u *user) watch(s vm.State, what string) {
 	if u.watched {
 		return
 	}
-	c := u.h.Context()
-	keeper, ok := c.System().Lookup(ServiceName)
-	if !ok {
-		s.Errorf("%s: this node has no service %q, which closes sockets", what, ServiceName)
-	}
+	u.node.things.Watch(u.h, s, what, u.end)
 	u.watched = true
-	u.node.mu.Lock()
-	u.node.users[u.ref] = append(u.node.users[u.ref], u)
-	u.node.mu.Unlock()
-	c.Detached(func() { c.Send(keeper, watch{u.ref}) })
 }
 
 // add makes the service the owner of a socket; false when it has ended.

@@ -87,8 +87,10 @@ func CheckWrites(writes []Write) []error {
 	if len(writes) > 1 {
 		seen = make(map[name]struct{}, len(writes))
 	}
-	for i, w := range writes {
-		if errs[i] = w.check(); errs[i] != nil || seen == nil {
+	var walk walker
+	for i := range writes {
+		w := &writes[i]
+		if errs[i] = w.check(&walk); errs[i] != nil || seen == nil {
 			continue
 		}
 		if _, twice := seen[name{w.Kind, w.ID}]; twice {
@@ -99,7 +101,7 @@ func CheckWrites(writes []Write) []error {
 	return errs
 }
 
-func (w Write) check() error {
+func (w *Write) check(walk *walker) error {
 	if err := CheckName(w.Kind, w.ID); err != nil {
 		return err
 	}
@@ -118,7 +120,7 @@ func (w Write) check() error {
 	case w.Delete:
 		return nil
 	case w.Patch != nil:
-		return w.checkPatch()
+		return w.checkPatch(walk)
 	default:
 		return CheckBody(w.Kind, w.ID, w.Body)
 	}
@@ -127,13 +129,20 @@ func (w Write) check() error {
 
 // checkPatch looks at what a write changes: the rest of its body is content that was checked when it was written. So a small change of a large document is
 // checked in no time.
-func (w Write) checkPatch() error {
+func (w *Write) checkPatch(walk *walker) error {
 	if len(w.Body) > MaxBody || !framed(w.Body) {
 		return CheckBody(w.Kind, w.ID, w.Body) // which tells what is wrong
 	}
-	var walk walker
-	for i := range w.Patch.Set {
-		c := &w.Patch.Set[i]
+	if reason := w.Patch.check(walk); reason != "" {
+		return &InvalidError{What: Name(w.Kind, w.ID), Path: walk.where(), Reason: reason}
+	}
+	return nil
+}
+
+// check tells why what the patch changes can't be kept; walk is then left where it is.
+func (p *Patch) check(walk *walker) (reason string) {
+	for i := range p.Set {
+		c := &p.Set[i]
 		reason := walk.enter(c.Path)
 		if reason == "" {
 			var n int
@@ -142,23 +151,26 @@ func (w Write) checkPatch() error {
 			}
 		}
 		if reason != "" {
-			return &InvalidError{What: Name(w.Kind, w.ID), Path: walk.where(), Reason: reason}
+			return reason
 		}
 	}
-	for _, path := range w.Patch.Unset {
+	for _, path := range p.Unset {
 		if reason := walk.enter(path); reason != "" {
-			return &InvalidError{What: Name(w.Kind, w.ID), Path: walk.where(), Reason: reason}
+			return reason
 		}
 	}
-	return nil
+	return ""
 }
 
 // enter goes to a path, or as far as it is one.
 func (w *walker) enter(path string) (reason string) {
 	w.path = w.path[:0]
-	for key := range strings.SplitSeq(path, ".") {
-		w.path = append(w.path, byteKey(key))
-		if reason := badKey(byteKey(key), false, 0); reason != "" {
+	for more := true; more; {
+		var key string
+		key, path, more = strings.Cut(path, ".")
+		k := byteKey(key)
+		w.path = append(w.path, k)
+		if reason := badKey(k, false, 0); reason != "" {
 			return reason
 		}
 	}

@@ -14,13 +14,30 @@ const ServiceName = "store"
 // is read only. The ownership ends with the sender. Of several claims at a time the last one holds, and the others get ErrNotOwner.
 //
 // When somebody on another node claims the document, or the database has another version than the owner's, the owner's next write fails and the ownership
-// ends: the owner gets a Lost, or, if the claim has said Stop, is stopped with the reason.
+// ends: what it knows of the document is no longer true, and IfLost says what becomes of it. An owner that another one on this node has replaced is not
+// touched: it finds out by ErrNotOwner.
 type Claim struct {
 	Kind, ID string
-	Stop     bool
+	// IfLost is told anew with each claim.
+	IfLost IfLost
 }
 
-// Lost tells an owner that a document is no longer its own, and why: ErrFenced or ErrConflict. What it handed in last is not written.
+// IfLost is what the store does with an owner when the database says that its document is somebody else's: with ErrFenced, or ErrConflict.
+type IfLost uint8
+
+const (
+	// TellThenStop sends the owner a Lost and stops it with the error of that as the reason. The stop comes behind the Lost, so that it can tell others, but a
+	// second later at the latest, though other messages wait before the Lost or it is waiting for something. Its other documents are saved as in any stop.
+	TellThenStop IfLost = iota
+	// TellOnly sends the Lost, and the owner lives on: for services that have documents of others in hand, such as a bank or a login, and keep nothing of them
+	// beyond a request, or know how to begin anew.
+	TellOnly
+	// StopOnly stops the owner at once with the reason, ahead of all messages that wait and without a Lost, as a script's service is.
+	StopOnly
+)
+
+// Lost tells an owner that a document is no longer its own, and why: ErrFenced or ErrConflict, whose text has both epochs or both versions. What it handed in
+// last is not written, and what it hands in from now on is refused with ErrNotOwner. See IfLost for what follows.
 type Lost struct {
 	Kind, ID string
 	Err      error

@@ -21,18 +21,22 @@ const (
 
 // batch is documents that are being written together. No document is in two of them, so the writes of one stay in order.
 type batch struct {
-	docs  []*document
-	mixed bool // of all that was due, not of commits only
-	began time.Time
+	docs    []*document
+	mixed   bool // of all that was due, not of commits only
+	commits bool // there are some among them
+	began   time.Time
 }
 
 // outbox is the documents that are to be written, and the state of the database as the last batch found it. Saves gather while a batch is on its way, so the
-// busier the store is, the larger its batches become. A commit goes out at once; those that come while Config.Parallel batches are on their way gather as well.
+// busier the store is, the larger its batches become. A commit goes out at once; those that come while Config.Parallel batches are on
+// their way, or before a Serial backend one of commits, gather as well.
 type outbox struct {
 	saves   queue
 	commits queue // those that somebody waits for
 	batches int   // on their way
 	mixed   bool  // one of them is
+	hasty   int   // so many of them have commits
+	turning bool  // the turn is on its way, see Service.pumpInTurn
 	pending int   // documents in queues and batches
 	bytes   int   // of content that waits to be written
 	soon    bool  // a pump is on its way
@@ -42,6 +46,7 @@ type outbox struct {
 	held     []actor.Promise // of commits that are done, see pressure.go
 	pressed  bool            // the log has warned
 	failures int
+	narrow   int       // how often the size of a batch is halved
 	failed   time.Time // when a batch did last
 	retryAt  time.Time
 	since    time.Time // when the database went away
@@ -111,26 +116,37 @@ func (o *outbox) done(d *document) {
 // maxBatchBytes bounds the bodies of one batch, so that one of large documents is done within Config.Timeout.
 const maxBatchBytes = 16 << 20
 
+// maxNarrow bounds outbox.narrow: batches of 256 KiB, or 7 documents of 500.
+const maxNarrow = 6
+
+// size is how many documents and bytes go into a batch. After one that failed it is half as much, after one that was answered double again: on a way that is too
+// slow for a whole batch within Config.Timeout, the same one would fail for ever.
+func (o *outbox) size(cfg *Config) (docs, bytes int) {
+	return max(1, cfg.Batch>>o.narrow), maxBatchBytes >> o.narrow
+}
+
 // take begins a batch of documents whose time has come, the most overdue first; nil: there are none, or they have to wait for a batch.
 func (o *outbox) take(cfg *Config, now time.Time) *batch {
-	mixed := !o.mixed
-	if o.batches >= cfg.Parallel || !mixed && o.down() {
+	mixed, all := !o.mixed, !cfg.serial || o.hasty == 0
+	if o.batches >= cfg.Parallel || !mixed && (o.down() || !all) {
 		return nil
 	}
 	b := &batch{mixed: mixed, began: now}
-	for bytes := 0; len(b.docs) < cfg.Batch; {
+	docs, most := o.size(cfg)
+	for bytes := 0; len(b.docs) < docs; {
 		q := &o.commits
-		if mixed && (len(o.commits) == 0 || len(o.saves) > 0 && o.saves[0].due.Before(o.commits[0].due)) {
+		if mixed && (!all || len(o.commits) == 0 || len(o.saves) > 0 && o.saves[0].due.Before(o.commits[0].due)) {
 			q = &o.saves
 		}
 		if len(*q) == 0 || (*q)[0].due.After(now) && !o.stopping {
 			break
 		}
 		d := (*q)[0]
-		if bytes += d.size(); bytes > maxBatchBytes && len(b.docs) > 0 {
+		if bytes += d.size(); bytes > most && len(b.docs) > 0 {
 			break
 		}
 		heap.Pop(q)
+		b.commits = b.commits || d.place == hasty
 		d.place = sent
 		b.docs = append(b.docs, d)
 	}
@@ -139,12 +155,18 @@ func (o *outbox) take(cfg *Config, now time.Time) *batch {
 	}
 	o.batches++
 	o.mixed = o.mixed || mixed
+	if b.commits {
+		o.hasty++
+	}
 	return b
 }
 
 // end takes a batch out that has come back.
 func (o *outbox) end(b *batch) {
 	o.batches--
+	if b.commits {
+		o.hasty--
+	}
 	if b.mixed {
 		o.mixed = false
 	}
@@ -184,11 +206,32 @@ func (d *document) size() int {
 func (d *document) prepare() Write {
 	if d.write == nil {
 		d.write = &Write{Kind: d.kind, ID: d.id, Version: d.version, Epoch: d.epoch, Nonce: NewNonce(), Body: d.known, Delete: len(d.known) == 0}
+		if same(d.change.from, d.written) && same(d.change.to, d.known) {
+			d.write.Patch = d.change.patch
+		}
+		d.change = delta{} // which would keep the old content
 		d.next = time.Time{}
 		d.told, d.waiting = d.waiting, nil
 	}
 	return *d.write
 }
+
+// delta is how content that was handed in differs from what there was before, where to check it has told so.
+type delta struct {
+	from, to bson.Raw
+	patch    *Patch // nil: not known
+}
+
+// check tells whether content may be handed in, and how it differs from what is known, if that is easily told.
+func (d *document) check(body bson.Raw) (*Patch, error) {
+	if !d.checked { // a database may have more than we would give it
+		return nil, CheckBody(d.kind, d.id, body)
+	}
+	return checkedDiff(d.kind, d.id, d.known, body)
+}
+
+// same tells whether two contents are one in memory.
+func same(a, b bson.Raw) bool { return len(a) == len(b) && len(a) > 0 && &a[0] == &b[0] }
 
 // writing is a batch on its way to the database. It is used outside the actor.
 type writing struct {
@@ -198,12 +241,16 @@ type writing struct {
 
 // changed leaves out what changes nothing, gives the others their patches and tells where they were.
 func (w *writing) changed() (writes []Write, at []int) {
+	writes, at = w.writes[:0], make([]int, 0, len(w.writes))
 	for i, write := range w.writes {
 		switch base := w.bases[i]; {
 		case len(base) == 0 && write.Delete:
 			continue
 		case len(base) > 0 && !write.Delete:
-			if write.Patch = Diff(base, write.Body); write.Patch != nil && write.Patch.IsEmpty() {
+			if write.Patch == nil {
+				write.Patch = Diff(base, write.Body)
+			}
+			if write.Patch != nil && write.Patch.IsEmpty() {
 				continue
 			}
 		}

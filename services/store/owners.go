@@ -19,11 +19,13 @@ func (n name) String() string { return Name(n.kind, n.id) }
 type document struct {
 	name
 	owner   actor.Ref // zero when it has ended
-	script  bool      // the owner is a script's service, which is stopped when it has lost the document
+	ifLost  IfLost
 	epoch   int64
 	version int64    // of the last write
 	known   bson.Raw // the newest content: what a new owner on this node gets
 	written bson.Raw // that of version, which patches are made of; empty: there is none
+	checked bool     // known has passed CheckBody
+	change  delta    // that has led to known
 
 	next    time.Time       // when known is to be written; zero: it is no newer than write
 	waiting []actor.Promise // commits of known
@@ -56,7 +58,7 @@ func (d *document) loaded(fields []string) (doc Doc, err error) {
 // claimer is somebody who wants to own a document.
 type claimer struct {
 	owner   actor.Ref
-	script  bool
+	ifLost  IfLost
 	promise actor.Promise
 }
 
@@ -139,11 +141,12 @@ func (s *Service) ask(c *actor.Context, n name) {
 }
 
 func (s *Service) own(c *actor.Context, d *document, by claimer) {
+	d.ifLost = by.ifLost
 	if d.owner == by.owner {
 		return
 	}
 	s.disown(d)
-	d.owner, d.script = by.owner, by.script
+	d.owner = by.owner
 	if s.byOwner[d.owner] == nil {
 		s.byOwner[d.owner] = map[*document]struct{}{}
 		c.Watch(d.owner) // an owner that has ended by now is told of at once
@@ -182,6 +185,9 @@ func (s *Service) forget(d *document) {
 	}
 }
 
+// lastWords is how long an owner that has lost a document may take until it has seen its Lost.
+const lastWords = time.Second
+
 // lose ends the ownership of a document that is somebody else's now: what its owner believes of it is no longer true.
 func (s *Service) lose(c *actor.Context, d *document, why error) {
 	owner := d.owner
@@ -189,9 +195,12 @@ func (s *Service) lose(c *actor.Context, d *document, why error) {
 	s.forget(d)
 	switch {
 	case owner.IsZero():
-	case d.script:
+	case d.ifLost == StopOnly:
 		c.Stop(owner, why)
 	default:
 		c.Send(owner, Lost{Kind: d.kind, ID: d.id, Err: why})
+		if d.ifLost == TellThenStop {
+			c.Detached(func() { c.Resume(func() { c.Retire(owner, lastWords, why) })() }) // behind what else it loses with this batch
+		}
 	}
 }

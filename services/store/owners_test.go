@@ -168,17 +168,15 @@ func TestAClaimThatFailsIsToldToAllWhoWaitForIt(t *testing.T) {
 	})
 }
 
-// Another node claims the document: its owner here hears so at its next write, which changes nothing.
-func TestAFencedOwnerHearsWhyAndChangesNothing(t *testing.T) {
+// Another node claims the document: its owner here hears so at its next write, which changes nothing, and lives on, as it has asked to.
+func TestAFencedOwnerThatHasAskedToStayHearsWhyAndChangesNothing(t *testing.T) {
 	in(t, store.Config{Autosave: 50 * time.Millisecond}, func(t *testing.T, r *rig) {
 		owners := r.players(2)
+		owners[0].must(store.Claim{Kind: "player", ID: "p0", IfLost: store.TellOnly}) // the last claim says
 		for i, o := range owners {
 			o.must(store.Commit{Kind: "player", ID: fmt.Sprint("p", i), Body: numbered(1)})
 		}
-		doc, err := r.db.Backend.Claim(context.Background(), "player", "p0")
-		if err != nil {
-			t.Fatal(err)
-		}
+		doc := r.taken("p0")
 		theirs := store.Write{Kind: "player", ID: "p0", Version: doc.Version, Epoch: doc.Epoch, Nonce: store.NewNonce(), Body: numbered(100)}
 		if errs, err := r.db.Backend.Apply(context.Background(), []store.Write{theirs}); err != nil || errs[0] != nil {
 			t.Fatal(errs, err)
@@ -193,11 +191,14 @@ func TestAFencedOwnerHearsWhyAndChangesNothing(t *testing.T) {
 			t.Errorf("later it got %v", err)
 		}
 		pass(time.Minute)
+		if !owners[0].lives() || len(owners[0].lost) != 0 {
+			t.Error("it has ended, or was told twice")
+		}
 		r.has("p0", 100)
 		owners[1].must(store.Commit{Kind: "player", ID: "p1", Body: numbered(2)}) // no matter of its own
-		// The next login here takes over what the other node has left.
-		if doc := r.owner().claim("p0"); doc.Epoch != 3 || number(doc.Body) != 100 {
-			t.Errorf("the next owner got %+v", doc)
+		// Its next claim takes over what the other node has left.
+		if doc := owners[0].claim("p0"); doc.Epoch != 3 || number(doc.Body) != 100 {
+			t.Errorf("the next claim got %+v", doc)
 		}
 		if r.metric("skua_store_refused_total") != 1 || r.log.Count("write refused") != 1 {
 			t.Error("the operator does not hear of it")
@@ -214,9 +215,7 @@ func TestWhatAFencedOwnerSavedMeanwhileIsNotWritten(t *testing.T) {
 			<-goOn
 			return do()
 		})
-		if _, err := r.db.Backend.Claim(context.Background(), "player", "p0"); err != nil {
-			t.Fatal(err)
-		}
+		r.taken("p0")
 		first := o.begin(store.Commit{Kind: "player", ID: "p0", Body: numbered(1)})
 		second := o.begin(store.Commit{Kind: "player", ID: "p0", Body: numbered(2)})
 		close(goOn)

@@ -33,7 +33,7 @@ func (s *Service) room(d *document, size int) error {
 
 // change notes the newest content of a document, to be written by a certain time.
 func (s *Service) change(c *actor.Context, d *document, body bson.Raw, by time.Time) {
-	d.known = body
+	d.known, d.checked = body, true // by accept
 	s.out.want(d, by)
 	s.weigh(d)
 	s.cfg.Metrics.pending.Set(float64(s.out.pending))

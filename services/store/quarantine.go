@@ -59,23 +59,32 @@ func OpenQuarantine(dir string, files int, bytes int64) (*Quarantine, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("store: quarantine: %w", err)
 	}
-	q := &Quarantine{dir: dir, files: files, bytes: bytes, sizes: map[string]int64{}}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, fmt.Errorf("store: quarantine: %w", err)
+	q := &Quarantine{dir: dir, files: files, bytes: bytes}
+	if err := q.look(); err != nil {
+		return nil, err
 	}
+	return q, nil
+}
+
+// look finds out what is there.
+func (q *Quarantine) look() error {
+	entries, err := os.ReadDir(q.dir)
+	if err != nil {
+		return fmt.Errorf("store: quarantine: %w", err)
+	}
+	q.sizes, q.total = map[string]int64{}, 0
 	for _, e := range entries {
 		info, err := e.Info()
 		switch {
 		case errors.Is(err, fs.ErrNotExist) || !strings.HasSuffix(e.Name(), refusalSuffix):
 		case err != nil:
-			return nil, fmt.Errorf("store: quarantine: %w", err)
+			return fmt.Errorf("store: quarantine: %w", err)
 		default:
 			q.sizes[e.Name()] = info.Size()
 			q.total += info.Size()
 		}
 	}
-	return q, nil
+	return nil
 }
 
 const refusalSuffix = ".bson"
@@ -96,21 +105,35 @@ func (q *Quarantine) Put(r Refusal) (string, error) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	base := r.fileName()
-	old, replaces := q.sizes[base]
-	switch size := int64(len(data)); {
-	case !replaces && len(q.sizes) >= q.files:
-		return "", fmt.Errorf("%w: %s has %d files", ErrQuarantineFull, q.dir, len(q.sizes))
-	case size > old && q.total-old+size > q.bytes:
-		return "", fmt.Errorf("%w: %s has %d bytes of %d, the content has %d", ErrQuarantineFull, q.dir, q.total, q.bytes, size)
+	base, size := r.fileName(), int64(len(data))
+	err = q.room(base, size)
+	if errors.Is(err, ErrQuarantineFull) { // an operator may have taken files out meanwhile
+		if err = q.look(); err == nil {
+			err = q.room(base, size)
+		}
+	}
+	if err != nil {
+		return "", err
 	}
 	path := filepath.Join(q.dir, base)
 	if err := writeFile(path, data); err != nil {
 		return "", fmt.Errorf("store: quarantine: %w", err)
 	}
-	q.total += int64(len(data)) - old
-	q.sizes[base] = int64(len(data))
+	q.total += size - q.sizes[base]
+	q.sizes[base] = size
 	return path, nil
+}
+
+// room tells whether a file of that name and size can be kept.
+func (q *Quarantine) room(base string, size int64) error {
+	old, replaces := q.sizes[base]
+	switch {
+	case !replaces && len(q.sizes) >= q.files:
+		return fmt.Errorf("%w: %s has %d files", ErrQuarantineFull, q.dir, len(q.sizes))
+	case size > old && q.total-old+size > q.bytes:
+		return fmt.Errorf("%w: %s has %d bytes of %d, the content has %d", ErrQuarantineFull, q.dir, q.total, q.bytes, size)
+	}
+	return nil
 }
 
 // writeFile writes a file that is there in whole or not at all, and durable.

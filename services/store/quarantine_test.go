@@ -211,6 +211,19 @@ func TestFilesOfTheQuarantineAreBoundedAndReadable(t *testing.T) {
 	if _, err := q.Put(strange); err != nil { // again
 		t.Error(err)
 	}
+	big, err := q.Put(store.Refusal{Kind: "player", ID: "y", Body: sized(1200)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(big); err != nil { // by an operator
+		t.Fatal(err)
+	}
+	if _, err := q.Put(store.Refusal{Kind: "player", ID: "z", Body: sized(1200)}); err != nil {
+		t.Errorf("there is room again, and nobody sees it: %v", err)
+	}
+	if err := q.Remove(big); err != nil {
+		t.Error(err)
+	}
 	if err := os.WriteFile(filepath.Join(dir, "broken.bson"), []byte("no BSON"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +241,7 @@ func TestFilesOfTheQuarantineAreBoundedAndReadable(t *testing.T) {
 			good++
 		}
 	}
-	if good != 1 || bad != 1 {
+	if good != 2 || bad != 1 {
 		t.Errorf("%d good ones, %d bad ones", good, bad)
 	}
 	if _, err := store.OpenQuarantine(path, 0, 0); err == nil {

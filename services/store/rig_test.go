@@ -31,6 +31,11 @@ type faulty struct {
 	index   func(ctx context.Context) error
 }
 
+// oneWriter is one that says that it has one writer.
+type oneWriter struct{ *faulty }
+
+func (oneWriter) Serial() {}
+
 // batch is one that the service has sent.
 type batch struct {
 	at     time.Time
@@ -140,13 +145,20 @@ type rig struct {
 // in runs a test with a store; cfg needs no Backend.
 func in(t *testing.T, cfg store.Config, run func(t *testing.T, r *rig)) {
 	t.Helper()
+	inRig(t, cfg, func(db *faulty) store.Backend { return db }, run)
+}
+
+func inRig(t *testing.T, cfg store.Config, as func(db *faulty) store.Backend, run func(t *testing.T, r *rig)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		t.Helper()
 		db, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir()})
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := newRig(t, &faulty{Backend: db}, cfg)
+		faulty := &faulty{Backend: db}
+		cfg.Backend = as(faulty)
+		r := newRig(t, faulty, cfg)
 		defer func() {
 			r.stop()
 			if err := db.Close(); err != nil {
@@ -164,7 +176,10 @@ func newRig(t *testing.T, db *faulty, cfg store.Config) *rig {
 	t.Helper()
 	r := &rig{T: t, db: db, log: &logtest.Buffer{}, metrics: prometheus.NewRegistry()}
 	r.sys = actor.New(actor.Config{Log: slog.New(slog.NewTextHandler(r.log, nil))})
-	cfg.Backend, cfg.Metrics = r.db, store.NewMetrics()
+	cfg.Metrics = store.NewMetrics()
+	if cfg.Backend == nil {
+		cfg.Backend = db
+	}
 	r.metrics.MustRegister(cfg.Metrics)
 	var err error
 	if r.store, err = r.sys.Spawn(store.Spec(cfg)); err != nil {
@@ -206,32 +221,49 @@ func (r *rig) metric(name string) float64 {
 
 // owner is an actor that asks the store for what it is asked for.
 type owner struct {
-	r    *rig
-	ref  actor.Ref
-	lost chan store.Lost
-	no   chan store.Refused
+	r     *rig
+	ref   actor.Ref
+	lost  chan store.Lost
+	no    chan store.Refused
+	ended chan error // the reason, when its Stop is called, and what comes of last
+	last  any        // what it asks the store for then
 }
 
 func (r *rig) owner() *owner {
 	r.Helper()
-	o := &owner{r: r, lost: make(chan store.Lost, 10), no: make(chan store.Refused, 10)}
+	return r.ownerOf(actor.Spec{})
+}
+
+// ownerOf starts an owner with a mailbox of its own.
+func (r *rig) ownerOf(spec actor.Spec) *owner {
+	r.Helper()
+	o := &owner{r: r, lost: make(chan store.Lost, 10), no: make(chan store.Refused, 10), ended: make(chan error, 2)}
+	spec.New = func() actor.Actor { return o }
 	var err error
-	o.ref, err = r.sys.Spawn(actor.Spec{New: func() actor.Actor {
-		return actor.Func(func(c *actor.Context, msg any) {
-			switch m := msg.(type) {
-			case store.Lost:
-				o.lost <- m
-			case store.Refused:
-				o.no <- m
-			default:
-				c.Ask(r.store, msg, c.Reply)
-			}
-		})
-	}})
-	if err != nil {
+	if o.ref, err = r.sys.Spawn(spec); err != nil {
 		r.Fatal(err)
 	}
 	return o
+}
+
+func (o *owner) Receive(c *actor.Context, msg any) {
+	switch m := msg.(type) {
+	case store.Lost:
+		o.lost <- m
+	case store.Refused:
+		o.no <- m
+	case func(*actor.Context):
+		m(c)
+	default:
+		c.Ask(o.r.store, msg, c.Reply)
+	}
+}
+
+func (o *owner) Stop(c *actor.Context, reason error) {
+	o.ended <- reason
+	if o.last != nil {
+		c.Ask(o.r.store, o.last, func(_ any, err error) { o.ended <- err })
+	}
 }
 
 type answer struct {
@@ -267,6 +299,27 @@ func (o *owner) must(msg any) any {
 func (o *owner) claim(id string) store.Doc {
 	o.r.Helper()
 	return o.must(store.Claim{Kind: "player", ID: id}).(store.Doc)
+}
+
+// lives tells whether the owner has not ended.
+func (o *owner) lives() bool {
+	synctest.Wait()
+	select {
+	case <-o.r.sys.Ended(o.ref):
+		return false
+	default:
+		return true
+	}
+}
+
+// taken has another node claim a document.
+func (r *rig) taken(id string) store.Doc {
+	r.Helper()
+	doc, err := r.db.Backend.Claim(context.Background(), "player", id)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return doc
 }
 
 func (o *owner) save(id string, n int) {

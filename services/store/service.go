@@ -20,7 +20,7 @@ type Config struct {
 	// Batch is how many documents are written at once. Default 500. A batch ends earlier when its bodies have 16 MiB.
 	Batch int
 	// Parallel is how many batches are on their way at most: one of all that is due, and others of commits, which then need not wait for it. More is quicker where
-	// the database works on several at a time, and only costs where it has one writer. Default 4.
+	// the database works on several at a time; a Serial Backend gets one of commits at a time whatever it is. Default 4.
 	Parallel int
 	// MaxPending is how many documents may wait to be written; beyond it, changes of further ones are refused. A document counts once, however often it
 	// changes, and keeps two bodies that wait at most. Default 100,000.
@@ -47,6 +47,8 @@ type Config struct {
 	Quarantine *Quarantine
 	// Metrics counts; nil is fine.
 	Metrics *Metrics
+
+	serial bool // the Backend is a Serial
 }
 
 func (cfg *Config) defaults() {
@@ -69,6 +71,7 @@ func (cfg *Config) defaults() {
 	if cfg.CacheTTL == 0 {
 		cfg.CacheTTL = 10 * time.Second
 	}
+	_, cfg.serial = cfg.Backend.(Serial)
 	if cfg.Metrics == nil {
 		cfg.Metrics = NewMetrics()
 	}
@@ -85,6 +88,7 @@ type Service struct {
 	aside   shelf
 
 	stopIndexing context.CancelFunc // nil: there is nothing to build
+	turn         actor.Ref          // of a Serial backend, see pumpInTurn
 }
 
 // stopGrace is how much later than a Service itself its supervisor loses patience.
@@ -106,8 +110,13 @@ func Spec(cfg Config) actor.Spec {
 	}
 }
 
-// Start sees that the declared indexes are there.
-func (s *Service) Start(c *actor.Context) error {
+// Start sees that the declared indexes are there, and starts the turn of a Serial backend.
+func (s *Service) Start(c *actor.Context) (err error) {
+	if s.cfg.serial {
+		if s.turn, err = c.Spawn(actor.Spec{New: func() actor.Actor { return turn{} }}); err != nil {
+			return err
+		}
+	}
 	if len(s.cfg.Indexes) > 0 {
 		s.index(c)
 	}
@@ -143,7 +152,7 @@ func (s *Service) index(c *actor.Context) {
 func (s *Service) Receive(c *actor.Context, msg any) {
 	switch m := msg.(type) {
 	case Claim:
-		s.claim(c, name{m.Kind, m.ID}, claimer{script: m.Stop})
+		s.claim(c, name{m.Kind, m.ID}, claimer{ifLost: m.IfLost})
 	case Load:
 		s.load(c, m)
 	case Find:
@@ -259,12 +268,16 @@ func (s *Service) accept(c *actor.Context, n name, body bson.Raw) (*document, bs
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := CheckBody(n.kind, n.id, body); err != nil {
+	patch, err := d.check(body)
+	if err != nil {
 		return nil, nil, err
 	}
-	body = s.cfg.Migrations[n.kind].stamp(body)
+	if stamped := s.cfg.Migrations[n.kind].stamp(body); !same(stamped, body) {
+		body, patch = stamped, nil
+	}
 	if err := s.room(d, len(body)); err != nil {
 		return nil, nil, err
 	}
+	d.change = delta{d.known, body, patch}
 	return d, body, nil
 }

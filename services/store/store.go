@@ -117,6 +117,14 @@ type Backend interface {
 	Close() error
 }
 
+// Serial is what a Backend also is that has one writer: a batch which is given to it while another one is on its way only waits for that. So one batch of commits is
+// on its way at a time, and those that come meanwhile are the next.
+type Serial interface {
+	Backend
+	// Serial says that it is one, and does nothing.
+	Serial()
+}
+
 // Stamp is what a database keeps beside a body to judge writes by.
 type Stamp struct {
 	Version, Epoch int64

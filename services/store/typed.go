@@ -13,7 +13,13 @@ import (
 
 // Document is a document that an actor in Go owns, with its content as a T, a struct with bson tags. It belongs to that actor and is used in its turns only.
 //
-// What T does not know is lost with the next save, unless T has a map with the tag `bson:",inline"` for it. The owner still gets Lost and Refused.
+// It is opened once by an actor: a second one would have Data of its own, and the later save would win.
+//
+// What T does not know is lost with the next save, unless T has a map with the tag `bson:",inline"` for it. The owner still gets Lost, and is
+// stopped behind it unless the Claim says otherwise, and Refused.
+//
+// When the actor stops, what Changed has announced is handed in behind its Stop, and what changes later, in answers that come then, at once. An actor that is
+// killed, or has failed, loses what it has not handed in.
 type Document[T any] struct {
 	// Data is the content, to be changed at will; Changed, Save or Commit hand it in.
 	Data T
@@ -22,7 +28,11 @@ type Document[T any] struct {
 	store    actor.Ref
 	autosave time.Duration
 	timer    *actor.Timer
+	stopping bool   // the actor: it does not wait for timers any more
+	release  func() // lets go of an actor that stops
+	forget   func()
 	closed   bool
+	lost     error // why it is not this actor's any more, if a call has found that out
 }
 
 // ErrReleased refuses what is asked of a document after its Release.
@@ -33,7 +43,10 @@ type settings struct{}
 
 // Open claims a document for this actor and calls then, in one of its turns, with the content over a copy of defaults: what the content does not have is as there. A
 // document without content is defaults. Errors are those of Claim, and of a content that is no T.
-func Open[T any](c *actor.Context, kind, id string, defaults T, then func(*Document[T], error)) {
+//
+// An actor that loses the document is stopped, unless m.IfLost says otherwise.
+func Open[T any](c *actor.Context, m Claim, defaults T, then func(*Document[T], error)) {
+	kind, id := m.Kind, m.ID
 	db, ok := c.System().Lookup(ServiceName)
 	if !ok {
 		then(nil, &UnavailableError{Op: "open " + Name(kind, id), Err: errors.New("this node has no store")})
@@ -45,7 +58,7 @@ func Open[T any](c *actor.Context, kind, id string, defaults T, then func(*Docum
 			then(nil, fmt.Errorf("store: open %s: %w", Name(kind, id), err))
 			return
 		}
-		c.Ask(db, Claim{Kind: kind, ID: id}, func(v any, err error) {
+		c.Ask(db, m, func(v any, err error) {
 			if err != nil {
 				then(nil, err)
 				return
@@ -57,6 +70,7 @@ func Open[T any](c *actor.Context, kind, id string, defaults T, then func(*Docum
 				then(nil, fmt.Errorf("%w: %s is no %T: %w", ErrInvalid, Name(kind, id), d.Data, err))
 				return
 			}
+			d.forget = c.AtStop(func() { d.stop(c) })
 			then(d, nil)
 		})
 	})
@@ -89,7 +103,10 @@ func (d *Document[T]) ID() string { return d.id }
 
 func (d *Document[T]) encode() (bson.Raw, error) {
 	if d.closed {
-		return nil, fmt.Errorf("%w: %s", ErrReleased, Name(d.kind, d.id))
+		return nil, d.released()
+	}
+	if d.lost != nil {
+		return nil, d.lost
 	}
 	raw, err := bson.Marshal(d.Data)
 	if err != nil {
@@ -98,24 +115,101 @@ func (d *Document[T]) encode() (bson.Raw, error) {
 	return raw, CheckBody(d.kind, d.id, raw)
 }
 
-// Changed sees that Data, as it is then, is handed in soon enough to be written when Config.Autosave is over. Call it after each change, it costs nothing.
-func (d *Document[T]) Changed(c *actor.Context) {
-	if d.timer != nil || d.closed {
-		return
+// Changed sees that Data, as it is then, is handed in soon enough to be written when Config.Autosave is over. Call it after each change, it costs nothing. The
+// error is ErrReleased; what says that the document is another's, see Save; or in an actor that stops, where it is Save, an error of that.
+func (d *Document[T]) Changed(c *actor.Context) error {
+	switch {
+	case d.closed:
+		return d.released()
+	case d.lost != nil:
+		return d.lost
+	case d.stopping:
+		return d.Save(c)
+	case d.timer == nil:
+		d.later(c, d.autosave*3/4, d.autosave/4)
 	}
+	return nil
+}
+
+// later hands Data in when a while is over, to be written within a time.
+func (d *Document[T]) later(c *actor.Context, wait, within time.Duration) {
 	c.Detached(func() {
-		d.timer = c.After(d.autosave*3/4, func() {
+		d.timer = c.After(wait, func() {
 			d.timer = nil
-			if err := d.hand(c, d.autosave/4, nil); err != nil {
-				c.Log().Error("not saved", "document", Name(d.kind, d.id), "error", err)
-				d.Changed(c) // it may be better by then
-			}
+			d.retry(c, d.hand(c, within, nil))
 		})
 	})
 }
 
-// Save hands Data in as it is now, to be written within Config.Autosave. The error is one of Data: ErrInvalid or ErrTooLarge. An owner's Stop calls it for what is
-// not handed in yet. What the store says against it later is in the log; an overloaded one is tried again.
+// retry has another try at what was not saved, after the time of an autosave: it may be better by then. An actor that stops has no such time: Data that can't be
+// kept is lost, and what the store does not take now is tried for as long as the actor's StopTimeout lets it.
+func (d *Document[T]) retry(c *actor.Context, err error) {
+	if err == nil {
+		return
+	}
+	d.isLost(err)
+	lost := d.closed || d.lost != nil || errors.Is(err, actor.ErrNoActor) ||
+		d.stopping && (errors.Is(err, ErrInvalid) || errors.Is(err, ErrTooLarge))
+	c.Log().Error("not saved", "document", Name(d.kind, d.id), "lost", lost, "error", err)
+	switch {
+	case lost || d.timer != nil:
+	case d.stopping:
+		d.release = c.Hold() // it would end without waiting for a timer
+		d.timer = c.After(100*time.Millisecond, func() {
+			release := d.release
+			d.timer, d.release = nil, nil
+			d.retry(c, d.hand(c, 0, nil))
+			release()
+		})
+	default:
+		d.later(c, d.autosave*3/4, d.autosave/4)
+	}
+}
+
+// replan is for what Changed had announced when a Commit began that the store has not taken.
+func (d *Document[T]) replan(c *actor.Context) {
+	if d.closed || d.lost != nil {
+		return
+	}
+	if err := d.Changed(c); err != nil {
+		c.Log().Error("not saved", "document", Name(d.kind, d.id), "lost", true, "error", err)
+	}
+}
+
+// stop is called when the actor has begun to stop.
+func (d *Document[T]) stop(c *actor.Context) {
+	d.stopping = true
+	if d.unplan() {
+		d.retry(c, d.Save(c))
+	}
+}
+
+// unplan takes back that Data is to be handed in; false if nobody has said so.
+func (d *Document[T]) unplan() bool {
+	if d.timer == nil {
+		return false
+	}
+	d.timer.Cancel()
+	d.timer = nil
+	if d.release != nil {
+		d.release()
+		d.release = nil
+	}
+	return true
+}
+
+// isLost notes that the document is another's, if the store's answer says so.
+func (d *Document[T]) isLost(err error) {
+	if errors.Is(err, ErrNotOwner) || errors.Is(err, ErrFenced) || errors.Is(err, ErrConflict) {
+		d.lost = err
+	}
+}
+
+func (d *Document[T]) released() error { return fmt.Errorf("%w: %s", ErrReleased, Name(d.kind, d.id)) }
+
+// Save hands Data in as it is now, to be written within Config.Autosave. The error is one of Data: ErrInvalid or ErrTooLarge; ErrReleased; or
+// ErrNotOwner, ErrFenced or ErrConflict if a call before has been answered so, since the document is another's then. What the store says against it later is in the
+// log; an overloaded one is tried again.
 func (d *Document[T]) Save(c *actor.Context) error { return d.hand(c, 0, nil) }
 
 // hand hands Data in; without then, a failure is logged and what is worth another try gets it.
@@ -124,24 +218,18 @@ func (d *Document[T]) hand(c *actor.Context, within time.Duration, then func(err
 	if err != nil {
 		return err
 	}
-	if d.timer != nil {
-		d.timer.Cancel()
-		d.timer = nil
-	}
+	announced := d.unplan()
 	if then != nil {
-		c.Ask(d.store, Commit{Kind: d.kind, ID: d.id, Body: body}, func(_ any, err error) { then(err) })
+		c.Ask(d.store, Commit{Kind: d.kind, ID: d.id, Body: body}, func(_ any, err error) {
+			if d.isLost(err); announced && err != nil && !errors.Is(err, ErrUnavailable) { // which keeps it
+				d.replan(c)
+			}
+			then(err)
+		})
 		return nil
 	}
 	c.Detached(func() {
-		c.Ask(d.store, Save{Kind: d.kind, ID: d.id, Body: body, Within: within}, func(_ any, err error) {
-			if err == nil {
-				return
-			}
-			c.Log().Error("not saved", "document", Name(d.kind, d.id), "error", err)
-			if !errors.Is(err, ErrNotOwner) && !errors.Is(err, actor.ErrNoActor) {
-				d.Changed(c)
-			}
-		})
+		c.Ask(d.store, Save{Kind: d.kind, ID: d.id, Body: body, Within: within}, func(_ any, err error) { d.retry(c, err) })
 	})
 	return nil
 }
@@ -156,26 +244,26 @@ func (d *Document[T]) Commit(c *actor.Context, then func(error)) {
 // Delete takes the content away and calls then when that is durable. Data stays as it is, and makes the document anew when it is saved again.
 func (d *Document[T]) Delete(c *actor.Context, then func(error)) {
 	if d.closed {
-		then(fmt.Errorf("%w: %s", ErrReleased, Name(d.kind, d.id)))
+		then(d.released())
 		return
 	}
-	if d.timer != nil {
-		d.timer.Cancel()
-		d.timer = nil
-	}
+	d.unplan()
 	c.Ask(d.store, Delete{Kind: d.kind, ID: d.id}, func(_ any, err error) { then(err) })
 }
 
-// Release hands Data in, if Changed has announced something, and ends the ownership. The document is of no use then.
+// Release hands Data in, if Changed has announced something, and ends the ownership: ErrReleased is what all others answer then. If Data can't be handed in, which
+// the error tells, it is lost.
 func (d *Document[T]) Release(c *actor.Context) error {
+	if d.closed {
+		return nil
+	}
 	var err error
-	if d.timer != nil {
+	if d.unplan() {
 		err = d.Save(c)
 	}
-	if !d.closed {
-		d.closed = true
-		c.Send(d.store, Release{Kind: d.kind, ID: d.id})
-	}
+	d.closed = true
+	d.forget()
+	c.Send(d.store, Release{Kind: d.kind, ID: d.id})
 	return err
 }
 

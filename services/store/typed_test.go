@@ -38,15 +38,18 @@ func fresh() sheet {
 // hero is an actor in Go that owns a document; what it is sent runs in its turn.
 type hero struct {
 	*testing.T
-	id   string
-	doc  *store.Document[sheet]
-	fail error
-	lost []store.Lost
-	no   []store.Refused
+	stop   func(c *actor.Context) // in the place of a Release
+	id     string
+	ifLost store.IfLost
+	doc    *store.Document[sheet]
+	fail   error
+	lost   []store.Lost
+	no     []store.Refused
+	why    error // its Stop's reason
 }
 
 func (h *hero) Start(c *actor.Context) error {
-	store.Open(c, "player", h.id, fresh(), func(d *store.Document[sheet], err error) { h.doc, h.fail = d, err })
+	store.Open(c, store.Claim{Kind: "player", ID: h.id, IfLost: h.ifLost}, fresh(), func(d *store.Document[sheet], err error) { h.doc, h.fail = d, err })
 	return nil
 }
 
@@ -61,11 +64,20 @@ func (h *hero) Receive(c *actor.Context, msg any) {
 	}
 }
 
-func (h *hero) Stop(c *actor.Context, _ error) {
-	if h.doc != nil {
+func (h *hero) Stop(c *actor.Context, reason error) {
+	h.why = reason
+	if h.stop != nil {
+		h.stop(c)
+	} else if h.doc != nil {
 		if err := h.doc.Release(c); err != nil && !errors.Is(err, store.ErrReleased) {
 			h.Error(err)
 		}
+	}
+}
+
+func (h *hero) changed(c *actor.Context) {
+	if err := h.doc.Changed(c); err != nil {
+		h.Error(err)
 	}
 }
 
@@ -73,12 +85,17 @@ func (h *hero) Stop(c *actor.Context, _ error) {
 func (r *rig) hero(id string) (*hero, func(func(c *actor.Context))) {
 	r.Helper()
 	h := &hero{T: r.T, id: id}
+	return h, r.start(h)
+}
+
+func (r *rig) start(h *hero) func(func(c *actor.Context)) {
+	r.Helper()
 	ref, err := r.sys.Spawn(actor.Spec{New: func() actor.Actor { return h }})
 	if err != nil {
 		r.Fatal(err)
 	}
 	synctest.Wait()
-	return h, func(f func(c *actor.Context)) {
+	return func(f func(c *actor.Context)) {
 		r.sys.Send(ref, f)
 		synctest.Wait()
 	}
@@ -123,7 +140,7 @@ func TestChangesOfATypedDocumentAreSavedInTime(t *testing.T) {
 		for n := int64(2); n <= 20; n++ {
 			do(func(c *actor.Context) {
 				h.doc.Data.N = n
-				h.doc.Changed(c)
+				h.changed(c)
 			})
 			pass(500 * time.Millisecond)
 			if doc, err := r.db.Backend.Load(t.Context(), "player", "x"); err != nil || number(doc.Body) < int(n)-4 {
@@ -143,7 +160,7 @@ func TestChangesOfATypedDocumentAreSavedInTime(t *testing.T) {
 		}
 		do(func(c *actor.Context) { // at the end, all is written
 			h.doc.Data.N = 21
-			h.doc.Changed(c)
+			h.changed(c)
 		})
 		r.stop()
 		r.has("x", 21)
@@ -164,7 +181,7 @@ func TestATypedDocumentTellsWhatCanNotBeSaved(t *testing.T) {
 					t.Errorf("got %v", err)
 				}
 			})
-			h.doc.Changed(c)
+			h.changed(c)
 		})
 		pass(time.Second)
 		if r.log.Count("not saved") == 0 {
@@ -190,6 +207,9 @@ func TestATypedDocumentTellsWhatCanNotBeSaved(t *testing.T) {
 			if err := h.doc.Save(c); !errors.Is(err, store.ErrReleased) {
 				t.Errorf("got %v", err)
 			}
+			if err := h.doc.Changed(c); !errors.Is(err, store.ErrReleased) {
+				t.Errorf("got %v", err)
+			}
 			h.doc.Delete(c, func(err error) {
 				if !errors.Is(err, store.ErrReleased) {
 					t.Errorf("got %v", err)
@@ -198,6 +218,129 @@ func TestATypedDocumentTellsWhatCanNotBeSaved(t *testing.T) {
 		})
 		if doc := r.owner().claim("x"); doc.Epoch != 2 {
 			t.Errorf("epoch %d: it was not released", doc.Epoch)
+		}
+	})
+}
+
+// stops is a hero that does something in its Stop, which is not to Release its document.
+func (r *rig) stops(id string, do func(c *actor.Context, h *hero)) {
+	r.Helper()
+	h, in := r.hero(id)
+	h.stop = func(c *actor.Context) { do(c, h) }
+	in(func(c *actor.Context) {
+		h.doc.Data.N = 1
+		h.changed(c)
+	})
+	in(func(c *actor.Context) { c.Stop(c.Self(), nil) })
+}
+
+func TestWhatHasChangedIsSavedWhenTheActorStops(t *testing.T) {
+	in(t, store.Config{Autosave: time.Minute}, func(t *testing.T, r *rig) {
+		r.stops("announced", func(*actor.Context, *hero) {})
+		r.stops("changed", func(c *actor.Context, h *hero) {
+			h.doc.Data.N = 2
+			h.changed(c)
+		})
+		r.stops("later", func(c *actor.Context, h *hero) {
+			store.Peek(c, store.Load{Kind: "player", ID: "nobody"}, func(sheet, error) {
+				h.doc.Data.N = 3
+				h.changed(c)
+			})
+		})
+		r.stops("released", func(c *actor.Context, h *hero) {
+			if err := h.doc.Release(c); err != nil {
+				t.Error(err)
+			}
+			store.Peek(c, store.Load{Kind: "player", ID: "nobody"}, func(sheet, error) {
+				h.doc.Data.N = 4
+				if err := h.doc.Changed(c); !errors.Is(err, store.ErrReleased) {
+					t.Errorf("got %v", err)
+				}
+			})
+		})
+		r.stops("bad", func(c *actor.Context, h *hero) {
+			h.doc.Data.Bad = make(chan int)
+			if err := h.doc.Changed(c); err != nil { // it is announced already, and tried behind this
+				t.Error(err)
+			}
+		})
+		r.stop()
+		r.has("announced", 1)
+		r.has("changed", 2)
+		r.has("later", 3)
+		r.has("released", 1)
+		if r.log.Count("not saved") != 1 || r.log.Count("lost=true") != 1 {
+			t.Errorf("the log:\n%s", r.log)
+		}
+	})
+}
+
+func TestAnActorThatStopsWaitsForRoomInTheStore(t *testing.T) {
+	in(t, store.Config{Autosave: 3 * time.Second, MaxPending: 1}, func(t *testing.T, r *rig) {
+		other := r.owner()
+		other.claim("other")
+		other.save("other", 1) // waits for 3 s
+		r.stops("x", func(*actor.Context, *hero) {})
+		if r.log.Count("not saved") == 0 {
+			t.Fatal("the store has room")
+		}
+		pass(7 * time.Second)
+		r.has("x", 1)
+	})
+}
+
+func TestWhatACommitCouldNotSaveIsSavedIfItWasAnnounced(t *testing.T) {
+	in(t, store.Config{Autosave: 3 * time.Second, MaxPending: 1}, func(t *testing.T, r *rig) {
+		h, do := r.hero("x")
+		other := r.owner()
+		other.claim("other")
+		other.save("other", 1) // waits for 3 s
+		failed := 0
+		do(func(c *actor.Context) {
+			h.doc.Data.N = 5
+			h.changed(c)
+			h.doc.Commit(c, func(err error) {
+				if failed++; !errors.Is(err, actor.ErrOverloaded) {
+					t.Errorf("got %v", err)
+				}
+			})
+		})
+		if failed != 1 {
+			t.Fatalf("%d answers", failed)
+		}
+		pass(8 * time.Second)
+		r.has("x", 5)
+	})
+}
+
+func TestATypedDocumentThatIsLostTakesNoChanges(t *testing.T) {
+	in(t, store.Config{Autosave: time.Second}, func(t *testing.T, r *rig) {
+		h := &hero{T: t, id: "x", ifLost: store.TellOnly}
+		do := r.start(h)
+		two := r.sibling(store.Config{})
+		defer two.stop()
+		two.owner().claim("x")
+		calls := 0
+		fenced := func(err error) {
+			if calls++; !errors.Is(err, store.ErrFenced) {
+				t.Errorf("got %v", err)
+			}
+		}
+		do(func(c *actor.Context) {
+			h.doc.Data.N = 5
+			h.doc.Commit(c, fenced)
+		})
+		pass(time.Second)
+		do(func(c *actor.Context) {
+			fenced(h.doc.Changed(c))
+			fenced(h.doc.Save(c))
+			h.doc.Commit(c, fenced)
+		})
+		if calls != 4 || len(h.lost) != 1 {
+			t.Errorf("%d calls, %d messages", calls, len(h.lost))
+		}
+		if writes := r.db.writes("x"); len(writes) != 1 {
+			t.Errorf("%d writes", len(writes))
 		}
 	})
 }

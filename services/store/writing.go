@@ -8,12 +8,14 @@ import (
 	"slices"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
+
 	"github.com/skua-go/skua/actor"
 )
 
 // pumpSoon calls pump behind the messages that wait already, so that commits which come together go out together.
 func (s *Service) pumpSoon(c *actor.Context) {
-	if s.out.soon {
+	if s.out.soon || s.out.turning {
 		return
 	}
 	s.out.soon = true
@@ -42,8 +44,34 @@ func (s *Service) pump(c *actor.Context) {
 	}
 }
 
+// pumpInTurn calls pump when all actors that were ready to run have had their turn. Owners that have just been answered often have something new at once: a batch
+// that began without them would make them wait for two, and owners that commit one change after the other would fall into groups which wait for each other.
+func (s *Service) pumpInTurn(c *actor.Context) {
+	if s.out.turning {
+		return
+	}
+	s.out.turning = true
+	c.Detached(func() {
+		c.System().Send(s.turn, turned(c.Resume(func() {
+			s.out.turning = false
+			s.pump(c)
+		})))
+	})
+}
+
+// turn is an actor that comes behind those that were ready before it was sent a turned.
+type turn struct{}
+
+type turned func()
+
+func (turn) Receive(_ *actor.Context, msg any) {
+	if f, ok := msg.(turned); ok {
+		f()
+	}
+}
+
 func (s *Service) send(c *actor.Context, b *batch) {
-	w := &writing{}
+	w := &writing{writes: make([]Write, 0, len(b.docs)), bases: make([]bson.Raw, 0, len(b.docs))}
 	for _, d := range b.docs {
 		w.writes = append(w.writes, d.prepare())
 		w.bases = append(w.bases, d.written)
@@ -136,6 +164,9 @@ func (s *Service) written(c *actor.Context, b *batch, results []error, err error
 		cause = result
 		answered = answered || errors.Is(result, errMoved)
 	}
+	if answered {
+		o.narrow = max(0, o.narrow-1)
+	}
 	if answered && o.down() {
 		s.recovered(c)
 	}
@@ -148,6 +179,10 @@ func (s *Service) written(c *actor.Context, b *batch, results []error, err error
 	}
 	s.eased()
 	s.endIfDone()
+	if b.commits && s.cfg.serial && !o.stopping {
+		s.pumpInTurn(c)
+		return
+	}
 	s.pump(c)
 }
 
@@ -234,6 +269,7 @@ func (s *Service) setBack(c *actor.Context, b *batch, again []*document, cause e
 	}
 	pause := jitter(min(s.cfg.Retry<<min(o.failures, 10), maxRetry))
 	o.failures++
+	o.narrow = min(o.narrow+1, maxNarrow)
 	o.failed, o.retryAt = now, now.Add(pause)
 	c.Log().Warn("database unavailable: changes are kept and tried again", "documents", o.pending, "attempt", o.failures, "next", pause.Round(time.Millisecond), "error", cause)
 }

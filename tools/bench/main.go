@@ -157,11 +157,14 @@ func storeBenchmarks() []measure.Benchmark {
 		mongo    = bulk + "whole; base: the bare driver's unordered bulkWrite of 500, w majority, j, same run"
 		commit   = "p50 of a commit, 100 owners of a document of 2 KB each that commit one changed field of 50 after the other; base: p50 of " +
 			engine + "in a transaction of its own, one after the other, same run"
-		paced  = "the same of 100 owners that pause 50 to 150 ms after each commit; base: as of commit-100"
-		group  = "what is committed by these 100 owners, who share transactions; base: the same by one owner, same run"
-		load   = "store.load of a document of 4 KB past the cache, one script, one after the other; base: read from the bare engine and decode into a Go struct, same run"
-		access = " of a field of a field of an open document; base: of a plain table, same run"
-		bytes  = "bytes that the embedded store writes as patches by those that it writes as whole documents of 2 KB, checkpoints included, one of 50 fields " +
+		paced     = "the same of 100 owners that pause 50 to 150 ms after each commit; base: as of commit-100"
+		bareGroup = "commit-100; base: p50 of 100 goroutines that each give 60 bytes to one which inserts all that wait as a row of the bare engine and answers, without actors, " +
+			"documents, versions or checks, same run"
+		barePaced = "commit-paced; base: p50 of " + engine + "in a transaction of its own, with a pause of 1 ms behind each, same run"
+		group     = "what is committed by these 100 owners, who share transactions; base: the same by one owner, same run"
+		load      = "store.load of a document of 4 KB past the cache, one script, one after the other; base: read from the bare engine and decode into a Go struct, same run"
+		access    = " of a field of a field of an open document; base: of a plain table, same run"
+		bytes     = "bytes that the embedded store writes as patches by those that it writes as whole documents of 2 KB, checkpoints included, one of 50 fields " +
 			"changed at 10,000 a second, two or three changes a save; a tenth of the players at ten times the pace"
 		cpu = "% of a core of a process with 10,000 owners in Go that each change one of 50 fields a second, autosave 2 s, embedded store; a refused or late save fails it"
 	)
@@ -169,8 +172,10 @@ func storeBenchmarks() []measure.Benchmark {
 		{ID: "store/save-bulk-embedded", Unit: "docs/s", Ours: stores.SaveBulk(false), Base: stores.BareBulk, Note: bulk + "whole" + bulkBase},
 		{ID: "store/save-bulk-patches", Unit: "docs/s", Ours: stores.SaveBulk(true), Base: stores.BareBulk, Note: bulk + "as the patch of one field of 50" + bulkBase},
 		{ID: "store/save-bulk-mongo", Unit: "docs/s", Ours: stores.SaveBulkMongo, Base: stores.BareBulkMongo, Note: mongo},
-		{ID: "store/commit-100", Unit: "µs", Ours: stores.CommitLatency(100, 0), Base: stores.BareWrite, Note: commit},
-		{ID: "store/commit-paced", Unit: "µs", Ours: stores.CommitLatency(100, 100*time.Millisecond), Base: stores.BareWrite, Note: paced},
+		{ID: "store/commit-100", Unit: "µs", Ours: stores.CommitLatency(100, 0), Base: stores.BareWrite(0), Note: commit},
+		{ID: "store/commit-100-bare-group", Unit: "µs", Ours: stores.CommitLatency(100, 0), Base: stores.BareGroup(100), Note: bareGroup},
+		{ID: "store/commit-paced", Unit: "µs", Ours: stores.CommitLatency(100, 100*time.Millisecond), Base: stores.BareWrite(0), Note: paced},
+		{ID: "store/commit-paced-bare", Unit: "µs", Ours: stores.CommitLatency(100, 100*time.Millisecond), Base: stores.BareWrite(time.Millisecond), Note: barePaced},
 		{ID: "store/commit-group", Unit: "op/s", Ours: stores.CommitRate(100), Base: stores.CommitRate(1), Note: group},
 		{ID: "store/load-table", Unit: "µs", Ours: measure.Microseconds(stores.LoadTable), Base: measure.Microseconds(stores.BareLoad), Note: load},
 		{ID: "store/track-read", Unit: "ns/op", Ours: stores.Access("read", true), Base: stores.Access("read", false), Note: "reading" + access},
@@ -183,7 +188,8 @@ func storeBenchmarks() []measure.Benchmark {
 // otherBenchmarks are those of what stands on the actors, and the references.
 func otherBenchmarks(botsFor time.Duration) []measure.Benchmark {
 	const (
-		agents    = "agent in Lua a connection, JSON of 64 bytes, closed loop; base: "
+		agents    = "agent in Lua a connection, in VMs of 256 (gate.agent_vm is shared), JSON of 64 bytes, closed loop; base: "
+		ownVMs    = "agent in Lua a connection, each in a VM of its own (gate.agent_vm is own), JSON of 64 bytes, closed loop; base: "
 		handler   = "handler in Go in the session's actor, JSON of 64 bytes, closed loop; base: "
 		tcpEcho   = "bare TCP echo of 64 bytes, same run"
 		kcpEcho   = "bare kcp-go server's echo of 64 bytes, same run"
@@ -202,6 +208,8 @@ func otherBenchmarks(botsFor time.Duration) []measure.Benchmark {
 		{ID: "net/tcp-go-1000", Unit: "req/s", Ours: clients.GoEcho("tcp", 1000), Base: bare.TCPEcho(1000), Note: handler + tcpEcho},
 		{ID: "net/tcp-lua-100", Unit: "req/s", Ours: clients.LuaEcho("tcp", 100), Base: bare.TCPEcho(100), Note: agents + tcpEcho},
 		{ID: "net/tcp-lua-1000", Unit: "req/s", Ours: clients.LuaEcho("tcp", 1000), Base: bare.TCPEcho(1000), Note: agents + tcpEcho},
+		{ID: "net/tcp-own-vm-100", Unit: "req/s", Ours: clients.OwnVMEcho(100), Base: bare.TCPEcho(100), Note: ownVMs + tcpEcho},
+		{ID: "net/tcp-own-vm-1000", Unit: "req/s", Ours: clients.OwnVMEcho(1000), Base: bare.TCPEcho(1000), Note: ownVMs + tcpEcho},
 		{ID: "net/kcp-lua-100", Unit: "req/s", Ours: clients.LuaEcho("kcp", 100), Base: bare.KCPEcho(100), Note: agents + kcpEcho},
 		{ID: "net/kcp-lua-1000", Unit: "req/s", Ours: clients.LuaEcho("kcp", 1000), Base: bare.KCPEcho(1000), Note: agents + kcpEcho},
 		{ID: "net/ws-lua-100", Unit: "req/s", Ours: clients.LuaEcho("ws", 100), Base: clients.LuaEcho("tcp", 100), Note: agents + webSocket},

@@ -272,26 +272,18 @@ func (k *keeper) text(text string, was before) (bsoncore.Type, error) {
 	if err := k.room(len(text)); err != nil {
 		return 0, err
 	}
-	if len(text) >= 2 && text[0] == 0 {
-		v, err := specialValue(text)
-		if err == nil && deprecated(v.Type) {
-			err = fmt.Errorf("a value of BSON type %s can't be kept", v.Type)
-		}
-		k.out = append(k.out, v.Data...)
-		return v.Type, err
-	}
 	if was.t == bsoncore.TypeInt64 && k.c.numbers.AsText { // what the engine's numbers can't hold, and the script has left as it was
 		if n := int64(binary.LittleEndian.Uint64(was.value)); strconv.FormatInt(n, 10) == text {
 			k.out = append(k.out, was.value...)
 			return was.t, nil
 		}
 	}
-	if !utf8.ValidString(text) {
-		return 0, errors.New("the string is not UTF-8; bson.binary holds bytes")
+	out, t, err := appendText(k.out, text)
+	if err == nil && t != bsoncore.TypeString && deprecated(t) {
+		err = fmt.Errorf("a value of BSON type %s can't be kept", t)
 	}
-	k.out = binary.LittleEndian.AppendUint32(k.out, uint32(len(text)+1))
-	k.out = append(append(k.out, text...), 0)
-	return bsoncore.TypeString, nil
+	k.out = out
+	return t, err
 }
 
 // deprecated are the types that the store refuses, because MongoDB has given them up.

@@ -140,17 +140,21 @@ func (e *encoder) text(key, text string) error {
 	if len(e.out)+len(text) > walk.MaxOutput {
 		return walk.ErrOutput
 	}
+	head := len(e.out)
+	out, t, err := appendText(bsoncore.AppendHeader(e.out, 0, key), text)
+	out[head] = byte(t)
+	e.out = out
+	return err
+}
+
+// appendText appends the value that a string stands for: one of the types that Lua has not, or a text.
+func appendText(out []byte, text string) ([]byte, bsoncore.Type, error) {
 	if len(text) >= 2 && text[0] == 0 {
 		v, err := specialValue(text)
-		if err != nil {
-			return err
-		}
-		e.out = bsoncore.AppendValueElement(e.out, key, v)
-		return nil
+		return append(out, v.Data...), v.Type, err
 	}
 	if !utf8.ValidString(text) {
-		return errors.New("the string is not UTF-8; bson.binary holds bytes")
+		return out, 0, errors.New("the string is not UTF-8; bson.binary holds bytes")
 	}
-	e.out = bsoncore.AppendStringElement(e.out, key, text)
-	return nil
+	return bsoncore.AppendString(out, text), bsoncore.TypeString, nil
 }

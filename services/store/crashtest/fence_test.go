@@ -1,9 +1,9 @@
 package crashtest_test
 
 import (
+	"bytes"
 	"context"
 	"io"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -26,88 +26,116 @@ func (h *held) Apply(ctx context.Context, writes []store.Write) ([]error, error)
 
 // A node is paused while its owners play, another one takes all players over and plays on, then the first wakes up.
 func TestAPausedNodeWritesNothingWhenItWakesUp(t *testing.T) {
-	t.Run("embedded", func(t *testing.T) {
-		db, err := open(filepath.Join(t.TempDir(), "store"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer closed(t, db)
-		first := &held{Backend: db}
-		stale := newAccount()
-		sys, err := node("first", first, stale, io.Discard) // its log tells of each player that it has lost
-		defer shut(t, sys)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fence(t, db, stale, first.pause.Lock, first.pause.Unlock)
-	})
-	t.Run("mongo", func(t *testing.T) { // two processes, which can't share an embedded one
-		where := mongoDB(t)
-		db, err := open(where)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer closed(t, db)
-		stale := newAccount()
-		first, done := begin(t, where, stale)
-		defer func() {
-			if err := first.Kill(); err != nil {
-				t.Error(err)
-			}
-			done()
-		}()
-		signal := func(s syscall.Signal) func() {
-			return func() {
-				if err := first.Signal(s); err != nil {
-					t.Error(err)
+	for name, lua := range map[string]bool{"go": false, "lua": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			t.Run("embedded", func(t *testing.T) {
+				s := embedded(t, lua)
+				db, err := s.open()
+				if err != nil {
+					t.Fatal(err)
 				}
-			}
-		}
-		fence(t, db, stale, signal(syscall.SIGSTOP), signal(syscall.SIGCONT))
-	})
+				defer closed(t, db)
+				first := &held{Backend: db}
+				stale := newAccount(s.players)
+				sys, err := node(setup{scene: s, name: "first", db: first, out: stale, log: io.Discard}) // its log tells of each player that it has lost
+				defer shut(t, sys)
+				if err != nil {
+					t.Fatal(err)
+				}
+				fence(t, s, db, stale, first.pause.Lock, first.pause.Unlock)
+			})
+			t.Run("ferretdb", func(t *testing.T) { fenceProcess(t, ferretDB(t, lua)) })
+			t.Run("mongo", func(t *testing.T) { fenceProcess(t, mongoDB(t, lua)) })
+		})
+	}
 }
 
-// fence has a second node take over from one that speaks to stale.
-func fence(t *testing.T, db store.Backend, stale *account, pause, resume func()) {
+// fenceProcess is fence with a first node in a process of its own, which is stopped as a machine is that swaps or moves. Two can't share an embedded database.
+func fenceProcess(t *testing.T, s scene) {
 	t.Helper()
-	if err := stale.until("played", func(l *life) bool { return l.commits >= 2 }); err != nil {
+	db, err := s.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closed(t, db)
+	stale := newAccount(s.players)
+	first, done := begin(t, s, stale, io.Discard)
+	defer func() {
+		if err := first.Kill(); err != nil {
+			t.Error(err)
+		}
+		done()
+	}()
+	signal := func(sig syscall.Signal) func() {
+		return func() {
+			if err := first.Signal(sig); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	fence(t, s, db, stale, signal(syscall.SIGSTOP), signal(syscall.SIGCONT))
+}
+
+// claimed is how many players nobody writes whom the second node takes over: their versions stay, so it is their epochs that keep the first one out.
+const claimed = 3
+
+// fence has a second node take over from one that speaks to stale.
+func fence(t *testing.T, s scene, db store.Backend, stale *account, pause, resume func()) {
+	t.Helper()
+	if err := stale.until("played", func(_ int, l *life) bool { return l.commits >= 2 }); err != nil {
 		t.Fatal(err)
 	}
 	pause()
-	fresh := newAccount()
-	sys, err := node("second", db, fresh, t.Output())
+	o := newOracle(t, s.players)
+	for i := s.players - claimed; i < s.players; i++ {
+		o.docs[i], _ = o.claim(db, i)
+	}
+	second := s
+	second.players -= claimed
+	fresh := newAccount(second.players)
+	sys, err := node(setup{scene: second, name: "second", db: db, out: fresh, log: t.Output()})
 	if err == nil {
-		err = fresh.until("taken over", func(l *life) bool { return l.commits >= 2 })
+		err = fresh.until("taken over", func(_ int, l *life) bool { return l.commits >= 2 })
 	}
 	resume()
 	if err == nil {
-		err = stale.until("lost to the second node", func(l *life) bool { return l.lost })
+		err = stale.until("lost to the second node", func(_ int, l *life) bool { return l.lost })
 	}
 	if err == nil {
-		more := map[*life]int{}
-		fresh.mu.Lock()
-		for i := range fresh.lives {
-			more[&fresh.lives[i]] = fresh.lives[i].commits + 2
-		}
-		fresh.mu.Unlock()
-		err = fresh.until("played on", func(l *life) bool { return l.commits >= more[l] })
+		var had []int
+		fresh.read(func(lives []life) {
+			for i := range lives {
+				had = append(had, lives[i].commits)
+			}
+		})
+		err = fresh.until("played on", func(i int, l *life) bool { return l.commits >= had[i]+2 })
 	}
 	shut(t, sys) // cleanly: all is written
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &oracle{TB: t}
-	unsaved := 0
-	for i := range players {
+	unsaved, writes := 0, int64(0)
+	stale.mu.Lock() // the first node may still be there
+	defer stale.mu.Unlock()
+	for i := range s.players {
 		doc, p := o.claim(db, i)
+		if i >= second.players {
+			if had := o.docs[i]; doc.Version != had.Version || doc.Epoch != had.Epoch+1 || !bytes.Equal(doc.Body, had.Body) {
+				t.Errorf("%s: the first node wrote version %d, epoch %d over version %d, epoch %d", docID(i), doc.Version, doc.Epoch, had.Version, had.Epoch)
+			}
+			continue
+		}
 		was, is := &stale.lives[i], &fresh.lives[i]
-		if is.lost || p.By != "second" || p.N != is.last || is.from < was.committed || is.from > was.last {
-			t.Errorf("%s: the first node committed %d and made %d, the second began at %d and made %d (lost: %v), the database has %d by %s, version %d",
-				docID(i), was.committed, was.last, is.from, is.last, is.lost, p.N, p.By, doc.Version)
+		if is.lost || p.By != "second" || p.N != is.last || is.from < was.committed || is.from > was.last || doc.Epoch != 3 {
+			t.Errorf("%s: the first node committed %d and made %d, the second began at %d and made %d (lost: %v), the database has %d by %s, version %d, epoch %d",
+				docID(i), was.committed, was.last, is.from, is.last, is.lost, p.N, p.By, doc.Version, doc.Epoch)
 		}
 		unsaved += int(was.last - is.from)
+		writes += doc.Version
 	}
-	t.Logf("the first node made %d changes of %d players that it then could not write; the second node's are all there", unsaved, players)
+	t.Logf("the first node made %d changes of %d players that it then could not write; the second node's are all there, in %d writes of both; players that were only claimed are as they were; all owners of the first have ended",
+		unsaved, second.players, writes)
 }
 
 func shut(t *testing.T, sys *actor.System) {

@@ -10,8 +10,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if where := os.Getenv(childEnv); where != "" { // the process that is killed
-		fmt.Fprintln(os.Stderr, child(where))
+	if scene := os.Getenv(childEnv); scene != "" { // the process that is killed
+		fmt.Fprintln(os.Stderr, child(scene))
 		os.Exit(1)
 	}
 	goleak.VerifyTestMain(m)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"strings"
 	"time"
@@ -18,163 +17,70 @@ import (
 )
 
 const (
-	childEnv = "SKUA_TEST_CRASH_CHILD" // makes the test binary a node, and says where its database is
-	players  = 32
+	childEnv = "SKUA_TEST_CRASH_CHILD" // makes the test binary a node, and is the scene that it plays
 	autosave = 100 * time.Millisecond
-	remember = 20 // changes in a player's log
-	kind     = "player"
 )
 
-// player tells twice, far apart, how often it was changed, and by a log in which a change that is missing or there twice would show.
-type player struct {
-	N     int64   `bson:"n"`
-	By    string  `bson:"by"` // the node that has changed it last
-	First int64   `bson:"first"`
-	Log   []int64 `bson:"log"` // First to N
-	Pad   string  `bson:"pad"`
-	M     int64   `bson:"m"`
+// scene says who plays and where: the directory of an embedded database, or MongoDB's URI and, behind a space, the name of the database there.
+type scene struct {
+	lua     bool // the owners are services in Lua
+	players int
+	savers  int // how many owners never commit, the last ones
+	where   string
 }
 
-func (p *player) change(by string) {
-	p.N++
-	p.M, p.By = p.N, by
-	if p.Log = append(p.Log, p.N); len(p.Log) > remember {
-		p.First, p.Log = p.N, []int64{p.N} // an array that shrinks is a patch of another sort
+func (s *scene) saver(i int) bool { return i >= s.players-s.savers }
+
+func (s scene) String() string { return fmt.Sprint(s.lua, " ", s.players, " ", s.savers, " ", s.where) }
+
+func parseScene(text string) (s scene, err error) {
+	if _, err := fmt.Sscan(text, &s.lua, &s.players, &s.savers); err != nil {
+		return s, fmt.Errorf("found %q, expected whether it is Lua, the number of players and of savers, and a database: %w", text, err)
 	}
-	if len(p.Log) == 1 {
-		p.First = p.N
-	}
+	s.where = strings.SplitN(text, " ", 4)[3]
+	return s, nil
 }
 
-// torn says what is wrong with a content that no player has ever had.
-func (p *player) torn() error {
-	if p.N != p.M || p.First+int64(len(p.Log)) != p.N+1 {
-		return fmt.Errorf("n is %d, m %d, the log begins at %d and has %d", p.N, p.M, p.First, len(p.Log))
-	}
-	for i, n := range p.Log {
-		if n != p.First+int64(i) {
-			return fmt.Errorf("the log begins at %d and says %v", p.First, p.Log)
-		}
-	}
-	return nil
-}
-
-// owner is an actor that owns a player and changes it all the time. It says on out what it does: before it has done it, or, of a commit, when it is acknowledged.
-type owner struct {
-	id   int
-	node string
-	out  io.Writer
-	doc  *store.Document[player]
-	gone bool
-}
-
-// What an owner says: a letter, its number, the number of the change and the time.
-const (
-	opened    = 'o'
-	changes   = 's'
-	committed = 'c'
-	lost      = 'l'
-	failed    = 'f'
-)
-
-func (o *owner) say(what byte, n int64) {
-	if _, err := fmt.Fprintf(o.out, "%c %d %d %d\n", what, o.id, n, time.Now().UnixNano()); err != nil {
-		o.gone = true // nobody listens any more
-	}
-}
-
-func (o *owner) Start(c *actor.Context) error {
-	store.Open(c, kind, docID(o.id), player{Pad: strings.Repeat("x", 1500)}, func(doc *store.Document[player], err error) {
-		if err != nil {
-			o.fail(c, err)
-			return
-		}
-		o.doc = doc
-		o.say(opened, doc.Data.N)
-		o.later(c)
-	})
-	return nil
-}
-
-func (o *owner) Receive(c *actor.Context, msg any) {
-	switch m := msg.(type) {
-	case store.Lost:
-		o.gone = true
-		if errors.Is(m.Err, store.ErrFenced) {
-			o.say(lost, o.doc.Data.N)
-			return
-		}
-		o.fail(c, m.Err)
-	case store.Refused:
-		o.fail(c, m.Err)
-	}
-}
-
-// Stop hands in what is not handed in yet, as a clean stop should, and changes nothing from then on: timers and answers still come until the actor has ended.
-func (o *owner) Stop(c *actor.Context, _ error) {
-	if o.doc == nil || o.gone {
-		return
-	}
-	o.gone = true
-	if err := o.doc.Save(c); err != nil {
-		o.fail(c, err)
-	}
-}
-
-func (o *owner) fail(c *actor.Context, err error) {
-	o.gone = true
-	c.Log().Error("a player's owner", "player", o.id, "error", err)
-	o.say(failed, 0)
-}
-
-func (o *owner) later(c *actor.Context) {
-	c.After(time.Duration(1+rand.IntN(8))*time.Millisecond, func() { o.change(c) })
-}
-
-// change changes the player once, and commits one of six changes.
-func (o *owner) change(c *actor.Context) {
-	if o.gone {
-		return
-	}
-	o.doc.Data.change(o.node)
-	n := o.doc.Data.N
-	o.say(changes, n)
-	if rand.IntN(6) > 0 {
-		o.doc.Changed(c)
-		o.later(c)
-		return
-	}
-	o.doc.Commit(c, func(err error) {
-		switch {
-		case err == nil:
-			o.say(committed, n)
-			o.later(c) // a stopped owner changes nothing then
-		case errors.Is(err, store.ErrFenced), errors.Is(err, store.ErrNotOwner): // Lost tells
-		case errors.Is(err, actor.ErrStopped), errors.Is(err, context.Canceled): // the node stops
-		default:
-			o.fail(c, err)
-		}
-	})
-}
-
-func docID(i int) string { return fmt.Sprint("p", i) }
-
-// open opens the database that where names: the directory of an embedded one, or MongoDB's URI and, behind a space, the name of the database.
-func open(where string) (store.Backend, error) {
-	if uri, name, ok := strings.Cut(where, " "); ok {
+// open opens the database.
+func (s scene) open() (store.Backend, error) {
+	if uri, name, ok := strings.Cut(s.where, " "); ok {
 		return mongo.Open(mongo.Options{URI: uri, Database: name})
 	}
-	return sqlite.Open(context.Background(), sqlite.Options{Dir: where})
+	return sqlite.Open(context.Background(), sqlite.Options{Dir: s.where})
+}
+
+// setup is what a node is made of.
+type setup struct {
+	scene
+	name    string
+	db      store.Backend
+	out     io.Writer // gets what the owners say
+	log     io.Writer
+	metrics *store.Metrics
 }
 
 // node starts a store and the owners of all players.
-func node(name string, db store.Backend, out, log io.Writer) (*actor.System, error) {
-	sys := actor.New(actor.Config{Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelError}))})
-	if _, err := sys.Spawn(store.Spec(store.Config{Backend: db, Autosave: autosave})); err != nil {
+func node(s setup) (*actor.System, error) {
+	// Commits that wait while a database is held must not run out of time on a machine that is busy.
+	sys := actor.New(actor.Config{Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelError})), CallTimeout: patience})
+	if _, err := sys.Spawn(store.Spec(store.Config{Backend: s.db, Autosave: autosave, Metrics: s.metrics})); err != nil {
 		return sys, err
 	}
-	for i := range players {
-		if _, err := sys.Spawn(actor.Spec{New: func() actor.Actor { return &owner{id: i, node: name, out: out} }}); err != nil {
+	spec := func(i int) actor.Spec {
+		return actor.Spec{New: func() actor.Actor { return &owner{id: i, node: s.name, saver: s.saver(i), out: s.out} }}
+	}
+	if s.lua {
+		var err error
+		if spec, err = scripted(&s); err != nil {
+			return sys, err
+		}
+	}
+	for i := range s.players {
+		ref, err := sys.Spawn(spec(i))
+		if err != nil {
+			return sys, err
+		}
+		if _, err := sys.Spawn(actor.Spec{New: func() actor.Actor { return &mourner{of: ref, id: i, out: s.out} }}); err != nil {
 			return sys, err
 		}
 	}
@@ -182,12 +88,16 @@ func node(name string, db store.Backend, out, log io.Writer) (*actor.System, err
 }
 
 // child is a node that runs until it is killed, or until its parent is gone, which closes its standard input.
-func child(where string) error {
-	db, err := open(where)
+func child(text string) error {
+	s, err := parseScene(text)
 	if err != nil {
 		return err
 	}
-	if _, err := node("child", db, os.Stdout, os.Stderr); err != nil {
+	db, err := s.open()
+	if err != nil {
+		return err
+	}
+	if _, err := node(setup{scene: s, name: "child", db: db, out: os.Stdout, log: os.Stderr}); err != nil {
 		return err
 	}
 	_, err = io.Copy(io.Discard, os.Stdin)

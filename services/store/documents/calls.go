@@ -118,7 +118,7 @@ func (m *module) notOpen(s vm.State, n name, what, method string) {
 func (m *module) apiClaim(s vm.State) int {
 	n := m.nameAt(s, 1, "store.claim")
 	m.notOpen(s, n, "store.claim", "close first")
-	return m.ask(s, "store.claim", m.storeAt(s), store.Claim{Kind: n.kind, ID: n.id, Stop: true}, func(s vm.State, v any) (int, error) {
+	return m.ask(s, "store.claim", m.storeAt(s), store.Claim{Kind: n.kind, ID: n.id, IfLost: store.StopOnly}, func(s vm.State, v any) (int, error) {
 		doc, ok := v.(store.Doc)
 		if !ok {
 			return 0, fmt.Errorf("store: the claim of %s gave no document", n)

@@ -35,7 +35,7 @@ func (m *module) apiOpen(s vm.State) int {
 	}
 	d := &document{name: n, shelf: sh}
 	sh.byName[n] = d
-	return m.ask(s, what, to, store.Claim{Kind: n.kind, ID: n.id, Stop: true}, func(s vm.State, v any) (int, error) {
+	return m.ask(s, what, to, store.Claim{Kind: n.kind, ID: n.id, IfLost: store.StopOnly}, func(s vm.State, v any) (int, error) {
 		doc, ok := v.(store.Doc)
 		switch {
 		case !ok:

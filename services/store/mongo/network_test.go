@@ -28,7 +28,12 @@ type owner struct {
 	pad string
 }
 
-type step struct{}
+type step struct {
+	bare bool // without the pad
+}
+
+// ready is answered when the owner has its document.
+type ready struct{}
 
 func (o *owner) Start(c *actor.Context) error {
 	keeper, _ := c.System().Lookup(store.ServiceName)
@@ -44,9 +49,15 @@ func (o *owner) Start(c *actor.Context) error {
 
 func (o *owner) Receive(c *actor.Context, msg any) {
 	switch m := msg.(type) {
+	case ready:
+		c.Reply(nil, nil)
 	case step:
 		o.n++
-		raw, err := bson.Marshal(bson.D{{Key: "pad", Value: o.pad}, {Key: "n", Value: o.n}})
+		pad := o.pad
+		if m.bare {
+			pad = ""
+		}
+		raw, err := bson.Marshal(bson.D{{Key: "pad", Value: pad}, {Key: "n", Value: o.n}})
 		if err != nil {
 			c.Reply(nil, err)
 			return
@@ -54,8 +65,6 @@ func (o *owner) Receive(c *actor.Context, msg any) {
 		keeper, _ := c.System().Lookup(store.ServiceName)
 		n := o.n
 		c.Ask(keeper, store.Commit{Kind: "player", ID: o.id, Body: raw}, func(_ any, err error) { c.Reply(n, err) })
-	case store.Lost:
-		c.Stop(c.Self(), m.Err)
 	}
 }
 

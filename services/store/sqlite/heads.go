@@ -39,7 +39,11 @@ type heads struct {
 type link struct {
 	name
 	head
-	prev, next *link
+	prev, next *link // nil when it is not in heads
+
+	// As the transaction under way has it, see draft.
+	drafted bool
+	draft   *head // nil: its row is written
 }
 
 func newHeads() *heads {
@@ -65,25 +69,25 @@ func (t *heads) oldest() (name, head, bool) {
 }
 
 // publish takes over what a transaction has changed: no head for those whose row is written.
-func (t *heads) publish(changed map[name]*head) {
-	if len(changed) == 0 {
+func (t *heads) publish(drafted []*link) {
+	if len(drafted) == 0 {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for n, h := range changed {
-		l := t.names[n]
+	for _, l := range drafted {
+		h, known := l.draft, l.next != nil
 		switch {
-		case h == nil && l != nil:
+		case h == nil && known:
 			t.bytes -= len(l.chain)
 			l.cut()
-			delete(t.names, n)
+			delete(t.names, l.name)
 		case h == nil:
-		case l == nil:
-			l = &link{name: n, head: *h}
+		case !known:
+			l.head = *h
 			t.bytes += len(l.chain)
 			l.put(&t.ring)
-			t.names[n] = l
+			t.names[l.name] = l
 		default:
 			t.bytes += len(h.chain) - len(l.chain)
 			moved := l.first != h.first // its row was written and it has changed again, all in one transaction

@@ -172,7 +172,7 @@ func (w *writer) following(ctx context.Context, x *index) (docs []numbered, more
 		if err := rows.Scan(&d.num, &d.ID, &d.Version, &d.Epoch, (*[]byte)(&d.Body)); err != nil {
 			return nil, false, err
 		}
-		if h, known := w.head(name{d.Kind, d.ID}); known {
+		if h := w.draft.get(name{d.Kind, d.ID}); h != nil {
 			var body bson.Raw
 			if body, err = fold(d.Kind, d.ID, d.Body, h.chain); err != nil {
 				return nil, false, err

@@ -123,11 +123,11 @@ func (w *writer) writeOldest(ctx context.Context) error {
 	rows := min(spareRows+2*w.journal.added, mostRows)
 	at := w.heads.ring.next
 	for ; rows > 0 && at != &w.heads.ring && (w.journal.bytes > w.journal.maxLog || len(w.heads.names) > w.journal.maxHeads); at = at.next {
-		h, known := w.head(at.name)
-		if !known {
+		h := w.draft.get(at.name)
+		if h == nil {
 			continue // this transaction has written the row
 		}
-		if err := w.settle(ctx, at.name, h); err != nil {
+		if err := w.settle(ctx, at.name, *h); err != nil {
 			return err
 		}
 		rows--
@@ -142,7 +142,8 @@ func (w *writer) settle(ctx context.Context, n name, h head) error {
 	err := w.bodyOf.QueryRowContext(ctx, h.doc).Scan((*[]byte)(&body))
 	if errors.Is(err, sql.ErrNoRows) { // somebody else has changed the file
 		w.log.Error("store: a document's row is gone", "document", store.Name(n.kind, n.id))
-		w.changed[n] = nil
+		w.draft.drop(n)
+		w.draft.forget(n)
 		return nil
 	}
 	if err != nil {
@@ -155,6 +156,6 @@ func (w *writer) settle(ctx context.Context, n name, h head) error {
 	w.log.Error("store: a document can't be read", "document", store.Name(n.kind, n.id), "err", err)
 	w.journal.again(h.chain)
 	h.first = w.journal.seq
-	w.changed[n] = &h
+	w.draft.set(n, &h)
 	return nil
 }

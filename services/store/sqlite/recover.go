@@ -101,7 +101,6 @@ func (r *recovery) record(ctx context.Context, rec *record, raw []byte) error {
 
 // publish makes heads of what has records, in the order of the log.
 func (r *recovery) publish() error {
-	t := r.w.heads
 	live := make([]*recovered, 0, len(r.docs))
 	for _, d := range r.docs {
 		if d.version < d.missed {
@@ -113,7 +112,8 @@ func (r *recovery) publish() error {
 	}
 	slices.SortFunc(live, func(a, b *recovered) int { return cmp.Compare(a.first, b.first) })
 	for _, d := range live {
-		t.publish(map[name]*head{d.name: &d.head})
+		r.w.draft.set(d.name, &d.head)
 	}
+	r.w.draft.done()
 	return nil
 }

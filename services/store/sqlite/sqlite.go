@@ -65,7 +65,10 @@ type DB struct {
 	endSweep context.CancelFunc
 }
 
-var _ store.Backend = (*DB)(nil)
+var _ store.Serial = (*DB)(nil)
+
+// Serial implements store.Serial.
+func (*DB) Serial() {}
 
 // Open opens the database in opt.Dir, or makes it, and starts the goroutines that write and sweep, which end in Close. Errors: the
 // directory is held by another process (filelock.ErrHeld), the file is no database of ours or of a newer program,

@@ -142,9 +142,8 @@ func (w *writer) expire(ctx context.Context, num int64, b bounds) (int, error) {
 		if err := some(w.nameOf.QueryRowContext(ctx, doc).Scan(&n.kind, &n.id, &version, &epoch, &length)); err != nil {
 			return 0, err
 		}
-		if _, known := w.head(n); known {
-			w.changed[n] = nil
-		}
+		w.draft.drop(n)
+		w.draft.forget(n)
 		if _, err := w.remove.ExecContext(ctx, doc); err != nil {
 			return 0, err
 		}

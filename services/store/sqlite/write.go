@@ -15,8 +15,8 @@ import (
 // row costs a page of 4 KiB twice, in the write-ahead log and at the checkpoint; a patch costs its own length twice, and
 // its share of the time that a load takes to apply them.
 const (
-	fewPatches  = 24
-	morePatches = 17 // some documents take up to so many more, so that those which began together do not end together
+	fewPatches  = 40
+	morePatches = 25 // some documents take up to so many more, so that those which began together do not end together
 	minChain    = 4096
 )
 
@@ -29,8 +29,11 @@ func (h *head) takes(patch int) bool {
 // find gives the state of a document as the transaction sees it; known: the log has something of it. One that is not
 // there has no number and version 0.
 func (w *writer) find(ctx context.Context, n name) (h head, known bool, err error) {
-	if h, known := w.head(n); known {
-		return h, true, nil
+	if h := w.draft.get(n); h != nil {
+		return *h, true, nil
+	}
+	if h, known := w.draft.rows[n]; known {
+		return h, false, nil
 	}
 	err = w.row.QueryRowContext(ctx, n.kind, n.id).Scan(&h.doc, &h.version, &h.epoch, &h.nonce, &h.body)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -40,24 +43,11 @@ func (w *writer) find(ctx context.Context, n name) (h head, known bool, err erro
 	return h, false, nil
 }
 
-func (w *writer) head(n name) (head, bool) {
-	if h, ok := w.changed[n]; ok {
-		if h == nil {
-			return head{}, false
-		}
-		return *h, true
-	}
-	if l := w.heads.names[n]; l != nil { // only the writer changes them, so it needs no lock
-		return l.head, true
-	}
-	return head{}, false
-}
-
 // put does a write; see refused for its errors.
 func (w *writer) put(ctx context.Context, write *store.Write) error {
 	n := name{write.Kind, write.ID}
 	indexes := w.catalog.of(write.Kind)
-	if _, known := w.head(n); !known && write.Patch == nil && len(indexes) == 0 {
+	if write.Patch == nil && len(indexes) == 0 && w.draft.get(n) == nil {
 		return w.putRow(ctx, write)
 	}
 	h, known, err := w.find(ctx, n)
@@ -93,6 +83,7 @@ func (w *writer) putRow(ctx context.Context, write *store.Write) error {
 		stmt = w.create
 	}
 	n := name{write.Kind, write.ID}
+	w.draft.forget(n)
 	result, err := stmt.ExecContext(ctx, write.Kind, write.ID, write.Version, write.Epoch, write.Nonce, blob(write.Body))
 	if err != nil {
 		return refused(ctx, n, err)
@@ -120,8 +111,10 @@ func blob(body bson.Raw) any {
 // of it is dead from then on. An error costs the transaction.
 func (w *writer) writeRow(ctx context.Context, n name, h head, known bool, body bson.Raw) (int64, error) {
 	if known {
-		w.changed[n] = nil
+		w.draft.drop(n)
 	}
+	w.draft.forget(n)
+	h.body = len(body)
 	if h.doc != 0 {
 		result, err := w.set.ExecContext(ctx, h.doc, h.version, h.epoch, h.nonce, blob(body))
 		if err != nil {
@@ -130,14 +123,17 @@ func (w *writer) writeRow(ctx context.Context, n name, h head, known bool, body 
 		if count, err := result.RowsAffected(); err != nil || count != 1 {
 			return 0, spoilt(n, errors.Join(errNoRow, err))
 		}
+		w.draft.remember(n, h)
 		return h.doc, nil
 	}
 	result, err := w.insert.ExecContext(ctx, n.kind, n.id, h.version, h.epoch, h.nonce, blob(body))
 	if err != nil {
 		return 0, spoilt(n, err)
 	}
-	doc, err := result.LastInsertId()
-	return doc, spoilt(n, err)
+	if h.doc, err = result.LastInsertId(); err == nil {
+		w.draft.remember(n, h)
+	}
+	return h.doc, spoilt(n, err)
 }
 
 // record puts a patch, nil for a change of owner, into the log: h is the state that it leads to.
@@ -148,7 +144,7 @@ func (w *writer) record(n name, h head, patch *store.Patch) {
 	}
 	h.patches++
 	h.chain = append(h.chain, at...)
-	w.changed[n] = &h
+	w.draft.set(n, &h)
 }
 
 // claim makes the caller a document's owner.
@@ -166,9 +162,9 @@ func (w *writer) claim(ctx context.Context, doc *store.Doc) error {
 		return refused(ctx, n, err)
 	}
 	h.base, h.body = h.version, len(body)
-	newer, known := w.head(n)
-	if known {
-		h = newer
+	newer := w.draft.get(n)
+	if newer != nil {
+		h = *newer
 		if body, err = fold(n.kind, n.id, body, h.chain); err != nil {
 			return err
 		}
@@ -179,7 +175,7 @@ func (w *writer) claim(ctx context.Context, doc *store.Doc) error {
 		w.record(n, h, nil)
 		return nil
 	}
-	_, err = w.writeRow(ctx, n, h, known, body)
+	_, err = w.writeRow(ctx, n, h, newer != nil, body)
 	return err
 }
 
@@ -192,9 +188,9 @@ func (w *writer) place(ctx context.Context, doc *store.Doc) error {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return refused(ctx, n, err)
 	}
-	newer, known := w.head(n)
-	if known {
-		h = newer
+	newer := w.draft.get(n)
+	if newer != nil {
+		h = *newer
 		if body, err = fold(n.kind, n.id, body, h.chain); err != nil {
 			return err
 		}
@@ -208,7 +204,7 @@ func (w *writer) place(ctx context.Context, doc *store.Doc) error {
 		return refused(ctx, n, err)
 	}
 	h.version, h.epoch, h.nonce = doc.Version, doc.Epoch, 0
-	if h.doc, err = w.writeRow(ctx, n, h, known, doc.Body); err != nil {
+	if h.doc, err = w.writeRow(ctx, n, h, newer != nil, doc.Body); err != nil {
 		return err
 	}
 	return w.enterAll(ctx, n, h.doc, entries)

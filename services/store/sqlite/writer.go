@@ -86,8 +86,7 @@ type writer struct {
 	journal journal
 	catalog catalog
 
-	// Of the transaction under way: the documents whose heads it changes; nil: it has written the row.
-	changed map[name]*head
+	draft draft // of the transaction under way
 
 	// Of the group before: how many calls it had, and how long its transaction took.
 	calls int
@@ -96,7 +95,7 @@ type writer struct {
 
 // newWriter takes conn over, also when it fails.
 func newWriter(ctx context.Context, conn *sql.Conn, heads *heads, log *slog.Logger) (*writer, error) {
-	w := &writer{conn: conn, log: log, heads: heads, changed: map[name]*head{}, journal: journal{maxLog: maxLog, maxHeads: maxHeads}}
+	w := &writer{conn: conn, log: log, heads: heads, draft: newDraft(heads), journal: journal{maxLog: maxLog, maxHeads: maxHeads}}
 	if err := w.prepare(ctx, conn); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
@@ -205,8 +204,7 @@ func (w *writer) transact(group []*request) error {
 		return w.undo(ctx, err)
 	}
 	w.journal.committed()
-	w.heads.publish(w.changed)
-	clear(w.changed)
+	w.draft.done()
 	for _, r := range group {
 		if r.then != nil && r.err == nil {
 			r.then(w)
@@ -219,7 +217,7 @@ func (w *writer) transact(group []*request) error {
 func (w *writer) undo(ctx context.Context, err error) error {
 	_, _ = w.rollback.ExecContext(ctx)
 	w.journal.undone()
-	clear(w.changed)
+	w.draft.undone()
 	return err
 }
 

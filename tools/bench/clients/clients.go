@@ -12,10 +12,13 @@ import (
 // body is a request of 64 bytes.
 var body = []byte(`{"text":"` + strings.Repeat("x", 53) + `"}`)
 
-// LuaEcho is requests a second of a closed loop over clients connections, each with an agent in Lua, over "tcp", "kcp" or "ws".
+// LuaEcho is requests a second of a closed loop over clients connections, each with an agent in Lua, which share VMs, over "tcp", "kcp" or "ws".
 func LuaEcho(transport string, clients int) measure.Func {
 	return echo("lua-"+transport, transport, clients)
 }
+
+// OwnVMEcho is LuaEcho over TCP with agents that have each a VM of their own.
+func OwnVMEcho(clients int) measure.Func { return echo("own-tcp", "tcp", clients) }
 
 // GoEcho is the same with a handler in Go, in the session's actor.
 func GoEcho(transport string, clients int) measure.Func {

@@ -29,16 +29,17 @@ local M = { client = {} }
 function M.client.echo(self, request) return request end
 return M`)}}
 
-// Servers are nodes' gates: with a Lua agent a connection or a handler in Go, over each transport; one that logs its clients in, one for broadcasts, and
+// Servers are nodes' gates: with a Lua agent a connection, in shared VMs or one of its own, or a handler in Go, over each transport; one that logs its clients in, one for broadcasts, and
 // one over TCP and KCP at once with its bots, which get args.
 func Servers(args []string) map[string]measure.Server {
 	all := map[string]measure.Server{
-		"lua-bots":  func(ctx context.Context, ready func(string)) error { return serveLua(ctx, ready, "tcp", "kcp") },
+		"lua-bots":  func(ctx context.Context, ready func(string)) error { return serveLua(ctx, ready, false, "tcp", "kcp") },
+		"own-tcp":   func(ctx context.Context, ready func(string)) error { return serveLua(ctx, ready, false, "tcp") },
 		"broadcast": serveBroadcast,
 		"bots":      func(ctx context.Context, ready func(string)) error { return bots(ctx, args, ready) },
 	}
 	for _, transport := range []string{"tcp", "kcp", "ws"} {
-		all["lua-"+transport] = func(ctx context.Context, ready func(string)) error { return serveLua(ctx, ready, transport) }
+		all["lua-"+transport] = func(ctx context.Context, ready func(string)) error { return serveLua(ctx, ready, true, transport) }
 		all["go-"+transport] = func(ctx context.Context, ready func(string)) error { return serveGo(ctx, ready, transport) }
 		all["login-"+transport] = func(ctx context.Context, ready func(string)) error { return serveLogin(ctx, args, ready, transport) }
 	}
@@ -116,7 +117,7 @@ func (n *node) listen(ctx context.Context, doors *errgroup.Group, transport stri
 	return addr, nil
 }
 
-func serveLua(ctx context.Context, ready func(string), transports ...string) error {
+func serveLua(ctx context.Context, ready func(string), sharedVMs bool, transports ...string) error {
 	n := newNode()
 	rt, err := lua.NewRuntime(lua.Config{Scripts: files, Library: scripts.FS(), Log: n.log, Modules: []lua.Module{
 		{Name: "gate", Open: func(h *lua.Host, s vm.State) { n.gate.Module().Open(h, s) }},
@@ -124,7 +125,10 @@ func serveLua(ctx context.Context, ready func(string), transports ...string) err
 	if err != nil {
 		return err
 	}
-	if err := n.open(gate.Config{Runtime: rt, Agent: "agent", Login: gate.LoginNone}); err != nil {
+	if _, err := n.sys.Spawn(rt.Launcher()); err != nil {
+		return err
+	}
+	if err := n.open(gate.Config{Runtime: rt, Agent: "agent", SharedVMs: sharedVMs, Login: gate.LoginNone}); err != nil {
 		return err
 	}
 	return n.serve(ctx, ready, transports)

@@ -27,21 +27,25 @@ func CommitRate(owners int) measure.Func {
 	return commits(owners, 0, func(took []time.Duration, all time.Duration) float64 { return float64(len(took)) / all.Seconds() })
 }
 
-// BareWrite is how many microseconds the bare engine takes for one document, the one in the middle.
-func BareWrite(ctx context.Context) (float64, error) {
-	bodies := versions()
-	return onBare(ctx, 100, bodies[0], func(b *bare) (float64, error) {
-		var took []time.Duration
-		for begun := time.Now(); time.Since(begun) < commitFor; {
-			n := len(took)
-			each := time.Now()
-			if err := b.write(ctx, n%100, n%100+1, bodies[(n/100+1)%2]); err != nil {
-				return 0, err
+// BareWrite is how many microseconds the bare engine takes for one document, the one in the middle, with a pause behind each or none: machines and disks are
+// slower where they have had a moment to rest.
+func BareWrite(pause time.Duration) measure.Func {
+	return func(ctx context.Context) (float64, error) {
+		bodies := versions()
+		return onBare(ctx, 100, bodies[0], func(b *bare) (float64, error) {
+			var took []time.Duration
+			for begun := time.Now(); time.Since(begun) < commitFor; {
+				n := len(took)
+				each := time.Now()
+				if err := b.write(ctx, n%100, n%100+1, bodies[(n/100+1)%2]); err != nil {
+					return 0, err
+				}
+				took = append(took, time.Since(each))
+				time.Sleep(pause)
 			}
-			took = append(took, time.Since(each))
-		}
-		return float64(median(took).Nanoseconds()) / 1000, nil
-	})
+			return float64(median(took).Nanoseconds()) / 1000, nil
+		})
+	}
 }
 
 func median(took []time.Duration) time.Duration {

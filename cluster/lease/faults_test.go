@@ -1,0 +1,274 @@
+package lease_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/skua-go/skua/cluster"
+	"github.com/skua-go/skua/cluster/clustertest"
+	"github.com/skua-go/skua/cluster/lease"
+)
+
+// lab is a NATS server and nodes that reach it by links that can be cut.
+type lab struct {
+	t     testing.TB
+	cfg   lease.Config
+	dir   string
+	port  int
+	srv   *server.Server
+	nodes []*labNode
+}
+
+type labNode struct {
+	link    *link
+	node    *cluster.Node
+	members *cluster.Members
+	leases  *lease.Leases
+}
+
+func newLab(t testing.TB, n int, cfg lease.Config) *lab {
+	t.Helper()
+	b := &lab{t: t, cfg: cfg, dir: t.TempDir(), port: -1}
+	b.startNATS()
+	t.Cleanup(func() { b.stopNATS() })
+	for i := range n {
+		b.nodes = append(b.nodes, &labNode{link: newLink(t, func() string { return fmt.Sprintf("127.0.0.1:%d", b.port) })})
+		b.start(i)
+		t.Cleanup(func() { b.stop(i) })
+	}
+	return b
+}
+
+func (b *lab) startNATS() {
+	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: b.port, JetStream: true, StoreDir: b.dir, NoSigs: true, NoLog: true})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	srv.Start()
+	if !srv.ReadyForConnections(20 * time.Second) {
+		b.t.Fatal("the NATS server is not ready")
+	}
+	addr, ok := srv.Addr().(*net.TCPAddr)
+	if !ok {
+		b.t.Fatal("no address")
+	}
+	if b.srv = srv; b.port < 0 {
+		b.port = addr.Port
+	}
+}
+
+func (b *lab) stopNATS() {
+	b.srv.Shutdown()
+	b.srv.WaitForShutdown()
+}
+
+// stall has JetStream stand still, with all else going on.
+func (b *lab) stall() {
+	if err := b.srv.DisableJetStream(); err != nil {
+		b.t.Error(err)
+	}
+}
+
+func (b *lab) unstall() {
+	if err := b.srv.EnableJetStream(&server.JetStreamConfig{StoreDir: b.dir}); err != nil {
+		b.t.Error(err)
+	}
+}
+
+func (b *lab) start(i int) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	n := b.nodes[i]
+	var err error
+	if n.node, err = cluster.Open(ctx, cluster.Config{URL: "nats://" + n.link.addr(), Name: fmt.Sprintf("n%d", i)}); err != nil {
+		b.t.Fatal(err)
+	}
+	if n.members, err = cluster.Join(n.node, cluster.MembersConfig{Beat: 50 * time.Millisecond, Suspect: 300 * time.Millisecond, Dead: b.cfg.Dead}); err != nil {
+		b.t.Fatal(err)
+	}
+	if n.leases, err = lease.Open(ctx, n.node, n.members, b.cfg); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *lab) stop(i int) {
+	n := b.nodes[i]
+	if err := n.leases.Close(); err != nil {
+		b.t.Error(err)
+	}
+	n.members.Leave()
+	if err := n.node.Close(); err != nil {
+		b.t.Error(err)
+	}
+}
+
+// link passes TCP connections on. While it is cut it swallows nothing and passes nothing on: what was on its way arrives when it is mended.
+type link struct {
+	listener net.Listener
+	to       func() string
+	tasks    sync.WaitGroup
+
+	mu    sync.Mutex
+	wake  *sync.Cond
+	cut   bool
+	ended bool
+	conns map[net.Conn]struct{}
+}
+
+func newLink(t testing.TB, to func() string) *link {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &link{listener: listener, to: to, conns: map[net.Conn]struct{}{}}
+	k.wake = sync.NewCond(&k.mu)
+	k.tasks.Go(k.serve)
+	t.Cleanup(func() {
+		k.mu.Lock()
+		k.ended = true
+		k.mu.Unlock()
+		k.wake.Broadcast()
+		listener.Close()
+		k.drop()
+		k.tasks.Wait()
+	})
+	return k
+}
+
+func (k *link) addr() string { return k.listener.Addr().String() }
+
+func (k *link) serve() {
+	for {
+		in, err := k.listener.Accept()
+		if err != nil {
+			return
+		}
+		out, err := net.Dial("tcp", k.to())
+		if err != nil {
+			in.Close()
+			continue
+		}
+		k.mu.Lock()
+		k.conns[in], k.conns[out] = struct{}{}, struct{}{}
+		k.mu.Unlock()
+		k.tasks.Go(func() { k.pass(in, out) })
+		k.tasks.Go(func() { k.pass(out, in) })
+	}
+}
+
+func (k *link) pass(from, to net.Conn) {
+	defer func() {
+		from.Close()
+		to.Close()
+		k.mu.Lock()
+		delete(k.conns, from)
+		k.mu.Unlock()
+	}()
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buf)
+		k.mu.Lock()
+		for k.cut && !k.ended {
+			k.wake.Wait()
+		}
+		k.mu.Unlock()
+		if n > 0 {
+			if _, err := to.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (k *link) setCut(cut bool) {
+	k.mu.Lock()
+	k.cut = cut
+	k.mu.Unlock()
+	k.wake.Broadcast()
+}
+
+// drop ends all connections.
+func (k *link) drop() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for c := range k.conns {
+		c.Close()
+	}
+}
+
+func TestAJetStreamThatStandsStillLosesNoLeaseThatIsRenewedInTime(t *testing.T) {
+	cfg := times()
+	cfg.TTL = 8 * time.Second // renewed each second, trusted for 6 s
+	b := newLab(t, 2, cfg)
+	var held []*lease.Lease
+	for i := range 50 {
+		held = append(held, acquire(t, b.nodes[0].leases, lease.Key(lease.Lock, fmt.Sprint(i))))
+	}
+	b.stall()
+	<-time.After(3 * time.Second)
+	if _, err := b.nodes[1].leases.Try(within(t), held[0].Key(), nil); err == nil {
+		t.Fatal("taken while JetStream stood still")
+	}
+	for _, x := range held {
+		if !x.Held() {
+			t.Fatalf("%s: %v", x.Key(), x.Err())
+		}
+	}
+	b.unstall()
+	renewed := func() bool { // beyond what the writes before would have allowed
+		for _, x := range held {
+			select {
+			case <-x.Done():
+				t.Fatalf("%s: %v", x.Key(), x.Err())
+			default:
+			}
+		}
+		return time.Since(held[len(held)-1].Since()) > 6500*time.Millisecond
+	}
+	clustertest.Eventually(t, "6.5 s have passed", renewed)
+	for _, x := range held {
+		release(t, x)
+	}
+}
+
+func TestAHolderThatIsCutOffLetsGoBeforeAnotherHasIt(t *testing.T) {
+	cfg := times()
+	cfg.TTL = time.Minute
+	b := newLab(t, 2, cfg)
+	key := lease.Key(lease.Lock, "x")
+	x := acquire(t, b.nodes[0].leases, key)
+	b.nodes[0].link.setCut(true)
+	y := acquire(t, b.nodes[1].leases, key)
+	if x.Held() {
+		t.Fatal("two hold it")
+	}
+	<-x.Done()
+	b.nodes[0].link.setCut(false)
+	// What the former holder still wants to write does nothing to the new one.
+	z := make(chan *lease.Lease, 1)
+	go func() {
+		l, err := b.nodes[0].leases.Acquire(within(t), key, nil)
+		if err != nil {
+			t.Error(err)
+		}
+		z <- l
+	}()
+	<-x.Returned()
+	if !y.Held() {
+		t.Fatalf("the new holder: %v", y.Err())
+	}
+	release(t, y)
+	if l := <-z; l.Epoch() <= y.Epoch() || y.Epoch() <= x.Epoch() {
+		t.Fatalf("epochs %d, %d, %d", x.Epoch(), y.Epoch(), l.Epoch())
+	}
+}
