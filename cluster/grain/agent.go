@@ -77,10 +77,11 @@ type (
 // tickEach is how often the agent looks around.
 const tickEach = 100 * time.Millisecond
 
-var errAgent = errors.New("grain: the node has lost what it knew of its grains")
+var errAgent = errors.New("grain: the node ends, or has lost what it knew of its grains")
 
 // Start begins with nothing: what a former life had in the directories is asked for anew.
 func (a *agent) Start(c *actor.Context) error {
+	a.g.ended.Store(false)
 	a.g.active.Store(0)
 	a.g.entries.Store(0)
 	a.g.owned.Store(0)
@@ -90,6 +91,12 @@ func (a *agent) Start(c *actor.Context) error {
 	a.lookMembers()
 	c.Every(tickEach, func() { a.tick(c) })
 	return nil
+}
+
+// Stop has those fail who wait for grains: nobody finds them any more, and this node's actors could not end.
+func (a *agent) Stop(*actor.Context, error) {
+	a.g.ended.Store(true)
+	a.g.reset(errAgent)
 }
 
 // Receive is what the agent does.

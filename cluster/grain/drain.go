@@ -34,9 +34,21 @@ func (a *agent) drain(c *actor.Context) {
 		}
 		a.toClose = append(a.toClose, h)
 	}
+	a.adopt()
 	a.giveBack(c)
 	a.closeMore(c)
 	a.lookDrained()
+}
+
+// adopt has those shards given back, too, that are this node's by the bucket but that it has lost its directory of: nobody else could take them until it has left.
+func (a *agent) adopt() {
+	for n := range a.shards {
+		o, ok := a.g.ownerOf(n)
+		if ok && a.shards[n] == nil && o.node == a.g.node.Name() && o.incarnation == a.g.incarnation.Load() {
+			a.shards[n] = &shard{n: n, state: leaving, epoch: o.epoch}
+			a.g.owned.Add(1)
+		}
+	}
 }
 
 // closeMore has some more grains end.

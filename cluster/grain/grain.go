@@ -56,8 +56,9 @@ type Config struct {
 	System  *actor.System
 	// Kinds of grains.
 	Kinds []Kind
-	// Cut is how long the node may be without a connection to NATS before its grains stop, because others may have them from then on. Default 2 s. Longer keeps them over an outage of the
-	// only NATS server; shorter has the grains of a node that has died back sooner. All nodes must have the same.
+	// Cut is how long the node may be without a connection to NATS before its grains stop, because others may have them from then on. A connection that was made anew counts after a quarter of
+	// it. Default 2 s. Longer keeps them over an outage of the only NATS server; shorter has the grains of a node that has died back sooner. All nodes must have the same. Above 2.5 s a process
+	// that is started under the name of one which is cut off, but lives, may have grains before that one has stopped: only what checks epochs notices.
 	Cut time.Duration
 	// Patience is how long a message waits for a grain that can't be started, as long as who has asked waits. Default 30 s: longer than a node that is silent may trust its name.
 	Patience time.Duration
@@ -109,12 +110,14 @@ type Grains struct {
 
 	owners      [Shards]atomic.Pointer[owner] // as the bucket was seen last
 	incarnation atomic.Uint64                 // as which this node has what it has
-	plugged     atomic.Int64                  // when the connection was seen last, since begun
-	replugged   atomic.Int64                  // when it was there again after it was gone for longer than Cut; 0 if it was not
+	plugged     atomic.Int64                  // when the newest round trip to NATS began that came back over a steady connection, since begun
+	replugged   atomic.Int64                  // when one came back after there was none for longer than Cut; 0 if there was one all the time
 	begun       time.Time
 	active      atomic.Int64 // grains of this node
 	entries     atomic.Int64 // that this node keeps in its directories
 	owned       atomic.Int64 // shards of this node
+
+	ended atomic.Bool // the agent has: nothing is found any more
 
 	stop  context.CancelFunc
 	tasks sync.WaitGroup
@@ -154,13 +157,14 @@ func Open(cfg Config) (*Grains, error) {
 func (g *Grains) open() error {
 	opening, cancel := context.WithTimeout(context.Background(), openTimeout)
 	defer cancel()
+	begun := g.now()
 	if err := g.openBucket(opening); err != nil {
 		return err
 	}
 	g.incarnation.Store(g.node.Lease().Incarnation)
+	g.plugged.Store(int64(begun))
 	ctx, stop := context.WithCancel(context.Background())
 	g.stop = stop
-	g.plug()
 	read := make(chan error, 1)
 	g.tasks.Go(func() { g.watchPlug(ctx) })
 	g.tasks.Go(func() { g.watchOwners(ctx, read) })
@@ -220,27 +224,43 @@ func (g *Grains) Count() int64 { return g.active.Load() }
 // now is the time since the Grains were opened.
 func (g *Grains) now() time.Duration { return time.Since(g.begun) }
 
-// plug notes that the connection is there. After it was gone for too long, the node has to renew its name first: it may have been evicted.
-func (g *Grains) plug() {
-	now := g.now()
-	if last := g.plugged.Load(); last != 0 && int64(now)-last > int64(g.cfg.Cut) {
-		g.replugged.Store(int64(now))
-	}
-	g.plugged.Store(int64(now) + 1)
+// plug is what is known of the connection.
+type plug struct {
+	reconnects uint64        // as they were counted last
+	since      time.Duration // for how long they are the same
 }
+
+// look asks the server for a sign of life, and notes when that was. A connection that was made anew counts when it has lasted for a while, so that others have seen it by then: else they might
+// take two short ones for none. After there was none for too long, the node has to renew its name first: it may have been evicted.
+func (p *plug) look(g *Grains) {
+	conn := g.node.Conn()
+	reconnects, begun := conn.Stats().Reconnects, g.now()
+	if p.reconnects != reconnects {
+		p.reconnects, p.since = reconnects, begun
+	}
+	if err := conn.FlushTimeout(max(g.cfg.Cut/2, 50*time.Millisecond)); err != nil || reconnects > 0 && begun-p.since < g.cfg.steady() {
+		return
+	}
+	if int64(begun)-g.plugged.Load() > int64(g.cfg.Cut) {
+		g.replugged.Store(int64(g.now()))
+	}
+	g.plugged.Store(int64(begun))
+}
+
+// steady is how long a connection has lasted that counts, and how often others look for it at least.
+func (cfg *Config) steady() time.Duration { return cfg.Cut / 4 }
 
 // watchPlug looks whether the connection is there.
 func (g *Grains) watchPlug(ctx context.Context) {
-	tick := time.NewTicker(max(g.cfg.Cut/40, 5*time.Millisecond))
+	var p plug
+	tick := time.NewTicker(max(g.cfg.Cut/16, 5*time.Millisecond))
 	defer tick.Stop()
 	for {
+		p.look(g)
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if g.node.Conn().IsConnected() {
-				g.plug()
-			}
 		}
 	}
 }

@@ -29,6 +29,7 @@ type disk struct {
 type saved struct {
 	epoch uint64
 	value int
+	added []int // by each save
 	log   []string
 }
 
@@ -54,6 +55,9 @@ func (d *disk) save(key string, epoch uint64, value int, log []string) bool {
 	if s == nil || epoch != s.epoch {
 		d.refused++
 		return false
+	}
+	if value != s.value {
+		s.added = append(s.added, value-s.value)
 	}
 	s.value, s.log = value, append([]string(nil), log...)
 	return true

@@ -32,7 +32,7 @@ func (a *agent) activate(c *actor.Context, m activate) { a.start(c, m, c.Promise
 
 func (a *agent) start(c *actor.Context, m activate, promise actor.Promise) {
 	n := shardOf(m.Key)
-	if m.Owner < a.promised[n] {
+	if m.Owner < a.promised[n] || m.Owner < a.g.seenEpoch(n) {
 		promise.Reply(nil, errStale)
 		return
 	}

@@ -42,7 +42,7 @@ func parseShardKey(key string) (n int, ok bool) {
 func (g *Grains) watchOwners(ctx context.Context, read chan<- error) {
 	for {
 		err := g.followOwners(ctx, read)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || g.node.Conn().IsClosed() {
 			return
 		}
 		g.log.Warn("grain: the owners of shards can't be followed, trying again", "error", err)
@@ -111,6 +111,14 @@ func (g *Grains) noteOwner(n int, o owner) {
 			return
 		}
 	}
+}
+
+// seenEpoch is the newest revision that is known of a shard's entry: what an owner with a lower one wants is out of date.
+func (g *Grains) seenEpoch(n int) uint64 {
+	if o := g.owners[n].Load(); o != nil {
+		return o.epoch
+	}
+	return 0
 }
 
 // disown notes that a node which was seen as the owner of a shard says that it is not: the bucket may be followed with a delay, after an outage above all.

@@ -163,6 +163,11 @@ func (g *Grains) locate(c *actor.Context, key string, within time.Duration, then
 		then(actor.Ref{}, 0, &actor.Error{Code: actor.Overloaded, Actor: key, Text: "too many messages wait for the grain"})
 		return
 	}
+	if g.ended.Load() { // under the lock: who is added before the agent ends is woken by it
+		p.mu.Unlock()
+		then(actor.Ref{}, 0, errAgent)
+		return
+	}
 	w := &waiter{until: now + within}
 	if l.behind == nil {
 		l.behind = map[actor.Ref]int{}
