@@ -33,8 +33,11 @@ type agent struct {
 	hosted   [Shards]map[string]*hosted
 	promised [Shards]uint64 // the owner of each shard that has asked for what is here: former ones are refused
 	fronts   map[actor.Ref]*hosted
-	toClose  []*hosted // for a drain
-	closing  int       // grains that end for a drain now
+	toClose  []*hosted                // for a drain
+	closing  int                      // grains that end for a drain now
+	told     map[*actor.Node]struct{} // those that know that there are no grains here any more
+	telling  int                      // those that are being told
+	emptied  bool                     // all know it
 	drained  []actor.Promise
 }
 
@@ -128,6 +131,8 @@ func (a *agent) Receive(c *actor.Context, msg any) {
 		a.memberChanged(c, m)
 	case actor.Terminated:
 		a.frontEnded(c, m.Ref)
+	case emptied:
+		a.nodeEmptied(c)
 	case drain:
 		a.drain(c)
 	default:
@@ -150,7 +155,7 @@ func (a *agent) tick(c *actor.Context) {
 		a.lookMembers() // whether a node's name is held changes without an event, too
 	}
 	a.giveBack(c)
-	a.lookDrained()
+	a.lookDrained(c)
 }
 
 // lookTrust looks whether this node may have grains. When it may not, it ends all: others may have them from then on. It begins anew with nothing.

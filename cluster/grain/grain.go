@@ -117,7 +117,8 @@ type Grains struct {
 	entries     atomic.Int64 // that this node keeps in its directories
 	owned       atomic.Int64 // shards of this node
 
-	ended atomic.Bool // the agent has: nothing is found any more
+	ended   atomic.Bool // the agent has: nothing is found any more
+	emptied sync.Map    // *actor.Node: those that have said that they have no grains any more
 
 	stop  context.CancelFunc
 	tasks sync.WaitGroup

@@ -89,7 +89,6 @@ func (a *agent) opened(c *actor.Context, h *hosted) {
 	a.g.metrics.activated.Inc()
 	h.goOn(nil)
 	if a.draining {
-		h.hurry.Store(true)
 		a.toClose = append(a.toClose, h)
 		a.closeMore(c)
 	}
@@ -174,7 +173,7 @@ func (a *agent) frontEnded(c *actor.Context, ref actor.Ref) {
 	}
 	if len(a.fronts) == 0 {
 		a.lookTrust(c)
-		a.lookDrained()
+		a.lookDrained(c)
 	}
 }
 

@@ -45,6 +45,8 @@ type (
 		Key string
 		Ref actor.Ref
 	}
+	// emptied tells a node that the one which sends it has no grains any more, and gets none: answered when nothing is sent there.
+	emptied struct{}
 	// chase goes to a grain behind all that was sent to it before, wherever that went: answered by place.
 	chase struct{}
 )
@@ -86,6 +88,8 @@ func WireTypes(t *wire.Types) {
 	}, func(r *wire.Reader) (moved, error) { return moved{readKey(r), r.Ref()}, nil })
 	wire.Add(t, "grain.close", func(_ *wire.Coder, dst []byte, _ closeDown) ([]byte, error) { return dst, nil },
 		func(*wire.Reader) (closeDown, error) { return closeDown{}, nil })
+	wire.Add(t, "grain.emptied", func(_ *wire.Coder, dst []byte, _ emptied) ([]byte, error) { return dst, nil },
+		func(*wire.Reader) (emptied, error) { return emptied{}, nil })
 	wire.Add(t, "grain.chase", func(_ *wire.Coder, dst []byte, _ chase) ([]byte, error) { return dst, nil },
 		func(*wire.Reader) (chase, error) { return chase{}, nil })
 }

@@ -60,6 +60,9 @@ func (a *agent) seek(c *actor.Context, s *seeker) {
 	a.askNode(c, n, s.find, a.g.cfg.Patience, func(v any, err error) {
 		at, ok := v.(place)
 		switch {
+		case err == nil && ok && a.g.isEmptied(at.Ref.Home()): // it has gone since
+			s.find.Over = max(s.find.Over, at.Epoch)
+			a.seekAgain(c, s, ErrNotHere)
 		case err == nil && ok:
 			a.g.metrics.found.Inc()
 			s.done(at, nil)
@@ -126,7 +129,7 @@ func (a *agent) chase(c *actor.Context, m chaseNow) {
 	c.Detached(func() {
 		c.AskFor(m.ref, chase{}, a.g.cfg.Patience, func(v any, err error) {
 			delete(a.searches, m.key)
-			if at, ok := v.(place); ok && err == nil {
+			if at, ok := v.(place); ok && err == nil && !a.g.isEmptied(at.Ref.Home()) {
 				a.g.settle(m.key, at)
 			} else if over, wanted := a.g.lostTrack(m.key); wanted {
 				a.search(c, search{m.key, over})

@@ -135,6 +135,51 @@ func (g *Grains) leave(key string, l *location) {
 	}
 }
 
+// noteEmptied has no grain believed to be on a node any more.
+func (g *Grains) noteEmptied(home *actor.Node) { g.emptied.Store(home, struct{}{}) }
+
+func (g *Grains) isEmptied(home *actor.Node) bool {
+	_, emptied := g.emptied.Load(home)
+	return emptied
+}
+
+// leaveAll has nothing sent any more to grains that were on a node, and tells which those are to which something may be on its way.
+func (g *Grains) leaveAll(home *actor.Node) (keys []string) {
+	for i := range g.table.parts {
+		p := &g.table.parts[i]
+		p.mu.Lock()
+		for key, l := range p.byKey {
+			if g.goneFrom(key, l, home) {
+				continue
+			}
+			keys = append(keys, key)
+			if l.state == known || l.state == unknown {
+				g.leave(key, l)
+			}
+		}
+		p.mu.Unlock()
+	}
+	return keys
+}
+
+// hasLeft tells whether nothing is on its way from here to where a grain was on a node.
+func (g *Grains) hasLeft(key string, home *actor.Node) bool {
+	p := g.table.part(key)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.byKey[key]
+	return l == nil || g.goneFrom(key, l, home)
+}
+
+// goneFrom is hasLeft with the lock held.
+func (g *Grains) goneFrom(key string, l *location, home *actor.Node) bool {
+	if l.ref.Home() != home {
+		return true
+	}
+	k, _ := g.kindOf(key)
+	return l.state <= resolving && l.sending == 0 && g.now()-l.used > k.believed()+transit
+}
+
 func (g *Grains) reaches(ref actor.Ref) bool {
 	home := ref.Home()
 	return !ref.IsRemote() || g.cfg.Mesh.Reaches(home.Name(), home.Incarnation())
