@@ -84,6 +84,12 @@ var errAgent = errors.New("grain: the node ends, or has lost what it knew of its
 
 // Start begins with nothing: what a former life had in the directories is asked for anew.
 func (a *agent) Start(c *actor.Context) error {
+	select {
+	case <-a.g.ready:
+	default:
+		a.g.agent = c.Self()
+		close(a.g.ready)
+	}
 	a.g.ended.Store(false)
 	a.g.active.Store(0)
 	a.g.entries.Store(0)

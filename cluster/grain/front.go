@@ -20,13 +20,13 @@ type front struct {
 	state     frontState
 	last      time.Duration // when the last message came
 	users     []user
-	kept      []func()  // messages that wait for the next state
-	returning int       // messages that have waited, and are about to be handled
-	next      actor.Ref // where the grain is now; nobody while that is not known
-	seeking   bool      // it is being found out
-	telling   int       // nodes that were told that the grain has moved, and have not answered
+	kept      []func()      // messages that wait for the next state
+	returning int           // messages that have waited, and are about to be handled
+	next      actor.Ref     // where the grain is now; nobody while that is not known
+	seeking   bool          // it is being found out
+	telling   []*actor.Node // that were told that the grain has moved, and have not answered
 	passing   []actor.Promise
-	closed    time.Duration
+	needed    time.Duration // when the actor ended, or a message came last after that
 	failure   error
 }
 
@@ -49,14 +49,14 @@ type user struct {
 type (
 	ready     struct{ err error }
 	closeDown struct{}
-	released  struct{} // the directory has forgotten the activation
-	passedOn  struct{} // a node sends no more to where the grain was
+	released  struct{}                   // the directory has forgotten the activation
+	passedOn  struct{ node *actor.Node } // a node sends no more to where the grain was
 )
 
 // transit is how long a message may be on its way between nodes.
 const transit = 3 * time.Second
 
-// lingers is how long a front stays when the grain has gone: until nobody believes that it is here.
+// lingers is how long a front stays after the grain has gone, and the last message has come: until nobody believes that it is here.
 func (f *front) lingers() time.Duration { return f.kind.believed() + transit }
 
 func (h *hosted) spec(g *Grains, k *Kind, id string) actor.Spec {
@@ -69,7 +69,7 @@ func (h *hosted) spec(g *Grains, k *Kind, id string) actor.Spec {
 
 // Start starts the actor of the kind.
 func (f *front) Start(c *actor.Context) error {
-	spec := f.kind.New(Identity{Kind: f.kind.Name, ID: f.id, Epoch: f.h.epoch})
+	spec := f.kind.New(Identity{Kind: f.kind.Name, ID: f.id, Epoch: f.h.epoch, Ref: c.Self()})
 	if spec.New == nil {
 		return errors.New("its kind makes no actor")
 	}
@@ -95,7 +95,7 @@ func (f *front) Receive(c *actor.Context, msg any) {
 	case released:
 		f.released(c)
 	case passedOn:
-		f.telling--
+		f.telling = slices.DeleteFunc(f.telling, func(n *actor.Node) bool { return n == m.node })
 	case actor.Terminated:
 		f.ended(c, m)
 	default:
@@ -163,7 +163,7 @@ func (f *front) ended(c *actor.Context, m actor.Terminated) {
 		}
 	}
 	f.state = closing
-	f.closed = f.g.now()
+	f.needed = f.g.now()
 	c.Send(f.g.agent, ended{f.h, f.failure})
 }
 
@@ -174,12 +174,20 @@ func (f *front) released(c *actor.Context) {
 	now := f.g.now()
 	for _, u := range f.users {
 		if now-u.last <= f.lingers() {
-			f.telling++
-			c.Send(f.g.agent, tellMoved{u.node, f.h.key})
+			f.tell(c, u.node)
 		}
 	}
 	f.users = nil
 	f.lookIn(c)
+}
+
+// tell has a node send no more here.
+func (f *front) tell(c *actor.Context, n *actor.Node) {
+	if n == nil || slices.Contains(f.telling, n) {
+		return
+	}
+	f.telling = append(f.telling, n)
+	c.Send(f.g.agent, tellMoved{n, f.h.key})
 }
 
 // lookEach is how often a front looks whether it is needed still, when its node drains or it has lingered.
@@ -189,7 +197,7 @@ const lookEach = 50 * time.Millisecond
 func (f *front) lookIn(c *actor.Context) {
 	d := lookEach
 	if !f.h.hurry.Load() {
-		d = max(d, f.lingers()-(f.g.now()-f.closed))
+		d = max(d, f.lingers()-(f.g.now()-f.needed))
 	}
 	c.Detached(func() { c.After(d, func() { f.lookDone(c) }) })
 }
@@ -197,8 +205,8 @@ func (f *front) lookIn(c *actor.Context) {
 // lookDone ends the front when nobody believes that the grain is here.
 func (f *front) lookDone(c *actor.Context) {
 	f.passing = slices.DeleteFunc(f.passing, func(p actor.Promise) bool { return !p.Open() })
-	busy := f.telling > 0 || f.returning > 0 || len(f.kept) > 0 || len(f.passing) > 0
-	if !busy && (f.g.now()-f.closed > f.lingers() || f.h.hurry.Load()) {
+	busy := len(f.telling) > 0 || f.returning > 0 || len(f.kept) > 0 || len(f.passing) > 0
+	if !busy && (f.g.now()-f.needed > f.lingers() || f.h.hurry.Load()) {
 		c.Stop(c.Self(), nil)
 		return
 	}
@@ -207,10 +215,14 @@ func (f *front) lookDone(c *actor.Context) {
 
 // came takes a message.
 func (f *front) came(c *actor.Context, msg any) {
-	if f.state != gone {
-		f.use(c.From().Home())
-	}
 	_, chased := msg.(chase)
+	switch {
+	case f.state != gone:
+		f.use(c.From().Home())
+	case !chased: // that node was told of this place by a directory before the grain went
+		f.needed = f.g.now()
+		f.tell(c, c.From().Home())
+	}
 	switch {
 	case chased && f.state == gone && f.next.IsZero() && len(f.kept)+f.returning == 0:
 		c.Reply(nil, ErrNotHere) // nothing is on its way, so the grain need not be woken

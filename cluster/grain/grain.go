@@ -106,7 +106,9 @@ type Grains struct {
 	table   *table       // for actors of this node
 	waiting atomic.Int64 // messages, see MaxWaiting
 
-	agent, outside actor.Ref
+	outside actor.Ref
+	agent   actor.Ref     // is set by the agent itself, which others may ask as soon as it runs
+	ready   chan struct{} // is closed then
 
 	owners      [Shards]atomic.Pointer[owner] // as the bucket was seen last
 	incarnation atomic.Uint64                 // as which this node has what it has
@@ -135,7 +137,7 @@ func Open(cfg Config) (*Grains, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	g := &Grains{cfg: cfg, log: cfg.Log, node: cfg.Node, sys: cfg.System, kinds: map[string]*Kind{}, table: newTable(), begun: time.Now()}
+	g := &Grains{cfg: cfg, log: cfg.Log, node: cfg.Node, sys: cfg.System, kinds: map[string]*Kind{}, table: newTable(), begun: time.Now(), ready: make(chan struct{})}
 	for _, k := range cfg.Kinds {
 		if err := k.check(); err != nil {
 			return nil, err
@@ -181,10 +183,15 @@ func (g *Grains) open() error {
 	if g.outside, err = g.sys.Spawn(actor.Spec{Name: AgentName + ".outside", New: func() actor.Actor { return &outside{g} }}); err != nil {
 		return fmt.Errorf("grain: %w", err)
 	}
-	if g.agent, err = g.sys.Spawn(actor.Spec{Name: AgentName, New: func() actor.Actor { return newAgent(g) }}); err != nil {
+	if _, err = g.sys.Spawn(actor.Spec{Name: AgentName, New: func() actor.Actor { return newAgent(g) }}); err != nil {
 		return fmt.Errorf("grain: %w", err)
 	}
-	return nil
+	select {
+	case <-g.ready:
+		return nil
+	case <-opening.Done():
+		return fmt.Errorf("grain: its actor has not started: %w", opening.Err())
+	}
 }
 
 func (g *Grains) openBucket(ctx context.Context) error {

@@ -15,6 +15,8 @@ type Identity struct {
 	// Epoch rises from each activation of the grain to the next one, on whatever node. What the grain writes carries it, so that whoever keeps it can refuse what
 	// an activation writes that has been replaced. It is below 2^53.
 	Epoch uint64
+	// Ref is as whom others know the activation: what is sent there is passed on when the grain has gone elsewhere, for a while. It is not the actor of the kind itself, which only it sends to.
+	Ref actor.Ref
 }
 
 // Kind tells how grains of one kind are made, and where.

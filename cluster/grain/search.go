@@ -143,5 +143,5 @@ func (a *agent) chase(c *actor.Context, m chaseNow) {
 // tellMoved tells a node that a grain has gone elsewhere, and the front when it knows.
 func (a *agent) tellMoved(c *actor.Context, m tellMoved) {
 	front := c.From()
-	a.askNode(c, m.node, moved{m.key, front}, 5*time.Second, func(any, error) { c.Send(front, passedOn{}) })
+	a.askNode(c, m.node, moved{m.key, front}, 5*time.Second, func(any, error) { c.Send(front, passedOn{m.node}) })
 }

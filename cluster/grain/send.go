@@ -113,6 +113,10 @@ func (g *Grains) Ref(ctx context.Context, kind, id string) (actor.Ref, error) {
 	return ref, err
 }
 
+// Sleep has an activation of this node go to sleep, as one does that is idle: it handles what it was sent so far, and is started anew by the next message. One that is starting or ending is left as it is. Any goroutine
+// may call it.
+func (g *Grains) Sleep(id Identity) { g.sys.Send(id.Ref, closeDown{}) }
+
 type (
 	fromOutside struct {
 		kind, id string
@@ -153,7 +157,7 @@ func (g *Grains) locate(c *actor.Context, key string, within time.Duration, then
 	l := p.location(key)
 	now := g.now()
 	believed := g.believe(l, k, now)
-	if believed && l.behind[self] == 0 {
+	if believed && len(l.behind[self]) == 0 {
 		g.send(p, l, then)
 		return
 	}
@@ -170,9 +174,9 @@ func (g *Grains) locate(c *actor.Context, key string, within time.Duration, then
 	}
 	w := &waiter{until: now + within}
 	if l.behind == nil {
-		l.behind = map[actor.Ref]int{}
+		l.behind = map[actor.Ref][]*waiter{}
 	}
-	l.behind[self]++
+	l.behind[self] = append(l.behind[self], w)
 	w.wake = g.waker(c, key, p, l, w, then)
 	g.wait(key, l, w)
 	p.mu.Unlock()
@@ -211,18 +215,18 @@ func (g *Grains) waker(c *actor.Context, key string, p *part, l *location, w *wa
 	resume := c.Resume(func() {
 		k, _ := g.kindOf(key)
 		p.mu.Lock()
-		if w.err == nil && !g.believe(l, k, g.now()) && g.now() < w.until {
+		// Those before it may have been woken with it and wait once more, because the grain has gone elsewhere since; it may have been found by now.
+		believed, first := g.believe(l, k, g.now()), l.isFirst(self, w)
+		if w.err == nil && (!believed || !first) && g.now() < w.until {
 			g.wait(key, l, w)
 			p.mu.Unlock()
 			return
 		}
-		if l.behind[self]--; l.behind[self] <= 0 {
-			delete(l.behind, self)
-		}
+		l.goes(self, w)
 		if err := w.err; err != nil {
 			p.mu.Unlock()
 			then(actor.Ref{}, 0, err)
-		} else if l.state != known {
+		} else if !believed || !first {
 			p.mu.Unlock()
 			then(actor.Ref{}, 0, &actor.Error{Code: actor.Deadline, Actor: key, Text: "the grain could not be found or started"})
 		} else {

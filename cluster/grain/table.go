@@ -1,6 +1,7 @@
 package grain
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -27,8 +28,8 @@ type location struct {
 	used    time.Duration // when something was sent there last
 	sending int32         // are about to send something there
 	waiters []*waiter
-	behind  map[actor.Ref]int // how many messages of each sender have waited, and were not sent yet
-	chased  func()            // to be called when nobody is about to send, while switching
+	behind  map[actor.Ref][]*waiter // the messages of each sender that have waited, and were not sent yet
+	chased  func()                  // to be called when nobody is about to send, while switching
 }
 
 type locationState uint8
@@ -98,6 +99,27 @@ func (l *location) sent() {
 		chased := l.chased
 		l.chased = nil
 		chased()
+	}
+}
+
+// isFirst tells whether a message is the oldest one of its sender that has waited. The lock is held.
+func (l *location) isFirst(sender actor.Ref, w *waiter) bool {
+	all := l.behind[sender]
+	return len(all) == 0 || all[0] == w // none are known if the location was forgotten meanwhile
+}
+
+// goes notes that a message waits no more. The lock is held.
+func (l *location) goes(sender actor.Ref, w *waiter) {
+	all := l.behind[sender]
+	switch i := slices.Index(all, w); {
+	case i < 0:
+	case len(all) == 1:
+		delete(l.behind, sender)
+	case i == 0:
+		all[0] = nil
+		l.behind[sender] = all[1:]
+	default:
+		l.behind[sender] = slices.Delete(all, i, i+1)
 	}
 }
 
