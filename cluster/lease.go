@@ -31,6 +31,8 @@ type Lease struct {
 	// Held is true while the node may trust it: no other node can have been given the name. It turns false by itself when
 	// nothing could be renewed for three quarters of Config.Lease, and true again, possibly with a new Incarnation, when the cluster is back.
 	Held bool
+	// Renewed is when the last renewal that the servers have acknowledged began; zero where nothing needs be renewed.
+	Renewed time.Time
 }
 
 // lease is what the node knows of its entry in the bucket.
@@ -54,7 +56,11 @@ func (n *Node) Lease() Lease {
 	l := &n.lease
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return Lease{Incarnation: l.incarnation, Held: l.held && (l.until.IsZero() || time.Now().Before(l.until))}
+	lease := Lease{Incarnation: l.incarnation, Held: l.held && (l.until.IsZero() || time.Now().Before(l.until))}
+	if !l.until.IsZero() {
+		lease.Renewed = l.until.Add(-n.cfg.Lease / 4 * 3)
+	}
+	return lease
 }
 
 // wrote notes a revision that the server has acknowledged for a write that began at begun.

@@ -2,10 +2,7 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"time"
-
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 const (
@@ -29,7 +26,7 @@ func (n *Node) Persist(ctx context.Context, try func(ctx context.Context) error)
 		attempt, cancel := context.WithTimeout(ctx, persistAttempt)
 		err := try(attempt)
 		cancel()
-		if err == nil || !unready(err) || ctx.Err() != nil {
+		if err == nil || !passing(err) || ctx.Err() != nil {
 			return err
 		}
 		if !told {
@@ -42,17 +39,4 @@ func (n *Node) Persist(ctx context.Context, try func(ctx context.Context) error)
 		case <-time.After(persistPause):
 		}
 	}
-}
-
-// unready tells whether an error says that JetStream has no leader yet, or too few servers.
-func unready(err error) bool {
-	const (
-		noPeers     = 10005 // no suitable peers for placement
-		unavailable = 10008 // JetStream system temporarily unavailable
-	)
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
-		return api.ErrorCode == noPeers || api.ErrorCode == unavailable
-	}
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, jetstream.ErrNoStreamResponse)
 }

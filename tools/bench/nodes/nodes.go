@@ -135,6 +135,11 @@ func Ask(inFlight int) measure.Func {
 
 // asks has an actor ask n times.
 func asks(sys *actor.System, to actor.Ref, n, inFlight int) error {
+	return asksWith(sys, func(c *actor.Context, then func(any, error)) { c.Ask(to, "ping", then) }, n, inFlight)
+}
+
+// asksWith has an actor ask n times.
+func asksWith(sys *actor.System, ask func(c *actor.Context, then func(any, error)), n, inFlight int) error {
 	done := make(chan error, n)
 	left := n
 	asker, err := sys.Spawn(actor.Spec{New: func() actor.Actor {
@@ -144,7 +149,7 @@ func asks(sys *actor.System, to actor.Ref, n, inFlight int) error {
 			next = func() {
 				left--
 				flying++
-				c.Ask(to, "ping", func(_ any, err error) {
+				ask(c, func(_ any, err error) {
 					flying--
 					switch {
 					case err != nil:
