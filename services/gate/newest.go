@@ -21,6 +21,13 @@ func (n *newest) come(uid string, s *Session) (before *Session) {
 	return before
 }
 
+// find is the session of a player; nil if there is none.
+func (n *newest) find(uid string) *Session {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.sessions[uid]
+}
+
 // leave forgets a session that has ended.
 func (n *newest) leave(uid string, s *Session) {
 	n.mu.Lock()

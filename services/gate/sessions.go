@@ -6,6 +6,7 @@ import "sync"
 type Sessions struct {
 	mu   sync.RWMutex
 	byID map[uint64]*Session
+	far  int // how many of them stand in for sessions of other nodes
 }
 
 // NewSessions makes an empty one, see Config.Sessions.
@@ -18,11 +19,11 @@ func (s *Sessions) Find(id uint64) *Session {
 	return s.byID[id]
 }
 
-// Count is how many sessions there are, those that wait for their clients among them.
+// Count is how many sessions are on this node, those that wait for their clients among them.
 func (s *Sessions) Count() int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return len(s.byID)
+	return len(s.byID) - s.far
 }
 
 // of are the sessions of one gate.
@@ -31,7 +32,7 @@ func (s *Sessions) of(g *Gate) []*Session {
 	defer s.mu.RUnlock()
 	var found []*Session
 	for _, one := range s.byID {
-		if one.gate == g {
+		if one.gate == g && !one.isFar {
 			found = append(found, one)
 		}
 	}
@@ -47,5 +48,33 @@ func (s *Sessions) add(one *Session) {
 func (s *Sessions) remove(one *Session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.byID[one.ref.ID()] != one {
+		return
+	}
 	delete(s.byID, one.ref.ID())
+	if one.isFar {
+		s.far--
+	}
+}
+
+// open is how many sessions of a gate are on another node, but have something to answer that was asked here.
+func (s *Sessions) open(g *Gate) (n int) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, one := range s.byID {
+		if one.gate == g && one.isFar && one.answering.Load() {
+			n++
+		}
+	}
+	return n
+}
+
+// went notes that a session is on another node now.
+func (s *Sessions) went(one *Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byID[one.ref.ID()] == one && !one.isFar {
+		one.isFar = true
+		s.far++
+	}
 }

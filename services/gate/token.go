@@ -74,7 +74,7 @@ func (t *tokens) drop(key token) {
 
 // bury replaces the tokens of a session that ends by the code of why.
 func (t *tokens) bury(st *state, code string) {
-	if !st.resumes {
+	if !st.resumes || st.keys == nil {
 		return
 	}
 	t.mu.Lock()
