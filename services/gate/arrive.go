@@ -17,7 +17,7 @@ const fetchTimeout = 8 * time.Second
 const fetchHops = 8
 
 // errNotNow closes a connection whose client should come again for its session: what it has asked for was not answered, or another connection has been faster.
-var errNotNow = &refusal{packet.Reason{Code: kickResumed, Msg: "the session is on its way from another server; come again"}}
+var errNotNow = &refusal{packet.Reason{Code: kickUnavailable, Msg: "the session is on its way from another server; come again"}}
 
 // arrive asks the gate's actor to take a session in: answered by it when it is here, and no more where it was.
 type arrive struct{ *parcel }
@@ -222,7 +222,7 @@ func (s *session) lodge(p *parcel) {
 		s.aim(g.cfg.First())
 	}
 	if g.cfg.Login != LoginNone {
-		if before := g.newest.come(p.UID, s.Session); before != nil && before != s.Session {
+		if before := g.newest.come(p.UID, s.Session, p.Stamp); before != nil && before != s.Session {
 			before.end(&refusal{loggedInElsewhere})
 		}
 	}

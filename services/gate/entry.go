@@ -131,7 +131,9 @@ func (s *session) enter(a *login.Account, then func(error)) {
 		s.aim(first)
 	}
 	if s.gate.cfg.Login != LoginNone { // else each session is somebody new
-		s.replace(a.UID)
+		s.stamp = stamp{At: s.gate.sys.Now().UnixNano(), Node: s.gate.sys.Node().Name(), N: s.ref.ID()}
+		s.replace(a.UID, s.stamp)
+		s.replaceElsewhere(a.UID)
 	}
 	s.letIn(a)
 	s.tell(Connected, "")
@@ -242,9 +244,30 @@ func (s *session) rehomed(old actor.Ref, v attached, err error) {
 		s.homeless = false
 		s.housed(v)
 		if s.told {
-			s.tell(Away, "lost")
+			s.tell(Away, goneLost)
 		}
 		s.next()
+	}
+}
+
+// replaceElsewhere ends the sessions that the player has at gates of other nodes, which have no agents.
+func (s *session) replaceElsewhere(uid string) {
+	o := s.gate.others
+	if o == nil {
+		return
+	}
+	for _, m := range o.reachable() {
+		s.c.Detached(func() {
+			o.find(s.c, m, func(to actor.Ref, err error) {
+				if err == nil {
+					s.c.Ask(to, yield{UID: uid, Stamp: s.stamp}, func(v any, _ error) {
+						if newer, _ := v.(yielded); newer.Newer {
+							s.end(&refusal{loggedInElsewhere})
+						}
+					})
+				}
+			})
+		})
 	}
 }
 

@@ -63,6 +63,7 @@ func New(sys *actor.System, cfg Config) (*Gate, error) {
 		return nil, err
 	}
 	cfg.Metrics.waiting = g.waiting.size
+	cfg.Sessions.join(g)
 	return g, nil
 }
 

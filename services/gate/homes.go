@@ -64,7 +64,13 @@ func (p *players) letGo(c *actor.Context, pl *player, v any, err error) {
 func (p *players) yield(c *actor.Context, m yield) {
 	pl := p.byUID[m.UID]
 	if pl == nil {
-		if before := p.gate.newest.find(m.UID); before != nil {
+		before := p.gate.newest.find(m.UID)
+		switch {
+		case before.Session == nil:
+		case m.Stamp.before(before.stamp) && c.System().Now().Sub(before.came) < meanwhile:
+			c.Reply(yielded{Newer: true}, nil)
+			return
+		default:
 			p.gate.cfg.Metrics.replaced.Inc()
 			before.end(&refusal{loggedInElsewhere})
 		}

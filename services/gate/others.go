@@ -59,7 +59,7 @@ func newOthers(cfg *Config) (*others, error) {
 	}
 	label := AddressLabel
 	if cfg.Name != ServiceName {
-		label = "gate." + strings.TrimPrefix(cfg.Name, ServiceName+".")
+		label = AddressLabel + "." + strings.TrimPrefix(cfg.Name, ServiceName+".")
 	}
 	return &others{Others: *cfg.Others, name: cfg.Name, label: label, print: fingerprint(cfg), known: map[identity]actor.Ref{}}, nil
 }

@@ -186,7 +186,7 @@ func classify(reason error) string {
 		}
 		return "kicked"
 	case errors.Is(reason, errLeft):
-		return "left"
+		return goneLeft
 	case isPacketError(reason):
 		return kickBadPacket
 	}

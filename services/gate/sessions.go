@@ -4,13 +4,28 @@ import "sync"
 
 // Sessions finds sessions by their number: those of all gates that share it. Its methods may be called from any goroutine.
 type Sessions struct {
-	mu   sync.RWMutex
-	byID map[uint64]*Session
-	far  int // how many of them stand in for sessions of other nodes
+	mu    sync.RWMutex
+	byID  map[uint64]*Session
+	gates []*Gate
+	far   int // how many of them stand in for sessions of other nodes
 }
 
 // NewSessions makes an empty one, see Config.Sessions.
 func NewSessions() *Sessions { return &Sessions{byID: map[uint64]*Session{}} }
+
+// join notes a gate whose sessions these are.
+func (s *Sessions) join(g *Gate) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gates = append(s.gates[:len(s.gates):len(s.gates)], g)
+}
+
+// all are the gates.
+func (s *Sessions) all() []*Gate {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.gates
+}
 
 // Find gives the session with that number; nil if there is none, or if it has ended.
 func (s *Sessions) Find(id uint64) *Session {
