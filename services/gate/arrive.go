@@ -144,7 +144,7 @@ func (s *session) unpack() {
 		st.queue.bytes += m.size()
 	}
 	s.told, s.welcome, s.trail = p.Told, true, p.Trail
-	s.alias, s.stamp = p.Handle, p.Stamp
+	s.alias, s.stamp, s.hop = p.Handle, p.Stamp, p.Hop+1
 	if p.Open {
 		s.now, s.abroad = &p.Now, p.Place
 		st.queue.open++
@@ -197,9 +197,10 @@ func (s *session) settle(p *parcel) {
 	s.mu.Unlock()
 	g.cfg.Metrics.sessions.Inc()
 	g.cfg.Metrics.moves.WithLabelValues("in").Inc()
-	s.coming = false
 	for _, at := range s.interested() {
-		s.c.Send(at, nowAt{})
+		if at != s.alias {
+			s.c.Send(at, nowAt{s.hop})
+		}
 	}
 	s.lodge(p)
 	s.awaited()
@@ -208,7 +209,26 @@ func (s *session) settle(p *parcel) {
 		s.end(why)
 		return
 	}
-	s.next()
+	s.turn()
+}
+
+// turn has what stands in for the session send here, not by way of where it was, before the agent is asked anything: so what it pushes is here before its answers are. A request that is being handled is answered by that way,
+// too, so the turn is behind it.
+func (s *session) turn() {
+	switch {
+	case !s.coming || !s.abroad.IsZero() || s.stands:
+		return
+	case s.alias.IsZero() || s.alias == s.ref:
+		s.coming = false
+		s.next()
+		return
+	}
+	s.c.Detached(func() {
+		s.c.AskFor(s.alias, nowAt{s.hop}, commitTimeout, func(any, error) { // it may have died, of which we hear otherwise
+			s.coming = false
+			s.next()
+		})
+	})
 }
 
 // lodge finds who handles the requests of a session that has come.

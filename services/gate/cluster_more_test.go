@@ -84,7 +84,7 @@ func TestOfSeveralGatesThatClaimASessionAtOnceOneGetsIt(t *testing.T) {
 		claims := make([]*caller, 4)
 		var all sync.WaitGroup
 		for i := range claims {
-			all.Go(func() { claims[i] = hail(t, c.nodes[i%3], token) })
+			all.Go(func() { claims[i] = knock(t, c.nodes[i%3], token) })
 		}
 		all.Wait()
 		first.close()
@@ -107,8 +107,10 @@ func TestOfSeveralGatesThatClaimASessionAtOnceOneGetsIt(t *testing.T) {
 			t.Fatalf("the client could not come back: %+v", last.welcome)
 		}
 		last.ask(1, "ask", `{"n":1}`)
-		if got := last.answer(); !strings.Contains(got, `"n":1`) {
-			t.Errorf("answered %q", got)
+		for got := last.answer(); !strings.Contains(got, `"n":1`); got = last.answer() { // behind that of the login, which it comes by again
+			if !strings.Contains(got, "uid") {
+				t.Fatalf("answered %q", got)
+			}
 		}
 		count := 0
 		for _, n := range c.nodes {
@@ -186,9 +188,7 @@ func TestADrainedGateSendsItsClientsToOthersAndTheirAgentsToo(t *testing.T) {
 	if code := kickOf(t, plain); code != "moved" {
 		t.Errorf("a client without resume got %q", code)
 	}
-	if n := c.nodes[0].gate.Sessions().Known(); n != 0 {
-		t.Errorf("%d sessions are left", n)
-	}
+	until(t, "nothing is left", func() bool { return c.nodes[0].gate.Sessions().Known() == 0 })
 	asked, node, heard := r.asked(t)
 	if node != "n1" || len(asked) != 0 || !slices.Equal(heard, []string{"connect"}) {
 		t.Errorf("the agent is at %s, was asked %v and heard %q: want a fresh one at n1", node, asked, heard)
@@ -233,9 +233,12 @@ func TestAgentsOnAnotherNodeAreLikeThoseOfThisOne(t *testing.T) {
 	// The agent's node dies: another one has a fresh agent, and nothing else is to be noticed.
 	home.stop()
 	home.Kill()
+	if err := r.ask(0, 0); err != nil && codeOf(err) != "unavailable" { // it was with the agent, or not: nobody knows
+		t.Error(err)
+	}
 	must(t, r.ask(0, 0))
 	asked, now, heard := r.asked(t)
-	if now == node || len(asked) != 1 || !slices.Equal(heard, []string{"connect"}) {
+	if now == node || len(asked) == 0 || len(asked) > 2 || !slices.Equal(heard, []string{"connect"}) {
 		t.Errorf("the agent is at %s, was asked %v and heard %q: want a fresh one", now, asked, heard)
 	}
 	err := request(r.Client, "leave", nil, nil)
@@ -335,6 +338,13 @@ type caller struct {
 
 // hail shakes hands, with a token or for a new session.
 func hail(t *testing.T, n *gated, token string) *caller {
+	l := knock(t, n, token)
+	l.send(packet.HandshakeAck, nil)
+	return l
+}
+
+// knock is hail without the acknowledgement: the token stays good.
+func knock(t *testing.T, n *gated, token string) *caller {
 	conn, err := net.Dial("tcp", strings.TrimPrefix(n.url, "tcp://"))
 	if err != nil {
 		t.Error(err)
@@ -357,7 +367,6 @@ func hail(t *testing.T, n *gated, token string) *caller {
 			t.Error(err)
 		}
 		l.welcome = w.Sys.Resume
-		l.send(packet.HandshakeAck, nil)
 	}
 	return l
 }

@@ -47,7 +47,7 @@ function client.ask(self, request, session)
   if request.cs then skynet.sleep(request.cs) end
   return { n = request.n, pushed = self.pushed }
 end
-function client.asked(self) return { asked = self.asked, node = self.node, heard = self.heard } end
+function client.asked(self) return { asked = #self.asked > 0 and self.asked or nil, node = self.node, heard = self.heard } end
 function client.group(self) self.group = gate.group(); return { added = self.group:add(self.session) } end
 function client.cast(self) self.group:push("cast", { count = self.group:count() }); return {} end
 function client.leave(self, request, session) gate.kick(session, "bye", "as asked") end

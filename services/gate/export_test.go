@@ -15,11 +15,11 @@ func WireSamples(ref func(id uint64) actor.Ref) []any {
 	return []any{
 		take{Token: newToken(), Received: 9, Print: 1 << 60},
 		&parcel{
-			Claim: 2, Place: ref(1), Agent: ref(2), Handle: ref(3), Trail: []actor.Ref{ref(4), ref(5)}, UID: "ann", Name: "Ann", Turn: 8, Stamp: at, Inflates: true, Told: true,
+			Claim: 2, Hop: 3, Place: ref(1), Agent: ref(2), Handle: ref(3), Trail: []actor.Ref{ref(4), ref(5)}, UID: "ann", Name: "Ann", Turn: 8, Stamp: at, Inflates: true, Told: true,
 			Open: true, Now: m, Known: newToken(), Offered: [offered]token{newToken()}, Received: 5, Sent: 7, Ring: [][]byte{[]byte("one"), []byte("two")},
 			Late: []lateFrame{{slot{"pos", "k"}, []byte("late")}}, Queue: []inbound{m, m}, Buckets: []bucket{{3, time.Unix(0, 99)}}, Data: []byte("data"),
 		},
-		refused{Code: packet.ResumeLost, Node: "b"}, commit{4}, push, ended{packet.Reason{Code: kickReplaced}, packet.ResumeReplaced}, nowAt{}, flush{}, rehome{},
+		refused{Code: packet.ResumeLost, Node: "b"}, commit{4}, push, ended{packet.Reason{Code: kickReplaced}, packet.ResumeReplaced}, nowAt{6}, flush{}, rehome{},
 		attach{UID: "ann", Name: "Ann", Stamp: at, Old: ref(6), Print: 5, Inflates: true}, attached{ref(7), ref(8)}, yield{"ann", at, ref(9)}, yielded{true},
 		toPlayer{"ann", push}, who{"ann"}, kick{packet.Reason{Code: kickReplaced, Msg: "m"}}, detach{"ann", goneLeft},
 	}

@@ -66,6 +66,7 @@ func (s *session) returned() {
 		s.state.queue.answered(m)
 	}
 	s.mu.Unlock()
+	s.turn()
 	s.next()
 }
 
@@ -77,12 +78,15 @@ func (s *Session) whereabouts() actor.Ref {
 }
 
 // moved has a stand-in send to where the session is now, behind all that it has sent on the way before.
-func (s *session) moved(c *actor.Context, to actor.Ref) {
+func (s *session) moved(c *actor.Context, to actor.Ref, hop uint64) {
 	s.mu.Lock()
-	if s.stage != elsewhere || s.at == to || s.heading == to {
+	if s.stage != elsewhere || hop < s.hop || s.at == to && !s.flushing {
 		s.mu.Unlock()
+		c.Reply(nil, nil)
 		return
 	}
+	s.hop = hop
+	s.turned = append(s.turned, c.Promise())
 	was := s.at
 	first := !s.flushing
 	s.flushing, s.heading = true, to
@@ -110,6 +114,10 @@ func (s *session) flush(c *actor.Context, was actor.Ref) {
 		}
 		s.mu.Unlock()
 		c.Unwatch(was)
+		for _, promise := range s.turned {
+			promise.Reply(nil, nil)
+		}
+		s.turned = nil
 		s.passFlushes(c)
 	})
 }
@@ -197,6 +205,7 @@ func (s *session) lostSight(m actor.Terminated) {
 	case m.Ref == s.abroad: // its answer, and what it passed on, are lost with it
 		s.abroad = actor.Ref{}
 		s.refuse(answerUnavailable, notThere().Msg)
+		s.turn()
 	}
 	if m.Ref == s.alias && m.Ref != s.ref && !s.closed && !s.isElsewhere() {
 		s.orphaned()

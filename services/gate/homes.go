@@ -30,9 +30,23 @@ func (p *players) inquire(c *actor.Context, pl *player, old actor.Ref) {
 		return
 	}
 	for _, m := range g.others.reachable() {
-		pl.asking++
-		c.Detached(func() { p.ask(c, m, yield{pl.uid, pl.stamp, old}, func(v any, err error) { p.letGo(c, pl, v, err) }) })
+		p.inquireAt(c, m, pl, old)
 	}
+}
+
+func (p *players) inquireAt(c *actor.Context, m cluster.Member, pl *player, old actor.Ref) {
+	pl.asking++
+	asked := pl.stamp
+	c.Detached(func() {
+		p.ask(c, m, yield{pl.uid, asked, old}, func(v any, err error) {
+			if newer, _ := v.(yielded); newer.Newer && asked != pl.stamp { // but perhaps not than this one
+				pl.asking--
+				p.inquireAt(c, m, pl, actor.Ref{})
+				return
+			}
+			p.letGo(c, pl, v, err)
+		})
+	})
 }
 
 // ask asks the gate of another node.

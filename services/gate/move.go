@@ -125,7 +125,7 @@ func (s *session) packData() ([]byte, error) {
 func (s *session) parcel(data []byte) *parcel {
 	st := &s.state
 	p := &parcel{
-		Claim: s.claim, Place: s.ref, Agent: s.target, Handle: s.alias, UID: st.uid, Name: st.name, Turn: st.turn, Stamp: s.stamp, Inflates: st.inflates,
+		Claim: s.claim, Hop: s.hop, Place: s.ref, Agent: s.target, Handle: s.alias, UID: st.uid, Name: st.name, Turn: st.turn, Stamp: s.stamp, Inflates: st.inflates,
 		Told: s.told, Known: st.keys.known, Offered: st.keys.offered, Received: st.received, Sent: st.sent,
 		Buckets: append([]bucket(nil), st.buckets...), Data: data, Trail: s.trailed(),
 	}

@@ -183,7 +183,7 @@ func (s *Session) finish(why error) {
 	links := [...]*link{s.link, s.next}
 	groups, uid := s.state.groups, s.state.uid
 	g.cfg.Metrics.ringBytes.Add(-int64(s.state.ring.bytes))
-	g.tokens.bury(&s.state, refusedFor(why))
+	g.tokens.bury(s, refusedFor(why))
 	far := s.stage == elsewhere
 	s.stage, s.why, s.link, s.next, s.held = over, why, nil, nil, nil
 	s.state.ring, s.state.late, s.state.groups = ring{}, nil, nil

@@ -36,9 +36,11 @@ type session struct {
 
 	from     *parcel         // what it begins with, from another gate
 	coming   bool            // the gate that it comes from has not agreed yet
+	hop      uint64          // how many places it has had, as far as this knows
 	abroad   actor.Ref       // where the request is being handled; zero: here
 	trail    []actor.Ref     // where it has been
 	flushes  []actor.Promise // of those who wait until what they have sent is there
+	turned   []actor.Promise // of those that it is to send to from now on
 	rehoming bool            // it is to have another agent
 	homeless bool            // it waits for one
 
@@ -176,7 +178,7 @@ func (s *session) receiveFar(c *actor.Context, msg any) {
 	case ended:
 		s.hears(m)
 	case nowAt:
-		s.moved(c, c.From())
+		s.moved(c, c.From(), m.Hop)
 	case flush:
 		s.flushed(c)
 	case rehome:
@@ -208,7 +210,8 @@ func (s *session) look() {
 		s.told = false
 		s.tell(Back, "")
 	}
-	s.next() // it may have waited for another gate
+	s.passFlushes(s.c) // it may have waited for another gate
+	s.next()
 }
 
 // gone ends the actor behind its session. Requests that were not handled yet are dropped: nobody could get their answers.

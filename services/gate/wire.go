@@ -33,6 +33,7 @@ type (
 		Turn     uint64
 		Stamp    stamp
 		Inflates bool
+		Hop      uint64
 		Told     bool // that the client is away
 		Open     bool // a request is being handled, Now, and will be answered by way of Place
 		Now      inbound
@@ -62,7 +63,7 @@ type (
 		Refused string // what a client hears that comes back
 	}
 	// nowAt tells them where it is.
-	nowAt struct{}
+	nowAt struct{ Hop uint64 }
 	// flush is answered when all that was sent to the session on this way, before, is there.
 	flush struct{}
 	// rehome has a session look for another agent.
@@ -198,7 +199,7 @@ func appendParcel(c *wire.Coder, dst []byte, p *parcel) ([]byte, error) {
 			flags |= bit
 		}
 	}
-	dst = binary.AppendUvarint(append(dst, flags), p.Claim)
+	dst = binary.AppendUvarint(binary.AppendUvarint(append(dst, flags), p.Claim), p.Hop)
 	for _, ref := range []actor.Ref{p.Place, p.Agent, p.Handle} {
 		dst = c.AppendRef(dst, ref)
 	}
@@ -249,7 +250,7 @@ var errParcel = errors.New("gate: a session that can't be")
 
 func readParcel(r *wire.Reader) (*parcel, error) {
 	flags := r.Byte()
-	p := &parcel{Inflates: flags&parcelInflates != 0, Told: flags&parcelTold != 0, Open: flags&parcelOpen != 0, Claim: r.Uvarint()}
+	p := &parcel{Inflates: flags&parcelInflates != 0, Told: flags&parcelTold != 0, Open: flags&parcelOpen != 0, Claim: r.Uvarint(), Hop: r.Uvarint()}
 	p.Place, p.Agent, p.Handle = r.Ref(), r.Ref(), r.Ref()
 	each(r, 2, func() { p.Trail = append(p.Trail, r.Ref()) })
 	p.UID, p.Name, p.Turn = r.String(), r.String(), r.Uvarint()

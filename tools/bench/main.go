@@ -127,12 +127,14 @@ func luaBenchmarks(on luas.Suite, suffix string) []measure.Benchmark {
 func clusterBenchmarks() []measure.Benchmark {
 	const (
 		two  = "two nodes in one process, each with its connection to a NATS server on loopback; "
-		bare = two + "base: nats.go request and reply on connections of its own, same run"
+		ask  = two + "base: nats.go request and reply on connections of its own, same run"
 		send = two + "one actor to another"
+		hops = two + "client, gate on one, its Lua agent on the other and back, over TCP, 100 connections; base: a bare TCP echo, same run"
 	)
 	return []measure.Benchmark{
-		{ID: "cluster/ask-1", Unit: "µs", Ours: measure.Microseconds(nodes.Ask(1)), Base: measure.Microseconds(nodes.BareAsk(1)), Note: bare},
-		{ID: "cluster/ask-100", Unit: "op/s", Ours: measure.PerSecond(nodes.Ask(100)), Base: measure.PerSecond(nodes.BareAsk(100)), Note: bare},
+		{ID: "cluster/ask-1", Unit: "µs", Ours: measure.Microseconds(nodes.Ask(1)), Base: measure.Microseconds(nodes.BareAsk(1)), Note: ask},
+		{ID: "cluster/ask-100", Unit: "op/s", Ours: measure.PerSecond(nodes.Ask(100)), Base: measure.PerSecond(nodes.BareAsk(100)), Note: ask},
+		{ID: "cluster/client-two-hops-100", Unit: "req/s", Ours: clients.TwoHops(100), Base: bare.TCPEcho(100), Note: hops},
 		{ID: "cluster/send", Unit: "msg/s", Ours: measure.PerSecond(nodes.Send), Note: send},
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/actor/wire"
 	"github.com/skua-go/skua/cluster"
 	"github.com/skua-go/skua/cluster/mesh"
 
@@ -44,26 +45,28 @@ func withServer(f func(url string) (float64, error)) (v float64, err error) {
 
 // node is one of two.
 type node struct {
-	sys   *actor.System
-	close func() error
+	sys     *actor.System
+	members *cluster.Members
+	mesh    *mesh.Mesh
+	close   func() error
 }
 
-func open(ctx context.Context, url, name string) (*node, error) {
+func open(ctx context.Context, url, name string, types *wire.Types, roles ...string) (*node, error) {
 	n, err := cluster.Open(ctx, cluster.Config{URL: url, Name: name})
 	if err != nil {
 		return nil, err
 	}
-	m, err := cluster.Join(n, cluster.MembersConfig{})
+	m, err := cluster.Join(n, cluster.MembersConfig{Roles: roles})
 	if err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
 	sys := actor.New(actor.Config{Node: name, Log: slog.New(slog.DiscardHandler)})
-	reach, err := mesh.Open(mesh.Config{Node: n, Members: m, System: sys})
+	reach, err := mesh.Open(mesh.Config{Node: n, Members: m, System: sys, Types: types})
 	if err != nil {
 		m.Close()
 		return nil, errors.Join(err, sys.Shutdown(ctx), n.Close())
 	}
-	return &node{sys, func() error {
+	return &node{sys, m, reach, func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		err := sys.Shutdown(ctx)
@@ -75,12 +78,12 @@ func open(ctx context.Context, url, name string) (*node, error) {
 // withNodes calls f with two nodes that reach each other, and an actor of the second as the first has it.
 func withNodes(ctx context.Context, there actor.Func, f func(here *actor.System, to actor.Ref) (float64, error)) (float64, error) {
 	return withServer(func(url string) (v float64, err error) {
-		a, err := open(ctx, url, "a")
+		a, err := open(ctx, url, "a", nil)
 		if err != nil {
 			return 0, err
 		}
 		defer func() { err = errors.Join(err, a.close()) }()
-		b, err := open(ctx, url, "b")
+		b, err := open(ctx, url, "b", nil)
 		if err != nil {
 			return 0, err
 		}
