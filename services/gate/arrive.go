@@ -26,9 +26,10 @@ type arrive struct{ *parcel }
 func (g *Gate) fetch(p pass, node string, received uint64) (s *Session, code string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
 	defer cancel()
-	for range fetchHops {
-		if s, code := g.tokens.find(p.token); node == g.others.own() {
-			return s, code, nil // it has come meanwhile, or come and ended
+	for hop := range fetchHops {
+		if node == g.others.own() { // it has come meanwhile, or come and ended
+			s, code := g.tokens.find(p.token)
+			return s, code, onTheWay(hop, code)
 		}
 		m, known := g.others.Members.Find(node)
 		if !known || !m.State.Reachable() {
@@ -39,7 +40,7 @@ func (g *Gate) fetch(p pass, node string, received uint64) (s *Session, code str
 		case errors.Is(err, actor.ErrUnreachable):
 			return nil, packet.ResumeLost, nil
 		case errors.Is(err, actor.ErrNoActor), errors.Is(err, actor.ErrStopped):
-			return nil, packet.ResumeUnknown, nil
+			return nil, packet.ResumeUnknown, onTheWay(hop, packet.ResumeUnknown)
 		case err != nil:
 			g.cfg.Log.Warn("a session can't be had from another node", "node", node, "error", err)
 			return nil, "", errNotNow
@@ -49,12 +50,20 @@ func (g *Gate) fetch(p pass, node string, received uint64) (s *Session, code str
 			return g.admit(ctx, v)
 		case refused:
 			if v.Node == "" {
-				return nil, lostFor(v.Code, m, p), nil
+				return nil, lostFor(v.Code, m, p), onTheWay(hop, v.Code)
 			}
 			node = v.Node
 		}
 	}
 	return nil, "", errNotNow
+}
+
+// onTheWay tells the client to come again if the gate that is said to have its session does not know it yet.
+func onTheWay(hop int, code string) error {
+	if hop > 0 && code == packet.ResumeUnknown {
+		return errNotNow
+	}
+	return nil
 }
 
 // lostFor is the code of a refusal: a node that knows nothing of a pass of its former incarnation has lost it.

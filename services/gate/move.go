@@ -72,7 +72,7 @@ func (s *session) depart(m departing) {
 			l.conn.CloseWith(errTaken, s.gate.farewell(errTaken))
 		}
 	}
-	claim := s.claim
+	claim := p.Claim
 	s.c.Detached(func() {
 		s.c.After(commitTimeout, func() {
 			s.mu.Lock()
