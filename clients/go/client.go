@@ -41,7 +41,11 @@ type Error struct{ Code, Msg string }
 func (e *Error) Error() string { return "client: answer " + e.Code + ": " + e.Msg }
 
 // KickError is why the server ended the connection, in its own words.
-type KickError struct{ Code, Msg string }
+type KickError struct {
+	Code, Msg string
+	// Addresses are where the client goes on after the code moved. It goes there by itself.
+	Addresses []string
+}
 
 // Error returns both fields.
 func (e *KickError) Error() string { return "client: kicked: " + e.Code + ": " + e.Msg }
@@ -71,6 +75,7 @@ type Client struct {
 	stop    context.CancelFunc
 	away    time.Time // since when there is no connection
 	attempt int       // to connect, since the last session was ready
+	given   []string  // the addresses of Dial and Options.Also; urls has those that a server has sent us to before them
 	next    int       // index in urls to try next
 }
 
@@ -87,14 +92,20 @@ func Dial(ctx context.Context, url string, opts Options) (*Client, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, opts.HandshakeTimeout)
 	defer cancel()
+	c.given = c.urls
 	var tried []error
-	for i, url := range c.urls {
+	sent := false
+	for i := 0; i < len(c.urls); i++ {
+		url := c.urls[i]
 		l, welcome, err := c.connect(ctx, url)
 		if err == nil {
 			c.next = i
 			return c.begin(ctx, l, welcome)
 		}
 		tried = append(tried, fmt.Errorf("client: dial %s: %w", url, err))
+		if !sent && c.follow(url, err) {
+			sent, i = true, -1
+		}
 		if ctx.Err() != nil {
 			break
 		}

@@ -154,7 +154,7 @@ func (l *link) acknowledged(body []byte) error {
 
 func kicked(body []byte) error {
 	r := packet.DecodeReason(body)
-	return &KickError{Code: r.Code, Msg: r.Msg}
+	return &KickError{Code: r.Code, Msg: r.Msg, Addresses: packet.DecodeAddresses(body)}
 }
 
 // heartbeat tells the server that we are here, and notices when it is not. It is called by its timer, on a goroutine of its own.

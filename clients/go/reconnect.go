@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -26,11 +27,11 @@ func (c *Client) resumable() bool { return c.session.token != "" && c.ready == n
 
 // connectionKicks are the kicks that end a connection and not its session. "resumed" may come to a newer connection, too: the handshake of one that broke can reach the server
 // late. If somebody else has taken the session, the server refuses our token.
-func connectionKicks() []string { return []string{"idle", "slow", "resumed"} }
+func connectionKicks() []string { return []string{"idle", "slow", "resumed", "moved"} }
 
 // passingKicks are those that do not mean the player: a new session may do better.
 func passingKicks() []string {
-	return []string{"idle", "slow", "handshake_timeout", "login_timeout", "shutdown", "unavailable", "full", "too_many_connections", "agent_ended"}
+	return []string{"idle", "slow", "moved", "handshake_timeout", "login_timeout", "shutdown", "unavailable", "full", "too_many_connections", "agent_ended"}
 }
 
 // fate is what the end of a connection means.
@@ -78,6 +79,7 @@ func (c *Client) down(l *link, err error) {
 	}
 	l.stopTimers()
 	c.link = nil
+	c.follow(l.url, err)
 	what, wasIn, window := c.fateOf(err), c.ready == nil, c.session.window
 	c.away = time.Now()
 	var lost []*call
@@ -140,6 +142,9 @@ func (c *Client) comeBack(window time.Duration, last error) {
 			c.end(err)
 			return
 		}
+		c.mu.Lock()
+		c.follow(url, err)
+		c.mu.Unlock()
 		last = fmt.Errorf("%s: %w", url, err)
 	}
 	why := fmt.Errorf("%w: no connection in %v: %w", ErrSessionLost, patience, last)
@@ -249,6 +254,42 @@ func passing(err error) bool {
 	var kick *KickError
 	return errors.Is(err, ErrSessionLost) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.As(err, &kick)
 }
+
+// follow has the addresses tried first that a server sends us to; it tells whether it does. The client's own ones are tried behind them. What is not as safe as the address that says so is left out. c.mu is held, or nobody
+// else has c yet.
+func (c *Client) follow(from string, err error) bool {
+	var kick *KickError
+	if !errors.As(err, &kick) || kick.Code != "moved" {
+		return false
+	}
+	was, _, _ := strings.Cut(from, "://")
+	var same, other []string
+	for _, to := range kick.Addresses[:min(len(kick.Addresses), maxFollowed)] {
+		scheme, _, _ := strings.Cut(to, "://")
+		switch {
+		case to == from, safe(was) && !safe(scheme):
+		case scheme == was:
+			same = append(same, to)
+		case safe(scheme) || scheme == "tcp" || scheme == "kcp" || scheme == "ws":
+			other = append(other, to)
+		}
+	}
+	rand.Shuffle(len(same), func(i, j int) { same[i], same[j] = same[j], same[i] })
+	c.urls = slices.Concat(same, other, slices.DeleteFunc(slices.Clone(c.given), func(url string) bool {
+		return url == from || slices.Contains(same, url) || slices.Contains(other, url)
+	}))
+	if slices.Contains(c.given, from) {
+		c.urls = append(c.urls, from) // last
+	}
+	c.next = 0
+	return len(same)+len(other) > 0
+}
+
+// maxFollowed is how many addresses of a kick are taken.
+const maxFollowed = 8
+
+// safe tells whether what is sent by a scheme is encrypted.
+func safe(scheme string) bool { return scheme == "tls" || scheme == "wss" || scheme == "kcps" }
 
 // wait lets the time pass; false if ctx ended first.
 func wait(ctx context.Context, d time.Duration) bool {

@@ -90,6 +90,10 @@ type GateConfig struct {
 	Agent string `toml:"agent" env:"AGENT"`
 	// Whether agents of a script have VMs of their `own`, or are up to 256 to a VM: `shared`. A player then takes a quarter of the memory and a request less time, but what the script keeps outside of its handlers' `self` (local variables of the file, globals) is one for all of them, and one VM is one core's at a time.
 	AgentVM string `toml:"agent_vm" env:"AGENT_VM"`
+	// Role of the nodes (`cluster.roles`) that have the agents of players, each player's on the one that its name is hashed to; empty: each node has those of its own clients. All nodes that have the gate need the same.
+	AgentRole string `toml:"agent_role" env:"AGENT_ROLE"`
+	// URLs at which clients reach this gate from outside, such as `wss://a.example.com/ws`: clients of other nodes are sent there when those drain. None: clients come back by the addresses that they have.
+	Addresses []string `toml:"addresses" env:"ADDRESSES"`
 	// Interval of the heartbeat that clients are told to send; a client silent for two and a half is closed. Shorter finds the dead sooner and costs phones battery.
 	Heartbeat Duration `toml:"heartbeat" env:"HEARTBEAT"`
 	// Time a new connection has to finish its handshake. Long enough for bad mobile networks, short enough that half-open connections do not pile up.

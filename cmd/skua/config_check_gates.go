@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/skua-go/skua/cluster"
 	"github.com/skua-go/skua/net/packet"
 	"github.com/skua-go/skua/services/gate"
 )
@@ -63,6 +64,13 @@ func (c *Config) tlsAsked(g *NamedGateConfig) bool {
 func (g *GateConfig) validate(k *check, key string) {
 	k.that(g.Agent == "" || isScript(g.Agent), key+".agent", g.Agent, "the name of a script, without .lua, inside lua.path, or nothing")
 	k.that(g.AgentVM == vmOwn || g.AgentVM == vmShared, key+".agent_vm", g.AgentVM, "`own` or `shared`")
+	k.that(g.AgentRole == "" || cluster.CheckName(g.AgentRole) == nil, key+".agent_role", g.AgentRole, "a role of cluster.roles, or nothing")
+	k.that(len(g.Addresses) <= gate.MaxAddresses, key+".addresses", len(g.Addresses), fmt.Sprintf("at most %d", gate.MaxAddresses))
+	for _, address := range g.Addresses {
+		u, err := url.Parse(address)
+		k.that(err == nil && slices.Contains([]string{"tcp", "tls", "kcp", "kcps", "ws", "wss"}, u.Scheme) && u.Host != "" && len(address) <= maxLabel && !strings.ContainsAny(address, " \t"),
+			key+".addresses", address, "URLs of the schemes tcp, tls, kcp, kcps, ws and wss")
+	}
 	k.duration(key+".heartbeat", g.Heartbeat, time.Second, 10*time.Minute)
 	k.duration(key+".handshake_timeout", g.HandshakeTimeout, 100*time.Millisecond, 5*time.Minute)
 	k.duration(key+".login_timeout", g.LoginTimeout, time.Second, 24*time.Hour)

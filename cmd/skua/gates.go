@@ -48,6 +48,9 @@ func (n *node) buildGate(name, key string, g *GateConfig, login gate.Login) erro
 	}
 	made.Login, made.Attempts = login, n.project.cfg.Login.MaxAttempts
 	made.Runtime, made.First, made.Sessions = n.rt, func() actor.Ref { return n.first }, n.sessions
+	if n.members != nil {
+		made.Others = &gate.Others{Members: n.members, Mesh: n.mesh, Keys: n.login.TokenKeys, AgentRole: g.AgentRole}
+	}
 	made.Bodies, made.Metrics, made.Log = bodies, gate.NewMetrics(), n.log
 	if name != mainGate {
 		made.Log = n.log.With("gate", name)
@@ -80,6 +83,24 @@ func gateConfig(g *GateConfig) gate.Config {
 			PacketRate: g.PacketRate, PacketBurst: g.PacketBurst, ByteRate: g.ByteRate, ByteBurst: g.ByteBurst,
 		},
 	}
+}
+
+// gateLabels are what other nodes are told of this one's gates, beside the configured labels.
+func (c *Config) gateLabels() map[string]string {
+	labels := maps.Clone(c.Cluster.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	add := func(label string, addresses []string) {
+		if len(addresses) > 0 {
+			labels[label] = strings.Join(addresses, " ")
+		}
+	}
+	add(gate.AddressLabel, c.Gate.Addresses)
+	for name, g := range c.Gates {
+		add(gate.AddressLabel+"."+name, g.Addresses)
+	}
+	return labels
 }
 
 // gateSpecs are the gates' actors, the main one last: it has the players whom others may serve.

@@ -20,6 +20,7 @@ import (
 	"github.com/skua-go/skua/lua"
 	clusterservice "github.com/skua-go/skua/services/cluster"
 	"github.com/skua-go/skua/services/datacenter"
+	"github.com/skua-go/skua/services/gate"
 )
 
 // wireTypes are the messages that go to other nodes.
@@ -29,6 +30,7 @@ func wireTypes() *wire.Types {
 	names.WireTypes(t)
 	topics.WireTypes(t)
 	datacenter.WireTypes(t)
+	gate.WireTypes(t)
 	return t
 }
 
@@ -62,7 +64,7 @@ func (n *node) openPeers(ctx context.Context, l *listeners) (*cluster.Node, erro
 func (n *node) join(ctx context.Context, peers *cluster.Node) (leave func() error, err error) {
 	cfg, meter := &n.project.cfg.Cluster, &loadMeter{}
 	n.members, err = cluster.Join(peers, cluster.MembersConfig{
-		Roles: cfg.Roles, Labels: cfg.Labels, Beat: cfg.Beat.Duration, Suspect: cfg.Suspect.Duration, Dead: cfg.Dead.Duration, Load: func() cluster.Load { return n.load(meter) }, Metrics: n.metrics,
+		Roles: cfg.Roles, Labels: n.project.cfg.gateLabels(), Beat: cfg.Beat.Duration, Suspect: cfg.Suspect.Duration, Dead: cfg.Dead.Duration, Load: func() cluster.Load { return n.load(meter) }, Metrics: n.metrics,
 	})
 	if err != nil {
 		return nil, err

@@ -207,6 +207,33 @@ func AppendKick(dst []byte, r Reason) []byte {
 	return out
 }
 
+// AppendMoved appends a kick package that has the addresses where the client goes on.
+func AppendMoved(dst []byte, r Reason, addresses []string) []byte {
+	body, err := json.Marshal(struct {
+		Reason
+		Addresses []string `json:"addresses,omitempty"`
+	}{r, addresses})
+	if err != nil { // strings always marshal
+		panic(fmt.Sprintf("packet: marshal %#v: %v", r, err))
+	}
+	out, err := AppendPacket(dst, Kick, body)
+	if err != nil { // addresses of 16 MiB
+		return AppendKick(dst, r)
+	}
+	return out
+}
+
+// DecodeAddresses reads the addresses of a kick; nil if it has none.
+func DecodeAddresses(body []byte) []string {
+	var r struct {
+		Addresses []string `json:"addresses"`
+	}
+	if json.Unmarshal(body, &r) != nil {
+		return nil
+	}
+	return r.Addresses
+}
+
 // AppendError appends a data package that answers request id with an error.
 func AppendError(dst []byte, id uint64, r Reason) ([]byte, error) {
 	return AppendData(dst, Message{Type: Response, ID: id, Error: true, Body: r.json()}, nil)

@@ -22,6 +22,7 @@ const (
 	ResumeOverflow = "resume_overflow" // more was unacknowledged than the ring holds
 	ResumeReplaced = "resume_replaced" // the player has logged in elsewhere
 	ResumeEnded    = "resume_ended"    // the game or the operator has ended the session
+	ResumeLost     = "resume_lost"     // the node that had it is gone: what was asked may or may not have been handled, and pushes may be lost
 )
 
 // ResumeRequest is what a client that knows resume says in its handshake. The zero one asks for a new session.

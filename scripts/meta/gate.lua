@@ -47,6 +47,18 @@ function gate.group() end
 ---@param delivery? gate.delivery
 function gate.push(session, route, body, delivery) end
 
+---Sends to a player by its uid, at any gate of any node; to nobody if the player is not in. It does not wait.
+---@param uid string
+---@param route string
+---@param body? any
+---@param delivery? gate.delivery
+function gate.push_to(uid, route, body, delivery) end
+
+---Whether a player is in, at any gate of any node. It waits for the nodes' answers.
+---@param uid string
+---@return boolean
+function gate.online(uid) end
+
 ---Ends a client's session with a reason that it is told.
 ---@param session integer
 ---@param code string

@@ -26,6 +26,9 @@ const keptBuffer = 64 << 10
 func (s *session) write(result value.Value, raw []byte, err error) {
 	m := s.now
 	s.now = nil
+	if s.stands {
+		defer s.answering.Store(false)
+	}
 	if s.closed {
 		endSpan(m.span, errClosed)
 		m.release()
@@ -53,7 +56,16 @@ func (s *session) write(result value.Value, raw []byte, err error) {
 func (s *Session) respond(m *inbound, frame []byte) {
 	full := false
 	s.mu.Lock()
-	if s.stage != over {
+	if s.stage == leaving || s.stage == elsewhere {
+		if s.stage == leaving {
+			s.state.queue.answered(m)
+		}
+		answer := relay{Answer: true}
+		if m.typ == packet.Request {
+			answer.Frame = frame
+		}
+		_, full = s.pass(answer)
+	} else if s.stage != over {
 		s.state.queue.answered(m)
 		if m.typ == packet.Request && len(frame) > 0 {
 			full = s.emit(frame, nil)

@@ -104,6 +104,14 @@ type Config struct {
 	// Transport are the limits of connections, the same for each transport. Its Backlog is what may wait for a client before it is too slow; for those that
 	// know resume it is at least RingBytes.
 	Transport transport.Config
+	// Others are the other nodes: sessions go on there and come from there, and players' agents may be there. All of them need gates with the same Name, Codec, Bodies, Routes and MaxPacket. Nil: this
+	// gate is alone.
+	Others *Others
+	// PackData and UnpackData have Session.Data go along to another node, for gates with Handle. Without them it is nil there. PackData is called in the session's actor, UnpackData before its
+	// first request; neither may block.
+	PackData   func(data any) ([]byte, error)
+	UnpackData func(data []byte) (any, error)
+
 	// Metrics counts; nil is fine. Gates of one node need one each.
 	Metrics *Metrics
 	// Log gets what operators should see. Default slog.Default().

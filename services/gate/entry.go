@@ -114,7 +114,7 @@ var errNobody = errors.New("gate: nobody takes requests: the first service is no
 
 // enter finds who handles the client's requests.
 func (s *session) enter(a *login.Account, then func(error)) {
-	if why := s.claim(a.UID, a.Turn); why != nil {
+	if why := s.claimName(a.UID, a.Turn); why != nil {
 		then(why)
 		return
 	}
@@ -131,30 +131,31 @@ func (s *session) enter(a *login.Account, then func(error)) {
 		s.aim(first)
 	}
 	if s.gate.cfg.Login != LoginNone { // else each session is somebody new
-		s.replace(a.UID)
+		s.stamp = stamp{At: s.gate.sys.Now().UnixNano(), Node: s.gate.sys.Node().Name(), N: s.ref.ID()}
+		s.replace(a.UID, s.stamp)
+		s.replaceElsewhere(a.UID)
 	}
 	s.letIn(a)
 	s.tell(Connected, "")
 	then(nil)
 }
 
-// attach gets the player's agent from the gate.
+// attach gets the player's agent.
 func (s *session) attach(a *login.Account, then func(error)) {
-	players, ok := s.c.System().Lookup(s.gate.cfg.Name)
-	if !ok {
-		then(&refusal{packet.Reason{Code: answerShutdown, Msg: "the server is stopping"}})
-		return
-	}
+	s.stamp = stamp{At: s.gate.sys.Now().UnixNano(), Node: s.gate.sys.Node().Name(), N: s.ref.ID()}
 	s.c.Within(s.c.Span(), func() {
-		s.c.AskFor(players, attach{a.UID, a.Name}, attachTimeout, func(v any, err error) {
+		s.seek(attach{UID: a.UID, Name: a.Name, Stamp: s.stamp}, func(v attached, err error) {
 			switch {
-			case s.closed: // it left or was replaced meanwhile, and the gate knows
+			case s.closed: // it left or was replaced meanwhile, and the gate knows, but for what stands in for it
+				if v.Handle != s.ref && !v.Handle.IsZero() {
+					s.c.Send(v.Handle, ended{packet.Reason{Code: goneLeft}, packet.ResumeUnknown})
+				}
 			case err != nil:
-				s.leave("failed")
-				_ = s.claim("", 0)
+				s.leave(goneFailed)
+				_ = s.claimName("", 0)
 				then(err)
 			default:
-				s.aim(v.(actor.Ref)) //nolint:forcetypeassert // what attach is answered by
+				s.housed(v)
 				s.letIn(a)
 				then(nil)
 			}
@@ -162,17 +163,127 @@ func (s *session) attach(a *login.Account, then func(error)) {
 	})
 }
 
+// seek asks the gate that is to have the player for an agent.
+func (s *session) seek(m attach, then func(attached, error)) {
+	m.Inflates = s.state.inflates
+	s.gate.playersOf(s.c, m.UID, func(players actor.Ref, err error) {
+		if err != nil {
+			then(attached{}, err)
+			return
+		}
+		if s.home = (actor.Ref{}); players.IsRemote() {
+			s.home, m.Print = players, s.gate.others.print
+		}
+		s.c.AskFor(players, m, attachTimeout, func(v any, err error) {
+			got, _ := v.(attached)
+			then(got, err)
+		})
+	})
+}
+
+// playersOf finds the gate's actor that is to have a player: this node's, or that of another one.
+func (g *Gate) playersOf(c *actor.Context, uid string, then func(actor.Ref, error)) {
+	if g.others != nil {
+		m, ok := g.others.home(uid)
+		switch {
+		case !ok:
+			then(actor.Ref{}, &refusal{packet.Reason{Code: answerUnavailable, Msg: "there is no node for players"}})
+			return
+		case m.Name != g.others.own():
+			g.others.find(c, m, then)
+			return
+		}
+	}
+	players, ok := c.System().Lookup(g.cfg.Name)
+	if !ok {
+		then(actor.Ref{}, &refusal{packet.Reason{Code: answerShutdown, Msg: "the server is stopping"}})
+		return
+	}
+	then(players, nil)
+}
+
+// housed notes the agent, and what stands in for the session there.
+func (s *session) housed(v attached) {
+	s.aim(v.Agent)
+	s.alias, s.home = v.Handle, actor.Ref{}
+	if s.alias.IsRemote() {
+		s.c.Watch(s.alias)
+	}
+}
+
+// orphaned has the session get another agent: the node of the one that it had is gone, or is about to go. Its requests wait.
+func (s *session) orphaned() {
+	if s.homeless {
+		return
+	}
+	old := s.alias
+	s.homeless, s.rehoming = true, false
+	s.target, s.alias, s.near = actor.Ref{}, actor.Ref{}, false
+	s.agent.Store(0)
+	s.gate.cfg.Metrics.rehomed.Inc()
+	s.c.Detached(func() {
+		s.seek(attach{UID: s.UID(), Name: s.state.name, Stamp: s.stamp, Old: old}, func(v attached, err error) { s.rehomed(old, v, err) })
+	})
+}
+
+// rehomed goes on with the agent that the session has been given.
+func (s *session) rehomed(old actor.Ref, v attached, err error) {
+	if old.IsRemote() { // to the node before, the session has gone
+		s.c.Unwatch(old)
+		s.c.Send(old, ended{packet.Reason{Code: kickMoved}, packet.ResumeUnknown})
+	}
+	switch {
+	case s.closed:
+		if v.Handle != s.ref && !v.Handle.IsZero() {
+			s.c.Send(v.Handle, ended{packet.Reason{Code: goneLeft}, packet.ResumeUnknown})
+		}
+	case err != nil:
+		s.c.Log().Error("a player has no agent any more", "player", s.UID(), "error", err)
+		s.end(&refusal{packet.Reason{Code: kickAgentEnded, Msg: "the game had to end your session; log in again"}})
+	default:
+		s.homeless = false
+		s.housed(v)
+		if s.told {
+			s.tell(Away, goneLost)
+		}
+		s.next()
+	}
+}
+
+// replaceElsewhere ends the sessions that the player has at gates of other nodes, which have no agents.
+func (s *session) replaceElsewhere(uid string) {
+	o := s.gate.others
+	if o == nil {
+		return
+	}
+	for _, m := range o.reachable() {
+		s.c.Detached(func() {
+			o.find(s.c, m, func(to actor.Ref, err error) {
+				if err == nil {
+					s.c.Ask(to, yield{UID: uid, Stamp: s.stamp}, func(v any, _ error) {
+						if newer, _ := v.(yielded); newer.Newer {
+							s.end(&refusal{loggedInElsewhere})
+						}
+					})
+				}
+			})
+		})
+	}
+}
+
 // aim notes who handles the client's requests from now on.
 func (s *session) aim(at actor.Ref) {
 	s.target = at
-	if !at.IsRemote() {
+	s.near = false
+	s.agent.Store(0)
+	if !at.IsRemote() && !at.IsZero() {
 		s.near = s.gate.cfg.Agent != "" // else it may be no script
 		s.agent.Store(at.ID())
 	}
 }
 
-// claim notes who the client is about to be; an error is why that can't be any more.
-func (s *Session) claim(uid string, turn uint64) error {
+// claimName notes who the client is about to be; an error is why that can't be any more.
+func (s *Session) claimName(uid string, turn uint64) error {
 	s.mu.Lock()
 	s.state.uid, s.state.turn = uid, turn
 	s.mu.Unlock()

@@ -7,6 +7,7 @@ package gate
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/skua-go/skua/actor"
@@ -25,6 +26,8 @@ type Gate struct {
 	waiting   waiting
 	outs      outs
 	newest    newest
+	others    *others // nil for a gate of a single node
+	draining  atomic.Bool
 	maxQueued int // bytes of unanswered requests a session
 }
 
@@ -56,7 +59,11 @@ func New(sys *actor.System, cfg Config) (*Gate, error) {
 	if g.hello, err = g.welcome.Append(nil, nil); err != nil {
 		return nil, fmt.Errorf("gate: handshake: %w", err)
 	}
+	if g.others, err = newOthers(&cfg); err != nil {
+		return nil, err
+	}
 	cfg.Metrics.waiting = g.waiting.size
+	cfg.Sessions.join(g)
 	return g, nil
 }
 

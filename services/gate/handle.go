@@ -28,10 +28,14 @@ const (
 	Away                       // its connection is lost, and the session waits for it
 	Back                       // it has come back, and missed nothing
 	Disconnected               // the session has ended
+	Moved                      // it goes on at the gate of another node: this Session passes on what is pushed, until it has ended
+	Arrived                    // it has come from there, and may have Config.PackData's data: its requests follow
 )
 
 // commands are what the changes are called for agents.
-func (ch Change) command() string { return [...]string{"connect", "away", "back", "disconnect"}[ch] }
+func (ch Change) command() string {
+	return [...]string{"connect", "away", "back", "disconnect", "moved", "arrived"}[ch]
+}
 
 // Request is a request or a notify of a client, as a Go handler gets it. It is answered exactly once, by Reply, Respond or Fail, in the handler or later in
 // the session's actor (in a continuation of Context.Ask, Go or After), or from elsewhere through Later; the client's next request is handled
@@ -149,7 +153,7 @@ func (s *session) tell(what Change, reason string) {
 // tellAgent tells the player's agent that the connection was lost or is back. The script need not have a function for it.
 func (s *session) tellAgent(what Change, reason string) {
 	s.c.Detached(func() {
-		s.c.Ask(s.target, lua.Command(what.command(), int64(s.ref.ID()), reason), func(_ any, err error) {
+		s.c.Ask(s.target, lua.Command(what.command(), s.number(), reason), func(_ any, err error) {
 			if err != nil && !noHandler(err) && !errors.Is(err, actor.ErrStopped) && !errors.Is(err, actor.ErrNoActor) {
 				s.c.Log().Warn("agent's "+what.command()+" failed", "player", s.UID(), "error", err)
 			}

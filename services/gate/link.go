@@ -78,6 +78,9 @@ func (g *Gate) open(conn *transport.Conn) (transport.Receiver, error) {
 	if !g.codec.Bare() {
 		return l, nil
 	}
+	if g.draining.Load() {
+		return nil, errMoved
+	}
 	if err := l.begin(); err != nil {
 		return nil, err
 	}
@@ -148,6 +151,9 @@ func (l *link) shake(body []byte) error {
 	r, err := packet.DecodeHandshakeRequest(body)
 	if err != nil {
 		return err
+	}
+	if l.gate.draining.Load() {
+		return errMoved
 	}
 	l.stage, l.inflates = greeted, r.Sys.Inflates()
 	if r.Sys.Resume != nil && l.gate.resumes() {

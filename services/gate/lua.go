@@ -14,14 +14,18 @@ import (
 //
 //	push(session or list of sessions, route, body [, delivery])
 //	kick(session, code [, message])
+//	push_to(uid, route, body [, delivery]): to a player, on whatever node it is
+//	online(uid): whether a player is in, on any node; it waits for the answers
 //	group() with add(session), remove(session), push(route, body [, delivery]), count(), close()
 //
-// A delivery is a table: class is "reliable", "latest" or "droppable", and key tells apart, for "latest", what does not replace each other. None of it waits, and a
+// A delivery is a table: class is "reliable", "latest" or "droppable", and key tells apart, for "latest", what does not replace each other. But for online none of it waits, and a
 // session that is gone is passed over.
 func (s *Sessions) Module() lua.Module {
-	return lua.Module{Name: ServiceName, Open: func(_ *lua.Host, st vm.State) {
-		st.NewTable(0, 3)
-		for name, f := range map[string]vm.Func{"push": s.apiPush, "kick": s.apiKick, "group": s.apiGroup} {
+	return lua.Module{Name: ServiceName, Open: func(h *lua.Host, st vm.State) {
+		st.NewTable(0, 5)
+		for name, f := range map[string]vm.Func{
+			"push": s.apiPush, "kick": s.apiKick, "group": s.apiGroup, "push_to": s.apiPushTo, "online": func(st vm.State) int { return s.apiOnline(h, st) },
+		} {
 			st.PushFunc(name, f)
 			st.SetField(-2, name)
 		}

@@ -13,8 +13,8 @@ import (
 type Metrics struct {
 	sessions                                                    prometheus.Gauge
 	requests, failed, pushes, logins, denied, replaced, pushErr prometheus.Counter
-	tooFast, tooSlow, dropped, coalesced                        prometheus.Counter
-	resumes                                                     *prometheus.CounterVec
+	tooFast, tooSlow, dropped, coalesced, rehomed               prometheus.Counter
+	resumes, moves                                              *prometheus.CounterVec
 	ringBytes                                                   atomic.Int64
 	waiting                                                     func() int
 
@@ -45,6 +45,10 @@ func NewMetrics() *Metrics {
 		resumes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "skua", Subsystem: "gate", Name: "resumes_total", Help: "Clients that came back to their session, by what became of it.",
 		}, []string{"result"}),
+		moves: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "skua", Subsystem: "gate", Name: "moves_total", Help: "Sessions that came from the gate of another node (in), or went there (out).",
+		}, []string{"direction"}),
+		rehomed: counter("rehomed_total", "Sessions that were given another agent, because the node of the one that they had was gone, or about to go."),
 		waiting: func() int { return 0 },
 
 		transports: map[string]*transport.Stats{}, descs: newTransportDescs(),
@@ -70,7 +74,7 @@ func (m *Metrics) transport(name string) *transport.Stats {
 }
 
 func (m *Metrics) own() []prometheus.Collector {
-	return []prometheus.Collector{m.sessions, m.requests, m.failed, m.pushes, m.pushErr, m.logins, m.denied, m.replaced, m.tooFast, m.tooSlow, m.dropped, m.coalesced, m.resumes}
+	return []prometheus.Collector{m.sessions, m.requests, m.failed, m.pushes, m.pushErr, m.logins, m.denied, m.replaced, m.tooFast, m.tooSlow, m.dropped, m.coalesced, m.resumes, m.moves, m.rehomed}
 }
 
 // transportDescs describe what is read from the transports' own counters.

@@ -30,6 +30,10 @@ func (s *Session) send(route string, frame []byte, d Delivery, in *transport.Bur
 		return false
 	}
 	s.gate.cfg.Metrics.pushes.Inc()
+	if s.stage >= leaving {
+		_, full := s.pass(relay{Frame: frame, Route: route, Class: d.Class, Key: d.Key})
+		return full
+	}
 	if d.Class != Reliable {
 		if s.behind() {
 			s.later(route, frame, d)

@@ -28,9 +28,19 @@ type Session struct {
 	next  *link // one that has asked for the session and not acknowledged the handshake
 	why   error // why the connection was lost, or the session has ended
 
+	claim     uint64    // counts the copies that other gates were given
+	at        actor.Ref // where the session is that this stands in for,
+	heading   actor.Ref // and where it is now, while what was sent to it before
+	flushing  bool      // is waited for
+	held      []relay   // what is sent to it meanwhile, or while it leaves
+	heldBytes int
+
 	// Guarded by the gate's waiting.
 	older, newer *Session
 	until        time.Time // zero while it is not in the list
+
+	isFar     bool        // it is elsewhere; guarded by Sessions
+	answering atomic.Bool // it is, and a request is being handled that was asked here
 }
 
 // state is what a session is apart from its connection and its actor: what another gate would have to have to go on with it.
@@ -54,8 +64,10 @@ type state struct {
 type phase uint8
 
 const (
-	present phase = iota // it has a connection, or is about to change it
-	away                 // it waits for its client
+	present   phase = iota // it has a connection, or is about to change it
+	away                   // it waits for its client
+	leaving                // another gate has a copy, and may get it
+	elsewhere              // it is on another node, and this stands in for it
 	over
 )
 
@@ -144,8 +156,26 @@ func (s *Session) expired(why error) {
 
 // end ends the session: its connection is closed with that reason, its client can't come back, and its actor hears of it. Only the first call counts.
 func (s *Session) end(why error) {
-	g := s.gate
 	s.mu.Lock()
+	if s.stage != elsewhere {
+		s.finish(why)
+		return
+	}
+	if r := reasonOf(why); r.Code != "" { // its place ends it, and tells
+		s.gate.sys.Send(s.at, kick{r})
+	}
+	s.mu.Unlock()
+}
+
+// endHere is end for what stands in for a session, too, when there is nobody left to stand in for.
+func (s *Session) endHere(why error) {
+	s.mu.Lock()
+	s.finish(why)
+}
+
+// finish ends the session, and gives the lock back that is held.
+func (s *Session) finish(why error) {
+	g := s.gate
 	if s.stage == over {
 		s.mu.Unlock()
 		return
@@ -153,15 +183,18 @@ func (s *Session) end(why error) {
 	links := [...]*link{s.link, s.next}
 	groups, uid := s.state.groups, s.state.uid
 	g.cfg.Metrics.ringBytes.Add(-int64(s.state.ring.bytes))
-	g.tokens.bury(&s.state, refusedFor(why))
-	s.stage, s.why, s.link, s.next = over, why, nil, nil
+	g.tokens.bury(s, refusedFor(why))
+	far := s.stage == elsewhere
+	s.stage, s.why, s.link, s.next, s.held = over, why, nil, nil, nil
 	s.state.ring, s.state.late, s.state.groups = ring{}, nil, nil
 	s.mu.Unlock()
 
 	g.waiting.remove(s)
 	g.cfg.Sessions.remove(s)
 	g.newest.leave(uid, s)
-	g.cfg.Metrics.sessions.Dec()
+	if !far {
+		g.cfg.Metrics.sessions.Dec()
+	}
 	for _, l := range links {
 		if l != nil {
 			l.conn.CloseWith(why, g.farewell(why))

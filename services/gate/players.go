@@ -23,12 +23,16 @@ type players struct {
 
 type player struct {
 	uid, name string
+	stamp     stamp // of the newest login
 	agent     actor.Ref
 	stage     stage
 	session   actor.Ref // who is attached; zero while there is no client
 	closing   bool      // the session is asked to close, and may still send requests until it has answered
 	next      waiter    // the newest login; those before it have been replaced
 	linger    *actor.Timer
+	rehomed   bool            // its session is to get another agent: this node drains
+	asking    int             // gates of other nodes that may have the player, and have not answered
+	yields    []actor.Promise // of other nodes, where the player is to be
 }
 
 // stage is how far a player's agent is.
@@ -42,8 +46,9 @@ const (
 )
 
 type waiter struct {
-	session actor.Ref
-	promise actor.Promise
+	session  actor.Ref
+	promise  actor.Promise
+	inflates bool
 }
 
 // open asks for a session of a connection that has shaken hands: answered when the connection has it.
@@ -55,11 +60,8 @@ type watch struct{}
 // Expendable: a gate that ends, ends all sessions.
 func (watch) Expendable() {}
 
-// attach asks for the player's agent: answered by its Ref once it knows the session.
-type attach struct{ uid, name string }
-
 // detach tells that a session sends nothing more.
-type detach struct{ uid, reason string }
+type detach struct{ UID, Reason string }
 
 // attachTimeout bounds the wait for an agent: an old one saves, a new one loads.
 const attachTimeout = 15 * time.Second
@@ -98,6 +100,16 @@ func (p *players) Receive(c *actor.Context, msg any) {
 		p.detach(c, c.From(), m)
 	case watch:
 		p.watch(c)
+	case take:
+		p.taken(c, m)
+	case arrive:
+		p.arrive(c, m)
+	case yield:
+		p.yield(c, m)
+	case drain:
+		p.drain(c)
+	case toPlayer, who, everywhere, anywhere:
+		p.forPlayer(c, m)
 	case actor.Terminated:
 		if pl := p.byAgent[m.Ref]; pl != nil {
 			p.agentEnded(c, pl, m.Reason)
@@ -149,24 +161,40 @@ func (p *players) sessionEnded(c *actor.Context, ref actor.Ref) {
 		return
 	}
 	uid := s.UID()
-	s.end(&refusal{packet.Reason{Code: kickInternal, Msg: "internal error"}})
-	p.detach(c, ref, detach{uid, "failed"})
+	if s.isElsewhere() {
+		s.end(&refusal{packet.Reason{Code: kickInternal, Msg: "internal error"}})
+	}
+	s.endHere(&refusal{packet.Reason{Code: kickInternal, Msg: "internal error"}})
+	p.detach(c, ref, detach{uid, goneFailed})
 }
 
 func (p *players) attach(c *actor.Context, m attach) {
-	pl := p.byUID[m.uid]
-	if pl == nil {
-		pl = &player{uid: m.uid, name: m.name}
-		p.byUID[m.uid] = pl
+	if why := p.unfit(c, m); why != nil {
+		c.Reply(nil, why)
+		return
+	}
+	pl := p.byUID[m.UID]
+	unknown := pl == nil
+	if unknown {
+		pl = &player{uid: m.UID, name: m.Name}
+		p.byUID[m.UID] = pl
 	}
 	if pl.linger != nil {
 		pl.linger.Cancel()
 		pl.linger = nil
 	}
+	if !m.Old.IsZero() && (m.Stamp.before(pl.stamp)) { // it comes back for another agent, and its player has logged in anew
+		c.Reply(nil, &refusal{loggedInElsewhere})
+		return
+	}
 	p.refuse(c, pl, &refusal{loggedInElsewhere})
-	pl.next = waiter{c.From(), c.Promise()}
+	pl.stamp = m.Stamp
+	pl.next = waiter{c.From(), c.Promise(), m.Inflates}
 	if !pl.session.IsZero() && !pl.closing {
 		p.evict(c, pl)
+	}
+	if unknown {
+		p.inquire(c, pl, m.Old)
 	}
 	p.advance(c, pl)
 }
@@ -198,7 +226,7 @@ func (p *players) evict(c *actor.Context, pl *player) {
 
 // detach ends what ties a session to its player. It may come more than once.
 func (p *players) detach(c *actor.Context, session actor.Ref, m detach) {
-	pl := p.byUID[m.uid]
+	pl := p.byUID[m.UID]
 	if pl == nil {
 		return
 	}
@@ -206,7 +234,7 @@ func (p *players) detach(c *actor.Context, session actor.Ref, m detach) {
 		p.refuse(c, pl, errLeft)
 	}
 	if pl.session == session {
-		p.tell(c, pl, "disconnect", m.reason)
+		p.tell(c, pl, "disconnect", m.Reason)
 		pl.session, pl.closing = actor.Ref{}, false
 	}
 	p.advance(c, pl)
@@ -216,13 +244,20 @@ func (p *players) detach(c *actor.Context, session actor.Ref, m detach) {
 func (p *players) advance(c *actor.Context, pl *player) {
 	waits, attached := !pl.next.session.IsZero(), !pl.session.IsZero()
 	switch {
-	case attached: // a next one has to wait until this one has closed
+	case attached, pl.asking > 0: // a next one has to wait until this one has closed, also on another node
+	case pl.stage == absent && waits && len(pl.yields) > 0: // somebody has logged in here behind one there
+		p.yielded(pl)
+		p.inquire(c, pl, actor.Ref{})
+		p.advance(c, pl)
 	case pl.stage == absent && waits:
 		p.startAgent(c, pl)
 	case pl.stage == absent && p.byUID[pl.uid] == pl:
 		delete(p.byUID, pl.uid)
+		p.yielded(pl)
 	case pl.stage == ready && waits:
 		p.welcome(c, pl)
+	case pl.stage == ready && (len(pl.yields) > 0 || p.gate.draining.Load()):
+		p.end(c, pl, nil)
 	case pl.stage == ready:
 		p.startLinger(c, pl)
 	}
@@ -282,17 +317,30 @@ func (p *players) begun(c *actor.Context, pl *player, ref actor.Ref, err error) 
 	})
 }
 
-// welcome attaches the session that waits.
+// welcome attaches the session that waits: itself, or what stands in for it on this node.
 func (p *players) welcome(c *actor.Context, pl *player) {
 	w, agent := pl.next, pl.agent
-	pl.session, pl.next = w.session, waiter{}
+	handle := w.session
+	if w.session.IsRemote() {
+		var err error
+		if handle, err = p.standIn(c, w.session, pl.uid, w.inflates); err != nil {
+			p.refuse(c, pl, err)
+			p.advance(c, pl)
+			return
+		}
+		c.Watch(handle)
+	}
+	pl.session, pl.next = handle, waiter{}
 	c.Detached(func() {
-		c.Ask(agent, lua.Command("connect", int64(w.session.ID())), func(_ any, err error) {
+		c.Ask(agent, lua.Command("connect", int64(handle.ID())), func(_ any, err error) {
 			if err != nil && !noHandler(err) {
 				w.promise.Reply(nil, err)
+				if handle != w.session { // the session knows nothing of it
+					c.Send(handle, ended{packet.Reason{Code: goneFailed}, packet.ResumeUnknown})
+				}
 				return
 			}
-			w.promise.Reply(agent, nil)
+			w.promise.Reply(attached{agent, handle}, nil)
 		})
 	})
 }
@@ -358,7 +406,7 @@ func (p *players) agentEnded(c *actor.Context, pl *player, reason error) {
 	if was == starting {
 		p.refuse(c, pl, fmt.Errorf("gate: the agent ended before it was ready: %w", cause(reason)))
 	}
-	if !pl.session.IsZero() {
+	if !pl.session.IsZero() && !p.stopped {
 		c.Log().Error("agent ended while its player was in", "player", pl.uid, "reason", reason)
 		c.Send(pl.session, kick{packet.Reason{Code: kickAgentEnded, Msg: "the game had to end your session; log in again"}})
 		pl.session, pl.closing = actor.Ref{}, false

@@ -53,7 +53,7 @@ func (o *outs) concern(uid string, turn uint64) *refusal {
 	return nil
 }
 
-// out ends the sessions that the login service wants ended. One that gets to know its player while this runs finds out itself, see Session.claim.
+// out ends the sessions that the login service wants ended. One that gets to know its player while this runs finds out itself, see Session.claimName.
 func (p *players) out(c *actor.Context, m login.Out) {
 	p.gate.outs.add(m)
 	if m.UID != "" {

@@ -116,7 +116,7 @@ func (s *Session) take() *inbound {
 	defer s.mu.Unlock()
 	q := &s.state.queue
 	m := q.head
-	if m == nil || !m.arrived {
+	if m == nil || !m.arrived || s.stage >= leaving {
 		return nil
 	}
 	if q.head = m.next; q.head == nil {

@@ -45,6 +45,14 @@ const (
 	kickTLSRequired      = "tls_required"
 	kickTooFast          = "too_fast"
 	kickLoginTimeout     = "login_timeout"
+	kickMoved            = "moved"
+)
+
+// Why sessions are gone for which no kick says it, as agents are told.
+const (
+	goneLeft   = "left"
+	goneLost   = "lost"
+	goneFailed = "failed"
 )
 
 // refusal is a reason of the gate's own for an error or a kick: all of it is for the client.
@@ -82,6 +90,9 @@ func (g *Gate) farewell(reason error) []byte {
 	if r.Code == "" {
 		return nil
 	}
+	if errors.Is(reason, errMoved) && !g.codec.Bare() {
+		return packet.AppendMoved(nil, r, g.others.addressesFor())
+	}
 	return g.codec.AppendKick(nil, r)
 }
 
@@ -104,12 +115,15 @@ func outlived(reason error) bool {
 	}
 	return slices.ContainsFunc([]error{
 		transport.ErrPeerClosed, transport.ErrRead, transport.ErrWrite, transport.ErrIdle, transport.ErrFrameTimeout, transport.ErrHandshakeTimeout,
-		errTaken,
+		errTaken, errMoved,
 	}, func(e error) bool { return errors.Is(reason, e) })
 }
 
 // refusedFor is what a client reads that comes back to a session which has ended for this reason.
 func refusedFor(reason error) string {
+	if far, ok := errors.AsType[*remotely](reason); ok {
+		return far.refused
+	}
 	own, ok := errors.AsType[*refusal](reason)
 	switch {
 	case errors.Is(reason, transport.ErrBacklog):
@@ -124,6 +138,8 @@ func refusedFor(reason error) string {
 		return packet.ResumeOverflow
 	case kickExpired:
 		return packet.ResumeUnknown
+	case goneLost:
+		return packet.ResumeLost
 	}
 	return packet.ResumeEnded
 }
@@ -154,7 +170,7 @@ func isPacketError(err error) bool {
 // gateCodes bounds what scripts can make labels of.
 var gateCodes = []string{ //nolint:gochecknoglobals // a constant
 	kickReplaced, kickTooManyRequests, kickDenied, kickShutdown, kickAgentEnded, kickUnavailable, kickInternal, kickResumed, kickExpired,
-	kickBanned, kickMaintenance, kickLoginTimeout,
+	kickBanned, kickMaintenance, kickLoginTimeout, kickMoved,
 }
 
 // classify names the gate's own reasons for the counters, from a small set: the codes of scripts' kicks are all "kicked".
@@ -170,7 +186,7 @@ func classify(reason error) string {
 		}
 		return "kicked"
 	case errors.Is(reason, errLeft):
-		return "left"
+		return goneLeft
 	case isPacketError(reason):
 		return kickBadPacket
 	}
@@ -183,15 +199,15 @@ func nameOf(reason error) string {
 	case code != "":
 		return code
 	case errors.Is(reason, errLeft), errors.Is(reason, transport.ErrPeerClosed):
-		return "left"
+		return goneLeft
 	}
-	return "lost"
+	return goneLost
 }
 
 // lossOf is why a client is away: who leaves says so, and the end of a connection is no goodbye.
 func lossOf(reason error) string {
-	if name := nameOf(reason); name != "left" {
+	if name := nameOf(reason); name != goneLeft {
 		return name
 	}
-	return "lost"
+	return goneLost
 }

@@ -24,7 +24,10 @@ func (l *link) greet(r *packet.ResumeRequest) error {
 	}
 	l.resumes = true
 	if r.Token != "" {
-		code := g.resume(l, r, &answer)
+		code, err := g.resume(l, r, &answer)
+		if err != nil {
+			return err
+		}
 		g.cfg.Metrics.resume(code)
 		if code != "" {
 			g.cfg.Log.Debug("a client can't go on with its session", "code", code, "remote", l.conn.RemoteAddr())
@@ -33,7 +36,7 @@ func (l *link) greet(r *packet.ResumeRequest) error {
 	}
 	if !answer.Resumed {
 		l.token = newToken()
-		answer.Token = l.token.String()
+		answer.Token = g.passFor(l.token)
 	}
 	frame, err := g.welcome.Append(nil, &answer)
 	if err != nil {
@@ -48,22 +51,39 @@ var refusals = map[string]string{ //nolint:gochecknoglobals // a constant
 	packet.ResumeOverflow: "too much was missed for the session to go on",
 	packet.ResumeReplaced: "the player has logged in elsewhere",
 	packet.ResumeEnded:    "the session has been ended",
+	packet.ResumeLost:     "the server that had the session is out of reach",
 }
 
 // resume takes a session from its older connection for a new one, which will be its own with its ack; or tells by a code why not.
 //
 // Who comes first wins, and the next one wins over that: a client that has given up a connection does not wait for the server to notice.
-func (g *Gate) resume(l *link, r *packet.ResumeRequest, answer *packet.ResumeAnswer) (refused string) {
-	key := parseToken(r.Token)
+// A session of another gate comes here first, which the caller waits for. An error closes the connection, for the client to come again.
+func (g *Gate) resume(l *link, r *packet.ResumeRequest, answer *packet.ResumeAnswer) (refused string, err error) {
+	p, ok := g.parsePass(r.Token)
+	if !ok {
+		return packet.ResumeUnknown, nil
+	}
+	key := p.token
 	s, code := g.tokens.find(key)
+	if node := g.whereIs(s, code, p); node != "" {
+		if s, code, err = g.fetch(p, node, r.Received); err != nil {
+			return "", err
+		}
+	}
 	if s == nil {
-		return code
+		return code, nil
 	}
 	s.mu.Lock()
 	st := &s.state
+	full := s.stage == leaving && s.stay()
 	switch {
+	case s.stage == elsewhere: // it has just gone
+		s.mu.Unlock()
+		return "", errNotNow
 	case s.stage == over:
 		code = refusedFor(s.why)
+	case full:
+		code = packet.ResumeOverflow
 	case !st.keys.has(key): // used up since it was found
 		code = packet.ResumeUnknown
 	case r.Received > st.sent:
@@ -75,13 +95,15 @@ func (g *Gate) resume(l *link, r *packet.ResumeRequest, answer *packet.ResumeAns
 		s.mu.Unlock()
 		if code == packet.ResumeOverflow {
 			s.end(errOverflow)
+		} else {
+			s.awaited() // if it was leaving
 		}
-		return code
+		return code, nil
 	}
 	old, before := s.link, s.next
 	s.link, s.next = nil, l
 	l.token, l.claimed = g.tokens.offer(s, key), r.Received
-	answer.Token, answer.Received, answer.Resumed = l.token.String(), st.received, true
+	answer.Token, answer.Received, answer.Resumed = g.passFor(l.token), st.received, true
 	l.place.Store(s)
 	g.waiting.remove(s) // what ends l puts it back
 	s.mu.Unlock()
@@ -89,6 +111,19 @@ func (g *Gate) resume(l *link, r *packet.ResumeRequest, answer *packet.ResumeAns
 		if taken != nil {
 			taken.conn.CloseWith(errTaken, g.farewell(errTaken))
 		}
+	}
+	return "", nil
+}
+
+// whereIs is the node that a session has to come from; empty if it is here, or nowhere.
+func (g *Gate) whereIs(s *Session, code string, p pass) string {
+	switch {
+	case g.others == nil || p.node == "":
+		return ""
+	case s == nil && code == packet.ResumeUnknown && p.node != g.others.own():
+		return p.node
+	case s != nil && s.isElsewhere():
+		return s.whereabouts().Node()
 	}
 	return ""
 }

@@ -19,17 +19,32 @@ type session struct {
 	*Session
 	c       *actor.Context
 	target  actor.Ref // who handles requests; zero before the login
+	alias   actor.Ref // what stands in for this where its agent is; itself on the same node
+	home    actor.Ref // the gate that has the player, if that is one of another node
+	stamp   stamp     // of the login
 	near    bool      // it is an agent on this node
 	now     *inbound  // the request that is being handled
 	answers func(any, error)
 	request *Request // of a Go handler
+	stands  bool     // the session is on another node, and this passes on what is for it
 	inNext  bool
-	welcome bool         // the client may ask for more than to log in
-	told    bool         // that its client is away
-	closed  bool         // it has ended: nothing more is asked or written
-	learned uint8        // how many routes it has had the codec learn
-	fails   int          // logins
-	door    *actor.Timer // of Config.LoginTimeout; nil once the client has logged in
+	welcome bool  // the client may ask for more than to log in
+	told    bool  // that its client is away
+	closed  bool  // it has ended: nothing more is asked or written
+	learned uint8 // how many routes it has had the codec learn
+	fails   int   // logins
+
+	from     *parcel         // what it begins with, from another gate
+	coming   bool            // the gate that it comes from has not agreed yet
+	hop      uint64          // how many places it has had, as far as this knows
+	abroad   actor.Ref       // where the request is being handled; zero: here
+	trail    []actor.Ref     // where it has been
+	flushes  []actor.Promise // of those who wait until what they have sent is there
+	turned   []actor.Promise // of those that it is to send to from now on
+	rehoming bool            // it is to have another agent
+	homeless bool            // it waits for one
+
+	door *actor.Timer // of Config.LoginTimeout; nil once the client has logged in
 }
 
 // errClosed is how a request ends whose answer nobody gets.
@@ -53,6 +68,14 @@ func (*session) ActorType() string { return "session" }
 // Start makes the session known, and lets a client in at once where no login is asked for.
 func (s *session) Start(c *actor.Context) error {
 	s.c, s.answers = c, s.answered
+	switch {
+	case s.from != nil:
+		s.start(c)
+		return nil
+	case s.stage == elsewhere: // nobody else knows it yet
+		s.stand(c)
+		return nil
+	}
 	s.register(c.Self())
 	opened := s.opened
 	s.opened = actor.Promise{} // which would keep more than it says
@@ -125,6 +148,9 @@ func (s *session) Receive(c *actor.Context, msg any) {
 	switch m := msg.(type) {
 	case *inbound:
 		m.arrived = true
+		if s.stands {
+			return // it has gone with the session
+		}
 		if c.Span() != nil {
 			m.span = c.KeepSpan() // it lasts until the answer
 		}
@@ -132,11 +158,38 @@ func (s *session) Receive(c *actor.Context, msg any) {
 	case look:
 		s.look()
 	case kick:
-		s.end(&refusal{m.Reason})
-		s.shut()
-		c.Reply(nil, nil)
+		s.kicked(c, m)
 	case later:
 		m()
+	default:
+		s.receiveFar(c, msg)
+	}
+}
+
+// receiveFar handles what sessions of several nodes have to do with.
+func (s *session) receiveFar(c *actor.Context, msg any) {
+	switch m := msg.(type) {
+	case relay:
+		s.relayed(m)
+	case departing:
+		s.depart(m)
+	case commit:
+		s.committed(c, m)
+	case ended:
+		s.hears(m)
+	case nowAt:
+		s.moved(c, c.From(), m.Hop)
+	case flush:
+		s.flushed(c)
+	case rehome:
+		if s.stands {
+			c.Forward(s.whereabouts())
+			return
+		}
+		s.rehoming = true
+		s.next()
+	case actor.Terminated:
+		s.lostSight(m)
 	default:
 		c.Reply(nil, fmt.Errorf("gate: %T is no message of a session", msg))
 	}
@@ -157,12 +210,17 @@ func (s *session) look() {
 		s.told = false
 		s.tell(Back, "")
 	}
+	s.passFlushes(s.c) // it may have waited for another gate
+	s.next()
 }
 
 // gone ends the actor behind its session. Requests that were not handled yet are dropped: nobody could get their answers.
 func (s *session) gone(why error) {
 	s.shut()
 	s.c.Log().Debug("client gone", "player", s.UID(), "reason", why)
+	if !s.stands {
+		s.tellOver(why)
+	}
 	s.leave(nameOf(why))
 	s.c.Stop(s.c.Self(), nil)
 }
@@ -170,14 +228,20 @@ func (s *session) gone(why error) {
 // leave tells the gate that this session asks nothing more of its player's agent, or the Go handler that it has ended.
 func (s *session) leave(reason string) {
 	uid := s.UID()
-	if uid == "" {
+	if uid == "" || s.stands && s.alias != s.ref {
 		return
 	}
 	if s.gate.cfg.Agent == "" {
-		if s.welcome {
+		if s.welcome && !s.stands {
 			s.tell(Disconnected, reason)
 		}
 		return
+	}
+	if !s.home.IsZero() { // it may be on its way there
+		s.c.Send(s.home, detach{uid, reason})
+	}
+	if !s.alias.IsZero() && s.alias != s.ref {
+		return // that tells the gate
 	}
 	if players, ok := s.c.System().Lookup(s.gate.cfg.Name); ok {
 		s.c.Send(players, detach{uid, reason})
@@ -200,17 +264,21 @@ func endSpan(span actor.Span, err error) {
 
 // Stop ends a session whose actor is ended.
 func (s *session) Stop(*actor.Context, error) {
-	s.end(&refusal{packet.Reason{Code: kickShutdown, Msg: "the server is stopping"}})
+	s.endHere(&refusal{packet.Reason{Code: kickShutdown, Msg: "the server is stopping"}})
 	s.shut()
 }
 
 // next handles the oldest request, and those behind it that need no waiting, unless one is being handled.
 func (s *session) next() {
-	if s.inNext {
-		return // it goes on there
+	if s.inNext || s.homeless || s.coming {
+		return // it goes on there, or then
+	}
+	if s.rehoming && s.now == nil && !s.stands {
+		s.orphaned()
+		return
 	}
 	s.inNext = true
-	for s.now == nil {
+	for s.now == nil && !s.homeless {
 		m := s.take()
 		if m == nil {
 			break
@@ -261,7 +329,7 @@ func (s *session) ask() {
 		s.badBody(err)
 		return
 	}
-	b.Int(int64(s.ref.ID()))
+	b.Int(s.number())
 	if s.gate.cfg.Agent == "" {
 		b.String(s.state.uid) // nobody else's writes are left
 	}
@@ -321,4 +389,12 @@ func (s *session) learn() {
 		s.learned++
 		s.gate.codec.Learn(s.now.route)
 	}
+}
+
+// number is the session's to its agent.
+func (s *session) number() int64 {
+	if s.alias.IsZero() {
+		return int64(s.ref.ID())
+	}
+	return int64(s.alias.ID())
 }

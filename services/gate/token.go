@@ -73,13 +73,17 @@ func (t *tokens) drop(key token) {
 }
 
 // bury replaces the tokens of a session that ends by the code of why.
-func (t *tokens) bury(st *state, code string) {
-	if !st.resumes {
+func (t *tokens) bury(s *Session, code string) {
+	st := &s.state
+	if !st.resumes || st.keys == nil {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, key := range st.keys.all() {
+		if t.live[key] != s { // the session has come back since, to another Session
+			continue
+		}
 		delete(t.live, key)
 		if code == packet.ResumeUnknown {
 			continue // which is said of all that are not there

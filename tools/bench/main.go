@@ -127,7 +127,7 @@ func luaBenchmarks(on luas.Suite, suffix string) []measure.Benchmark {
 func clusterBenchmarks() []measure.Benchmark {
 	const (
 		two  = "two nodes in one process, each with its connection to a NATS server on loopback; "
-		bare = two + "base: nats.go request and reply on connections of its own, same run"
+		ask  = two + "base: nats.go request and reply on connections of its own, same run"
 		send = two + "one actor to another"
 		call = two + "skynet.call of a service in Lua to one of the other node; base: nats.go request and reply on connections of its own, same run"
 
@@ -136,11 +136,13 @@ func clusterBenchmarks() []measure.Benchmark {
 		warm     = two + "an actor to a grain of the other node; base: to a plain actor of it, same run"
 		again    = three + "100,000 grains on them; from the death of one node until all grains have answered, 2,000 requests at a time; it takes 4 s to be sure of the death"
 		p99      = three + "p99 of requests to grains of the other two nodes meanwhile, one each millisecond"
+		hops     = two + "client, gate on one, its Lua agent on the other and back, over TCP, 100 connections; base: a bare TCP echo, same run"
 	)
 	on := luas.Default()
 	return []measure.Benchmark{
-		{ID: "cluster/ask-1", Unit: "µs", Ours: measure.Microseconds(nodes.Ask(1)), Base: measure.Microseconds(nodes.BareAsk(1)), Note: bare},
-		{ID: "cluster/ask-100", Unit: "op/s", Ours: measure.PerSecond(nodes.Ask(100)), Base: measure.PerSecond(nodes.BareAsk(100)), Note: bare},
+		{ID: "cluster/ask-1", Unit: "µs", Ours: measure.Microseconds(nodes.Ask(1)), Base: measure.Microseconds(nodes.BareAsk(1)), Note: ask},
+		{ID: "cluster/ask-100", Unit: "op/s", Ours: measure.PerSecond(nodes.Ask(100)), Base: measure.PerSecond(nodes.BareAsk(100)), Note: ask},
+		{ID: "cluster/client-two-hops-100", Unit: "req/s", Ours: clients.TwoHops(100), Base: bare.TCPEcho(100), Note: hops},
 		{ID: "cluster/lua-call-1", Unit: "µs", Ours: measure.Microseconds(on.CallAcross(1)), Base: measure.Microseconds(nodes.BareAsk(1)), Note: call},
 		{ID: "cluster/lua-call-100", Unit: "op/s", Ours: measure.PerSecond(on.CallAcross(100)), Base: measure.PerSecond(nodes.BareAsk(100)), Note: call},
 		{ID: "cluster/send", Unit: "msg/s", Ours: measure.PerSecond(nodes.Send), Note: send},

@@ -34,6 +34,8 @@ export function connect<R extends Routes = AnyRoutes>(url: string, options: Opti
 /** A client of one server, from connect to close. It may be used right away: what is asked of it waits until there is a session. */
 export class Client<R extends Routes = AnyRoutes> implements Session<R> {
   readonly #url: string;
+  #detours: string[] = []; // addresses that a server has sent us to: tried first, each once
+  #at = ""; // the address of the link
   readonly #options: Options<R>;
   readonly #env: Environment;
   readonly #serializer: Serializer;
@@ -287,7 +289,8 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
   #open(): Link {
     const { name = "skua-ts", version = VERSION, user, handshakeTimeout = 10_000 } = this.#options;
     const hello = encodeHello({ name, version, user, resume: this.#numbering?.claim() ?? null });
-    const config = { url: this.#url, hello, maxPackage: this.#maxPackage, handshakeTimeout };
+    this.#at = this.#detours.shift() ?? this.#url;
+    const config = { url: this.#at, hello, maxPackage: this.#maxPackage, handshakeTimeout };
     const link: Link = new Link(this.#env, config, {
       welcome: (w) => this.#welcome(link, w),
       data: (body) => this.#data(body),
@@ -399,7 +402,10 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
     if (!this.#numbering) this.#lose(new SessionLostError("no_resume", `the server keeps no sessions, and ${reason.message}`, { cause: reason }));
     if (this.#state.name === "closed") return; // by a handler
     if (stable) this.#attempt = 0;
-    if (reason instanceof KickedError) this.#attempt = Math.max(this.#attempt, AFTER_KICK);
+    if (reason instanceof KickedError && reason.code === "moved") {
+      this.#detours = detours(this.#at, reason.addresses, this.#env.random());
+      this.#attempt = 0;
+    } else if (reason instanceof KickedError) this.#attempt = Math.max(this.#attempt, AFTER_KICK);
     this.#later(reason);
   }
 
@@ -441,7 +447,7 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
     try {
       this.#link = this.#open();
     } catch (cause) {
-      this.#later(new ConnectionError("unreachable", `can't connect to ${this.#url}: ${String(cause)}`, { cause }));
+      this.#later(new ConnectionError("unreachable", `can't connect to ${this.#at}: ${String(cause)}`, { cause }));
     }
   }
 
@@ -510,6 +516,13 @@ function listen<H>(handlers: Set<H>, handler: H): () => void {
   if (typeof handler !== "function") throw new TypeError(`a handler of type ${typeof handler}, expected a function`);
   handlers.add(handler);
   return () => void handlers.delete(handler);
+}
+
+// The addresses that this client can go on to: WebSockets, and with TLS if it has had that. It begins at one of them at random.
+function detours(from: string, addresses: readonly string[], random: number): string[] {
+  const fit = addresses.filter((a) => a !== from && (a.startsWith("wss://") || (a.startsWith("ws://") && !from.startsWith("wss://"))));
+  const first = Math.floor(random * fit.length);
+  return [...fit.slice(first), ...fit.slice(0, first)];
 }
 
 function refusal(r: Resume | null): SessionLostError {

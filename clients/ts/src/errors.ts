@@ -58,9 +58,13 @@ export class SessionLostError extends SkuaError {
 
 /** The server has closed the connection and says why. The codes are those of docs/protocol.md, and the game's. */
 export class KickedError extends SkuaError {
-  constructor(code: string, message: string) {
+  /** Where the client goes on after the code `moved`; it goes there by itself. */
+  readonly addresses: readonly string[];
+
+  constructor(code: string, message: string, addresses: readonly string[] = []) {
     super(code || "kicked", message || "the server gives no reason");
     this.name = "KickedError";
+    this.addresses = addresses;
   }
 }
 

@@ -4,7 +4,7 @@ import { ConnectionError, KickedError, ProtocolError, ServerClosedError, SkuaErr
 import { decodeWelcome, type Welcome } from "./handshake.js";
 import { inflate } from "./inflate.js";
 import {
-  ACK, DATA, HANDSHAKE, HANDSHAKE_ACK, HEARTBEAT, KICK, HEADER, Splitter, decodeAck, decodeReason, encodePackage, encodeVarint,
+  ACK, DATA, HANDSHAKE, HANDSHAKE_ACK, HEARTBEAT, KICK, HEADER, Splitter, decodeAck, decodeAddresses, decodeReason, encodePackage, encodeVarint,
 } from "./packet.js";
 
 /** WebSocket close codes: the client leaves for good, or only gives up this connection and means to resume (4000 to 4999 are for applications). */
@@ -183,7 +183,7 @@ export class Link {
   #package(type: number, body: Uint8Array): void {
     if (type === KICK) {
       const { code, message } = decodeReason(body);
-      this.#end(new KickedError(code, message));
+      this.#end(new KickedError(code, message, decodeAddresses(body)));
       return;
     }
     if (type === HANDSHAKE) {

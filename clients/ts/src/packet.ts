@@ -218,6 +218,17 @@ export function decodeReason(body: Uint8Array): { code: string; message: string 
   return { code: "", message: said.slice(0, longest) };
 }
 
+/** The addresses of a kick: where the client goes on. It never fails. */
+export function decodeAddresses(body: Uint8Array): string[] {
+  try {
+    const r: unknown = JSON.parse(text(body));
+    const { addresses } = r as Record<string, unknown>;
+    return Array.isArray(addresses) ? addresses.filter((a) => typeof a === "string").slice(0, 8) : [];
+  } catch {
+    return [];
+  }
+}
+
 /** Cuts a stream of bytes, which comes in pieces of any length, into packages. */
 export class Splitter {
   readonly #limit: number;

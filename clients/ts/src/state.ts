@@ -18,7 +18,7 @@ export type State =
 
 /** Kicks after which coming back makes sense, later if not at once. After others the server does not want us, or somebody else has our place. */
 const WELCOME_BACK: ReadonlySet<string> = new Set([
-  "shutdown", "idle", "slow", "too_slow", "expired", "internal", "unavailable", "agent_ended", "handshake_timeout", "login_timeout", "full", "too_many_connections",
+  "shutdown", "moved", "idle", "slow", "too_slow", "expired", "internal", "unavailable", "agent_ended", "handshake_timeout", "login_timeout", "full", "too_many_connections",
 ]);
 
 /** Errors of `enter` that are over soon. */

@@ -36,6 +36,7 @@ func Servers(args []string) map[string]measure.Server {
 		"lua-bots":  func(ctx context.Context, ready func(string)) error { return serveLua(ctx, ready, false, "tcp", "kcp") },
 		"own-tcp":   func(ctx context.Context, ready func(string)) error { return serveLua(ctx, ready, false, "tcp") },
 		"broadcast": serveBroadcast,
+		"two-hops":  serveTwoHops,
 		"bots":      func(ctx context.Context, ready func(string)) error { return bots(ctx, args, ready) },
 	}
 	for _, transport := range []string{"tcp", "kcp", "ws"} {

@@ -45,16 +45,18 @@ func withServer(f func(url string) (float64, error)) (v float64, err error) {
 
 // node is one of two.
 type node struct {
-	sys   *actor.System
-	close func() error
+	sys     *actor.System
+	members *cluster.Members
+	mesh    *mesh.Mesh
+	close   func() error
 }
 
-func open(ctx context.Context, url, name string, types *wire.Types) (*node, error) {
+func open(ctx context.Context, url, name string, types *wire.Types, roles ...string) (*node, error) {
 	n, err := cluster.Open(ctx, cluster.Config{URL: url, Name: name})
 	if err != nil {
 		return nil, err
 	}
-	m, err := cluster.Join(n, cluster.MembersConfig{})
+	m, err := cluster.Join(n, cluster.MembersConfig{Roles: roles})
 	if err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -64,7 +66,7 @@ func open(ctx context.Context, url, name string, types *wire.Types) (*node, erro
 		m.Close()
 		return nil, errors.Join(err, sys.Shutdown(ctx), n.Close())
 	}
-	return &node{sys, func() error {
+	return &node{sys, m, reach, func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		err := sys.Shutdown(ctx)
