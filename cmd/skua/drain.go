@@ -69,9 +69,31 @@ func (n *node) yieldSingletons(ctx context.Context, tell func(string)) error {
 	return nil
 }
 
-// moveSessions has the clients of all gates go on at other nodes.
-func (n *node) moveSessions(context.Context, func(string)) error {
-	return nil // their gates close when the node stops
+// moveSessions has the clients of all gates, and the agents of players, go on at other nodes.
+func (n *node) moveSessions(ctx context.Context, tell func(string)) error {
+	failed := make(chan error, len(n.gates))
+	for name, g := range n.gates {
+		go func() { // it ends with ctx at the latest
+			err := g.Drain(ctx)
+			if err != nil {
+				err = fmt.Errorf("gate %s: %w", name, err)
+			}
+			failed <- err
+		}()
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	var all []error
+	for done := 0; done < len(n.gates); {
+		select {
+		case err := <-failed:
+			all = append(all, err)
+			done++
+		case <-tick.C:
+			tell(fmt.Sprintf("%d are here still", n.sessions.Count()))
+		}
+	}
+	return errors.Join(all...)
 }
 
 // moveGrains has grains go on at other nodes.
