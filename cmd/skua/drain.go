@@ -58,7 +58,7 @@ func (n *node) yieldSingletons(ctx context.Context, tell func(string)) error {
 			failed <- err
 		}()
 	}
-	var all []error
+	all := make([]error, 0, len(keepers))
 	for range keepers {
 		all = append(all, <-failed)
 	}
