@@ -87,6 +87,9 @@ func TestTornTailsAreCutWhereTheyAreTorn(t *testing.T) {
 	length := func(entry int) int { return 16 + int(binary.LittleEndian.Uint32(file[tailPage*entry+4:])) }
 	for _, rest := range []byte{0, 0xff} {
 		for cut := tailPage; cut < len(file); cut++ {
+			if entry := cut / tailPage; entry > 3 || cut%tailPage > length(entry) { // what is behind an entry does not matter
+				continue
+			}
 			want := int64(0)
 			for entry := 1; entry <= 3 && cut >= tailPage*entry+length(entry); entry++ {
 				want++
@@ -100,7 +103,7 @@ func TestTornTailsAreCutWhereTheyAreTorn(t *testing.T) {
 			}
 		}
 	}
-	for cut := range file { // and where the file ends
+	for cut := 0; cut < len(file); cut += 64 { // and where the file ends, of pages and within
 		got, err := sqlite.ParseTail(file[:cut], salt, 0)
 		if want := max(0, int64(cut)/tailPage-1); cut >= tailPage && (got != min(want, 3) || err != nil) || cut < tailPage && err == nil {
 			t.Fatalf("cut at %d: the last row is %d, %v", cut, got, err)
