@@ -32,9 +32,16 @@ func (n *node) lockClient(ctx context.Context, i uint64) {
 	}
 }
 
+// holdFor is how long a lock is held at most.
+const holdFor = 6 * time.Second
+
 // useLock uses a lock and gives it back. last is when it may have been lost at the earliest.
 func (n *node) useLock(ctx context.Context, who string, r *rand.Rand, x *lease.Lease, last int64) {
-	for range r.IntN(8) {
+	uses := r.IntN(8)
+	if r.IntN(8) == 0 { // long enough for others to take a holder for dead that does not notice
+		uses = 500
+	}
+	for begun := time.Now(); uses > 0 && ctx.Err() == nil && time.Since(begun) < holdFor; uses-- {
 		call := clock()
 		if !x.Held() {
 			break

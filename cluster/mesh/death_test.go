@@ -2,6 +2,7 @@ package mesh_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"sync"
 	"testing"
@@ -193,6 +194,25 @@ func TestAcknowledgedMessagesArriveOnceAlsoThroughALostLink(t *testing.T) {
 	}
 	clustertest.Eventually(t, "all are handled", func() bool { return many.len() >= n })
 	many.inOrder(t, n)
+}
+
+func TestALinkThatWasGivenUpIsNotTakenForANewOne(t *testing.T) {
+	c := clustertest.Start(t, 2, clustertest.Config{Members: patient})
+	a, b := c.Nodes[0], c.Nodes[1]
+	var l list
+	own := a.Spawn(l.spec())
+	send := func(link uint64, text byte) {
+		a.Mesh.Take(batchOf("n1", b.Node.Lease().Incarnation, link, 1, 0, 0, append(binary.AppendUvarint([]byte{1}, own.ID()), 0, 0, 8, 'o', text)))
+	}
+	send(4711, 'k')
+	clustertest.Eventually(t, "it has arrived", func() bool { return l.len() == 1 })
+	send(4712, 'n') // the next link
+	send(4711, 'k') // and the first batch of the former once more
+	send(4713, 'e')
+	clustertest.Eventually(t, "the last one has arrived", func() bool { n := l.len(); return n > 0 && l.at(n-1) == "oe" })
+	if n := l.len(); n != 3 {
+		t.Errorf("%d messages, expected 3", n)
+	}
 }
 
 // registerAnew ends the lease of a node's name, as the server does, and waits until the node has it again.

@@ -28,6 +28,7 @@ type inlet struct {
 
 	ackMu sync.Mutex
 	link  uint64 // the sender's; 0 while there is none
+	ended uint64 // the one before it: whoever goes on with it has not heard that it was given up
 	taken uint64 // the last batch
 	told  uint64 // the last one that was acknowledged
 	bytes int    // that have come since
@@ -62,6 +63,9 @@ func (in *inlet) forget(link uint64) {
 	in.joining, in.expects = nil, 0
 	in.ackMu.Lock()
 	defer in.ackMu.Unlock()
+	if in.link != 0 {
+		in.ended = in.link
+	}
 	in.link, in.taken, in.told, in.bytes = link, 0, 0, 0
 }
 
@@ -82,7 +86,7 @@ func (in *inlet) judge(h *head, size int) verdict {
 	defer in.ackMu.Unlock()
 	switch {
 	case h.link == in.link:
-	case h.number == 1:
+	case h.number == 1 && h.link != in.ended: // its first batch may come again, and must not be taken for a new link
 		return restart
 	default:
 		return unknown

@@ -33,6 +33,12 @@ func (l *list) len() int {
 	return len(l.got)
 }
 
+func (l *list) at(i int) any {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.got[i]
+}
+
 // inOrder fails unless it has 0, 1, 2 and so on.
 func (l *list) inOrder(t *testing.T, n int) {
 	t.Helper()
