@@ -120,7 +120,7 @@ func TestTheBeatLendsItselfToWhomDatagramsAreFor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Close()
+		t.Cleanup(func() { _ = c.Close() })
 		told := sync.OnceFunc(func() { told.Add(1) })
 		teller := c.(interface {
 			Notify(f func())
