@@ -115,13 +115,12 @@ func TestTheBeatLendsItselfToWhomDatagramsAreFor(t *testing.T) {
 		lent <- told.Load() - before
 		return false
 	})
-	conns := make([]net.Conn, herdSize)
-	for i := range conns {
+	for range herdSize {
 		c, err := h.ln.Accept()
 		if err != nil {
 			t.Fatal(err)
 		}
-		conns[i] = c
+		t.Cleanup(func() { _ = c.Close() })
 		told := sync.OnceFunc(func() { told.Add(1) })
 		teller := c.(interface {
 			Notify(f func())

@@ -17,6 +17,17 @@
 //
 // One that has both costs no goroutine while it is idle. Its read deadline may be late by some 100 ms.
 //
+//	// Room is how many bytes Write takes now without waiting; only Writes make it less.
+//	Room() int
+//
+// It is for connections of a listener that has a goroutine to lend:
+//
+//	// Lend sets what is called, by one goroutine of the listener's at a time, when several connections may have something to say: with a function that calls what they
+//	// have set by Notify. What is brief of what they ask for has been done when f returns, on that goroutine, without waiting; f tells whether workers do the rest.
+//	Lend(f func(tell func()) (left bool))
+//
+// Brief is what a Receiver says is brief, by a method Brief(frame []byte) bool: Frame would return at once, and neither it nor Drained would wait for anything.
+//
 //	// WriteFrames writes whole frames, for a connection that must know where they end, such as a WebSocket. The bytes are valid until it returns.
 //	WriteFrames(frames [][]byte) error
 //	// CloseWrite ends the own half, so that the last frame arrives before the end.

@@ -1,0 +1,121 @@
+package gate_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/net/kcp"
+	"github.com/skua-go/skua/net/packet"
+	"github.com/skua-go/skua/services/gate"
+)
+
+// teller is what connections over KCP can do beside net.Conn.
+type teller interface {
+	net.Conn
+	ReadNow(p []byte) (int, error)
+	Notify(f func())
+	Room() int
+}
+
+// lending is a KCP listener of which a goroutine of the test's lends itself, for all that its connections tell.
+type lending struct {
+	net.Listener
+	lend chan func(tell func()) bool
+	news chan func()
+}
+
+func (l *lending) Lend(f func(tell func()) (left bool)) { l.lend <- f }
+
+func (l *lending) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &lendingConn{c.(teller), l.news}, nil
+}
+
+type lendingConn struct {
+	teller
+	news chan func()
+}
+
+func (c *lendingConn) Notify(f func()) {
+	if f == nil {
+		c.teller.Notify(nil)
+		return
+	}
+	c.teller.Notify(func() { c.news <- f })
+}
+
+func TestHeartbeatsAreAnsweredWithoutAWorker(t *testing.T) {
+	sys := actor.New(actor.Config{Log: slog.New(slog.DiscardHandler)})
+	g, err := gate.New(sys, gate.Config{Handle: func(_ *actor.Context, r *gate.Request) { r.Reply(r.Body) }, Login: gate.LoginNone})
+	must(t, err)
+	_, err = sys.Spawn(g.Spec())
+	must(t, err)
+	ln, err := kcp.Listen("127.0.0.1:0", kcp.Config{})
+	must(t, err)
+	l := &lending{ln, make(chan func(func()) bool, 1), make(chan func(), 100)}
+	ctx, cancel := context.WithCancel(t.Context())
+	served, lent := make(chan error, 1), make(chan struct{})
+	go func() { served <- g.Serve(ctx, "kcp", l) }()
+	var alone, left atomic.Int64
+	go func() {
+		defer close(lent)
+		lend := <-l.lend
+		for tell := range l.news {
+			if lend(tell) {
+				left.Add(1)
+			} else {
+				alone.Add(1)
+			}
+		}
+	}()
+	c, err := kcp.Dial(t.Context(), ln.Addr().String(), kcp.Config{})
+	must(t, err)
+	must(t, c.SetDeadline(time.Now().Add(patience)))
+	say := func(p []byte, want packet.Type) {
+		t.Helper()
+		_, err := c.Write(p)
+		must(t, err)
+		head := make([]byte, packet.HeaderSize)
+		_, err = io.ReadFull(c, head)
+		must(t, err)
+		if got := packet.Type(head[0]); got != want {
+			t.Fatalf("answered by a %v, expected a %v", got, want)
+		}
+		_, err = io.CopyN(io.Discard, c, int64(head[1])<<16|int64(head[2])<<8|int64(head[3]))
+		must(t, err)
+	}
+	hello, err := packet.AppendHandshake(nil, packet.HandshakeRequest{})
+	must(t, err)
+	say(hello, packet.Handshake)
+	ready, err := packet.AppendPacket(nil, packet.HandshakeAck, nil)
+	must(t, err)
+	say(ready, packet.Heartbeat)
+	was := left.Load()
+	for range 5 {
+		say(packet.AppendHeartbeat(nil), packet.Heartbeat)
+	}
+	if n := left.Load() - was; n > 0 || alone.Load() == 0 {
+		t.Errorf("%d heartbeats were left to workers, %d times nothing was", n, alone.Load())
+	}
+	request, err := packet.AppendData(nil, packet.Message{Type: packet.Request, ID: 1, Route: "echo", Body: []byte("{}")}, nil)
+	must(t, err)
+	say(request, packet.Data)
+	if left.Load() == was {
+		t.Error("a request was not left to workers")
+	}
+	must(t, c.Close())
+	cancel()
+	must(t, <-served)
+	close(l.news)
+	<-lent
+	must(t, sys.Shutdown(context.Background()))
+}
