@@ -130,14 +130,17 @@ func (l *location) takeWaiters() []*waiter {
 	return all
 }
 
-// found notes where a grain is. When something was sent to another place a short time ago, that is let through before: false says that it has to be chased from there, by chaseNow.
+// found notes where a grain is. When something was sent to another place, that is let through before, however long ago it was: it may wait there for what is slow now. false says that it has to be chased from there,
+// by chaseNow.
 func (g *Grains) found(key string, at place) (former actor.Ref, settled bool) {
-	k, _ := g.kindOf(key)
 	p := g.table.part(key)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	l := p.location(key)
-	if former = l.ref; l.state == resolving && !former.IsZero() && former != at.Ref && g.now()-l.used <= k.believed()+transit && g.reaches(former) {
+	if former = l.ref; !former.IsZero() && former != at.Ref && g.reaches(former) {
+		if l.state == switching {
+			return former, false // it is chased already
+		}
 		g.leave(key, l)
 		return former, false
 	}
