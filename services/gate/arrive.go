@@ -35,7 +35,7 @@ func (g *Gate) fetch(p pass, node string, received uint64) (s *Session, code str
 		if !known || !m.State.Reachable() {
 			return nil, packet.ResumeLost, nil
 		}
-		v, err := g.ask(ctx, m, take{Token: p.token, Received: received, Print: g.others.print})
+		v, err := g.ask(ctx, m, take{Token: p.token, Received: received, Print: g.others.prints})
 		switch {
 		case errors.Is(err, actor.ErrUnreachable):
 			return nil, packet.ResumeLost, nil

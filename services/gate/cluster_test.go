@@ -61,7 +61,6 @@ type crowd struct {
 	*clustertest.Cluster
 	t     *testing.T
 	cfg   func(i int, cfg *gate.Config)
-	roles func(i int) []string
 	nodes []*gated
 }
 
@@ -204,7 +203,7 @@ func (c *crowd) rove(name string, at int) *rover {
 		},
 		OnEvent: func(e client.Event) {
 			r.mu.Lock()
-			r.events = append(r.events, fmt.Sprint(e.Kind))
+			r.events = append(r.events, e.Kind.String())
 			r.mu.Unlock()
 		},
 	}

@@ -172,7 +172,7 @@ func (s *session) seek(m attach, then func(attached, error)) {
 			return
 		}
 		if s.home = (actor.Ref{}); players.IsRemote() {
-			s.home, m.Print = players, s.gate.others.print
+			s.home, m.Print = players, s.gate.others.prints
 		}
 		s.c.AskFor(players, m, attachTimeout, func(v any, err error) {
 			got, _ := v.(attached)

@@ -17,7 +17,7 @@ func (p *players) unfit(c *actor.Context, m attach) error {
 	switch {
 	case p.gate.cfg.Agent == "":
 		return errNobody
-	case c.From().IsRemote() && (p.gate.others == nil || m.Print != p.gate.others.print):
+	case c.From().IsRemote() && (p.gate.others == nil || m.Print != p.gate.others.prints):
 		return &refusal{packet.Reason{Code: answerUnavailable, Msg: "the nodes' gates are configured differently"}}
 	}
 	return nil

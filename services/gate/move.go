@@ -29,7 +29,7 @@ func (p *players) taken(c *actor.Context, m take) {
 	g := p.gate
 	s, code := g.tokens.find(m.Token)
 	switch {
-	case g.others == nil || m.Print != g.others.print:
+	case g.others == nil || m.Print != g.others.prints:
 		c.Reply(refused{Code: packet.ResumeUnknown}, nil)
 	case s == nil:
 		c.Reply(refused{Code: code}, nil)

@@ -36,9 +36,9 @@ const MaxAddresses = 8
 // others finds the gates of other nodes, and which node a player's agent is to be on. Its methods may be called from any goroutine.
 type others struct {
 	Others
-	name  string // of the gate
-	label string
-	print uint64
+	name   string // of the gate
+	label  string
+	prints uint64 // what the gates have to have in common
 
 	mu    sync.Mutex
 	known map[identity]actor.Ref
@@ -61,7 +61,7 @@ func newOthers(cfg *Config) (*others, error) {
 	if cfg.Name != ServiceName {
 		label = AddressLabel + "." + strings.TrimPrefix(cfg.Name, ServiceName+".")
 	}
-	return &others{Others: *cfg.Others, name: cfg.Name, label: label, print: fingerprint(cfg), known: map[identity]actor.Ref{}}, nil
+	return &others{Others: *cfg.Others, name: cfg.Name, label: label, prints: fingerprint(cfg), known: map[identity]actor.Ref{}}, nil
 }
 
 // fingerprint tells gates apart between which no session can move: what clients were told, and what is in packages that were sent, would not be true any more.

@@ -183,7 +183,7 @@ func (p *players) attach(c *actor.Context, m attach) {
 		pl.linger.Cancel()
 		pl.linger = nil
 	}
-	if !m.Old.IsZero() && (m.Stamp.before(pl.stamp)) { // it comes back for another agent, and its player has logged in anew
+	if !m.Old.IsZero() && m.Stamp.before(pl.stamp) { // it comes back for another agent, and its player has logged in anew
 		c.Reply(nil, &refusal{loggedInElsewhere})
 		return
 	}

@@ -273,7 +273,8 @@ func readParcel(r *wire.Reader) (*parcel, error) {
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
-	return p, p.check()
+	err := p.check()
+	return p, err
 }
 
 // each reads how many there are of what takes so many bytes at least, and then those; it ends with the first failure.

@@ -1,6 +1,7 @@
 package gate_test
 
 import (
+	"bytes"
 	"reflect"
 	"testing"
 
@@ -35,7 +36,7 @@ func TestWhatGatesTellEachOtherComesAsItWasSent(t *testing.T) {
 			continue
 		}
 		again, err := c.Append(nil, back)
-		if err != nil || string(again) != string(data) || reflect.TypeOf(back) != reflect.TypeOf(msg) {
+		if err != nil || !bytes.Equal(again, data) || reflect.TypeOf(back) != reflect.TypeOf(msg) {
 			t.Errorf("%T came as %T %+v, %v", msg, back, back, err)
 		}
 		for n := range data { // cut anywhere, it is an error, or nothing that panics
