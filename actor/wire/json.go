@@ -20,7 +20,12 @@ func (c *Coder) jsonOptions() json.Options {
 			json.MarshalToFunc(writeList),
 			json.MarshalToFunc(func(e *jsontext.Encoder, v value.Value) error { return writeList(e, v.List()) }),
 			json.MarshalToFunc(func(e *jsontext.Encoder, d time.Duration) error { return e.WriteToken(jsontext.Int(int64(d))) }),
-			json.MarshalToFunc(func(e *jsontext.Encoder, err error) error { return writeBytes(e, c.AppendError(nil, err)) }),
+			json.MarshalToFunc(func(e *jsontext.Encoder, err error) error {
+				if e.StackDepth() == 0 { // the message itself is an error, and this is the form of its own that AppendError looks for
+					return json.SkipFunc
+				}
+				return writeBytes(e, c.AppendError(nil, err))
+			}),
 		)),
 		json.WithUnmarshalers(json.JoinUnmarshalers(
 			json.UnmarshalFromFunc(func(d *jsontext.Decoder, ref *actor.Ref) error {

@@ -55,6 +55,14 @@ type tracedError struct{ error }
 
 func (tracedError) StackTrace() string { return "somewhere.lua:3" }
 
+// plainError is an error that goes as JSON, with another one in it.
+type plainError struct {
+	What  string
+	Cause error
+}
+
+func (e *plainError) Error() string { return e.What }
+
 var errFenced = errors.New("store: fenced")
 
 type explosive struct{}
@@ -64,6 +72,7 @@ func newNodes(t testing.TB) (n *nodes, there, back *wire.Coder) {
 	n = &nodes{types: wire.NewTypes(), known: map[string]*actor.Node{}}
 	wire.Register[order](n.types, "order")
 	wire.Register[*order](n.types, "order pointer")
+	wire.Register[*plainError](n.types, "plain error")
 	wire.AddError(n.types, "script", func(_ *wire.Coder, dst []byte, e *scriptError) ([]byte, error) {
 		return wire.AppendString(wire.AppendString(dst, e.message), e.traceback), nil
 	}, func(r *wire.Reader) (*scriptError, error) { return &scriptError{r.String(), r.String()}, r.Err() })
@@ -185,6 +194,10 @@ func TestErrorsKeepWhatTheyCan(t *testing.T) {
 	var script *scriptError
 	if got := carry(&scriptError{"m", "t"}); !errors.As(got, &script) || *script != (scriptError{"m", "t"}) {
 		t.Errorf("%#v", got)
+	}
+	var plain *plainError
+	if got := carry(&plainError{"w", fmt.Errorf("saving: %w", errFenced)}); !errors.As(got, &plain) || plain.What != "w" || !errors.Is(plain.Cause, errFenced) {
+		t.Errorf("got %v", got)
 	}
 	if got := carry(tracedError{errors.New("m")}); !errors.As(got, &e) || e.Stack != "somewhere.lua:3" {
 		t.Errorf("%#v", got)
