@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"time"
 
@@ -22,7 +23,7 @@ func (c *Coder) jsonOptions() json.Options {
 			json.MarshalToFunc(func(e *jsontext.Encoder, d time.Duration) error { return e.WriteToken(jsontext.Int(int64(d))) }),
 			json.MarshalToFunc(func(e *jsontext.Encoder, err error) error {
 				if e.StackDepth() == 0 { // the message itself is an error, and this is the form of its own that AppendError looks for
-					return json.SkipFunc
+					return errors.ErrUnsupported
 				}
 				return writeBytes(e, c.AppendError(nil, err))
 			}),
