@@ -3,6 +3,7 @@ package grains
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/skua-go/skua/actor/value"
@@ -48,7 +49,7 @@ func (m *module) key(s vm.State) (kind, id string) {
 		s.Errorf("grain: the name of a kind is expected, got %s", s.Type(1))
 	}
 	if n, ok := s.Int(2); ok {
-		return kind, fmt.Sprint(n)
+		return kind, strconv.FormatInt(n, 10)
 	}
 	if id, ok = s.String(2); !ok {
 		s.Errorf("grain %s: an id is expected, which is a string or a whole number, got %s", kind, s.Type(2))

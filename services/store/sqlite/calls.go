@@ -13,7 +13,7 @@ func (db *DB) Claim(ctx context.Context, kind, id string) (store.Doc, error) {
 		return store.Doc{}, err
 	}
 	var doc store.Doc
-	r := &request{ctx: ctx, op: "claim " + store.Name(kind, id), count: 1}
+	r := &request{op: "claim " + store.Name(kind, id), count: 1}
 	r.run = func(ctx context.Context, w *writer) error {
 		doc = store.Doc{Kind: kind, ID: id}
 		if err := w.claim(ctx, &doc); costs(err) {
@@ -23,7 +23,7 @@ func (db *DB) Claim(ctx context.Context, kind, id string) (store.Doc, error) {
 		}
 		return nil
 	}
-	if err := db.do(r); err != nil {
+	if err := db.do(ctx, r); err != nil {
 		return store.Doc{}, err
 	}
 	return doc, nil
@@ -52,7 +52,7 @@ func (db *DB) Import(ctx context.Context, docs []store.Doc) ([]error, error) {
 // each does something with all that have no error yet, in one transaction, and gives the result of each.
 func (db *DB) each(ctx context.Context, op string, checked []error, bytes int, do func(ctx context.Context, w *writer, i int) error) ([]error, error) {
 	var results []error
-	r := &request{ctx: ctx, op: op, count: max(1, len(checked)), bytes: bytes}
+	r := &request{op: op, count: max(1, len(checked)), bytes: bytes}
 	r.run = func(ctx context.Context, w *writer) error {
 		results = slices.Clone(checked)
 		for i := range results {
@@ -69,7 +69,7 @@ func (db *DB) each(ctx context.Context, op string, checked []error, bytes int, d
 		}
 		return nil
 	}
-	if err := db.do(r); err != nil {
+	if err := db.do(ctx, r); err != nil {
 		return nil, err
 	}
 	return results, nil

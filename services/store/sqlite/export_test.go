@@ -9,7 +9,7 @@ import (
 
 // Limit makes the log shorter than it would be.
 func (db *DB) Limit(bytes, documents int) error {
-	return db.do(&request{ctx: context.Background(), op: "limit", count: 1, run: func(_ context.Context, w *writer) error {
+	return db.do(context.Background(), &request{op: "limit", count: 1, run: func(_ context.Context, w *writer) error {
 		w.journal.maxLog, w.journal.maxHeads = bytes, documents
 		return nil
 	}})
@@ -17,7 +17,7 @@ func (db *DB) Limit(bytes, documents int) error {
 
 // Log tells how long the log is, of how many documents it has something, and how many bytes of them are in memory.
 func (db *DB) Log() (bytes, documents, memory int, err error) {
-	err = db.do(&request{ctx: context.Background(), op: "log", count: 1, run: func(_ context.Context, w *writer) error {
+	err = db.do(context.Background(), &request{op: "log", count: 1, run: func(_ context.Context, w *writer) error {
 		bytes, documents, memory = w.journal.bytes, len(w.heads.names), w.heads.bytes
 		return nil
 	}})
@@ -26,12 +26,12 @@ func (db *DB) Log() (bytes, documents, memory int, err error) {
 
 // Move takes what the tail of the log has into the table.
 func (db *DB) Move() error {
-	return db.do(&request{ctx: context.Background(), op: "move", count: 1, run: func(ctx context.Context, w *writer) error { return w.begin(ctx) }})
+	return db.do(context.Background(), &request{op: "move", count: 1, run: func(ctx context.Context, w *writer) error { return w.begin(ctx) }})
 }
 
 // Tail tells how many bytes of records the tail has, and how many bytes of its file are in use.
 func (db *DB) Tail() (records int, file int64, err error) {
-	err = db.do(&request{ctx: context.Background(), op: "tail", count: 1, run: func(_ context.Context, w *writer) error {
+	err = db.do(context.Background(), &request{op: "tail", count: 1, run: func(_ context.Context, w *writer) error {
 		records, file = len(w.tail.records), w.tail.at
 		return nil
 	}})
@@ -40,7 +40,7 @@ func (db *DB) Tail() (records int, file int64, err error) {
 
 // Break has the next write of the tail fail.
 func (db *DB) Break() error {
-	return db.do(&request{ctx: context.Background(), op: "break", count: 1, run: func(_ context.Context, w *writer) error {
+	return db.do(context.Background(), &request{op: "break", count: 1, run: func(_ context.Context, w *writer) error {
 		if w.tail.file == nil {
 			return fmt.Errorf("there is no %s", w.tail.path)
 		}

@@ -30,12 +30,12 @@ func (db *DB) Indexes(ctx context.Context, want []store.Index) error {
 	}
 	db.declared.Store(nil)
 	var missing []*index
-	r := &request{ctx: ctx, op: "indexes", count: 1}
+	r := &request{op: "indexes", count: 1}
 	r.run = func(ctx context.Context, w *writer) (err error) {
 		missing, err = w.dropUnwanted(ctx, want, r)
 		return err
 	}
-	if err := db.do(r); err != nil {
+	if err := db.do(ctx, r); err != nil {
 		return err
 	}
 	db.kick()
@@ -81,7 +81,7 @@ func (w *writer) dropUnwanted(ctx context.Context, want []store.Index, r *reques
 func (db *DB) build(ctx context.Context, x *index) error {
 	op := "build " + x.String()
 	if x.num == 0 {
-		r := &request{ctx: ctx, op: op, count: 1}
+		r := &request{op: op, count: 1}
 		r.run = func(ctx context.Context, w *writer) error {
 			result, err := w.exec(ctx, w.name, x.Kind, x.Name, specOf(&x.Index))
 			if err != nil {
@@ -91,13 +91,13 @@ func (db *DB) build(ctx context.Context, x *index) error {
 			return err
 		}
 		r.then = func(w *writer) { w.catalog.add(x) }
-		if err := db.do(r); err != nil {
+		if err := db.do(ctx, r); err != nil {
 			return err
 		}
 	}
 	for !x.done {
 		var next index
-		r := &request{ctx: ctx, op: op, count: stepDocs}
+		r := &request{op: op, count: stepDocs}
 		r.run = func(ctx context.Context, w *writer) error {
 			next = *x
 			err := w.step(ctx, &next)
@@ -107,7 +107,7 @@ func (db *DB) build(ctx context.Context, x *index) error {
 			return err
 		}
 		r.then = func(*writer) { x.upto, x.done = next.upto, next.done }
-		if err := db.do(r); err != nil {
+		if err := db.do(ctx, r); err != nil {
 			if errors.Is(err, store.ErrInvalid) || errors.Is(err, store.ErrDuplicate) {
 				return errors.Join(fmt.Errorf("%s can't be built: %w", x, err), db.giveUp(ctx, x))
 			}
@@ -118,14 +118,14 @@ func (db *DB) build(ctx context.Context, x *index) error {
 }
 
 func (db *DB) giveUp(ctx context.Context, x *index) error {
-	r := &request{ctx: ctx, op: "drop " + x.String(), count: 1}
+	r := &request{op: "drop " + x.String(), count: 1}
 	r.run = func(ctx context.Context, w *writer) error {
 		_, err := w.exec(ctx, w.gone, x.num)
 		return err
 	}
 	r.then = func(w *writer) { w.catalog.remove(x) }
 	defer db.kick()
-	return db.do(r)
+	return db.do(ctx, r)
 }
 
 // step takes some further documents into an index and notes how far it has come. An InvalidError or a DuplicateError
@@ -196,7 +196,7 @@ type declaredIndex struct {
 // declare makes these the indexes that queries are served by, and that documents of some age are removed by.
 func (db *DB) declare(ctx context.Context, want []store.Index) error {
 	declared := make([]declaredIndex, len(want))
-	r := &request{ctx: ctx, op: "indexes", count: 1}
+	r := &request{op: "indexes", count: 1}
 	r.run = func(ctx context.Context, w *writer) error {
 		for i := range want {
 			declared[i] = declaredIndex{Index: want[i]}
@@ -222,7 +222,7 @@ func (db *DB) declare(ctx context.Context, want []store.Index) error {
 		}
 		db.declared.Store(&declared)
 	}
-	if err := db.do(r); err != nil {
+	if err := db.do(ctx, r); err != nil {
 		return err
 	}
 	db.kick()

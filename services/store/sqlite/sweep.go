@@ -67,14 +67,14 @@ func (db *DB) sweepOnce(ctx context.Context) error {
 		}
 	}
 	for more := true; more; {
-		r := &request{ctx: ctx, op: "drop indexes", count: sweepEntries}
+		r := &request{op: "drop indexes", count: sweepEntries}
 		var num int64
 		r.run = func(ctx context.Context, w *writer) (err error) {
 			num, err = w.sweepIndex(ctx)
 			return err
 		}
 		r.then = func(w *writer) { more = w.catalog.swept(num) }
-		if err := db.do(r); err != nil {
+		if err := db.do(ctx, r); err != nil {
 			return err
 		}
 	}
@@ -115,12 +115,12 @@ func (db *DB) expire(ctx context.Context, x *declaredIndex) error {
 	b := bounds{lo: []byte{classDate}, hi: after(appendValue(nil, bson.RawValue{Type: bson.TypeDateTime, Value: date}))}
 	total := 0
 	for n := sweepDocs; n == sweepDocs; total += n {
-		r := &request{ctx: ctx, op: "expire " + x.String(), count: sweepDocs}
+		r := &request{op: "expire " + x.String(), count: sweepDocs}
 		r.run = func(ctx context.Context, w *writer) (err error) {
 			n, err = w.expire(ctx, x.num, b)
 			return err
 		}
-		if err := db.do(r); err != nil {
+		if err := db.do(ctx, r); err != nil {
 			return err
 		}
 	}

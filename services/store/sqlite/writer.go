@@ -52,15 +52,16 @@ const (
 
 // do hands r to the writer and waits. A caller whose context ends leaves only if the writer has not begun, so whatever
 // do returns is what happened, and r's bodies are not read afterwards.
-func (db *DB) do(r *request) error {
+func (db *DB) do(ctx context.Context, r *request) error {
 	if !db.calls.Enter() {
 		return store.ErrClosed
 	}
 	defer db.calls.Leave()
-	if err := r.ctx.Err(); err != nil {
+	r.ctx = ctx
+	if err := ctx.Err(); err != nil {
 		return ended(r.op, err)
 	}
-	if db.alone(r) {
+	if db.alone(ctx, r) {
 		return r.err
 	}
 	r.done = make(chan struct{})
@@ -85,12 +86,12 @@ func (db *DB) do(r *request) error {
 
 // alone does r here and now if nobody else has anything to write: to wake the writer's goroutine, and to be woken by it, would take longer than all of r but the
 // disk.
-func (db *DB) alone(r *request) bool {
+func (db *DB) alone(ctx context.Context, r *request) bool {
 	if db.queued.Load() > 0 || !db.w.mu.TryLock() {
 		return false
 	}
 	defer db.w.mu.Unlock()
-	db.w.group(context.WithoutCancel(r.ctx), db.w.take(r, db.queue)) // see run
+	db.w.group(context.WithoutCancel(ctx), db.w.take(r, db.queue)) // see run
 	return true
 }
 
