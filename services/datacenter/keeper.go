@@ -12,6 +12,7 @@ import (
 // the tree could contradict it.
 type keeper struct {
 	record        *record
+	giveUp        context.CancelFunc // ends what loads the tree
 	line          line   // what came before the tree was there
 	written, kept uint64 // changes
 	bytes         int    // of the records of what is in the tree
@@ -41,17 +42,35 @@ func (d *service) Start(c *actor.Context) error {
 		return nil
 	}
 	d.waits.out = k.out
-	c.Go(func(ctx context.Context) (any, error) { return k.record.load(ctx) }, func(v any, err error) {
-		if err != nil {
+	loading, giveUp := context.WithCancel(context.Background())
+	k.giveUp = giveUp
+	c.Go(func(ctx context.Context) (any, error) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(loading, cancel)() //nolint:contextcheck // the actor ends, not a request
+		return k.record.load(ctx)
+	}, func(v any, err error) {
+		switch {
+		case loading.Err() != nil:
+			return
+		case err != nil:
 			k.fail(c, err)
 			return
 		}
+		giveUp()
 		d.root, _ = v.(*node)
 		d.count, k.bytes = d.root.size()-1, d.root.records()
 		k.line.open = true
 		k.line.next()
 	})
 	return nil
+}
+
+// Stop waits for what is being recorded, and not for a tree that nobody will read here.
+func (d *service) Stop(*actor.Context, error) {
+	if d.keep != nil {
+		d.keep.giveUp()
+	}
 }
 
 // fail ends the actor: the next one, here or on another node, loads what has been kept.

@@ -145,11 +145,10 @@ func (r *record) open(ctx context.Context) error {
 
 // load takes the record over, so that nobody else writes to it, and gives the tree.
 func (r *record) load(ctx context.Context) (*node, error) {
-	if err := r.open(ctx); err != nil {
-		return nil, err
-	}
-	if err := r.take(ctx); err != nil {
-		return nil, err
+	for _, step := range []func(context.Context) error{r.open, r.take} {
+		if err := r.node.Persist(ctx, step); err != nil {
+			return nil, err
+		}
 	}
 	messages, err := r.stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy})
 	if err != nil {

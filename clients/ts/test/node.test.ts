@@ -132,7 +132,7 @@ test("a newer login of the same player closes the older client, with the reason"
   const closed = new Promise<State>((resolve) => first.client.onState((s) => s.name === "closed" && resolve(s)));
   const second = enter(url, {}, name);
   await second.client.ready();
-  const { reason } = (await closed) as { reason: KickedError };
+  const { reason } = (await closed) as unknown as { reason: KickedError };
   assert.deepEqual([reason.name, reason.code], ["KickedError", "replaced"]);
   assert.deepEqual(first.uids, second.uids);
   second.client.close();

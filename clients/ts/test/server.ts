@@ -127,8 +127,8 @@ export class Line implements Peer {
     this.connection.write(bytes);
   }
 
-  kick(code: string, msg = ""): void {
-    this.write(pack(5, JSON.stringify({ code, msg })));
+  kick(code: string, msg = "", addresses?: string[]): void {
+    this.write(pack(5, JSON.stringify({ code, msg, addresses })));
     this.connection.close(1000);
   }
 

@@ -122,6 +122,22 @@ test("kicks that pass are come back from, later than after a cut; others are the
   stubborn.client.close();
 });
 
+test("a client that is moved goes on at once at an address that it can use", async () => {
+  const { server, client, names } = play();
+  await server.world.until(() => client.online);
+  await server.world.pass(5);
+  const home = server.line.connection.url;
+  server.line.kick("moved", "this node is drained", ["tcp://other:7000", "ws://other:7080/ws", home]);
+  await server.world.until(() => client.state.name === "away");
+  await server.world.until(() => client.online);
+  assert.equal(server.line.connection.url, "ws://other:7080/ws");
+  assert.equal(names(), "connecting connected away resumed");
+  const p = watch(client.request("echo", 1));
+  await server.world.until(() => p.done);
+  assert.equal(p.value, 1);
+  client.close();
+});
+
 test("a server that closes without a word is a ServerClosedError", async () => {
   const { server, client } = play({ retry: () => false });
   await server.world.until(() => client.online);

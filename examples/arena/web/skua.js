@@ -42,9 +42,12 @@ var SessionLostError = class extends SkuaError {
   }
 };
 var KickedError = class extends SkuaError {
-  constructor(code, message) {
+  /** Where the client goes on after the code `moved`; it goes there by itself. */
+  addresses;
+  constructor(code, message, addresses = []) {
     super(code || "kicked", message || "the server gives no reason");
     this.name = "KickedError";
+    this.addresses = addresses;
   }
 };
 var ConnectionError = class extends SkuaError {
@@ -390,6 +393,15 @@ function decodeReason(body) {
   } catch {
   }
   return { code: "", message: said.slice(0, longest) };
+}
+function decodeAddresses(body) {
+  try {
+    const r = JSON.parse(text(body));
+    const { addresses } = r;
+    return Array.isArray(addresses) ? addresses.filter((a) => typeof a === "string").slice(0, 8) : [];
+  } catch {
+    return [];
+  }
 }
 var Splitter = class {
   #limit;
@@ -748,7 +760,7 @@ var Link = class {
   #package(type, body) {
     if (type === KICK) {
       const { code, message } = decodeReason(body);
-      this.#end(new KickedError(code, message));
+      this.#end(new KickedError(code, message, decodeAddresses(body)));
       return;
     }
     if (type === HANDSHAKE) {
@@ -941,6 +953,7 @@ var raw = {
 // src/state.ts
 var WELCOME_BACK = /* @__PURE__ */ new Set([
   "shutdown",
+  "moved",
   "idle",
   "slow",
   "too_slow",
@@ -1020,6 +1033,10 @@ function connect(url, options = {}) {
 }
 var Client = class {
   #url;
+  #detours = [];
+  // addresses that a server has sent us to: tried first, each once
+  #at = "";
+  // the address of the link
   #options;
   #env;
   #serializer;
@@ -1257,7 +1274,8 @@ var Client = class {
   #open() {
     const { name = "skua-ts", version = VERSION, user, handshakeTimeout = 1e4 } = this.#options;
     const hello = encodeHello({ name, version, user, resume: this.#numbering?.claim() ?? null });
-    const config = { url: this.#url, hello, maxPackage: this.#maxPackage, handshakeTimeout };
+    this.#at = this.#detours.shift() ?? this.#url;
+    const config = { url: this.#at, hello, maxPackage: this.#maxPackage, handshakeTimeout };
     const link = new Link(this.#env, config, {
       welcome: (w) => this.#welcome(link, w),
       data: (body) => this.#data(body),
@@ -1360,7 +1378,10 @@ var Client = class {
     if (!this.#numbering) this.#lose(new SessionLostError("no_resume", `the server keeps no sessions, and ${reason.message}`, { cause: reason }));
     if (this.#state.name === "closed") return;
     if (stable) this.#attempt = 0;
-    if (reason instanceof KickedError) this.#attempt = Math.max(this.#attempt, AFTER_KICK);
+    if (reason instanceof KickedError && reason.code === "moved") {
+      this.#detours = detours(this.#at, reason.addresses, this.#env.random());
+      this.#attempt = 0;
+    } else if (reason instanceof KickedError) this.#attempt = Math.max(this.#attempt, AFTER_KICK);
     this.#later(reason);
   }
   // Ends the session: what was sent in it fails, what was not waits on.
@@ -1398,7 +1419,7 @@ var Client = class {
     try {
       this.#link = this.#open();
     } catch (cause) {
-      this.#later(new ConnectionError("unreachable", `can't connect to ${this.#url}: ${String(cause)}`, { cause }));
+      this.#later(new ConnectionError("unreachable", `can't connect to ${this.#at}: ${String(cause)}`, { cause }));
     }
   }
   // The network or the page's window is back.
@@ -1460,6 +1481,11 @@ function listen(handlers, handler) {
   if (typeof handler !== "function") throw new TypeError(`a handler of type ${typeof handler}, expected a function`);
   handlers.add(handler);
   return () => void handlers.delete(handler);
+}
+function detours(from, addresses, random) {
+  const fit = addresses.filter((a) => a !== from && (a.startsWith("wss://") || a.startsWith("ws://") && !from.startsWith("wss://")));
+  const first = Math.floor(random * fit.length);
+  return [...fit.slice(first), ...fit.slice(0, first)];
 }
 function refusal2(r) {
   if (!r) return new SessionLostError("no_resume", "the server keeps no sessions any more");
