@@ -148,7 +148,9 @@ func (n *Node) bucket(ctx context.Context, cfg *jetstream.KeyValueConfig) (jetst
 // passing tells whether an error may be another one, or none, a moment later.
 func passing(err error) bool {
 	return hasCode(err, codeNoPeers, codeNotAvailable, codeNotLeader, codeNoResources, codeNotReplicated) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse)
+		errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse) ||
+		// A server that was apart from the others may not know yet what these have made.
+		errors.Is(err, jetstream.ErrBucketNotFound) || errors.Is(err, jetstream.ErrStreamNotFound)
 }
 
 func hasCode(err error, codes ...jetstream.ErrorCode) bool {

@@ -13,7 +13,7 @@ const (
 	persistPause   = 250 * time.Millisecond
 )
 
-// Persist asks JetStream for something until it answers: while it elects a leader requests are lost, and until enough servers are there it refuses them, as when all of a cluster has just been started.
+// Persist asks JetStream for something until it answers: while it elects a leader requests are lost, until enough servers are there it refuses them, and what one server has made others may not know at once.
 // try is called with a bounded context, again after each failure of that kind, until ctx ends, or for 30 s if that has no deadline. Other errors are returned at once.
 func (n *Node) Persist(ctx context.Context, try func(ctx context.Context) error) error {
 	if _, ok := ctx.Deadline(); !ok {

@@ -194,25 +194,11 @@ func (g *Grains) open() error {
 	}
 }
 
-func (g *Grains) openBucket(ctx context.Context) error {
-	js := g.node.JetStream()
-	kv, err := js.KeyValue(ctx, bucketName)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		replicas := 1
-		if len(g.node.Conn().Servers()) >= 3 {
-			replicas = 3
-		}
-		kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket: bucketName, Description: "Who keeps which shard of the grains", MaxValueSize: bucketMaxSize, Replicas: replicas,
-		})
-		if errors.Is(err, jetstream.ErrBucketExists) { // another node was faster, with other settings
-			kv, err = js.KeyValue(ctx, bucketName)
-		}
-	}
+func (g *Grains) openBucket(ctx context.Context) (err error) {
+	g.kv, err = g.node.Bucket(ctx, jetstream.KeyValueConfig{Bucket: bucketName, Description: "Who keeps which shard of the grains", MaxValueSize: bucketMaxSize})
 	if err != nil {
-		return fmt.Errorf("grain: bucket %s: %w", bucketName, err)
+		return fmt.Errorf("grain: %w", err)
 	}
-	g.kv = kv
 	return nil
 }
 

@@ -22,7 +22,10 @@ func (l *Leases) openBucket(ctx context.Context) error {
 	})
 	if err == nil {
 		l.kv = kv
-		l.stream, err = l.node.JetStream().Stream(ctx, "KV_"+l.cfg.Bucket)
+		err = l.node.Persist(ctx, func(ctx context.Context) (err error) {
+			l.stream, err = l.node.JetStream().Stream(ctx, "KV_"+l.cfg.Bucket)
+			return err
+		})
 	}
 	if err != nil {
 		return fmt.Errorf("lease: bucket %s: %w", l.cfg.Bucket, err)

@@ -13,6 +13,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/skua-go/skua/cluster/lease"
+	"github.com/skua-go/skua/internal/racetest"
 )
 
 // What clients do with a lock, as the checker sees it.
@@ -192,7 +193,11 @@ func (b *lab) harm(ctx context.Context, random *rand.Rand, nodes *sync.RWMutex) 
 	for ctx.Err() == nil {
 		pause(600 * time.Millisecond)
 		n := b.nodes[random.IntN(len(b.nodes))]
-		switch what := random.IntN(10); {
+		what := random.IntN(10)
+		if what > 6 && what < 9 && racetest.On {
+			what = 0 // nats-server's way to have JetStream stand still is a data race of its own with what it is asked at that moment
+		}
+		switch {
 		case what < 4:
 			n.link.setCut(true)
 			pause(3500 * time.Millisecond)
