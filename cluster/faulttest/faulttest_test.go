@@ -22,7 +22,7 @@ type shape struct {
 // shapes are a small one and, for SKUA_ACCEPTANCE=full, one of some 30 minutes for both kinds of faults together. SKUA_FAULTS is another length, such as 3m, for each.
 func shapeOf(t *testing.T) shape {
 	t.Helper()
-	s := shape{nodes: 3, episodes: 1, length: 12 * time.Second}
+	s := shape{nodes: 3}
 	if os.Getenv("SKUA_ACCEPTANCE") == "full" {
 		s = shape{nodes: 5, episodes: 12, length: 45 * time.Second}
 	}
@@ -56,6 +56,9 @@ func TestAClusterStaysRightWhileItIsSplit(t *testing.T) {
 // torture has nodes work while harm is done to them, several times, and all of it looked at each time when all is well again.
 func torture(t *testing.T, exclusive bool, harm func(context.Context, *rig, *rand.Rand, func(string))) {
 	t.Helper()
+	if os.Getenv("SKUA_ACCEPTANCE") != "full" && os.Getenv("SKUA_FAULTS") == "" {
+		t.Skip("SKUA_FAULTS says for how long: minutes")
+	}
 	if !nodelab.Isolated(t) {
 		return
 	}

@@ -185,7 +185,9 @@ func (p *place) await() {
 	select {
 	case <-q.ready:
 	case <-q.heard:
-		p.r.t.Fatalf("%s has ended before it was ready", q.life)
+		p.r.oracle.fault("%s has ended by itself", q.life)
+		p.r.oracle.clean() // tells why
+		p.r.t.FailNow()
 	case <-time.After(2 * time.Minute):
 		p.r.t.Fatalf("%s is not ready", q.life)
 	}

@@ -41,11 +41,17 @@ func buildProgram(t *testing.T) string {
 // startProgram runs the program with free ports and waits until it serves.
 func startProgram(t *testing.T, bin string, args ...string) *program {
 	t.Helper()
-	p := &program{t: t, addrs: map[string]string{}}
 	args = append(args, "--listen-tcp", "127.0.0.1:0", "--listen-kcp", "127.0.0.1:0", "--listen-http", "127.0.0.1:0", "--admin", "127.0.0.1:0")
-	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), bin, args...)
 	// Over UDP nobody tells a client that the node was killed; it knows by its silence, sooner with a short heartbeat.
-	p.cmd.Env = append(os.Environ(), "SKUA_GATE_HEARTBEAT=2s")
+	return launch(t, []string{"SKUA_GATE_HEARTBEAT=2s"}, bin, args...)
+}
+
+// launch runs the program with more variables, and waits until it serves.
+func launch(t *testing.T, env []string, bin string, args ...string) *program {
+	t.Helper()
+	p := &program{t: t, addrs: map[string]string{}}
+	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), bin, args...)
+	p.cmd.Env = append(os.Environ(), env...)
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -47,7 +47,7 @@ func (d *service) Start(c *actor.Context) error {
 	c.Go(func(ctx context.Context) (any, error) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		defer context.AfterFunc(loading, cancel)() //nolint:contextcheck // the actor ends, not a request
+		defer context.AfterFunc(loading, cancel)()
 		return k.record.load(ctx)
 	}, func(v any, err error) {
 		switch {
