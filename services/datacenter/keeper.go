@@ -13,9 +13,9 @@ import (
 type keeper struct {
 	record        *record
 	giveUp        context.CancelFunc // ends what loads the tree
-	line          line   // what came before the tree was there
-	written, kept uint64 // changes
-	bytes         int    // of the records of what is in the tree
+	line          line               // what came before the tree was there
+	written, kept uint64             // changes
+	bytes         int                // of the records of what is in the tree
 	batch         []change
 	flushing      bool
 	held          []held
