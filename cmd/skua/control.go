@@ -56,6 +56,9 @@ type control struct {
 	told    time.Time
 }
 
+// controlFlush bounds the wait for the server to know the subscription.
+const controlFlush = 5 * time.Second
+
 // openControl takes orders of other nodes until stop is called.
 func (n *node) openControl(ctx context.Context) (stop func() error, err error) {
 	c := &control{n: n, log: n.log.With("part", "control"), life: ctx}
@@ -76,6 +79,8 @@ func (n *node) openControl(ctx context.Context) (stop func() error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("control: %w", err)
 	}
+	// Whoever reads that this node is ready may send orders over another connection. Without a connection the subscription goes out with the next one.
+	_ = n.peers.Conn().FlushTimeout(controlFlush)
 	n.control = c
 	return func() error {
 		err := c.sub.Unsubscribe()
