@@ -130,6 +130,15 @@ func (n *Node) Bucket(ctx context.Context, cfg jetstream.KeyValueConfig) (jetstr
 	}
 }
 
+// StreamOf is the stream that a bucket is kept in, for those who read and write it with what buckets have no calls for. The bucket is there.
+func (n *Node) StreamOf(ctx context.Context, bucket string) (stream jetstream.Stream, err error) {
+	err = n.Persist(ctx, func(ctx context.Context) (err error) {
+		stream, err = n.js.Stream(ctx, "KV_"+bucket)
+		return err
+	})
+	return stream, err
+}
+
 // bucket takes a bucket, or makes it, once.
 func (n *Node) bucket(ctx context.Context, cfg *jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*askMajority)

@@ -33,10 +33,8 @@ func (n *Node) Persist(ctx context.Context, try func(ctx context.Context) error)
 			told = true
 			n.log.Info("cluster: JetStream is not ready, it is asked again", "err", err)
 		}
-		select {
-		case <-ctx.Done():
+		if pause(ctx, persistPause) != nil {
 			return err
-		case <-time.After(persistPause):
 		}
 	}
 }

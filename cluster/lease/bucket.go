@@ -22,10 +22,7 @@ func (l *Leases) openBucket(ctx context.Context) error {
 	})
 	if err == nil {
 		l.kv = kv
-		err = l.node.Persist(ctx, func(ctx context.Context) (err error) {
-			l.stream, err = l.node.JetStream().Stream(ctx, "KV_"+l.cfg.Bucket)
-			return err
-		})
+		l.stream, err = l.node.StreamOf(ctx, l.cfg.Bucket)
 	}
 	if err != nil {
 		return fmt.Errorf("lease: bucket %s: %w", l.cfg.Bucket, err)

@@ -135,7 +135,7 @@ func (r *record) open(ctx context.Context) error {
 		Bucket: bucketName, Description: "The tree of skynet.datacenter", Storage: jetstream.MemoryStorage, MaxValueSize: maxRecord, MaxBytes: maxBytes,
 	})
 	if err == nil {
-		r.stream, err = r.node.JetStream().Stream(ctx, "KV_"+bucketName)
+		r.stream, err = r.node.StreamOf(ctx, bucketName)
 	}
 	if err != nil {
 		return fmt.Errorf("datacenter: bucket %s: %w", bucketName, err)
@@ -145,10 +145,11 @@ func (r *record) open(ctx context.Context) error {
 
 // load takes the record over, so that nobody else writes to it, and gives the tree.
 func (r *record) load(ctx context.Context) (*node, error) {
-	for _, step := range []func(context.Context) error{r.open, r.take} {
-		if err := r.node.Persist(ctx, step); err != nil {
-			return nil, err
-		}
+	if err := r.open(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.node.Persist(ctx, r.take); err != nil {
+		return nil, err
 	}
 	messages, err := r.stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy})
 	if err != nil {
