@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -187,6 +188,7 @@ func againAfterDeath(ctx context.Context, figure func(*again) float64) (float64,
 			return err
 		})
 		a.all = time.Since(begun)
+		defer diag(begun)
 		ended.Store(true)
 		others.Wait()
 		if err = errors.Join(err, failed, dead.die()); err != nil {
@@ -219,20 +221,35 @@ func each(n int, f func(i int) error) error {
 	return <-failed
 }
 
-// probe asks grains of nodes that live, one each millisecond or so.
+// probe asks grains of nodes that live: one begins each millisecond, whether those before have been answered or not. It returns how long each has taken.
 func probe(ctx context.Context, g *grain.Grains, here []bool, ended *atomic.Bool) (took []time.Duration, err error) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
+	var mu sync.Mutex
+	var all sync.WaitGroup
 	for i := 0; !ended.Load(); i = (i + 7919) % len(here) {
 		if !here[i] {
 			continue
 		}
-		<-tick.C
-		begun := time.Now()
-		if _, err := g.Call(ctx, "anywhere", strconv.Itoa(i), "hello"); err != nil {
-			return nil, err
-		}
-		took = append(took, time.Since(begun))
+		begun := <-tick.C
+		all.Go(func() {
+			_, failure := g.Call(ctx, "anywhere", strconv.Itoa(i), "hello")
+			mu.Lock()
+			defer mu.Unlock()
+			took = append(took, time.Since(begun))
+			Diag = append(Diag, DiagPoint{begun, time.Since(begun)})
+			err = errors.Join(err, failure)
+		})
 	}
-	return took, nil
+	all.Wait()
+	return took, err
+}
+
+type DiagPoint struct { at time.Time; took time.Duration }
+var Diag []DiagPoint
+func diag(begun time.Time) {
+	by := map[int][]time.Duration{}
+	for _, p := range Diag { k := int(p.at.Sub(begun)/(100*time.Millisecond)); by[k]=append(by[k],p.took) }
+	Diag = nil
+	for k := range 100 { l := by[k]; if len(l)==0 {continue}; slices.Sort(l); fmt.Fprintln(os.Stderr, "t", k*100, "n", len(l), "p50", l[len(l)/2], "p90", l[len(l)*9/10], "max", l[len(l)-1]) }
 }
