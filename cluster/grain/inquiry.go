@@ -76,6 +76,7 @@ func (a *agent) askHeld(c *actor.Context, p *peer) {
 		return
 	}
 	p.asked++
+	a.watch(c, p)
 	a.askNode(c, p.n, held{keys}, heldTimeout, func(v any, err error) {
 		p.asked--
 		has, _ := v.(holdings)
@@ -93,6 +94,15 @@ func (a *agent) askHeld(c *actor.Context, p *peer) {
 		a.askHeld(c, p)
 		a.dropPeer(p)
 	})
+}
+
+// askNoMore has those that wait to be asked of a silent node not wait for it.
+func (a *agent) askNoMore(p *peer) {
+	waiting := p.inquiries
+	p.inquiries = nil
+	for _, q := range waiting {
+		a.notHeld(q)
+	}
 }
 
 // foundHeld ends an inquiry: a node has the grain.

@@ -52,6 +52,11 @@ func (a *agent) owes(c *actor.Context, p *peer, s *seeker) {
 	if p.silent {
 		a.inquireFor(c, s)
 	}
+	a.watch(c, p)
+}
+
+// watch looks after a node from now on.
+func (a *agent) watch(c *actor.Context, p *peer) {
 	if !p.watched {
 		p.watched = true
 		later(c, lookEachPeer, func() { a.watchPeer(c, p) })
@@ -74,7 +79,7 @@ func (a *agent) hear(p *peer) { p.heard, p.silent = a.g.now(), false }
 
 // watchPeer looks after a node for as long as it owes answers or is silent.
 func (a *agent) watchPeer(c *actor.Context, p *peer) {
-	if len(p.seekers) == 0 && !p.silent || !a.reaches(p.n) {
+	if len(p.seekers)+p.asked == 0 && !p.silent || !a.reaches(p.n) {
 		p.watched = false
 		a.dropPeer(p)
 		return
@@ -95,6 +100,7 @@ func (a *agent) watchPeer(c *actor.Context, p *peer) {
 		for s := range p.seekers {
 			a.inquireFor(c, s)
 		}
+		a.askNoMore(p)
 	}
 	later(c, lookEachPeer, func() { a.watchPeer(c, p) })
 }
