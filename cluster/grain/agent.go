@@ -32,25 +32,23 @@ type agent struct {
 	queued   int       // requests that wait for shards and nodes
 	registry *registry // that is being read
 
-	hosted    [Shards]map[string]*hosted
-	promised  [Shards]uint64 // the owner of each shard that has asked for what is here: former ones are refused
-	fronts    map[actor.Ref]*hosted
-	beginning map[*hosted]time.Duration // grains that have not begun yet, and since when they are to
-	atOnce    int                       // how many of them there may be
-	toStart   []waitingStart            // those that are to begin after them
-	toClose   []*hosted                 // for a drain
-	closing   int                       // grains that end for a drain now
-	told      map[*actor.Node]struct{}  // those that know that there are no grains here any more
-	telling   int                       // those that are being told
-	emptied   bool                      // all know it
-	drained   []actor.Promise
+	hosted   [Shards]map[string]*hosted
+	promised [Shards]uint64 // the owner of each shard that has asked for what is here: former ones are refused
+	fronts   map[actor.Ref]*hosted
+	pace     pace
+	toClose  []*hosted                // for a drain
+	closing  int                      // grains that end for a drain now
+	told     map[*actor.Node]struct{} // those that know that there are no grains here any more
+	telling  int                      // those that are being told
+	emptied  bool                     // all know it
+	drained  []actor.Promise
 }
 
 func newAgent(g *Grains) actor.Actor {
 	return &agent{
 		g: g, agents: map[*actor.Node]actor.Ref{}, finding: map[*actor.Node][]func(actor.Ref, error){}, absences: map[*actor.Node]*absence{},
 		searches: map[string]time.Duration{}, fronts: map[actor.Ref]*hosted{}, chasing: map[string]actor.Promise{},
-		peers: map[*actor.Node]*peer{}, inquiries: map[string]*inquiry{}, beginning: map[*hosted]time.Duration{}, atOnce: atOnce(),
+		peers: map[*actor.Node]*peer{}, inquiries: map[string]*inquiry{}, pace: newPace(),
 	}
 }
 
@@ -141,7 +139,7 @@ func (a *agent) Receive(c *actor.Context, msg any) {
 	case chaseNow:
 		a.chase(c, m)
 	case begun:
-		a.hasBegun(c, m.h)
+		a.hasBegun(m.h)
 	case opened:
 		a.opened(c, m.h)
 	case ended:
@@ -173,7 +171,6 @@ func (a *agent) tick(c *actor.Context) {
 	if a.ticks%10 == 0 {
 		a.lookMembers() // whether a node's name is held changes without an event, too
 	}
-	a.lookBeginning(c)
 	a.giveBack(c)
 	a.lookDrained(c)
 }

@@ -1,7 +1,9 @@
 package grain
 
 import (
+	"maps"
 	"strconv"
+	"time"
 
 	"github.com/skua-go/skua/actor"
 )
@@ -29,8 +31,16 @@ func Directory(n int, home *actor.Node) any {
 // WireSamples are messages that agents send each other, without Refs.
 func WireSamples() []any {
 	return []any{
-		find{"player/42", 7}, activate{"player/42", 1 << 40, 1 << 20}, inventory{511, 9}, holdings{{"player/42", 3, 4}, {"room/lobby", 1 << 50, 1 << 40}},
-		held{[]string{"player/42", "room/lobby"}}, held{[]string{}}, forget{"player/42", 8}, closeDown{}, emptied{}, chase{},
+		find{"player/42", 7},
+		activate{"player/42", 1 << 40, 1 << 20},
+		inventory{511, 9},
+		holdings{{"player/42", 3, 4}, {"room/lobby", 1 << 50, 1 << 40}},
+		held{[]string{"player/42", "room/lobby"}},
+		held{[]string{}},
+		forget{"player/42", 8},
+		closeDown{},
+		emptied{},
+		chase{},
 	}
 }
 
@@ -41,4 +51,20 @@ func HeldOf(n int) any {
 		m.Keys = append(m.Keys, "player/"+strconv.Itoa(i))
 	}
 	return m
+}
+
+// Begun is how many grains may begin within some time at a pace when very many are to, each of which takes so long, for each processor.
+func Begun(within, each time.Duration) int {
+	p, n := newPace(), 0
+	for now := time.Duration(0); now <= within; now += time.Millisecond {
+		maps.DeleteFunc(p.beginning, func(_ *hosted, since time.Duration) bool { return now-since >= each })
+		for p.mayBegin(now) {
+			p.begins(&hosted{}, now)
+			n++
+			if each == 0 {
+				clear(p.beginning)
+			}
+		}
+	}
+	return n / p.procs
 }

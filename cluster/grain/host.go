@@ -54,8 +54,8 @@ func (a *agent) start(c *actor.Context, m activate, promise actor.Promise) {
 		promise.Reply(nil, ErrNotHere)
 		return
 	}
-	if len(a.beginning) >= a.atOnce {
-		a.startLater(m, promise)
+	if !a.pace.mayBegin(a.g.now()) {
+		a.startLater(c, m, promise)
 		return
 	}
 	h := &hosted{key: m.Key, epoch: m.Epoch}
@@ -71,7 +71,7 @@ func (a *agent) start(c *actor.Context, m activate, promise actor.Promise) {
 	}
 	a.hosted[n][m.Key] = h
 	a.fronts[front] = h
-	a.beginning[h] = a.g.now()
+	a.pace.begins(h, a.g.now())
 	h.next = append(h.next, func(err error) { a.started(c, m, promise, err) })
 }
 
@@ -89,7 +89,7 @@ func (a *agent) opened(c *actor.Context, h *hosted) {
 	if h.state != isStarting {
 		return
 	}
-	a.hasBegun(c, h)
+	a.hasBegun(h)
 	h.state = isActive
 	a.g.active.Add(1)
 	a.g.metrics.activated.Inc()
@@ -110,7 +110,7 @@ func (h *hosted) goOn(err error) {
 
 // ended hears that the actor of a grain has ended: the directory is to forget it, and then its front passes on what comes.
 func (a *agent) ended(c *actor.Context, h *hosted, failure error) {
-	a.hasBegun(c, h)
+	a.hasBegun(h)
 	if h.state == isStarting {
 		a.g.metrics.failed.Inc()
 		a.g.log.Warn("grain: a grain did not start", "grain", h.key, "error", failure)
@@ -171,7 +171,7 @@ func (a *agent) frontEnded(c *actor.Context, ref actor.Ref) {
 		return
 	}
 	delete(a.fronts, ref)
-	a.hasBegun(c, h)
+	a.hasBegun(h)
 	if h.state == isActive {
 		a.g.active.Add(-1)
 	}

@@ -63,3 +63,12 @@ func TestGrainsThatLoadKeepNoOthersFromStarting(t *testing.T) {
 	close(release)
 	all.Wait()
 }
+
+func TestGrainsBeginAtABoundedPace(t *testing.T) {
+	if n := grain.Begun(10*time.Second, 0); n < 40_000 || n > 40_300 {
+		t.Errorf("%d grains a processor have begun in 10 s, expected 4,000 a second and 256 at once", n)
+	}
+	if n := grain.Begun(10*time.Second, 100*time.Millisecond); n != 8*101 {
+		t.Errorf("%d grains a processor have begun that take 100 ms each, expected 8 at a time", n)
+	}
+}
