@@ -139,7 +139,7 @@ func (a *agent) Receive(c *actor.Context, msg any) {
 	case chaseNow:
 		a.chase(c, m)
 	case begun:
-		a.hasBegun(m.h)
+		a.pace.hasBegun(m.h, a.g.now())
 	case opened:
 		a.opened(c, m.h)
 	case ended:

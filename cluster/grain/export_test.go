@@ -1,7 +1,6 @@
 package grain
 
 import (
-	"maps"
 	"strconv"
 	"time"
 
@@ -53,18 +52,20 @@ func HeldOf(n int) any {
 	return m
 }
 
-// Begun is how many grains may begin within some time at a pace when very many are to, each of which takes so long, for each processor.
+// Begun is how many grains begin within some time, for each processor, when very many are to and each takes so long.
 func Begun(within, each time.Duration) int {
 	p, n := newPace(), 0
-	for now := time.Duration(0); now <= within; now += time.Millisecond {
-		maps.DeleteFunc(p.beginning, func(_ *hosted, since time.Duration) bool { return now-since >= each })
-		for p.mayBegin(now) {
-			p.begins(&hosted{}, now)
-			n++
-			if each == 0 {
-				clear(p.beginning)
+	p.waiting = make([]waitingStart, 1)
+	for now := time.Duration(0); now < within; now += time.Millisecond {
+		for h, since := range p.beginning {
+			if now-since >= each {
+				p.hasBegun(h, now)
 			}
 		}
+		p.giveUp(now)
+		for p.taking = len(p.beginning) == 0; p.taking && p.mayBegin(now); n++ {
+			p.begins(&hosted{epoch: uint64(n)}, now)
+		}
 	}
-	return n / p.procs
+	return n * beginAtOnce / p.most
 }

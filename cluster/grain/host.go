@@ -89,7 +89,7 @@ func (a *agent) opened(c *actor.Context, h *hosted) {
 	if h.state != isStarting {
 		return
 	}
-	a.hasBegun(h)
+	a.pace.hasBegun(h, a.g.now())
 	h.state = isActive
 	a.g.active.Add(1)
 	a.g.metrics.activated.Inc()
@@ -110,7 +110,7 @@ func (h *hosted) goOn(err error) {
 
 // ended hears that the actor of a grain has ended: the directory is to forget it, and then its front passes on what comes.
 func (a *agent) ended(c *actor.Context, h *hosted, failure error) {
-	a.hasBegun(h)
+	a.pace.hasBegun(h, a.g.now())
 	if h.state == isStarting {
 		a.g.metrics.failed.Inc()
 		a.g.log.Warn("grain: a grain did not start", "grain", h.key, "error", failure)
@@ -171,7 +171,7 @@ func (a *agent) frontEnded(c *actor.Context, ref actor.Ref) {
 		return
 	}
 	delete(a.fronts, ref)
-	a.hasBegun(h)
+	a.pace.hasBegun(h, a.g.now())
 	if h.state == isActive {
 		a.g.active.Add(-1)
 	}

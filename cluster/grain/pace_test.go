@@ -64,11 +64,20 @@ func TestGrainsThatLoadKeepNoOthersFromStarting(t *testing.T) {
 	all.Wait()
 }
 
-func TestGrainsBeginAtABoundedPace(t *testing.T) {
-	if n := grain.Begun(10*time.Second, 0); n < 40_000 || n > 40_300 {
-		t.Errorf("%d grains a processor have begun in 10 s, expected 4,000 a second and 256 at once", n)
+func TestGrainsBeginInTurnsThatRest(t *testing.T) {
+	const within = 6 * time.Second
+	for _, c := range []struct {
+		each, turn time.Duration // of a grain; of a turn and its rest
+	}{
+		{time.Millisecond, 3 * time.Millisecond},
+		{10 * time.Millisecond, 30 * time.Millisecond},
+		{100 * time.Millisecond, 150 * time.Millisecond},
+	} {
+		if n, expected := grain.Begun(within, c.each), 8*int(within/c.turn); n != expected {
+			t.Errorf("%d grains a processor have begun in %v that take %v each, expected %d", n, within, c.each, expected)
+		}
 	}
-	if n := grain.Begun(10*time.Second, 100*time.Millisecond); n != 8*101 {
-		t.Errorf("%d grains a processor have begun that take 100 ms each, expected 8 at a time", n)
+	if n := grain.Begun(within, time.Hour); n < 8*18 || n > 8*24 {
+		t.Errorf("%d grains a processor have begun beside those that never do: they keep others from it for longer than 0.3 s", n)
 	}
 }

@@ -117,7 +117,7 @@ func (r *rig) keeps(keeper string, at map[string][]string, nodes ...string) (n i
 
 func TestGrainsOfLivingNodesAnswerWhileADirectoryIsSilent(t *testing.T) {
 	r := start(t, 3, clustertest.Config{Members: believed, System: patient}, unfenced)
-	at := r.spread(0, 150)
+	at := r.spread(0, 60)
 	lost := r.keeps("n2", at, "n0", "n1")
 	before := r.taken()
 	r.Nodes[2].Kill()
@@ -132,7 +132,7 @@ func TestGrainsOfLivingNodesAnswerWhileADirectoryIsSilent(t *testing.T) {
 
 func TestGrainsOfLivingNodesAnswerWhileTheirShardWaitsForADeadNodeToBeFenced(t *testing.T) {
 	r := start(t, 3, clustertest.Config{System: patient}, unfenced)
-	at := r.spread(0, 150)
+	at := r.spread(0, 60)
 	r.keeps("n2", at, "n0", "n1")
 	lost := r.keptBy("n2", 3)
 	before := r.taken()
@@ -146,7 +146,7 @@ func TestGrainsOfLivingNodesAnswerWhileTheirShardWaitsForADeadNodeToBeFenced(t *
 
 func TestGrainsOfLivingNodesAnswerWhileTheirNewDirectoryWaitsForOthers(t *testing.T) {
 	r := start(t, 4, clustertest.Config{System: patient}, unfenced)
-	at := r.spread(0, 200)
+	at := r.spread(0, 80)
 	r.keeps("n2", at, "n0", "n1")
 	lost := r.keptBy("n2", 3)
 	before := r.taken()
