@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -188,7 +187,6 @@ func againAfterDeath(ctx context.Context, figure func(*again) float64) (float64,
 			return err
 		})
 		a.all = time.Since(begun)
-		defer diag(begun)
 		ended.Store(true)
 		others.Wait()
 		if err = errors.Join(err, failed, dead.die()); err != nil {
@@ -237,19 +235,9 @@ func probe(ctx context.Context, g *grain.Grains, here []bool, ended *atomic.Bool
 			mu.Lock()
 			defer mu.Unlock()
 			took = append(took, time.Since(begun))
-			Diag = append(Diag, DiagPoint{begun, time.Since(begun)})
 			err = errors.Join(err, failure)
 		})
 	}
 	all.Wait()
 	return took, err
-}
-
-type DiagPoint struct { at time.Time; took time.Duration }
-var Diag []DiagPoint
-func diag(begun time.Time) {
-	by := map[int][]time.Duration{}
-	for _, p := range Diag { k := int(p.at.Sub(begun)/(100*time.Millisecond)); by[k]=append(by[k],p.took) }
-	Diag = nil
-	for k := range 100 { l := by[k]; if len(l)==0 {continue}; slices.Sort(l); fmt.Fprintln(os.Stderr, "t", k*100, "n", len(l), "p50", l[len(l)/2], "p90", l[len(l)*9/10], "max", l[len(l)-1]) }
 }
