@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/actor/wire"
 	"github.com/skua-go/skua/cluster/clustertest"
-	"github.com/skua-go/skua/cluster/lease"
 	"github.com/skua-go/skua/cluster/names"
 	"github.com/skua-go/skua/internal/logtest"
 	"github.com/skua-go/skua/lua"
@@ -34,37 +32,15 @@ func startCluster(t *testing.T, n int, cfg datacenter.Config) []*place {
 	lua.WireTypes(types)
 	names.WireTypes(types)
 	datacenter.WireTypes(types)
-	text := &logtest.Buffer{}
-	log := slog.New(slog.NewTextHandler(text, nil))
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the log:\n%s", text)
-		}
-	})
+	log, _ := logtest.New(t)
 	var all []*place
 	for _, node := range clustertest.Start(t, n, clustertest.Config{Types: types, Log: log}).Nodes {
-		x, err := names.New(names.Config{Node: node.Node, Members: node.Members, System: node.System, Mesh: node.Mesh})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		leases, err := lease.Open(ctx, node.Node, node.Members, lease.Config{Log: log})
-		cancel()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			node.Leave() // what holds leases ends first
-			if err := leases.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		specs, err := datacenter.Cluster(datacenter.ClusterConfig{Config: cfg, Node: node.Node, Names: x, Leases: leases, Log: log})
+		x := node.Names()
+		specs, err := datacenter.Cluster(datacenter.ClusterConfig{Config: cfg, Node: node.Node, Names: x, Leases: node.Leases(), Log: log})
 		if err != nil {
 			t.Fatal(err)
 		}
 		p := &place{Node: node, t: t, names: x}
-		node.Spawn(x.Spec())
 		for _, spec := range specs {
 			p.door = node.Spawn(spec)
 		}
