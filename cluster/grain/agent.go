@@ -35,7 +35,6 @@ type agent struct {
 	hosted   [Shards]map[string]*hosted
 	promised [Shards]uint64 // the owner of each shard that has asked for what is here: former ones are refused
 	fronts   map[actor.Ref]*hosted
-	pace     pace
 	toClose  []*hosted                // for a drain
 	closing  int                      // grains that end for a drain now
 	told     map[*actor.Node]struct{} // those that know that there are no grains here any more
@@ -48,7 +47,7 @@ func newAgent(g *Grains) actor.Actor {
 	return &agent{
 		g: g, agents: map[*actor.Node]actor.Ref{}, finding: map[*actor.Node][]func(actor.Ref, error){}, absences: map[*actor.Node]*absence{},
 		searches: map[string]time.Duration{}, fronts: map[actor.Ref]*hosted{}, chasing: map[string]actor.Promise{},
-		peers: map[*actor.Node]*peer{}, inquiries: map[string]*inquiry{}, pace: newPace(),
+		peers: map[*actor.Node]*peer{}, inquiries: map[string]*inquiry{},
 	}
 }
 
@@ -69,9 +68,6 @@ type (
 	chaseNow struct { // nobody is about to send to where a grain was
 		key string
 		ref actor.Ref
-	}
-	begun struct { // a grain that is starting: it waits for what it loads
-		h *hosted
 	}
 	opened struct {
 		h   *hosted
@@ -138,8 +134,6 @@ func (a *agent) Receive(c *actor.Context, msg any) {
 		a.tellMoved(c, m)
 	case chaseNow:
 		a.chase(c, m)
-	case begun:
-		a.pace.hasBegun(m.h, a.g.now())
 	case opened:
 		a.opened(c, m.h)
 	case ended:

@@ -2,7 +2,6 @@ package grain
 
 import (
 	"strconv"
-	"time"
 
 	"github.com/skua-go/skua/actor"
 )
@@ -50,22 +49,4 @@ func HeldOf(n int) any {
 		m.Keys = append(m.Keys, "player/"+strconv.Itoa(i))
 	}
 	return m
-}
-
-// Begun is how many grains begin within some time, for each processor, when very many are to and each takes so long.
-func Begun(within, each time.Duration) int {
-	p, n := newPace(), 0
-	p.waiting = make([]waitingStart, 1)
-	for now := time.Duration(0); now < within; now += time.Millisecond {
-		for h, since := range p.beginning {
-			if now-since >= each {
-				p.hasBegun(h, now)
-			}
-		}
-		p.giveUp(now)
-		for p.taking = len(p.beginning) == 0; p.taking && p.mayBegin(now); n++ {
-			p.begins(&hosted{epoch: uint64(n)}, now)
-		}
-	}
-	return n * beginAtOnce / p.most
 }

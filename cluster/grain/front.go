@@ -75,8 +75,7 @@ func (f *front) Start(c *actor.Context) error {
 	}
 	f.last = f.g.now()
 	made, self := spec.New, c.Self()
-	tell := func(c *actor.Context) { c.Send(f.g.agent, begun{f.h}) }
-	spec.New = func() actor.Actor { return newInner(made(), self, tell) }
+	spec.New = func() actor.Actor { return newInner(made(), self) }
 	inner, err := c.Spawn(spec)
 	if err != nil {
 		return err

@@ -54,10 +54,6 @@ func (a *agent) start(c *actor.Context, m activate, promise actor.Promise) {
 		promise.Reply(nil, ErrNotHere)
 		return
 	}
-	if !a.pace.mayBegin(a.g.now()) {
-		a.startLater(c, m, promise)
-		return
-	}
 	h := &hosted{key: m.Key, epoch: m.Epoch}
 	front, err := c.Spawn(h.spec(a.g, k, id))
 	if err != nil {
@@ -71,7 +67,6 @@ func (a *agent) start(c *actor.Context, m activate, promise actor.Promise) {
 	}
 	a.hosted[n][m.Key] = h
 	a.fronts[front] = h
-	a.pace.begins(h, a.g.now())
 	h.next = append(h.next, func(err error) { a.started(c, m, promise, err) })
 }
 
@@ -89,7 +84,6 @@ func (a *agent) opened(c *actor.Context, h *hosted) {
 	if h.state != isStarting {
 		return
 	}
-	a.pace.hasBegun(h, a.g.now())
 	h.state = isActive
 	a.g.active.Add(1)
 	a.g.metrics.activated.Inc()
@@ -110,7 +104,6 @@ func (h *hosted) goOn(err error) {
 
 // ended hears that the actor of a grain has ended: the directory is to forget it, and then its front passes on what comes.
 func (a *agent) ended(c *actor.Context, h *hosted, failure error) {
-	a.pace.hasBegun(h, a.g.now())
 	if h.state == isStarting {
 		a.g.metrics.failed.Inc()
 		a.g.log.Warn("grain: a grain did not start", "grain", h.key, "error", failure)
@@ -171,7 +164,6 @@ func (a *agent) frontEnded(c *actor.Context, ref actor.Ref) {
 		return
 	}
 	delete(a.fronts, ref)
-	a.pace.hasBegun(h, a.g.now())
 	if h.state == isActive {
 		a.g.active.Add(-1)
 	}

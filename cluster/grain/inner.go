@@ -8,13 +8,10 @@ import (
 type inner struct {
 	actor.Actor
 	front actor.Ref
-	begun func(c *actor.Context) // tells that it waits for what it loads
 	told  bool
 }
 
-func newInner(a actor.Actor, front actor.Ref, begun func(*actor.Context)) actor.Actor {
-	return &inner{Actor: a, front: front, begun: begun}
-}
+func newInner(a actor.Actor, front actor.Ref) actor.Actor { return &inner{Actor: a, front: front} }
 
 // Start starts the actor, and has it load.
 func (i *inner) Start(c *actor.Context) error {
@@ -25,9 +22,6 @@ func (i *inner) Start(c *actor.Context) error {
 	}
 	if l, ok := i.Actor.(Loader); ok {
 		l.Load(c, func(err error) { i.tell(c, err) })
-		if !i.told {
-			i.begun(c)
-		}
 		return nil
 	}
 	i.tell(c, nil)
