@@ -113,11 +113,3 @@ func (p *players) drain(c *actor.Context) {
 	}
 }
 
-// addressesFor is where clients go on.
-func (o *others) addressesFor() []string {
-	if o == nil {
-		return nil
-	}
-	all := o.addresses()
-	return all[:min(len(all), MaxAddresses)]
-}
