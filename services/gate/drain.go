@@ -112,4 +112,3 @@ func (p *players) drain(c *actor.Context) {
 		p.advance(c, pl)
 	}
 }
-
