@@ -60,7 +60,7 @@ return M`
 // crowd is a cluster whose nodes have gates.
 type crowd struct {
 	*clustertest.Cluster
-	t     *testing.T
+	t     testing.TB
 	cfg   func(i int, cfg *gate.Config)
 	more  extras
 	nodes []*gated
@@ -143,12 +143,12 @@ func logins(c *actor.Context, msg any) {
 }
 
 // meet starts so many nodes with gates.
-func meet(t *testing.T, n int, roles func(i int) []string, cfg func(i int, cfg *gate.Config)) *crowd {
+func meet(t testing.TB, n int, roles func(i int) []string, cfg func(i int, cfg *gate.Config)) *crowd {
 	t.Helper()
 	return meetWith(t, n, roles, cfg, extras{})
 }
 
-func meetWith(t *testing.T, n int, roles func(i int) []string, cfg func(i int, cfg *gate.Config), more extras) *crowd {
+func meetWith(t testing.TB, n int, roles func(i int) []string, cfg func(i int, cfg *gate.Config), more extras) *crowd {
 	t.Helper()
 	if more.agent == "" {
 		more.agent = roverAgent
