@@ -214,6 +214,9 @@ func TestImpossibleValuesNameTheKeyFoundAndExpected(t *testing.T) {
 		{`login.method = "ldap"`, "login.method"},
 		{`login.method = "guest"` + "\n" + `login.methods = ["jwt"]`, `login.method (SKUA_LOGIN_METHOD): found "guest", expected nothing beside login.methods`},
 		{`login.methods = []`, "login.methods"},
+		{manyAddresses(9), "gates.g0.addresses: found 9, expected at most 8"},
+		{manyAddresses(8), "gate.addresses (SKUA_GATE_ADDRESSES): found 80, expected roles, labels and addresses of all gates that have up to 7168 bytes as JSON"},
+		{"[cluster.labels]\n" + manyLabels(), "cluster.labels (SKUA_CLUSTER_LABELS): found 32, expected roles, labels and"},
 		{`login.methods = ["password", "ldap"]`, `login.methods (SKUA_LOGIN_METHODS): found "ldap", expected one of password, jwt, hook, device, guest, none`},
 		{`login.methods = ["none", "guest"]`, `found "none,guest", expected none alone`},
 		{`login.methods = ["jwt"]`, "login.jwt_keys (SKUA_LOGIN_JWT_KEYS)"},
@@ -275,6 +278,28 @@ func TestImpossibleValuesNameTheKeyFoundAndExpected(t *testing.T) {
 	if err == nil || strings.Count(err.Error(), "config: ") != 2 {
 		t.Errorf("two faults, reported: %v", err)
 	}
+}
+
+// manyAddresses are ten gates with so many long addresses each.
+func manyAddresses(n int) string {
+	var b strings.Builder
+	for gate := range 10 {
+		fmt.Fprintf(&b, "[gates.g%d]\ntcp = \"127.0.0.1:%d\"\naddresses = [", gate, 9000+gate)
+		for i := range n {
+			fmt.Fprintf(&b, "\"wss://%s.example.com:%d/ws\", ", strings.Repeat("x", 70), 1000+i)
+		}
+		b.WriteString("]\n")
+	}
+	return b.String()
+}
+
+// manyLabels are as many and as long as labels may be, but not all of them.
+func manyLabels() string {
+	var b strings.Builder
+	for i := range 32 {
+		fmt.Fprintf(&b, "%s%02d = %q\n", strings.Repeat("k", 120), i, strings.Repeat("v", 128))
+	}
+	return b.String()
 }
 
 // sample is a value of each kind that no default has, as an environment variable and as the field's value then.
