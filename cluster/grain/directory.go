@@ -43,8 +43,8 @@ type placement struct {
 	refused  []string // nodes that can't have it
 }
 
-// counterBits are those of an epoch that count the activations under one ownership of a shard. The bits above them are the revision of the ownership and the age of the bucket, see Grains.base.
-const counterBits = 14
+// counterBits are those of an epoch that count the activations under one ownership of a shard.
+const counterBits = 22
 
 // find answers where a grain is, or has it started.
 func (a *agent) find(c *actor.Context, m find) {
@@ -163,7 +163,7 @@ func (a *agent) place(c *actor.Context, s *shard, q *query, p *placement, at *ac
 	if s.counter >= 1<<counterBits-1 {
 		s.state = leaving // its next owner begins to count anew
 	}
-	epoch := (a.g.base+s.epoch)<<counterBits | s.counter
+	epoch := s.epoch<<counterBits | s.counter
 	a.askNode(c, at, activate{Key: q.key, Epoch: epoch, Owner: s.epoch}, activateTimeout, func(v any, err error) {
 		a.activated(c, s, q, p, at, epoch, v, err)
 	})

@@ -102,7 +102,6 @@ type Grains struct {
 	sys     *actor.System
 	kinds   map[string]*Kind
 	kv      jetstream.KeyValue
-	base    uint64 // what epochs begin at, see epochBase
 	metrics *metrics
 	table   *table       // for actors of this node
 	waiting atomic.Int64 // messages, see MaxWaiting
@@ -200,19 +199,7 @@ func (g *Grains) openBucket(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("grain: %w", err)
 	}
-	stream, err := g.node.StreamOf(ctx, bucketName)
-	if err != nil {
-		return fmt.Errorf("grain: the bucket %s: %w", bucketName, err)
-	}
-	g.base = epochBase(stream.CachedInfo().Created)
 	return nil
-}
-
-// epochBase is what is added to revisions of a bucket that was made at that time, in 1/256 s since 2026. It has epochs rise also when JetStream was lost, and revisions begin anew, while a database has
-// epochs still: as long as shards are claimed less than 256 times a second, all the time. It has 39 bits until 2094.
-func epochBase(made time.Time) uint64 {
-	first := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	return uint64(max(made.Sub(first), 0) / (time.Second / 256))
 }
 
 // Close ends what Open has begun, beside its actors: those end with the System, before. It blocks until the goroutines are gone.
