@@ -44,7 +44,7 @@ type placement struct {
 }
 
 // counterBits are those of an epoch that count the activations under one ownership of a shard.
-const counterBits = 22
+const counterBits = 18
 
 // find answers where a grain is, or has it started.
 func (a *agent) find(c *actor.Context, m find) {

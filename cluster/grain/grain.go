@@ -195,7 +195,7 @@ func (g *Grains) open() error {
 }
 
 func (g *Grains) openBucket(ctx context.Context) (err error) {
-	g.kv, err = g.node.Bucket(ctx, jetstream.KeyValueConfig{Bucket: bucketName, Description: "Who keeps which shard of the grains", MaxValueSize: bucketMaxSize})
+	g.kv, err = g.node.EpochBucket(ctx, jetstream.KeyValueConfig{Bucket: bucketName, Description: "Who keeps which shard of the grains", MaxValueSize: bucketMaxSize})
 	if err != nil {
 		return fmt.Errorf("grain: %w", err)
 	}
