@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -249,5 +250,21 @@ func TestAKindWhoseScriptIsNotThereIsNamed(t *testing.T) {
 	_, problems, err := opened.check()
 	if err != nil || len(problems) != 1 || !strings.Contains(problems[0].Message, "grains.guild.script") {
 		t.Errorf("%v, %v", problems, err)
+	}
+}
+
+// The guilds of examples/guild do what their tests say.
+func TestTheGuildsOfTheExamplePassTheirTests(t *testing.T) {
+	const dir = "../../examples/guild"
+	p, err := openProject(dir, extension{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, problems, err := p.check(); err != nil || len(problems) > 0 || n != 4 {
+		t.Fatalf("check of %d scripts: %v %q", n, err, problems)
+	}
+	var out, log bytes.Buffer
+	if err := testProject(t.Context(), dir, testOptions{timeout: time.Minute}, &out, &log); err != nil || !strings.HasSuffix(out.String(), "4 passed, 0 failed\n") {
+		t.Fatalf("%v\n%s\n%s", err, out.String(), log.String())
 	}
 }
