@@ -163,6 +163,8 @@ func (m *module) apiCommitRaw(s vm.State) int {
 func (m *module) apiRelease(s vm.State) int {
 	n := m.nameAt(s, 1, "store.release")
 	m.notOpen(s, n, "store.release", "close")
-	delete(m.shelf().raw, n)
+	if sh := m.shelves[m.self()]; sh != nil {
+		delete(sh.raw, n)
+	}
 	return m.ask(s, "store.release", m.storeAt(s), store.Release{Kind: n.kind, ID: n.id}, nil, nil)
 }
