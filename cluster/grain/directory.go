@@ -75,6 +75,7 @@ func (a *agent) find(c *actor.Context, m find) {
 	default:
 		if a.mayWait(q) {
 			s.waiting = append(s.waiting, func() { a.queued--; a.lookUp(c, s, q) })
+			a.answerSoon(c, s, q, 0)
 		}
 	}
 }
@@ -99,6 +100,9 @@ func (a *agent) mayWait(q *query) bool {
 
 // lookUp answers a query, or has it wait for the grain, or for the node where that is.
 func (a *agent) lookUp(c *actor.Context, s *shard, q *query) {
+	if !q.promise.Open() { // it has been answered meanwhile, or nobody waits any more
+		return
+	}
 	if a.shards[s.n] != s || s.state != keeping {
 		q.promise.Reply(nil, errNotMine)
 		return
