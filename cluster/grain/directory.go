@@ -43,8 +43,8 @@ type placement struct {
 	refused  []string // nodes that can't have it
 }
 
-// counterBits are those of an epoch that count the activations under one ownership of a shard.
-const counterBits = 18
+// counterBits are those of an epoch that count the activations under one ownership of a shard: with them an epoch is below 2^53 until 2039, as all Lua engines need it. A shard whose count ends is given back.
+const counterBits = 11
 
 // find answers where a grain is, or has it started.
 func (a *agent) find(c *actor.Context, m find) {

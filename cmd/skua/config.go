@@ -44,6 +44,8 @@ type Config struct {
 
 	// Gates are the tables [gates.NAME], by their names.
 	Gates map[string]*NamedGateConfig `toml:"gates"`
+	// Grains are the tables [grains.NAME], by the names of the kinds.
+	Grains map[string]*GrainConfig `toml:"grains"`
 
 	// Dir is the project's directory; relative paths of the configuration begin there. It is not a key.
 	Dir string `toml:"-"`
@@ -441,7 +443,7 @@ func demoConfig(text []byte, environ []string, flags ...func(*Config)) (Config, 
 	return makeConfig("", configFile+" (built in)", text, environ, flags...)
 }
 
-// makeConfig is loadConfig for the text of a file. Some defaults depend on other keys: those of [kcp] on its profile, those of [gates.NAME] on [gate]. So it is read twice, the second time
+// makeConfig is loadConfig for the text of a file. Some defaults depend on other keys: those of [kcp] on its profile, those of [gates.NAME] on [gate], and tables such as [grains.NAME] on their names. So it is read twice, the second time
 // over the defaults that the first has found.
 func makeConfig(dir, path string, text []byte, environ []string, flags ...func(*Config)) (Config, error) {
 	env := environMap(environ)
