@@ -17,6 +17,8 @@ func wireTypes(t *wire.Types) {
 	wire.Register[answer](t, "test.answer")
 	wire.Register[deposit](t, "test.deposit")
 	wire.Register[add](t, "test.add")
+	wire.Register[credit](t, "test.credit")
+	wire.Register[balance](t, "test.balance")
 }
 
 // tick is one of a row, which ends with the incarnation of the node that it goes to. Losses is how often its sender was told that something is lost.

@@ -43,8 +43,16 @@ const (
 	saysUse    = "use"
 	saysUnlock = "unlock"
 	saysAdd    = "add"
+	saysRead   = "read" // what a grain has
 	saysSent   = "sent" // an acknowledged message
 	saysGot    = "got"
+)
+
+// What it asks the register for.
+const (
+	registerRead  = "read"
+	registerWrite = "write"
+	registerClaim = "claim" // read, as the only one who writes under the epoch
 )
 
 // What it is told.
@@ -62,6 +70,7 @@ type line struct {
 	Kind  string `json:"k"`
 	ID    uint64 `json:"id,omitempty"` // of a question, and its answer
 	Who   string `json:"who,omitempty"`
+	By    string `json:"by,omitempty"` // which activation of a grain asks the register
 	Key   string `json:"key,omitempty"`
 	Epoch uint64 `json:"e,omitempty"`
 	N     int64  `json:"n,omitempty"`
@@ -112,8 +121,8 @@ func (p *pipe) say(l line) error {
 	return err
 }
 
-// ask says a line and waits for its answer. Asked is when the other side had not heard of it yet, so the line is not on its way when ask fails for that.
-func (p *pipe) ask(l line, within time.Duration) (line, error) {
+// ask says a line and waits for its answer, until broken is closed at most. It fails with errGone when the other side has ended, and with os.ErrDeadlineExceeded.
+func (p *pipe) ask(l line, within time.Duration, broken <-chan struct{}) (line, error) {
 	answer := make(chan line, 1)
 	p.mu.Lock()
 	if p.closed {
@@ -141,6 +150,8 @@ func (p *pipe) ask(l line, within time.Duration) (line, error) {
 			return line{}, errGone
 		}
 		return got, nil
+	case <-broken:
+		return line{}, errBroken
 	case <-time.After(within):
 		return line{}, os.ErrDeadlineExceeded
 	}
