@@ -157,14 +157,36 @@ func (r *rig) goOn() {
 // What a node that rests may have: more than the largest that was seen, and far less than what grows.
 const (
 	maxGoroutines = 250
+	maxMore       = 50 // than it had when it was seen first
 	maxHeap       = 96 << 20
 )
 
-// grown looks what nodes have, now that they rest. first is what each life had when it was seen for the first time.
+// grown looks what nodes have, now that they rest. first is what each life had when it was seen for the first time. What is left of work ends in a moment.
 func (r *rig) grown(first map[string]*state) {
+	for deadline := time.Now().Add(restsIn); ; {
+		large := r.large(first)
+		if len(large) == 0 || time.Now().After(deadline) {
+			for _, p := range large {
+				if _, err := p.tell(doShow); err != nil {
+					r.t.Logf("%s does not show its goroutines: %v", p.process().life, err)
+				}
+				s := first[p.process().life]
+				r.oracle.fault("%s has grown while it rests: at first %d goroutines, %d bytes; its log has what its goroutines do", p.process().life, s.Goroutines, s.Heap)
+			}
+			return
+		}
+		<-time.After(500 * time.Millisecond)
+	}
+}
+
+// restsIn is how long what is left of work may take.
+const restsIn = 20 * time.Second
+
+// large are those that have too much.
+func (r *rig) large(first map[string]*state) (large []*place) {
 	for i, a := range r.each(doState, nil) {
-		life := r.nodes[i].process().life
-		s := a.State
+		p := r.nodes[i]
+		life, s := p.process().life, a.State
 		if s == nil {
 			continue
 		}
@@ -173,9 +195,9 @@ func (r *rig) grown(first map[string]*state) {
 		if first[life] == nil {
 			first[life] = s
 		}
-		was := first[life]
-		if s.Goroutines > maxGoroutines || s.Heap > maxHeap || s.Goroutines > was.Goroutines+50 {
-			r.oracle.fault("%s: %d goroutines and %d KB while it rests, at first %d and %d", life, s.Goroutines, s.Heap>>10, was.Goroutines, was.Heap>>10)
+		if s.Goroutines > maxGoroutines || s.Heap > maxHeap || s.Goroutines > first[life].Goroutines+maxMore {
+			large = append(large, p)
 		}
 	}
+	return large
 }

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"sync"
 	"time"
 
@@ -203,6 +204,10 @@ func (n *node) told(l line) {
 			n.answer(a)
 		}()
 		return
+	case doShow:
+		if err := pprof.Lookup("goroutine").WriteTo(os.Stderr, 1); err != nil {
+			a.Text = err.Error()
+		}
 	case doState:
 		go func() {
 			a.State = n.state()

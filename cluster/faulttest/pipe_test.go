@@ -61,6 +61,7 @@ const (
 	doRest  = "rest"
 	doProbe = "probe" // is all as it should be?
 	doState = "state"
+	doShow  = "show" // log what its goroutines do
 	doFill  = "fill" // the disk
 	doFree  = "free"
 )
