@@ -27,6 +27,8 @@ type role struct {
 
 	Peers []string `json:"peers"` // of a node: the names of all nodes
 	URL   string   `json:"url"`   // of a node
+	// Careless has a node go on with locks without asking whether it holds them still: the guard whose absence must be found.
+	Careless bool `json:"careless"`
 
 	Addr   string   `json:"addr"` // of a server
 	Dir    string   `json:"dir"`

@@ -54,6 +54,8 @@ type place struct {
 	mu      sync.Mutex
 	p       *process
 	playing bool
+
+	careless bool
 }
 
 // process is one life of a place.
@@ -72,6 +74,12 @@ type process struct {
 // newRig starts so many nodes with three servers. They end with the test.
 func newRig(t *testing.T, nodes int, seed uint64) *rig {
 	t.Helper()
+	return newRigOf(t, nodes, seed, nil)
+}
+
+// newRigOf has set change places before they are started.
+func newRigOf(t *testing.T, nodes int, seed uint64, set func(*rig)) *rig {
+	t.Helper()
 	r := &rig{t: t, seed: seed, lab: nodelab.Open(seed), oracle: newOracle(t), broken: make(chan struct{})}
 	t.Cleanup(r.close)
 	for i := range 3 {
@@ -79,6 +87,9 @@ func newRig(t *testing.T, nodes int, seed uint64) *rig {
 	}
 	for i := range nodes {
 		r.nodes = append(r.nodes, r.place("node", fmt.Sprintf("n%d", i)))
+	}
+	if set != nil {
+		set(r)
 	}
 	for _, p := range append(append([]*place{}, r.servers...), r.nodes...) {
 		p.start()
@@ -140,7 +151,7 @@ func hosts(places ...*place) (all []*nodelab.Host) {
 func (p *place) role() role {
 	r := p.r
 	life := r.lives.Add(1)
-	o := role{Kind: p.kind, Name: p.host.Name(), Life: fmt.Sprintf("%s#%d", p.host.Name(), life), Seed: r.seed + life}
+	o := role{Kind: p.kind, Name: p.host.Name(), Life: fmt.Sprintf("%s#%d", p.host.Name(), life), Seed: r.seed + life, Careless: p.careless}
 	var urls []string
 	for _, s := range r.servers {
 		urls = append(urls, "nats://"+netip.AddrPortFrom(s.host.Addr(), clientPort).String())
