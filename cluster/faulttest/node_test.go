@@ -11,6 +11,8 @@ import (
 	"os"
 	"runtime"
 	"runtime/pprof"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -243,13 +245,31 @@ func (n *node) state() *state {
 	runtime.GC() // what pools had is free after the second
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	s := &state{Goroutines: runtime.NumGoroutine(), Heap: int64(m.HeapAlloc), Done: map[string]int64{}}
+	s := &state{Goroutines: goroutines(), Heap: int64(m.HeapAlloc), Done: map[string]int64{}}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for what, times := range n.done {
 		s.Done[what] = times
 	}
 	return s
+}
+
+// goroutines is how many there are, without the workers that actors keep for later, of which there may be 256.
+func goroutines() (count int) {
+	var text strings.Builder
+	if err := pprof.Lookup("goroutine").WriteTo(&text, 1); err != nil {
+		return runtime.NumGoroutine()
+	}
+	for _, alike := range strings.Split(text.String(), "\n\n") {
+		if head, rest, _ := strings.Cut(alike, "\n"); strings.HasPrefix(head, "goroutine profile") {
+			alike = rest
+		}
+		n, _, _ := strings.Cut(alike, " @ ")
+		if many, err := strconv.Atoi(n); err == nil && !strings.Contains(alike, "(*dispatcher).park") {
+			count += many
+		}
+	}
+	return count
 }
 
 // random is luck of one's own.
