@@ -308,6 +308,9 @@ func (a *agent) giveBack(c *actor.Context) {
 		return
 	}
 	settled := a.draining || a.g.now()-a.changed > a.g.cfg.Settle
+	if settled {
+		a.adopt()
+	}
 	for _, s := range &a.shards {
 		if s == nil || s.state < keeping || s.busy {
 			continue

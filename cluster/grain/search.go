@@ -94,7 +94,7 @@ func (a *agent) seek(c *actor.Context, s *seeker) {
 		case is(err, ErrKind, ErrStart, ErrNoNode, actor.ErrOverloaded):
 			s.finish(place{}, err)
 		default: // that node does not keep it any more, or can't be reached
-			if is(err, errNotMine) {
+			if is(err, errNotMine) && !a.own(n) { // what this node has itself it knows, until the bucket says otherwise
 				a.g.disown(shardOf(s.find.Key), n.Name())
 			}
 			a.seekAgain(c, s, err)
