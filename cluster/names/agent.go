@@ -208,10 +208,10 @@ func (a *agent) find(c *actor.Context, node string, f *followed) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), searchFor)
 	f.search = cancel
-	c.Go(func(life context.Context) (any, error) { //nolint:contextcheck // ends sooner than the actor, which waits for it
+	c.Go(func(life context.Context) (any, error) {
 		defer context.AfterFunc(life, cancel)()
 		return a.x.cfg.Mesh.Lookup(ctx, node, AgentName)
-	}, func(v any, err error) { //nolint:contextcheck // as above
+	}, func(v any, err error) {
 		cancel()
 		if a.follows[node] != f {
 			return
