@@ -226,7 +226,10 @@ func registerAnew(t *testing.T, n *clustertest.Node) {
 	if err := kv.Purge(t.Context(), n.Name); err != nil {
 		t.Fatal(err)
 	}
-	clustertest.Eventually(t, "a new incarnation", func() bool { return n.Node.Lease().Incarnation > former })
+	clustertest.Eventually(t, "a new incarnation, which its actors have, too", func() bool {
+		now := n.Node.Lease().Incarnation
+		return now > former && n.System.RefOf(1).Home().Incarnation() == now
+	})
 }
 
 func TestAnAcknowledgedMessageOfANodeThatHasRegisteredAnewIsNotSentAgain(t *testing.T) {
@@ -243,7 +246,10 @@ func TestAnAcknowledgedMessageOfANodeThatHasRegisteredAnewIsNotSentAgain(t *test
 	if err := <-failed; !errors.Is(err, actor.ErrUnreachable) {
 		t.Errorf("got %v, expected that it is not known", err)
 	}
-	clustertest.Eventually(t, "the next one arrives", func() bool { return a.Mesh.SendAcked(t.Context(), own, 1) == nil })
+	c.Meet()
+	if err := a.Mesh.SendAcked(t.Context(), own, 1); err != nil {
+		t.Error(err)
+	}
 	clustertest.Eventually(t, "the next one is there", func() bool { return l.len() >= 2 })
 	l.inOrder(t, 2)
 }
