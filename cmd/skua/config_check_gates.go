@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -33,7 +34,8 @@ func (c *Config) validateGates(k *check) {
 	k.that(c.Gate.Codec == packet.CodecPomelo || c.Login.gate() == gate.LoginNone, "gate.codec", c.Gate.Codec,
 		"pomelo, or login.methods = [\"none\"]: no other codec has requests to log in with")
 	paths := map[string]string{c.Gate.Path: "gate"}
-	for name, g := range c.Gates {
+	for _, name := range slices.Sorted(maps.Keys(c.Gates)) {
+		g := c.Gates[name]
 		key := "gates." + name
 		k.that(tableName.MatchString(name) && name != mainGate, "gates", name, "names of small letters, digits and _, which begin with a letter, and not main")
 		g.validate(k, key)

@@ -181,6 +181,9 @@ func (d document) found(e *toml.DecodeError) string {
 			return rest[:end+2]
 		}
 	}
+	if rest != "" && strings.ContainsRune("[{", rune(rest[0])) {
+		return bracketed(rest)
+	}
 	if end := strings.IndexAny(rest, " \t,#]}"); end > 0 {
 		rest = rest[:end]
 	}
@@ -188,4 +191,26 @@ func (d document) found(e *toml.DecodeError) string {
 		return "nothing"
 	}
 	return rest
+}
+
+// bracketed is an array, or a table on one line, at the beginning of a text: all of it, as far as it is there. Quotes in it are not escaped.
+func bracketed(text string) string {
+	depth, quote := 0, rune(0)
+	for i, r := range text {
+		switch {
+		case quote != 0:
+			if r == quote {
+				quote = 0
+			}
+		case r == '"' || r == '\'':
+			quote = r
+		case r == '[' || r == '{':
+			depth++
+		case r == ']' || r == '}':
+			if depth--; depth == 0 {
+				return text[:i+1]
+			}
+		}
+	}
+	return text
 }

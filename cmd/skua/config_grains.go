@@ -44,7 +44,8 @@ func grainDefaults(found map[string]*GrainConfig) map[string]*GrainConfig {
 func (g *GrainConfig) script(kind string) string { return cmp.Or(g.Script, kind) }
 
 func (c *Config) validateGrains(k *check) {
-	for name, g := range c.Grains {
+	for _, name := range slices.Sorted(maps.Keys(c.Grains)) {
+		g := c.Grains[name]
 		key := "grains." + name
 		k.that(tableName.MatchString(name), "grains", name, "names of small letters, digits and _, which begin with a letter")
 		k.that(g.Script == "" || isScript(g.Script), key+".script", g.Script, "the name of a script, without .lua, inside lua.path, or nothing")
