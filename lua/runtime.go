@@ -27,6 +27,7 @@ import (
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/lua/lib"
 	"github.com/skua-go/skua/lua/lua54"
+	"github.com/skua-go/skua/lua/reload"
 	"github.com/skua-go/skua/lua/vm"
 )
 
@@ -82,8 +83,9 @@ type Runtime struct {
 	failures failures
 	hints    hints
 
-	mu  sync.Mutex
-	env map[string]string
+	mu      sync.Mutex
+	env     map[string]string
+	version *reload.Version
 }
 
 // NewRuntime checks the configuration.
