@@ -43,6 +43,7 @@ import (
 //	plan TEXT, no plan TEXT       is, or is not, in the plan of the last reload
 //	report TEXT, no report TEXT   is, or is not, in its report, as JSON
 //	log TEXT                      is in the log
+//	also NAME                     the service whose address that handler answers goes over with main.lua's from now on
 //	agent NAME                    starts one more agent of main.lua in the same VM, for "call NAME:..."
 //
 // The first lines may say "only: ENGINE" and "shared", for agents that share a VM.
@@ -85,6 +86,7 @@ type reloadCase struct {
 	log      *logtest.Buffer
 	refs     map[string]actor.Ref
 	begun    []chan string
+	also     []actor.Ref
 	plan     string
 	report   string
 }
@@ -180,6 +182,10 @@ func (c *reloadCase) step(line string) error {
 		d, err := time.ParseDuration(rest)
 		time.Sleep(d) //nolint:forbidigo // fake time
 		synctest.Wait()
+		return err
+	case "also":
+		id, err := strconv.ParseUint(<-c.send(rest), 10, 64)
+		c.also = append(c.also, c.sys.RefOf(id))
 		return err
 	case "agent":
 		c.launch(rest)
@@ -277,6 +283,11 @@ func (c *reloadCase) reload(down bool, fails string) error {
 			report, _ := json.MarshalIndent(v, "", " ")
 			c.report = plain(report)
 		}
+		for _, ref := range c.also {
+			if _, alsoErr := c.sys.Ask(context.Background(), ref, lua.Upgrade{Update: u}); alsoErr != nil {
+				return alsoErr
+			}
+		}
 	}
 	running, askErr := c.sys.Ask(context.Background(), c.refs["main"], lua.AskRunning{})
 	if askErr != nil {
@@ -307,4 +318,3 @@ func (c *reloadCase) reload(down bool, fails string) error {
 func plain(text []byte) string {
 	return strings.NewReplacer(`\"`, `"`, `\u003e`, ">", `\u003c`, "<", `\n`, "\n", `\t`, "\t").Replace(string(text))
 }
-

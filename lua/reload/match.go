@@ -1,5 +1,7 @@
 package reload
 
+import "slices"
+
 // pairing tells what functions and variables of one outline are in another.
 type pairing struct {
 	old, new *outline
@@ -28,10 +30,11 @@ func (p *pairing) join(a, b *function) {
 // leastRename is how much of a function there has to be for it to be known under another name.
 const leastRename = 12
 
-// inner pairs the functions within two that are paired: first those of the same name, among these the ones that have not changed, then in their order; and then
-// those that have another name but have not changed.
+// inner pairs the functions within two that are paired: first those of the same name, among these the ones that have not changed, then those between them, then the
+// rest in their order; and then those that have another name but have not changed.
 func (p *pairing) inner(a, b *function) {
 	p.pairBy(a.inner, b.inner, func(x, y *function) bool { return x.name == y.name && x.hash == y.hash })
+	p.pairBy(a.inner, b.inner, func(x, y *function) bool { return x.name == y.name && p.between(a.inner, b.inner, x, y) })
 	p.pairBy(a.inner, b.inner, func(x, y *function) bool { return x.name == y.name })
 	p.pairBy(a.inner, b.inner, func(x, y *function) bool { return x.hash == y.hash && x.size >= leastRename })
 	for _, f := range a.inner {
@@ -39,6 +42,22 @@ func (p *pairing) inner(a, b *function) {
 			p.inner(f, g)
 		}
 	}
+}
+
+// between tells whether pairing two functions crosses no pair of others of their name.
+func (p *pairing) between(a, b []*function, x, y *function) bool {
+	before := true
+	for _, f := range a {
+		g := p.funcs[f]
+		switch {
+		case f == x:
+			before = false
+		case f.name != x.name || g == nil:
+		case (slices.Index(b, g) < slices.Index(b, y)) != before:
+			return false
+		}
+	}
+	return true
 }
 
 func (p *pairing) pairBy(a, b []*function, same func(x, y *function) bool) {

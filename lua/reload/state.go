@@ -79,61 +79,90 @@ func (m *module) init(v *variable) {
 // pushInitial pushes the value of a variable that is not known: what it was if that can be found, else what it is to begin with.
 func (m *module) pushInitial(v *variable) {
 	s := v.slot
-	if m.f.before.backVars[v] != nil && m.pushAlias(v) {
+	if top := m.a.s.Top(); m.f.before.backVars[v] != nil && m.pushAlias(v) {
+		m.a.s.Insert(top + 1)
+		m.a.s.SetTop(top + 1)
 		return
 	}
 	m.pushNew(s)
 }
 
-// pushAlias finds a variable's value where the chunk has put it: in what it has returned, or in a field.
+// pushAlias finds a variable's value where the chunk has put it: in another variable, a field, or what it has returned, or in the table that is there, or as its
+// metatable.
 func (m *module) pushAlias(v *variable) bool {
+	top := m.a.s.Top()
 	for _, s := range m.f.slots {
-		switch e := s.expr.(type) {
-		case *syntax.NameExpr:
-			if s.eval.variable(e.Name) != v {
-				continue
-			}
-			if s.key == "return" {
-				if m.pushValue() {
-					return true
-				}
-				continue
-			}
-			if s.target != "" && m.f.before.slotBefore(s) != nil && m.pushPlace(s) {
-				if m.a.s.Type(-1) != vm.Nil {
-					return true
-				}
-				m.a.s.Pop(1)
-			}
-		case *syntax.TableExpr:
-			if s.key == "return" && m.pushFieldOf(s, e, v) {
-				return true
-			}
+		if s.v == v || s.expr == nil || m.f.before.slotBefore(s) == nil {
+			continue
 		}
+		reach := m.reaching(s, v)
+		if reach == nil {
+			continue
+		}
+		if m.pushLive(s) && reach() && m.a.s.Type(-1) != vm.Nil {
+			return true
+		}
+		m.a.s.SetTop(top)
 	}
 	return false
 }
 
-// pushFieldOf finds the variable in `return { name = v }`.
-func (m *module) pushFieldOf(s *slot, e *syntax.TableExpr, v *variable) bool {
-	for _, f := range e.Fields {
-		n, isName := f.Value.(*syntax.NameExpr)
-		key, isText := f.Key.(*syntax.StringExpr)
-		if !isName || !isText || s.eval.variable(n.Name) != v || !m.pushValue() {
-			continue
+// pushLive pushes what a slot has now, if that is known.
+func (m *module) pushLive(s *slot) bool {
+	switch {
+	case s.v != nil:
+		if c := m.cells[s.v]; c != nil && m.live[s.v] {
+			m.a.p.PushCell(c)
+			return true
 		}
-		st := m.a.s
-		if st.Type(-1) == vm.Table {
-			st.PushString(key.Value)
-			st.RawGet(-2)
-			st.Remove(-2)
-			if st.Type(-1) != vm.Nil {
-				return true
+		return false
+	case s.target != "":
+		return m.pushPlace(s)
+	}
+	return m.pushValue()
+}
+
+// reaching is how to come from what a slot has to a variable that its expression names: a function that replaces the value on top; nil if there is no way.
+func (m *module) reaching(s *slot, v *variable) func() bool {
+	st := m.a.s
+	is := func(e syntax.Expr) bool {
+		n, ok := e.(*syntax.NameExpr)
+		return ok && s.eval.variable(n.Name) == v
+	}
+	switch e := s.expr.(type) {
+	case *syntax.NameExpr:
+		if is(e) {
+			return func() bool { return true }
+		}
+	case *syntax.CallExpr:
+		if targetName(e.Fn) != "setmetatable" || len(e.Args) != 2 {
+			return nil
+		}
+		if is(e.Args[0]) {
+			return func() bool { return true }
+		}
+		if is(e.Args[1]) {
+			return func() bool { return st.Metatable(-1) }
+		}
+	case *syntax.TableExpr:
+		for _, f := range e.Fields {
+			if key, ok := f.Key.(*syntax.StringExpr); ok && is(f.Value) {
+				return func() bool { return m.pushField(key.Value) }
 			}
 		}
-		st.Pop(1)
 	}
-	return false
+	return nil
+}
+
+// pushField pushes a field of the table on top.
+func (m *module) pushField(name string) bool {
+	st := m.a.s
+	if st.Type(-1) != vm.Table {
+		return false
+	}
+	st.PushString(name)
+	st.RawGet(st.Top() - 1)
+	return true
 }
 
 // pushNew pushes what the source gives a slot, nil if that fails.
@@ -258,7 +287,11 @@ func (m *module) setPlace(u *unit, s *slot, now bool) {
 // updateVariable lets a variable that nobody assigns to follow its declaration.
 func (m *module) updateVariable(s, old *slot) {
 	cell := m.cells[s.v]
-	if old == nil || cell == nil || !m.live[s.v] || s.v.assigned || old.v.assigned || old.hash == s.hash && old.form == s.form {
+	if old == nil || s.v.assigned || old.v.assigned || old.hash == s.hash && old.form == s.form {
+		return
+	}
+	if cell == nil || !m.live[s.v] {
+		m.updateHidden(s, old)
 		return
 	}
 	switch s.form {
@@ -280,6 +313,17 @@ func (m *module) updateVariable(s, old *slot) {
 			m.set(cell)
 		}
 	}
+}
+
+// updateHidden is updateVariable for a table that no function has as a variable, but that is known by other ways.
+func (m *module) updateHidden(s, old *slot) {
+	st := m.a.s
+	top := st.Top()
+	defer st.SetTop(top)
+	if s.form != formTable || old.form != formTable || !m.pushAlias(s.v) || st.Type(-1) != vm.Table {
+		return
+	}
+	m.follow(s, old)
 }
 
 func (m *module) p() vm.Patcher { return m.a.p }
