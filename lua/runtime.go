@@ -181,6 +181,11 @@ func (rt *Runtime) source(name string) (file, text string, err error) {
 
 // known fails as source does, without reading the text.
 func (rt *Runtime) known(name string) error {
+	if v := rt.Version(); v != nil {
+		if _, ok := v.Find(name); ok {
+			return nil
+		}
+	}
 	_, err := rt.find(name, func(tree fs.FS, file string) error {
 		_, err := fs.Stat(tree, file)
 		return err
