@@ -29,7 +29,8 @@ import (
 	"github.com/skua-go/skua/scripts"
 )
 
-// TestReload runs the cases of testdata/reload on both engines. A case is a project in several versions, v1/main.lua, v2/main.lua and so on (what a version does not
+// TestReload runs the cases of testdata/reload on both engines. A case is a project in several versions, v1/main.lua, v2/main.lua and so on (what a version
+// does not
 // have it has of the one before; a file that is only a comment "-- gone" is not there), and steps, one a line:
 //
 //	call NAME ARGS = RESULTS      sends a message to the service of main.lua, and compares what it answers

@@ -9,7 +9,8 @@ import (
 	"github.com/skua-go/skua/lua/vm"
 )
 
-// Upgrade asks a service to go over to another version of its scripts before it handles its next message. It is answered by a reload.Report, or an error: then the
+// Upgrade asks a service to go over to another version of its scripts before it handles its next message. It is answered by a reload.Report, or an error:
+// then the
 // service is as it was. Agents that share a VM go over together: the message is for one of them, or for the one that keeps the VM.
 type Upgrade struct{ Update *reload.Update }
 
@@ -42,7 +43,8 @@ func (r *reloading) left(h *Host) {
 	}
 }
 
-// Use sets the version that services get which start from now on. Until it is called, they read Config.Scripts when they start, and can't be upgraded. Scripts and
+// Use sets the version that services get which start from now on. Until it is called, they read Config.Scripts when they start, and can't be upgraded.
+// Scripts and
 // modules that the version does not have are looked for in Config.Scripts and Config.Library. It may be called from any goroutine.
 func (rt *Runtime) Use(v *reload.Version) {
 	rt.mu.Lock()

@@ -60,11 +60,12 @@ type application struct {
 	report  Report
 	modules []*module
 	byFile  map[string]*module
-	fixed   map[vm.Closure]bool
+	codes   map[vm.Code]*met
 	failed  error
 }
 
-// Apply replaces the code of a VM, and calls its hooks. If it returns an error, the VM is as it was, and still runs the version that it ran. It may be called again
+// Apply replaces the code of a VM, and calls its hooks. If it returns an error, the VM is as it was, and still runs the version that it ran. It may be
+// called again
 // for a VM that it has been applied to, for the functions that handlers which were under way have made since.
 func (u *Update) Apply(t Target) (Report, error) {
 	began := time.Now()
@@ -75,7 +76,7 @@ func (u *Update) Apply(t Target) (Report, error) {
 	if t.Version != u.from.ID() && t.Version != u.to.ID() {
 		return Report{}, fmt.Errorf("%w: %s, expected %s", ErrVersion, t.Version, u.from.ID())
 	}
-	a := &application{Update: u, t: t, p: p, s: t.VM.Main(), byFile: map[string]*module{}, fixed: map[vm.Closure]bool{}}
+	a := &application{Update: u, t: t, p: p, s: t.VM.Main(), byFile: map[string]*module{}, codes: map[vm.Code]*met{}}
 	a.report.From, a.report.To = u.from.ID(), u.to.ID()
 	if a.t.Call == nil {
 		a.t.Call = a.s.PCall
@@ -96,7 +97,7 @@ func (u *Update) Apply(t Target) (Report, error) {
 }
 
 func (a *application) run() (vm.Undo, error) {
-	found, undo := a.p.Survey(func(chunk string) bool { return a.files[chunk] != nil }, true)
+	found, undo := a.p.Survey(func(chunk string) bool { return a.files[chunk] != nil }, a.keep)
 	if a.t.Use != nil {
 		a.t.Use(a.to)
 	}
@@ -167,24 +168,63 @@ func (a *application) module(f *fileUpdate) *module {
 	return m
 }
 
+// met is a code that functions of the VM have, and what becomes of it: thousands of functions may have the same.
+type met struct {
+	m       *module
+	t       *target // nil if the function is gone, or has its new code already
+	becomes *function
+	env     int // the index of _ENV, -1 if there is none
+	shared  []sharedCell
+}
+
+// sharedCell is a variable of the chunk that functions of a code use.
+type sharedCell struct {
+	index int
+	old   *variable // of the source that the code is from
+	v     *variable // of the new one, nil if that does not have it
+	last  vm.Cell   // that has been seen
+}
+
+func (a *application) meet(cl vm.Closure) (*met, error) {
+	code := a.p.CodeOf(cl)
+	if k := a.codes[code]; k != nil {
+		return k, nil
+	}
+	u := a.p.UnitOf(cl)
+	f := a.files[u.Chunk]
+	k := &met{m: a.module(f), env: -1}
+	a.codes[code] = k
+	from, fn, now := f.unit, f.fns[code], func(v *variable) *variable { return v }
+	if k.becomes = fn; u != f.made {
+		c, err := f.changeFrom(u)
+		if err != nil {
+			return nil, err
+		}
+		from, fn, now = c.unit, c.unit.fns[code], func(v *variable) *variable { return c.vars[v] }
+		k.t, k.becomes = c.targets[code], c.funcs[fn]
+	}
+	if fn == nil {
+		return k, nil
+	}
+	for i, name := range from.ups[code] {
+		switch v := fn.ups[name]; {
+		case v == nil:
+			k.env = i
+		case v.of.parent == nil && !v.block:
+			k.shared = append(k.shared, sharedCell{index: i, old: v, v: now(v)})
+		}
+	}
+	return k, nil
+}
+
 // gather notes the cells of all functions by the variables that they are.
 func (a *application) gather(found vm.Found) error {
 	for _, cl := range found.Closures {
-		u := a.p.UnitOf(cl)
-		f := a.files[u.Chunk]
-		m := a.module(f)
-		if u == f.made {
-			fn := f.fns[a.p.CodeOf(cl)]
-			m.note(cl, fn, f.ups[f.code[fn]], func(v *variable) *variable { return v }, fn)
-			continue
-		}
-		c, err := f.changeFrom(u)
+		k, err := a.meet(cl)
 		if err != nil {
 			return err
 		}
-		code := a.p.CodeOf(cl)
-		old := c.unit.fns[code]
-		m.note(cl, old, c.unit.ups[code], func(v *variable) *variable { return c.vars[v] }, c.funcs[old])
+		k.note(cl)
 	}
 	for _, fr := range found.Frames {
 		if f := a.files[fr.Unit.Chunk]; fr.Unit != f.made && len(a.report.Waiting) < maxListed {
@@ -196,46 +236,40 @@ func (a *application) gather(found vm.Found) error {
 	return nil
 }
 
-func (m *module) note(cl vm.Closure, fn *function, ups []string, now func(*variable) *variable, becomes *function) {
-	if fn == nil {
-		return
+func (k *met) note(cl vm.Closure) {
+	m := k.m
+	if fn := k.becomes; fn != nil && fn.parent != nil && fn.parent.parent == nil {
+		m.byFn[fn] = append(m.byFn[fn], cl)
 	}
-	if becomes != nil {
-		m.byFn[becomes] = append(m.byFn[becomes], cl)
+	if k.env >= 0 && m.env == nil {
+		m.env = m.a.p.CellOf(cl, k.env)
 	}
-	for i, name := range ups {
-		v := fn.ups[name]
-		cell := m.a.p.CellOf(cl, i)
-		switch {
-		case v == nil:
-			m.env = cell
-		case v.of.parent == nil && !v.block:
-			w := now(v)
-			if w == nil {
-				m.oldCells[v] = cell
-				continue
-			}
-			if other := m.cells[w]; other != nil && other != cell {
-				m.split = true
-			}
-			m.cells[w], m.live[w], m.done[w] = cell, true, true
+	for i := range k.shared {
+		s := &k.shared[i]
+		cell := m.a.p.CellOf(cl, s.index)
+		if cell == s.last {
+			continue
 		}
+		s.last = cell
+		if s.v == nil {
+			m.oldCells[s.old] = cell
+			continue
+		}
+		if other := m.cells[s.v]; other != nil && other != cell {
+			m.split = true
+		}
+		m.cells[s.v], m.live[s.v], m.done[s.v] = cell, true, true
 	}
 }
 
 // swap gives all functions their new code.
 func (a *application) swap(found vm.Found) error {
 	for _, cl := range found.Closures {
-		u := a.p.UnitOf(cl)
-		f := a.files[u.Chunk]
-		if u == f.made {
-			continue
-		}
-		c, err := f.changeFrom(u)
+		k, err := a.meet(cl)
 		if err != nil {
 			return err
 		}
-		t := c.targets[a.p.CodeOf(cl)]
+		t := k.t
 		if t == nil {
 			continue // it is gone: who still has it goes on with it
 		}
@@ -244,10 +278,9 @@ func (a *application) swap(found vm.Found) error {
 			a.report.Functions++
 			continue
 		}
-		m := a.module(f)
-		cells, missing := m.cellsFor(cl, t)
+		cells, missing := k.m.cellsFor(cl, t)
 		if missing != "" {
-			a.kept(f, t.fn, missing)
+			a.kept(k.m.f, t.fn, missing)
 			continue
 		}
 		a.p.Swap(cl, t.code, cells)

@@ -30,7 +30,8 @@ func (p *pairing) join(a, b *function) {
 // leastRename is how much of a function there has to be for it to be known under another name.
 const leastRename = 12
 
-// inner pairs the functions within two that are paired: first those of the same name, among these the ones that have not changed, then those between them, then the
+// inner pairs the functions within two that are paired: first those of the same name, among these the ones that have not changed, then those between them,
+// then the
 // rest in their order; and then those that have another name but have not changed.
 func (p *pairing) inner(a, b *function) {
 	p.pairBy(a.inner, b.inner, func(x, y *function) bool { return x.name == y.name && x.hash == y.hash })

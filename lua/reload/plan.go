@@ -123,8 +123,8 @@ func (f *fileUpdate) planLoose(p *Plan) {
 		if had[l.hash]--; had[l.hash] >= 0 || l.eval != nil {
 			continue
 		}
-		p.Warnings = append(p.Warnings, fmt.Sprintf(
-			"%s: %s is new or has changed, and is not run: statements of the chunk that have effects run when a service starts (see on_upgrade)", f.place(l.line), l.text))
+		const why = "is new or has changed, and is not run: statements of the chunk that have effects run when a service starts (see on_upgrade)"
+		p.Warnings = append(p.Warnings, fmt.Sprintf("%s: %s %s", f.place(l.line), l.text, why))
 	}
 }
 

@@ -87,7 +87,8 @@ func (m *module) pushInitial(v *variable) {
 	m.pushNew(s)
 }
 
-// pushAlias finds a variable's value where the chunk has put it: in another variable, a field, or what it has returned, or in the table that is there, or as its
+// pushAlias finds a variable's value where the chunk has put it: in another variable, a field, or what it has returned, or in the table that is there, or
+// as its
 // metatable.
 func (m *module) pushAlias(v *variable) bool {
 	top := m.a.s.Top()

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/skua-go/skua/lua/vm"
 )
 
-// Update replaces one version's code by another's in VMs of one engine. It is made once, by Prepare, and applied to each VM; several goroutines may do so at once.
+// Update replaces one version's code by another's in VMs of one engine. It is made once, by Prepare, and applied to each VM; several goroutines may do so
+// at once.
 type Update struct {
 	engine vm.Patching
 	from   *Version
@@ -17,6 +19,7 @@ type Update struct {
 	down   bool
 	files  map[string]*fileUpdate
 	plan   Plan
+	keep   bool // applying it may fail half-way: what VMs have is remembered until it has not
 }
 
 // fileUpdate is a script whose text changes.
@@ -40,7 +43,8 @@ type Options struct {
 // ErrEngine is for engines whose functions can't be replaced.
 var ErrEngine = errors.New("reload: the engine can't replace code in VMs that live")
 
-// Prepare compiles the scripts that differ between two versions and finds out what applying them is going to do. Nothing is changed. The error names, joined, each
+// Prepare compiles the scripts that differ between two versions and finds out what applying them is going to do. Nothing is changed. The error names,
+// joined, each
 // script that does not compile as file:line.
 func Prepare(engine vm.Engine, from, to *Version, o Options) (*Update, error) {
 	patching, ok := engine.(vm.Patching)
@@ -72,7 +76,42 @@ func Prepare(engine vm.Engine, from, to *Version, o Options) (*Update, error) {
 		return nil, errors.Join(wrong...)
 	}
 	u.plan = u.makePlan()
+	u.keep = u.mayFail()
 	return u, nil
+}
+
+// mayFail tells whether applying the update runs code of scripts: hooks, and what makes initial values. If it does not, it only gives functions other code.
+func (u *Update) mayFail() bool {
+	for _, text := range u.to.files {
+		if strings.Contains(text, "on_upgrade") || strings.Contains(text, "on_downgrade") {
+			return true
+		}
+	}
+	for _, f := range u.files {
+		if f.mayFail() {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *fileUpdate) mayFail() bool {
+	if len(f.before.gone()) > 0 {
+		return true
+	}
+	for _, s := range f.slots {
+		if old := f.before.slotBefore(s); old == nil || s.form != old.form || s.form != formFunction && s.hash != old.hash {
+			return true
+		}
+	}
+	for _, c := range f.from {
+		for _, t := range c.targets {
+			if !t.same {
+				return true
+			}
+		}
+	}
+	return slices.ContainsFunc(f.loose, func(l *loose) bool { return l.eval != nil })
 }
 
 func (u *Update) file(file, before, text string) (*fileUpdate, error) {
