@@ -116,12 +116,12 @@ func (h *Host) apply(u *reload.Update, version string) (reload.Report, error) {
 		services = r.agents
 	}
 	now, hooks := h.now, false
-	defer func() { h.cell.now = now }()
+	defer func() { h.now = now }()
 	t := reload.Target{
 		VM: h.vm, Version: version, Main: r.main, Module: h.module, Use: func(v *reload.Version) { r.version = v },
 		Enter: func(i int) {
 			if hooks = true; i >= 0 {
-				h.cell.now = services[i]
+				h.now = services[i]
 			}
 		},
 		Call: func(n, results int) error {

@@ -51,7 +51,6 @@ func TestOldCodeIsFreedWhenNobodyRunsIt(t *testing.T) {
 		}
 		n.rt.Use(two)
 		u.Release()
-		unit, u = nil, nil
 		for range 100 {
 			if runtime.GC(); old.Value() == nil {
 				break

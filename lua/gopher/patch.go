@@ -36,7 +36,7 @@ func own(p *lua.FunctionProto, source string) {
 	}
 	n := &named{unit: &vm.Unit{Chunk: name, Source: source, Main: p}}
 	copy(n.text[:], name)
-	rename(p, unsafe.String(&n.text[0], len(name)))
+	rename(p, unsafe.String(&n.text[0], len(name))) //nolint:gosec // of what has just been copied there
 }
 
 func rename(p *lua.FunctionProto, name string) {

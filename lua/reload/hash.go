@@ -18,8 +18,8 @@ type hasher struct {
 
 func (h *hasher) add(text string) {
 	f := fnv.New64a()
-	f.Write(strconv.AppendUint(nil, h.sum, 16)) //nolint:errcheck,revive // it has no errors
-	f.Write([]byte(text))                       //nolint:errcheck,revive // as above
+	f.Write(strconv.AppendUint(nil, h.sum, 16))
+	f.Write([]byte(text))
 	h.sum = f.Sum64()
 	h.count++
 }

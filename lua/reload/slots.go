@@ -151,7 +151,7 @@ func (o *outline) addCall(s *syntax.CallStat, next syntax.Pos, scope []*variable
 
 // addLoose keeps statements that only have effects.
 func (o *outline) addLoose(s syntax.Stat) {
-	text := ""
+	var text string
 	switch s := s.(type) {
 	case *syntax.CallStat:
 		text = targetName(s.Call)

@@ -1,3 +1,8 @@
+// Package reload replaces the code of Lua VMs while they live: functions get new bodies wherever they are, and what they keep in variables and tables stays.
+// docs/reload.md says what is replaced and what is kept.
+//
+// Prepare compiles two versions of a project's scripts and pairs their functions, once a node. Update.Apply brings one VM over, between two messages, or leaves
+// it as it was. A VM's engine offers what that needs as a vm.Patcher.
 package reload
 
 import (
