@@ -100,13 +100,23 @@ func (n *Node) others() int {
 // Bucket opens a key-value bucket, with the settings that it has if it is there, or makes it: with three replicas where there are three servers or more, and with one where there are not. A bucket made with one
 // gets its others when there are servers for them. Replicas of cfg is not used. It waits for servers that are about to start; ctx bounds that.
 func (n *Node) Bucket(ctx context.Context, cfg jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
+	return n.awaitBucket(ctx, cfg, n.bucket)
+}
+
+// EpochBucket is Bucket for keys whose revisions fence what is kept elsewhere, as in a database: they rise even when JetStream has lost all it had. So they begin high, see firstRevision.
+func (n *Node) EpochBucket(ctx context.Context, cfg jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
+	return n.awaitBucket(ctx, cfg, n.epochBucket)
+}
+
+// awaitBucket takes a bucket or makes it, by take, until it is there.
+func (n *Node) awaitBucket(ctx context.Context, cfg jetstream.KeyValueConfig, take func(context.Context, *jetstream.KeyValueConfig) (jetstream.KeyValue, error)) (jetstream.KeyValue, error) {
 	cfg.Replicas, cfg.Metadata = 1, map[string]string{ownReplicas: "auto"}
 	if n.servers() >= wantedReplicas {
 		cfg.Replicas = wantedReplicas
 	}
 	begun, told := time.Now(), time.Now()
 	for {
-		kv, err := n.bucket(ctx, &cfg)
+		kv, err := take(ctx, &cfg)
 		switch {
 		case err == nil:
 			n.follow(cfg.Bucket)

@@ -27,6 +27,8 @@ const (
 	// minServers is how many servers have a majority when one of them is gone.
 	minServers = 3
 	tlsSeconds = 5
+	// authSeconds is how long a client or another server has to say who it is: with the 2 s of nats-server routes were cut on a machine that was busy.
+	authSeconds = 10
 )
 
 // Routes has the embedded servers of several nodes form one NATS cluster, which goes on as long as more than half of them run. They need Config.Listen, too. The zero value leaves this node's server alone.
@@ -160,6 +162,7 @@ func (n *Node) serverOptions(dir string) (*server.Options, error) {
 		return nil, err
 	}
 	opts.TLS, opts.TLSTimeout = opts.TLSConfig != nil, tlsSeconds
+	opts.AuthTimeout = authSeconds
 	opts.TLSVerify = opts.TLSConfig != nil && opts.TLSConfig.ClientAuth == tls.RequireAndVerifyClientCert
 	if len(n.cfg.Routes.Servers) == 0 {
 		return opts, nil
@@ -170,7 +173,7 @@ func (n *Node) serverOptions(dir string) (*server.Options, error) {
 // route makes the server one of several.
 func (n *Node) route(opts *server.Options) (err error) {
 	c := &opts.Cluster
-	c.Name, c.TLSTimeout = clusterName, tlsSeconds
+	c.Name, c.TLSTimeout, c.AuthTimeout = clusterName, tlsSeconds, authSeconds
 	if c.Host, c.Port, err = listenOn(n.cfg.Routes.Listen); err != nil {
 		return err
 	}

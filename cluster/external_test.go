@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"github.com/skua-go/skua/cluster"
+	"github.com/skua-go/skua/internal/freeport"
 	"github.com/skua-go/skua/internal/testcert"
 )
 
@@ -149,7 +150,7 @@ func TestAnExternalServerIsToldCredentials(t *testing.T) {
 }
 
 func TestANodeTakesTheServerThatIsThere(t *testing.T) {
-	nobody := freeAddresses(t, 2)
+	nobody := freeport.TCP(t, 2)
 	srv := externalNATS(t, t.TempDir(), -1)
 	url := fmt.Sprintf("nats://%s,nats://%s,nats://%s", nobody[0], addressOf(t, srv), nobody[1])
 	// Three URLs, one server: its bucket can have one replica only.

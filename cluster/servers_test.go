@@ -3,7 +3,6 @@ package cluster_test
 import (
 	"context"
 	"log/slog"
-	"net"
 	"os"
 	"slices"
 	"strings"
@@ -14,30 +13,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/skua-go/skua/cluster"
+	"github.com/skua-go/skua/internal/freeport"
 	"github.com/skua-go/skua/internal/logtest"
 	"github.com/skua-go/skua/internal/testcert"
 )
 
 const secret = "a secret of this cluster, known to its nodes"
-
-// freeAddresses are some on the loopback interface that nobody listens on.
-func freeAddresses(t *testing.T, n int) []string {
-	t.Helper()
-	all := make([]string, n)
-	open := make([]net.Listener, n) // all at once, so that they differ
-	for i := range all {
-		var lc net.ListenConfig
-		ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		open[i], all[i] = ln, ln.Addr().String()
-	}
-	for _, ln := range open {
-		ln.Close()
-	}
-	return all
-}
 
 // trio is three nodes whose servers form one NATS cluster.
 type trio struct {
@@ -52,7 +33,7 @@ func newTrio(t *testing.T, change func(i int, cfg *cluster.Config)) *trio {
 	t.Helper()
 	t.Parallel() // most of the time they wait
 	f := &trio{t: t}
-	addrs := freeAddresses(t, 6)
+	addrs := freeport.TCP(t, 6)
 	for i := range f.cfgs {
 		f.logs[i] = new(logtest.Buffer)
 		f.cfgs[i] = cluster.Config{
@@ -302,7 +283,7 @@ func TestNobodyComesInWithoutTheSecret(t *testing.T) {
 		}
 	}
 	// A server without the secret is none of them.
-	addrs := freeAddresses(t, 1)
+	addrs := freeport.TCP(t, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	_, err := cluster.Open(ctx, cluster.Config{

@@ -42,6 +42,7 @@ var (
 
 	errNotMine = errors.New("grain: the shard is another node's")
 	errStale   = errors.New("grain: the shard has another owner")
+	errSilent  = errors.New("grain: who keeps the shard does not answer")
 )
 
 // AgentName is the name of the actor of each node that others ask for grains.
@@ -195,7 +196,7 @@ func (g *Grains) open() error {
 }
 
 func (g *Grains) openBucket(ctx context.Context) (err error) {
-	g.kv, err = g.node.Bucket(ctx, jetstream.KeyValueConfig{Bucket: bucketName, Description: "Who keeps which shard of the grains", MaxValueSize: bucketMaxSize})
+	g.kv, err = g.node.EpochBucket(ctx, jetstream.KeyValueConfig{Bucket: bucketName, Description: "Who keeps which shard of the grains", MaxValueSize: bucketMaxSize})
 	if err != nil {
 		return fmt.Errorf("grain: %w", err)
 	}

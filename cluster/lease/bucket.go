@@ -16,7 +16,7 @@ const maxValue = 8 << 10
 
 // openBucket opens the bucket.
 func (l *Leases) openBucket(ctx context.Context) error {
-	kv, err := l.node.Bucket(ctx, jetstream.KeyValueConfig{
+	kv, err := l.node.EpochBucket(ctx, jetstream.KeyValueConfig{
 		Bucket: l.cfg.Bucket, Description: "Who holds which lease of a Skua cluster", MaxValueSize: maxValue,
 		LimitMarkerTTL: l.cfg.TTL, // lets keys have a TTL, and watchers see it end
 	})

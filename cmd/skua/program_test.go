@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -20,7 +21,8 @@ import (
 type program struct {
 	t     *testing.T
 	cmd   *exec.Cmd
-	addrs map[string]string // tcp, kcp, http, admin
+	addrs map[string]string // tcp, kcp, http, admin: when it is ready
+	ready chan bool         // told once: true when it serves, false when it has ended without
 
 	mu   sync.Mutex
 	text strings.Builder // its log
@@ -49,7 +51,15 @@ func startProgram(t *testing.T, bin string, args ...string) *program {
 // launch runs the program with more variables, and waits until it serves.
 func launch(t *testing.T, env []string, bin string, args ...string) *program {
 	t.Helper()
-	p := &program{t: t, addrs: map[string]string{}}
+	p := startWith(t, env, bin, args...)
+	awaitReady(t, p)
+	return p
+}
+
+// startWith runs the program with more variables. It may not serve yet.
+func startWith(t *testing.T, env []string, bin string, args ...string) *program {
+	t.Helper()
+	p := &program{t: t, addrs: map[string]string{}, ready: make(chan bool, 1)}
 	p.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), bin, args...)
 	p.cmd.Env = append(os.Environ(), env...)
 	stdout, err := p.cmd.StdoutPipe()
@@ -78,22 +88,59 @@ func launch(t *testing.T, env []string, bin string, args ...string) *program {
 			p.mu.Unlock()
 		}
 	})
-	lines := bufio.NewScanner(stdout)
-	for lines.Scan() {
-		if words := strings.Fields(lines.Text()); len(words) > 0 && words[0] == "ready" {
-			for _, word := range words[1:] {
-				if name, addr, ok := strings.Cut(word, "="); ok {
-					p.addrs[name] = addr
-				}
+	p.read.Go(func() { p.follow(stdout) })
+	return p
+}
+
+// follow reads what the program prints: where it serves, once it does.
+func (p *program) follow(stdout io.Reader) {
+	for s := bufio.NewScanner(stdout); s.Scan(); {
+		words := strings.Fields(s.Text())
+		if len(words) == 0 || words[0] != "ready" {
+			continue
+		}
+		for _, word := range words[1:] {
+			if name, addr, ok := strings.Cut(word, "="); ok {
+				p.addrs[name] = addr
 			}
-			p.read.Go(func() { _, _ = io.Copy(io.Discard, stdout) })
-			return p
+		}
+		p.ready <- true
+		_, _ = io.Copy(io.Discard, stdout)
+		return
+	}
+	p.ready <- false
+}
+
+// awaitReady waits until programs serve. One that never does ends the test, which prints where its goroutines are.
+func awaitReady(t *testing.T, programs ...*program) {
+	t.Helper()
+	deadline := time.NewTimer(3 * time.Minute)
+	defer deadline.Stop()
+	answers := make(chan *program, len(programs))
+	for _, p := range programs {
+		go func() {
+			if serves := <-p.ready; serves {
+				p = nil
+			}
+			answers <- p
+		}()
+	}
+	for range programs {
+		select {
+		case ended := <-answers:
+			if ended != nil {
+				t.Fatalf("%q has ended before it was ready", ended.cmd.Args)
+			}
+		case <-deadline.C:
+			for _, p := range programs {
+				_ = p.cmd.Process.Signal(syscall.SIGQUIT)
+			}
+			for _, p := range programs {
+				p.read.Wait()
+			}
+			t.Fatal("not ready after three minutes")
 		}
 	}
-	_ = p.cmd.Wait()
-	p.read.Wait()
-	t.Fatalf("the node was never ready:\n%s", p.log())
-	return nil
 }
 
 func (p *program) log() string {

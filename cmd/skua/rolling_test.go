@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/skua-go/skua/examples/arena/bot"
+	"github.com/skua-go/skua/internal/freeport"
 )
 
 // rollingProject has an agent that answers with what it was asked.
@@ -25,25 +25,6 @@ M.client = {}
 function M.client.echo(self, request) return request end
 return M
 `,
-}
-
-// freePorts are addresses of the loopback interface at which nobody listens.
-func freePorts(t *testing.T, n int) (addrs []string) {
-	t.Helper()
-	open := make([]net.Listener, n) // all at a time, so that no two are the same
-	for i := range open {
-		var err error
-		if open[i], err = new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0"); err != nil {
-			t.Fatal(err)
-		}
-		addrs = append(addrs, open[i].Addr().String())
-	}
-	for _, ln := range open {
-		if err := ln.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return addrs
 }
 
 // Players are connected to three nodes that are the NATS cluster themselves, while each of these is drained, ends and is started again: no request fails, no session is lost, nobody logs in again.
@@ -66,27 +47,15 @@ func TestPlayersPlayOnThroughARollingRestart(t *testing.T) {
 		}
 	}
 	t.Setenv("SKUA_CLUSTER_SECRET", "known to the three nodes of this test only")
-	routes, doors, joins := freePorts(t, 3), freePorts(t, 3), freePorts(t, 3)
+	routes, doors, joins := freeport.TCP(t, 3), freeport.TCP(t, 3), freeport.TCP(t, 3)
 	names := []string{"a", "b", "c"}
 	start := func(i int) *program {
-		return launch(t, []string{
+		return startWith(t, []string{
 			"SKUA_LISTEN_ROUTES=" + routes[i], "SKUA_CLUSTER_ROUTES=" + strings.Join(routes, ","), "SKUA_GATE_ADDRESSES=tcp://" + doors[i],
 		}, bin, "run", dir, "--listen-kcp", "off", "--listen-http", "off", "--admin", "127.0.0.1:0", "--name", names[i], "--data", filepath.Join(dir, "data-"+names[i]), "--listen-cluster", joins[i], "--listen-tcp", doors[i])
 	}
-	nodes := make([]*program, 3)
-	started := make(chan int, 3)
-	for i := range nodes { // all are needed before the first is ready
-		go func() {
-			defer func() { started <- i }()
-			nodes[i] = start(i)
-		}()
-	}
-	for range nodes {
-		<-started
-	}
-	if t.Failed() {
-		t.FailNow()
-	}
+	nodes := []*program{start(0), start(1), start(2)} // all are needed before the first is ready
+	awaitReady(t, nodes...)
 
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -117,6 +86,7 @@ func TestPlayersPlayOnThroughARollingRestart(t *testing.T) {
 			t.Errorf("%s has stopped with %v", names[i], err)
 		}
 		nodes[i] = start(i)
+		awaitReady(t, nodes[i])
 	}
 	stop()
 	<-done
@@ -124,8 +94,8 @@ func TestPlayersPlayOnThroughARollingRestart(t *testing.T) {
 		t.Fatal(failed)
 	}
 	t.Logf("three nodes were started anew: %s, %d resumes, back p99 %v", summary(report), report.Resumes, report.Back.P99)
-	if report.Failed() || report.Clients != players || report.Resumes < uint64(players) {
-		t.Errorf("%d clients, %d resumes, lost %q, errors %q", report.Clients, report.Resumes, report.Lost, report.Errors)
+	if report.Failed() || report.Clients != players || report.Resumes < uint64(players) || report.Relogins > 0 {
+		t.Errorf("%d clients, %d resumes, %d relogins, lost %q, errors %q", report.Clients, report.Resumes, report.Relogins, report.Lost, report.Errors)
 	}
 	for _, n := range nodes {
 		n.stop()

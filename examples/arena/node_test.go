@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/skua-go/skua/examples/arena"
+	"github.com/skua-go/skua/internal/freeport"
 )
 
 // built is where the program is; TestMain removes it.
@@ -49,7 +49,7 @@ type node struct {
 // newNode writes the project and starts the node. The files, name after name, stand over those of the arena.
 func newNode(t *testing.T, files ...string) *node {
 	t.Helper()
-	n := &node{t: t, dir: t.TempDir(), http: freeAddr(t), log: new(safeBuffer)}
+	n := &node{t: t, dir: t.TempDir(), http: freeport.TCP(t, 1)[0], log: new(safeBuffer)}
 	if err := os.CopyFS(n.dir, arena.Files()); err != nil {
 		t.Fatal(err)
 	}
@@ -66,21 +66,6 @@ func newNode(t *testing.T, files ...string) *node {
 		}
 	})
 	return n
-}
-
-// freeAddr finds a port below those that the kernel hands out, so that nobody takes it while the node is down.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	for port := 21000 + os.Getpid()%8000; port < 32000; port++ {
-		addr := fmt.Sprintf("127.0.0.1:%d", port)
-		ln, err := net.Listen("tcp", addr)
-		if err == nil {
-			_ = ln.Close()
-			return addr
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }
 
 func (n *node) start() {
