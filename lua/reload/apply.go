@@ -73,7 +73,12 @@ func (u *Update) Apply(t Target) (Report, error) {
 	if !ok {
 		return Report{}, ErrEngine
 	}
-	if t.Version != u.from.ID() && t.Version != u.to.ID() {
+	before := u.from
+	switch t.Version {
+	case u.from.ID():
+	case u.to.ID():
+		before = u.to
+	default:
 		return Report{}, fmt.Errorf("%w: %s, expected %s", ErrVersion, t.Version, u.from.ID())
 	}
 	a := &application{Update: u, t: t, p: p, s: t.VM.Main(), byFile: map[string]*module{}, codes: map[vm.Code]*met{}}
@@ -87,7 +92,7 @@ func (u *Update) Apply(t Target) (Report, error) {
 	if err != nil {
 		undo.Restore()
 		if t.Use != nil {
-			t.Use(u.from)
+			t.Use(before)
 		}
 		return Report{From: u.from.ID(), To: u.to.ID(), Took: time.Since(began)}, err
 	}
@@ -455,11 +460,11 @@ func (a *application) rank(x, y *module) int {
 
 // pushValue pushes what the module has returned, and tells whether that is known.
 func (m *module) pushValue() bool {
-	for _, v := range m.values {
-		m.pushOne(v)
-		return true
+	if len(m.values) == 0 {
+		return false
 	}
-	return false
+	m.pushOne(m.values[0])
+	return true
 }
 
 func (m *module) pushOne(v value) {
