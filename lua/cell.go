@@ -35,6 +35,8 @@ type cell struct {
 	types              map[Type]*protocol
 	packRef, unpackRef int // skynet.pack and skynet.unpack
 	errorMeta, arrived int
+
+	reload reloading
 }
 
 func newCell() *cell { return &cell{lua: protocol{name: TypeLua.String(), id: TypeLua}} }
@@ -79,6 +81,7 @@ func (h *Host) close() {
 		h.unlink(co)
 	}
 	h.isClosed()
+	h.reload.left(h)
 	s := h.vm.Main()
 	s.Unref(h.state)
 	s.Unref(h.tokens)
@@ -90,6 +93,7 @@ func (h *Host) join() {
 	s := h.vm.Main()
 	s.NewTable(0, 8)
 	h.state = s.Ref()
+	h.reload.agents = append(h.reload.agents, h)
 	h.runStart(0, h.startJob())
 }
 

@@ -35,6 +35,7 @@ type coroutine struct {
 
 	answer func(any, error) // its part of the runtime's continuation of a call
 	life   uint64           // counts the handlers
+	old    bool             // it runs code of a version before that of the VM
 	live   bool             // it is in the host's list of those that have begun and not ended
 	next   *coroutine
 	prev   *coroutine
@@ -203,6 +204,9 @@ func (h *Host) unlink(co *coroutine) {
 		return
 	}
 	co.live = false
+	if co.old {
+		h.caughtUp(co)
+	}
 	if co.prev != nil {
 		co.prev.next = co.next
 	} else {

@@ -48,6 +48,7 @@ func (h *Host) drop(j *job) {
 
 // apiFork runs a function behind the present message, as part of no request, and returns its coroutine.
 func (h *Host) apiFork(s vm.State) int {
+	h.still(s, "skynet.fork")
 	checkFunction(s, 1, "skynet.fork")
 	if h.leaving {
 		return 0
@@ -95,6 +96,7 @@ type timer struct {
 
 // apiTimeout runs the function of argument 2 when the time in 1/100 s of argument 1 has passed, as part of no request, and returns its coroutine.
 func (h *Host) apiTimeout(s vm.State) int {
+	h.still(s, "skynet.timeout")
 	cs := timeAt(s, 1, "skynet.timeout")
 	checkFunction(s, 2, "skynet.timeout")
 	if h.timerCount >= maxTimers {

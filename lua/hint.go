@@ -52,7 +52,7 @@ func (h *Host) hintAt(found []string) string {
 	if err != nil {
 		return ""
 	}
-	source, err := h.rt.file(found[1])
+	source, err := h.file(found[1])
 	if err != nil {
 		return ""
 	}

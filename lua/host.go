@@ -106,10 +106,12 @@ func (h *Host) Start(c *actor.Context) error {
 }
 
 func (h *Host) boot() error {
-	file, text, err := h.rt.source(h.maker)
+	h.reload.version = h.rt.Version()
+	file, text, err := h.source(h.maker)
 	if err != nil {
 		return err
 	}
+	h.reload.main = file
 	h.vm = h.rt.EngineOf(h.script).New(vm.Options{Trusted: h.rt.trusts(h.script), Tick: func() error { return h.now.tick() }})
 	h.boundMemory()
 	s := h.vm.Main()
@@ -212,17 +214,24 @@ func (h *Host) runStart(begins int, j job) {
 
 // openModule keeps the table of handlers that is at index 1.
 func (h *Host) openModule(s vm.State) {
-	s.PushString("client")
-	s.RawGet(1)
-	if s.Type(-1) == vm.Table {
-		h.client = s.Ref()
-	} else {
-		s.Pop(1)
-	}
 	s.Copy(1)
 	h.module = s.Ref()
+	h.findClient()
 	s.NewTable(0, 8)
 	h.state = s.Ref()
+}
+
+// findClient keeps the handlers' table of routes, if there is one.
+func (h *Host) findClient() {
+	s := h.vm.Main()
+	top := s.Top()
+	defer s.SetTop(top)
+	s.Push(h.module)
+	s.PushString("client")
+	s.RawGet(top + 1)
+	if s.Type(-1) == vm.Table {
+		h.client = s.Ref()
+	}
 }
 
 // started answers those who wait for the service, and lets in the messages that came early.

@@ -120,6 +120,7 @@ var errKilled = errors.New("killed")
 
 // apiKill ends a service after the message that it handles. One that is not there has ended.
 func (h *Host) apiKill(s vm.State) int {
+	h.still(s, "skynet.kill")
 	ref := h.address(s, 1)
 	if ref == h.c.Self() {
 		return h.apiExit(s)
@@ -135,11 +136,13 @@ func (h *Host) apiAbort(vm.State) int {
 
 // apiRegister gives this service a name: "name" or ".name".
 func (h *Host) apiRegister(s vm.State) int {
+	h.still(s, "skynet.register")
 	return h.register(s, h.c.Self(), "skynet.register")
 }
 
 // apiName gives a service a name.
 func (h *Host) apiName(s vm.State) int {
+	h.still(s, "skynet.name")
 	ref := h.address(s, 2)
 	return h.register(s, ref, "skynet.name")
 }

@@ -30,6 +30,10 @@ func (h *Host) Receive(c *actor.Context, msg any) {
 		case h.ready:
 			h.answerReady(nil)
 		}
+	case Upgrade:
+		c.Reply(h.upgrade(m))
+	case AskRunning:
+		c.Reply(h.running(), nil)
 	default:
 		if !h.tell(msg) {
 			c.Reply(nil, fmt.Errorf("lua: %s takes no %T", h.script, msg))

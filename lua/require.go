@@ -113,7 +113,7 @@ func (h *Host) findModule(s vm.State) int {
 		s.PushString(":go:")
 		return 2
 	}
-	file, text, err := h.rt.source(name)
+	file, text, err := h.source(name)
 	if m, ok := h.rt.lib[name]; ok && err != nil {
 		return h.pushModule(s, m)
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/lua/lib"
 	"github.com/skua-go/skua/lua/lua54"
+	"github.com/skua-go/skua/lua/reload"
 	"github.com/skua-go/skua/lua/vm"
 )
 
@@ -82,8 +83,9 @@ type Runtime struct {
 	failures failures
 	hints    hints
 
-	mu  sync.Mutex
-	env map[string]string
+	mu      sync.Mutex
+	env     map[string]string
+	version *reload.Version
 }
 
 // NewRuntime checks the configuration.
@@ -179,6 +181,11 @@ func (rt *Runtime) source(name string) (file, text string, err error) {
 
 // known fails as source does, without reading the text.
 func (rt *Runtime) known(name string) error {
+	if v := rt.Version(); v != nil {
+		if _, ok := v.Find(name); ok {
+			return nil
+		}
+	}
 	_, err := rt.find(name, func(tree fs.FS, file string) error {
 		_, err := fs.Stat(tree, file)
 		return err

@@ -26,7 +26,7 @@ func (h *Host) innerScriptText(s vm.State) int {
 	if !ok {
 		s.Errorf("the name of a script is expected, got %s", s.Type(1))
 	}
-	file, text, err := h.rt.source(name)
+	file, text, err := h.source(name)
 	if err != nil {
 		s.PushNil()
 		s.PushString(strings.TrimPrefix(err.Error(), "lua: "))

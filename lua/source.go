@@ -36,7 +36,7 @@ func (h *Host) innerLoadFile(s vm.State) int {
 	if !ok {
 		s.Errorf("loadfile: the name of a file is expected, got %s", s.Type(1))
 	}
-	text, err := h.rt.file(strings.TrimPrefix(name, "./"))
+	text, err := h.file(strings.TrimPrefix(name, "./"))
 	if err == nil {
 		err = s.Load(name, text)
 	}
@@ -54,7 +54,7 @@ func (h *Host) innerFunctionText(s vm.State) int {
 	name, _ := s.String(1)
 	first, _ := s.Int(2)
 	last, _ := s.Int(3)
-	source, err := h.rt.file(strings.TrimPrefix(name, "@"))
+	source, err := h.file(strings.TrimPrefix(name, "@"))
 	if err == nil {
 		source, err = functionText(source, int(first), int(last))
 	}

@@ -58,6 +58,7 @@ func (h *Host) traceOut(m *Message) {
 }
 
 func (h *Host) apiSend(s vm.State) int {
+	h.still(s, "skynet.send")
 	to := h.address(s, 1)
 	h.c.Send(to, h.packed(s, h.protocolAt(s, 2), 3))
 	s.PushInt(0)
@@ -65,6 +66,7 @@ func (h *Host) apiSend(s vm.State) int {
 }
 
 func (h *Host) apiRawSend(s vm.State) int {
+	h.still(s, "skynet.rawsend")
 	to := h.address(s, 1)
 	h.c.Send(to, h.buffered(s, h.typeAt(s, 2), 3, "skynet.rawsend"))
 	s.PushInt(0)
@@ -118,6 +120,7 @@ func (h *Host) apiTraceCall(s vm.State) int {
 // apiRedirect sends a buffer in the name of another service: redirect(to, from, type, session, buffer, size). With the session of a request that this
 // service has, that is passed on, and who gets it answers it; with the type response or error, it is answered.
 func (h *Host) apiRedirect(s vm.State) int {
+	h.still(s, "skynet.redirect")
 	const what = "skynet.redirect"
 	t := h.typeAt(s, 3)
 	session, ok := s.Int(4)

@@ -42,11 +42,12 @@ type machine struct {
 	ran  int // instructions since the last survey, see compact.go
 	look int // how many of them until the next
 
-	limit int64 // how many bytes the VM may keep, 0 if as many as it likes; see memory.go
-	size  int64 // what the last survey has found
-	grown int64 // what has been taken since
-	most  int64 // how much may be taken until the next
-	found int   // how many values the last survey has seen
+	limit int64   // how many bytes the VM may keep, 0 if as many as it likes; see memory.go
+	size  int64   // what the last survey has found
+	grown int64   // what has been taken since
+	most  int64   // how much may be taken until the next
+	found int     // how many values the last survey has seen
+	patch *survey // the last search for functions, until its end; see patch.go
 }
 
 // New makes a VM with the libraries that o allows.

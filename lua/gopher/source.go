@@ -44,6 +44,7 @@ func compile(name, source string) (proto *lua.FunctionProto, err error) {
 	}
 	lastItems(proto)
 	clip(proto)
+	own(proto, source)
 	return proto, nil
 }
 

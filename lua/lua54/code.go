@@ -1,5 +1,7 @@
 package lua54
 
+import "github.com/skua-go/skua/lua/vm"
+
 // instr is an instruction: the operation in its low 8 bits, then A in 8, B in 16 and C, signed, in 32.
 type instr uint64
 
@@ -119,6 +121,9 @@ type proto struct {
 	line    int32 // of its `function`, 0 for a chunk
 	endLine int32
 	locals  []localVar
+	unit    *vm.Unit
+	// captures are where the upvalues of the functions that it makes come from, if one of them has code of another place: see Graft.
+	captures [][]upDesc
 }
 
 // upDesc tells where a closure's upvalue comes from: a register of the enclosing function, or one of its upvalues.

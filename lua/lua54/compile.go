@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/skua-go/skua/lua/syntax"
+	"github.com/skua-go/skua/lua/vm"
 )
 
 // The compiler makes the code of a function in one walk over its tree. Locals live in registers from 0 on, in the order of their declaration; what an expression
@@ -22,7 +23,12 @@ func compile(chunk, source string) (*proto, error) {
 	if err != nil {
 		return nil, err
 	}
-	return compileTree(chunk, tree)
+	p, err := compileTree(chunk, tree)
+	if err != nil {
+		return nil, err
+	}
+	p.own(&vm.Unit{Chunk: chunk, Source: source, Main: p})
+	return p, nil
 }
 
 func compileTree(chunk string, tree *syntax.FuncExpr) (p *proto, err error) {

@@ -30,6 +30,7 @@ type machine struct {
 	threads []weak.Pointer[thread] // made by the host: what they hold is in use as long as the host holds them
 	own     map[string]vm.Func     // functions of the library that keep something, by name
 	ends    []func()               // what the library does when the VM is closed
+	survey  *survey                // the last, until its end
 }
 
 // tickEvery is how many steps a thread makes between two looks at the clock.

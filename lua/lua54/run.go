@@ -616,7 +616,7 @@ reload:
 
 		case opClosure:
 			f.pc = pc
-			R[i.a()] = value{o: &th.closure(f, p.protos[i.c()]).object}
+			R[i.a()] = value{o: &th.closure(f, p, i.c()).object}
 		case opVararg:
 			a, n := i.a(), i.b()-1
 			if n < 0 {
@@ -696,16 +696,20 @@ func (th *thread) tailCall(f *frame, cl *closure, fun, args int) {
 	th.push(cl, to, args, want).meta = meta
 }
 
-// closure makes a function of the code p in the frame f.
-func (th *thread) closure(f *frame, p *proto) *closure {
-	m := th.m
+// closure makes the n-th function of the code outer in the frame f.
+func (th *thread) closure(f *frame, outer *proto, n int) *closure {
+	m, p := th.m, outer.protos[n]
+	ups := p.ups
+	if outer.captures != nil {
+		ups = outer.captures[n]
+	}
 	cl := &closure{object: m.object(kindClosure), p: p}
 	m.allocated += int64(48 + 8*len(p.ups))
 	m.account()
 	if len(p.ups) > 0 {
 		cl.up = make([]*upvalue, len(p.ups))
 	}
-	for i, u := range p.ups {
+	for i, u := range ups {
 		if u.inStack {
 			cl.up[i] = th.findUpvalue(f.base + u.index)
 		} else {
