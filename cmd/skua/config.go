@@ -310,7 +310,7 @@ type AdminConfig struct {
 	Token Secret `toml:"token" env:"TOKEN"`
 	// Further tokens by the names that the audit log calls them, `ci = "env:CI_TOKEN"`: each `env:NAME`, `file:PATH`, at least 16 random characters, or `sha256:` and the hash of such a token in hexadecimal.
 	Tokens map[string]Secret `toml:"tokens" env:"TOKENS" envKeyValSeparator:"="`
-	// Their roles: `view` (the default) looks, `operate` acts on what runs, `admin` also calls handlers of services.
+	// Their roles: `view` (the default) looks, `operate` acts on what runs, `admin` may do all there is (so far no more than `operate`).
 	Roles map[string]string `toml:"roles" env:"ROLES" envKeyValSeparator:"="`
 	// When they end to be good: a day such as `2027-01-31`, at its beginning in UTC, or a time such as `2027-01-31T12:00:00Z`. Without, never.
 	Expires map[string]string `toml:"expires" env:"EXPIRES" envKeyValSeparator:"="`
