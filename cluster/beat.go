@@ -12,15 +12,19 @@ const (
 	beatSubject = "skua.beat"
 	// beatVersion is the first thing in a beat: nodes of another version are not understood, and not counted as members.
 	beatVersion = 1
-	maxBeat     = 16 << 10 // bytes
+	maxBeat     = 16 << 10 // bytes; what is taken from others
 	// maxBeats is how many beats may wait to be read.
 	maxBeats = 4096
 	// maxMembers bounds what a stranger can have a node remember.
 	maxMembers = 1024
 
-	maxTraits = 32
-	maxLabel  = 128
+	maxTraits    = 32
+	maxLabel     = 128     // of a label's name, and of a version
+	maxLabelText = 2 << 10 // room for all addresses of a gate
 )
+
+// MaxTraits is how many bytes a node's roles and labels may have as JSON, so that no beat has more than 8 KB: each node sends one to all others twice a second.
+const MaxTraits = 7 << 10
 
 // beat is what a node tells of itself.
 type beat struct {
@@ -89,9 +93,28 @@ func checkTraits(roles []string, labels map[string]string) error {
 		}
 	}
 	for k, v := range labels {
-		if k == "" || len(k) > maxLabel || len(v) > maxLabel {
-			return fmt.Errorf("cluster: label %q: expected a name and a value of at most %d bytes", k[:min(len(k), maxLabel)], maxLabel)
+		if k == "" || len(k) > maxLabel || len(v) > maxLabelText {
+			return fmt.Errorf("cluster: label %q: expected a name of at most %d bytes and a value of at most %d", k[:min(len(k), maxLabel)], maxLabel, maxLabelText)
 		}
+	}
+	return nil
+}
+
+// CheckTraits refuses what MembersConfig has no room for.
+func CheckTraits(roles []string, labels map[string]string) error {
+	if err := checkTraits(roles, labels); err != nil {
+		return err
+	}
+	text, err := json.Marshal(beat{Roles: roles, Labels: labels})
+	if err != nil {
+		return fmt.Errorf("cluster: roles and labels: %w", err)
+	}
+	empty, err := json.Marshal(beat{})
+	if err != nil {
+		return fmt.Errorf("cluster: roles and labels: %w", err)
+	}
+	if n := len(text) - len(empty); n > MaxTraits {
+		return fmt.Errorf("cluster: roles and labels have %d bytes as JSON, expected at most %d", n, MaxTraits)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ package cluster
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -81,6 +82,7 @@ type Node struct {
 	cfg     Config
 	log     *slog.Logger
 	started time.Time
+	life    string // tells what this Node has registered from what others have, under the same name
 	metrics *metrics
 
 	lock    *filelock.Lock // nil without an embedded server
@@ -125,7 +127,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now().UTC(), done: make(chan struct{})}
+	n := &Node{cfg: cfg, log: cfg.Log, started: time.Now().UTC(), life: rand.Text(), done: make(chan struct{})}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}

@@ -47,6 +47,7 @@ type lease struct {
 // entry is the value of a node's key. Its incarnation is 0 in the first revision, which is the incarnation then.
 type entry struct {
 	Incarnation uint64    `json:"incarnation,omitempty"`
+	Life        string    `json:"life,omitempty"` // of whoever wrote it: a random one each Node
 	Version     string    `json:"version"`
 	Started     time.Time `json:"started"`
 }
@@ -63,21 +64,23 @@ func (n *Node) Lease() Lease {
 	return lease
 }
 
-// wrote notes a revision that the server has acknowledged for a write that began at begun.
-func (n *Node) wrote(revision uint64, begun time.Time, fresh bool) {
+// wrote notes a revision that the server has acknowledged for a write that began at begun, and whose incarnation it has.
+func (n *Node) wrote(revision, incarnation uint64, begun time.Time) {
 	l := &n.lease
 	l.mu.Lock()
-	l.revision, l.held = revision, true
-	if fresh {
-		l.incarnation = revision
-	}
+	former := l.incarnation
+	l.revision, l.incarnation, l.held = revision, incarnation, true
 	if !n.alone() {
 		l.until = begun.Add(n.cfg.Lease / 4 * 3)
 	}
 	l.mu.Unlock()
-	if fresh {
-		n.news.tell(revision)
+	if former == incarnation {
+		return
 	}
+	if former != 0 {
+		n.log.Warn("cluster: the lease had ended, the name is registered anew", "former_incarnation", former, "incarnation", incarnation)
+	}
+	n.news.tell(incarnation)
 }
 
 func (n *Node) drop() {
@@ -116,9 +119,9 @@ func (n *Node) create(ctx context.Context) error {
 	begun := time.Now()
 	revision, err := n.kv.Create(ctx, n.cfg.Name, text, options...)
 	if err != nil {
-		return err
+		return conflict(err) // of a name that was given back, Create tells as it comes
 	}
-	n.wrote(revision, begun, true)
+	n.wrote(revision, revision, begun)
 	return nil
 }
 
@@ -129,7 +132,7 @@ func (n *Node) put(ctx context.Context, revision, incarnation uint64) error {
 	if err != nil {
 		return err
 	}
-	m := nats.NewMsg("$KV." + bucketName + "." + n.cfg.Name)
+	m := nats.NewMsg(nodeSubject(n.cfg.Name))
 	m.Data = text
 	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(revision, 10))
 	if !n.alone() {
@@ -140,7 +143,10 @@ func (n *Node) put(ctx context.Context, revision, incarnation uint64) error {
 	if err != nil {
 		return conflict(err)
 	}
-	n.wrote(ack.Sequence, begun, incarnation == 0)
+	if incarnation == 0 {
+		incarnation = ack.Sequence
+	}
+	n.wrote(ack.Sequence, incarnation, begun)
 	return nil
 }
 
@@ -154,7 +160,7 @@ func conflict(err error) error {
 }
 
 func (n *Node) entry(incarnation uint64) ([]byte, error) {
-	text, err := json.Marshal(entry{Incarnation: incarnation, Version: n.cfg.Version, Started: n.started})
+	text, err := json.Marshal(entry{Incarnation: incarnation, Life: n.life, Version: n.cfg.Version, Started: n.started})
 	if err != nil {
 		return nil, fmt.Errorf("cluster: entry of %s: %w", n.cfg.Name, err)
 	}
@@ -279,24 +285,21 @@ func (n *Node) renewOnce(ctx context.Context) error {
 	if !errors.Is(err, jetstream.ErrKeyExists) {
 		return err
 	}
-	// The entry is not the one that we wrote. An attempt whose acknowledgement was lost wrote it, or it has ended, or it is another's.
-	found, err := n.kv.Get(ctx, n.cfg.Name)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		n.drop()
-		if err := n.create(ctx); err != nil {
-			return err
-		}
-		n.log.Warn("cluster: the lease had ended, registered anew", "former_incarnation", incarnation, "incarnation", n.Lease().Incarnation)
-		return nil
-	}
-	if err != nil {
+	// The entry is not the one that we wrote. An attempt whose acknowledgement was lost wrote it, or it has ended, or it is another's. A leader that is about to write such an attempt refuses all others
+	// already, and still has what was there before, which says nothing.
+	found, err := n.read(ctx, n.cfg.Name)
+	switch {
+	case err != nil:
 		return err
+	case found.revision > revision && found.life == n.life && found.incarnation != 0:
+		return n.put(ctx, found.revision, found.incarnation) // possibly a new registration
+	case found.revision != 0 && found.revision <= revision:
+		return fmt.Errorf("%w: revision %d, %d was written", errStale, found.revision, revision)
+	case found.incarnation != 0:
+		return fmt.Errorf("%w: %s: revision %d is not this node's", ErrNameTaken, n.cfg.Name, found.revision)
 	}
-	var newest entry
-	if err := json.Unmarshal(found.Value(), &newest); err == nil && newest.Incarnation == incarnation {
-		return n.put(ctx, found.Revision(), incarnation)
-	}
-	return fmt.Errorf("%w: %s: revision %d is not this node's", ErrNameTaken, n.cfg.Name, found.Revision())
+	n.drop()
+	return n.create(ctx)
 }
 
 // release gives the name back, so that the next holder need not wait. It gives back nothing that is another's. Where that fails

@@ -88,7 +88,7 @@ type Event struct {
 type MembersConfig struct {
 	// Roles of this node, such as gate or world; none are all. Up to 32, each as CheckName has it.
 	Roles []string
-	// Labels of this node, up to 32 of up to 128 bytes each.
+	// Labels of this node, up to 32 with names of up to 128 bytes and values of up to 2,048; as JSON they and the roles have up to MaxTraits bytes.
 	Labels map[string]string
 	// Beat is how often nodes are heard of. Default 500 ms. Shorter finds the dead sooner and costs each node a message from each other.
 	Beat time.Duration
@@ -118,7 +118,7 @@ func (cfg *MembersConfig) check() error {
 	if cfg.Load == nil {
 		cfg.Load = func() Load { return Load{} }
 	}
-	return checkTraits(cfg.Roles, cfg.Labels)
+	return CheckTraits(cfg.Roles, cfg.Labels)
 }
 
 // Members is who is in the cluster, by heartbeats on core NATS. It tells where messages can go; who owns what is never decided by it. All methods may be

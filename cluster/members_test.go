@@ -148,7 +148,8 @@ func TestForgedHeartbeatsAreRefused(t *testing.T) {
 	forged := map[string][][]byte{
 		"bad": {
 			nil, []byte("random"), []byte("{}"), beat(map[string]any{"v": 2}), beat(map[string]any{"inc": 0}), beat(map[string]any{"name": "b.>"}),
-			beat(map[string]any{"roles": roles}), beat(map[string]any{"roles": []string{"*"}}), beat(map[string]any{"labels": map[string]string{"x": strings.Repeat("x", 1000)}}),
+			beat(map[string]any{"roles": roles}), beat(map[string]any{"roles": []string{"*"}}), beat(map[string]any{"labels": map[string]string{"x": strings.Repeat("x", 2049)}}),
+			beat(map[string]any{"labels": map[string]string{strings.Repeat("x", 129): "x"}}),
 			beat(map[string]any{"version": strings.Repeat("x", 20_000)}), beat(map[string]any{"version": strings.Repeat("x", 200)}),
 		},
 		"old_incarnation": {beat(map[string]any{"inc": of.Incarnation - 1, "left": true})},
@@ -206,5 +207,23 @@ func TestBadTraitsAreRefused(t *testing.T) {
 			m.Close()
 			t.Errorf("%+v is taken", cfg)
 		}
+	}
+}
+
+func TestANodeThatHasTooMuchToTellOfItselfDoesNotJoin(t *testing.T) {
+	labels := map[string]string{}
+	for i := range 4 { // room for the addresses of a gate in each
+		labels[strings.Repeat("k", i+1)] = strings.Repeat("wss://a.example.com/ws ", 50)
+	}
+	if err := cluster.CheckTraits([]string{"gate"}, labels); err != nil {
+		t.Error(err)
+	}
+	labels["more"] = strings.Repeat("<", 1000) // six bytes each, as JSON
+	if err := cluster.CheckTraits(nil, labels); err == nil || !strings.Contains(err.Error(), "expected at most 7168") {
+		t.Errorf("%v", err)
+	}
+	n := open(t, cluster.Config{Name: "a", Dir: t.TempDir()})
+	if _, err := cluster.Join(n, cluster.MembersConfig{Labels: labels}); err == nil || !strings.Contains(err.Error(), "expected at most 7168") {
+		t.Errorf("joined: %v", err)
 	}
 }

@@ -12,7 +12,7 @@ local function wait(seconds, ...)
   return skynet.call_timeout(seconds and seconds * 100 or math.huge, "cluster", "lua", ...)
 end
 
--- Gives a list of all nodes, this one too, each { name, incarnation, version, started, state, self, draining, roles, labels, actors, sessions, cpu, memory }.
+-- Gives a list of all nodes, this one too, each { name, incarnation, version, started, state, self, draining, roles, labels, actors, sessions, grains, cpu, memory }.
 function cluster.members()
   return call("members")
 end

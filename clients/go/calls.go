@@ -16,6 +16,8 @@ type call struct {
 	failed   bool
 	err      error
 
+	login bool // its answer may have a token
+
 	then  func([]byte, error) // of RequestFunc
 	route string
 
@@ -212,6 +214,9 @@ func (c *Client) answer(m packet.Message) {
 		c.opts.OnAnswer(m.ID)
 	}
 	if call := c.answered(m.ID); call != nil {
+		if call.login && !m.Error {
+			c.admitted(m.Body)
+		}
 		call.end(append([]byte(nil), m.Body...), m.Error, nil)
 	}
 }

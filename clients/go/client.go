@@ -75,7 +75,9 @@ type Client struct {
 	stop    context.CancelFunc
 	away    time.Time // since when there is no connection
 	attempt int       // to connect, since the last session was ready
-	given   []string  // the addresses of Dial and Options.Also; urls has those that a server has sent us to before them
+	given   []string  // the addresses of Dial and Options.Also; urls has those that servers have told us of, too
+	ticket  string    // of the last login: it lets the same player in again
+	holder  string    // the uid of that player
 	next    int       // index in urls to try next
 }
 
@@ -155,7 +157,7 @@ func (c *Client) request(ctx context.Context, s *Session, route string, in, out 
 		defer timer.Stop()
 		timeout = timer.C
 	}
-	call := &call{answered: make(chan struct{})}
+	call := &call{answered: make(chan struct{}), login: route == loginRoute}
 	id, err := c.sendWhenReady(ctx, timeout, s, route, body, call)
 	if err != nil {
 		return fmt.Errorf("client: request %q: %w", route, err)
@@ -195,7 +197,7 @@ func (c *Client) RequestFunc(route string, in any, timeout time.Duration, then f
 	if timeout == 0 {
 		timeout = c.opts.RequestTimeout
 	}
-	call := &call{then: then, route: route}
+	call := &call{then: then, route: route, login: route == loginRoute}
 	id, _, err := c.send(nil, route, body, call)
 	if err != nil {
 		return fmt.Errorf("client: request %q: %w", route, err)
@@ -279,7 +281,7 @@ func (c *Client) Reconnect(to string) error {
 		return c.err
 	}
 	l := c.link
-	if l != nil && !c.resumable() && c.opts.Login == nil {
+	if l != nil && !c.resumable() && !c.renews() {
 		c.mu.Unlock()
 		return fmt.Errorf("%w, and the session can't be resumed", ErrReconnect)
 	}

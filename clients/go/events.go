@@ -15,9 +15,9 @@ const (
 	// Resumed: the session goes on over a new connection, to URL, after Away. Nothing was lost and nothing comes twice.
 	Resumed
 	// Lost: the session is over (Err says why). Requests that waited have failed with ErrSessionLost, and whatever they asked for may or may not have been done.
-	// With Options.Login a new session follows, else the end.
+	// A new session follows where the client can log in again, see Options.Login, else the end.
 	Lost
-	// LoggedIn: a new session has followed a lost one, and Options.Login has logged in.
+	// LoggedIn: a new session has followed a lost one, to URL, and the same player is in again, by Options.Login or by the token of the login before.
 	LoggedIn
 	// Kicked: the server ended the session and said why (Err is a *KickError). The client has ended, unless Lost and LoggedIn follow.
 	Kicked

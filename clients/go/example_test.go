@@ -61,7 +61,8 @@ func ExampleOptions() {
 		Also:             []string{url},
 		HandshakeTimeout: 2 * time.Second,
 		Login: func(ctx context.Context, s *client.Session) error {
-			return s.Request(ctx, "login", map[string]string{"name": "ann", "password": "x"}, nil)
+			_, err := s.Login(ctx, map[string]string{"name": "ann", "password": "x"}) // by the token of the last login, from the second time on
+			return err
 		},
 		OnEvent: func(e client.Event) { fmt.Println(e.Kind, e.Err) },
 		On:      map[string]func([]byte){"chat": func(body []byte) { pushed <- string(body) }},

@@ -11,7 +11,7 @@ import (
 
 // connect makes a connection and shakes hands, for the session that we have or for a new one. Nobody else uses the link yet.
 func (c *Client) connect(ctx context.Context, url string) (*link, packet.HandshakeResponse, error) {
-	if n := len(c.urls); n > 1 { // its share: an address that swallows everything must not take all the time
+	if n := c.shares(); n > 1 { // its share: an address that swallows everything must not take all the time
 		share, cancel := context.WithTimeout(ctx, c.opts.HandshakeTimeout/time.Duration(n))
 		defer cancel()
 		ctx = share
@@ -39,6 +39,16 @@ func (c *Client) connect(ctx context.Context, url string) (*link, packet.Handsha
 		return nil, packet.HandshakeResponse{}, err
 	}
 	return l, welcome, nil
+}
+
+// shares are how many addresses have to do with Options.HandshakeTimeout: all of Dial's, and later three, as each attempt has that time anew.
+func (c *Client) shares() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.session.gen == 0 {
+		return len(c.urls)
+	}
+	return min(len(c.urls), 3)
 }
 
 // hello is the handshake package.
@@ -118,7 +128,10 @@ func (c *Client) adopt(l *link, welcome packet.HandshakeResponse) error {
 		lost = c.renew(routes, welcome.User, r)
 	}
 	c.session.url = l.url
-	gone := asked && !resumed && (c.opts.Login == nil || replaced(r))
+	if r != nil {
+		c.know(l.url, r.Addresses)
+	}
+	gone := asked && !resumed && (!c.renews() || replaced(r))
 	if !gone {
 		c.open(l, resumed)
 	}
@@ -181,7 +194,7 @@ func (c *Client) renew(routes *packet.Routes, user json.RawMessage, r *packet.Re
 	if r != nil {
 		c.session.grant(r)
 	}
-	if c.opts.Login != nil && c.ready == nil {
+	if c.renews() && c.ready == nil {
 		c.ready = make(chan struct{})
 	}
 	return lost

@@ -22,7 +22,7 @@ const (
 // Options of a Client. The zero value works.
 type Options struct {
 	// Also are further addresses of the server, over other transports for example. Each is tried once in this order when Dial's own does not answer; later on
-	// the one that worked last comes first.
+	// the one that worked last comes first. Servers that are several tell of each other's addresses, which are tried behind these.
 	Also []string
 
 	// On has handlers of pushes by route, OnAny one of all pushes, called after the route's own. Set here they miss none. Handlers run one at a time in the
@@ -38,14 +38,19 @@ type Options struct {
 	// must not call the Client.
 	OnAnswer func(id uint64)
 
-	// Login logs in. It is called for each new session: by Dial, which fails with its error, and again when a session was lost. Everybody else's requests wait
-	// until it has returned. With Login set the client goes on after a lost session and after a server that stops, for as long as GiveUp; an answer of the server
-	// that refuses the login ends it, save for the codes busy, unavailable, timeout and shutdown. Nil: a session that is lost ends the client.
+	// Login logs in, see Session.Login, and does what the game wants first. It is called for each new session: by Dial, which fails with its error, and again when
+	// a session was lost. Everybody else's requests wait until it has returned. With Login set the client goes on after a lost session and after a server that stops,
+	// for as long as GiveUp; an answer of the server that refuses the login ends it, save for the codes busy, unavailable, timeout and shutdown.
 	// It has HandshakeTimeout to do it; ctx ends with that, and with the connection.
+	//
+	// Nil: the program logs in by a request like any other. After a lost session the client logs the same player in again by itself, with the token that the login was
+	// answered by, and Event says so; where servers give no tokens a session that is lost ends the client.
 	Login func(ctx context.Context, s *Session) error
+	// NoRelogin has a lost session end the client unless Login is set, also where servers give tokens.
+	NoRelogin bool
 	// Resume is whether to ask for sessions that outlive connections. Default: yes.
 	Resume Resume
-	// GiveUp is how long the client tries to get a connection back. Default: as long as the server keeps the session; with Login for ever.
+	// GiveUp is how long the client tries to get a connection back. Default: as long as the server keeps the session, a minute if it keeps none; with Login for ever.
 	GiveUp time.Duration
 	// RingPackages and RingBytes bound what was sent and not acknowledged by the server, kept to be sent again. Beyond, requests fail with ErrRing.
 	// Default 1024 and 256 KiB.

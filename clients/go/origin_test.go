@@ -27,12 +27,15 @@ type origin struct {
 	refuse  func(connection int) *packet.Reason // a resume; nil: none
 	handle  func(s *seat, m packet.Message)     // nil: echo requests, and push 2 numbers for each message
 
-	mu    sync.Mutex
-	seats []*seat
-	conns int
-	all   sync.WaitGroup
-	live  []net.Conn
-	used  []*cutConn
+	others []string // the addresses of other servers, as the handshake tells
+
+	mu     sync.Mutex
+	dialed []string // the addresses at which the client has tried
+	seats  []*seat
+	conns  int
+	all    sync.WaitGroup
+	live   []net.Conn
+	used   []*cutConn
 }
 
 // cuts is after how many bytes in each direction a connection breaks; negative: never.
@@ -171,9 +174,10 @@ func (c *cutConn) Read(p []byte) (int, error) {
 }
 
 // dial is Options.NetDial.
-func (o *origin) dial(context.Context, string, string) (net.Conn, error) {
+func (o *origin) dial(_ context.Context, _, addr string) (net.Conn, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.dialed = append(o.dialed, addr)
 	c := whole()
 	if o.plan != nil {
 		c = o.plan(o.conns)
@@ -277,7 +281,7 @@ func (o *origin) welcome(body []byte, end *wireEnd, number int) *seat {
 		return nil
 	}
 	ask := hello.Sys.Resume
-	answer := packet.ResumeAnswer{Window: o.window, Ring: o.ring}
+	answer := packet.ResumeAnswer{Window: o.window, Ring: o.ring, Addresses: o.others}
 	var s *seat
 	if ask.Token != "" {
 		for _, was := range o.seats {

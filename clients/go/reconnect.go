@@ -47,7 +47,7 @@ const (
 func (c *Client) fateOf(err error) fate {
 	var kick *KickError
 	again := fateEnd
-	if c.opts.Login != nil {
+	if c.renews() {
 		again = fateRenew
 	}
 	switch {
@@ -105,7 +105,7 @@ func (c *Client) down(l *link, err error) {
 		if wasIn {
 			c.emit(Event{Kind: Lost, Err: err, URL: l.url})
 		}
-		c.comeBack(0, err)
+		c.comeBack(window, err)
 	case fateResume:
 		c.emit(Event{Kind: Away, Err: err, URL: l.url})
 		c.comeBack(window, err)
@@ -116,7 +116,9 @@ func (c *Client) down(l *link, err error) {
 func (c *Client) comeBack(window time.Duration, last error) {
 	patience := c.opts.GiveUp
 	if patience <= 0 && c.opts.Login == nil {
-		patience = window
+		if patience = window; patience <= 0 {
+			patience = plainWindow
+		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -137,8 +139,7 @@ func (c *Client) comeBack(window time.Duration, last error) {
 			c.welcomeBack(ctx, l)
 			return
 		}
-		var kick *KickError
-		if errors.Is(err, ErrSessionLost) && (c.opts.Login == nil || errors.As(err, &kick)) || errors.Is(err, errNonsense) {
+		if errors.Is(err, ErrSessionLost) || errors.Is(err, errNonsense) {
 			c.end(err)
 			return
 		}
@@ -153,6 +154,9 @@ func (c *Client) comeBack(window time.Duration, last error) {
 	}
 	c.end(why)
 }
+
+// plainWindow is how long a client tries that has a token, no Options.Login, and had a server that keeps no sessions.
+const plainWindow = time.Minute
 
 // errNonsense is wrapped by the errors of a server that resumes a session in an impossible state.
 var errNonsense = fmt.Errorf("%w: impossible resume", ErrProtocol)
@@ -216,10 +220,14 @@ func (c *Client) settle(url string) {
 	}
 }
 
-// login runs Options.Login for a new session.
+// login has a new session log in: by Options.Login, or as the one before.
 func (c *Client) login(ctx context.Context, l *link) error {
-	if c.opts.Login == nil {
-		return nil
+	enter := c.opts.Login
+	if enter == nil {
+		if !c.joins() {
+			return nil
+		}
+		enter = again
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.opts.HandshakeTimeout)
 	defer cancel()
@@ -231,7 +239,7 @@ func (c *Client) login(ctx context.Context, l *link) error {
 	}
 	l.joining = cancel
 	c.mu.Unlock()
-	if err := c.opts.Login(ctx, s); err != nil {
+	if err := enter(ctx, s); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -262,9 +270,31 @@ func (c *Client) follow(from string, err error) bool {
 	if !errors.As(err, &kick) || kick.Code != "moved" {
 		return false
 	}
+	told := fitting(from, kick.Addresses)
+	c.urls = slices.Concat(told, slices.DeleteFunc(slices.Clone(c.given), func(url string) bool { return url == from || slices.Contains(told, url) }))
+	if slices.Contains(c.given, from) {
+		c.urls = append(c.urls, from) // last
+	}
+	c.next = 0
+	return len(told) > 0
+}
+
+// know notes the addresses of other gates that a handshake has told of. They are tried behind the client's own when none of those answers. c.mu is held.
+func (c *Client) know(from string, addresses []string) {
+	urls := slices.Clone(c.given)
+	for _, url := range append([]string{from}, fitting(from, addresses)...) {
+		if !slices.Contains(urls, url) {
+			urls = append(urls, url)
+		}
+	}
+	c.urls, c.next = urls, slices.Index(urls, from)
+}
+
+// fitting are the addresses that a client takes from the server at one: with its scheme first, in random order, and none that is not as safe.
+func fitting(from string, addresses []string) []string {
 	was, _, _ := strings.Cut(from, "://")
 	var same, other []string
-	for _, to := range kick.Addresses[:min(len(kick.Addresses), maxFollowed)] {
+	for _, to := range addresses[:min(len(addresses), maxFollowed)] {
 		scheme, _, _ := strings.Cut(to, "://")
 		switch {
 		case to == from, safe(was) && !safe(scheme):
@@ -275,17 +305,10 @@ func (c *Client) follow(from string, err error) bool {
 		}
 	}
 	rand.Shuffle(len(same), func(i, j int) { same[i], same[j] = same[j], same[i] })
-	c.urls = slices.Concat(same, other, slices.DeleteFunc(slices.Clone(c.given), func(url string) bool {
-		return url == from || slices.Contains(same, url) || slices.Contains(other, url)
-	}))
-	if slices.Contains(c.given, from) {
-		c.urls = append(c.urls, from) // last
-	}
-	c.next = 0
-	return len(same)+len(other) > 0
+	return append(same, other...)
 }
 
-// maxFollowed is how many addresses of a kick are taken.
+// maxFollowed is how many addresses of a kick or a handshake are taken.
 const maxFollowed = 8
 
 // safe tells whether what is sent by a scheme is encrypted.

@@ -25,7 +25,7 @@ func (o *oracle) account(who string) *account {
 }
 
 // deposited notes what senders and receivers of acknowledged messages tell.
-func (o *oracle) deposited(_ *place, q *process, l line) {
+func (o *oracle) deposited(life string, l line) {
 	o.mu.Lock()
 	a := o.account(l.Who)
 	if l.Kind == saysSent {
@@ -33,12 +33,12 @@ func (o *oracle) deposited(_ *place, q *process, l line) {
 		o.mu.Unlock()
 		return
 	}
-	before := a.last[q.life]
-	a.last[q.life] = max(before, l.N)
+	before := a.last[life]
+	a.last[life] = max(before, l.N)
 	a.got[l.N] = append(a.got[l.N], l.Key)
 	o.mu.Unlock()
 	if l.N <= before {
-		o.fault("acked: %s sent %d and %s got it after %d", l.Who, l.N, q.life, before)
+		o.fault("acked: %s sent %d and %s got it after %d", l.Who, l.N, life, before)
 	}
 }
 

@@ -4,6 +4,7 @@ package faulttest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -59,14 +60,16 @@ func nodeFaults() []fault {
 			r.lab.Isolate(at.host)
 			return func() { r.mend(at) }
 		}},
-		{"slow and lossy", 5 * time.Second, func(r *rig, at *place, random *rand.Rand) func() {
-			slow := netlab.Link{
-				Delay: time.Duration(random.IntN(60)) * time.Millisecond, Jitter: 20 * time.Millisecond, Loss: 0.03, Reorder: 0.02, Duplicate: 0.01, Rate: 1 << 20,
-			}
-			r.lab.Between([]*nodelab.Host{at.host}, r.lab.Hosts(), nodelab.Way{Link: slow})
-			return func() { r.mend(at) }
-		}},
+		{"slow and lossy", 5 * time.Second, slowed},
 	}
+}
+
+func slowed(r *rig, at *place, random *rand.Rand) func() {
+	slow := netlab.Link{
+		Delay: time.Duration(random.IntN(60)) * time.Millisecond, Jitter: 20 * time.Millisecond, Loss: 0.03, Reorder: 0.02, Duplicate: 0.01, Rate: 1 << 20,
+	}
+	r.lab.Between([]*nodelab.Host{at.host}, r.lab.Hosts(), nodelab.Way{Link: slow})
+	return func() { r.mend(at) }
 }
 
 func stopped(_ *rig, at *place, _ *rand.Rand) func() {
@@ -92,7 +95,7 @@ func serverFaults() []fault {
 		}},
 		{"disk full", 6 * time.Second, func(r *rig, at *place, _ *rand.Rand) func() {
 			r.tell(at, doFill)
-			return func() { r.tell(at, doFree) }
+			return func() { r.makeRoom(at) }
 		}},
 		{"all disks full", 3 * time.Second, func(r *rig, _ *place, _ *rand.Rand) func() {
 			for _, s := range r.servers {
@@ -100,7 +103,7 @@ func serverFaults() []fault {
 			}
 			return func() {
 				for _, s := range r.servers {
-					r.tell(s, doFree)
+					r.makeRoom(s)
 				}
 			}
 		}},
@@ -154,6 +157,7 @@ func splits() []fault {
 			r.lab.Between(hosts(r.servers...), hosts(r.servers...), nodelab.Way{Cut: true})
 			return r.lab.Heal
 		}},
+		{"slow and lossy", 8 * time.Second, slowed}, // what a server's routes lose for long is as if it were apart
 	}
 }
 
@@ -162,16 +166,28 @@ func (r *rig) mend(at *place) { r.lab.Between([]*nodelab.Host{at.host}, r.lab.Ho
 
 // tell has a server do something to its disk.
 func (r *rig) tell(at *place, what string) {
-	if a, err := at.tell(what); err != nil || a.Text != "" {
+	if a, err := at.tell(what); !errors.Is(err, errBroken) && (err != nil || a.Text != "") {
 		r.oracle.fault("%s: %s: %v %s", at.process().life, what, err, a.Text)
 	}
 }
 
+// makeRoom does what docs/operating.md says about a full disk: a server that was out of space has JetStream switched off until it is started again.
+func (r *rig) makeRoom(at *place) {
+	r.tell(at, doFree)
+	at.leave()
+	at.start()
+}
+
 // harm has one fault after the other at one of the places, until ctx ends, and mends each. It tells what it does.
 func (r *rig) harm(ctx context.Context, random *rand.Rand, faults []fault, places []*place, say func(string)) {
+	var deck []int // of faults: each comes once before one comes again
 	for {
 		quiet := time.Duration(random.Int64N(int64(1500 * time.Millisecond)))
-		f, at := faults[random.IntN(len(faults))], places[random.IntN(len(places))]
+		if len(deck) == 0 {
+			deck = random.Perm(len(faults))
+		}
+		f, at := faults[deck[0]], places[random.IntN(len(places))]
+		deck = deck[1:]
 		// Half of them are short: much happens when a thing comes back just as others find out that it is gone.
 		lasts := f.most / 10 * time.Duration(1+random.IntN(10))
 		if random.IntN(2) == 0 {
@@ -180,12 +196,15 @@ func (r *rig) harm(ctx context.Context, random *rand.Rand, faults []fault, place
 		select {
 		case <-ctx.Done():
 			return
+		case <-r.broken:
+			return
 		case <-time.After(quiet):
 		}
 		say(fmt.Sprintf("%s %s for %v", at.host.Name(), f.name, lasts))
 		mend := f.do(r, at, random)
 		select {
 		case <-ctx.Done():
+		case <-r.broken:
 		case <-time.After(lasts):
 		}
 		mend()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/skua-go/skua/internal/nodelab"
+	"github.com/skua-go/skua/internal/racetest"
 )
 
 // shape is how much is done.
@@ -19,21 +20,40 @@ type shape struct {
 	length   time.Duration // of the faults of one episode
 }
 
-// shapes are a small one and, for SKUA_ACCEPTANCE=full, one of some 30 minutes for both kinds of faults together. SKUA_FAULTS is another length, such as 3m, for each.
+const (
+	// faultsLocally and faultsInCI are for how long there are faults, in all, when nobody says so.
+	faultsLocally = 24 * time.Second
+	faultsInCI    = 3 * time.Minute
+	// fullFaults is for SKUA_ACCEPTANCE=full, and manyNodes for that and whatever is not much shorter.
+	fullFaults = 30 * time.Minute
+	fewNodes   = 3
+	manyNodes  = 5
+	// maxEpisode is after how long all is mended and looked at.
+	maxEpisode = 45 * time.Second
+)
+
+// shapeOf is that of one of the two tortures, which have half of the time each: SKUA_FAULTS is how long there are faults, such as 3m.
 func shapeOf(t *testing.T) shape {
 	t.Helper()
-	s := shape{nodes: 3}
+	all := faultsLocally
+	if os.Getenv("CI") == "true" {
+		all = faultsInCI
+	}
 	if os.Getenv("SKUA_ACCEPTANCE") == "full" {
-		s = shape{nodes: 5, episodes: 12, length: 45 * time.Second}
+		all = fullFaults
 	}
 	if text := os.Getenv("SKUA_FAULTS"); text != "" {
-		d, err := time.ParseDuration(text)
-		if err != nil {
-			t.Fatalf("SKUA_FAULTS: %v", err)
+		var err error
+		if all, err = time.ParseDuration(text); err != nil || all <= 0 {
+			t.Fatalf("SKUA_FAULTS: found %q, expected a length of time, such as 3m (%v)", text, err)
 		}
-		s.episodes = max(1, int(d/(45*time.Second)))
-		s.length = d / time.Duration(s.episodes)
 	}
+	s := shape{nodes: fewNodes}
+	if all >= fullFaults/2 {
+		s.nodes = manyNodes
+	}
+	s.episodes = max(1, int((all/2+maxEpisode-1)/maxEpisode))
+	s.length = all / 2 / time.Duration(s.episodes)
 	return s
 }
 
@@ -56,8 +76,8 @@ func TestAClusterStaysRightWhileItIsSplit(t *testing.T) {
 // torture has nodes work while harm is done to them, several times, and all of it looked at each time when all is well again.
 func torture(t *testing.T, exclusive bool, harm func(context.Context, *rig, *rand.Rand, func(string))) {
 	t.Helper()
-	if os.Getenv("SKUA_ACCEPTANCE") != "full" && os.Getenv("SKUA_FAULTS") == "" {
-		t.Skip("SKUA_FAULTS says for how long: minutes")
+	if os.Getenv("SKUA_FAULTS") == "" {
+		racetest.SetAside(t) // its processes are this program: with the race detector they would do a tenth as much
 	}
 	if !nodelab.Isolated(t) {
 		return
@@ -65,32 +85,52 @@ func torture(t *testing.T, exclusive bool, harm func(context.Context, *rig, *ran
 	s, seed := shapeOf(t), luck(t)
 	random := rand.New(rand.NewPCG(seed, 1))
 	r := newRig(t, s.nodes, seed)
-	numbers, epochs, first := map[string]int64{}, map[string]uint64{}, map[string]*state{}
+	known := &known{map[string]int64{}, map[string]uint64{}, map[string]*state{}}
 	for range s.episodes {
-		opened := time.Now()
-		r.play()
-		r.well()
-		t.Logf("all was well after %v", time.Since(opened).Round(time.Millisecond))
-		ctx, cancel := context.WithTimeout(t.Context(), s.length)
-		begun := time.Now()
-		harm(ctx, r, random, func(what string) { t.Logf("%5.1f s: %s", time.Since(begun).Seconds(), what) })
-		cancel()
-		r.lab.Heal()
-		mended := time.Now()
-		r.well()
-		t.Logf("all was well again after %v", time.Since(mended).Round(time.Millisecond))
-		r.rest()
-		t.Logf("all rest after %v", time.Since(mended).Round(time.Millisecond))
-		locks, adds, receipts := r.oracle.checkLocks(epochs, exclusive), r.oracle.checkAdds(numbers), r.oracle.checkDeposits()
-		t.Logf("%d locks, %d additions, %d receipts, checked after %v", locks, adds, receipts, time.Since(mended).Round(time.Millisecond))
-		if locks == 0 || adds == 0 || receipts == 0 {
-			r.oracle.fault("that is not the load that was meant")
-		}
-		r.grown(first)
+		r.episode(s.length, random, harm)
+		r.judge(exclusive, known)
 		if !r.oracle.clean() {
 			return
 		}
 	}
+}
+
+// known is what is known from the episodes before.
+type known struct {
+	numbers map[string]int64
+	epochs  map[string]uint64
+	first   map[string]*state // what each life had when it was seen for the first time
+}
+
+// episode has harm done for a while, mends all of it, and returns when all rest.
+func (r *rig) episode(length time.Duration, random *rand.Rand, harm func(context.Context, *rig, *rand.Rand, func(string))) {
+	r.t.Helper()
+	opened := time.Now()
+	r.play()
+	r.well()
+	r.t.Logf("all was well after %v", time.Since(opened).Round(time.Millisecond))
+	ctx, cancel := context.WithTimeout(r.t.Context(), length)
+	begun := time.Now()
+	harm(ctx, r, random, func(what string) { r.t.Logf("%5.1f s: %s", time.Since(begun).Seconds(), what) })
+	cancel()
+	r.lab.Heal()
+	mended := time.Now()
+	r.well()
+	r.t.Logf("all was well again after %v", time.Since(mended).Round(time.Millisecond))
+	r.rest()
+	r.t.Logf("all rest after %v", time.Since(mended).Round(time.Millisecond))
+}
+
+// judge holds what was told of an episode against what is promised.
+func (r *rig) judge(exclusive bool, before *known) {
+	r.t.Helper()
+	begun := time.Now()
+	locks, adds, receipts := r.oracle.checkLocks(before.epochs, exclusive), r.oracle.checkAdds(before.numbers, exclusive), r.oracle.checkDeposits()
+	r.t.Logf("%d locks, %d additions and readings of numbers, %d receipts, checked in %v", locks, adds, receipts, time.Since(begun).Round(time.Millisecond))
+	if locks == 0 || adds == 0 || receipts == 0 {
+		r.oracle.fault("that is not the load that was meant")
+	}
+	r.grown(before.first)
 }
 
 // well waits until all nodes find all well.
@@ -100,29 +140,64 @@ func (r *rig) well() {
 		p.await()
 	}
 	r.each(doProbe, nil)
+	r.goOn()
+}
+
+// goOn ends the test when something stands still, or is gone.
+func (r *rig) goOn() {
+	r.t.Helper()
+	select {
+	case <-r.broken:
+		r.oracle.clean()
+		r.t.FailNow()
+	default:
+	}
 }
 
 // What a node that rests may have: more than the largest that was seen, and far less than what grows.
 const (
 	maxGoroutines = 250
+	maxMore       = 50 // than it had when it was seen first
 	maxHeap       = 96 << 20
 )
 
-// grown looks what nodes have, now that they rest. first is what each life had when it was seen for the first time.
+// grown looks what nodes have, now that they rest. first is what each life had when it was seen for the first time. What is left of work ends in a moment.
 func (r *rig) grown(first map[string]*state) {
+	for deadline := time.Now().Add(restsIn); ; {
+		large := r.large(first)
+		if len(large) == 0 || time.Now().After(deadline) {
+			for _, p := range large {
+				if _, err := p.tell(doShow); err != nil {
+					r.t.Logf("%s does not show its goroutines: %v", p.process().life, err)
+				}
+				s := first[p.process().life]
+				r.oracle.fault("%s has grown while it rests: at first %d goroutines, %d bytes; its log has what its goroutines do", p.process().life, s.Goroutines, s.Heap)
+			}
+			return
+		}
+		<-time.After(500 * time.Millisecond)
+	}
+}
+
+// restsIn is how long what is left of work may take.
+const restsIn = 20 * time.Second
+
+// large are those that have too much.
+func (r *rig) large(first map[string]*state) (large []*place) {
 	for i, a := range r.each(doState, nil) {
-		life := r.nodes[i].process().life
-		s := a.State
+		p := r.nodes[i]
+		life, s := p.process().life, a.State
 		if s == nil {
 			continue
 		}
-		r.t.Logf("%s: %d goroutines, %d KB, %d failed questions", life, s.Goroutines, s.Heap>>10, s.Done["failed questions"])
+		r.t.Logf("%s: %d goroutines, %d KB, failed: %d questions, %d calls of grains, %d loads and %d writes of grains refused", life, s.Goroutines, s.Heap>>10,
+			s.Done["failed questions"], s.Done["failed calls of grains"], s.Done["refused loads"], s.Done["refused credits"])
 		if first[life] == nil {
 			first[life] = s
 		}
-		was := first[life]
-		if s.Goroutines > maxGoroutines || s.Heap > maxHeap || s.Goroutines > was.Goroutines+50 {
-			r.oracle.fault("%s: %d goroutines and %d KB while it rests, at first %d and %d", life, s.Goroutines, s.Heap>>10, was.Goroutines, was.Heap>>10)
+		if s.Goroutines > maxGoroutines || s.Heap > maxHeap || s.Goroutines > first[life].Goroutines+maxMore {
+			large = append(large, p)
 		}
 	}
+	return large
 }

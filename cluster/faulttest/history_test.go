@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/anishathalye/porcupine"
+
+	"github.com/skua-go/skua/cluster/lease/leasetest"
 )
 
 // lockID is one holding of a lock.
@@ -20,16 +22,19 @@ type lockID struct {
 
 // lockOp is what a client does with a lock: it takes it, finds that it has it, and has it no more.
 type lockOp struct {
-	kind, who, key string
-	epoch          uint64
-	call, ret      int64
+	leasetest.Op
+
+	call, ret int64
 }
+
+// lockKinds is what the lines say.
+var lockKinds = map[string]leasetest.Kind{saysLock: leasetest.Take, saysUse: leasetest.Use, saysUnlock: leasetest.Give}
 
 // locked notes what a client tells of a lock.
 func (o *oracle) locked(life string, l line) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.locks = append(o.locks, lockOp{l.Kind, l.Who, l.Key, l.Epoch, l.Call, l.Ret})
+	o.locks = append(o.locks, lockOp{leasetest.Op{Kind: lockKinds[l.Kind], Key: l.Key, Epoch: l.Epoch, Who: l.Who}, l.Call, l.Ret})
 	id := lockID{life, l.Key, l.Epoch}
 	if l.Kind == saysUnlock {
 		delete(o.open, id)
@@ -38,40 +43,10 @@ func (o *oracle) locked(life string, l line) {
 	}
 }
 
-// lockState is a lock: by which epoch it is held, 0 for none, and the last that there was.
-type lockState struct{ holder, last uint64 }
-
-// lockModel is a lock that one holds at a time, under epochs that rise.
-func lockModel(last map[string]uint64) porcupine.Model {
-	return porcupine.Model{
-		Partition: byKey(func(op any) string { return op.(lockOp).key }),
-		Init:      func() any { return nil },
-		Step: func(state, input, _ any) (bool, any) {
-			op := input.(lockOp)
-			s, ok := state.(lockState)
-			if !ok {
-				s = lockState{0, last[op.key]}
-			}
-			switch op.kind {
-			case saysLock:
-				return s.holder == 0 && op.epoch > s.last, lockState{op.epoch, op.epoch}
-			case saysUse:
-				return s.holder == op.epoch, s
-			default:
-				return s.holder == op.epoch, lockState{0, s.last}
-			}
-		},
-		DescribeOperation: func(input, _ any) string {
-			op := input.(lockOp)
-			return fmt.Sprintf("%s %s by %d, %s", op.kind, op.key, op.epoch, op.who)
-		},
-	}
-}
-
-// addModel is a number to which 1 is added.
+// addModel is a number to which 1 is added, and that is read.
 func addModel(begin map[string]int64) porcupine.Model {
 	return porcupine.Model{
-		Partition: byKey(func(op any) string { return op.(line).Key }),
+		Partition: leasetest.ByKey(func(op any) string { return op.(line).Key }),
 		Init:      func() any { return nil },
 		Step: func(state, input, _ any) (bool, any) {
 			op := input.(line)
@@ -79,29 +54,15 @@ func addModel(begin map[string]int64) porcupine.Model {
 			if !ok {
 				v = begin[op.Key]
 			}
+			if op.Kind == saysRead {
+				return op.N == v, v
+			}
 			return op.N == v+1, op.N
 		},
 		DescribeOperation: func(input, _ any) string {
 			op := input.(line)
-			return fmt.Sprintf("%s makes %s %d", op.Who, op.Key, op.N)
+			return fmt.Sprintf("%s %s %s %d", op.Who, op.Kind, op.Key, op.N)
 		},
-	}
-}
-
-func byKey(key func(op any) string) func([]porcupine.Operation) [][]porcupine.Operation {
-	return func(history []porcupine.Operation) (all [][]porcupine.Operation) {
-		at := map[string]int{}
-		for _, op := range history {
-			k := key(op.Input)
-			i, ok := at[k]
-			if !ok {
-				i = len(all)
-				at[k] = i
-				all = append(all, nil)
-			}
-			all[i] = append(all[i], op)
-		}
-		return all
 	}
 }
 
@@ -129,41 +90,47 @@ func (o *oracle) checkLocks(last map[string]uint64, exclusive bool) (taken int) 
 	clients := map[string]int{}
 	var history []porcupine.Operation
 	for _, op := range ops {
-		if _, known := clients[op.who]; !known {
-			clients[op.who] = len(clients)
+		if _, known := clients[op.Who]; !known {
+			clients[op.Who] = len(clients)
 		}
-		history = append(history, porcupine.Operation{ClientId: clients[op.who], Input: op, Call: op.call, Return: op.ret})
+		history = append(history, porcupine.Operation{ClientId: clients[op.Who], Input: op.Op, Call: op.call, Return: op.ret})
 	}
 	if exclusive {
-		o.linearizable("locks", lockModel(last), history)
+		o.linearizable("locks", leasetest.Model(last), history)
 	}
 	holders := map[lockID]string{}
 	for _, op := range ops {
-		if op.kind != saysLock {
+		if op.Kind != leasetest.Take {
 			continue
 		}
 		taken++
-		id := lockID{"", op.key, op.epoch}
+		id := lockID{"", op.Key, op.Epoch}
 		if before := holders[id]; before != "" {
-			o.fault("%s has one epoch, %d, for %s and %s", op.key, op.epoch, before, op.who)
+			o.fault("%s has one epoch, %d, for %s and %s", op.Key, op.Epoch, before, op.Who)
 		}
-		holders[id] = op.who
+		holders[id] = op.Who
 	}
 	for _, op := range ops {
-		last[op.key] = max(last[op.key], op.epoch)
+		last[op.Key] = max(last[op.Key], op.Epoch)
 	}
 	return taken
 }
 
-// checkAdds holds the numbers of the register against those who have added to them, and forgets what they told. Nobody adds now. Whether an addition was made of which nobody heard the end is known from
-// the register; when is not.
-func (o *oracle) checkAdds(begin map[string]int64) (made int) {
+// checkAdds holds the numbers of the register against those who have added to them, and have read them if that is asked, and forgets what they told. Nobody adds now. Whether an addition was made of which nobody
+// heard the end is known from the register; when is not.
+func (o *oracle) checkAdds(begin map[string]int64, reads bool) (made int) {
 	o.mu.Lock()
 	var history []porcupine.Operation
 	end := map[string]int64{}
 	for key, x := range o.numbers {
 		told := map[string]bool{}
 		for _, l := range o.adds[key] {
+			if l.Kind == saysRead {
+				if reads {
+					history = append(history, porcupine.Operation{ClientId: len(history), Input: l, Call: l.Call, Return: l.Ret})
+				}
+				continue
+			}
 			told[l.Who] = true
 			v, written := x.written[l.Who]
 			switch {

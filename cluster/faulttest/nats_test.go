@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -46,6 +47,7 @@ func natsServer(r role, p *pipe) error {
 	if err != nil {
 		return err
 	}
+	srv.SetLogger(natsLog{slog.New(slog.NewTextHandler(os.Stderr, nil))}, false, false)
 	srv.Start()
 	if !srv.ReadyForConnections(time.Minute) {
 		return errors.New("the NATS server is not ready")
@@ -70,6 +72,16 @@ func natsServer(r role, p *pipe) error {
 	srv.WaitForShutdown()
 	return err
 }
+
+// natsLog is what a server logs.
+type natsLog struct{ log *slog.Logger }
+
+func (l natsLog) Noticef(format string, v ...any) { l.log.Info(fmt.Sprintf(format, v...)) }
+func (l natsLog) Warnf(format string, v ...any)   { l.log.Warn(fmt.Sprintf(format, v...)) }
+func (l natsLog) Errorf(format string, v ...any)  { l.log.Error(fmt.Sprintf(format, v...)) }
+func (l natsLog) Fatalf(format string, v ...any)  { l.log.Error(fmt.Sprintf(format, v...)) }
+func (l natsLog) Debugf(string, ...any)           {}
+func (l natsLog) Tracef(string, ...any)           {}
 
 // fill writes until the disk is full.
 func fill(file string) string {

@@ -10,12 +10,16 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"runtime/pprof"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/wire"
 	"github.com/skua-go/skua/cluster"
+	"github.com/skua-go/skua/cluster/grain"
 	"github.com/skua-go/skua/cluster/lease"
 	"github.com/skua-go/skua/cluster/mesh"
 	"github.com/skua-go/skua/cluster/names"
@@ -31,6 +35,8 @@ const (
 	leaseTTL  = 8 * time.Second
 	nameTTL   = 6 * time.Second
 	callLimit = 2 * time.Second
+	grainCut  = time.Second
+	settle    = time.Second
 )
 
 // node is all that a node has in its process.
@@ -46,6 +52,7 @@ type node struct {
 	leases  *lease.Leases
 	names   *names.Names
 	topics  *topics.Topics
+	grains  *grain.Grains
 	others  []string
 
 	ctx   context.Context // the time for which it plays
@@ -66,29 +73,28 @@ func runNode(r role, p *pipe) error {
 	}
 	n.ctx, n.rest = context.WithCancel(context.Background())
 	n.rest()
-	ended := make(chan error, 1)
-	go func() { ended <- p.serve(n.told) }()
-	if err := n.open(ended); err != nil {
+	wanted, end := context.WithCancelCause(context.Background())
+	go func() { end(errors.Join(errGone, p.serve(n.told))) }()
+	if err := n.open(wanted); err != nil {
 		return err
 	}
 	if err := p.say(line{Kind: saysReady}); err != nil {
 		return err
 	}
-	var end error
 	select {
-	case end = <-ended:
+	case <-wanted.Done():
 	case <-n.node.Done():
 		n.wrong("the node has lost its name for ever: %v", n.node.Err())
 	}
 	n.rest()
 	n.tasks.Wait()
-	return errors.Join(end, n.close())
+	return errors.Join(context.Cause(wanted), n.close())
 }
 
-// open joins the cluster, as soon as it lets it.
-func (n *node) open(ended chan error) error {
+// open joins the cluster, as soon as it lets it, while the test wants that.
+func (n *node) open(wanted context.Context) error {
 	for {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(wanted, time.Minute)
 		err := n.join(ctx)
 		cancel()
 		if err == nil {
@@ -96,8 +102,8 @@ func (n *node) open(ended chan error) error {
 		}
 		n.log.Warn("not joined, it is tried again", "error", err)
 		select {
-		case err := <-ended:
-			return errors.Join(err, errGone)
+		case <-wanted.Done():
+			return context.Cause(wanted)
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
@@ -121,13 +127,20 @@ func (n *node) join(ctx context.Context) (err error) {
 	types := wire.NewTypes()
 	names.WireTypes(types)
 	topics.WireTypes(types)
+	grain.WireTypes(types)
 	wireTypes(types)
 	n.sys = actor.New(actor.Config{Node: n.Name, Log: n.log, CallTimeout: callLimit})
 	if n.mesh, err = mesh.Open(mesh.Config{Node: n.node, Members: n.members, System: n.sys, Types: types, Log: n.log, Silent: deadAt}); err != nil {
 		return err
 	}
 	undo = append(undo, func() error { return errors.Join(n.sys.Shutdown(ctx), n.mesh.Close()) })
-	n.leases, err = lease.Open(ctx, n.node, n.members, lease.Config{TTL: leaseTTL, Dead: deadAt, Grace: grace, Log: n.log})
+	if n.leases, err = lease.Open(ctx, n.node, n.members, lease.Config{TTL: leaseTTL, Dead: deadAt, Grace: grace, Log: n.log}); err != nil {
+		return err
+	}
+	undo = append(undo, n.leases.Close)
+	n.grains, err = grain.Open(grain.Config{
+		Node: n.node, Members: n.members, Mesh: n.mesh, System: n.sys, Kinds: n.kinds(), Cut: grainCut, Settle: settle, Log: n.log,
+	})
 	return err
 }
 
@@ -135,7 +148,12 @@ func (n *node) join(ctx context.Context) (err error) {
 func (n *node) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	err := errors.Join(n.sys.Shutdown(ctx), n.leases.Close())
+	moving, stop := context.WithTimeout(ctx, 5*time.Second)
+	defer stop()
+	if err := n.grains.Drain(moving); err != nil {
+		n.log.Warn("not all grains have moved", "error", err) // as when nobody can take them
+	}
+	err := errors.Join(n.sys.Shutdown(ctx), n.grains.Close(), n.leases.Close())
 	n.members.Leave()
 	return errors.Join(err, n.mesh.Close(), n.node.Close())
 }
@@ -188,6 +206,10 @@ func (n *node) told(l line) {
 			n.answer(a)
 		}()
 		return
+	case doShow:
+		if err := pprof.Lookup("goroutine").WriteTo(os.Stderr, 1); err != nil {
+			a.Text = err.Error()
+		}
 	case doState:
 		go func() {
 			a.State = n.state()
@@ -223,13 +245,31 @@ func (n *node) state() *state {
 	runtime.GC() // what pools had is free after the second
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	s := &state{Goroutines: runtime.NumGoroutine(), Heap: int64(m.HeapAlloc), Done: map[string]int64{}}
+	s := &state{Goroutines: goroutines(), Heap: int64(m.HeapAlloc), Done: map[string]int64{}}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for what, times := range n.done {
 		s.Done[what] = times
 	}
 	return s
+}
+
+// goroutines is how many there are, without the workers that actors keep for later, of which there may be 256.
+func goroutines() (count int) {
+	var text strings.Builder
+	if err := pprof.Lookup("goroutine").WriteTo(&text, 1); err != nil {
+		return runtime.NumGoroutine()
+	}
+	for _, alike := range strings.Split(text.String(), "\n\n") {
+		if head, rest, _ := strings.Cut(alike, "\n"); strings.HasPrefix(head, "goroutine profile") {
+			alike = rest
+		}
+		n, _, _ := strings.Cut(alike, " @ ")
+		if many, err := strconv.Atoi(n); err == nil && !strings.Contains(alike, "(*dispatcher).park") {
+			count += many
+		}
+	}
+	return count
 }
 
 // random is luck of one's own.
@@ -254,6 +294,7 @@ func (n *node) play() {
 	for i := range uint64(3) {
 		n.tasks.Go(func() { n.lockClient(ctx, i) })
 		n.tasks.Go(func() { n.depositor(ctx, i) })
+		n.tasks.Go(func() { n.saver(ctx, i) })
 	}
 	n.tasks.Go(func() { n.adder(ctx) })
 	for i, to := range n.others {
@@ -280,11 +321,14 @@ func (n *node) perform(ctx context.Context, spec actor.Spec) {
 // register asks the test's register, which nothing cuts off.
 func (n *node) register(l line) (int64, error) {
 	l.Kind = saysRPC
-	a, err := n.ask(l, time.Hour)
+	a, err := n.ask(l, registerIn, nil)
 	if err == nil && a.Text != "" {
 		err = fmt.Errorf("%w: %s", errFenced, a.Text)
 	}
 	return a.N, err
 }
+
+// registerIn is far more than the test takes for an answer.
+const registerIn = time.Minute
 
 var errFenced = errors.New("a higher epoch was there")

@@ -10,8 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+
+	"github.com/skua-go/skua/cluster/lease/leasetest"
 )
 
 // oracle notes what processes tell, and finds out what can't be.
@@ -33,6 +36,7 @@ type oracle struct {
 // number is one of the register: whatever is guarded by epochs, in the place of a database.
 type number struct {
 	epoch   uint64
+	owner   string // which activation has claimed the epoch, of a grain's number
 	value   int64
 	written map[string]int64 // by id
 }
@@ -54,27 +58,39 @@ func (o *oracle) fault(format string, args ...any) {
 	o.faults = append(o.faults, fmt.Sprintf(format, args...))
 }
 
-// clean tells whether nothing is wrong, and fails the test otherwise.
-func (o *oracle) clean() bool {
-	o.t.Helper()
+// found are the faults that were found since it was asked last.
+func (o *oracle) found() []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, f := range o.faults[:min(len(o.faults), maxFaults)] {
+	faults := o.faults
+	o.faults = nil
+	return faults
+}
+
+// clean tells whether nothing is wrong, and fails the test otherwise, with the logs of whom it concerns.
+func (o *oracle) clean() bool {
+	o.t.Helper()
+	faults := o.found()
+	for _, f := range faults[:min(len(faults), maxFaults)] {
 		o.t.Error(f)
 	}
-	if len(o.faults) > maxFaults {
-		o.t.Errorf("and %d more", len(o.faults)-maxFaults)
+	if len(faults) > maxFaults {
+		o.t.Errorf("and %d more", len(faults)-maxFaults)
 	}
-	right := len(o.faults) == 0
-	o.faults = nil
-	if !right && o.dir == "" {
-		for _, life := range slices.Sorted(maps.Keys(o.logs)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, life := range slices.Sorted(maps.Keys(o.logs)) {
+		concerned := func(fault string) bool { return strings.Contains(fault, life) }
+		if slices.ContainsFunc(faults, concerned) {
 			text := o.logs[life].text()
-			o.t.Logf("the end of what %s logged (SKUA_FAULT_LOGS=DIR keeps all):\n%s", life, text[max(0, len(text)-1500):])
+			o.t.Logf("the end of what %s logged (SKUA_FAULT_LOGS=DIR keeps all):\n%s", life, text[max(0, len(text)-maxShown):])
 		}
 	}
-	return right
+	return len(faults) == 0
 }
+
+// maxShown is how much is shown of a log: goroutines are in it when a process stands still.
+const maxShown = 16 << 10
 
 // tail keeps the end of what is written to it.
 type tail struct {
@@ -117,7 +133,7 @@ func (o *oracle) log(life string) io.Writer {
 }
 
 // take takes what a process tells.
-func (o *oracle) take(p *place, q *process, l line) {
+func (o *oracle) take(q *process, l line) {
 	switch l.Kind {
 	case saysReady:
 		close(q.ready)
@@ -127,14 +143,14 @@ func (o *oracle) take(p *place, q *process, l line) {
 		a := o.register(l)
 		a.Kind, a.ID = saysAnswer, l.ID
 		_ = q.say(a) // it may have been killed meanwhile
-	case saysAdd:
+	case saysAdd, saysRead:
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		o.adds[l.Key] = append(o.adds[l.Key], l)
 	case saysLock, saysUse, saysUnlock:
 		o.locked(q.life, l)
 	case saysSent, saysGot:
-		o.deposited(p, q, l)
+		o.deposited(q.life, l)
 	default:
 		o.fault("%s: it says %q", q.life, l.Kind)
 	}
@@ -152,8 +168,20 @@ func (o *oracle) register(l line) line {
 	if l.Epoch < x.epoch {
 		return line{Text: fmt.Sprintf("%d, and %d was there", l.Epoch, x.epoch)}
 	}
+	switch {
+	case l.By == "": // a lock's, or the singleton's: whoever has the epoch
+	case l.Text == registerClaim && l.Epoch == x.epoch:
+		o.faults = append(o.faults, fmt.Sprintf("grains: %s is claimed under epoch %d by %s, which %s has claimed", l.Key, l.Epoch, l.By, x.owner))
+	case l.Text == registerClaim:
+		x.owner = l.By
+	case l.Epoch != x.epoch || l.By != x.owner:
+		o.faults = append(o.faults, fmt.Sprintf("grains: %s is written under epoch %d by %s, %s has claimed it under %d", l.Key, l.Epoch, l.By, x.owner, x.epoch))
+	}
 	x.epoch = l.Epoch
-	if l.Text == "write" {
+	if l.Text == registerWrite {
+		if _, twice := x.written[l.Who]; twice {
+			o.faults = append(o.faults, fmt.Sprintf("numbers: %s of %s is written twice", l.Who, l.Key))
+		}
 		x.value = l.N
 		x.written[l.Who] = l.N
 	}
@@ -169,7 +197,7 @@ func (o *oracle) died(life string, left bool) {
 	for id, last := range o.open {
 		if id.life == life {
 			delete(o.open, id)
-			o.locks = append(o.locks, lockOp{kind: saysUnlock, who: id.life, key: id.key, epoch: id.epoch, call: last, ret: now})
+			o.locks = append(o.locks, lockOp{leasetest.Op{Kind: leasetest.Give, Key: id.key, Epoch: id.epoch, Who: id.life}, last, now})
 		}
 	}
 }

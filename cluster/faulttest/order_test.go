@@ -17,12 +17,14 @@ func wireTypes(t *wire.Types) {
 	wire.Register[answer](t, "test.answer")
 	wire.Register[deposit](t, "test.deposit")
 	wire.Register[add](t, "test.add")
+	wire.Register[credit](t, "test.credit")
+	wire.Register[balance](t, "test.balance")
 }
 
 // tick is one of a row, which ends with the incarnation of the node that it goes to. Losses is how often its sender was told that something is lost.
 type tick struct{ Row, N, Losses uint64 }
 
-// sender sends ticks to the sink of another node, and begins again with 1 when that is another actor.
+// sender sends ticks to the sink of another node, and begins again with 1 when that is another actor. It sends while it watches the sink only, so it hears of each loss of the link.
 func (n *node) sender(to string) actor.Spec {
 	return actor.Spec{New: func() actor.Actor { return &sender{n: n, node: to} }}
 }
@@ -32,13 +34,15 @@ type sender struct {
 	node string
 	to   actor.Ref
 	next tick
+
+	watches bool
 }
 
 func (s *sender) Start(c *actor.Context) error {
 	s.find(c)
 	c.Every(4*time.Millisecond, func() {
 		for range 4 {
-			if !s.to.IsZero() {
+			if s.watches {
 				s.next.N++
 				c.Send(s.to, s.next)
 			}
@@ -57,12 +61,14 @@ func (s *sender) find(c *actor.Context) {
 			s.to, s.next = ref, tick{Row: s.next.Row + 1}
 		}
 		c.Watch(ref)
+		s.watches = true
 	})
 }
 
 func (s *sender) Receive(c *actor.Context, msg any) {
 	if m, ok := msg.(actor.Terminated); ok && m.Ref == s.to {
 		s.next.Losses++
+		s.watches = false
 		s.find(c)
 	}
 }

@@ -27,6 +27,8 @@ type role struct {
 
 	Peers []string `json:"peers"` // of a node: the names of all nodes
 	URL   string   `json:"url"`   // of a node
+	// Careless has a node go on with locks without asking whether it holds them still: the guard whose absence must be found.
+	Careless bool `json:"careless"`
 
 	Addr   string   `json:"addr"` // of a server
 	Dir    string   `json:"dir"`
@@ -43,8 +45,16 @@ const (
 	saysUse    = "use"
 	saysUnlock = "unlock"
 	saysAdd    = "add"
+	saysRead   = "read" // what a grain has
 	saysSent   = "sent" // an acknowledged message
 	saysGot    = "got"
+)
+
+// What it asks the register for.
+const (
+	registerRead  = "read"
+	registerWrite = "write"
+	registerClaim = "claim" // read, as the only one who writes under the epoch
 )
 
 // What it is told.
@@ -53,6 +63,7 @@ const (
 	doRest  = "rest"
 	doProbe = "probe" // is all as it should be?
 	doState = "state"
+	doShow  = "show" // log what its goroutines do
 	doFill  = "fill" // the disk
 	doFree  = "free"
 )
@@ -62,6 +73,7 @@ type line struct {
 	Kind  string `json:"k"`
 	ID    uint64 `json:"id,omitempty"` // of a question, and its answer
 	Who   string `json:"who,omitempty"`
+	By    string `json:"by,omitempty"` // which activation of a grain asks the register
 	Key   string `json:"key,omitempty"`
 	Epoch uint64 `json:"e,omitempty"`
 	N     int64  `json:"n,omitempty"`
@@ -112,8 +124,8 @@ func (p *pipe) say(l line) error {
 	return err
 }
 
-// ask says a line and waits for its answer. Asked is when the other side had not heard of it yet, so the line is not on its way when ask fails for that.
-func (p *pipe) ask(l line, within time.Duration) (line, error) {
+// ask says a line and waits for its answer, until broken is closed at most. It fails with errGone when the other side has ended, and with os.ErrDeadlineExceeded.
+func (p *pipe) ask(l line, within time.Duration, broken <-chan struct{}) (line, error) {
 	answer := make(chan line, 1)
 	p.mu.Lock()
 	if p.closed {
@@ -141,6 +153,8 @@ func (p *pipe) ask(l line, within time.Duration) (line, error) {
 			return line{}, errGone
 		}
 		return got, nil
+	case <-broken:
+		return line{}, errBroken
 	case <-time.After(within):
 		return line{}, os.ErrDeadlineExceeded
 	}

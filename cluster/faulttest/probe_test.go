@@ -46,12 +46,15 @@ func (n *node) probe() error {
 			}
 		}
 	}
-	for _, what := range []string{"deposits", "locks", "additions"} {
+	for _, what := range []string{"deposits", "locks", "additions", "calls of grains"} {
 		if err := goesOn(what); err != nil {
 			return err
 		}
 	}
 	if err := until(ctx, "not all names are known", n.allNamed); err != nil {
+		return err
+	}
+	if err := n.grainsAnswer(ctx); err != nil {
 		return err
 	}
 	for _, key := range []string{"x", "y"} {

@@ -31,7 +31,18 @@ type rig struct {
 	servers []*place
 	oracle  *oracle
 	lives   atomic.Uint64
+
+	breaking sync.Once
+	broken   chan struct{} // closed when a process has ended by itself, or does not do what it is told
 }
+
+// How long things may take: far longer than they do on a busy machine, so that only what stands still is told of.
+const (
+	startsIn = 2 * time.Minute  // a process is ready
+	endsIn   = time.Minute      // a node has left
+	killedIn = 30 * time.Second // a process is gone that was killed
+	doesIn   = healed + time.Minute
+)
 
 // place is a node or a server, with its host, and the process that it has now.
 type place struct {
@@ -43,6 +54,8 @@ type place struct {
 	mu      sync.Mutex
 	p       *process
 	playing bool
+
+	careless bool
 }
 
 // process is one life of a place.
@@ -55,18 +68,28 @@ type process struct {
 	ready chan struct{}
 	heard chan struct{} // closed when all that it has told is noted
 	once  sync.Once
+	meant atomic.Bool // it is to end
 }
 
 // newRig starts so many nodes with three servers. They end with the test.
 func newRig(t *testing.T, nodes int, seed uint64) *rig {
 	t.Helper()
-	r := &rig{t: t, seed: seed, lab: nodelab.Open(seed), oracle: newOracle(t)}
+	return newRigOf(t, nodes, seed, nil)
+}
+
+// newRigOf has set change places before they are started.
+func newRigOf(t *testing.T, nodes int, seed uint64, set func(*rig)) *rig {
+	t.Helper()
+	r := &rig{t: t, seed: seed, lab: nodelab.Open(seed), oracle: newOracle(t), broken: make(chan struct{})}
 	t.Cleanup(r.close)
 	for i := range 3 {
 		r.servers = append(r.servers, r.place("nats", fmt.Sprintf("s%d", i)))
 	}
 	for i := range nodes {
 		r.nodes = append(r.nodes, r.place("node", fmt.Sprintf("n%d", i)))
+	}
+	if set != nil {
+		set(r)
 	}
 	for _, p := range append(append([]*place{}, r.servers...), r.nodes...) {
 		p.start()
@@ -75,6 +98,22 @@ func newRig(t *testing.T, nodes int, seed uint64) *rig {
 		p.await()
 	}
 	return r
+}
+
+// giveUp has all that waits give up: what is wrong is known to the oracle.
+func (r *rig) giveUp() { r.breaking.Do(func() { close(r.broken) }) }
+
+// stuck tells of a process that does not do what it should, with what its goroutines do, in its log, and ends it.
+func (r *rig) stuck(q *process, what string, after time.Duration) {
+	r.oracle.fault("%s: %s, after %v; its log ends with its goroutines", q.life, what, after)
+	q.meant.Store(true)
+	_ = q.cmd.Process.Signal(syscall.SIGCONT) // it may be stopped, or gone
+	_ = q.cmd.Process.Signal(syscall.SIGQUIT)
+	select {
+	case <-q.heard:
+	case <-time.After(killedIn):
+	}
+	r.giveUp()
 }
 
 func (r *rig) place(kind, name string) *place {
@@ -112,7 +151,7 @@ func hosts(places ...*place) (all []*nodelab.Host) {
 func (p *place) role() role {
 	r := p.r
 	life := r.lives.Add(1)
-	o := role{Kind: p.kind, Name: p.host.Name(), Life: fmt.Sprintf("%s#%d", p.host.Name(), life), Seed: r.seed + life}
+	o := role{Kind: p.kind, Name: p.host.Name(), Life: fmt.Sprintf("%s#%d", p.host.Name(), life), Seed: r.seed + life, Careless: p.careless}
 	var urls []string
 	for _, s := range r.servers {
 		urls = append(urls, "nats://"+netip.AddrPortFrom(s.host.Addr(), clientPort).String())
@@ -140,6 +179,7 @@ func (p *place) start() {
 	cmd.Env = append(os.Environ(), roleEnv+"="+string(text))
 	cmd.Stderr = p.r.oracle.log(o.Life)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.WaitDelay = killedIn
 	var files [4]*os.File
 	for i := 0; i < 4; i += 2 {
 		if files[i], files[i+1], err = os.Pipe(); err != nil {
@@ -158,8 +198,12 @@ func (p *place) start() {
 	go func() {
 		defer close(q.heard)
 		defer files[2].Close()
-		if err := q.serve(func(l line) { p.r.oracle.take(p, q, l) }); err != nil {
+		if err := q.serve(func(l line) { p.r.oracle.take(q, l) }); err != nil {
 			p.r.oracle.fault("%s: what it told can't be read: %v", q.life, err)
+		}
+		if !q.meant.Load() {
+			p.r.oracle.fault("%s has ended by itself", q.life)
+			p.r.giveUp()
 		}
 	}()
 	p.mu.Lock()
@@ -178,30 +222,48 @@ func (p *place) process() *process {
 	return p.p
 }
 
-// await waits until the process is ready.
-func (p *place) await() {
-	p.r.t.Helper()
-	q := p.process()
+// ready waits until the process is ready.
+func (p *place) ready(q *process) error {
 	select {
 	case <-q.ready:
+		return nil
+	default:
+	}
+	select {
+	case <-q.ready:
+		return nil
 	case <-q.heard:
-		p.r.oracle.fault("%s has ended by itself", q.life)
+		return errGone
+	case <-p.r.broken:
+		return errBroken
+	case <-time.After(startsIn):
+		p.r.stuck(q, "it is not ready", startsIn)
+		return errBroken
+	}
+}
+
+var errBroken = errors.New("something else has failed")
+
+// await waits until the process is ready, or ends the test.
+func (p *place) await() {
+	p.r.t.Helper()
+	if err := p.ready(p.process()); err != nil {
 		p.r.oracle.clean() // tells why
-		p.r.t.FailNow()
-	case <-time.After(2 * time.Minute):
-		p.r.t.Fatalf("%s is not ready", q.life)
+		p.r.t.Fatalf("%s: waiting until it is ready: %v", p.process().life, err)
 	}
 }
 
 // tell has the process do something, when it is ready, and returns its answer.
 func (p *place) tell(what string) (line, error) {
 	q := p.process()
-	select {
-	case <-q.ready:
-	case <-q.heard:
-		return line{}, errGone
+	if err := p.ready(q); err != nil {
+		return line{}, err
 	}
-	return q.ask(line{Kind: what}, 3*time.Minute)
+	a, err := q.ask(line{Kind: what}, doesIn, p.r.broken)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		p.r.stuck(q, "it has not done what it was told: "+what, doesIn)
+	}
+	return a, err
 }
 
 func (p *place) signal(s os.Signal) {
@@ -212,28 +274,35 @@ func (p *place) signal(s os.Signal) {
 
 // kill ends the process in the middle of whatever it does, and returns when all that it has told is noted.
 func (p *place) kill() {
-	q := p.process()
-	if q == nil {
-		return
+	if q := p.process(); q != nil {
+		q.once.Do(func() {
+			q.meant.Store(true)
+			p.signal(syscall.SIGKILL)
+			p.gone(q, killedIn, false)
+		})
 	}
-	q.once.Do(func() {
-		p.signal(syscall.SIGKILL)
-		<-q.heard
-		_ = q.cmd.Wait() // it was killed
-		q.stdin.Close()
-		p.r.oracle.died(q.life, false)
-	})
 }
 
 // leave has the node leave as it should.
 func (p *place) leave() {
 	q := p.process()
 	q.once.Do(func() {
+		q.meant.Store(true)
 		q.stdin.Close()
-		<-q.heard
-		_ = q.cmd.Wait() // the child ends with 1 always
-		p.r.oracle.died(q.life, true)
+		p.gone(q, endsIn, true)
 	})
+}
+
+// gone waits for the end of a process.
+func (p *place) gone(q *process, within time.Duration, left bool) {
+	select {
+	case <-q.heard:
+	case <-time.After(within):
+		p.r.stuck(q, "it is still there", within)
+	}
+	q.stdin.Close()
+	_ = q.cmd.Wait() // it was killed, or has ended with 1, as the child does always
+	p.r.oracle.died(q.life, left)
 }
 
 // play has all nodes work, those too that are started later, or rest.
@@ -261,7 +330,7 @@ func (r *rig) each(what string, before func(p *place)) (all []line) {
 			if err == nil && a.Text != "" {
 				err = errors.New(a.Text)
 			}
-			if err != nil {
+			if err != nil && !errors.Is(err, errBroken) {
 				r.oracle.fault("%s: %s: %v", p.process().life, what, err)
 			}
 			all[i] = a

@@ -125,11 +125,11 @@ func (g *Grains) sight(ctx context.Context, n *actor.Node, evict func(sight) boo
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	incarnation, err := g.node.Registration(ctx, n.Name())
+	ended, err := g.node.Ended(ctx, n.Name(), n.Incarnation())
 	if err != nil {
 		return sight{}, err
 	}
-	if incarnation != n.Incarnation() {
+	if ended {
 		return sight{fenced: true}, nil
 	}
 	ping, stop := context.WithTimeout(ctx, 500*time.Millisecond)

@@ -12,19 +12,21 @@ import (
 // agent is the actor of a node that others ask for grains. It finds out where grains are for the senders of this node (search.go), keeps the directories of the node's
 // shards (directory.go, claim.go) and has the grains of the node (host.go).
 type agent struct {
-	g        *Grains
-	trusted  bool
-	draining bool
-	members  []cluster.Member // all that are known, this node too
-	eligible []*cluster.Member
-	winners  [Shards]string // who is to have each shard, while nodes stay as they are; empty for nobody
-	changed  time.Duration  // when that changed last
-	agents   map[*actor.Node]actor.Ref
-	finding  map[*actor.Node][]func(actor.Ref, error)
-	absences map[*actor.Node]*absence
-	searches map[string]time.Duration // grains that are being searched, and when what waits for them was looked at
-	chasing  map[string]actor.Promise // those that were told that a grain has moved
-	ticks    int
+	g         *Grains
+	trusted   bool
+	draining  bool
+	members   []cluster.Member // all that are known, this node too
+	eligible  []*cluster.Member
+	winners   [Shards]string // who is to have each shard, while nodes stay as they are; empty for nobody
+	changed   time.Duration  // when that changed last
+	agents    map[*actor.Node]actor.Ref
+	finding   map[*actor.Node][]func(actor.Ref, error)
+	absences  map[*actor.Node]*absence
+	searches  map[string]time.Duration // grains that are being searched, and when what waits for them was looked at
+	chasing   map[string]actor.Promise // those that were told that a grain has moved
+	peers     map[*actor.Node]*peer
+	inquiries map[string]*inquiry // by the grain
+	ticks     int
 
 	shards   [Shards]*shard
 	queued   int       // requests that wait for shards and nodes
@@ -45,6 +47,7 @@ func newAgent(g *Grains) actor.Actor {
 	return &agent{
 		g: g, agents: map[*actor.Node]actor.Ref{}, finding: map[*actor.Node][]func(actor.Ref, error){}, absences: map[*actor.Node]*absence{},
 		searches: map[string]time.Duration{}, fronts: map[actor.Ref]*hosted{}, chasing: map[string]actor.Promise{},
+		peers: map[*actor.Node]*peer{}, inquiries: map[string]*inquiry{},
 	}
 }
 
@@ -121,6 +124,8 @@ func (a *agent) Receive(c *actor.Context, msg any) {
 		a.activate(c, m)
 	case inventory:
 		a.inventory(c, m)
+	case held:
+		a.held(c, m)
 	case forget:
 		a.forget(c, m)
 	case moved:

@@ -193,6 +193,8 @@ func (a *agent) leave(c *actor.Context, s *shard) {
 			if o, ok := a.g.ownerOf(s.n); ok && o.node == a.g.node.Name() {
 				return // it is tried again
 			}
+		} else {
+			a.g.disown(s.n, a.g.node.Name()) // the bucket says so in a moment
 		}
 		a.dropShard(c, s)
 	})

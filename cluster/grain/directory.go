@@ -43,8 +43,8 @@ type placement struct {
 	refused  []string // nodes that can't have it
 }
 
-// counterBits are those of an epoch that count the activations under one ownership of a shard.
-const counterBits = 18
+// counterBits are those of an epoch that count the activations under one ownership of a shard: with them an epoch is below 2^53 until 2039, as all Lua engines need it. A shard whose count ends is given back.
+const counterBits = 11
 
 // find answers where a grain is, or has it started.
 func (a *agent) find(c *actor.Context, m find) {
@@ -75,6 +75,7 @@ func (a *agent) find(c *actor.Context, m find) {
 	default:
 		if a.mayWait(q) {
 			s.waiting = append(s.waiting, func() { a.queued--; a.lookUp(c, s, q) })
+			a.answerSoon(c, s, q, 0)
 		}
 	}
 }
@@ -99,6 +100,9 @@ func (a *agent) mayWait(q *query) bool {
 
 // lookUp answers a query, or has it wait for the grain, or for the node where that is.
 func (a *agent) lookUp(c *actor.Context, s *shard, q *query) {
+	if !q.promise.Open() { // it has been answered meanwhile, or nobody waits any more
+		return
+	}
 	if a.shards[s.n] != s || s.state != keeping {
 		q.promise.Reply(nil, errNotMine)
 		return
@@ -304,6 +308,9 @@ func (a *agent) giveBack(c *actor.Context) {
 		return
 	}
 	settled := a.draining || a.g.now()-a.changed > a.g.cfg.Settle
+	if settled {
+		a.adopt()
+	}
 	for _, s := range &a.shards {
 		if s == nil || s.state < keeping || s.busy {
 			continue

@@ -33,17 +33,19 @@ func (a *agent) drain(c *actor.Context) {
 			a.toClose = append(a.toClose, h)
 		}
 	}
-	a.adopt()
 	a.giveBack(c)
 	a.closeMore(c)
 	a.lookDrained(c)
 }
 
-// adopt has those shards given back, too, that are this node's by the bucket but that it has lost its directory of: nobody else could take them until it has left.
+// adopt has those shards given back, too, that are this node's by the bucket but that it has lost its directory of, and that others are to have: nobody else could take them until it has left.
 func (a *agent) adopt() {
 	for n := range a.shards {
+		if a.shards[n] != nil || !a.draining && (a.winners[n] == "" || a.winners[n] == a.g.node.Name()) {
+			continue
+		}
 		o, ok := a.g.ownerOf(n)
-		if ok && a.shards[n] == nil && o.node == a.g.node.Name() && o.incarnation == a.g.incarnation.Load() {
+		if ok && o.node == a.g.node.Name() && o.incarnation == a.g.incarnation.Load() {
 			a.shards[n] = &shard{n: n, state: leaving, epoch: o.epoch}
 			a.g.owned.Add(1)
 		}

@@ -6,6 +6,12 @@ import (
 	"github.com/skua-go/skua/actor"
 )
 
+// KeeperOf is the node that keeps a grain's shard, as far as this one knows; empty for none.
+func (g *Grains) KeeperOf(kind, id string) string {
+	o, _ := g.ownerOf(shardOf(kind + "/" + id))
+	return o.node
+}
+
 // Directory is a directory of so many grains on a node, as the node of their shards keeps it.
 func Directory(n int, home *actor.Node) any {
 	var shards [Shards]map[string]entry
@@ -18,4 +24,29 @@ func Directory(n int, home *actor.Node) any {
 		shards[s][key] = entry{home, uint64(i), uint64(i)}
 	}
 	return &shards
+}
+
+// WireSamples are messages that agents send each other, without Refs.
+func WireSamples() []any {
+	return []any{
+		find{"player/42", 7},
+		activate{"player/42", 1 << 40, 1 << 20},
+		inventory{511, 9},
+		holdings{{"player/42", 3, 4}, {"room/lobby", 1 << 50, 1 << 40}},
+		held{[]string{"player/42", "room/lobby"}},
+		held{[]string{}},
+		forget{"player/42", 8},
+		closeDown{},
+		emptied{},
+		chase{},
+	}
+}
+
+// HeldOf asks for so many grains.
+func HeldOf(n int) any {
+	m := held{}
+	for i := range n {
+		m.Keys = append(m.Keys, "player/"+strconv.Itoa(i))
+	}
+	return m
 }

@@ -18,7 +18,7 @@ type front struct {
 	inner actor.Ref
 
 	state     frontState
-	last      time.Duration // when the last message came
+	last      time.Time // when the last message came, by the clock of the system
 	users     []user
 	kept      []func()      // messages that wait for the next state
 	returning int           // messages that have waited, and are about to be handled
@@ -73,7 +73,7 @@ func (f *front) Start(c *actor.Context) error {
 	if spec.New == nil {
 		return errors.New("its kind makes no actor")
 	}
-	f.last = f.g.now()
+	f.last = f.g.sys.Now()
 	made, self := spec.New, c.Self()
 	spec.New = func() actor.Actor { return newInner(made(), self) }
 	inner, err := c.Spawn(spec)
@@ -129,7 +129,7 @@ func (f *front) sleepIn(c *actor.Context, d time.Duration) {
 			if f.state != acting {
 				return
 			}
-			if left := f.kind.Idle - (f.g.now() - f.last); left > 0 {
+			if left := f.kind.Idle - f.g.sys.Now().Sub(f.last); left > 0 {
 				f.sleepIn(c, left)
 				return
 			}
@@ -314,7 +314,7 @@ func (f *front) pass(c *actor.Context, msg any) {
 		c.Reply(place{c.Self(), f.h.epoch}, nil)
 		return
 	}
-	f.last = f.g.now()
+	f.last = f.g.sys.Now()
 	c.Forward(f.inner)
 }
 

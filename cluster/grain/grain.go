@@ -42,6 +42,7 @@ var (
 
 	errNotMine = errors.New("grain: the shard is another node's")
 	errStale   = errors.New("grain: the shard has another owner")
+	errSilent  = errors.New("grain: who keeps the shard does not answer")
 )
 
 // AgentName is the name of the actor of each node that others ask for grains.

@@ -1,6 +1,7 @@
 package grain
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -47,7 +48,7 @@ func (a *agent) start(c *actor.Context, m activate, promise actor.Promise) {
 			promise.Reply(place{h.front, h.epoch}, nil)
 			return
 		}
-		h.next = append(h.next, func(err error) { a.started(c, m, promise, err) })
+		h.next = append(h.next, func(err error) { a.started(c, h, m, promise, err) })
 		return
 	}
 	if !a.trusted || a.draining || k.New == nil {
@@ -67,11 +68,17 @@ func (a *agent) start(c *actor.Context, m activate, promise actor.Promise) {
 	}
 	a.hosted[n][m.Key] = h
 	a.fronts[front] = h
-	h.next = append(h.next, func(err error) { a.started(c, m, promise, err) })
+	h.next = append(h.next, func(err error) { a.started(c, h, m, promise, err) })
 }
 
-// started goes on with a request to start a grain when the one that is here has started or ended, or could not start.
-func (a *agent) started(c *actor.Context, m activate, promise actor.Promise, err error) {
+// errEnded is when an activation has ended before anybody was told of it: an epoch is for one only, so whoever keeps the shard asks once more, with another.
+var errEnded = errors.New("grain: the activation has ended")
+
+// started goes on with a request to start a grain when the one that is here, h, has started or ended, or could not start.
+func (a *agent) started(c *actor.Context, h *hosted, m activate, promise actor.Promise, err error) {
+	if err == nil && h.state == isEnding && m.Epoch <= h.epoch {
+		err = errEnded
+	}
 	if err != nil {
 		promise.Reply(nil, err)
 		return

@@ -35,6 +35,8 @@ type (
 		Key       string
 		Epoch, ID uint64
 	}
+	// held asks a node which of some grains it has: answered by the holdings of those. Without a grain it asks for a sign of life.
+	held struct{ Keys []string }
 	// forget tells who keeps a grain's shard that an activation has ended.
 	forget struct {
 		Key   string
@@ -80,6 +82,13 @@ func WireTypes(t *wire.Types) {
 		}
 		return dst, nil
 	}, readHoldings)
+	wire.Add(t, "grain.held", func(_ *wire.Coder, dst []byte, m held) ([]byte, error) {
+		dst = binary.AppendUvarint(dst, uint64(len(m.Keys)))
+		for _, key := range m.Keys {
+			dst = wire.AppendString(dst, key)
+		}
+		return dst, nil
+	}, readHeld)
 	wire.Add(t, "grain.forget", func(_ *wire.Coder, dst []byte, m forget) ([]byte, error) {
 		return binary.AppendUvarint(wire.AppendString(dst, m.Key), m.Epoch), nil
 	}, func(r *wire.Reader) (forget, error) { return forget{readKey(r), r.Uvarint()}, nil })
@@ -109,6 +118,18 @@ func readInventory(r *wire.Reader) (inventory, error) {
 		return inventory{}, fmt.Errorf("grain: shard %d, there are %d", n, Shards)
 	}
 	return inventory{int(n), owner}, nil
+}
+
+func readHeld(r *wire.Reader) (held, error) {
+	n := r.Uvarint()
+	if n > maxHeld || n > uint64(r.Len()) {
+		return held{}, fmt.Errorf("grain: asked for %d grains in %d bytes, expected at most %d", n, r.Len(), maxHeld)
+	}
+	m := held{make([]string, n)}
+	for i := range m.Keys {
+		m.Keys[i] = readKey(r)
+	}
+	return m, nil
 }
 
 func readHoldings(r *wire.Reader) (holdings, error) {

@@ -5,6 +5,7 @@ import "github.com/prometheus/client_golang/prometheus"
 // metrics counts what happens to grains.
 type metrics struct {
 	activated, failed, placed, found, again, retried, overloaded, lost, fenced, claimed, fencedNodes prometheus.Counter
+	silences, inquired, inquiredFound                                                                prometheus.Counter
 
 	closed *prometheus.CounterVec
 	gauges []prometheus.Collector
@@ -18,17 +19,20 @@ func newMetrics(g *Grains) *metrics {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "skua_grain_" + name, Help: help}, func() float64 { return float64(f()) })
 	}
 	return &metrics{
-		activated:   counter("activations_total", "Grains that have started on this node."),
-		failed:      counter("failed_activations_total", "Grains that could not start on this node."),
-		placed:      counter("placements_total", "Grains that this node has had started, here or elsewhere, for shards that it keeps."),
-		found:       counter("searches_total", "Grains that were found, or started, for senders of this node."),
-		again:       counter("search_retries_total", "Searches that had to be tried again."),
-		retried:     counter("request_retries_total", "Requests that were sent once more because no activation was where one had been."),
-		overloaded:  counter("overloaded_total", "Messages and requests that were refused because too many waited."),
-		lost:        counter("lost_total", "Messages to grains that have become dead letters."),
-		fenced:      counter("fenced_total", "Messages that were not handled because this node could not prove that the grain is its own."),
-		claimed:     counter("claims_total", "Shards that this node has taken."),
-		fencedNodes: counter("fenced_nodes_total", "Other nodes whose grains may be started elsewhere, since they can't act any more."),
+		activated:     counter("activations_total", "Grains that have started on this node."),
+		failed:        counter("failed_activations_total", "Grains that could not start on this node."),
+		placed:        counter("placements_total", "Grains that this node has had started, here or elsewhere, for shards that it keeps."),
+		found:         counter("searches_total", "Grains that were found, or started, for senders of this node."),
+		again:         counter("search_retries_total", "Searches that had to be tried again."),
+		retried:       counter("request_retries_total", "Requests that were sent once more because no activation was where one had been."),
+		overloaded:    counter("overloaded_total", "Messages and requests that were refused because too many waited."),
+		lost:          counter("lost_total", "Messages to grains that have become dead letters."),
+		fenced:        counter("fenced_total", "Messages that were not handled because this node could not prove that the grain is its own."),
+		claimed:       counter("claims_total", "Shards that this node has taken."),
+		fencedNodes:   counter("fenced_nodes_total", "Other nodes whose grains may be started elsewhere, since they can't act any more."),
+		silences:      counter("silences_total", "Times that another node was asked where a grain is and gave no sign of life soon."),
+		inquired:      counter("inquiries_total", "Grains that all nodes were asked for, because who keeps their shard was silent or did not know yet."),
+		inquiredFound: counter("inquiries_found_total", "Those of them that a node had."),
 		closed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "skua_grain_ends_total", Help: "Grains of this node that have been ended, by reason.",
 		}, []string{"reason"}),
@@ -44,6 +48,7 @@ func newMetrics(g *Grains) *metrics {
 func (m *metrics) all() []prometheus.Collector {
 	return append([]prometheus.Collector{
 		m.activated, m.failed, m.placed, m.found, m.again, m.retried, m.overloaded, m.lost, m.fenced, m.claimed, m.fencedNodes, m.closed,
+		m.silences, m.inquired, m.inquiredFound,
 	}, m.gauges...)
 }
 

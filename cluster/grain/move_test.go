@@ -23,7 +23,7 @@ type feeder struct {
 	ids   int
 	pause time.Duration
 	sent  int
-	ended chan<- int
+	ended chan<- int // nil when it has ended: its timer may have fired before
 }
 
 func (f *feeder) Start(c *actor.Context) error {
@@ -32,6 +32,9 @@ func (f *feeder) Start(c *actor.Context) error {
 }
 
 func (f *feeder) feed(c *actor.Context) {
+	if f.ended == nil {
+		return
+	}
 	f.sent++
 	for id := range f.ids {
 		f.g.Send(c, f.kind, fmt.Sprint(id), fmt.Sprintf("%s.%d", f.name, f.sent))
@@ -41,6 +44,7 @@ func (f *feeder) feed(c *actor.Context) {
 
 func (f *feeder) Receive(c *actor.Context, _ any) {
 	f.ended <- f.sent
+	f.ended = nil
 	c.Stop(c.Self(), nil)
 }
 

@@ -48,28 +48,53 @@ type seeker struct {
 	wanted func() bool // tells whether anybody waits still
 	done   func(place, error)
 	ended  func() // is called instead of done when nobody waits any more
+
+	at        *peer         // who is asked for it, if that is another node
+	inquiring bool          // all nodes are asked, or were a while ago
+	rest      time.Duration // for how long after that
+	finished  bool          // done or ended was called
+}
+
+// finish is done, once.
+func (s *seeker) finish(at place, err error) {
+	s.finished = true
+	s.done(at, err)
 }
 
 // seek asks who keeps the shard, or is to keep it, until there is an answer or nobody waits any more.
 func (a *agent) seek(c *actor.Context, s *seeker) {
+	if s.finished {
+		return
+	}
+	s.at = nil
 	n, err := a.keeper(shardOf(s.find.Key))
 	if err != nil {
 		a.seekAgain(c, s, err)
 		return
 	}
+	p := a.peerOf(n)
+	if p != nil && p.silent && len(p.seekers) >= a.g.cfg.MaxWaiting/16 { // it owes enough
+		a.inquireFor(c, s)
+		a.seekAgain(c, s, errSilent)
+		return
+	}
+	s.at = p
+	a.owes(c, p, s)
 	a.askNode(c, n, s.find, a.g.cfg.Patience, func(v any, err error) {
+		a.paid(p, s, err == nil || is(err, errNotMine, ErrKind, ErrStart, ErrNoNode))
 		at, ok := v.(place)
 		switch {
+		case s.finished: // by an inquiry
 		case err == nil && ok && a.g.isEmptied(at.Ref.Home()): // it has gone since
 			s.find.Over = max(s.find.Over, at.Epoch)
 			a.seekAgain(c, s, ErrNotHere)
 		case err == nil && ok:
 			a.g.metrics.found.Inc()
-			s.done(at, nil)
+			s.finish(at, nil)
 		case is(err, ErrKind, ErrStart, ErrNoNode, actor.ErrOverloaded):
-			s.done(place{}, err)
+			s.finish(place{}, err)
 		default: // that node does not keep it any more, or can't be reached
-			if is(err, errNotMine) {
+			if is(err, errNotMine) && !a.own(n) { // what this node has itself it knows, until the bucket says otherwise
 				a.g.disown(shardOf(s.find.Key), n.Name())
 			}
 			a.seekAgain(c, s, err)
@@ -78,13 +103,20 @@ func (a *agent) seek(c *actor.Context, s *seeker) {
 }
 
 func (a *agent) seekAgain(c *actor.Context, s *seeker, err error) {
+	if s.finished {
+		return
+	}
 	if !s.wanted() {
+		s.finished = true
 		s.ended()
 		return
 	}
 	a.g.metrics.again.Inc()
 	a.g.log.Debug("grain: asking again", "grain", s.find.Key, "error", err)
 	s.pause = min(max(2*s.pause, firstPause), maxPause)
+	if s.pause > soon { // its shard is between two nodes for longer
+		a.inquireFor(c, s)
+	}
 	later(c, s.pause, func() { a.seek(c, s) })
 }
 

@@ -2,7 +2,6 @@ package lease_test
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -13,57 +12,9 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/skua-go/skua/cluster/lease"
+	"github.com/skua-go/skua/cluster/lease/leasetest"
 	"github.com/skua-go/skua/internal/racetest"
 )
-
-// What clients do with a lock, as the checker sees it.
-const (
-	opLock = iota
-	opUse
-	opUnlock // by Release, or by loss
-)
-
-type lockOp struct {
-	kind  int
-	key   string
-	epoch uint64
-}
-
-type lockState struct{ holder, last uint64 }
-
-// lockModel is a lock: one holder at a time, and epochs that rise.
-func lockModel() porcupine.Model {
-	return porcupine.Model{
-		Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
-			byKey := map[string][]porcupine.Operation{}
-			for _, op := range history {
-				key := op.Input.(lockOp).key
-				byKey[key] = append(byKey[key], op)
-			}
-			var all [][]porcupine.Operation
-			for _, ops := range byKey {
-				all = append(all, ops)
-			}
-			return all
-		},
-		Init: func() any { return lockState{} },
-		Step: func(state, input, _ any) (bool, any) {
-			s, op := state.(lockState), input.(lockOp)
-			switch op.kind {
-			case opLock:
-				return s.holder == 0 && op.epoch > s.last, lockState{op.epoch, op.epoch}
-			case opUse:
-				return s.holder == op.epoch, s
-			default:
-				return s.holder == op.epoch, lockState{0, s.last}
-			}
-		},
-		DescribeOperation: func(input, _ any) string {
-			op := input.(lockOp)
-			return fmt.Sprintf("%s %s by %d", []string{"lock", "use", "unlock"}[op.kind], op.key, op.epoch)
-		},
-	}
-}
 
 // history is what clients have seen, by one clock.
 type history struct {
@@ -74,7 +25,7 @@ type history struct {
 
 func (h *history) now() int64 { return int64(time.Since(h.begun)) }
 
-func (h *history) add(client int, op lockOp, call, ret int64) {
+func (h *history) add(client int, op leasetest.Op, call, ret int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ops = append(h.ops, porcupine.Operation{ClientId: client, Input: op, Call: call, Output: nil, Return: ret})
@@ -95,7 +46,7 @@ func (h *history) client(ctx context.Context, id int, random *rand.Rand, leases 
 			}
 			continue
 		}
-		h.add(id, lockOp{opLock, key, x.Epoch()}, call, h.now())
+		h.add(id, leasetest.Op{Kind: leasetest.Take, Key: key, Epoch: x.Epoch()}, call, h.now())
 		h.use(id, random, x)
 	}
 }
@@ -107,7 +58,7 @@ func (h *history) use(id int, random *rand.Rand, x *lease.Lease) {
 		if !x.Held() {
 			break
 		}
-		h.add(id, lockOp{opUse, x.Key(), x.Epoch()}, call, h.now())
+		h.add(id, leasetest.Op{Kind: leasetest.Use, Key: x.Key(), Epoch: x.Epoch()}, call, h.now())
 		last = call
 		<-time.After(time.Duration(random.IntN(int(20 * time.Millisecond))))
 	}
@@ -118,7 +69,7 @@ func (h *history) use(id int, random *rand.Rand, x *lease.Lease) {
 		defer cancel()
 		_ = x.Release(ctx) // in trouble it is given back later
 	}
-	h.add(id, lockOp{opUnlock, x.Key(), x.Epoch()}, last, h.now())
+	h.add(id, leasetest.Op{Kind: leasetest.Give, Key: x.Key(), Epoch: x.Epoch()}, last, h.now())
 }
 
 // TestLocksAreLinearizableUnderFaults has clients on three nodes take two locks while links are cut and mended, connections dropped, NATS restarted, JetStream stalled and a node killed and started
@@ -165,7 +116,7 @@ func TestLocksAreLinearizableUnderFaults(t *testing.T) {
 	}
 	locks := 0
 	for _, op := range h.ops {
-		if op.Input.(lockOp).kind == opLock {
+		if op.Input.(leasetest.Op).Kind == leasetest.Take {
 			locks++
 		}
 	}
@@ -173,10 +124,10 @@ func TestLocksAreLinearizableUnderFaults(t *testing.T) {
 	if locks == 0 {
 		t.Fatal("nobody ever had a lock")
 	}
-	result, info := porcupine.CheckOperationsVerbose(lockModel(), h.ops, time.Minute)
+	result, info := porcupine.CheckOperationsVerbose(leasetest.Model(nil), h.ops, time.Minute)
 	if result != porcupine.Ok {
 		path := t.TempDir() + "/history.html"
-		_ = porcupine.VisualizePath(lockModel(), info, path)
+		_ = porcupine.VisualizePath(leasetest.Model(nil), info, path)
 		t.Fatalf("%s: see %s", result, path)
 	}
 }

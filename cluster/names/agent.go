@@ -1,6 +1,7 @@
 package names
 
 import (
+	"context"
 	"time"
 
 	"github.com/skua-go/skua/actor"
@@ -11,6 +12,8 @@ import (
 const (
 	// again is when a node that could not be followed is asked again.
 	again = 300 * time.Millisecond
+	// searchFor is how long its agent is looked for at a time: what was asked may be lost with the link, when one side has just come.
+	searchFor = 5 * time.Second
 	// newsEach is how often followers are told the version of the list, in case that a change did not get through.
 	newsEach = 5 * time.Second
 	// maxEarly is how many changes of a node may come before its list.
@@ -68,6 +71,16 @@ type followed struct {
 	ready       bool      // its list is known
 	version     uint64
 	early       []change
+	search      context.CancelFunc // ends the search for its agent
+	asked       actor.Call         // for its list
+}
+
+// letBe ends what is waited for of the node, if anything is.
+func (f *followed) letBe() {
+	if f.search != nil {
+		f.search()
+	}
+	f.asked.Cancel()
 }
 
 // Start follows who is there.
@@ -87,8 +100,12 @@ func (a *agent) Start(c *actor.Context) error {
 	return nil
 }
 
-// Stop has nothing registered any more.
+// Stop has nothing registered any more, and waits for no other node: one that has just joined may have asked for lists that are long in coming.
 func (a *agent) Stop(*actor.Context, error) {
+	for _, f := range a.follows {
+		f.letBe()
+	}
+	clear(a.follows)
 	x := a.x
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -172,6 +189,9 @@ func (a *agent) member(c *actor.Context, m cluster.Member) {
 
 // forget drops what is known of a node.
 func (a *agent) forget(node string) {
+	if f := a.follows[node]; f != nil {
+		f.letBe()
+	}
 	delete(a.follows, node)
 	a.x.replace(node, nil)
 }
@@ -186,10 +206,17 @@ func (a *agent) find(c *actor.Context, node string, f *followed) {
 			}
 		})
 	}
-	a.x.cfg.Mesh.Find(c, node, AgentName, func(ref actor.Ref, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), searchFor)
+	f.search = cancel
+	c.Go(func(life context.Context) (any, error) {
+		defer context.AfterFunc(life, cancel)()
+		return a.x.cfg.Mesh.Lookup(ctx, node, AgentName)
+	}, func(v any, err error) {
+		cancel()
 		if a.follows[node] != f {
 			return
 		}
+		ref, _ := v.(actor.Ref)
 		if err != nil || ref.Home().Incarnation() != f.incarnation {
 			retry()
 			return
@@ -198,7 +225,7 @@ func (a *agent) find(c *actor.Context, node string, f *followed) {
 			f.ref = ref
 			c.Watch(ref)
 		}
-		c.Ask(ref, follow{}, func(v any, err error) {
+		f.asked = c.Ask(ref, follow{}, func(v any, err error) {
 			l, ok := v.(listing)
 			switch {
 			case a.follows[node] != f:

@@ -238,3 +238,39 @@ func TestRegistrationsHaveBounds(t *testing.T) {
 	r.Nodes[0].System.Stop(ref, nil)
 	clustertest.Eventually(t, "all have ended", func() bool { return r.names[1].Known() == 0 && x.Known() == 0 })
 }
+
+// A node that stops when it has just joined has asked others for their lists, and the answers may never come.
+func TestAnAgentThatStopsWaitsForNoOtherNode(t *testing.T) {
+	types := wire.NewTypes()
+	names.WireTypes(types)
+	c := clustertest.Start(t, 2, clustertest.Config{Types: types, System: func(_ int, cfg *actor.Config) { cfg.CallTimeout = time.Hour }})
+	asked := make(chan struct{}, 100)
+	c.Nodes[1].Spawn(actor.Spec{Name: names.AgentName, New: func() actor.Actor { // it never answers
+		return actor.Func(func(actor *actor.Context, _ any) {
+			if actor.IsRequest() {
+				_ = actor.Promise()
+				asked <- struct{}{}
+			}
+		})
+	}})
+	n := c.Nodes[0]
+	x, err := names.New(names.Config{Node: n.Node, Members: n.Members, System: n.System, Mesh: n.Mesh})
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := x.Spec()
+	spec.StopTimeout = time.Hour
+	agent := n.Spawn(spec)
+	select {
+	case <-asked:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the other node is not asked")
+	}
+	ended := n.System.Ended(agent)
+	n.System.Stop(agent, nil)
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second): // it would be an hour
+		t.Error("the agent waits for a list")
+	}
+}

@@ -26,8 +26,9 @@ func (n *node) adminAPI() *admin.API {
 
 // nodes are the cluster's.
 func (n *node) nodes() []admin.Node {
-	all := []admin.Node{}
-	for _, m := range n.members.List() {
+	members := n.members.List()
+	all := make([]admin.Node, 0, len(members))
+	for _, m := range members {
 		all = append(all, admin.Node{
 			Name: m.Name, Incarnation: m.Incarnation, State: m.State.String(), Draining: m.Draining, Version: m.Version, Started: m.Started,
 			Actors: m.Load.Actors, Sessions: m.Load.Sessions, Grains: m.Load.Grains, CPU: m.Load.CPU, Memory: m.Load.Memory,

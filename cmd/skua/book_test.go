@@ -35,7 +35,7 @@ func TestTheScriptersBookRuns(t *testing.T) {
 	for _, b := range blocks {
 		write(b[1], b[2])
 	}
-	write(configFile, "[gate]\nagent = \"player\"\n")
+	write(configFile, "[gate]\nagent = \"player\"\n[grains.guild]\n")
 
 	p, err := openProject(dir, extension{})
 	if err != nil {
@@ -48,7 +48,7 @@ func TestTheScriptersBookRuns(t *testing.T) {
 	if err := testProject(t.Context(), dir, testOptions{timeout: time.Minute}, &out, &log); err != nil {
 		t.Fatalf("%v\n%s\n%s", err, out.String(), log.String())
 	}
-	if !strings.HasSuffix(out.String(), "33 passed, 0 failed\n") {
+	if !strings.HasSuffix(out.String(), "34 passed, 0 failed\n") {
 		t.Fatal(out.String())
 	}
 }

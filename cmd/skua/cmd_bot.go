@@ -152,13 +152,14 @@ func printBotJSON(w io.Writer, r *bot.Report) error {
 		PushSec  float64        `json:"pushes_per_s"`
 		Lost     int            `json:"lost"`
 		Resumes  uint64         `json:"resumes"`
+		Relogins uint64         `json:"relogins"`
 		Kinds    map[string]int `json:"errors_by_kind"`
 		Connect  latency        `json:"connect"`
 		Login    latency        `json:"login"`
 		Back     latency        `json:"back"`
 	}{
 		r.Clients, r.Requests, r.Pushes, r.ErrorCount + len(r.Lost), ms(r.Latency.P50), ms(r.Latency.P99), ms(r.Latency.P90), ms(r.Latency.Max),
-		r.Played.Seconds(), rate(r.Requests, r.Played), rate(r.Pushes, r.Played), len(r.Lost), r.Resumes, kinds, of(r.Connect), of(r.Login), of(r.Back),
+		r.Played.Seconds(), rate(r.Requests, r.Played), rate(r.Pushes, r.Played), len(r.Lost), r.Resumes, r.Relogins, kinds, of(r.Connect), of(r.Login), of(r.Back),
 	})
 	if err != nil {
 		return fmt.Errorf("bot: %w", err)
@@ -174,8 +175,9 @@ func printBotReport(w io.Writer, r *bot.Report) {
 	printLatency(w, "latency", r.Latency)
 	printLatency(w, "connect", r.Connect)
 	printLatency(w, "login", r.Login)
-	if r.Resumes > 0 {
+	if r.Resumes+r.Relogins > 0 {
 		fmt.Fprintf(w, "resumes   %8d\n", r.Resumes)
+		fmt.Fprintf(w, "relogins  %8d\n", r.Relogins)
 		printLatency(w, "back", r.Back)
 	}
 	fmt.Fprintf(w, "errors    %8d\n", r.ErrorCount+len(r.Lost))

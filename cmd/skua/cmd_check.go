@@ -22,6 +22,7 @@ import (
 	"github.com/skua-go/skua/lua/vm"
 	"github.com/skua-go/skua/scripts"
 	"github.com/skua-go/skua/services/gate"
+	"github.com/skua-go/skua/services/grains"
 	"github.com/skua-go/skua/services/mongodb"
 	"github.com/skua-go/skua/services/multicast"
 	"github.com/skua-go/skua/services/sharedata"
@@ -122,6 +123,7 @@ func (p *project) check() (checked int, problems []lint.Problem, err error) {
 		{Name: socket.ModuleName},
 		{Name: documents.CoreName},
 		{Name: mongodb.ModuleName},
+		{Name: grains.ModuleName},
 		{Name: testCore},
 	}
 	rt, err := lua.NewRuntime(lua.Config{
@@ -130,7 +132,11 @@ func (p *project) check() (checked int, problems []lint.Problem, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	for key, script := range map[string]string{"start": p.cfg.Start, "gate.agent": p.cfg.Gate.Agent} {
+	named := map[string]string{"start": p.cfg.Start, "gate.agent": p.cfg.Gate.Agent}
+	for kind, g := range p.cfg.Grains {
+		named["grains."+kind+".script"] = g.script(kind)
+	}
+	for key, script := range named {
 		if script != "" && !rt.Has(script) {
 			msg := fmt.Sprintf("%s = %q: there is no such script in %s", key, script, strings.Join(p.cfg.Lua.Path, ", "))
 			problems = append(problems, lint.Problem{File: configFile, Rule: lint.Require, Message: msg})

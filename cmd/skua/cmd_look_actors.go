@@ -180,7 +180,7 @@ func (l *look) top(ctx context.Context, w io.Writer, every time.Duration, rounds
 		var p admin.ActorPage
 		if err := c.ask(ctx, http.MethodGet, "/actors", url.Values{"limit": {strconv.Itoa(admin.MaxPage)}, "sort": {"busy"}}, nil, &p); err != nil {
 			if ctx.Err() != nil {
-				return nil //nolint:nilerr // it was interrupted, which is how it ends
+				return nil // interrupted, which is how it ends
 			}
 			return err
 		}

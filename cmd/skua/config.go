@@ -44,6 +44,8 @@ type Config struct {
 
 	// Gates are the tables [gates.NAME], by their names.
 	Gates map[string]*NamedGateConfig `toml:"gates"`
+	// Grains are the tables [grains.NAME], by the names of the kinds.
+	Grains map[string]*GrainConfig `toml:"grains"`
 
 	// Dir is the project's directory; relative paths of the configuration begin there. It is not a key.
 	Dir string `toml:"-"`
@@ -92,7 +94,7 @@ type GateConfig struct {
 	AgentVM string `toml:"agent_vm" env:"AGENT_VM"`
 	// Role of the nodes (`cluster.roles`) that have the agents of players, each player's on the one that its name is hashed to; empty: each node has those of its own clients. All nodes that have the gate need the same.
 	AgentRole string `toml:"agent_role" env:"AGENT_ROLE"`
-	// URLs at which clients reach this gate from outside, such as `wss://a.example.com/ws`: clients of other nodes are sent there when those drain. None: clients come back by the addresses that they have.
+	// URLs at which clients reach this gate from outside, such as `wss://a.example.com/ws`: clients of other nodes are told of it, and go there when those drain or don't answer. Up to 8 of up to 128 bytes; with `cluster.labels`, those of all gates have up to 7 KB. None: clients come back by the addresses that they have.
 	Addresses []string `toml:"addresses" env:"ADDRESSES"`
 	// Interval of the heartbeat that clients are told to send; a client silent for two and a half is closed. Shorter finds the dead sooner and costs phones battery.
 	Heartbeat Duration `toml:"heartbeat" env:"HEARTBEAT"`
@@ -447,7 +449,7 @@ func demoConfig(text []byte, environ []string, flags ...func(*Config)) (Config, 
 	return makeConfig("", configFile+" (built in)", text, environ, flags...)
 }
 
-// makeConfig is loadConfig for the text of a file. Some defaults depend on other keys: those of [kcp] on its profile, those of [gates.NAME] on [gate]. So it is read twice, the second time
+// makeConfig is loadConfig for the text of a file. Some defaults depend on other keys: those of [kcp] on its profile, those of [gates.NAME] on [gate], and tables such as [grains.NAME] on their names. So it is read twice, the second time
 // over the defaults that the first has found.
 func makeConfig(dir, path string, text []byte, environ []string, flags ...func(*Config)) (Config, error) {
 	env := environMap(environ)

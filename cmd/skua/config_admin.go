@@ -15,7 +15,7 @@ const dayForm = time.DateOnly
 
 // tokens are those of admin.tokens, by their names.
 func (c *AdminConfig) tokens() ([]admin.Token, error) {
-	var all []admin.Token
+	all := make([]admin.Token, 0, len(c.Tokens))
 	var failed []error
 	wrong := func(key, name string, err error) {
 		failed = append(failed, fmt.Errorf("config: admin.%s.%s: %w", key, name, err))

@@ -67,6 +67,7 @@ func (c *Config) validate() error {
 	k.oneOf("log.format", c.Log.Format, "text", "json")
 	c.validateListen(&k)
 	c.validateGates(&k)
+	c.validateGrains(&k)
 	c.validateKCP(&k)
 	c.validateTLS(&k)
 	c.validateServices(&k)

@@ -24,8 +24,8 @@ const (
 // mainGate is what the gate of [gate] is called beside those of [gates.NAME].
 const mainGate = "main"
 
-// gateName is in the names of variables, too, so that it must be the same in capitals and back.
-var gateName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
+// tableName is what NAME of [gates.NAME] and [grains.NAME] may be. It is in the names of variables, too, so that it must be the same in capitals and back.
+var tableName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
 
 func (c *Config) validateGates(k *check) {
 	c.Gate.validate(k, "gate")
@@ -35,7 +35,7 @@ func (c *Config) validateGates(k *check) {
 	paths := map[string]string{c.Gate.Path: "gate"}
 	for name, g := range c.Gates {
 		key := "gates." + name
-		k.that(gateName.MatchString(name) && name != mainGate, "gates", name, "names of small letters, digits and _, which begin with a letter, and not main")
+		k.that(tableName.MatchString(name) && name != mainGate, "gates", name, "names of small letters, digits and _, which begin with a letter, and not main")
 		g.validate(k, key)
 		k.address(key+".tcp", g.TCP)
 		k.address(key+".kcp", g.KCP)

@@ -12,13 +12,16 @@ import (
 )
 
 func (c *Config) validateCluster(k *check) {
-	m := &c.Cluster
+	m, before := &c.Cluster, len(k.failed)
 	for _, role := range m.Roles {
 		k.that(cluster.CheckName(role) == nil, "cluster.roles", role, "1 to 64 letters, digits, - and _")
 	}
 	k.that(len(m.Roles) <= maxTraits && len(m.Labels) <= maxTraits, "cluster.roles", len(m.Roles), fmt.Sprintf("at most %d of them, and of cluster.labels", maxTraits))
 	for name, text := range m.Labels {
 		k.that(name != "" && len(name) <= maxLabel && len(text) <= maxLabel, "cluster.labels", name+" = "+text, fmt.Sprintf("at most %d bytes each", maxLabel))
+	}
+	if len(k.failed) == before {
+		c.validateTraits(k)
 	}
 	k.duration("cluster.beat", m.Beat, 10*time.Millisecond, time.Minute)
 	k.duration("cluster.suspect", m.Suspect, 2*m.Beat.Duration, time.Hour)
@@ -27,6 +30,21 @@ func (c *Config) validateCluster(k *check) {
 	k.duration("cluster.drain", m.Drain, 0, time.Hour)
 	c.validateServers(k)
 	c.validateProof(k)
+}
+
+// validateTraits looks at whether what the node tells of itself with each heartbeat has room there.
+func (c *Config) validateTraits(k *check) {
+	m := &c.Cluster
+	const expected = "roles, labels and addresses of all gates that have up to %d bytes as JSON and fill up to %d labels, as each heartbeat tells of them"
+	if cluster.CheckTraits(m.Roles, m.Labels) != nil {
+		k.that(false, "cluster.labels", len(m.Labels), fmt.Sprintf(expected, cluster.MaxTraits, maxTraits))
+		return
+	}
+	addresses := len(c.Gate.Addresses)
+	for _, g := range c.Gates {
+		addresses += len(g.Addresses)
+	}
+	k.that(cluster.CheckTraits(m.Roles, c.gateLabels()) == nil, "gate.addresses", addresses, fmt.Sprintf(expected, cluster.MaxTraits, maxTraits))
 }
 
 // validateServers looks at who runs the NATS servers, and who reaches them.

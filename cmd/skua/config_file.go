@@ -26,9 +26,7 @@ func (c *Config) decode(path string, text []byte) error {
 		}
 	}
 	if decode != nil {
-		if key := decode.Key(); len(key) > 2 && key[0] == "gates" && c.Gates[key[1]] == nil { // c is given up: it only tells which keys there are
-			c.Gates = map[string]*NamedGateConfig{key[1]: {}}
-		}
+		c.addTable(decode.Key()) // c is given up: it only tells which keys there are
 	}
 	d := document{path: path, text: string(text), keys: configKeys(c)}
 	if strict != nil {
@@ -39,6 +37,17 @@ func (c *Config) decode(path string, text []byte) error {
 		return errors.Join(unknown...)
 	}
 	return d.explain(decode)
+}
+
+// addTable makes the table [gates.NAME] or [grains.NAME] of a key, if it is not there.
+func (c *Config) addTable(key toml.Key) {
+	switch {
+	case len(key) < 3:
+	case key[0] == "gates" && c.Gates[key[1]] == nil:
+		c.Gates = map[string]*NamedGateConfig{key[1]: {}}
+	case key[0] == "grains" && c.Grains[key[1]] == nil:
+		c.Grains = map[string]*GrainConfig{key[1]: {}}
+	}
 }
 
 func decodeStrict(text []byte, into any) error {

@@ -57,6 +57,7 @@ func kcpDefaults(profile string) KCPConfig {
 // derive sets the defaults that depend on what was found.
 func (c *Config) derive(found *Config) {
 	c.KCP = kcpDefaults(found.KCP.Profile)
+	c.Grains = grainDefaults(found.Grains)
 	if len(found.Gates) > 0 {
 		c.Gates = make(map[string]*NamedGateConfig, len(found.Gates))
 	}

@@ -15,22 +15,27 @@ type configKey struct {
 	owner reflect.Type
 	value reflect.Value
 
-	root   any    // what variables are read into, with this prefix: the Config, or one of its tables [gates.NAME]
+	root   any    // what variables are read into, with this prefix: the Config, or one of its tables [gates.NAME] and [grains.NAME]
 	prefix string // SKUA_, SKUA_GATES_NAME_
 }
 
-// configKeys lists all keys in the order of the fields, those of the tables [gates.NAME] that are there behind them. The values alias cfg.
+// configKeys lists all keys in the order of the fields, those of the tables [gates.NAME] and [grains.NAME] that are there behind them. The values alias cfg.
 func configKeys(cfg *Config) []configKey {
 	keys := appendKeys(nil, reflect.ValueOf(cfg).Elem(), "", envPrefix)
 	for i := range keys {
 		keys[i].root, keys[i].prefix = cfg, envPrefix
 	}
-	for _, name := range slices.Sorted(maps.Keys(cfg.Gates)) {
-		prefix := envPrefix + "GATES_" + strings.ToUpper(name) + "_"
+	return appendTables(appendTables(keys, "gates", cfg.Gates), "grains", cfg.Grains)
+}
+
+// appendTables adds the keys of tables that have names.
+func appendTables[T any](keys []configKey, of string, tables map[string]*T) []configKey {
+	for _, name := range slices.Sorted(maps.Keys(tables)) {
+		prefix := envPrefix + strings.ToUpper(of+"_"+name) + "_"
 		from := len(keys)
-		keys = appendKeys(keys, reflect.ValueOf(cfg.Gates[name]).Elem(), "gates."+name+".", prefix)
+		keys = appendKeys(keys, reflect.ValueOf(tables[name]).Elem(), of+"."+name+".", prefix)
 		for i := range keys[from:] {
-			keys[from+i].root, keys[from+i].prefix = cfg.Gates[name], prefix
+			keys[from+i].root, keys[from+i].prefix = tables[name], prefix
 		}
 	}
 	return keys
@@ -40,7 +45,7 @@ func appendKeys(keys []configKey, v reflect.Value, path, env string) []configKey
 	for i := range v.NumField() {
 		field := v.Type().Field(i)
 		name := field.Tag.Get("toml")
-		if name == "-" || field.Type == reflect.TypeFor[map[string]*NamedGateConfig]() {
+		if name == "-" || field.Type.Kind() == reflect.Map && field.Type.Elem().Kind() == reflect.Pointer { // tables that have names
 			continue
 		}
 		if field.Anonymous {

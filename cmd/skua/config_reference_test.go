@@ -54,6 +54,7 @@ func configReference(t *testing.T) string {
 	comments := fieldComments(t)
 	cfg := DefaultConfig()
 	cfg.Gates = map[string]*NamedGateConfig{"NAME": {}}
+	cfg.Grains = map[string]*GrainConfig{"NAME": {}}
 	cfg.derive(&cfg)
 	var b strings.Builder
 	b.WriteString("| key | default | variable | meaning |\n| --- | --- | --- | --- |\n")
@@ -104,7 +105,7 @@ func tomlText(t *testing.T, k configKey) string {
 func fieldComments(t *testing.T) map[string]string {
 	t.Helper()
 	comments := make(map[string]string)
-	for _, name := range []string{"config.go", "config_gates.go"} {
+	for _, name := range []string{"config.go", "config_gates.go", "config_grains.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

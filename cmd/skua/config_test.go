@@ -99,6 +99,9 @@ func TestMistakesInTheFileAreNamedWithTheirPlace(t *testing.T) {
 		{"[gates.world]\ntcp = 7000", ":2:7: gates.world.tcp: found 7000, expected a string"},
 		{"[gates.world]\nheartbeat = 10", `:2:13: gates.world.heartbeat: found 10, expected a duration such as "2s"`},
 		{"[gates.world]\nmax_queue = \"x\"", `:2:13: gates.world.max_queue: found "x", expected a whole number`},
+		{"[grains.guild]\nidel = \"5s\"", ":2:1: unknown key grains.guild.idel, did you mean grains.guild.idle?"},
+		{"[grains.guild]\nidle = 300", `:2:8: grains.guild.idle: found 300, expected a duration such as "2s"`},
+		{"[grains.guild]\nrole = [\"world\"]", ":2:8: grains.guild.role: found [\"world\"], expected a string"},
 		{"[gate.rates]\nchat = \"x\"", `:2:8: gate.rates.chat: found "x", expected route names, each with a number`},
 		{"gate = 1", ":1:8: gate: found 1, expected a table [gate]"},
 		{"[[gate]]\nmax_packet = 1", ":1:3: gate: cannot store an array table in a struct"},
@@ -176,6 +179,12 @@ func TestImpossibleValuesNameTheKeyFoundAndExpected(t *testing.T) {
 		{`gate.path = ""`, "gate.path"},
 		{`gates.World.tcp = "off"`, `gates (SKUA_GATES): found "World", expected names of small letters`},
 		{`gates.main.tcp = "off"`, `found "main"`},
+		{`grains.Guild.idle = "5s"`, `grains (SKUA_GRAINS): found "Guild", expected names of small letters`},
+		{`grains.guild.script = "guild.lua"`, `grains.guild.script (SKUA_GRAINS_GUILD_SCRIPT): found "guild.lua", expected the name of a script`},
+		{`grains.guild.idle = "1ms"`, "grains.guild.idle (SKUA_GRAINS_GUILD_IDLE): found 1ms, expected 0s, or 1s to 720h0m0s"},
+		{`grains.guild.placement = "anywhere"`, `grains.guild.placement (SKUA_GRAINS_GUILD_PLACEMENT): found "anywhere", expected one of least_loaded, prefer_local, spread`},
+		{`grains.guild.role = "a b"`, `grains.guild.role (SKUA_GRAINS_GUILD_ROLE): found "a b", expected a role of cluster.roles`},
+		{`cluster.labels = { grain-weight = "0" }`, `cluster.labels (SKUA_CLUSTER_LABELS): found "grain-weight = 0", expected a number above 0, 1000 at most`},
 		{`gates.world.tcp = "7000"`, `gates.world.tcp (SKUA_GATES_WORLD_TCP): found "7000", expected an address`},
 		{`gates.world.kcp = ""`, "gates.world.kcp"},
 		{`gates.world.tls = ["http"]`, `gates.world.tls (SKUA_GATES_WORLD_TLS): found "http", expected one of tcp, kcp`},
@@ -214,6 +223,9 @@ func TestImpossibleValuesNameTheKeyFoundAndExpected(t *testing.T) {
 		{`login.method = "ldap"`, "login.method"},
 		{`login.method = "guest"` + "\n" + `login.methods = ["jwt"]`, `login.method (SKUA_LOGIN_METHOD): found "guest", expected nothing beside login.methods`},
 		{`login.methods = []`, "login.methods"},
+		{manyAddresses(9), "gates.g0.addresses: found 9, expected at most 8"},
+		{manyAddresses(8), "gate.addresses (SKUA_GATE_ADDRESSES): found 80, expected roles, labels and addresses of all gates that have up to 7168 bytes as JSON"},
+		{"[cluster.labels]\n" + manyLabels(), "cluster.labels (SKUA_CLUSTER_LABELS): found 32, expected roles, labels and"},
 		{`login.methods = ["password", "ldap"]`, `login.methods (SKUA_LOGIN_METHODS): found "ldap", expected one of password, jwt, hook, device, guest, none`},
 		{`login.methods = ["none", "guest"]`, `found "none,guest", expected none alone`},
 		{`login.methods = ["jwt"]`, "login.jwt_keys (SKUA_LOGIN_JWT_KEYS)"},
@@ -275,6 +287,28 @@ func TestImpossibleValuesNameTheKeyFoundAndExpected(t *testing.T) {
 	if err == nil || strings.Count(err.Error(), "config: ") != 2 {
 		t.Errorf("two faults, reported: %v", err)
 	}
+}
+
+// manyAddresses are ten gates with so many long addresses each.
+func manyAddresses(n int) string {
+	var b strings.Builder
+	for gate := range 10 {
+		fmt.Fprintf(&b, "[gates.g%d]\ntcp = \"127.0.0.1:%d\"\naddresses = [", gate, 9000+gate)
+		for i := range n {
+			fmt.Fprintf(&b, "\"wss://%s.example.com:%d/ws\", ", strings.Repeat("x", 70), 1000+i)
+		}
+		b.WriteString("]\n")
+	}
+	return b.String()
+}
+
+// manyLabels are as many and as long as labels may be, but not all of them.
+func manyLabels() string {
+	var b strings.Builder
+	for i := range 32 {
+		fmt.Fprintf(&b, "%s%02d = %q\n", strings.Repeat("k", 120), i, strings.Repeat("v", 128))
+	}
+	return b.String()
 }
 
 // sample is a value of each kind that no default has, as an environment variable and as the field's value then.
@@ -407,6 +441,19 @@ listeners = ["http", "tcp"]
 	cfg, err = load(t, "[gates.world]\ntcp = \"off\"\n", "SKUA_GATES_WORLD_TPC=off")
 	if err != nil || len(cfg.Warnings) != 1 || !strings.Contains(cfg.Warnings[0], "did you mean SKUA_GATES_WORLD_TCP?") {
 		t.Errorf("%q, %v", cfg.Warnings, err)
+	}
+}
+
+func TestAKindOfGrainsHasDefaults(t *testing.T) {
+	cfg, err := load(t, "[grains.guild]\n[grains.cell]\nscript = \"world.cell\"\nidle = \"0s\"\nplacement = \"least_loaded\"\n", "SKUA_GRAINS_CELL_ROLE=world", "SKUA_GRAINS_GUILD_IDLE=1h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]*GrainConfig{
+		"guild": {Idle: Duration{time.Hour}, Placement: "spread"}, "cell": {Script: "world.cell", Placement: "least_loaded", Role: "world"},
+	}
+	if !reflect.DeepEqual(cfg.Grains, want) {
+		t.Errorf("%+v, %+v", cfg.Grains["guild"], cfg.Grains["cell"])
 	}
 }
 

@@ -97,8 +97,24 @@ func (n *node) moveSessions(ctx context.Context, tell func(string)) error {
 }
 
 // moveGrains has grains go on at other nodes.
-func (n *node) moveGrains(context.Context, func(string)) error {
-	return nil // there are none yet
+func (n *node) moveGrains(ctx context.Context, tell func(string)) error {
+	g := n.grains.Load()
+	before := g.Count()
+	done := make(chan error, 1)
+	go func() { done <- g.Drain(ctx) }() // it ends with ctx at the latest
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			if err == nil && before > 0 {
+				tell(fmt.Sprintf("%d have gone", before))
+			}
+			return err
+		case <-tick.C:
+			tell(fmt.Sprintf("%d are here still", g.Count()))
+		}
+	}
 }
 
 // drainer drains its node, once at a time.

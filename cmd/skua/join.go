@@ -13,6 +13,7 @@ import (
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/wire"
 	"github.com/skua-go/skua/cluster"
+	"github.com/skua-go/skua/cluster/grain"
 	"github.com/skua-go/skua/cluster/lease"
 	"github.com/skua-go/skua/cluster/mesh"
 	"github.com/skua-go/skua/cluster/names"
@@ -31,6 +32,7 @@ func wireTypes() *wire.Types {
 	topics.WireTypes(t)
 	datacenter.WireTypes(t)
 	gate.WireTypes(t)
+	grain.WireTypes(t)
 	return t
 }
 
@@ -120,6 +122,9 @@ func (n *node) coordinate(ctx context.Context, peers *cluster.Node) (*lease.Leas
 // load is what the node tells others of what it has to do.
 func (n *node) load(meter *loadMeter) cluster.Load {
 	l := cluster.Load{Actors: n.sys.Stats().Actors, Sessions: int64(n.sessions.Count())}
+	if g := n.grains.Load(); g != nil {
+		l.Grains = g.Count()
+	}
 	l.CPU, l.Memory = meter.read(time.Now())
 	return l
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/value"
+	"github.com/skua-go/skua/internal/logtest"
 	"github.com/skua-go/skua/lua"
 )
 
@@ -35,22 +35,27 @@ end)
 // joined is a node of a cluster that serves until the test ends.
 func joined(t *testing.T, url, name string) *node {
 	t.Helper()
+	return serving(t, map[string]string{"scripts/main.lua": joinedMain}, url, name, func(*Config) {})
+}
+
+// serving is a node of a cluster with these files in its project, and the role world. It serves until the test ends.
+func serving(t *testing.T, files map[string]string, url, name string, change func(*Config)) *node {
+	t.Helper()
 	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "scripts"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "scripts", "main.lua"), []byte(joinedMain), 0o600); err != nil {
-		t.Fatal(err)
+	for file, text := range files {
+		put(t, filepath.Join(dir, file), text)
 	}
 	p, err := openProject(dir, extension{}, func(c *Config) {
 		c.Name, c.NATS, c.Data, c.Cluster.Roles = name, Secret(url), filepath.Join(dir, "data"), []string{"world"}
 		c.Listen.TCP, c.Listen.KCP, c.Listen.HTTP, c.Listen.Admin = "off", "off", "off", "off"
+		change(c)
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ready := make(chan struct{})
-	n := &node{project: p, log: slog.New(slog.DiscardHandler), ready: func(string) { close(ready) }}
+	text := &logtest.Buffer{}
+	n := &node{project: p, log: slog.New(slog.NewTextHandler(text, nil)), ready: func(string) { close(ready) }}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- n.Serve(ctx) }()
@@ -58,6 +63,9 @@ func joined(t *testing.T, url, name string) *node {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("the log of %s:\n%s", name, text)
 		}
 	})
 	select {
@@ -69,19 +77,28 @@ func joined(t *testing.T, url, name string) *node {
 	return n
 }
 
-func TestNodesOfOneNATSClusterAreOneSystem(t *testing.T) {
+// natsServer is one that nodes are given.
+func natsServer(t *testing.T) (url string) {
+	t.Helper()
 	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	srv.Start()
-	defer srv.WaitForShutdown()
-	defer srv.Shutdown()
+	t.Cleanup(func() {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+	})
 	if !srv.ReadyForConnections(20 * time.Second) {
 		t.Fatal("the NATS server is not ready")
 	}
+	return srv.ClientURL()
+}
+
+func TestNodesOfOneNATSClusterAreOneSystem(t *testing.T) {
+	url := natsServer(t)
 	t.Run("two nodes", func(t *testing.T) {
-		a, b := joined(t, srv.ClientURL(), "a"), joined(t, srv.ClientURL(), "b")
+		a, b := joined(t, url, "a"), joined(t, url, "b")
 		await(t, "a reaches b", func() bool {
 			m, ok := a.members.Find("b")
 			return ok && m.Has("world") && a.mesh.Reaches("b", m.Incarnation)

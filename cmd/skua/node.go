@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +18,7 @@ import (
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/cluster"
+	"github.com/skua-go/skua/cluster/grain"
 	"github.com/skua-go/skua/cluster/lease"
 	"github.com/skua-go/skua/cluster/mesh"
 	"github.com/skua-go/skua/cluster/names"
@@ -26,6 +28,7 @@ import (
 	"github.com/skua-go/skua/services/admin"
 	"github.com/skua-go/skua/services/cron"
 	"github.com/skua-go/skua/services/gate"
+	"github.com/skua-go/skua/services/grains"
 	"github.com/skua-go/skua/services/login"
 	"github.com/skua-go/skua/services/mongodb"
 	"github.com/skua-go/skua/services/multicast"
@@ -62,6 +65,8 @@ type node struct {
 	mongo        *mongodb.Clients
 	login        login.Config
 	gates        map[string]*gate.Gate // by the name of their table, mainGate among them
+	grainScripts *grains.Scripts
+	grains       atomic.Pointer[grain.Grains] // nil before they are open
 	// sessions of all gates, which scripts push to
 	sessions *gate.Sessions
 	dead     *admin.DeadLetters
@@ -128,20 +133,11 @@ func (n *node) Serve(ctx context.Context) (err error) {
 		return errors.Join(err, n.stop())
 	}
 	// Actors end while they can still reach those of other nodes, which are told only then.
-	defer func() { err = errors.Join(err, n.stop(), leave()) }()
+	defer func() { err = errors.Join(err, n.stop(), n.closeGrains(), leave()) }()
 	if err := n.build(abort); err != nil {
 		return err
 	}
-	services, err := n.services(ctx, backend)
-	if err != nil {
-		return err
-	}
-	for _, spec := range services {
-		if _, err := n.sys.Spawn(spec); err != nil {
-			return err
-		}
-	}
-	lost, err := n.watch(services)
+	lost, err := n.startServices(ctx, backend)
 	if err != nil {
 		return err
 	}
@@ -157,7 +153,30 @@ func (n *node) Serve(ctx context.Context) (err error) {
 	return n.serveClients(ctx, listeners, lost)
 }
 
-// services is what runs on every node, in the order of starting: what comes later needs what comes before, also while it stops.
+// startServices starts what runs on every node. lost tells when one of that has ended.
+func (n *node) startServices(ctx context.Context, backend store.Backend) (lost <-chan error, err error) {
+	services, err := n.services(ctx, backend)
+	if err != nil {
+		return nil, err
+	}
+	gates := n.gateSpecs() // sessions, and the agents of players
+	for _, spec := range services {
+		if _, err := n.sys.Spawn(spec); err != nil {
+			return nil, err
+		}
+	}
+	if err := n.openGrains(); err != nil {
+		return nil, err
+	}
+	for _, spec := range gates { // whose agents speak to grains, to their last
+		if _, err := n.sys.Spawn(spec); err != nil {
+			return nil, err
+		}
+	}
+	return n.watch(append(services, gates...), grain.AgentName)
+}
+
+// services is what runs on every node beside grains and gates, in the order of starting: what comes later needs what comes before, also while it stops.
 func (n *node) services(ctx context.Context, backend store.Backend) ([]actor.Spec, error) {
 	stored, timed := store.NewMetrics(), cron.NewMetrics()
 	keeping, err := n.storeConfig(ctx, backend)
@@ -179,9 +198,7 @@ func (n *node) services(ctx context.Context, backend store.Backend) ([]actor.Spe
 		n.sockets.Spec(), // of the project's services, which end before
 		n.mongo.Spec(),
 	}
-	return slices.Concat(n.coordination, first, n.project.ext.Services, launchers, []actor.Spec{ // the launcher has the project's services
-		login.Spec(n.login),
-	}, n.gateSpecs()), nil // sessions, and the agents of players
+	return slices.Concat(n.coordination, first, n.project.ext.Services, launchers, []actor.Spec{login.Spec(n.login)}), nil // the launcher has the project's services
 }
 
 // quarantineDir is where, in the directory of data, the content is that the database refused.
@@ -215,12 +232,15 @@ func (n *node) storeConfig(ctx context.Context, backend store.Backend) (store.Co
 }
 
 // watch tells when one of the node's own services has ended: a node without its store, say, must not play on.
-func (n *node) watch(services []actor.Spec) (<-chan error, error) {
-	lost := make(chan error, len(services))
-	names := map[actor.Ref]string{}
+func (n *node) watch(services []actor.Spec, others ...string) (<-chan error, error) {
 	for _, spec := range services {
-		if ref, ok := n.sys.Lookup(spec.Name); ok {
-			names[ref] = spec.Name
+		others = append(others, spec.Name)
+	}
+	lost := make(chan error, len(others))
+	names := map[actor.Ref]string{}
+	for _, name := range others {
+		if ref, ok := n.sys.Lookup(name); ok {
+			names[ref] = name
 		}
 	}
 	_, err := n.sys.Spawn(actor.Spec{Name: "node", New: func() actor.Actor { return &watcher{names: names, lost: lost} }})
@@ -288,9 +308,10 @@ func (n *node) buildScripts(abort func(), more ...lua.Module) error {
 		n.sessions = gate.NewSessions()
 	}
 	n.data = sharedata.New(sharedata.Config{Files: n.project.scripts, Log: n.log})
+	n.grainScripts = grains.New(grains.Config{})
 	modules := []lua.Module{
-		n.sessions.Module(), n.data.Module(), multicast.New(multicast.Config{}).Module(), n.sockets.Module(), n.mongo.Module(),
-		documents.New(documents.Config{Autosave: cfg.Store.Autosave.Duration, Schema: n.project.ext.schema}).Module(),
+		n.sessions.Module(), n.data.Module(), multicast.New(multicast.Config{}).Module(), n.sockets.Module(), n.mongo.Module(), n.grainScripts.Module(),
+		documents.New(documents.Config{Autosave: cfg.Store.Autosave.Duration, Schema: n.project.ext.schema, Epoch: n.grainScripts.Epoch}).Module(),
 	}
 	var now func() time.Time
 	if n.trial != nil {

@@ -94,8 +94,8 @@ func TestPlayersPlayOnThroughARollingRestart(t *testing.T) {
 		t.Fatal(failed)
 	}
 	t.Logf("three nodes were started anew: %s, %d resumes, back p99 %v", summary(report), report.Resumes, report.Back.P99)
-	if report.Failed() || report.Clients != players || report.Resumes < uint64(players) {
-		t.Errorf("%d clients, %d resumes, lost %q, errors %q", report.Clients, report.Resumes, report.Lost, report.Errors)
+	if report.Failed() || report.Clients != players || report.Resumes < uint64(players) || report.Relogins > 0 {
+		t.Errorf("%d clients, %d resumes, %d relogins, lost %q, errors %q", report.Clients, report.Resumes, report.Relogins, report.Lost, report.Errors)
 	}
 	for _, n := range nodes {
 		n.stop()

@@ -40,11 +40,12 @@ type collector struct {
 	headers  http.Header
 	resource map[string]string
 	spans    []*tracepb.Span
+	services map[*tracepb.Span]string // the service.name of their node
 }
 
 func startCollector(t *testing.T) *collector {
 	t.Helper()
-	c := &collector{t: t}
+	c := &collector{t: t, services: map[*tracepb.Span]string{}}
 	c.Server = httptest.NewServer(http.HandlerFunc(c.take))
 	t.Cleanup(c.Close)
 	return c
@@ -69,6 +70,9 @@ func (c *collector) take(_ http.ResponseWriter, r *http.Request) {
 		c.resource = attributes(from.GetResource().GetAttributes())
 		for _, scope := range from.GetScopeSpans() {
 			c.spans = append(c.spans, scope.GetSpans()...)
+			for _, s := range scope.GetSpans() {
+				c.services[s] = c.resource["service.name"]
+			}
 		}
 	}
 }
@@ -213,8 +217,38 @@ func TestACollectorGetsTheTraceOfARequestThroughScripts(t *testing.T) {
 	}
 }
 
+// The client's connection is at one node, its agent on another.
+func TestATraceGoesOnAtAnotherNode(t *testing.T) {
+	c := startCollector(t)
+	project := tracedProject(t, c.URL, 1)
+	put(t, filepath.Join(project, "skua.toml"), strings.Replace(fmt.Sprintf(tracedConfig, c.URL, 1), "[gate]", "[cluster]\nbeat = \"100ms\"\n[gate]\nagent_role = \"world\"", 1))
+	t.Setenv("SKUA_CLUSTER_SECRET", clusterSecret)
+	t.Setenv("SKUA_CLUSTER_ROLES", "gate")
+	door := start(t, project, "--name", "door", "--listen-cluster", "127.0.0.1:0", "--listen-tcp", "127.0.0.1:0")
+	t.Setenv("SKUA_CLUSTER_ROLES", "world")
+	world := start(t, project, "--name", "world", "--join", door.addrs["cluster"])
+	await(t, "the nodes see each other", func() bool { return door.member("world") == "alive" && world.member("door") == "alive" })
+	playBuy(t)(door.addrs["tcp"])
+	world.stop()
+	door.stop()
+	want := `SERVER session request buy
+  SERVER agent client buy
+    INTERNAL stock lua take
+`
+	if got := c.draw("session request buy"); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.spans {
+		if at := map[string]string{"session request buy": "door", "agent client buy": "world", "stock lua take": "world"}[s.GetName()]; at != "" && c.services[s] != at {
+			t.Errorf("%s was seen by %s, expected %s", s.GetName(), c.services[s], at)
+		}
+	}
+}
+
 func TestACollectorMayHaveACertificateOfItsOwn(t *testing.T) {
-	c := &collector{t: t}
+	c := &collector{t: t, services: map[*tracepb.Span]string{}}
 	c.Server = httptest.NewTLSServer(http.HandlerFunc(c.take))
 	defer c.Close()
 	file := filepath.Join(t.TempDir(), "ca.pem")

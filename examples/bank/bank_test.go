@@ -34,10 +34,10 @@ type rival struct {
 	claims atomic.Bool
 }
 
-func (r *rival) Claim(ctx context.Context, kind, id string) (store.Doc, error) {
-	doc, err := r.Backend.Claim(ctx, kind, id)
+func (r *rival) Claim(ctx context.Context, kind, id string, epoch int64) (store.Doc, error) {
+	doc, err := r.Backend.Claim(ctx, kind, id, epoch)
 	if err == nil && r.claims.Load() {
-		_, err = r.Backend.Claim(ctx, kind, id)
+		_, err = r.Backend.Claim(ctx, kind, id, 0)
 	}
 	return doc, err
 }

@@ -3,9 +3,23 @@ package logtest
 
 import (
 	"bytes"
+	"log/slog"
 	"strings"
 	"sync"
+	"testing"
 )
+
+// New makes a logger and what keeps its text, which is printed when the test has failed.
+func New(tb testing.TB) (*slog.Logger, *Buffer) {
+	tb.Helper()
+	b := &Buffer{}
+	tb.Cleanup(func() {
+		if tb.Failed() {
+			tb.Logf("the log:\n%s", b)
+		}
+	})
+	return slog.New(slog.NewTextHandler(b, nil)), b
+}
 
 // Buffer keeps what is written to it. Any number of goroutines may write and read at once.
 type Buffer struct {

@@ -37,8 +37,7 @@ type Network struct {
 	stats  Stats
 	closed bool
 
-	due     Queue
-	wake    chan struct{}
+	due     *Due
 	running sync.WaitGroup
 	err     error
 }
@@ -101,9 +100,9 @@ func Open(l Link, seed uint64) (*Network, error) {
 	if err != nil {
 		return nil, fmt.Errorf("netlab: %w", err)
 	}
-	n := &Network{tun: tun, ways: [2]Way{{Link: l}, {Link: l}}, rnd: rand.New(rand.NewPCG(seed, seed)), origin: first, wake: make(chan struct{}, 1)}
+	n := &Network{tun: tun, ways: [2]Way{{Link: l}, {Link: l}}, rnd: rand.New(rand.NewPCG(seed, seed)), origin: first, due: NewDue()}
 	n.running.Go(n.read)
-	n.running.Go(n.write)
+	n.running.Go(func() { n.due.Deliver(n.write) })
 	return n, nil
 }
 
@@ -113,16 +112,9 @@ func (n *Network) Close() error {
 	n.closed = true
 	n.mu.Unlock()
 	err := n.tun.Close()
-	n.signal()
+	n.due.Close()
 	n.running.Wait()
 	return errors.Join(n.err, err)
-}
-
-func (n *Network) signal() {
-	select {
-	case n.wake <- struct{}{}:
-	default:
-	}
 }
 
 // read takes packets from the kernel.
@@ -137,7 +129,7 @@ func (n *Network) read() {
 			}
 			n.closed = true
 			n.mu.Unlock()
-			n.signal()
+			n.due.Close()
 			return
 		}
 		n.accept(buf[:size])
@@ -160,29 +152,7 @@ func (n *Network) accept(p []byte) {
 	for range copies {
 		n.due.Push(at, copied)
 	}
-	n.signal()
 }
 
-// write gives packets to the kernel when their time has come.
-func (n *Network) write() {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
-		n.mu.Lock()
-		if n.closed {
-			n.mu.Unlock()
-			return
-		}
-		p, wait := n.due.Pop(time.Now())
-		n.mu.Unlock()
-		if p != nil {
-			_, _ = n.tun.Write(p) // what the kernel refuses is lost, as on any link
-			continue
-		}
-		timer.Reset(wait)
-		select {
-		case <-n.wake:
-		case <-timer.C:
-		}
-	}
-}
+// write gives a packet to the kernel. What that refuses is lost, as on any link.
+func (n *Network) write(p []byte) { _, _ = n.tun.Write(p) }

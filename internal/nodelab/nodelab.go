@@ -32,10 +32,9 @@ type Lab struct {
 	all    []*Host
 	ways   map[pair]*way
 	stats  netlab.Stats
-	due    netlab.Queue
 	closed bool
 
-	wake    chan struct{}
+	due     *netlab.Due
 	running sync.WaitGroup
 }
 
@@ -52,8 +51,8 @@ const most = 250
 
 // Open makes a lab without hosts, in a process that Isolated has started. Packets meet the same luck with the same seed, as far as they come in the same order.
 func Open(seed uint64) *Lab {
-	l := &Lab{rnd: rand.New(rand.NewPCG(seed, seed)), hosts: map[netip.Addr]*Host{}, ways: map[pair]*way{}, wake: make(chan struct{}, 1)}
-	l.running.Go(l.deliver)
+	l := &Lab{rnd: rand.New(rand.NewPCG(seed, seed)), hosts: map[netip.Addr]*Host{}, ways: map[pair]*way{}, due: netlab.NewDue()}
+	l.running.Go(func() { l.due.Deliver(l.deliver) })
 	return l
 }
 
@@ -139,19 +138,12 @@ func (l *Lab) Close() error {
 	for _, h := range all {
 		errs = append(errs, h.close())
 	}
-	l.signal()
+	l.due.Close()
 	l.running.Wait()
 	for _, h := range all {
 		errs = append(errs, h.failed)
 	}
 	return errors.Join(errs...)
-}
-
-func (l *Lab) signal() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
 }
 
 // Of IPv4, RFC 791.
@@ -193,35 +185,14 @@ func (l *Lab) pass(from *Host, p []byte) {
 		l.due.Push(at, copied)
 	}
 	l.mu.Unlock()
-	l.signal()
 }
 
-// deliver gives packets that were delayed to their hosts when their time has come.
-func (l *Lab) deliver() {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
-		l.mu.Lock()
-		if l.closed {
-			l.mu.Unlock()
-			return
-		}
-		p, wait := l.due.Pop(time.Now())
-		var h *Host
-		if p != nil {
-			h = l.hosts[netip.AddrFrom4([4]byte(p[sourceAt+4:sourceAt+8]))]
-		}
-		l.mu.Unlock()
-		if p != nil {
-			h.write(p)
-			continue
-		}
-		timer.Reset(wait)
-		select {
-		case <-l.wake:
-		case <-timer.C:
-		}
-	}
+// deliver gives a packet that was delayed to its host.
+func (l *Lab) deliver(p []byte) {
+	l.mu.Lock()
+	h := l.hosts[netip.AddrFrom4([4]byte(p[sourceAt+4:sourceAt+8]))]
+	l.mu.Unlock()
+	h.write(p)
 }
 
 // read takes packets from a host.

@@ -58,6 +58,8 @@ type ResumeAnswer struct {
 	Ring Ring `json:"ring"`
 	// Refused says why a session did not go on; nil when it did, or when nobody asked for it.
 	Refused *Reason `json:"refused,omitempty"`
+	// Addresses are URLs of other gates that the client can come back to when this one does not answer.
+	Addresses []string `json:"addresses,omitempty"`
 }
 
 // Ring is the size of a ring of unacknowledged data packages. It is full at either bound.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -98,7 +99,7 @@ func TestServersSayHowASessionGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, err := packet.DecodeHandshakeResponse(frame[packet.HeaderSize:], 0)
-	if err != nil || r.Sys.Resume == nil || *r.Sys.Resume != want {
+	if err != nil || r.Sys.Resume == nil || !reflect.DeepEqual(*r.Sys.Resume, want) {
 		t.Errorf("%s came back as %+v, %v", frame, r.Sys.Resume, err)
 	}
 	for _, bad := range []packet.ResumeAnswer{

@@ -16,6 +16,7 @@ local cluster = {}
 ---@field labels table<string, string>
 ---@field actors integer
 ---@field sessions integer
+---@field grains integer
 ---@field cpu number share of the cores, 0 to 1
 ---@field memory number
 

@@ -43,15 +43,15 @@ type API struct {
 	Dead *DeadLetters
 }
 
-// Failure is the answer to what failed.
-type Failure struct {
+// CallError is the answer to what failed.
+type CallError struct {
 	Code    string `json:"code" enum:"bad_request,no_role,not_found,busy,failed" doc:"Why, for programs."`
 	Message string `json:"error" doc:"Why, for people."`
 }
 
-func (f *Failure) Error() string { return f.Message }
+func (f *CallError) Error() string { return f.Message }
 
-// The codes of a Failure, each with its status.
+// The codes of a CallError, each with its status.
 const (
 	codeBad      = "bad_request"
 	codeRole     = "no_role"
@@ -61,10 +61,10 @@ const (
 )
 
 func failure(code, format string, args ...any) error {
-	return &Failure{Code: code, Message: fmt.Sprintf(format, args...)}
+	return &CallError{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-func (f *Failure) status() int {
+func (f *CallError) status() int {
 	switch f.Code {
 	case codeBad:
 		return http.StatusBadRequest
@@ -127,9 +127,9 @@ func (s *Server) handle(rt route) http.HandlerFunc {
 		answer, err := s.answer(w, r, &rt)
 		status := http.StatusOK
 		if err != nil {
-			var known *Failure
+			var known *CallError
 			if !errors.As(err, &known) {
-				known = &Failure{Code: codeFailed, Message: err.Error()}
+				known = &CallError{Code: codeFailed, Message: err.Error()}
 			}
 			status, answer = known.status(), known
 		}
@@ -140,7 +140,7 @@ func (s *Server) handle(rt route) http.HandlerFunc {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
-		_, _ = w.Write(append(text, '\n')) //nolint:gosec // G705: JSON, and browsers are told not to guess otherwise; the peer may be gone
+		_, _ = w.Write(append(text, '\n'))
 	}
 }
 
@@ -149,7 +149,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, rt *route) (any,
 	who := whoAsks(r.Context())
 	if who.Role < rt.role {
 		s.deny(r, who, "role")
-		return nil, &Failure{Code: codeRole, Message: lacksRole(who, rt.role).Error()}
+		return nil, &CallError{Code: codeRole, Message: lacksRole(who, rt.role).Error()}
 	}
 	q, err := rt.read(w, r)
 	if err != nil {
@@ -198,7 +198,10 @@ func (rt *route) read(w http.ResponseWriter, r *http.Request) (*query, error) {
 	if rt.body == nil {
 		return q, nil
 	}
-	return q, q.readBody(w, rt.body)
+	if err := q.readBody(w, rt.body); err != nil {
+		return nil, err
+	}
+	return q, nil
 }
 
 func (rt *route) names() string {

@@ -205,7 +205,7 @@ func TestWhatNobodyExpectsIsRefused(t *testing.T) {
 		"/actors?limit=0", "/actors?limit=1001", "/actors?limit=x", "/actors?prefx=a", "/actors?limit=1&limit=2", "/actors?sort=name", "/actors?cursor=zz", "/actors?sort=busy&cursor=5",
 		"/audit?before=yesterday", "/sessions?cursor=x", "/actors?%zz",
 	} {
-		var f admin.Failure
+		var f admin.CallError
 		if code := c.call(operateToken, http.MethodGet, path, "", &f); code != http.StatusBadRequest || f.Code != "bad_request" {
 			t.Errorf("%s: %d %+v", path, code, f)
 		}
@@ -229,7 +229,7 @@ func TestWhatNobodyExpectsIsRefused(t *testing.T) {
 
 func TestAKickIsForOperatorsAndIsAudited(t *testing.T) {
 	c := newScene(t)
-	var f admin.Failure
+	var f admin.CallError
 	if code := c.call(viewToken, http.MethodPost, "/sessions/5/kick", `{"reason":"cheats"}`, &f); code != http.StatusForbidden || f.Code != "no_role" {
 		t.Errorf("view: %d %+v", code, f)
 	}

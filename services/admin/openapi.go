@@ -60,7 +60,7 @@ func (d *schemas) operation(rt *route) map[string]any {
 		"operationId": rt.id, "summary": rt.summary, "description": "Needs the role " + rt.role.String() + ".",
 		"responses": map[string]any{
 			"200":     map[string]any{"description": "Done.", "content": d.content(rt.answer)},
-			"default": map[string]any{"description": "It failed. Without a good token the answer is 401, in plain text.", "content": d.content(Failure{})},
+			"default": map[string]any{"description": "It failed. Without a good token the answer is 401, in plain text.", "content": d.content(CallError{})},
 		},
 	}
 	if len(params) > 0 {

@@ -1,29 +1,20 @@
 package cluster_test
 
 import (
-	"context"
 	"embed"
-	"io/fs"
-	"log/slog"
-	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/skua-go/skua/actor"
-	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/actor/wire"
 	"github.com/skua-go/skua/cluster/clustertest"
-	"github.com/skua-go/skua/cluster/lease"
 	"github.com/skua-go/skua/cluster/names"
 	"github.com/skua-go/skua/cluster/topics"
 	"github.com/skua-go/skua/internal/logtest"
 	"github.com/skua-go/skua/lua"
-	"github.com/skua-go/skua/lua/gopher"
-	"github.com/skua-go/skua/lua/lua54"
+	"github.com/skua-go/skua/lua/luatest"
 	"github.com/skua-go/skua/lua/vm"
-	"github.com/skua-go/skua/scripts"
 	"github.com/skua-go/skua/services/cluster"
 )
 
@@ -32,72 +23,38 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 //go:embed testdata
 var testdata embed.FS
 
-// place is a node with scripts.
+// place is a node of a cluster, with scripts.
 type place struct {
 	*clustertest.Node
-	t  *testing.T
-	rt *lua.Runtime
+	t       *testing.T
+	scripts *luatest.Node
 }
 
 // onBoth runs a test on two nodes, with each engine.
 func onBoth(t *testing.T, run func(t *testing.T, nodes []*place)) {
 	t.Helper()
-	second, err := gopher.New(gopher.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, engine := range []vm.Engine{lua54.Engine{}, second} {
-		t.Run(engine.Name(), func(t *testing.T) { run(t, start(t, engine)) })
-	}
+	luatest.OnEach(t, func(t *testing.T, engine vm.Engine) { run(t, start(t, engine)) })
 }
 
 func start(t *testing.T, engine vm.Engine) []*place {
 	t.Helper()
-	files, err := fs.Sub(testdata, "testdata")
-	if err != nil {
-		t.Fatal(err)
-	}
 	types := wire.NewTypes()
 	lua.WireTypes(types)
 	names.WireTypes(types)
 	topics.WireTypes(types)
-	text := &logtest.Buffer{}
-	log := slog.New(slog.NewTextHandler(text, nil))
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the log:\n%s", text)
-		}
-	})
+	log, _ := logtest.New(t)
 	var all []*place
 	for _, n := range clustertest.Start(t, 2, clustertest.Config{Types: types, Log: log}).Nodes {
-		x, err := names.New(names.Config{Node: n.Node, Members: n.Members, System: n.System, Mesh: n.Mesh})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		leases, err := lease.Open(ctx, n.Node, n.Members, lease.Config{Log: log})
-		cancel()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			n.Leave() // what holds leases ends first
-			if err := leases.Close(); err != nil {
-				t.Error(err)
-			}
-		})
+		x := n.Names()
 		tops := topics.New(x, 0)
-		spec, err := cluster.Spec(cluster.Config{Members: n.Members, Mesh: n.Mesh, Names: x, Leases: leases, Topics: tops})
+		spec, err := cluster.Spec(cluster.Config{Members: n.Members, Mesh: n.Mesh, Names: x, Leases: n.Leases(), Topics: tops})
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := &place{Node: n, t: t}
-		if p.rt, err = lua.NewRuntime(lua.Config{Scripts: files, Library: scripts.FS(), Engine: engine, Log: log}); err != nil {
-			t.Fatal(err)
-		}
-		for _, spec := range []actor.Spec{x.Spec(), tops.Spec(), spec} {
-			n.Spawn(spec)
-		}
+		n.Spawn(tops.Spec())
+		n.Spawn(spec)
+		p := &place{Node: n, t: t, scripts: luatest.On(t, engine, n.System, log)}
+		p.scripts.Use(testdata, lua.Config{})
 		all = append(all, p)
 	}
 	return all
@@ -106,27 +63,13 @@ func start(t *testing.T, engine vm.Engine) []*place {
 // tool starts a service of testdata.
 func (p *place) tool() actor.Ref {
 	p.t.Helper()
-	ref := p.Spawn(p.rt.Spec("tool", value.Of()))
-	if _, err := p.System.Ask(context.Background(), ref, lua.Ready{}); err != nil {
-		p.t.Fatal(err)
-	}
-	return ref
+	return p.scripts.Start("tool")
 }
 
 // run gives the results of a chunk as text, or its error.
 func (p *place) run(ref actor.Ref, chunk string) string {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	v, err := p.System.Ask(ctx, ref, lua.Command("run", chunk))
-	if err != nil {
-		return "error: " + err.Error()
-	}
-	var all []string
-	for _, e := range v.(value.List).All {
-		all = append(all, e.String())
-	}
-	return strings.Join(all, " ")
+	return p.scripts.Call(ref, "run", chunk)
 }
 
 // gives fails unless a chunk gives what is wanted.

@@ -204,7 +204,8 @@ func (s *service) members() value.List {
 		}
 		list = append(list, map[string]any{
 			"name": m.Name, "incarnation": int64(m.Incarnation), "version": m.Version, "started": m.Started.Unix(), "state": m.State.String(), "self": m.Name == self,
-			"draining": m.Draining, "roles": roles, "labels": labels, "actors": m.Load.Actors, "sessions": m.Load.Sessions, "cpu": m.Load.CPU, "memory": m.Load.Memory,
+			"draining": m.Draining, "roles": roles, "labels": labels, "actors": m.Load.Actors, "sessions": m.Load.Sessions,
+			"grains": m.Load.Grains, "cpu": m.Load.CPU, "memory": m.Load.Memory,
 		})
 	}
 	return value.Of(list)

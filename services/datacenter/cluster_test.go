@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -12,8 +11,8 @@ import (
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/actor/wire"
+	"github.com/skua-go/skua/cluster"
 	"github.com/skua-go/skua/cluster/clustertest"
-	"github.com/skua-go/skua/cluster/lease"
 	"github.com/skua-go/skua/cluster/names"
 	"github.com/skua-go/skua/internal/logtest"
 	"github.com/skua-go/skua/lua"
@@ -28,43 +27,27 @@ type place struct {
 	door  actor.Ref
 }
 
-func startCluster(t *testing.T, n int, cfg datacenter.Config) []*place {
+// startCluster runs n nodes that take each other for dead after a silence. Where none is to die it is one that a busy machine does not make.
+func startCluster(t *testing.T, n int, cfg datacenter.Config, dead time.Duration) []*place {
 	t.Helper()
 	types := wire.NewTypes()
 	lua.WireTypes(types)
 	names.WireTypes(types)
 	datacenter.WireTypes(types)
-	text := &logtest.Buffer{}
-	log := slog.New(slog.NewTextHandler(text, nil))
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the log:\n%s", text)
-		}
-	})
+	log, _ := logtest.New(t)
 	var all []*place
-	for _, node := range clustertest.Start(t, n, clustertest.Config{Types: types, Log: log}).Nodes {
-		x, err := names.New(names.Config{Node: node.Node, Members: node.Members, System: node.System, Mesh: node.Mesh})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		leases, err := lease.Open(ctx, node.Node, node.Members, lease.Config{Log: log})
-		cancel()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			node.Leave() // what holds leases ends first
-			if err := leases.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		specs, err := datacenter.Cluster(datacenter.ClusterConfig{Config: cfg, Node: node.Node, Names: x, Leases: leases, Log: log})
+	for _, node := range clustertest.Start(t, n, clustertest.Config{
+		Types: types, Log: log, Lease: 2 * dead,
+		Members: func(int) cluster.MembersConfig {
+			return cluster.MembersConfig{Beat: 50 * time.Millisecond, Suspect: dead / 3, Dead: dead}
+		},
+	}).Nodes {
+		x := node.Names()
+		specs, err := datacenter.Cluster(datacenter.ClusterConfig{Config: cfg, Node: node.Node, Names: x, Leases: node.Leases(), Log: log})
 		if err != nil {
 			t.Fatal(err)
 		}
 		p := &place{Node: node, t: t, names: x}
-		node.Spawn(x.Spec())
 		for _, spec := range specs {
 			p.door = node.Spawn(spec)
 		}
@@ -126,7 +109,7 @@ func set(v any, keys ...any) datacenter.Set {
 func get(keys ...any) datacenter.Get { return datacenter.Get{Path: at(keys...)} }
 
 func TestAllNodesHaveOneTree(t *testing.T) {
-	all := startCluster(t, 3, datacenter.Config{})
+	all := startCluster(t, 3, datacenter.Config{}, time.Minute)
 	a, b, c := all[0], all[1], all[2]
 	a.gives(set("x", "room", 1, "name"), "nil")
 	b.gives(get("room", 1, "name"), `"x"`)
@@ -155,7 +138,7 @@ func TestAllNodesHaveOneTree(t *testing.T) {
 }
 
 func TestAFullTreeSaysSoAndGivesItsRoomBack(t *testing.T) {
-	all := startCluster(t, 2, datacenter.Config{})
+	all := startCluster(t, 2, datacenter.Config{}, time.Minute)
 	text := string(make([]byte, 900<<10))
 	fill := func(p *place) (n int) {
 		for ; n < 100; n++ {
@@ -181,7 +164,7 @@ func TestAFullTreeSaysSoAndGivesItsRoomBack(t *testing.T) {
 }
 
 func TestTheTreeOutlivesTheNodeThatHasIt(t *testing.T) {
-	all := startCluster(t, 3, datacenter.Config{})
+	all := startCluster(t, 3, datacenter.Config{}, 3*time.Second)
 	for i := range 100 {
 		all[i%3].gives(set(i, "kept", i), "nil")
 	}
@@ -224,7 +207,7 @@ func listOf(v value.Value) (all []value.Value) {
 
 // What is recorded makes the tree that was there, whatever was set before and behind what.
 func TestTheTreeIsTheSameWhenItIsLoadedAnew(t *testing.T) {
-	all := startCluster(t, 2, datacenter.Config{})
+	all := startCluster(t, 2, datacenter.Config{}, time.Minute)
 	local := all[0].Spawn(actor.Spec{New: datacenter.Spec(datacenter.Config{}).New})
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)

@@ -330,21 +330,21 @@ func TestAPlayerIsFoundByNameAtAnyGate(t *testing.T) {
 
 // caller is a client that shows what it likes.
 type caller struct {
-	t       *testing.T
+	t       testing.TB
 	conn    net.Conn
 	welcome packet.ResumeAnswer
 	kick    packet.Reason
 }
 
 // hail shakes hands, with a token or for a new session.
-func hail(t *testing.T, n *gated, token string) *caller {
+func hail(t testing.TB, n *gated, token string) *caller {
 	l := knock(t, n, token)
 	l.send(packet.HandshakeAck, nil)
 	return l
 }
 
 // knock is hail without the acknowledgement: the token stays good.
-func knock(t *testing.T, n *gated, token string) *caller {
+func knock(t testing.TB, n *gated, token string) *caller {
 	conn, err := net.Dial("tcp", strings.TrimPrefix(n.url, "tcp://"))
 	if err != nil {
 		t.Error(err)

@@ -17,6 +17,7 @@ import (
 	client "github.com/skua-go/skua/clients/go"
 	"github.com/skua-go/skua/cluster"
 	"github.com/skua-go/skua/cluster/clustertest"
+	"github.com/skua-go/skua/cluster/mesh"
 	"github.com/skua-go/skua/internal/logtest"
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/lua/vm"
@@ -59,9 +60,65 @@ return M`
 // crowd is a cluster whose nodes have gates.
 type crowd struct {
 	*clustertest.Cluster
-	t     *testing.T
+	t     testing.TB
 	cfg   func(i int, cfg *gate.Config)
+	more  extras
 	nodes []*gated
+}
+
+// extras are what the nodes of a crowd have instead of what they have by default.
+type extras struct {
+	agent    string                  // the script of agents
+	modules  []lua.Module            // of scripts
+	services func(i int, n *gated)   // the login service, and those that it needs
+	mesh     func(int, *mesh.Config) // see clustertest.Config
+}
+
+// mortal is a listener that can end as that of a process does that is killed: without a word.
+type mortal struct {
+	net.Listener
+	mu     sync.Mutex
+	conns  []net.Conn
+	dead   bool
+	closed chan struct{}
+}
+
+func (l *mortal) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	l.mu.Lock()
+	dead := l.dead
+	if err == nil {
+		l.conns = append(l.conns, conn)
+	}
+	l.mu.Unlock()
+	if err != nil && dead {
+		<-l.closed // whoever serves it does not hear of it
+	}
+	return conn, err
+}
+
+func (l *mortal) Close() error {
+	err := l.Listener.Close()
+	select {
+	case <-l.closed:
+	default:
+		close(l.closed)
+	}
+	if l.dead {
+		return nil
+	}
+	return err
+}
+
+// kill ends it and its connections.
+func (l *mortal) kill() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dead = true
+	_ = l.Listener.Close()
+	for _, conn := range l.conns {
+		_ = conn.Close()
+	}
 }
 
 // gated is a node with a gate.
@@ -69,6 +126,7 @@ type gated struct {
 	*clustertest.Node
 	gate    *gate.Gate
 	metrics *gate.Metrics
+	door    *mortal
 	url     string
 	log     *logtest.Buffer
 	stop    func()
@@ -85,19 +143,27 @@ func logins(c *actor.Context, msg any) {
 }
 
 // meet starts so many nodes with gates.
-func meet(t *testing.T, n int, roles func(i int) []string, cfg func(i int, cfg *gate.Config)) *crowd {
+func meet(t testing.TB, n int, roles func(i int) []string, cfg func(i int, cfg *gate.Config)) *crowd {
 	t.Helper()
+	return meetWith(t, n, roles, cfg, extras{})
+}
+
+func meetWith(t testing.TB, n int, roles func(i int) []string, cfg func(i int, cfg *gate.Config), more extras) *crowd {
+	t.Helper()
+	if more.agent == "" {
+		more.agent = roverAgent
+	}
 	types := actorwire.NewTypes()
 	lua.WireTypes(types)
 	gate.WireTypes(types)
-	c := &crowd{t: t, cfg: cfg}
+	c := &crowd{t: t, cfg: cfg, more: more}
 	listeners := make([]net.Listener, n)
 	for i := range listeners {
 		var err error
 		listeners[i], err = tcp.Listen(t.Context(), "127.0.0.1:0")
 		must(t, err)
 	}
-	c.Cluster = clustertest.Start(t, n, clustertest.Config{Types: types, Members: func(i int) cluster.MembersConfig {
+	c.Cluster = clustertest.Start(t, n, clustertest.Config{Types: types, Mesh: more.mesh, Members: func(i int) cluster.MembersConfig {
 		m := cluster.MembersConfig{
 			Beat: 50 * time.Millisecond, Suspect: time.Second, Dead: 3 * time.Second,
 			Labels: map[string]string{gate.AddressLabel: "tcp://" + listeners[i].Addr().String()},
@@ -117,13 +183,13 @@ func meet(t *testing.T, n int, roles func(i int) []string, cfg func(i int, cfg *
 func (c *crowd) open(i int, ln net.Listener) *gated {
 	t := c.t
 	t.Helper()
-	n := &gated{Node: c.Nodes[i], metrics: gate.NewMetrics(), log: &logtest.Buffer{}, url: "tcp://" + ln.Addr().String()}
+	n := &gated{Node: c.Nodes[i], metrics: gate.NewMetrics(), log: &logtest.Buffer{}, url: "tcp://" + ln.Addr().String(), door: &mortal{Listener: ln, closed: make(chan struct{})}}
 	logger := slog.New(slog.NewTextHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var g *gate.Gate
 	rt, err := lua.NewRuntime(lua.Config{
-		Scripts: fstest.MapFS{"agent.lua": &fstest.MapFile{Data: []byte(roverAgent)}}, Library: scripts.FS(), Log: logger, Budget: patience,
+		Scripts: fstest.MapFS{"agent.lua": &fstest.MapFile{Data: []byte(c.more.agent)}}, Library: scripts.FS(), Log: logger, Budget: patience,
 		Env:     map[string]string{"node": n.Name},
-		Modules: []lua.Module{{Name: "gate", Open: func(h *lua.Host, s vm.State) { g.Module().Open(h, s) }}},
+		Modules: append([]lua.Module{{Name: "gate", Open: func(h *lua.Host, s vm.State) { g.Module().Open(h, s) }}}, c.more.modules...),
 	})
 	must(t, err)
 	cfg := gate.Config{
@@ -137,13 +203,17 @@ func (c *crowd) open(i int, ln net.Listener) *gated {
 	must(t, err)
 	n.Metrics.MustRegister(n.metrics)
 	n.gate = g
-	n.Spawn(actor.Spec{Name: login.ServiceName, New: func() actor.Actor { return actor.Func(logins) }})
+	if c.more.services != nil {
+		c.more.services(i, n)
+	} else {
+		n.Spawn(actor.Spec{Name: login.ServiceName, New: func() actor.Actor { return actor.Func(logins) }})
+	}
 	n.Spawn(rt.Launcher())
 	n.Spawn(g.Spec())
 	ctx, cancel := context.WithCancel(context.Background())
 	var door sync.WaitGroup
 	door.Go(func() {
-		if err := g.Serve(ctx, "tcp", ln); err != nil {
+		if err := g.Serve(ctx, "tcp", n.door); err != nil {
 			t.Errorf("serve: %v", err)
 		}
 	})

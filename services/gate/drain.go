@@ -112,12 +112,3 @@ func (p *players) drain(c *actor.Context) {
 		p.advance(c, pl)
 	}
 }
-
-// addressesFor is where clients go on.
-func (o *others) addressesFor() []string {
-	if o == nil {
-		return nil
-	}
-	all := o.addresses()
-	return all[:min(len(all), MaxAddresses)]
-}

@@ -200,7 +200,7 @@ func (n *node) serve(g *gate.Gate, kinds []string) {
 	})
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -261,7 +261,7 @@ func kickOf(t *testing.T, c *client.Client) string {
 }
 
 // until waits for a condition that other goroutines bring about.
-func until(t *testing.T, what string, ok func() bool) {
+func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.After(patience)
 	for tick := time.NewTicker(2 * time.Millisecond); !ok(); {

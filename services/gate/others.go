@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -160,13 +161,18 @@ func mix(h uint64) uint64 {
 	return h ^ h>>33
 }
 
-// addresses are where clients find this gate on other nodes that take them.
-func (o *others) addresses() []string {
+// addressesFor are where a client finds this gate on other nodes that take clients: all of some nodes, which are others each time, so that the clients of a node that ends don't all
+// go to the same.
+func (o *others) addressesFor() []string {
+	if o == nil {
+		return nil
+	}
+	nodes := slices.DeleteFunc(o.reachable(), func(m cluster.Member) bool { return m.State != cluster.Alive || m.Draining || m.Labels[o.label] == "" })
+	rand.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
 	var all []string
-	own := o.own()
-	for _, m := range o.Members.List() {
-		if m.Name != own && m.State == cluster.Alive && !m.Draining {
-			all = append(all, strings.Fields(m.Labels[o.label])...)
+	for _, m := range nodes {
+		if all = append(all, strings.Fields(m.Labels[o.label])...); len(all) >= MaxAddresses {
+			return all[:MaxAddresses]
 		}
 	}
 	return all

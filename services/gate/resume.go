@@ -21,6 +21,7 @@ func (l *link) greet(r *packet.ResumeRequest) error {
 	g := l.gate
 	answer := packet.ResumeAnswer{
 		Window: int((g.cfg.ResumeWindow + time.Second - 1) / time.Second), Ring: packet.Ring{Packages: g.cfg.RingPackages, Bytes: g.cfg.RingBytes},
+		Addresses: g.others.addressesFor(),
 	}
 	l.resumes = true
 	if r.Token != "" {

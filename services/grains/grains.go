@@ -49,6 +49,15 @@ func New(cfg Config) *Scripts {
 // Use has scripts speak to these grains from now on. Before, the module's functions are errors.
 func (x *Scripts) Use(g *grain.Grains) { x.all.Store(g) }
 
+// Epoch is that of the activation which a service is, 0 for a service that is no grain: what it writes carries it.
+func (x *Scripts) Epoch(service actor.Ref) uint64 {
+	v, ok := x.lives.Load(service)
+	if !ok {
+		return 0
+	}
+	return v.(grain.Identity).Epoch //nolint:forcetypeassert // what the map is of
+}
+
 // Kinds makes the kinds of scripts of a Runtime. The error wraps that of a script which there is not.
 func (x *Scripts) Kinds(rt *lua.Runtime, kinds []Kind) ([]grain.Kind, error) {
 	made := make([]grain.Kind, 0, len(kinds))

@@ -37,7 +37,7 @@ type module struct {
 func (m *module) grains(s vm.State) *grain.Grains {
 	g := m.x.all.Load()
 	if g == nil {
-		s.Errorf("grain: this node has not joined the others yet")
+		s.Errorf("grain: there are none here: skua.toml has no table [grains.NAME], or the node has not joined the others yet")
 	}
 	return g
 }

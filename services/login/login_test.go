@@ -54,11 +54,11 @@ type database struct {
 
 var errPlug = &store.UnavailableError{Op: "reach it", Err: errors.New("pulled the plug")}
 
-func (d *database) Claim(ctx context.Context, kind, id string) (store.Doc, error) {
+func (d *database) Claim(ctx context.Context, kind, id string, epoch int64) (store.Doc, error) {
 	if d.away.Load() {
 		return store.Doc{}, errPlug
 	}
-	return d.Backend.Claim(ctx, kind, id)
+	return d.Backend.Claim(ctx, kind, id, epoch)
 }
 
 func (d *database) Apply(ctx context.Context, writes []store.Write) ([]error, error) {

@@ -141,8 +141,11 @@ func (s *Service) whenKnown(c *actor.Context, f func()) {
 // request finds out who it is, and then whether that one may.
 func (s *Service) request(c *actor.Context, m Request) {
 	method := m.Method
-	if method == "" {
+	switch _, again := m.Body.Get("token").Str(); {
+	case method == "":
 		method = s.choose(m.Body)
+	case method == MethodGuest && again && s.tokens.on(): // guests get tokens, too
+		method = MethodToken
 	}
 	done := func(acc Account, err error) {
 		if err == nil {

@@ -5,20 +5,21 @@ import (
 	"testing"
 
 	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/lua/luatest"
 	"github.com/skua-go/skua/services/multicast"
 )
 
 // BenchmarkDeliveriesTo1000Subscribers answers: how many deliveries a second reach the handlers of 1,000 Lua services? An op is one delivery.
 func BenchmarkDeliveriesTo1000Subscribers(b *testing.B) {
 	const subscribers, burst = 1000, 50
-	for _, engine := range engines(b) {
+	for _, engine := range luatest.Engines(b) {
 		b.Run(engine.Name(), func(b *testing.B) {
 			r := newRig(b, engine, multicast.Config{})
-			a := r.start("counter")
+			a := r.Start("counter")
 			r.is("1", a, "new")
 			var refs []actor.Ref
 			for range subscribers {
-				ref := r.start("counter")
+				ref := r.Start("counter")
 				r.is("", ref, "listen", 1)
 				refs = append(refs, ref)
 			}
@@ -30,7 +31,7 @@ func BenchmarkDeliveriesTo1000Subscribers(b *testing.B) {
 				published += n
 				r.is("", a, "publish", 1, n)
 				for _, ref := range refs { // an answer is behind what was published before the question
-					if got := r.call(ref, "count"); got == "" {
+					if got := r.Call(ref, "count"); got == "" {
 						b.Fatal("no answer")
 					}
 				}

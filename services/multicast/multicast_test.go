@@ -15,7 +15,7 @@ import (
 
 func TestAllSubscribersGetWhatIsPublished(t *testing.T) {
 	onBoth(t, multicast.Config{}, func(t *testing.T, r *rig) {
-		a, b, c := r.start("member"), r.start("member"), r.start("member")
+		a, b, c := r.Start("member"), r.Start("member"), r.Start("member")
 		r.is(`1 "[Multicast:1]"`, a, "new")
 		for _, ref := range []actor.Ref{a, b} {
 			r.is("", ref, "listen", 1)
@@ -35,7 +35,7 @@ func TestAllSubscribersGetWhatIsPublished(t *testing.T) {
 
 func TestScriptsOfSkynetsStyleMulticast(t *testing.T) {
 	onBoth(t, multicast.Config{}, func(t *testing.T, r *rig) {
-		v, err := r.sys.Ask(context.Background(), mustLookup(t, r), lua.Launch{Script: "skynet_style", Args: value.List{}})
+		v, err := r.System.Ask(context.Background(), mustLookup(t, r), lua.Launch{Script: "skynet_style", Args: value.List{}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,7 +45,7 @@ func TestScriptsOfSkynetsStyleMulticast(t *testing.T) {
 
 func mustLookup(t *testing.T, r *rig) actor.Ref {
 	t.Helper()
-	ref, ok := r.sys.Lookup(lua.LauncherName)
+	ref, ok := r.System.Lookup(lua.LauncherName)
 	if !ok {
 		t.Fatal("no launcher")
 	}
@@ -54,7 +54,7 @@ func mustLookup(t *testing.T, r *rig) actor.Ref {
 
 func TestWhatHandlersDoWithAMessage(t *testing.T) {
 	onBoth(t, multicast.Config{}, func(t *testing.T, r *rig) {
-		a, waits, once, fails := r.start("member"), r.start("member"), r.start("member"), r.start("member")
+		a, waits, once, fails := r.Start("member"), r.Start("member"), r.Start("member"), r.Start("member")
 		r.is(`1 "[Multicast:1]"`, a, "new")
 		r.is("", waits, "listen", 1, "wait")
 		r.is("", once, "listen", 1, "once")
@@ -64,11 +64,11 @@ func TestWhatHandlersDoWithAMessage(t *testing.T) {
 		}
 		r.is(`"true true 0"`, once, "heard")
 		r.is(`""`, fails, "heard")
-		if n := r.log.Count("on purpose"); n != 3 {
+		if n := r.Logged.Count("on purpose"); n != 3 {
 			t.Errorf("%d errors are logged, want 3", n)
 		}
-		for r.call(waits, "heard") == `""` { // until the first sleep is over
-			r.call(a, "heard")
+		for r.Call(waits, "heard") == `""` { // until the first sleep is over
+			r.Call(a, "heard")
 		}
 		r.is(`"4,x,yz; 4"`, a, "packed")
 		r.is(`"a1 b1 b2"`, a, "two_objects")
@@ -77,7 +77,7 @@ func TestWhatHandlersDoWithAMessage(t *testing.T) {
 
 func TestErrorsTellTheChannel(t *testing.T) {
 	onBoth(t, multicast.Config{MaxChannels: 2}, func(t *testing.T, r *rig) {
-		a, b := r.start("member"), r.start("member")
+		a, b := r.Start("member"), r.Start("member")
 		r.is(`1 "[Multicast:1]"`, a, "new")
 		r.fails("multicast: publish: there is no channel 7", b, "publish", 7)
 		r.fails("multicast: subscribe: there is no channel 7", b, "listen", 7)
@@ -99,9 +99,9 @@ func TestErrorsTellTheChannel(t *testing.T) {
 
 func TestADeletedChannelLetsItsSubscribersGo(t *testing.T) {
 	onBoth(t, multicast.Config{}, func(t *testing.T, r *rig) {
-		a, b := r.start("member"), r.start("member")
+		a, b := r.Start("member"), r.Start("member")
 		for i := 1; i <= 50; i++ {
-			r.call(a, "new")
+			r.Call(a, "new")
 			r.is("", b, "listen", i)
 			r.is("nil", a, "delete", i)
 		}
@@ -110,7 +110,7 @@ func TestADeletedChannelLetsItsSubscribersGo(t *testing.T) {
 			t.Error("there are channels")
 		}
 		for i := 1; i <= 50; i++ {
-			if n := r.sys.Publish(fmt.Sprintf("multicast:%d", i), lua.Message{}); n != 0 {
+			if n := r.System.Publish(fmt.Sprintf("multicast:%d", i), lua.Message{}); n != 0 {
 				t.Fatalf("channel %d has %d subscribers still", i, n)
 			}
 		}
@@ -120,17 +120,17 @@ func TestADeletedChannelLetsItsSubscribersGo(t *testing.T) {
 func TestMessagesOfOnePublisherArriveInOrder(t *testing.T) {
 	onBoth(t, multicast.Config{}, func(t *testing.T, r *rig) {
 		const publishers, listeners, each = 4, 8, 200
-		a := r.start("member")
+		a := r.Start("member")
 		r.is(`1 "[Multicast:1]"`, a, "new")
 		var refs []actor.Ref
 		for range listeners {
-			ref := r.start("member")
+			ref := r.Start("member")
 			r.is("", ref, "listen_in_order", 1)
 			refs = append(refs, ref)
 		}
 		var done sync.WaitGroup
 		for i := range publishers {
-			ref := r.start("member")
+			ref := r.Start("member")
 			done.Go(func() { r.is("", ref, "count_up", 1, fmt.Sprint("p", i), each) })
 		}
 		done.Wait()
@@ -142,29 +142,29 @@ func TestMessagesOfOnePublisherArriveInOrder(t *testing.T) {
 
 func TestSubscribersComeAndGoWhileOthersPublish(t *testing.T) {
 	onBoth(t, multicast.Config{}, func(t *testing.T, r *rig) {
-		a, stays := r.start("member"), r.start("member")
+		a, stays := r.Start("member"), r.Start("member")
 		r.is(`1 "[Multicast:1]"`, a, "new")
 		r.is("", stays, "listen_in_order", 1)
 		var done sync.WaitGroup
 		for range 5 {
-			ref := r.start("member")
+			ref := r.Start("member")
 			done.Go(func() { r.is("0", ref, "come_and_go", 1, 100) })
 		}
 		done.Go(func() { // some end without a word
 			for range 20 {
-				ref := r.start("member")
+				ref := r.Start("member")
 				r.is("", ref, "listen", 1)
-				r.sys.Kill(ref, nil)
-				<-r.sys.Ended(ref) // Kill does not wait
+				r.System.Kill(ref, nil)
+				<-r.System.Ended(ref) // Kill does not wait
 			}
 		})
 		r.is("", a, "count_up", 1, "p", 1000)
 		done.Wait()
 		r.is(`"in order" 1000`, stays, "order")
-		if r.log.Count("level=ERROR") != 0 || r.log.Count("message refused") != 0 {
+		if r.Logged.Count("level=ERROR") != 0 || r.Logged.Count("message refused") != 0 {
 			t.Error("the log has problems")
 		}
-		if n := r.sys.Publish("multicast:1", lua.Message{Type: multicast.Type, Args: value.Of("1", "q", 1)}); n != 1 {
+		if n := r.System.Publish("multicast:1", lua.Message{Type: multicast.Type, Args: value.Of("1", "q", 1)}); n != 1 {
 			t.Errorf("%d subscribers are left, want 1", n)
 		}
 	})
@@ -172,8 +172,8 @@ func TestSubscribersComeAndGoWhileOthersPublish(t *testing.T) {
 
 func TestAMessageThatCannotBeSentIsNamed(t *testing.T) {
 	onBoth(t, multicast.Config{}, func(t *testing.T, r *rig) {
-		ref := r.start("publishes_functions")
-		if got := r.call(ref, "go"); !strings.Contains(got, "multicast: publish: argument 2.f: a function cannot be sent") {
+		ref := r.Start("publishes_functions")
+		if got := r.Call(ref, "go"); !strings.Contains(got, "multicast: publish: argument 2.f: a function cannot be sent") {
 			t.Error(got)
 		}
 	})

@@ -1,24 +1,16 @@
 package multicast_test
 
 import (
-	"context"
 	"embed"
-	"io/fs"
-	"log/slog"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/skua-go/skua/actor"
-	"github.com/skua-go/skua/actor/value"
-	"github.com/skua-go/skua/internal/logtest"
 	"github.com/skua-go/skua/lua"
-	"github.com/skua-go/skua/lua/gopher"
-	"github.com/skua-go/skua/lua/lua54"
+	"github.com/skua-go/skua/lua/luatest"
 	"github.com/skua-go/skua/lua/vm"
-	"github.com/skua-go/skua/scripts"
 	"github.com/skua-go/skua/services/multicast"
 )
 
@@ -29,91 +21,28 @@ var testdata embed.FS
 
 // rig is a node with channels, and the scripts of testdata.
 type rig struct {
-	testing.TB
-	engine vm.Engine
-	srv    *multicast.Service
-	sys    *actor.System
-	rt     *lua.Runtime
-	log    *logtest.Buffer
-}
-
-func engines(tb testing.TB) []vm.Engine {
-	tb.Helper()
-	second, err := gopher.New(gopher.Config{})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return []vm.Engine{lua54.Engine{}, second}
+	*luatest.Node
+	srv *multicast.Service
 }
 
 // onBoth runs a test on both engines.
 func onBoth(t *testing.T, cfg multicast.Config, run func(t *testing.T, r *rig)) {
 	t.Helper()
-	for _, engine := range engines(t) {
-		t.Run(engine.Name(), func(t *testing.T) { run(t, newRig(t, engine, cfg)) })
-	}
+	luatest.OnEach(t, func(t *testing.T, engine vm.Engine) { run(t, newRig(t, engine, cfg)) })
 }
 
 func newRig(tb testing.TB, engine vm.Engine, cfg multicast.Config) *rig {
 	tb.Helper()
-	files, err := fs.Sub(testdata, "testdata")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	r := &rig{TB: tb, engine: engine, log: &logtest.Buffer{}, srv: multicast.New(cfg)}
-	log := slog.New(slog.NewTextHandler(r.log, nil))
-	r.sys = actor.New(actor.Config{Log: log})
-	tb.Cleanup(func() {
-		if err := r.sys.Shutdown(context.Background()); err != nil {
-			tb.Error(err)
-		}
-		if tb.Failed() {
-			tb.Logf("the log:\n%s", r.log)
-		}
-	})
-	r.rt, err = lua.NewRuntime(lua.Config{Scripts: files, Library: scripts.FS(), Engine: engine, Log: log, Modules: []lua.Module{r.srv.Module()}})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if _, err := r.sys.Spawn(r.rt.Launcher()); err != nil {
-		tb.Fatal(err)
-	}
+	r := &rig{Node: luatest.New(tb, engine), srv: multicast.New(cfg)}
+	r.Use(testdata, lua.Config{Modules: []lua.Module{r.srv.Module()}})
+	r.Spawn(r.Runtime.Launcher())
 	return r
-}
-
-// start starts a service of testdata.
-func (r *rig) start(script string, args ...any) actor.Ref {
-	r.Helper()
-	ref, err := r.sys.Spawn(r.rt.Spec(script, value.Of(args...)))
-	if err != nil {
-		r.Fatal(err)
-	}
-	if _, err := r.sys.Ask(context.Background(), ref, lua.Ready{}); err != nil {
-		r.Fatal(err)
-	}
-	return ref
-}
-
-// call gives a handler's results as text, or its error.
-func (r *rig) call(ref actor.Ref, cmd string, args ...any) string {
-	r.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	v, err := r.sys.Ask(ctx, ref, lua.Command(cmd, args...))
-	if err != nil {
-		return "error: " + err.Error()
-	}
-	var all []string
-	for _, e := range v.(value.List).All {
-		all = append(all, e.String())
-	}
-	return strings.Join(all, " ")
 }
 
 // is fails unless a handler gives what is wanted.
 func (r *rig) is(want string, ref actor.Ref, cmd string, args ...any) {
 	r.Helper()
-	if got := r.call(ref, cmd, args...); got != want {
+	if got := r.Call(ref, cmd, args...); got != want {
 		r.Errorf("%s %v: got %s, want %s", cmd, args, got, want)
 	}
 }
@@ -121,7 +50,7 @@ func (r *rig) is(want string, ref actor.Ref, cmd string, args ...any) {
 // fails fails unless a handler raises an error with that text.
 func (r *rig) fails(want string, ref actor.Ref, cmd string, args ...any) {
 	r.Helper()
-	if got := r.call(ref, cmd, args...); !strings.HasPrefix(got, "error: ") || !strings.Contains(got, want) {
+	if got := r.Call(ref, cmd, args...); !strings.HasPrefix(got, "error: ") || !strings.Contains(got, want) {
 		r.Errorf("%s %v: got %s, want an error with %q", cmd, args, got, want)
 	}
 }

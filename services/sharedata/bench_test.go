@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skua-go/skua/lua/luatest"
 	"github.com/skua-go/skua/services/sharedata"
 )
 
@@ -19,21 +20,21 @@ var readLoops = []struct{ name, chunk string }{
 
 // BenchmarkRead answers: what does a read of a shared table cost, beside one of a table of the VM?
 func BenchmarkRead(b *testing.B) {
-	for _, engine := range engines(b) {
+	for _, engine := range luatest.Engines(b) {
 		for _, table := range []string{"plain", "sharedata", "sharetable"} {
 			for _, loop := range readLoops {
 				b.Run(fmt.Sprintf("%s/%s/%s", engine.Name(), loop.name, table), func(b *testing.B) {
 					r := newRig(b, engine, sharedata.Config{})
-					a := r.start("runner")
-					r.call(a, "run", `plain = (loadstring or load)([[`+bigConf+`]])() sharedata.new("conf", plain) sharetable.loadtable("conf", plain)`)
+					a := r.Start("runner")
+					r.Call(a, "run", `plain = (loadstring or load)([[`+bigConf+`]])() sharedata.new("conf", plain) sharetable.loadtable("conf", plain)`)
 					from := map[string]string{"plain": "plain", "sharedata": `sharedata.query "conf"`, "sharetable": `sharetable.query "conf"`}[table]
 					b.ReportAllocs()
 					b.ResetTimer()
 					var spent time.Duration
 					for left := b.N; left > 0; left -= 100_000 { // a handler has a budget
 						began := time.Now()
-						if got := r.call(a, "run", fmt.Sprintf(`local n, t = %d, %s %s return "done"`, min(left, 100_000), from, loop.chunk)); got != `"done"` {
-							b.Fatal(got, r.log)
+						if got := r.Call(a, "run", fmt.Sprintf(`local n, t = %d, %s %s return "done"`, min(left, 100_000), from, loop.chunk)); got != `"done"` {
+							b.Fatal(got, r.Logged)
 						}
 						spent += time.Since(began)
 					}
@@ -46,15 +47,15 @@ func BenchmarkRead(b *testing.B) {
 
 // BenchmarkPublish answers: what does an update of a table with 10,000 rows of 10 fields cost?
 func BenchmarkPublish(b *testing.B) {
-	for _, engine := range engines(b) {
+	for _, engine := range luatest.Engines(b) {
 		b.Run(engine.Name(), func(b *testing.B) {
 			r := newRig(b, engine, sharedata.Config{})
-			a := r.start("runner")
-			r.call(a, "run", `plain = (loadstring or load)([[`+bigConf+`]])()`)
+			a := r.Start("runner")
+			r.Call(a, "run", `plain = (loadstring or load)([[`+bigConf+`]])()`)
 			b.ReportAllocs()
 			for b.Loop() {
-				if got := r.call(a, "run", `sharedata.update("conf", plain) return 1`); got != "1" {
-					b.Fatal(got, r.log)
+				if got := r.Call(a, "run", `sharedata.update("conf", plain) return 1`); got != "1" {
+					b.Fatal(got, r.Logged)
 				}
 			}
 		})

@@ -11,25 +11,26 @@ import (
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/lua"
+	"github.com/skua-go/skua/lua/luatest"
 	"github.com/skua-go/skua/services/sharedata"
 )
 
 // load asks for a table as the scripts do.
-func (r *rig) load(mode, name, text string, args ...any) error {
-	service, _ := r.sys.Lookup(sharedata.ServiceName)
+func load(r *luatest.Node, mode, name, text string, args ...any) error {
+	service, _ := r.System.Lookup(sharedata.ServiceName)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	_, err := r.sys.Ask(ctx, service, lua.Command("load", append([]any{"sharetable", mode, name, text}, args...)...))
+	_, err := r.System.Ask(ctx, service, lua.Command("load", append([]any{"sharetable", mode, name, text}, args...)...))
 	return err
 }
 
 func TestTextsOfOneNameThatWaitAreBounded(t *testing.T) {
-	onBoth(t, sharedata.Config{MaxLoads: 1, LoadTimeout: time.Second}, func(t *testing.T, r *rig) {
+	onBoth(t, sharedata.Config{MaxLoads: 1, LoadTimeout: time.Second}, func(t *testing.T, r *luatest.Node) {
 		var refused atomic.Int64
 		var all sync.WaitGroup
 		for range 5 {
 			all.Go(func() {
-				switch err := r.load("put", "x", "while true do end"); {
+				switch err := load(r, "put", "x", "while true do end"); {
 				case errors.Is(err, actor.ErrOverloaded):
 					refused.Add(1)
 				case err == nil:
@@ -42,19 +43,19 @@ func TestTextsOfOneNameThatWaitAreBounded(t *testing.T) {
 		if n := refused.Load(); n < 2 || n > 3 {
 			t.Errorf("%d of 5 are refused, want 3", n)
 		}
-		if err := r.load("put", "x", "return {}"); err != nil {
+		if err := load(r, "put", "x", "return {}"); err != nil {
 			t.Error(err)
 		}
 	})
 }
 
 func TestOfTwoWhoMakeANameOneIsRefused(t *testing.T) {
-	onBoth(t, sharedata.Config{}, func(t *testing.T, r *rig) {
+	onBoth(t, sharedata.Config{}, func(t *testing.T, r *luatest.Node) {
 		var refused atomic.Int64
 		var all sync.WaitGroup
 		for range 2 {
 			all.Go(func() {
-				if err := r.load("new", "x", "return {}"); err != nil {
+				if err := load(r, "new", "x", "return {}"); err != nil {
 					refused.Add(1)
 				}
 			})
@@ -67,20 +68,22 @@ func TestOfTwoWhoMakeANameOneIsRefused(t *testing.T) {
 }
 
 func TestANodeStopsWhileATextRuns(t *testing.T) {
-	onBoth(t, sharedata.Config{LoadTimeout: time.Hour}, func(t *testing.T, r *rig) {
+	onBoth(t, sharedata.Config{LoadTimeout: time.Hour}, func(t *testing.T, r *luatest.Node) {
 		var asked sync.WaitGroup
 		asked.Go(func() {
-			if err := r.load("put", "endless", `while true do end`); err == nil || !strings.Contains(err.Error(), "the node stops") {
+			if err := load(r, "put", "endless", `print("it has begun") while true do end`); err == nil || !strings.Contains(err.Error(), "the node stops") {
 				t.Errorf("got %v, expected that the node stops", err)
 			}
 		})
-		// A text behind it in time, of another name, shows that the first has come.
-		if err := r.load("put", "other", `return {}`); err != nil {
-			t.Error(err)
+		for r.Logged.Count("it has begun") == 0 {
+			// Requests of others pass the time.
+			if err := load(r, "put", "other", `return {}`); err != nil {
+				t.Fatal(err)
+			}
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
-		if err := r.sys.Shutdown(ctx); err != nil {
+		if err := r.System.Shutdown(ctx); err != nil {
 			t.Error(err)
 		}
 		asked.Wait()
@@ -88,26 +91,26 @@ func TestANodeStopsWhileATextRuns(t *testing.T) {
 }
 
 func TestATextThatTakesMemoryIsStopped(t *testing.T) {
-	onBoth(t, sharedata.Config{LoadTimeout: 2 * time.Second, LoadMemory: 8 << 20}, func(t *testing.T, r *rig) {
+	onBoth(t, sharedata.Config{LoadTimeout: 2 * time.Second, LoadMemory: 8 << 20}, func(t *testing.T, r *luatest.Node) {
 		// An engine that can't tell what its VM takes leaves it to the time, or to the engine's own bounds.
-		if err := r.load("put", "large", `local t = {} for i = 1, 1e9 do t[i % 3e5] = { i } end return t`); err == nil {
+		if err := load(r, "put", "large", `local t = {} for i = 1, 1e9 do t[i % 3e5] = { i } end return t`); err == nil {
 			t.Error("it has made a table")
 		}
 	})
 }
 
 func TestMessagesThatTheServiceDoesNotKnowAreRefused(t *testing.T) {
-	onBoth(t, sharedata.Config{}, func(t *testing.T, r *rig) {
-		service, _ := r.sys.Lookup(sharedata.ServiceName)
+	onBoth(t, sharedata.Config{}, func(t *testing.T, r *luatest.Node) {
+		service, _ := r.System.Lookup(sharedata.ServiceName)
 		for _, msg := range []any{
 			"text", lua.Command("load"), lua.Command("drop", "sharetable", "put", "x", ""), lua.Command("load", "table", "put", "x", "return {}"),
 			lua.Command("load", "sharetable", "keep", "x", "return {}"), lua.Command("load", "sharetable", "put", "", "return {}"),
 		} {
-			if _, err := r.sys.Ask(context.Background(), service, msg); err == nil {
+			if _, err := r.System.Ask(context.Background(), service, msg); err == nil {
 				t.Errorf("%v is answered", msg)
 			}
 		}
-		if r.sys.Stats().Failures != 0 {
+		if r.System.Stats().Failures != 0 {
 			t.Error("the service panicked")
 		}
 	})

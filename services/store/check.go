@@ -34,6 +34,17 @@ func CheckName(kind, id string) error {
 	return nil
 }
 
+// CheckClaim tells whether a document of this name may be claimed in this epoch, 0 for the next one. The error is an InvalidError. Backends call it.
+func CheckClaim(kind, id string, epoch int64) error {
+	if err := CheckName(kind, id); err != nil {
+		return err
+	}
+	if epoch < 0 || epoch > MaxCount {
+		return &InvalidError{What: Name(kind, id), Reason: fmt.Sprintf("epoch %d is not in 0..%d", epoch, int64(MaxCount))}
+	}
+	return nil
+}
+
 func badKind(kind string) string {
 	switch {
 	case kind == "":

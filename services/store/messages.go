@@ -18,6 +18,9 @@ const ServiceName = "store"
 // touched: it finds out by ErrNotOwner.
 type Claim struct {
 	Kind, ID string
+	// Epoch is what a directory has given its owner, such as [cluster/grain.Identity.Epoch]; below 2^53. It fences all owners with a lower one, and is refused with ErrFenced when the document has
+	// had one with a higher one. 0: the sender takes the document from whoever has it, in an epoch of the store's own.
+	Epoch uint64
 	// IfLost is told anew with each claim.
 	IfLost IfLost
 }
@@ -102,6 +105,10 @@ type Delete struct{ Kind, ID string }
 
 // Release ends the sender's ownership of a document before the sender ends. What it has handed in is still written.
 type Release struct{ Kind, ID string }
+
+// Settle is answered when what the sender has handed in of a document is durable, as a Commit is; at once if there is nothing to be written, or the sender does not own it. Who ends, and is to go
+// on elsewhere, waits for it: the next owner has no part in what this node has not written yet.
+type Settle struct{ Kind, ID string }
 
 // Invalidated tells the store that a document has changed elsewhere: what the cache has of it is forgotten.
 type Invalidated struct{ Kind, ID string }

@@ -59,6 +59,7 @@ func (d *document) loaded(fields []string) (doc Doc, err error) {
 type claimer struct {
 	owner   actor.Ref
 	ifLost  IfLost
+	epoch   int64 // that a directory has given it; 0: none has
 	promise actor.Promise
 }
 
@@ -73,8 +74,7 @@ func (s *Service) claim(c *actor.Context, n name, who claimer) {
 	case d != nil:
 		// It was this node's before, so the new owner goes on where the old one was, even while the database is away. Should another node have claimed it
 		// since, the next write will tell.
-		s.own(c, d, who)
-		who.reply(d.doc(), nil)
+		who.reply(s.take(c, d, who))
 	case asked:
 		// Two claims at the database could come back in any order, the later one with content from before the first owner's changes.
 		s.claims[n] = append(waiting, who)
@@ -86,8 +86,24 @@ func (s *Service) claim(c *actor.Context, n name, who claimer) {
 			return
 		}
 		s.claims[n] = []claimer{who}
-		c.Detached(func() { s.ask(c, n) })
+		c.Detached(func() { s.ask(c, n, who.epoch) })
 	}
+}
+
+// epochRoom is how many epochs there are from one of a directory to the next, as a power of two: for those who claim the document in between, and ask no directory.
+const epochRoom = 7
+
+// epochOf is the epoch in the database of one that a directory has given.
+func epochOf(given uint64) int64 { return int64(min(given, MaxCount>>epochRoom) << epochRoom) }
+
+// take makes somebody the owner of a document of this node, if the epoch allows that.
+func (s *Service) take(c *actor.Context, d *document, who claimer) (Doc, error) {
+	if who.epoch != 0 && who.epoch < d.epoch {
+		return Doc{}, &FencedError{Kind: d.kind, ID: d.id, Epoch: who.epoch, Have: d.epoch}
+	}
+	d.epoch = max(d.epoch, who.epoch) // which the next write takes to the database
+	s.own(c, d, who)
+	return d.doc(), nil
 }
 
 // claimed is a document as the database has it, and as its owner gets it.
@@ -97,11 +113,11 @@ type claimed struct {
 }
 
 // ask claims a document at the database, for all who want it until that has answered.
-func (s *Service) ask(c *actor.Context, n name) {
+func (s *Service) ask(c *actor.Context, n name, epoch int64) {
 	c.Go(func(ctx context.Context) (any, error) {
 		ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 		defer cancel()
-		doc, err := s.cfg.Backend.Claim(ctx, n.kind, n.id)
+		doc, err := s.cfg.Backend.Claim(ctx, n.kind, n.id, epoch)
 		if err != nil {
 			return nil, err
 		}
@@ -117,9 +133,7 @@ func (s *Service) ask(c *actor.Context, n name) {
 		}
 		doc := got.Doc
 		if err != nil {
-			for _, w := range waiting {
-				w.reply(Doc{}, err)
-			}
+			s.notClaimed(c, n, waiting, epoch, err)
 			return
 		}
 		d := &document{name: n, epoch: doc.Epoch, version: doc.Version, known: got.known, written: doc.Body}
@@ -130,14 +144,29 @@ func (s *Service) ask(c *actor.Context, n name) {
 			switch {
 			case !w.promise.Open(): // gave up, and would not know that it owns anything
 			case d.owner.IsZero(), d.owner == w.owner:
-				s.own(c, d, w)
-				w.reply(d.doc(), nil)
+				w.reply(s.take(c, d, w))
 			default:
 				w.reply(Doc{}, fmt.Errorf("%w: another actor claimed %s as well, and later", ErrNotOwner, n))
 			}
 		}
 		s.forget(d)
 	})
+}
+
+// notClaimed tells those who wanted a document why they don't get it. An epoch that is too low is no reason for those who came with a higher one since.
+func (s *Service) notClaimed(c *actor.Context, n name, waiting []claimer, epoch int64, err error) {
+	var rest []claimer
+	for _, w := range waiting {
+		if errors.Is(err, ErrFenced) && (w.epoch == 0 || w.epoch > epoch) {
+			rest = append(rest, w)
+			continue
+		}
+		w.reply(Doc{}, err)
+	}
+	if len(rest) > 0 {
+		s.claims[n] = rest
+		s.ask(c, n, rest[len(rest)-1].epoch)
+	}
 }
 
 func (s *Service) own(c *actor.Context, d *document, by claimer) {

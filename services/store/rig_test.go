@@ -54,11 +54,11 @@ func (f *faulty) Apply(ctx context.Context, writes []store.Write) ([]error, erro
 	return apply(writes, do)
 }
 
-func (f *faulty) Claim(ctx context.Context, kind, id string) (store.Doc, error) {
+func (f *faulty) Claim(ctx context.Context, kind, id string, epoch int64) (store.Doc, error) {
 	f.mu.Lock()
 	claim := f.claim
 	f.mu.Unlock()
-	do := func() (store.Doc, error) { return f.Backend.Claim(ctx, kind, id) }
+	do := func() (store.Doc, error) { return f.Backend.Claim(ctx, kind, id, epoch) }
 	if claim == nil {
 		return do()
 	}
@@ -315,7 +315,7 @@ func (o *owner) lives() bool {
 // taken has another node claim a document.
 func (r *rig) taken(id string) store.Doc {
 	r.Helper()
-	doc, err := r.db.Backend.Claim(context.Background(), "player", id)
+	doc, err := r.db.Backend.Claim(context.Background(), "player", id, 0)
 	if err != nil {
 		r.Fatal(err)
 	}

@@ -154,7 +154,7 @@ func TestAFencedScriptIsStoppedWithTheReason(t *testing.T) {
 		a := r.service(agent + `function M.stop(self, reason) print("stopped: " .. reason) end`)
 		r.call(a, "claim", "ann")
 		r.call(a, "save", "ann", map[string]any{"n": 1})
-		if _, err := r.db.Backend.Claim(t.Context(), "player", "ann"); err != nil {
+		if _, err := r.db.Backend.Claim(t.Context(), "player", "ann", 0); err != nil {
 			t.Fatal(err)
 		}
 		pass(time.Second)

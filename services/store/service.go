@@ -152,7 +152,7 @@ func (s *Service) index(c *actor.Context) {
 func (s *Service) Receive(c *actor.Context, msg any) {
 	switch m := msg.(type) {
 	case Claim:
-		s.claim(c, name{m.Kind, m.ID}, claimer{ifLost: m.IfLost})
+		s.claim(c, name{m.Kind, m.ID}, claimer{ifLost: m.IfLost, epoch: epochOf(m.Epoch)})
 	case Load:
 		s.load(c, m)
 	case Find:
@@ -167,6 +167,8 @@ func (s *Service) Receive(c *actor.Context, msg any) {
 		s.delete(c, name{m.Kind, m.ID})
 	case Release:
 		c.Reply(nil, s.release(c, name{m.Kind, m.ID}))
+	case Settle:
+		s.settleOf(c, name{m.Kind, m.ID})
 	case settings:
 		c.Reply(s.cfg.Autosave, nil)
 	case Invalidated:
@@ -230,6 +232,26 @@ func (s *Service) delete(c *actor.Context, n name) {
 		return
 	}
 	s.commitTo(c, d, nil)
+}
+
+// settleOf answers when nothing of a document waits to be written any more.
+func (s *Service) settleOf(c *actor.Context, n name) {
+	d, err := s.owned(c, n)
+	switch {
+	case err != nil || d.place == nowhere:
+		c.Reply(nil, nil)
+		return
+	case s.out.down():
+		c.Reply(nil, s.kept(d))
+		return
+	case d.next.IsZero():
+		d.told = append(d.told, c.Promise())
+		s.out.put(d, d.due)
+	default:
+		d.waiting = append(d.waiting, c.Promise())
+		s.out.want(d, time.Now())
+	}
+	s.pumpSoon(c)
 }
 
 // amend changes a document by a patch.

@@ -68,10 +68,12 @@ type Backend interface {
 	// write that creates it must be based, and the Epoch.
 	Load(ctx context.Context, kind, id string) (Doc, error)
 
-	// Claim makes the caller the owner: it raises the epoch by one, durably, and returns the document as all former
-	// owners left it; none of them can write it from now on. A document without content is claimed too, without an
-	// error. After an error the document may or may not have been claimed; claiming it again is right.
-	Claim(ctx context.Context, kind, id string) (Doc, error)
+	// Claim makes the caller the owner: it raises the epoch, durably, and returns the document as all former
+	// owners left it; none of them can write it from now on. Epoch 0 raises it by one; another one, up to MaxCount, comes from a
+	// directory of owners: it is the document's from then on, unless that is in a higher one, which is ErrFenced and changes nothing. A document that
+	// is in this very epoch is the caller's already. One without content is claimed too, without an
+	// error. After any other error the document may or may not have been claimed; claiming it again is right.
+	Claim(ctx context.Context, kind, id string, epoch int64) (Doc, error)
 
 	// Apply does the writes, each on its own: one that is refused stops no other. Documents of one batch are distinct.
 	//

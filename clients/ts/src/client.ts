@@ -1,4 +1,5 @@
 // The client: one session after the other, each over one connection after the other, and an application that need not know.
+import { Addresses } from "./addresses.js";
 import { Calls, checkTimeout, type RequestOptions } from "./calls.js";
 import { environment, type Environment } from "./environment.js";
 import {
@@ -8,8 +9,9 @@ import { encodeHello, type Resume, type Welcome } from "./handshake.js";
 import { Inbox } from "./inbox.js";
 import { Link } from "./link.js";
 import { Numbering } from "./numbering.js";
-import type { LoginAnswer, Options, Session, Stats } from "./options.js";
+import type { Credentials, LoginAnswer, Options, Session, Stats } from "./options.js";
 import { Dictionary, HEADER, RESPONSE, checkMessage, decodeMessage, decodeReason, encodeMessage, type Incoming, type Outgoing } from "./packet.js";
+import { Relogin, reenter } from "./relogin.js";
 import type {
   AnyRoutes, Args, NotifyBody, NotifyRoute, PushBody, PushRoute, RequestBody, RequestRoute, ResponseBody, Routes, UndeclaredRoute,
 } from "./routes.js";
@@ -33,9 +35,8 @@ export function connect<R extends Routes = AnyRoutes>(url: string, options: Opti
 
 /** A client of one server, from connect to close. It may be used right away: what is asked of it waits until there is a session. */
 export class Client<R extends Routes = AnyRoutes> implements Session<R> {
-  readonly #url: string;
-  #detours: string[] = []; // addresses that a server has sent us to: tried first, each once
-  #at = ""; // the address of the link
+  readonly #addresses: Addresses;
+  readonly #relogin = new Relogin();
   readonly #options: Options<R>;
   readonly #env: Environment;
   readonly #serializer: Serializer;
@@ -63,7 +64,7 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
 
   /** Use connect. */
   constructor(url: string, options: Options<R>) {
-    this.#url = url;
+    this.#addresses = new Addresses([url, ...(options.also ?? [])]);
     this.#options = { ...options };
     this.#env = environment(options.environment, options.WebSocket);
     this.#serializer = options.serializer ?? json;
@@ -114,8 +115,8 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
     this.#notify(route, body, null);
   }
 
-  login(credentials: unknown, options: RequestOptions = {}): Promise<LoginAnswer> {
-    return this.#request("login", credentials, options, null);
+  login(credentials: Credentials, options: RequestOptions = {}): Promise<LoginAnswer> {
+    return this.#login(credentials, options, null);
   }
 
   /**
@@ -161,6 +162,10 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
   }
 
   // --- Out: session is the one of an `enter` that speaks, null the application ---
+
+  #login(credentials: Credentials, options: RequestOptions, session: number | null): Promise<LoginAnswer> {
+    return this.#relogin.login(credentials, (body) => this.#request("login", body, options, session));
+  }
 
   #request(route: string, body: unknown, options: RequestOptions, session: number | null): Promise<any> {
     try {
@@ -270,7 +275,9 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
           reject(new RequestError(route, code, msg));
           return;
         }
-        resolve(this.#serializer.decode(bytes, { kind: "response", route }));
+        const answer = this.#serializer.decode(bytes, { kind: "response", route });
+        if (route === "login") this.#relogin.admitted(answer);
+        resolve(answer);
       } catch (cause) {
         reject(new ProtocolError(`the body of the answer to "${route}" can't be read: ${String(cause)}`, { cause, code: "body" }));
       }
@@ -289,8 +296,7 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
   #open(): Link {
     const { name = "skua-ts", version = VERSION, user, handshakeTimeout = 10_000 } = this.#options;
     const hello = encodeHello({ name, version, user, resume: this.#numbering?.claim() ?? null });
-    this.#at = this.#detours.shift() ?? this.#url;
-    const config = { url: this.#at, hello, maxPackage: this.#maxPackage, handshakeTimeout };
+    const config = { url: this.#addresses.next(), hello, maxPackage: this.#maxPackage, handshakeTimeout };
     const link: Link = new Link(this.#env, config, {
       welcome: (w) => this.#welcome(link, w),
       data: (body) => this.#data(body),
@@ -315,10 +321,15 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
     if (w.serializer && w.serializer !== this.#serializer.name) {
       throw new HandshakeError("serializer", 200, `the server's bodies are ${w.serializer}, this client's ${this.#serializer.name}`);
     }
+    this.#addresses.answered(w.resume?.addresses ?? [], this.#env.random());
     const before = this.#numbering;
     if (w.resume?.resumed) {
       if (!before) throw new ProtocolError("the server resumes a session that there was not");
       this.#resume(link, w, w.resume, before);
+      return;
+    }
+    if (w.resume?.refused?.code === "resume_replaced") { // the kick that said so has not reached us; we don't throw the other out in turn
+      this.#finish(new KickedError("replaced", w.resume.refused.message));
       return;
     }
     if (before) {
@@ -348,7 +359,8 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
 
   #enter(): void {
     const session = ++this.#session;
-    const { enter } = this.#options;
+    this.#relogin.begin();
+    const { enter = this.#relogin.possible && this.#options.relogin !== false ? reenter : undefined } = this.#options;
     if (!enter) {
       this.#opened();
       return;
@@ -356,7 +368,7 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
     const speak = {
       request: (route: string, body?: unknown, options: RequestOptions = {}) => this.#request(route, body, options, session),
       notify: (route: string, body?: unknown) => this.#notify(route, body, session),
-      login: (credentials: unknown, options: RequestOptions = {}) => this.#request("login", credentials, options, session),
+      login: (credentials: Credentials, options: RequestOptions = {}) => this.#login(credentials, options, session),
     } as Session<R>;
     (async () => enter(speak))().then(
       () => session === this.#session && this.#opened(),
@@ -373,7 +385,7 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
   #announce(): void {
     if (!this.#entered || this.#announced || !this.#link?.open) return;
     this.#announced = true;
-    this.#set({ name: "connected" });
+    this.#set(this.#relogin.done ? { name: "connected", relogin: true } : { name: "connected" });
   }
 
   #notEntered(error: unknown): void {
@@ -403,7 +415,7 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
     if (this.#state.name === "closed") return; // by a handler
     if (stable) this.#attempt = 0;
     if (reason instanceof KickedError && reason.code === "moved") {
-      this.#detours = detours(this.#at, reason.addresses, this.#env.random());
+      this.#addresses.moved(reason.addresses, this.#env.random());
       this.#attempt = 0;
     } else if (reason instanceof KickedError) this.#attempt = Math.max(this.#attempt, AFTER_KICK);
     this.#later(reason);
@@ -447,7 +459,7 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
     try {
       this.#link = this.#open();
     } catch (cause) {
-      this.#later(new ConnectionError("unreachable", `can't connect to ${this.#at}: ${String(cause)}`, { cause }));
+      this.#later(new ConnectionError("unreachable", `can't connect to ${this.#addresses.at}: ${String(cause)}`, { cause }));
     }
   }
 
@@ -516,13 +528,6 @@ function listen<H>(handlers: Set<H>, handler: H): () => void {
   if (typeof handler !== "function") throw new TypeError(`a handler of type ${typeof handler}, expected a function`);
   handlers.add(handler);
   return () => void handlers.delete(handler);
-}
-
-// The addresses that this client can go on to: WebSockets, and with TLS if it has had that. It begins at one of them at random.
-function detours(from: string, addresses: readonly string[], random: number): string[] {
-  const fit = addresses.filter((a) => a !== from && (a.startsWith("wss://") || (a.startsWith("ws://") && !from.startsWith("wss://"))));
-  const first = Math.floor(random * fit.length);
-  return [...fit.slice(first), ...fit.slice(0, first)];
 }
 
 function refusal(r: Resume | null): SessionLostError {

@@ -47,7 +47,7 @@ export class BacklogError extends SkuaError {
 
 /**
  * The session is gone: what was in flight was handled or not, nobody knows. Codes: the server's `resume_unknown`, `resume_overflow`, `resume_replaced`,
- * `resume_ended`; and `no_resume`, when the server keeps no sessions and the connection was lost (`cause` tells how).
+ * `resume_ended`, `resume_lost` (its server is dead); and `no_resume`, when the server keeps no sessions and the connection was lost (`cause` tells how).
  */
 export class SessionLostError extends SkuaError {
   constructor(code: string, message: string, options?: ErrorOptions) {

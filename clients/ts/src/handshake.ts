@@ -7,6 +7,7 @@ const DAY = 24 * 60 * 60;
 const MAX_TOKEN = 200; // bytes
 const MAX_RING_PACKAGES = 1 << 16;
 const MAX_RING_BYTES = 16 << 20;
+const MAX_ADDRESSES = 8;
 
 /** How many packages without an acknowledgement, and of how many bytes in all, an end keeps. */
 export interface Bounds {
@@ -22,6 +23,7 @@ export interface Resume {
   readonly resumed: boolean;
   readonly bounds: Bounds;
   readonly refused: { readonly code: string; readonly message: string } | null;
+  readonly addresses: readonly string[]; // of other gates, which have the session if this one does not answer
 }
 
 /** A server's handshake that lets us in. */
@@ -101,6 +103,7 @@ function decodeResume(r: Record<string, unknown>): Resume {
       bytes: Math.min(MAX_RING_BYTES, integer(ring["bytes"], "sys.resume.ring.bytes", Number.MAX_SAFE_INTEGER)),
     },
     refused: refused && { code: String(refused["code"] ?? ""), message: String(refused["msg"] ?? "") },
+    addresses: Array.isArray(r["addresses"]) ? r["addresses"].slice(0, MAX_ADDRESSES).filter((a) => typeof a === "string") : [],
   };
 }
 

@@ -6,7 +6,7 @@ export {
   BacklogError, ClosedError, ConnectionError, HandshakeError, KickedError, ProtocolError, RequestError, ServerClosedError, SessionLostError, SkuaError,
   TimeoutError,
 } from "./errors.js";
-export type { LoginAnswer, Options, Session, Stats } from "./options.js";
+export type { Credentials, LoginAnswer, Options, Session, Stats } from "./options.js";
 export { json, raw, type BodyOf, type Serializer } from "./serializer.js";
 export type {
   AnyRoutes, NotifyBody, NotifyRoute, PushBody, PushRoute, RequestBody, RequestRoute, ResponseBody, Routes,

@@ -11,10 +11,13 @@ export interface LoginAnswer {
   uid: string; // 64 bits do not fit a number
   name: string;
   new?: boolean; // this login has made the account
-  token?: string; // for the next login, where the node gives them: {token} is all that it takes
+  token?: string; // for the next login, where the node gives them: {token} is all that it takes. The client keeps it for lost sessions
   expires?: number; // of the token, in Unix seconds
   [field: string]: unknown;
 }
+
+/** What a player logs in with, or what asks for that. */
+export type Credentials = unknown | (() => unknown);
 
 /** Requests and notifies in one session. In `enter` it goes before all others; later it is the client itself. */
 export interface Session<R extends Routes = AnyRoutes> {
@@ -26,8 +29,14 @@ export interface Session<R extends Routes = AnyRoutes> {
   request<T>(route: UndeclaredRoute<R>, body?: unknown, options?: RequestOptions): Promise<T>;
   /** Sends a message that is not answered. It throws a BacklogError, or the reason that the client was closed for. */
   notify<K extends NotifyRoute<R>>(route: K, ...args: Args<NotifyBody<R, K>, []>): void;
-  /** The request `login` of the gate: with `{name, password}`, a token, or whatever its login takes. Errors as for request. */
-  login(credentials: unknown, options?: RequestOptions): Promise<LoginAnswer>;
+  /**
+   * The request `login` of the gate: with `{name, password}`, a token, or whatever its login takes; a function is called for that only when it is needed, to ask
+   * the player for example.
+   *
+   * A client is one player's: where the node gives tokens, a login behind the first goes by the token of the one before, and credentials count only when that is not
+   * good any more. Errors as for request, and what that function throws.
+   */
+  login(credentials: Credentials, options?: RequestOptions): Promise<LoginAnswer>;
 }
 
 /** How a client is. All of it is optional. */
@@ -40,6 +49,13 @@ export interface Options<R extends Routes = AnyRoutes> {
    * like `busy` or `unavailable` it tries again with back-off. Give each try its own state: one that was cut short begins anew.
    */
   enter?: (session: Session<R>) => unknown;
+  /**
+   * Without `enter`: whether the client logs the same player in again by itself, with the token of its login, when a session was lost. Default true. When the token is not good any more,
+   * the new session is nobody's, and its state has no `relogin`.
+   */
+  relogin?: boolean;
+  /** Further addresses of the server, "wss://host/ws", tried in this order when the one of connect does not answer. What nodes tell of each other's addresses comes behind them. */
+  also?: readonly string[];
   /** Is told each change of the client's state, the first while connect runs. */
   onState?: (state: State) => void;
   /** What handlers of the application throw, and pushes whose bodies can't be read. Default: reported as an uncaught error. */

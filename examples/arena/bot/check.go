@@ -29,7 +29,7 @@ func durations(r *Report) map[string]time.Duration {
 func numbers(r *Report) map[string]float64 {
 	return map[string]float64{
 		"clients": float64(r.Clients), "requests": float64(r.Requests), "answers": float64(r.Answers), "pushes": float64(r.Pushes),
-		"resumes": float64(r.Resumes), "errors": float64(r.ErrorCount + len(r.Lost)), "lost": float64(len(r.Lost)),
+		"resumes": float64(r.Resumes), "relogins": float64(r.Relogins), "errors": float64(r.ErrorCount + len(r.Lost)), "lost": float64(len(r.Lost)),
 		"requests_per_s": perSecond(r.Requests, r.Played), "pushes_per_s": perSecond(r.Pushes, r.Played),
 	}
 }

@@ -3,6 +3,7 @@ package bot
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -10,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	client "github.com/skua-go/skua/clients/go"
 )
 
 // Load asks one route over and over.
@@ -141,10 +144,17 @@ func (a *asker) answered(got []byte, err error) {
 	a.wait()
 }
 
-// failed counts an error. A client that has ended asks nothing more.
+// breath is the pause behind an error that comes at once, which must not become a loop.
+const breath = 10 * time.Millisecond
+
+// failed counts an error. A client that has ended asks nothing more, and one that is about to log in again after it has lost its session does so later.
 func (a *asker) failed(err error) {
-	a.count.Add(1)
 	p := a.p
+	if errors.Is(err, client.ErrNotLoggedIn) {
+		a.again(time.Now().Add(breath))
+		return
+	}
+	a.count.Add(1)
 	p.mu.Lock()
 	first := p.lost == nil
 	if ended := p.conn.Err(); ended != nil {
@@ -162,7 +172,6 @@ func (a *asker) failed(err error) {
 		a.all.Done()
 		return
 	}
-	const breath = 10 * time.Millisecond // an error that comes at once must not become a loop
 	a.again(time.Now().Add(breath))
 }
 

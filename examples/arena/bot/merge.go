@@ -13,6 +13,7 @@ type Part struct {
 	Answers    uint64         `json:"answers"`
 	Pushes     uint64         `json:"pushes"`
 	Resumes    uint64         `json:"resumes"`
+	Relogins   uint64         `json:"relogins"`
 	Errors     []string       `json:"errors,omitempty"`
 	ErrorCount int            `json:"error_count"`
 	Kinds      map[string]int `json:"kinds,omitempty"`
@@ -29,7 +30,7 @@ func (m *meters) all() [4]*histogram {
 // Part makes a report ready for another process. It works for reports of Run and Merge.
 func (r *Report) Part() (Part, error) {
 	p := Part{
-		Clients: r.Clients, Played: r.Played, Requests: r.Requests, Answers: r.Answers, Pushes: r.Pushes, Resumes: r.Resumes,
+		Clients: r.Clients, Played: r.Played, Requests: r.Requests, Answers: r.Answers, Pushes: r.Pushes, Resumes: r.Resumes, Relogins: r.Relogins,
 		Errors: r.Errors, ErrorCount: r.ErrorCount, Kinds: r.Kinds, Lost: r.Lost, Strangers: r.Strangers,
 	}
 	if r.meters == nil {
@@ -55,6 +56,7 @@ func Merge(parts []Part) (*Report, error) {
 		r.Answers += p.Answers
 		r.Pushes += p.Pushes
 		r.Resumes += p.Resumes
+		r.Relogins += p.Relogins
 		r.ErrorCount += p.ErrorCount
 		r.Errors = append(r.Errors, p.Errors[:min(len(p.Errors), MaxErrors-len(r.Errors))]...)
 		r.Lost = append(r.Lost, p.Lost...)

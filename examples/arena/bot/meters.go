@@ -14,6 +14,7 @@ import (
 // meters count what a run does while it does it.
 type meters struct {
 	in, requests, answers, pushes, resumes    atomic.Int64
+	relogins                                  atomic.Int64
 	connect, login, request, back, lastSecond *histogram
 }
 
@@ -29,9 +30,14 @@ func (m *meters) answered(took time.Duration) {
 
 // event is Options.OnEvent of all clients.
 func (m *meters) event(e client.Event) {
-	if e.Kind == client.Resumed {
+	switch e.Kind {
+	case client.Resumed:
 		m.resumes.Add(1)
 		m.back.add(e.Away)
+	case client.LoggedIn: // by token: the session is lost, and so is what was asked of it
+		m.relogins.Add(1)
+		m.back.add(e.Away)
+	case client.Away, client.Lost, client.Kicked: // shows in what was asked
 	}
 }
 

@@ -216,7 +216,7 @@ func (p *player) play(ctx context.Context, until <-chan struct{}) {
 		default:
 		}
 		n, ok := p.burst(ctx)
-		if !ok || !p.sometimes(ctx) {
+		if (!ok || !p.sometimes(ctx)) && !p.again(ctx) {
 			return
 		}
 		made += n
@@ -230,6 +230,21 @@ func (p *player) play(ctx context.Context, until <-chan struct{}) {
 			timer.Stop()
 		}
 	}
+}
+
+// again puts a player on the map whose session was lost, and who has logged in again. What it was not answered may have been done.
+func (p *player) again(ctx context.Context) bool {
+	p.mu.Lock()
+	over := !errors.Is(p.lost, client.ErrSessionLost) || p.conn.Err() != nil
+	if !over {
+		p.lost, p.view, p.early = nil, nil, nil
+	}
+	p.mu.Unlock()
+	if over {
+		return false
+	}
+	_, err := p.enter(ctx)
+	return p.check(ctx, "enter", err)
 }
 
 // moved is a step and its answer.

@@ -12,10 +12,11 @@ type Report struct {
 	Latency  Latency // of requests
 	Connect  Latency // until the handshake was done
 	Login    Latency
-	// Resumes are connections that were lost and made good, and Back is how long that took.
-	Resumes uint64
-	Back    Latency
-	Players []PlayerReport
+	// Resumes are connections that were lost and made good. Relogins are sessions that were lost, whose players were in again by their tokens. Back is how long either took.
+	Resumes  uint64
+	Relogins uint64
+	Back     Latency
+	Players  []PlayerReport
 	// Errors are what the node did wrong, at most MaxErrors of ErrorCount; Kinds counts them: wrong (what no order of events explains), answer (another than
 	// expected), answer:CODE and kick:CODE, timeout, connection, session_lost, silent, protocol, overload, other.
 	Errors     []string

@@ -285,7 +285,7 @@ func (r *run) report(in []*player, played time.Duration) *Report {
 	m := r.meters
 	rep := &Report{
 		Clients: len(in), Played: played, Latency: m.request.latency(), Connect: m.connect.latency(), Login: m.login.latency(), Back: m.back.latency(),
-		meters: m,
+		Relogins: uint64(m.relogins.Load()), meters: m,
 	}
 	known := map[string]bool{}
 	for _, p := range in {

@@ -1,5 +1,45 @@
 // The client of Skua as one file. Made from clients/ts/src by `npm run bundle` in clients/ts; don't change it here.
 
+// src/addresses.ts
+var Addresses = class {
+  #own;
+  #all;
+  // tried in turn
+  #turn = 0;
+  // the one to try next
+  #detours = [];
+  // where a server has sent us to: tried first, each once
+  #at;
+  constructor(own) {
+    this.#own = this.#all = own;
+    this.#at = own[0];
+  }
+  /** The one of the connection, or of the last attempt. */
+  get at() {
+    return this.#at;
+  }
+  /** Goes on to the next one. */
+  next() {
+    this.#at = this.#detours.shift() ?? this.#all[this.#turn++ % this.#all.length];
+    return this.#at;
+  }
+  /** The present one has answered, and knows others: it comes first next time, and the others come behind our own. */
+  answered(others, random) {
+    this.#all = [.../* @__PURE__ */ new Set([...this.#own, this.#at, ...fitting(this.#at, others, random)])];
+    this.#turn = this.#all.indexOf(this.#at);
+    this.#detours = [];
+  }
+  /** The present one sends us away, to these. */
+  moved(others, random) {
+    this.#detours = fitting(this.#at, others, random);
+  }
+};
+function fitting(from, addresses, random) {
+  const fit = addresses.filter((a) => a !== from && (a.startsWith("wss://") || a.startsWith("ws://") && !from.startsWith("wss://")));
+  const first = Math.floor(random * fit.length);
+  return [...fit.slice(first), ...fit.slice(0, first)];
+}
+
 // src/errors.ts
 var SkuaError = class extends Error {
   /** For programs; which codes there are is with each class. */
@@ -464,6 +504,7 @@ var DAY = 24 * 60 * 60;
 var MAX_TOKEN = 200;
 var MAX_RING_PACKAGES = 1 << 16;
 var MAX_RING_BYTES = 16 << 20;
+var MAX_ADDRESSES = 8;
 function encodeHello(h) {
   const gzip = inflates() ? true : void 0;
   return utf8(JSON.stringify({ sys: { type: h.name, version: h.version, gzip, resume: h.resume ?? {} }, user: h.user }));
@@ -517,7 +558,8 @@ function decodeResume(r) {
       packages: Math.min(MAX_RING_PACKAGES, integer(ring["packages"], "sys.resume.ring.packages", Number.MAX_SAFE_INTEGER)),
       bytes: Math.min(MAX_RING_BYTES, integer(ring["bytes"], "sys.resume.ring.bytes", Number.MAX_SAFE_INTEGER))
     },
-    refused: refused && { code: String(refused["code"] ?? ""), message: String(refused["msg"] ?? "") }
+    refused: refused && { code: String(refused["code"] ?? ""), message: String(refused["msg"] ?? "") },
+    addresses: Array.isArray(r["addresses"]) ? r["addresses"].slice(0, MAX_ADDRESSES).filter((a) => typeof a === "string") : []
   };
 }
 function object(v, what) {
@@ -934,22 +976,6 @@ var Numbering = class {
   }
 };
 
-// src/serializer.ts
-var json = {
-  name: "json",
-  encode: (body) => utf8(body === void 0 ? "" : JSON.stringify(body) ?? ""),
-  decode: (bytes) => bytes.length > 0 ? JSON.parse(text(bytes)) : void 0
-};
-var raw = {
-  name: "raw",
-  encode(body) {
-    if (body === void 0) return new Uint8Array(0);
-    if (typeof body === "string") return utf8(body);
-    throw new TypeError(`a body of type ${typeof body}, expected a Uint8Array or a string`);
-  },
-  decode: (bytes) => bytes.slice()
-};
-
 // src/state.ts
 var WELCOME_BACK = /* @__PURE__ */ new Set([
   "shutdown",
@@ -966,6 +992,10 @@ var WELCOME_BACK = /* @__PURE__ */ new Set([
   "full",
   "too_many_connections"
 ]);
+var STALE = /* @__PURE__ */ new Set(["bad_token", "expired", "revoked", "bad_request", "denied"]);
+function stale(code) {
+  return STALE.has(code);
+}
 var TEMPORARY = /* @__PURE__ */ new Set(["busy", "unavailable", "shutdown", "timeout", "internal"]);
 function welcomeBack(code) {
   return WELCOME_BACK.has(code);
@@ -980,6 +1010,74 @@ function backoff(attempt, random) {
 }
 var STABLE = LONGEST2;
 var AFTER_KICK = 3;
+
+// src/relogin.ts
+var Relogin = class {
+  #player = null;
+  // who has logged in last, and what lets it in again
+  #answer = null;
+  // to the token, in this session
+  /** There is a token. */
+  get possible() {
+    return this.#player !== null;
+  }
+  /** The token has let the player in, in this session. */
+  get done() {
+    return this.#answer !== null;
+  }
+  /** A new session begins. */
+  begin() {
+    this.#answer = null;
+  }
+  /** Notes what a login was answered by. One by token is answered by no new token. */
+  admitted(answer) {
+    const { uid, token } = typeof answer === "object" && answer !== null ? answer : {};
+    if (typeof uid !== "string") return;
+    if (typeof token === "string" && token) this.#player = { uid, token };
+    else if (this.#player?.uid !== uid) this.#player = null;
+  }
+  /** Logs in by token if there is one and it is good, else by credentials. */
+  async login(credentials, ask) {
+    if (this.#answer) return this.#answer;
+    const player = this.#player;
+    if (player) {
+      try {
+        return this.#answer = await ask({ token: player.token });
+      } catch (error) {
+        if (!(error instanceof RequestError && stale(error.code))) throw error;
+        if (this.#player === player) this.#player = null;
+      }
+    }
+    return ask(typeof credentials === "function" ? await credentials() : credentials);
+  }
+};
+var Nobody = class extends Error {
+};
+async function reenter(session) {
+  try {
+    await session.login(() => {
+      throw new Nobody();
+    });
+  } catch (error) {
+    if (!(error instanceof Nobody)) throw error;
+  }
+}
+
+// src/serializer.ts
+var json = {
+  name: "json",
+  encode: (body) => utf8(body === void 0 ? "" : JSON.stringify(body) ?? ""),
+  decode: (bytes) => bytes.length > 0 ? JSON.parse(text(bytes)) : void 0
+};
+var raw = {
+  name: "raw",
+  encode(body) {
+    if (body === void 0) return new Uint8Array(0);
+    if (typeof body === "string") return utf8(body);
+    throw new TypeError(`a body of type ${typeof body}, expected a Uint8Array or a string`);
+  },
+  decode: (bytes) => bytes.slice()
+};
 
 // src/waiting.ts
 var Waiting = class {
@@ -1032,11 +1130,8 @@ function connect(url, options = {}) {
   return new Client(url, options);
 }
 var Client = class {
-  #url;
-  #detours = [];
-  // addresses that a server has sent us to: tried first, each once
-  #at = "";
-  // the address of the link
+  #addresses;
+  #relogin = new Relogin();
   #options;
   #env;
   #serializer;
@@ -1078,7 +1173,7 @@ var Client = class {
   };
   /** Use connect. */
   constructor(url, options) {
-    this.#url = url;
+    this.#addresses = new Addresses([url, ...options.also ?? []]);
     this.#options = { ...options };
     this.#env = environment(options.environment, options.WebSocket);
     this.#serializer = options.serializer ?? json;
@@ -1120,7 +1215,7 @@ var Client = class {
     this.#notify(route, body, null);
   }
   login(credentials, options = {}) {
-    return this.#request("login", credentials, options, null);
+    return this.#login(credentials, options, null);
   }
   /**
    * Calls handler with each push of a route, in the order of arrival, until the returned function is called. A route may have several. An await of an answer
@@ -1160,6 +1255,9 @@ var Client = class {
     this.#finish(new ClosedError("closed", "the client was closed"));
   }
   // --- Out: session is the one of an `enter` that speaks, null the application ---
+  #login(credentials, options, session) {
+    return this.#relogin.login(credentials, (body) => this.#request("login", body, options, session));
+  }
   #request(route, body, options, session) {
     try {
       const timeout = checkTimeout(options.timeout ?? this.#options.timeout ?? 1e4);
@@ -1258,7 +1356,9 @@ var Client = class {
           reject(new RequestError(route, code, msg));
           return;
         }
-        resolve(this.#serializer.decode(bytes, { kind: "response", route }));
+        const answer = this.#serializer.decode(bytes, { kind: "response", route });
+        if (route === "login") this.#relogin.admitted(answer);
+        resolve(answer);
       } catch (cause) {
         reject(new ProtocolError(`the body of the answer to "${route}" can't be read: ${String(cause)}`, { cause, code: "body" }));
       }
@@ -1274,8 +1374,7 @@ var Client = class {
   #open() {
     const { name = "skua-ts", version = VERSION, user, handshakeTimeout = 1e4 } = this.#options;
     const hello = encodeHello({ name, version, user, resume: this.#numbering?.claim() ?? null });
-    this.#at = this.#detours.shift() ?? this.#url;
-    const config = { url: this.#at, hello, maxPackage: this.#maxPackage, handshakeTimeout };
+    const config = { url: this.#addresses.next(), hello, maxPackage: this.#maxPackage, handshakeTimeout };
     const link = new Link(this.#env, config, {
       welcome: (w) => this.#welcome(link, w),
       data: (body) => this.#data(body),
@@ -1298,10 +1397,15 @@ var Client = class {
     if (w.serializer && w.serializer !== this.#serializer.name) {
       throw new HandshakeError("serializer", 200, `the server's bodies are ${w.serializer}, this client's ${this.#serializer.name}`);
     }
+    this.#addresses.answered(w.resume?.addresses ?? [], this.#env.random());
     const before = this.#numbering;
     if (w.resume?.resumed) {
       if (!before) throw new ProtocolError("the server resumes a session that there was not");
       this.#resume(link, w, w.resume, before);
+      return;
+    }
+    if (w.resume?.refused?.code === "resume_replaced") {
+      this.#finish(new KickedError("replaced", w.resume.refused.message));
       return;
     }
     if (before) {
@@ -1329,7 +1433,8 @@ var Client = class {
   }
   #enter() {
     const session = ++this.#session;
-    const { enter } = this.#options;
+    this.#relogin.begin();
+    const { enter = this.#relogin.possible && this.#options.relogin !== false ? reenter : void 0 } = this.#options;
     if (!enter) {
       this.#opened();
       return;
@@ -1337,7 +1442,7 @@ var Client = class {
     const speak = {
       request: (route, body, options = {}) => this.#request(route, body, options, session),
       notify: (route, body) => this.#notify(route, body, session),
-      login: (credentials, options = {}) => this.#request("login", credentials, options, session)
+      login: (credentials, options = {}) => this.#login(credentials, options, session)
     };
     (async () => enter(speak))().then(
       () => session === this.#session && this.#opened(),
@@ -1352,7 +1457,7 @@ var Client = class {
   #announce() {
     if (!this.#entered || this.#announced || !this.#link?.open) return;
     this.#announced = true;
-    this.#set({ name: "connected" });
+    this.#set(this.#relogin.done ? { name: "connected", relogin: true } : { name: "connected" });
   }
   #notEntered(error) {
     if (!(error instanceof SkuaError)) {
@@ -1379,7 +1484,7 @@ var Client = class {
     if (this.#state.name === "closed") return;
     if (stable) this.#attempt = 0;
     if (reason instanceof KickedError && reason.code === "moved") {
-      this.#detours = detours(this.#at, reason.addresses, this.#env.random());
+      this.#addresses.moved(reason.addresses, this.#env.random());
       this.#attempt = 0;
     } else if (reason instanceof KickedError) this.#attempt = Math.max(this.#attempt, AFTER_KICK);
     this.#later(reason);
@@ -1419,7 +1524,7 @@ var Client = class {
     try {
       this.#link = this.#open();
     } catch (cause) {
-      this.#later(new ConnectionError("unreachable", `can't connect to ${this.#at}: ${String(cause)}`, { cause }));
+      this.#later(new ConnectionError("unreachable", `can't connect to ${this.#addresses.at}: ${String(cause)}`, { cause }));
     }
   }
   // The network or the page's window is back.
@@ -1481,11 +1586,6 @@ function listen(handlers, handler) {
   if (typeof handler !== "function") throw new TypeError(`a handler of type ${typeof handler}, expected a function`);
   handlers.add(handler);
   return () => void handlers.delete(handler);
-}
-function detours(from, addresses, random) {
-  const fit = addresses.filter((a) => a !== from && (a.startsWith("wss://") || a.startsWith("ws://") && !from.startsWith("wss://")));
-  const first = Math.floor(random * fit.length);
-  return [...fit.slice(first), ...fit.slice(0, first)];
 }
 function refusal2(r) {
   if (!r) return new SessionLostError("no_resume", "the server keeps no sessions any more");

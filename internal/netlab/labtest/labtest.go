@@ -7,11 +7,15 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/skua-go/skua/internal/netlab"
 )
 
 const inside = "SKUA_NETLAB"
+
+// reserve is what the test keeps of its own time, to show what the process has told.
+const reserve = 5 * time.Second
 
 // Isolated runs the test that calls it once more, in a process with a network of its own, and tells whether this is that one: only there may the test go on.
 // Where the machine can't make networks the test is skipped, or fails with CI=true. What else that process is to have is set by more.
@@ -22,6 +26,9 @@ func Isolated(t *testing.T, more ...func(*exec.Cmd)) bool {
 	}
 	pattern := "^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$"
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+pattern, "-test.v") //nolint:gosec // this very program
+	if at, ok := t.Deadline(); ok {                                                      // so that it tells itself what stands still
+		cmd.Args = append(cmd.Args, "-test.timeout="+max(time.Until(at)-reserve, time.Second).String())
+	}
 	cmd.Env = append(os.Environ(), inside+"=1")
 	netlab.Isolate(cmd)
 	for _, set := range more {

@@ -136,7 +136,7 @@ func newOracle(tb testing.TB, players int) *oracle {
 // claim takes a player over, so that nothing of an owner before can still get in, and reads it.
 func (o *oracle) claim(db store.Backend, i int) (store.Doc, player) {
 	o.Helper()
-	doc, err := db.Claim(context.Background(), kind, docID(i))
+	doc, err := db.Claim(context.Background(), kind, docID(i), 0)
 	if err != nil {
 		o.Fatal(err)
 	}

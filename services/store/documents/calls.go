@@ -118,17 +118,19 @@ func (m *module) notOpen(s vm.State, n name, what, method string) {
 func (m *module) apiClaim(s vm.State) int {
 	n := m.nameAt(s, 1, "store.claim")
 	m.notOpen(s, n, "store.claim", "close first")
-	return m.ask(s, "store.claim", m.storeAt(s), store.Claim{Kind: n.kind, ID: n.id, IfLost: store.StopOnly}, func(s vm.State, v any) (int, error) {
+	sh := m.shelf()
+	return m.ask(s, "store.claim", m.storeAt(s), m.claim(n), func(s vm.State, v any) (int, error) {
 		doc, ok := v.(store.Doc)
 		if !ok {
 			return 0, fmt.Errorf("store: the claim of %s gave no document", n)
 		}
+		sh.raw[n] = struct{}{}
 		if !doc.Exists() {
 			s.PushNil()
 			return 1, nil
 		}
 		return 1, m.pushDocument(s, m.raw, doc.Body, n.String())
-	}, nil)
+	}, func(err error) { m.outdated(sh.ref, err) })
 }
 
 // body is the content at argument 3, a table of the script's own.
@@ -161,5 +163,8 @@ func (m *module) apiCommitRaw(s vm.State) int {
 func (m *module) apiRelease(s vm.State) int {
 	n := m.nameAt(s, 1, "store.release")
 	m.notOpen(s, n, "store.release", "close")
+	if sh := m.shelves[m.self()]; sh != nil {
+		delete(sh.raw, n)
+	}
 	return m.ask(s, "store.release", m.storeAt(s), store.Release{Kind: n.kind, ID: n.id}, nil, nil)
 }

@@ -27,6 +27,8 @@ type Config struct {
 	Autosave time.Duration
 	// Schema is the version that the store's own migrations lead a kind's documents to, 0 or 1 if it has none. Default nil: it has none.
 	Schema func(kind string) int
+	// Epoch is the one in which a service claims its documents, as [store.Claim.Epoch]: that of a grain, 0 for others. It is called in the service's actor. Default nil: no service has one.
+	Epoch func(service actor.Ref) uint64
 }
 
 // Tables are the documents that the scripts of a node have open.
@@ -44,6 +46,9 @@ func New(cfg Config) *Tables {
 	}
 	if cfg.Schema == nil {
 		cfg.Schema = func(string) int { return 0 }
+	}
+	if cfg.Epoch == nil {
+		cfg.Epoch = func(actor.Ref) uint64 { return 0 }
 	}
 	return &Tables{cfg: cfg, holders: map[name]actor.Ref{}}
 }

@@ -115,7 +115,7 @@ function M.stop(self, why) skynet.error("stopped: " .. why) end`, func(t *testin
 		r.call(a, "open", "ann", map[string]any{"gold": 1})
 		r.call(a, "two")
 		r.call(a, "commit")
-		if _, err := r.db.Claim(t.Context(), "player", "ann"); err != nil { // as another node
+		if _, err := r.db.Claim(t.Context(), "player", "ann", 0); err != nil { // as another node
 			t.Fatal(err)
 		}
 		r.call(a, "set", "gold", 2)

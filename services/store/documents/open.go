@@ -35,7 +35,7 @@ func (m *module) apiOpen(s vm.State) int {
 	}
 	d := &document{name: n, shelf: sh}
 	sh.byName[n] = d
-	return m.ask(s, what, to, store.Claim{Kind: n.kind, ID: n.id, IfLost: store.StopOnly}, func(s vm.State, v any) (int, error) {
+	return m.ask(s, what, to, m.claim(n), func(s vm.State, v any) (int, error) {
 		doc, ok := v.(store.Doc)
 		switch {
 		case !ok:
@@ -44,7 +44,22 @@ func (m *module) apiOpen(s vm.State) int {
 			return 0, fmt.Errorf("%w: %s was opened by another one meanwhile", store.ErrNotOwner, n)
 		}
 		return m.claimed(s, d, doc)
-	}, func(error) { sh.drop(d) })
+	}, func(err error) {
+		sh.drop(d)
+		m.outdated(sh.ref, err)
+	})
+}
+
+// claim is the message by which the running service takes a document.
+func (m *module) claim(n name) store.Claim {
+	return store.Claim{Kind: n.kind, ID: n.id, Epoch: m.tables.cfg.Epoch(m.self()), IfLost: store.StopOnly}
+}
+
+// outdated ends a service whose claim was refused because there is a newer one of the same grain: whoever speaks to it next gets to that.
+func (m *module) outdated(service actor.Ref, err error) {
+	if errors.Is(err, store.ErrFenced) {
+		m.h.Context().Stop(service, err)
+	}
 }
 
 // claimed pushes what apiOpen gives of a document that is this service's now.

@@ -92,6 +92,13 @@ type rig struct {
 	rt     *lua.Runtime
 	store  actor.Ref
 	launch actor.Ref
+	epochs sync.Map // actor.Ref to uint64: of services that are grains
+}
+
+func (r *rig) epoch(service actor.Ref) uint64 {
+	v, _ := r.epochs.Load(service)
+	n, _ := v.(uint64)
+	return n
 }
 
 func engines(t testing.TB) map[string]vm.Engine {
@@ -141,7 +148,7 @@ func newRig(t testing.TB, engine vm.Engine, handlers string, files ...string) *r
 		t.Fatal(err)
 	}
 	r.rt, err = lua.NewRuntime(lua.Config{
-		Scripts: tree, Library: scripts.FS(), Log: logger, Engine: engine, Modules: []lua.Module{documents.New(documents.Config{Autosave: autosave}).Module()},
+		Scripts: tree, Library: scripts.FS(), Log: logger, Engine: engine, Modules: []lua.Module{documents.New(documents.Config{Autosave: autosave, Epoch: r.epoch}).Module()},
 	})
 	if err != nil {
 		t.Fatal(err)

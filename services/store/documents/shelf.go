@@ -21,8 +21,10 @@ type shelf struct {
 	byName map[name]*document
 	list   []*document // those that are open, in the order in which they were opened
 	timer  *actor.Timer
-	ending func() // lets the service end; nil: it is not ending
-	asked  int    // saves that the store has not answered
+	raw    map[name]struct{} // those that were claimed without a table
+	ending func()            // lets the service end; nil: it is not ending
+	asked  int               // saves, and settlements, that the store has not answered
+	asking bool              // the store was asked to settle what there is
 }
 
 // document is one that a script has open.
@@ -54,7 +56,7 @@ func (m *module) shelf() *shelf {
 	if sh := m.shelves[ref]; sh != nil {
 		return sh
 	}
-	sh := &shelf{m: m, h: m.h, ref: ref, byName: map[name]*document{}}
+	sh := &shelf{m: m, h: m.h, ref: ref, byName: map[name]*document{}, raw: map[name]struct{}{}}
 	m.shelves[ref] = sh
 	m.h.Ran(sh.ran)
 	m.h.Ending(sh.end)
@@ -133,6 +135,7 @@ func (sh *shelf) handIn(d *document, body bson.Raw, then func(error)) {
 	}
 	d.content, d.again = body, false
 	sh.asked++
+	sh.asking = false
 	msg := store.Save{Kind: d.kind, ID: d.id, Body: body, Within: max(sh.m.tables.cfg.Autosave/5, 1)}
 	sh.h.Request(to, msg, sh.h.Context().System().CallTimeout(), func(_ any, err error) {
 		sh.asked--
@@ -233,11 +236,42 @@ func (sh *shelf) end(_ error, done func()) {
 	sh.endIfDone()
 }
 
-// endIfDone lets the service end when the store has answered.
+// endIfDone lets the service end when the store has answered, and all that it has saved is durable: it may go on elsewhere at once, where nobody knows what this node has not written.
 func (sh *shelf) endIfDone() {
-	if sh.ending != nil && sh.asked == 0 {
+	if sh.ending == nil || sh.asked > 0 {
+		return
+	}
+	if sh.asking || !sh.settle() {
 		sh.ending()
 	}
+}
+
+// settle has the store write what is left of the service's documents, and tells whether there are any.
+func (sh *shelf) settle() bool {
+	to, err := sh.m.store()
+	if err != nil {
+		return false
+	}
+	sh.asking = true
+	ask := func(n name) {
+		sh.asked++
+		sh.h.Request(to, store.Settle{Kind: n.kind, ID: n.id}, sh.h.Context().System().CallTimeout(), func(_ any, err error) {
+			sh.asked--
+			if err != nil {
+				sh.h.Log().Warn("the service ends before its document is durable", "document", n.String(), "error", err)
+			}
+			sh.endIfDone()
+		})
+	}
+	for _, d := range sh.list {
+		if d.state == opened {
+			ask(d.name)
+		}
+	}
+	for n := range sh.raw {
+		ask(n)
+	}
+	return sh.asked > 0
 }
 
 // closed is called when the service has ended.

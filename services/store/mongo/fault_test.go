@@ -71,10 +71,10 @@ func TestClaimAfterACutConnectionIsOwnership(t *testing.T) {
 	p := mongotest.NewProxy(t, server.Addr())
 	db := open(t, mongo.Options{URI: p.URI()})
 	p.CutAfter("findAndModify")
-	if _, err := db.Claim(context.Background(), "player", "x"); !store.Retryable(err) || p.Cuts() != 1 {
+	if _, err := db.Claim(context.Background(), "player", "x", 0); !store.Retryable(err) || p.Cuts() != 1 {
 		t.Fatalf("the cut gave %v", err)
 	}
-	doc, err := db.Claim(context.Background(), "player", "x")
+	doc, err := db.Claim(context.Background(), "player", "x", 0)
 	if err != nil || doc.Epoch != 2 { // the first one got in as well, and nobody holds its epoch
 		t.Fatalf("%+v, %v", doc, err)
 	}
@@ -151,7 +151,7 @@ func TestAbsentServerIsRetryableWithinTheTimeout(t *testing.T) {
 	for what, call := range map[string]func() error{
 		"ping":  func() error { return db.Ping(ctx) },
 		"load":  func() error { _, err := db.Load(ctx, "player", "x"); return err },
-		"claim": func() error { _, err := db.Claim(ctx, "player", "x"); return err },
+		"claim": func() error { _, err := db.Claim(ctx, "player", "x", 0); return err },
 		"apply": func() error { _, err := db.Apply(ctx, []store.Write{write(t, "x", 0, 0)}); return err },
 	} {
 		begun := time.Now()

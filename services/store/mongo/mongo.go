@@ -12,6 +12,7 @@ package mongo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -112,8 +113,8 @@ func notFound(kind, id string) error {
 }
 
 // Claim implements store.Backend.
-func (db *DB) Claim(ctx context.Context, kind, id string) (store.Doc, error) {
-	if err := store.CheckName(kind, id); err != nil {
+func (db *DB) Claim(ctx context.Context, kind, id string, epoch int64) (store.Doc, error) {
+	if err := store.CheckClaim(kind, id, epoch); err != nil {
 		return store.Doc{}, err
 	}
 	op := "claim " + store.Name(kind, id)
@@ -122,22 +123,51 @@ func (db *DB) Claim(ctx context.Context, kind, id string) (store.Doc, error) {
 		return store.Doc{}, err
 	}
 	defer end()
-	update := bson.D{
-		{Key: "$inc", Value: bson.D{{Key: "epoch", Value: int64(1)}}},
-		{Key: "$setOnInsert", Value: bson.D{{Key: "ver", Value: int64(0)}, {Key: "nonce", Value: int64(0)}}},
+	filter := byID(id)
+	raise := bson.E{Key: "$inc", Value: bson.D{{Key: "epoch", Value: int64(1)}}}
+	if epoch > 0 {
+		filter = append(filter, bson.E{Key: "epoch", Value: bson.D{{Key: "$lte", Value: epoch}}})
+		raise = bson.E{Key: "$set", Value: bson.D{{Key: "epoch", Value: epoch}}}
 	}
+	update := bson.D{raise, {Key: "$setOnInsert", Value: bson.D{{Key: "ver", Value: int64(0)}, {Key: "nonce", Value: int64(0)}}}}
 	how := options.FindOneAndUpdate().SetUpsert(true).SetReturnDocument(options.After)
 	for {
-		raw, err := db.db.Collection(kind).FindOneAndUpdate(inner, byID(id), update, how).Raw()
+		raw, err := db.db.Collection(kind).FindOneAndUpdate(inner, filter, update, how).Raw()
 		switch {
 		case err == nil:
 			return decode(kind, id, raw)
 		case driver.IsDuplicateKeyError(err) && inner.Err() == nil:
-			// Another one made the document at the same moment, so now there is one to claim.
+			// Another one made the document at the same moment, so now there is one to claim. Or it is there, and the filter leaves it out.
+			if epoch > 0 {
+				have, err := db.stamp(inner, kind, id)
+				switch {
+				case err != nil:
+					return store.Doc{}, db.classify(ctx, op, err)
+				case have == nil:
+					return store.Doc{}, notOurs(kind, id)
+				case have.Epoch > epoch:
+					return store.Doc{}, &store.FencedError{Kind: kind, ID: id, Epoch: epoch, Have: have.Epoch}
+				}
+			}
 		default:
 			return store.Doc{}, db.classify(ctx, op, err)
 		}
 	}
+}
+
+// stamp reads what the database has beside a document's body: zero if there is no such document, nil if it is not ours.
+func (db *DB) stamp(ctx context.Context, kind, id string) (*store.Stamp, error) {
+	raw, err := db.db.Collection(kind).FindOne(ctx, byID(id), options.FindOne().SetProjection(bson.D{{Key: "body", Value: 0}})).Raw()
+	var have store.Stamp
+	switch {
+	case errors.Is(err, driver.ErrNoDocuments):
+		return &have, nil
+	case err != nil:
+		return nil, err
+	case !readStamp(raw, &have):
+		return nil, nil //nolint:nilnil // said above
+	}
+	return &have, nil
 }
 
 // decode reads a document of ours. The body shares no memory with the driver's buffers.

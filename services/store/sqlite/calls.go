@@ -8,15 +8,15 @@ import (
 )
 
 // Claim implements store.Backend.
-func (db *DB) Claim(ctx context.Context, kind, id string) (store.Doc, error) {
-	if err := store.CheckName(kind, id); err != nil {
+func (db *DB) Claim(ctx context.Context, kind, id string, epoch int64) (store.Doc, error) {
+	if err := store.CheckClaim(kind, id, epoch); err != nil {
 		return store.Doc{}, err
 	}
 	var doc store.Doc
 	r := &request{op: "claim " + store.Name(kind, id), count: 1}
 	r.run = func(ctx context.Context, w *writer) error {
 		doc = store.Doc{Kind: kind, ID: id}
-		if err := w.claim(ctx, &doc); costs(err) {
+		if err := w.claim(ctx, &doc, epoch); costs(err) {
 			return err
 		} else if err != nil {
 			r.err = err

@@ -184,7 +184,7 @@ func live(t *testing.T, db *sqlite.DB, some []*model, random *rand.Rand) {
 		if random.IntN(25) != 0 {
 			continue
 		}
-		doc, err := db.Claim(context.Background(), m.kind, m.id)
+		doc, err := db.Claim(context.Background(), m.kind, m.id, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

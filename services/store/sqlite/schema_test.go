@@ -136,7 +136,7 @@ func loadError(db *sqlite.DB) error {
 }
 
 func claimError(db *sqlite.DB) error {
-	_, err := db.Claim(context.Background(), "player", "x")
+	_, err := db.Claim(context.Background(), "player", "x", 0)
 	return err
 }
 

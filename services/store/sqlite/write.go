@@ -169,16 +169,16 @@ func (w *writer) record(n name, h head, patch *store.Patch) {
 	w.draft.set(n, &h)
 }
 
-// claim makes the caller a document's owner.
-func (w *writer) claim(ctx context.Context, doc *store.Doc) error {
+// claim makes the caller a document's owner, in an epoch above all others if that is 0.
+func (w *writer) claim(ctx context.Context, doc *store.Doc, epoch int64) error {
 	n := name{doc.Kind, doc.ID}
 	var h head
 	var body bson.Raw
 	err := w.whole.QueryRowContext(ctx, n.kind, n.id).Scan(&h.doc, &h.version, &h.epoch, &h.nonce, (*[]byte)(&body))
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		doc.Epoch = 1
-		_, err := w.writeRow(ctx, n, head{epoch: 1}, false, nil)
+		doc.Epoch = max(epoch, 1)
+		_, err := w.writeRow(ctx, n, head{epoch: doc.Epoch}, false, nil)
 		return err
 	case err != nil:
 		return refused(ctx, n, err)
@@ -191,8 +191,19 @@ func (w *writer) claim(ctx context.Context, doc *store.Doc) error {
 			return err
 		}
 	}
-	h.epoch++
+	was := h.epoch
+	switch {
+	case epoch == 0:
+		h.epoch++
+	case epoch < was:
+		return &store.FencedError{Kind: n.kind, ID: n.id, Epoch: epoch, Have: was}
+	default:
+		h.epoch = epoch
+	}
 	doc.Version, doc.Epoch, doc.Body = h.version, h.epoch, body
+	if h.epoch == was { // the caller had it
+		return nil
+	}
 	if w.records(&h, len(emptyPatch)) {
 		w.record(n, h, nil)
 		return nil

@@ -20,6 +20,8 @@ func basics() []testcase {
 		{name: "ClaimFencesTheFormerOwner", run: fencing},
 		{name: "ClaimOfAnUnknownDocumentIsRemembered", run: claimFirst},
 		{name: "HigherEpochTakesOver", run: higherEpoch},
+		{name: "ClaimInAnEpochTakesOverFromLowerOnes", run: claimInEpoch},
+		{name: "ClaimInALowerEpochIsFenced", run: claimTooLate},
 		{name: "DeleteKeepsVersionAndEpoch", run: deletes},
 		{name: "RetryOfAWriteThatGotInSucceeds", run: retries},
 		{name: "RetryAfterAClaimSucceeds", run: retryAfterClaim},
@@ -114,6 +116,54 @@ func higherEpoch(e *env) {
 	e.expect(kind, id, 2, store.MaxCount, body(e, "n", int64(2)))
 	if doc := e.claim(kind, id); doc.Epoch != store.MaxCount+1 {
 		e.Fatalf("a claim after epoch %d gave %d", int64(store.MaxCount), doc.Epoch)
+	}
+}
+
+// claimInEpoch has owners of a directory take a document, each in a higher epoch.
+func claimInEpoch(e *env) {
+	const kind = "guild"
+	for _, id := range []string{id("new"), id("directory")} { // one that is not there, and one that was written by somebody without an epoch
+		version := int64(0)
+		if strings.Contains(id, "directory") {
+			e.must(write(e, kind, id, 0, 0, 1))
+			version = 1
+		}
+		first := e.claimIn(kind, id, 70)
+		if first.Epoch != 70 || first.Version != version || first.Exists() != (version > 0) {
+			e.Fatalf("the first claim got %s", show(first))
+		}
+		e.must(write(e, kind, id, version, 70, 2))
+		e.must(write(e, kind, id, version+1, 70, 3))
+		e.same(e.claimIn(kind, id, 70), store.Doc{Kind: kind, ID: id, Version: version + 2, Epoch: 70, Body: body(e, "n", int64(3))}) // again: it is its own
+		next := e.claimIn(kind, id, store.MaxCount-5)                                                                                 // whatever the former one has counted to
+		e.same(next, store.Doc{Kind: kind, ID: id, Version: version + 2, Epoch: store.MaxCount - 5, Body: body(e, "n", int64(3))})
+		e.is(e.one(write(e, kind, id, version+2, 70, 666)), store.ErrFenced)
+		e.must(write(e, kind, id, version+2, next.Epoch, 4))
+		if doc := e.claim(kind, id); doc.Epoch != next.Epoch+1 || doc.Version != version+3 { // by somebody whom no directory has sent
+			e.Fatalf("the last claim got %s", show(doc))
+		}
+	}
+}
+
+// claimTooLate has an owner come that has been replaced.
+func claimTooLate(e *env) {
+	const kind = "guild"
+	id := id("late")
+	e.claimIn(kind, id, 70)
+	e.must(write(e, kind, id, 0, 70, 1))
+	for range 2 {
+		_, err := e.Claim(context.Background(), kind, id, 69)
+		e.is(err, store.ErrFenced, kind+"/"+id, "epoch 69", "at 70")
+		var fenced *store.FencedError
+		if !errors.As(err, &fenced) || fenced.Epoch != 69 || fenced.Have != 70 || store.Retryable(err) {
+			e.Fatalf("got %#v", err)
+		}
+	}
+	e.must(write(e, kind, id, 1, 70, 2)) // nothing has changed
+	e.expect(kind, id, 2, 70, body(e, "n", int64(2)))
+	for _, epoch := range []int64{-1, store.MaxCount + 1} {
+		_, err := e.Claim(context.Background(), kind, id, epoch)
+		e.is(err, store.ErrInvalid, kind+"/"+id, "epoch")
 	}
 }
 
@@ -280,7 +330,7 @@ func endedContext(e *env) {
 	}{{cancelled, context.Canceled, false}, {late, context.DeadlineExceeded, true}} {
 		calls := map[string]error{"ping": e.Ping(c.ctx)}
 		_, calls["load"] = e.Load(c.ctx, kind, id)
-		_, calls["claim"] = e.Claim(c.ctx, kind, id)
+		_, calls["claim"] = e.Claim(c.ctx, kind, id, 0)
 		_, calls["apply"] = e.Apply(c.ctx, []store.Write{write(e, kind, id, 0, 0, 666)})
 		for name, err := range calls {
 			if !errors.Is(err, c.want) || store.Retryable(err) != c.retryable || !strings.Contains(err.Error(), "store: ") {
@@ -299,7 +349,7 @@ func closed(e *env) {
 	e.is(e.Ping(ctx), store.ErrClosed)
 	_, err := e.Load(ctx, "player", "x")
 	e.is(err, store.ErrClosed)
-	_, err = e.Claim(ctx, "player", "x")
+	_, err = e.Claim(ctx, "player", "x", 0)
 	e.is(err, store.ErrClosed)
 	_, err = e.Apply(ctx, []store.Write{write(e, "player", "x", 0, 0, 666)})
 	e.is(err, store.ErrClosed)

@@ -17,6 +17,7 @@ func concurrent() []testcase {
 	return []testcase{
 		{name: "ConcurrentIncrementsAreExact", needs: Atomic, run: increments},
 		{name: "ConcurrentClaimsGetDistinctEpochs", needs: Atomic, run: claims},
+		{name: "ConcurrentClaimsInEpochsEndInTheHighest", needs: Atomic, run: claimsInEpochs},
 		{name: "OwnersThatFightWriteOneHistory", needs: Atomic, run: fight},
 		{name: "WritersOfTheirOwnDocumentsDoNotDisturbEachOther", needs: Concurrent, run: strangers},
 		{name: "CloseDuringUseLosesNothingAcknowledged", needs: Concurrent, run: closeDuringUse},
@@ -85,13 +86,30 @@ func increments(e *env) {
 	e.Logf("%d increments by %d workers, exact, after %d conflicts", workers*each, workers, conflicts.Load())
 }
 
+// claimsInEpochs has activations of a grain claim its document at once, before it is there.
+func claimsInEpochs(e *env) {
+	const owners = 16
+	id := id("raced")
+	var wg sync.WaitGroup
+	for epoch := range int64(owners) {
+		wg.Go(func() {
+			doc, err := e.Claim(context.Background(), "player", id, epoch+1)
+			if err == nil && doc.Epoch != epoch+1 || err != nil && (!errors.Is(err, store.ErrFenced) || epoch+1 == owners) {
+				e.Errorf("the claim in epoch %d gave %s, %v", epoch+1, show(doc), err)
+			}
+		})
+	}
+	wg.Wait()
+	e.expect("player", id, 0, owners, nil)
+}
+
 func claims(e *env) {
 	const workers, each = 8, 10
 	id := id("claimed")
 	epochs := make([]int64, workers*each)
 	e.spread(workers, func(worker int) error {
 		for i := range each {
-			doc, err := e.Claim(context.Background(), "player", id)
+			doc, err := e.Claim(context.Background(), "player", id, 0)
 			if err != nil {
 				return err
 			}
@@ -116,7 +134,7 @@ func fight(e *env) {
 	history := map[int64]int64{} // version → epoch
 	fenced := 0
 	e.spread(owners, func(int) error {
-		doc, err := e.Claim(context.Background(), "player", id)
+		doc, err := e.Claim(context.Background(), "player", id, 0)
 		if err != nil {
 			return err
 		}
@@ -136,7 +154,7 @@ func fight(e *env) {
 			mu.Unlock()
 			switch {
 			case errors.Is(err, store.ErrFenced):
-				if doc, err = e.Claim(context.Background(), "player", id); err != nil {
+				if doc, err = e.Claim(context.Background(), "player", id, 0); err != nil {
 					return err
 				}
 			case err != nil:
@@ -166,7 +184,7 @@ func strangers(e *env) {
 	prefix := id("own")
 	e.spread(workers, func(worker int) error {
 		id := fmt.Sprint(prefix, "/", worker)
-		doc, err := e.Claim(context.Background(), "player", id)
+		doc, err := e.Claim(context.Background(), "player", id, 0)
 		if err != nil {
 			return err
 		}

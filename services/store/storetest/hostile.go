@@ -40,7 +40,7 @@ func hostileNames(e *env) {
 		{"player", strings.Repeat("i", store.MaxID+1)},
 	} {
 		_, load := e.Load(ctx, name[0], name[1])
-		_, claim := e.Claim(ctx, name[0], name[1])
+		_, claim := e.Claim(ctx, name[0], name[1], 0)
 		for what, err := range map[string]error{"load": load, "claim": claim, "write": e.one(write(e, name[0], name[1], 0, 0, 666))} {
 			if !errors.Is(err, store.ErrInvalid) || store.Retryable(err) || len(err.Error()) > 300 || strings.ContainsAny(err.Error(), "\n\x00") {
 				e.Errorf("%s of %.20q/%.20q: got %v", what, name[0], name[1], err)

@@ -166,7 +166,12 @@ func (e *env) must(w store.Write) {
 
 func (e *env) claim(kind, id string) store.Doc {
 	e.Helper()
-	doc, err := e.Claim(context.Background(), kind, id)
+	return e.claimIn(kind, id, 0)
+}
+
+func (e *env) claimIn(kind, id string, epoch int64) store.Doc {
+	e.Helper()
+	doc, err := e.Claim(context.Background(), kind, id, epoch)
 	if err != nil {
 		e.Fatal(err)
 	}
