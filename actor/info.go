@@ -11,6 +11,7 @@ import (
 type Info struct {
 	Ref    Ref
 	Name   string // empty for one without a name
+	Kind   string // Spec.Kind
 	Parent Ref    // nobody for one that was spawned from outside
 	// Waiting is how many messages wait, and MostWaiting how many did at once since the actor was spawned. An unbounded mailbox is emptied a batch at
 	// a time; what is left of the batch in hand counts as waiting as a whole.
@@ -34,6 +35,28 @@ func (s *System) Inspect(of Ref) (Info, bool) {
 	return p.info(), true
 }
 
+// Stuck tells for how long, at least, an actor of this node has been in one handler, and the Go stack it has there; false if it is in none, or has not been for
+// two looks of the monitor, which are a fifth of Config.StuckAfter apart. Any goroutine may call it. A stack stops all goroutines for a moment.
+func (s *System) Stuck(of Ref) (since time.Time, stack string, ok bool) {
+	p := s.process(of)
+	if p == nil {
+		return time.Time{}, "", false
+	}
+	m := &s.disp.monitor
+	m.mu.Lock()
+	var in *worker
+	for w, suspect := range m.suspects {
+		if suspect.p == p && w.current.Load() == p && p.hasNotSeen(opBeat) {
+			in, since = w, suspect.at
+		}
+	}
+	m.mu.Unlock()
+	if in == nil {
+		return time.Time{}, "", false
+	}
+	return since, stackOf(in), true
+}
+
 // Waiting is how many messages wait for the actor, the one that it handles left out. Unlike Info.Waiting it is exact: for actors that shed load.
 func (c *Context) Waiting() int {
 	p := c.p
@@ -53,7 +76,7 @@ func (s *System) Actors() iter.Seq[Info] {
 }
 
 func (p *process) info() Info {
-	i := Info{Ref: p.self, Name: p.named}
+	i := Info{Ref: p.self, Name: p.named, Kind: p.opts.kind}
 	if p.parent != nil {
 		i.Parent = p.parent.self
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -16,6 +17,9 @@ type monitor struct {
 	log     *slog.Logger
 	limit   time.Duration
 	running atomic.Bool
+
+	mu       sync.Mutex
+	suspects map[*worker]*suspect
 }
 
 // suspect is an actor that was running when the monitor looked.
@@ -36,26 +40,25 @@ func (m *monitor) run() {
 	every := max(m.limit/5, 10*time.Millisecond)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	suspects := map[*worker]*suspect{}
 	for {
 		select {
 		case <-tick.C:
 		case <-m.d.done:
 			return
 		}
-		if m.look(suspects, time.Now()) {
+		if m.look(time.Now()) {
 			continue
 		}
 		m.running.Store(false)
 		// Whoever began to work before it could see that nobody looks any more is seen now.
-		if !m.look(suspects, time.Now()) || !m.running.CompareAndSwap(false, true) {
+		if !m.look(time.Now()) || !m.running.CompareAndSwap(false, true) {
 			return
 		}
 	}
 }
 
 // look tells whether anybody works.
-func (m *monitor) look(suspects map[*worker]*suspect, now time.Time) (working bool) {
+func (m *monitor) look(now time.Time) (working bool) {
 	m.d.mu.Lock()
 	current := make(map[*worker]*process, len(m.d.workers))
 	for _, w := range m.d.workers {
@@ -65,18 +68,23 @@ func (m *monitor) look(suspects map[*worker]*suspect, now time.Time) (working bo
 	}
 	m.d.mu.Unlock()
 	m.d.guests.busy(func(w *worker, p *process) { current[w] = p })
-	for w, s := range suspects {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.suspects == nil {
+		m.suspects = map[*worker]*suspect{}
+	}
+	for w, s := range m.suspects {
 		if current[w] != s.p || !s.p.hasNotSeen(opBeat) {
-			delete(suspects, w)
+			delete(m.suspects, w)
 			if s.told {
 				m.log.Info("handler has returned", "actor", s.p.name(), "after", now.Sub(s.at).Round(time.Millisecond))
 			}
 		}
 	}
 	for w, p := range current {
-		s := suspects[w]
+		s := m.suspects[w]
 		if s == nil {
-			suspects[w] = &suspect{p: p, at: now}
+			m.suspects[w] = &suspect{p: p, at: now}
 			p.tell(systemMsg{op: opBeat})
 			continue
 		}

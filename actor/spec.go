@@ -39,6 +39,8 @@ type Inheritor interface {
 type Spec struct {
 	// Name registers the actor on its node; empty for one that is known by its Ref only.
 	Name string
+	// Kind says what kind of actor it is, for those who look at a node: one of few short texts, such as the name of its script. See Info.
+	Kind string
 	// New makes the actor, and makes it anew when it is restarted.
 	New func() Actor
 	// Mailbox bounds what may wait for the actor. The zero Mailbox has no bound and warns.
@@ -78,13 +80,14 @@ type options struct {
 	stopTimeout time.Duration
 	allForOne   bool
 	turn        sync.Locker
+	kind        string
 }
 
 var ordinaryOptions = (&Spec{}).options(nil) //nolint:gochecknoglobals // a constant, shared so that an idle actor stays small
 
 // options returns those of the Spec with their defaults; was is shared if they are the same.
 func (s *Spec) options(was *options) *options {
-	o := options{supervision: s.Supervision, stopTimeout: s.StopTimeout, allForOne: s.AllForOne, turn: s.Turn}
+	o := options{supervision: s.Supervision, stopTimeout: s.StopTimeout, allForOne: s.AllForOne, turn: s.Turn, kind: s.Kind}
 	if o.supervision.Limit == 0 {
 		o.supervision.Limit = 5
 	}

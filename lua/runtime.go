@@ -134,21 +134,24 @@ func NewRuntime(cfg Config) (*Runtime, error) {
 // Spec is how to spawn a service of a script. The service is ready when it has answered Ready.
 func (rt *Runtime) Spec(script string, args value.List) actor.Spec {
 	name, maker := servedAs(script, args)
-	return rt.spec(func() actor.Actor {
+	return rt.spec(name, func() actor.Actor {
 		return &Host{cell: newCell(), rt: rt, script: name, maker: maker, args: args, sessions: firstSession}
 	})
 }
 
 // sharedSpec is Spec for a service of a VM with several.
 func (rt *Runtime) sharedSpec(h *Host) actor.Spec {
-	spec := rt.spec(func() actor.Actor { return h })
+	spec := rt.spec(h.script, func() actor.Actor { return h })
 	spec.Turn = turn{h}
 	return spec
 }
 
-func (rt *Runtime) spec(newHost func() actor.Actor) actor.Spec {
+// KindPrefix begins the actor.Spec.Kind of a service of a script, whose name is behind it.
+const KindPrefix = "lua:"
+
+func (rt *Runtime) spec(script string, newHost func() actor.Actor) actor.Spec {
 	return actor.Spec{
-		New: newHost,
+		Kind: KindPrefix + script, New: newHost,
 		// A script's errors are answered by its host. What panics here is a defect of the host or the engine, after which the VM can't be trusted.
 		Supervision: actor.Supervision{Limit: -1},
 	}

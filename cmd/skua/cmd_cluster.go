@@ -45,11 +45,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	at := adminPlace{ext: ext}
-	f := cmd.PersistentFlags()
-	f.StringVarP(&at.dir, "dir", "C", "", "directory of the project, whose listen.admin and admin.token are used (default the working directory, unless --admin is given)")
-	f.StringVar(&at.address, "admin", "", "address, host:port or URL, of a node's admin listener instead")
-	f.StringVar(&at.token, "token", "", "its admin.token, as env:NAME or file:PATH (default that of the project, or of SKUA_ADMIN_TOKEN)")
-	f.StringVar(&at.ca, "ca", "", "file of the authorities of its certificate, in PEM, where it speaks TLS")
+	at.define(cmd.PersistentFlags())
 	cmd.AddCommand(newClusterStatusCommand(&at), newClusterDrainCommand(&at))
 	return cmd
 }
@@ -58,6 +54,18 @@ Exit codes: 0 done, 1 failed, 2 wrong use.`,
 type adminPlace struct {
 	dir, address, token, ca string
 	ext                     extension
+}
+
+// define adds the flags that say which node is asked.
+func (at *adminPlace) define(f interface {
+	StringVar(to *string, name, usual, usage string)
+	StringVarP(to *string, name, short, usual, usage string)
+},
+) {
+	f.StringVarP(&at.dir, "dir", "C", "", "directory of the project, whose listen.admin and admin.token are used (default the working directory, unless --admin is given)")
+	f.StringVar(&at.address, "admin", "", "address, host:port or URL, of a node's admin listener instead")
+	f.StringVar(&at.token, "token", "", "its admin.token, as env:NAME or file:PATH (default that of the project, or of SKUA_ADMIN_TOKEN)")
+	f.StringVar(&at.ca, "ca", "", "file of the authorities of its certificate, in PEM, where it speaks TLS")
 }
 
 // adminClient asks one node.
@@ -154,6 +162,10 @@ func (c *adminClient) do(ctx context.Context, method, path string, body []byte) 
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
 	if err != nil {
 		return nil, err
+	}
+	var known admin.CallError
+	if json.Unmarshal(text, &known) == nil && known.Message != "" {
+		return nil, fmt.Errorf("%s: %w", c.base, &known)
 	}
 	if resp.StatusCode == http.StatusNotFound {
 		return nil, fmt.Errorf("%s%s: not found: no node of this version listens there", c.base, path)

@@ -74,6 +74,7 @@ func (c *Config) validate() error {
 	c.validateSocket(&k)
 	c.Mongo.validate(&k)
 	c.validateTrace(&k)
+	c.Admin.validate(&k)
 	c.validateCluster(&k)
 	return errors.Join(k.failed...)
 }
@@ -94,7 +95,7 @@ func (c *Config) validateListen(k *check) {
 	k.eachOf("listen.proxy_listeners", c.Listen.ProxyListeners, "tcp", "http")
 	k.oneOf("listen.proxy_others", c.Listen.ProxyOthers, proxyRefuse, proxyDirect)
 	if Listens(c.Listen.Admin) && isListenAddress(c.Listen.Admin) {
-		if err := admin.CheckBind(c.Listen.Admin, c.Admin.Token.Reveal()); err != nil {
+		if err := admin.CheckBind(c.Listen.Admin, c.Admin.guarded()); err != nil {
 			k.failed = append(k.failed, fmt.Errorf("config: listen.admin (%sLISTEN_ADMIN): %w", envPrefix, err))
 		}
 	}

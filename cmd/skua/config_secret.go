@@ -57,6 +57,13 @@ func (c *Config) resolveSecrets(env map[string]string) error {
 		}
 		c.Mongo.Databases[name] = Secret(v)
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Admin.Tokens)) {
+		v, err := c.resolveSecret(c.Admin.Tokens[name].Reveal(), env)
+		if err != nil {
+			return fmt.Errorf("config: admin.tokens.%s: %w", name, err)
+		}
+		c.Admin.Tokens[name] = Secret(v)
+	}
 	return nil
 }
 

@@ -167,7 +167,7 @@ func (o *opener) admin() error {
 	if !Listens(addr) {
 		return nil
 	}
-	err := admin.CheckBind(addr, cfg.Admin.Token.Reveal())
+	err := admin.CheckBind(addr, cfg.Admin.guarded())
 	if err != nil {
 		return fmt.Errorf("listen.admin = %q: %w: set admin.token, or listen on 127.0.0.1", addr, err)
 	}

@@ -78,6 +78,7 @@ func newRootCommand(ext extension) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddCommand(newRunCommand(ext), newNewCommand(), newCheckCommand(ext), newTestCommand(ext), newBotCommand(), newStoreCommand(ext), newClusterCommand(ext), newVersionCommand())
+	root.AddCommand(newLookCommands(ext)...)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; `%s --help` tells more", err, cmd.CommandPath())}
 	})

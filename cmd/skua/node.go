@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -70,6 +69,7 @@ type node struct {
 	grains       atomic.Pointer[grain.Grains] // nil before they are open
 	// sessions of all gates, which scripts push to
 	sessions *gate.Sessions
+	dead     *admin.DeadLetters
 	first    actor.Ref
 }
 
@@ -189,7 +189,9 @@ func (n *node) services(ctx context.Context, backend store.Backend) ([]actor.Spe
 	if n.trial != nil {
 		launchers = n.trial.module.launchers(n.rt.Launcher())
 	}
+	n.dead = new(admin.DeadLetters)
 	first := []actor.Spec{
+		n.dead.Spec(), // hears of what the others lose until they have ended
 		cron.Spec(cron.Config{Metrics: timed, Now: n.sys.Now}), // needs nobody
 		n.data.Spec(), // needs nobody
 		store.Spec(keeping),
@@ -399,8 +401,11 @@ func (n *node) serveClients(ctx context.Context, l *listeners, lost <-chan error
 	}
 	doors.Go(func() error { return l.renew(serving) })
 	if l.admin != nil {
-		server := n.adminServer()
-		doors.Go(func() error { return server.Serve(serving, l.admin) })
+		server, closeLogs, err := n.adminServer()
+		if err != nil {
+			return err
+		}
+		doors.Go(func() error { return errors.Join(server.Serve(serving, l.admin), closeLogs()) })
 	}
 	doors.Go(func() error {
 		defer end()
@@ -425,24 +430,6 @@ func (n *node) serveClients(ctx context.Context, l *listeners, lost <-chan error
 	err = doors.Wait()
 	n.log.Info("stopping")
 	return errors.Join(err, stopControl())
-}
-
-// adminServer is what operators look at.
-func (n *node) adminServer() *admin.Server {
-	return &admin.Server{
-		Token: n.project.cfg.Admin.Token.Reveal(), Metrics: n.metrics, Log: n.log.With("part", "admin"),
-		Version: admin.Version{Version: version, Commit: commit, Go: runtime.Version(), Node: n.project.cfg.Name, Started: time.Now()},
-		Cluster: n.control,
-		Ready: func(context.Context) error {
-			switch {
-			case !n.peers.Lease().Held:
-				return errors.New("the node's name in the cluster is not held")
-			case n.members.Self().Draining:
-				return errors.New("the node is draining")
-			}
-			return nil
-		},
-	}
 }
 
 // stop ends all actors, the newest first.

@@ -1,6 +1,6 @@
 // Package admin serves what the operator looks at: metrics, health, version and profiles, on a listener of its own.
 //
-// Every answer needs the bearer token when there is one, except the bare verdicts of /healthz and /readyz, which probes
+// Every answer needs a bearer token with the role for it when there is one, except the bare verdicts of /healthz and /readyz, which probes
 // of orchestrators ask for and which tell a stranger nothing. Without a token only a loopback address is served, and only to
 // requests that name a loopback host, so that no web page reaches it through a name of its own (DNS rebinding).
 package admin
@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,8 +44,14 @@ type Version struct {
 
 // Server is the admin listener's server. Its fields are set before Serve and not changed after; the zero value serves on loopback.
 type Server struct {
-	// Token that requests carry as "Authorization: Bearer TOKEN"; empty asks for none.
+	// Token that requests carry as "Authorization: Bearer TOKEN", with the role Admin. Empty, and without Tokens, none is asked for.
 	Token string
+	// Tokens are the others, each with its name and role.
+	Tokens []Token
+	// Audit gets what is changed, and what somebody with too small a role has tried; nil keeps nothing.
+	Audit *Audit
+	// Refusals gets requests without a good token, one in 5 s with the number of those between; nil keeps nothing.
+	Refusals *Audit
 	// Metrics is what /metrics shows, and where the server puts its own and the process's; nil shows only those.
 	Metrics *prometheus.Registry
 	// Ready says why the node can't take players yet, or no longer: nil when it can. It is called for each request, from
@@ -54,22 +61,29 @@ type Server struct {
 	Version Version
 	// Cluster is what /cluster asks; nil serves no such thing.
 	Cluster Cluster
+	// API is what is served at /api/v1; nil serves no such thing.
+	API *API
 	// Log gets refused requests (at debug level) and the HTTP server's own complaints; nil drops them.
 	Log *slog.Logger
+
+	denied    *prometheus.CounterVec
+	unaudited prometheus.Counter
+	strange   sync.Mutex
+	strangeAt time.Time // when a stranger was last written down
+	silent    int       // strangers since
 }
 
 // Serve answers on ln until ctx ends, then lets requests in flight finish for a few seconds; profiles and other long
 // answers end with ctx. It owns ln and returns when all its goroutines are gone: nil after ctx, ErrOpen (wrapped) for an
 // address that needs a token, or the listener's error.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	if err := CheckBind(ln.Addr().String(), s.Token); err != nil {
+	if err := CheckBind(ln.Addr().String(), s.guarded()); err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	log := s.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+	if s.Log == nil {
+		s.Log = slog.New(slog.DiscardHandler)
 	}
-	handler, err := s.handler(log)
+	handler, err := s.handler()
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
@@ -79,7 +93,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		ReadTimeout:       requestTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
 		// No WriteTimeout: a profile takes as long as it was asked to. The handler sets a deadline for each answer.
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
@@ -106,10 +120,10 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	return nil
 }
 
-// CheckBind refuses an address (host:port) that other machines can reach when token is empty. A name other than
+// CheckBind refuses an address (host:port) that other machines can reach when requests need no token. A name other than
 // localhost counts as reachable: what it resolves to can change.
-func CheckBind(addr, token string) error {
-	if token != "" {
+func CheckBind(addr string, guarded bool) error {
+	if guarded {
 		return nil
 	}
 	host, _, err := net.SplitHostPort(addr)

@@ -131,7 +131,7 @@ func TestTokenGuardsAllButTheProbes(t *testing.T) {
 	if status, body := get(t, addr, "/readyz", "Bearer open sesame"); status != http.StatusServiceUnavailable || !strings.Contains(body, "the store is away") {
 		t.Errorf("/readyz tells the operator %d %q", status, body)
 	}
-	if _, body := get(t, addr, "/metrics", "Bearer open sesame"); !strings.Contains(body, "skua_admin_denied_total 49") {
+	if _, body := get(t, addr, "/metrics", "Bearer open sesame"); !strings.Contains(body, `skua_admin_denied_total{reason="token"} 49`) {
 		t.Error("denied requests are not counted")
 	}
 }
@@ -155,19 +155,19 @@ func TestReadinessFollowsTheNode(t *testing.T) {
 
 func TestWithoutATokenOnlyLoopbackIsServed(t *testing.T) {
 	for _, addr := range []string{"0.0.0.0:7090", "[::]:7090", ":7090", "192.0.2.1:7090", "example.com:7090"} {
-		if err := admin.CheckBind(addr, ""); !errors.Is(err, admin.ErrOpen) || !strings.Contains(err.Error(), "admin.token") || !strings.Contains(err.Error(), addr) {
+		if err := admin.CheckBind(addr, false); !errors.Is(err, admin.ErrOpen) || !strings.Contains(err.Error(), "admin.token") || !strings.Contains(err.Error(), addr) {
 			t.Errorf("%s: %v", addr, err)
 		}
-		if err := admin.CheckBind(addr, "t"); err != nil {
+		if err := admin.CheckBind(addr, true); err != nil {
 			t.Errorf("%s with a token: %v", addr, err)
 		}
 	}
 	for _, addr := range []string{"127.0.0.1:7090", "127.8.8.8:0", "[::1]:7090", "localhost:7090"} {
-		if err := admin.CheckBind(addr, ""); err != nil {
+		if err := admin.CheckBind(addr, false); err != nil {
 			t.Errorf("%s: %v", addr, err)
 		}
 	}
-	if err := admin.CheckBind("nonsense", ""); err == nil {
+	if err := admin.CheckBind("nonsense", false); err == nil {
 		t.Error("an address without a port passed")
 	}
 	ln := &pretendListener{addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 7090}}

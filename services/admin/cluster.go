@@ -92,9 +92,15 @@ func (s *Server) drain(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), time.Duration(order.Timeout)*time.Millisecond+time.Minute)
 	defer cancel()
 	last := DrainProgress{Node: order.Node, End: true}
+	who := whoAsks(r.Context())
+	entry := Entry{Node: s.Version.Node, Who: who.Name, Role: who.Role.String(), From: r.RemoteAddr, Action: "drain", Target: clip(order.Node), Outcome: Begun}
+	s.record(entry) // a node that stops may not come to the other one
+	entry.Outcome = Done
 	if err := s.Cluster.Drain(ctx, order, write); err != nil {
 		last.Error = err.Error()
+		entry.Outcome, entry.Error = Failed, clip(last.Error)
 	}
+	s.record(entry)
 	write(last)
 }
 

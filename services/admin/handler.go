@@ -1,13 +1,10 @@
 package admin
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/pprof" // it also registers itself on http.DefaultServeMux, which nothing here serves
 	"strconv"
@@ -22,20 +19,20 @@ import (
 // maxProfile bounds ?seconds= of a profile: longer ones cost the node more than they tell.
 const maxProfile = 5 * time.Minute
 
-func (s *Server) handler(log *slog.Logger) (http.Handler, error) {
+func (s *Server) handler() (http.Handler, error) {
 	registry := s.Metrics
 	if registry == nil {
 		registry = prometheus.NewRegistry()
 	}
-	denied := prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "skua_admin_denied_total", Help: "Requests to the admin listener without the right token or host.",
-	})
 	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "skua_build_info", Help: "Always 1; the labels tell what runs.",
 		ConstLabels: prometheus.Labels{"version": s.Version.Version, "commit": s.Version.Commit, "go": s.Version.Go},
 	}, func() float64 { return 1 })
+	if err := s.countDenials(registry); err != nil {
+		return nil, err
+	}
 	for _, c := range []prometheus.Collector{
-		denied, build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
@@ -46,63 +43,78 @@ func (s *Server) handler(log *slog.Logger) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", s.ready)
-	mux.HandleFunc("GET /version", s.version)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
-		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelError),
+	mux.HandleFunc("GET /version", s.need(View, s.version))
+	mux.HandleFunc("GET /metrics", s.need(View, promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		ErrorLog:      slog.NewLogLogger(s.Log.Handler(), slog.LevelError),
 		ErrorHandling: promhttp.ContinueOnError, // one broken collector must not hide all the others
 		// Scraping costs; a scraper gone wild waits its turn.
 		MaxRequestsInFlight: 4,
 		Timeout:             requestTimeout,
-	}))
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}).ServeHTTP))
+	mux.HandleFunc("GET /debug/pprof/", s.need(Operate, pprof.Index))
+	mux.HandleFunc("GET /debug/pprof/cmdline", s.need(Operate, pprof.Cmdline))
+	mux.HandleFunc("GET /debug/pprof/profile", s.need(Operate, pprof.Profile))
+	mux.HandleFunc("GET /debug/pprof/symbol", s.need(Operate, pprof.Symbol))
+	mux.HandleFunc("GET /debug/pprof/trace", s.need(Operate, pprof.Trace))
 	if s.Cluster != nil {
-		mux.HandleFunc("GET /cluster", s.cluster)
-		mux.HandleFunc("POST /cluster/drain", s.drain)
+		mux.HandleFunc("GET /cluster", s.need(View, s.cluster))
+		mux.HandleFunc("POST /cluster/drain", s.need(Operate, s.drain))
+	}
+	if s.API != nil {
+		for _, rt := range s.routes() {
+			mux.HandleFunc(rt.pattern(), s.handle(rt))
+		}
 	}
 	// No web page may send what changes something: a browser on this machine reaches the loopback address, too.
-	return s.guard(log, denied, deadline(http.NewCrossOriginProtection().Handler(mux))), nil
+	return s.guard(deadline(http.NewCrossOriginProtection().Handler(mux))), nil
 }
 
-// guard lets in who knows the token; probes are let in without it.
-func (s *Server) guard(log *slog.Logger, denied prometheus.Counter, next http.Handler) http.Handler {
+// countDenials makes the server's counters; a registry that has them from another server keeps those.
+func (s *Server) countDenials(registry *prometheus.Registry) error {
+	s.denied = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "skua_admin_denied_total", Help: "Requests to the admin listener that were refused, by reason: host, token, expired, role.",
+	}, []string{"reason"})
+	s.unaudited = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "skua_admin_unaudited_total", Help: "Entries that the audit log could not be given.",
+	})
+	var already prometheus.AlreadyRegisteredError
+	if err := registry.Register(s.denied); errors.As(err, &already) {
+		s.denied, _ = already.ExistingCollector.(*prometheus.CounterVec)
+	} else if err != nil {
+		return fmt.Errorf("admin: metrics: %w", err)
+	}
+	if err := registry.Register(s.unaudited); errors.As(err, &already) {
+		s.unaudited, _ = already.ExistingCollector.(prometheus.Counter)
+	} else if err != nil {
+		return fmt.Errorf("admin: metrics: %w", err)
+	}
+	return nil
+}
+
+// guard lets in who has a good token; probes are let in without it.
+func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
-		if s.allowed(r) || r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
-			next.ServeHTTP(w, r)
+		who, err := s.identify(r)
+		if err == nil || r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
+			next.ServeHTTP(w, r.WithContext(withIdentity(r.Context(), who)))
 			return
 		}
-		denied.Inc()
-		log.Debug("admin: request denied", "from", r.RemoteAddr, "method", r.Method, "path", r.URL.Path)
-		if s.Token == "" {
-			plain(w, http.StatusForbidden, "without admin.token only requests to a loopback host are served")
+		switch {
+		case errors.Is(err, errHost):
+			s.deny(r, who, "host")
+			plain(w, http.StatusForbidden, err.Error())
 			return
+		case errors.Is(err, errExpired):
+			s.deny(r, who, "expired")
+		default:
+			s.deny(r, who, "token")
 		}
 		h.Set("WWW-Authenticate", `Bearer realm="skua admin"`)
-		plain(w, http.StatusUnauthorized, "the admin token is missing or wrong")
+		plain(w, http.StatusUnauthorized, err.Error())
 	})
-}
-
-func (s *Server) allowed(r *http.Request) bool {
-	if s.Token == "" {
-		host := r.Host
-		if h, _, err := net.SplitHostPort(host); err == nil {
-			host = h
-		}
-		return isLoopback(strings.Trim(host, "[]"))
-	}
-	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") {
-		return false
-	}
-	// Hashes have one length, so that the time taken tells nothing about the token's, either.
-	got, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(s.Token))
-	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
 }
 
 // deadline bounds how long a peer may take to read its answer: as long as the profile that it asked for, and some more.
@@ -138,7 +150,7 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err == nil:
 		plain(w, http.StatusOK, "ready")
-	case s.allowed(r):
+	case whoAsks(r.Context()).Role >= View:
 		plain(w, http.StatusServiceUnavailable, "not ready: "+err.Error())
 	default:
 		plain(w, http.StatusServiceUnavailable, "not ready")
