@@ -276,9 +276,14 @@ func TestAPlayersNewestLoginIsTheOneThatStaysWhateverTheGate(t *testing.T) {
 			for i := range clients {
 				all.Go(func() {
 					cl, err := client.Dial(t.Context(), c.nodes[i%3].url, client.Options{})
-					if err == nil {
-						_ = request(cl, "login", map[string]string{"name": "bob"}, nil)
-						clients[i] = cl
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					clients[i] = cl
+					if err := request(cl, "login", map[string]string{"name": "bob"}, nil); err != nil {
+						t.Logf("%d: %v", i, err)
+						_ = cl.Close() // replaced, or told to come again
 					}
 				})
 			}

@@ -63,3 +63,25 @@ func TestAnActivationThatWasReplacedOpensNothing(t *testing.T) {
 		}
 	})
 }
+
+// A loop that goes on behind stop changes documents more quickly than the database writes them.
+func TestAServiceThatGoesOnChangingEndsAllTheSame(t *testing.T) {
+	in(t, `
+local skynet = require "skynet"
+function M.loop(self)
+  skynet.fork(function() while true do skynet.sleep(1) self.p.gold = self.p.gold + 1 end end)
+  return true
+end`, func(t *testing.T, r *rig) {
+		a := r.service()
+		r.call(a, "open", "ann", map[string]any{"gold": 1})
+		r.want("true", a, "loop")
+		pass(autosave)
+		r.db.set(func() { r.db.slow = 100 * time.Millisecond })
+		begun := time.Now()
+		r.sys.Stop(a, nil)
+		<-r.sys.Ended(a)
+		if took := time.Since(begun); took > 2*time.Second { // of the bubble's time; its StopTimeout is 10 s
+			t.Errorf("it took %v", took)
+		}
+	})
+}

@@ -39,11 +39,12 @@ type database struct {
 	times  []time.Time // of these
 	away   bool
 	refuse error // what all writes get
+	slow   time.Duration
 }
 
 func (d *database) Apply(ctx context.Context, writes []store.Write) ([]error, error) {
 	d.mu.Lock()
-	away, refuse := d.away, d.refuse
+	away, refuse, slow := d.away, d.refuse, d.slow
 	if !away && refuse == nil {
 		d.writes = append(d.writes, writes...)
 		for range writes {
@@ -61,6 +62,7 @@ func (d *database) Apply(ctx context.Context, writes []store.Write) ([]error, er
 		}
 		return errs, nil
 	}
+	time.Sleep(slow) //nolint:forbidigo // fake time
 	return d.Backend.Apply(ctx, writes)
 }
 

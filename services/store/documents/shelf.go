@@ -25,6 +25,7 @@ type shelf struct {
 	ending func()            // lets the service end; nil: it is not ending
 	asked  int               // saves, and settlements, that the store has not answered
 	asking bool              // the store was asked to settle what there is
+	turns  int               // how often it was
 }
 
 // document is one that a script has open.
@@ -236,12 +237,16 @@ func (sh *shelf) end(_ error, done func()) {
 	sh.endIfDone()
 }
 
+// maxSettlements bounds how often the store is asked to settle a service that goes on changing its documents after its stop: a loop that sleeps, say, and changes more quickly than the database writes. The service
+// would not end before its StopTimeout. What it changes last is handed in all the same.
+const maxSettlements = 3
+
 // endIfDone lets the service end when the store has answered, and all that it has saved is durable: it may go on elsewhere at once, where nobody knows what this node has not written.
 func (sh *shelf) endIfDone() {
 	if sh.ending == nil || sh.asked > 0 {
 		return
 	}
-	if sh.asking || !sh.settle() {
+	if sh.asking || sh.turns == maxSettlements || !sh.settle() {
 		sh.ending()
 	}
 }
@@ -253,6 +258,7 @@ func (sh *shelf) settle() bool {
 		return false
 	}
 	sh.asking = true
+	sh.turns++
 	ask := func(n name) {
 		sh.asked++
 		sh.h.Request(to, store.Settle{Kind: n.kind, ID: n.id}, sh.h.Context().System().CallTimeout(), func(_ any, err error) {
