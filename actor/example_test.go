@@ -272,6 +272,16 @@ func ExampleSystem_Inspect() {
 	// Output: bank 0 true
 }
 
+func ExampleSystem_Stuck() {
+	with(func(sys *actor.System) error {
+		ref, err := sys.Spawn(actor.Spec{Name: "bank", New: newTally})
+		_, stack, stuck := sys.Stuck(ref)
+		fmt.Println(stuck, len(stack))
+		return err
+	})
+	// Output: false 0
+}
+
 func ExampleSystem_Actors() {
 	with(func(sys *actor.System) error {
 		_, err := sys.Spawn(actor.Spec{Name: "bank", New: newTally})
