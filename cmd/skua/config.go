@@ -311,11 +311,11 @@ type AdminConfig struct {
 	// Bearer token for the admin listener, with the role `admin`; empty, and without `admin.tokens`, none is asked for, which is allowed on loopback addresses only. May be `env:NAME` or `file:PATH`.
 	Token Secret `toml:"token" env:"TOKEN"`
 	// Further tokens by the names that the audit log calls them, `ci = "env:CI_TOKEN"`: each `env:NAME`, `file:PATH`, at least 16 random characters, or `sha256:` and the hash of such a token in hexadecimal.
-	Tokens map[string]Secret `toml:"tokens" env:"TOKENS" envKeyValSeparator:"="`
+	Tokens map[string]Secret `toml:"tokens" env:"TOKENS" envSeparator:" " envKeyValSeparator:"="`
 	// Their roles: `view` (the default) looks, `operate` acts on what runs, `admin` may do all there is (so far no more than `operate`).
-	Roles map[string]string `toml:"roles" env:"ROLES" envKeyValSeparator:"="`
+	Roles map[string]string `toml:"roles" env:"ROLES"`
 	// When they end to be good: a day such as `2027-01-31`, at its beginning in UTC, or a time such as `2027-01-31T12:00:00Z`. Without, never.
-	Expires map[string]string `toml:"expires" env:"EXPIRES" envKeyValSeparator:"="`
+	Expires map[string]string `toml:"expires" env:"EXPIRES"`
 }
 
 // TraceConfig is the table [trace]: what is told of requests on their way through the actors, with OpenTelemetry.

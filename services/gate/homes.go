@@ -105,6 +105,10 @@ func (p *players) yield(c *actor.Context, m yield) {
 		return
 	case !pl.session.IsZero() && !pl.closing:
 		p.evict(c, pl)
+	case pl.session.IsZero() && pl.stage == absent:
+		// All that there is here are questions of this node, for a login that is over now. Who was asked may wait for this answer itself.
+		p.yielded(pl)
+		pl.anew = true
 	}
 	p.advance(c, pl)
 }

@@ -33,6 +33,7 @@ type player struct {
 	rehomed   bool            // its session is to get another agent: this node drains
 	asking    int             // gates of other nodes that may have the player, and have not answered
 	yields    []actor.Promise // of other nodes, where the player is to be
+	anew      bool            // another node has it, or had, since the others were asked: they are asked again before an agent starts
 }
 
 // stage is how far a player's agent is.
@@ -245,8 +246,9 @@ func (p *players) advance(c *actor.Context, pl *player) {
 	waits, attached := !pl.next.session.IsZero(), !pl.session.IsZero()
 	switch {
 	case attached, pl.asking > 0: // a next one has to wait until this one has closed, also on another node
-	case pl.stage == absent && waits && len(pl.yields) > 0: // somebody has logged in here behind one there
+	case pl.stage == absent && waits && (len(pl.yields) > 0 || pl.anew): // somebody has logged in here behind one there
 		p.yielded(pl)
+		pl.anew = false
 		p.inquire(c, pl, actor.Ref{})
 		p.advance(c, pl)
 	case pl.stage == absent && waits:
