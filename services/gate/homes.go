@@ -93,6 +93,9 @@ func (p *players) yield(c *actor.Context, m yield) {
 	}
 	same := !pl.session.IsZero() && pl.session == m.Old
 	attaching := !pl.next.session.IsZero()
+	if !pl.session.IsZero() && !pl.closing { // one that came while the older one was under way is the newer one still
+		attaching = attaching || c.System().Now().Sub(pl.came) < meanwhile
+	}
 	if m.Stamp.before(pl.stamp) && !same && (attaching || !m.Old.IsZero()) {
 		c.Reply(yielded{Newer: true}, nil)
 		return

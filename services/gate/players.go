@@ -23,7 +23,8 @@ type players struct {
 
 type player struct {
 	uid, name string
-	stamp     stamp // of the newest login
+	stamp     stamp     // of the newest login
+	came      time.Time // when that came here
 	agent     actor.Ref
 	stage     stage
 	session   actor.Ref // who is attached; zero while there is no client
@@ -189,7 +190,7 @@ func (p *players) attach(c *actor.Context, m attach) {
 		return
 	}
 	p.refuse(c, pl, &refusal{loggedInElsewhere})
-	pl.stamp = m.Stamp
+	pl.stamp, pl.came = m.Stamp, c.System().Now()
 	pl.next = waiter{c.From(), c.Promise(), m.Inflates}
 	if !pl.session.IsZero() && !pl.closing {
 		p.evict(c, pl)
