@@ -125,7 +125,7 @@ func TestTimeIsLinearInTheInput(t *testing.T) {
 		"concat of large ones": `local n = ... local t = {} for i = 1, 100 do t[i] = ("x"):rep(n) end return function() table.concat(t) end`,
 		"gsub with a table":    `local n = ... local s = ("hello world "):rep(n) return function() s:gsub("%w+", { hello = "bye" }) end`,
 		"upper and reverse":    `local n = ... local s = ("hello world "):rep(n) return function() s:upper():reverse() end`,
-		"rep":                  `local n = ... return function() ("hello world "):rep(n) end`,
+		"rep":                  `local n = ... return function() ("hello world "):rep(10 * n) end`,
 		"unpack":               `local n = ... local t = {} for i = 1, n do t[i] = i end return function() select("#", table.unpack(t)) end`,
 		"insert":               `local n = ... return function() local t = {} for i = 1, n do table.insert(t, i) end for i = 1, n do table.remove(t) end end`,
 	} {

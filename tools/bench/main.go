@@ -134,7 +134,7 @@ func clusterBenchmarks() []measure.Benchmark {
 		three    = "three nodes in one process; "
 		activate = three + "p50 of first requests to grains of another node, one after the other, with their answers"
 		warm     = two + "an actor to a grain of the other node; base: to a plain actor of it, same run"
-		again    = three + "100,000 grains on them; from the death of one node until all grains have answered, 2,000 requests at a time; it takes 4 s to be sure of the death"
+		again    = three + "100,000 grains on them; from the death of one node until all grains have answered, 200 requests at a time; it takes 4 s to be sure of the death"
 		p99      = three + "p99 of requests to grains of the other two nodes meanwhile, one begun each millisecond, whether those before are answered or not"
 		hops     = two + "client, gate on one, its Lua agent on the other and back, over TCP, 100 connections; base: a bare TCP echo, same run"
 	)
