@@ -88,14 +88,18 @@ func parseEntry(revision uint64, text []byte) (e entry) {
 
 func nodeSubject(name string) string { return "$KV." + bucketName + "." + name }
 
+// look reads a registration, and tells whether the one under an incarnation has ended.
+func (n *Node) look(ctx context.Context, name string, incarnation uint64) (r registration, ended bool, err error) {
+	if r, err = n.read(ctx, name); err == nil {
+		ended, err = r.ended(incarnation)
+	}
+	return r, ended, err
+}
+
 // Ended tells whether the registration of a name under an incarnation has ended: whoever had it can't trust its lease any more. What the servers had before that incarnation proves nothing, and is an error. It
 // blocks for a round trip; ctx bounds that.
 func (n *Node) Ended(ctx context.Context, name string, incarnation uint64) (bool, error) {
-	r, err := n.read(ctx, name)
-	ended := false
-	if err == nil {
-		ended, err = r.ended(incarnation)
-	}
+	_, ended, err := n.look(ctx, name, incarnation)
 	if err != nil {
 		return false, fmt.Errorf("cluster: reading the registration of %s: %w", name, err)
 	}
@@ -105,11 +109,7 @@ func (n *Node) Ended(ctx context.Context, name string, incarnation uint64) (bool
 // Evict ends the registration of another node under an incarnation, if it has that still: when it wants to renew it, it learns that it has lost its name. Whoever
 // calls this knows that the node is without a connection, and for how long: it may trust its lease until it tries to renew that.
 func (n *Node) Evict(ctx context.Context, name string, incarnation uint64) error {
-	r, err := n.read(ctx, name)
-	ended := false
-	if err == nil {
-		ended, err = r.ended(incarnation)
-	}
+	r, ended, err := n.look(ctx, name, incarnation)
 	if err == nil && !ended {
 		err = n.kv.Delete(ctx, name, jetstream.LastRevision(r.revision))
 	}

@@ -98,7 +98,6 @@ func storeState(from prometheus.Gatherer) (s admin.Store, err error) {
 // settings are all keys with their values, secrets hidden, and where each comes from.
 func (c *Config) settings(env map[string]string) []admin.Setting {
 	usual := DefaultConfig()
-	usual.Gates = c.Gates
 	defaults := map[string]reflect.Value{}
 	for _, k := range configKeys(&usual) {
 		defaults[k.path] = k.value
@@ -108,10 +107,11 @@ func (c *Config) settings(env map[string]string) []admin.Setting {
 	for i := range keys {
 		k := &keys[i]
 		s := admin.Setting{Key: k.path, Value: shownValue(k), Source: "file or flag"}
+		usually, known := defaults[k.path] // not in tables that have a name, as [gates.NAME] and [grains.NAME]
 		switch {
 		case env[k.env] != "":
 			s.Source = "environment"
-		case !strings.HasPrefix(k.path, "gates.") && reflect.DeepEqual(k.value.Interface(), defaults[k.path].Interface()):
+		case known && reflect.DeepEqual(k.value.Interface(), usually.Interface()):
 			s.Source = "default"
 		}
 		all = append(all, s)

@@ -133,6 +133,7 @@ func TestTheCommandsTakeATokenAndTellOfARoleThatIsTooSmall(t *testing.T) {
 func TestTheConfigurationIsShownWithoutItsSecrets(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.Admin.Token, cfg.Admin.Tokens, cfg.Gate.MaxConnections = "hunter2", map[string]Secret{"ci": "hunter2"}, 77
+	cfg.Gates, cfg.Grains = map[string]*NamedGateConfig{"world": {}}, map[string]*GrainConfig{"guild": {Role: "world"}}
 	found := map[string]admin.Setting{}
 	for _, s := range cfg.settings(map[string]string{"SKUA_ADMIN_TOKEN": "hunter2"}) {
 		found[s.Key] = s
@@ -140,7 +141,7 @@ func TestTheConfigurationIsShownWithoutItsSecrets(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	}
-	for key, source := range map[string]string{"admin.token": "environment", "admin.tokens": "file or flag", "gate.max_connections": "file or flag", "gate.heartbeat": "default"} {
+	for key, source := range map[string]string{"admin.token": "environment", "admin.tokens": "file or flag", "gate.max_connections": "file or flag", "gate.heartbeat": "default", "gates.world.tcp": "file or flag", "grains.guild.role": "file or flag"} {
 		if found[key].Source != source {
 			t.Errorf("%s: %+v, expected %s", key, found[key], source)
 		}

@@ -113,16 +113,7 @@ func (w *walker) all() {
 
 // add puts a value on the list, once.
 func (w *walker) add(v lua.LValue) {
-	var p unsafe.Pointer
 	switch v := v.(type) {
-	case *lua.LTable:
-		p = unsafe.Pointer(v) //nolint:gosec // an identity, nothing is read through it
-	case *lua.LFunction:
-		p = unsafe.Pointer(v) //nolint:gosec // an identity, nothing is read through it
-	case *lua.LState:
-		p = unsafe.Pointer(v) //nolint:gosec // an identity, nothing is read through it
-	case *lua.LUserData:
-		p = unsafe.Pointer(v) //nolint:gosec // an identity, nothing is read through it
 	case lua.LString:
 		w.text(string(v))
 		return
@@ -130,6 +121,7 @@ func (w *walker) add(v lua.LValue) {
 		w.size += 8
 		return
 	}
+	p := identity(v)
 	if p == nil {
 		return
 	}
@@ -138,6 +130,21 @@ func (w *walker) add(v lua.LValue) {
 	}
 	w.seen[p] = struct{}{}
 	w.todo = append(w.todo, v)
+}
+
+// identity tells values apart that are what others refer to; nil for plain ones. Nothing is read through it.
+func identity(v lua.LValue) unsafe.Pointer {
+	switch v := v.(type) {
+	case *lua.LTable:
+		return unsafe.Pointer(v) //nolint:gosec // an identity
+	case *lua.LFunction:
+		return unsafe.Pointer(v) //nolint:gosec // an identity
+	case *lua.LState:
+		return unsafe.Pointer(v) //nolint:gosec // an identity
+	case *lua.LUserData:
+		return unsafe.Pointer(v) //nolint:gosec // an identity
+	}
+	return nil
 }
 
 // text counts a string. The same large one may be at many places.

@@ -154,17 +154,7 @@ func (m *machine) Survey(want func(chunk string) bool, keep bool) (vm.Found, vm.
 
 // add puts a value on the list, once.
 func (w *survey) add(v lua.LValue) {
-	var p unsafe.Pointer
-	switch v := v.(type) {
-	case *lua.LTable:
-		p = unsafe.Pointer(v) //nolint:gosec // an identity, nothing is read through it
-	case *lua.LFunction:
-		p = unsafe.Pointer(v) //nolint:gosec // an identity, nothing is read through it
-	case *lua.LState:
-		p = unsafe.Pointer(v) //nolint:gosec // an identity, nothing is read through it
-	case *lua.LUserData:
-		p = unsafe.Pointer(v) //nolint:gosec // an identity, nothing is read through it
-	}
+	p := identity(v)
 	if p == nil {
 		return
 	}

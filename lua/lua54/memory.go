@@ -97,9 +97,7 @@ type marker struct {
 
 // measure finds out how much memory is in use, empties weak tables, and lets __gc run for what is gone.
 func (m *machine) measure() {
-	if m.epoch++; m.epoch == shared {
-		m.epoch = 1
-	}
+	m.beginWalk()
 	w := &marker{m: m, epoch: m.epoch}
 	w.add(value{o: &m.main.object})
 	w.table(m.globals)
@@ -396,4 +394,11 @@ func (*machine) setDoomed(v value, doomed bool) (was bool) {
 	u := v.o.userdata()
 	was, u.doomed = u.doomed, doomed
 	return was
+}
+
+// beginWalk gives the next walk over all objects its own epoch, by which it marks those that it has seen.
+func (m *machine) beginWalk() {
+	if m.epoch++; m.epoch == shared {
+		m.epoch = 1
+	}
 }

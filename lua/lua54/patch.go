@@ -108,9 +108,7 @@ type savedClosure struct {
 
 // Survey finds the functions of the chunks that want names.
 func (m *machine) Survey(want func(chunk string) bool, keep bool) (vm.Found, vm.Undo) {
-	if m.epoch++; m.epoch == shared {
-		m.epoch = 1
-	}
+	m.beginWalk()
 	w := &survey{m: m, want: want, wanted: map[*vm.Unit]bool{}, keep: keep, frames: map[*closure][]*frame{}}
 	m.survey = w
 	w.add(value{o: &m.main.object})
