@@ -59,6 +59,7 @@ func shapeOf(t *testing.T) shape {
 
 // TestAClusterStaysRightWhileNodesAndServersFail has nodes killed, stopped, cut off and slowed down, and NATS servers too, two such faults at a time. Each lock is held by one at a time then.
 func TestAClusterStaysRightWhileNodesAndServersFail(t *testing.T) {
+	t.Parallel() // each is a process with a network of its own, and mostly waits
 	torture(t, true, func(ctx context.Context, r *rig, random *rand.Rand, say func(string)) {
 		more := rand.New(rand.NewPCG(random.Uint64(), 0))
 		both(func() { r.harm(ctx, random, nodeFaults(), r.nodes, say) }, func() { r.harm(ctx, more, serverFaults(), r.servers, say) })
@@ -67,6 +68,7 @@ func TestAClusterStaysRightWhileNodesAndServersFail(t *testing.T) {
 
 // TestAClusterStaysRightWhileItIsSplit has NATS servers cut off from each other, with nodes on each side, and nodes killed meanwhile. Two nodes may believe to hold one lock; what is guarded by epochs stays right.
 func TestAClusterStaysRightWhileItIsSplit(t *testing.T) {
+	t.Parallel() // each is a process with a network of its own, and mostly waits
 	torture(t, false, func(ctx context.Context, r *rig, random *rand.Rand, say func(string)) {
 		more := rand.New(rand.NewPCG(random.Uint64(), 0))
 		both(func() { r.harm(ctx, random, nodeFaults()[:5], r.nodes, say) }, func() { r.harm(ctx, more, splits(), r.servers, say) })
