@@ -26,15 +26,15 @@ type Viewer struct {
 	index int // in s.viewers, with s.mu
 
 	// of the reader
-	next      uint64 // Seq that comes next
-	joined    time.Duration
-	known     uint32 // tracks that Want was asked for, by ID
-	wanted    uint32
-	synced    uint32 // video that had its key frame
-	from      uint64 // pictures begin at a key frame that is not before it
-	troubled  bool   // it has skipped
-	since     time.Duration
-	lastSkip  time.Duration
+	next     uint64 // Seq that comes next
+	joined   time.Duration
+	known    uint32 // tracks that Want was asked for, by ID
+	wanted   uint32
+	synced   uint32 // video that had its key frame
+	from     uint64 // pictures begin at a key frame that is not before it
+	troubled bool   // it has skipped
+	since    time.Duration
+	lastSkip time.Duration
 
 	waiting atomic.Bool
 	gone    atomic.Bool // Close was called
@@ -90,6 +90,19 @@ func (v *Viewer) Tracks() []*Track {
 		}
 	}
 	return mine
+}
+
+// Params are those of its tracks now, video first. Only its reader may ask.
+func (v *Viewer) Params() []*Params {
+	var all []*Params
+	for _, kind := range []Kind{Video, Audio} {
+		for _, t := range v.Tracks() {
+			if p := v.s.Params(t); t.Kind == kind && p != nil {
+				all = append(all, p)
+			}
+		}
+	}
+	return all
 }
 
 // Next fills frames with what the viewer has not had, at least one, and waits for it. It returns why the viewer has ended, by Close or for being slow, at once, and
