@@ -17,7 +17,7 @@ type Mux struct {
 func (m *Mux) Append(bufs net.Buffers, frames []*media.Frame, params func() []*media.Params) net.Buffers {
 	if !m.began {
 		m.began = true
-		bufs = append(bufs, begin(frames, params()))
+		bufs = append(bufs, begin(params()))
 	}
 	for _, f := range frames {
 		if m.told[f.Track.ID] != f.Params {
@@ -31,17 +31,14 @@ func (m *Mux) Append(bufs net.Buffers, frames []*media.Frame, params func() []*m
 	return bufs
 }
 
-func begin(frames []*media.Frame, params []*media.Params) []byte {
+func begin(params []*media.Params) []byte {
 	var video, audio bool
 	for _, p := range params {
 		video = video || p.Codec.Kind() == media.Video
 		audio = audio || p.Codec.Kind() == media.Audio
 	}
-	var ms uint32
-	if len(frames) > 0 {
-		ms = Milliseconds(frames[0].DTS)
-	}
-	return AppendTag(Header(video, audio), TypeScript, ms, func(b []byte) []byte { return append(b, MetaData(params)...) })
+	// At 0, whenever the viewer comes: ffmpeg takes metadata of another time for a track.
+	return AppendTag(Header(video, audio), TypeScript, 0, func(b []byte) []byte { return append(b, MetaData(params)...) })
 }
 
 // configTag tells a frame's parameters, or is nil if its codec has none.

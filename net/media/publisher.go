@@ -16,6 +16,8 @@ type Publisher struct {
 	times  [MaxTracks]trackTime
 	keyed  uint32 // video that has begun, by Track.ID
 	reason error
+	atEnd  []func(error)
+	muted  [3]bool // by Kind
 }
 
 // Track gives the stream's track for what the publisher sends, made if there is none, as it is for a publisher that comes back. It returns ErrFull beyond MaxTracks.
@@ -54,6 +56,9 @@ func (p *Publisher) Write(t *Track, sample Sample) error {
 	defer s.mu.Unlock()
 	if p.reason != nil {
 		return p.reason
+	}
+	if p.muted[t.Kind] {
+		return nil
 	}
 	if bit := uint32(1) << t.ID; t.Kind == Video && p.keyed&bit == 0 {
 		if !sample.Key {
@@ -108,15 +113,46 @@ func (p *Publisher) end(reason error) {
 // stop tells whether it was the publisher until now.
 func (p *Publisher) stop(reason error) bool {
 	p.s.mu.Lock()
-	defer p.s.mu.Unlock()
 	if p.reason != nil {
+		p.s.mu.Unlock()
 		return false
 	}
 	p.reason = reason
 	if p.s.publisher == p {
 		p.s.publisher = nil
 	}
+	told := p.atEnd
+	p.s.mu.Unlock()
+	for _, f := range told {
+		f(reason)
+	}
 	return true
+}
+
+// AtEnd has f called with the reason when the publisher ends, by whomever, on a goroutine that must not be kept; at once if it has ended.
+func (p *Publisher) AtEnd(f func(reason error)) {
+	p.s.mu.Lock()
+	reason := p.reason
+	if reason == nil {
+		p.atEnd = append(p.atEnd, f)
+	}
+	p.s.mu.Unlock()
+	if reason != nil {
+		f(reason)
+	}
+}
+
+// Mute leaves out what the publisher writes of one kind, until it is taken back. Pictures go on at a key frame then.
+func (p *Publisher) Mute(kind Kind, on bool) {
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	if int(kind) >= len(p.muted) {
+		return
+	}
+	p.muted[kind] = on
+	if kind == Video {
+		p.keyed = 0
+	}
 }
 
 // Err is why it ended, or nil.

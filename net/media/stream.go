@@ -199,12 +199,12 @@ func (s *Stream) start(v *Viewer) uint64 {
 	return first
 }
 
-// leave takes a viewer out.
-func (s *Stream) leave(v *Viewer) {
+// leave takes a viewer out, and tells whether it was in.
+func (s *Stream) leave(v *Viewer) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if v.index < 0 {
-		return
+		return false
 	}
 	last := len(s.viewers) - 1
 	s.viewers[v.index] = s.viewers[last]
@@ -212,6 +212,7 @@ func (s *Stream) leave(v *Viewer) {
 	s.viewers[last] = nil
 	s.viewers = s.viewers[:last]
 	v.index = -1
+	return true
 }
 
 // Publish makes the one who writes. It returns ErrBusy while there is another one, or the reason of Close. ended is called once, on a goroutine that must not be kept, when

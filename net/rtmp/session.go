@@ -57,8 +57,8 @@ type session struct {
 }
 
 func newSession(srv *Server, conn net.Conn) *session {
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetWriteBuffer(srv.cfg.WriteBuffer) // it is a wish
+	if sized, ok := conn.(interface{ SetWriteBuffer(bytes int) error }); ok {
+		_ = sized.SetWriteBuffer(srv.cfg.WriteBuffer) // it is a wish
 	}
 	return &session{
 		srv: srv, conn: conn, in: newChunkReader(bufio.NewReaderSize(conn, readBuffer)), log: srv.cfg.Log.With("addr", conn.RemoteAddr().String()),
