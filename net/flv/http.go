@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
@@ -20,8 +19,6 @@ import (
 
 // Why a viewer ends, beside what its stream says.
 var (
-	// ErrStalled: a viewer takes nothing any more.
-	ErrStalled = errors.New("flv: the viewer takes nothing any more")
 	// ErrStopping: the server stops.
 	ErrStopping = errors.New("flv: the server stops")
 	// errGone: the viewer has closed its connection.
@@ -111,6 +108,7 @@ func (h *HTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	one.h, one.viewer = h, v
+	one.out = media.Batch{Conn: one.conn, Timeout: h.cfg.WriteTimeout}
 	// Goroutines of its own: the HTTP server's would keep all that a request needs for as long as the viewer watches.
 	h.running.Go(one.listen)
 	h.running.Go(one.send)
@@ -139,12 +137,10 @@ type watcher struct {
 	viewer *media.Viewer
 	socket bool // it is a WebSocket
 
-	mux      Mux
-	head     [ws.MaxHeaderSize]byte
-	bufs     net.Buffers // what WriteTo takes from
-	room     net.Buffers // its memory
-	deadline time.Time
-	write    sync.Mutex // a WebSocket's pongs come between
+	mux   Mux
+	head  [ws.MaxHeaderSize]byte
+	out   media.Batch
+	write sync.Mutex // a WebSocket's pongs come between
 }
 
 // take makes the connection ours and answers the request.
@@ -196,41 +192,30 @@ func (o *watcher) frames() error {
 		if err != nil {
 			return err
 		}
-		o.bufs = o.room[:0]
+		bufs := o.out.Begin()
 		if o.socket {
-			o.bufs = append(o.bufs, nil) // the header's place
+			bufs = append(bufs, nil) // the header's place
 		}
-		o.bufs = o.mux.Append(o.bufs, frames[:n], o.viewer.Params)
+		bufs = o.mux.Append(bufs, frames[:n], o.viewer.Params)
 		clear(frames[:n])
-		o.room = o.bufs
-		if err := o.flush(); err != nil {
+		if err := o.flush(bufs); err != nil {
 			return err
 		}
 	}
 }
 
-// flush writes what is in bufs.
-func (o *watcher) flush() error {
+// flush writes tags, in one message if they go to a WebSocket.
+func (o *watcher) flush(bufs net.Buffers) error {
 	if o.socket {
 		size := 0
-		for _, b := range o.bufs[1:] {
+		for _, b := range bufs[1:] {
 			size += len(b)
 		}
-		o.bufs[0] = o.header(ws.OpBinary, size)
+		bufs[0] = o.header(ws.OpBinary, size)
 	}
 	o.write.Lock()
 	defer o.write.Unlock()
-	if now := time.Now(); o.deadline.Sub(now) < o.h.cfg.WriteTimeout*3/4 {
-		o.deadline = now.Add(o.h.cfg.WriteTimeout)
-		if err := o.conn.SetWriteDeadline(o.deadline); err != nil {
-			return err
-		}
-	}
-	_, err := o.bufs.WriteTo(o.conn)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return ErrStalled
-	}
-	return err
+	return o.out.Write(bufs)
 }
 
 // header is that of a WebSocket's message.
@@ -250,7 +235,7 @@ func (w *sliceWriter) Write(p []byte) (int, error) {
 // farewell closes a WebSocket with the reason.
 func (o *watcher) farewell(reason error) {
 	code := ws.StatusNormalClosure
-	if errors.Is(reason, media.ErrSlow) || errors.Is(reason, ErrStalled) {
+	if errors.Is(reason, media.ErrSlow) || errors.Is(reason, media.ErrStalled) {
 		code = ws.StatusPolicyViolation
 	}
 	text := reason.Error()

@@ -65,6 +65,9 @@ func (in *Ingest) part(kind media.Kind, at time.Duration, p Part) error {
 	t := in.tracks[id]
 	if t == nil {
 		track, err := in.To.Track(id.spec())
+		if errors.Is(err, media.ErrFull) {
+			return fmt.Errorf("%w: %w", ErrFormat, err)
+		}
 		if err != nil {
 			return err
 		}
@@ -83,6 +86,7 @@ func (in *Ingest) part(kind media.Kind, at time.Duration, p Part) error {
 			return err
 		}
 		t.params = params
+		in.To.Describe(t.track, params)
 		in.known()
 	}
 	data := p.Data
@@ -118,6 +122,7 @@ func (in *Ingest) config(t *incoming, p Part) error {
 		return fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	t.params, t.lengths = params, lengths
+	in.To.Describe(t.track, params)
 	in.known()
 	return nil
 }

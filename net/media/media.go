@@ -27,6 +27,8 @@ var (
 	ErrClosed = errors.New("media: closed")
 	// ErrSlow: a viewer has stayed behind for too long.
 	ErrSlow = errors.New("media: the viewer is too slow for the stream")
+	// ErrStalled: a viewer takes nothing any more.
+	ErrStalled = errors.New("media: the viewer takes nothing any more")
 	// ErrFull: the stream has as many viewers, or tracks, as it may have.
 	ErrFull = errors.New("media: full")
 	// ErrFrame: a frame is not what its track takes.

@@ -30,6 +30,15 @@ func (p *Publisher) Track(spec TrackSpec) (*Track, error) {
 	return p.s.track(spec)
 }
 
+// Describe tells the parameters of a track before its first frame, so that who comes between hears of it.
+func (p *Publisher) Describe(t *Track, params *Params) {
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	if p.reason == nil {
+		p.s.states[t.ID].params = params
+	}
+}
+
 // Complete says that all tracks have been asked for and have their parameters: viewers that were held begin.
 func (p *Publisher) Complete() {
 	p.s.mu.Lock()

@@ -1,11 +1,6 @@
 package rtmp
 
 import (
-	"errors"
-	"net"
-	"os"
-	"time"
-
 	"github.com/skua-go/skua/net/flv"
 	"github.com/skua-go/skua/net/media"
 )
@@ -17,47 +12,32 @@ const batch = 32
 type output struct {
 	session *session
 	viewer  *media.Viewer
-
-	frames   [batch]*media.Frame
-	told     [media.MaxTracks]*media.Params
-	began    bool
-	bufs     net.Buffers // what WriteTo takes from
-	room     net.Buffers // its memory
-	deadline time.Time
+	frames  [batch]*media.Frame
+	told    [media.MaxTracks]*media.Params
+	began   bool
+	out     media.Batch
 }
 
 // write sends the first n frames, behind what a player must know before them.
 func (o *output) write(n int) error {
-	o.bufs = o.room[:0]
+	bufs := o.out.Begin()
 	if !o.began {
 		o.began = true
-		o.bufs = append(o.bufs, o.metadata())
+		bufs = append(bufs, o.metadata())
 	}
 	for i, f := range o.frames[:n] {
 		if o.told[f.Track.ID] != f.Params {
 			o.told[f.Track.ID] = f.Params
 			if body, ok := flv.AppendConfig(nil, f.Params); ok {
-				o.bufs = append(o.bufs, chunks(f, body))
+				bufs = append(bufs, chunks(f, body))
 			}
 		}
-		o.bufs = append(o.bufs, f.As(media.RTMP, encode))
+		bufs = append(bufs, f.As(media.RTMP, encode))
 		o.frames[i] = nil // nothing holds a frame longer than it must
 	}
-	o.room = o.bufs
-	s := o.session
-	s.write.Lock()
-	defer s.write.Unlock()
-	if now := time.Now(); o.deadline.Sub(now) < s.srv.cfg.WriteTimeout*3/4 {
-		o.deadline = now.Add(s.srv.cfg.WriteTimeout)
-		if err := s.conn.SetWriteDeadline(o.deadline); err != nil {
-			return err
-		}
-	}
-	_, err := o.bufs.WriteTo(s.conn)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return ErrStalled
-	}
-	return err
+	o.session.write.Lock()
+	defer o.session.write.Unlock()
+	return o.out.Write(bufs)
 }
 
 // metadata tells what will come.

@@ -22,8 +22,6 @@ import (
 var (
 	// ErrTimeout: the peer has not said what it wants in time, or nothing came from a publisher.
 	ErrTimeout = errors.New("rtmp: timed out")
-	// ErrStalled: a viewer takes nothing any more.
-	ErrStalled = errors.New("rtmp: the viewer takes nothing any more")
 	// ErrStopping: the server stops.
 	ErrStopping = errors.New("rtmp: the server stops")
 )

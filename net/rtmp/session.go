@@ -253,7 +253,7 @@ func (s *session) send(id byte, m message) error {
 	defer s.write.Unlock()
 	_, err := s.conn.Write(b)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return ErrStalled
+		return media.ErrStalled
 	}
 	return err
 }
