@@ -46,7 +46,7 @@ type HTTP struct {
 	running sync.WaitGroup
 
 	mu       sync.Mutex
-	viewers  map[*media.Viewer]struct{}
+	viewers  map[*watcher]struct{}
 	stopping bool
 }
 
@@ -67,20 +67,28 @@ func NewHTTP(cfg HTTPConfig) (*HTTP, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &HTTP{cfg: cfg, viewers: map[*media.Viewer]struct{}{}}, nil
+	return &HTTP{cfg: cfg, viewers: map[*watcher]struct{}{}}, nil
 }
 
 // Serve waits for the end of ctx, ends all viewers and returns when they are gone. Viewers' connections are no longer the HTTP server's, so its shutdown does not see them.
 func (h *HTTP) Serve(ctx context.Context) error {
 	<-ctx.Done()
-	h.mu.Lock()
-	h.stopping = true
-	for v := range h.viewers {
-		v.Close(ErrStopping)
-	}
-	h.mu.Unlock()
+	h.each(func(o *watcher) { o.viewer.Close(ErrStopping) })
+	// One that takes nothing is not waited for.
+	late := time.AfterFunc(farewellTime, func() { h.each(func(o *watcher) { _ = o.conn.Close() }) })
+	defer late.Stop()
 	h.running.Wait()
 	return nil
+}
+
+// each ends the admission of viewers and calls f for those that are in.
+func (h *HTTP) each(f func(o *watcher)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stopping = true
+	for o := range h.viewers {
+		f(o)
+	}
 }
 
 // ServeHTTP answers one viewer. Pages of all origins may watch: who may is the business of Join.
@@ -96,39 +104,51 @@ func (h *HTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), h.cfg.Status(err))
 		return
 	}
-	if !h.add(v) {
+	if h.ends() {
 		v.Close(ErrStopping)
 		http.Error(w, ErrStopping.Error(), http.StatusServiceUnavailable)
 		return
 	}
 	one, err := h.take(w, r)
 	if err != nil {
-		h.remove(v)
 		v.Close(err)
 		return
 	}
 	one.h, one.viewer = h, v
 	one.out = media.Batch{Conn: one.conn, Timeout: h.cfg.WriteTimeout}
-	// Goroutines of its own: the HTTP server's would keep all that a request needs for as long as the viewer watches.
-	h.running.Go(one.listen)
-	h.running.Go(one.send)
+	if !h.start(one) {
+		v.Close(ErrStopping)
+		_ = one.conn.Close()
+	}
 }
 
-func (h *HTTP) add(v *media.Viewer) bool {
+func (h *HTTP) ends() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.stopping
+}
+
+// start gives a viewer goroutines of its own: the HTTP server's would keep all that a request needs for as long as the viewer watches. False: the server has ended meanwhile.
+func (h *HTTP) start(one *watcher) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.stopping {
 		return false
 	}
-	h.viewers[v] = struct{}{}
+	h.viewers[one] = struct{}{}
+	h.running.Go(one.listen)
+	h.running.Go(one.send)
 	return true
 }
 
-func (h *HTTP) remove(v *media.Viewer) {
+func (h *HTTP) remove(one *watcher) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.viewers, v)
+	delete(h.viewers, one)
 }
+
+// farewellTime is how long viewers have to hear why they end.
+const farewellTime = time.Second
 
 // watcher is one viewer's connection.
 type watcher struct {
@@ -171,7 +191,7 @@ func (h *HTTP) take(w http.ResponseWriter, r *http.Request) (*watcher, error) {
 
 // send writes frames until the viewer ends.
 func (o *watcher) send() {
-	defer o.h.remove(o.viewer)
+	defer o.h.remove(o)
 	err := o.frames()
 	o.viewer.Close(err)
 	if o.socket {
@@ -242,7 +262,7 @@ func (o *watcher) farewell(reason error) {
 	body := ws.NewCloseFrameBody(code, text[:min(len(text), ws.MaxControlFramePayloadSize-2)])
 	o.write.Lock()
 	defer o.write.Unlock()
-	_ = o.conn.SetWriteDeadline(time.Now().Add(time.Second))
+	_ = o.conn.SetWriteDeadline(time.Now().Add(farewellTime))
 	_ = ws.WriteFrame(o.conn, ws.NewCloseFrame(body)) // it may be gone
 }
 

@@ -181,7 +181,6 @@ func (s *session) deliver(v *media.Viewer) error {
 	for {
 		n, err := v.Next(out.frames[:])
 		if err != nil {
-			s.farewell("NetStream.Play.UnpublishNotify", err)
 			return err
 		}
 		if err := out.write(n); err != nil {

@@ -88,6 +88,9 @@ func (s *session) serve(ctx context.Context) {
 		s.publisher.Close()
 	}
 	if s.viewer != nil {
+		if s.reason.Load() != nil && !errors.Is(err, ErrStopping) { // the viewer has ended, not its connection
+			s.farewell("NetStream.Play.Failed", err)
+		}
 		s.viewer.Close(err)
 	}
 	_ = s.conn.Close()
@@ -251,6 +254,11 @@ func (s *session) send(id byte, m message) error {
 	b := appendMessage(make([]byte, 0, 64+len(m.body)), id, m, size)
 	s.write.Lock()
 	defer s.write.Unlock()
+	if s.viewer == nil && s.publisher != nil { // else there is a deadline
+		if err := s.conn.SetWriteDeadline(time.Now().Add(s.srv.cfg.WriteTimeout)); err != nil {
+			return err
+		}
+	}
 	_, err := s.conn.Write(b)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return media.ErrStalled

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/skua-go/skua/actor"
@@ -55,6 +56,7 @@ type room struct {
 	deciding  int    // admissions that the rules have
 	handled   uint64
 	window    *actor.Timer // while viewers wait for a publisher
+	stopped   atomic.Bool  // nobody needs to be told of members any more
 }
 
 // member is somebody who is in.
@@ -82,6 +84,7 @@ func (r *room) Start(c *actor.Context) error {
 
 // Stop puts everybody out.
 func (r *room) Stop(*actor.Context, error) {
+	r.stopped.Store(true)
 	r.stream.Close(fmt.Errorf("%w: room %s has ended", ErrOffline, r.name))
 	for _, m := range r.members {
 		r.cfg.Metrics.left(m)
@@ -153,7 +156,11 @@ func (r *room) enter(c *actor.Context, id uint64, a *admission) error {
 		ID: id, Who: a.who, Protocol: a.entry.Protocol, Addr: a.entry.Addr, Agent: a.entry.Agent, Action: a.action,
 	}}
 	sys, self := c.System(), c.Self()
-	told := func(reason error) { sys.Send(self, left{id, reason}) }
+	told := func(reason error) {
+		if !r.stopped.Load() {
+			sys.Send(self, left{id, reason})
+		}
+	}
 	var err error
 	if a.action == Publish {
 		err = r.publish(m, a, told)

@@ -19,7 +19,7 @@ import (
 	"github.com/skua-go/skua/net/media"
 )
 
-// ServiceName is the name under which a node's rooms are found. A room itself is that, a slash, and its name.
+// ServiceName is the name under which a node's rooms are found. A room itself is that, a slash, its name, a dot and a number.
 const ServiceName = "rooms"
 
 // Why somebody is not let in, or put out. They come wrapped with what concerned.

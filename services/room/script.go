@@ -73,7 +73,7 @@ func (r *room) mute(c *actor.Context, args value.List) {
 	name, _ := args.At(0).Str()
 	kind, ok := kinds[name]
 	if !ok {
-		c.Reply(nil, fmt.Errorf("room %s: mute %q, expected audio or video", r.name, args.At(0).String()))
+		c.Reply(nil, fmt.Errorf("room %s: mute %v, expected audio or video", r.name, args.At(0).Any()))
 		return
 	}
 	on := args.At(1).IsNil() || args.At(1).Bool()

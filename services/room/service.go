@@ -23,6 +23,7 @@ type idle struct {
 // service is the actor that has a node's rooms as its children.
 type service struct {
 	rooms *Rooms
+	made  uint64 // rooms so far
 	table map[string]*place
 	byRef map[actor.Ref]string
 }
@@ -37,7 +38,7 @@ type place struct {
 func (r *Rooms) Spec() actor.Spec {
 	return actor.Spec{Name: ServiceName, New: func() actor.Actor {
 		return &service{rooms: r, table: map[string]*place{}, byRef: map[actor.Ref]string{}}
-	}}
+	}, Supervision: actor.Supervision{Limit: -1}}
 }
 
 // Receive sends each message to its room.
@@ -70,8 +71,12 @@ func (s *service) admit(c *actor.Context, a *admission) {
 			return
 		}
 		name := a.entry.Room
+		s.made++
 		ref, err := c.Spawn(actor.Spec{
-			Name: ServiceName + "/" + name, Kind: "room", New: func() actor.Actor { return newRoom(s.rooms, name) },
+			// Its number, since the one before it of this name may not quite have ended.
+			Name: fmt.Sprintf("%s/%s.%d", ServiceName, name, s.made), Kind: "room", New: func() actor.Actor { return newRoom(s.rooms, name) },
+			// A room that fails ends: its publisher and its viewers are out, and come back to a new one.
+			Supervision: actor.Supervision{Limit: -1},
 		})
 		if err != nil {
 			c.Reply(nil, fmt.Errorf("room: %s: %w", name, err))
