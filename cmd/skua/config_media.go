@@ -38,7 +38,7 @@ type MediaConfig struct {
 	RingBytes int `toml:"ring_bytes" env:"RING_BYTES"`
 	// Largest picture, in bytes.
 	MaxFrame int `toml:"max_frame" env:"MAX_FRAME"`
-	// Time that a viewer may be behind. Beyond it it goes on at the newest key frame; sound is not left out.
+	// Time that a viewer may be behind. One that is more goes on at the newest key frame; sound is not left out.
 	Lag Duration `toml:"lag" env:"LAG"`
 	// Time that a viewer may go on being too slow, again and again, before it is closed.
 	Patience Duration `toml:"patience" env:"PATIENCE"`

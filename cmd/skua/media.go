@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/skua-go/skua/actor"
@@ -50,6 +51,16 @@ func (n *node) buildMedia() (*liveMedia, error) {
 	}); err != nil {
 		return nil, err
 	}
+	n.metrics.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "skua_media_rtmp_connections", Help: "Connections over RTMP."}, func() float64 {
+			now, _, _ := m.rtmp.Conns()
+			return float64(now)
+		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "skua_media_rtmp_refused_total", Help: "Connections over RTMP that were closed since there were too many."}, func() float64 {
+			_, _, refused := m.rtmp.Conns()
+			return float64(refused)
+		}),
+	)
 	m.flv, err = flv.NewHTTP(flv.HTTPConfig{Join: m.joinHTTP, Status: mediaStatus, WriteTimeout: cfg.WriteTimeout.Duration, WriteBuffer: cfg.WriteBuffer, Log: log})
 	return m, err
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/skua-go/skua/net/media"
 )
 
-// ErrFormat: bytes are not what a tag has. It comes wrapped with what and where.
+// ErrFormat tells that bytes are not what a tag has. It comes wrapped with what and where.
 var ErrFormat = errors.New("flv: bad tag")
 
 // The types of tags and of RTMP's messages.

@@ -29,9 +29,9 @@ func config(t *testing.T, c media.Codec) []byte {
 		}
 		return b
 	case media.H265:
-		head := make([]byte, 22)
-		head[0], head[21] = 1, 3
-		return append(head, 0) // no sets: they are in band
+		record := make([]byte, 23) // without sets, which are in band
+		record[0], record[21] = 1, 3
+		return record
 	case media.AAC:
 		return []byte{0x12, 0x10}
 	case media.Opus:

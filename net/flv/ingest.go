@@ -1,6 +1,7 @@
 package flv
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -114,7 +115,7 @@ func implicit(c media.Codec) bool {
 }
 
 func (in *Ingest) config(t *incoming, p Part) error {
-	if t.params != nil && t.params.Codec == p.Codec && string(t.params.Config) == string(p.Data) {
+	if t.params != nil && t.params.Codec == p.Codec && bytes.Equal(t.params.Config, p.Data) {
 		return nil // told again, as some encoders do before each key frame
 	}
 	params, lengths, err := media.NewParams(p.Codec, p.Data)

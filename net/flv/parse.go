@@ -123,11 +123,11 @@ func parseEnhanced(p Part, packet byte, b []byte, kind media.Kind, each func(Par
 			if len(b) < 4 {
 				return bad("a codec's name is cut off")
 			}
-			known := false
-			if p.Codec, known = byFourCC(string(b[:4])); !known || p.Codec.Kind() != kind {
+			codec, known := byFourCC(string(b[:4]))
+			if !known || codec.Kind() != kind {
 				return bad("%s codec %q", kind, b[:4])
 			}
-			b = b[4:]
+			p.Codec, b = codec, b[4:]
 		}
 		data := b
 		if multi {

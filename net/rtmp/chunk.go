@@ -2,6 +2,7 @@ package rtmp
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -37,6 +38,7 @@ const (
 	maxStreams     = 32       // chunk streams of a peer; real ones use up to 8
 	maxControl     = 64 << 10 // bytes of a message that is neither picture nor sound
 	smallestBuffer = 4 << 10
+	viewerBuffer   = 256
 )
 
 // message is one that has come in full.
@@ -73,6 +75,12 @@ type chunkReader struct {
 
 func newChunkReader(r *bufio.Reader) *chunkReader {
 	return &chunkReader{r: r, size: chunkSize, streams: map[uint32]*chunkStream{}}
+}
+
+// shrink is for a peer that says little from here on. What it has said already stays.
+func (c *chunkReader) shrink(conn io.Reader) {
+	said, _ := c.r.Peek(c.r.Buffered()) // there is that much
+	c.r = bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(said)), conn), viewerBuffer)
 }
 
 // next reads until a message is whole.

@@ -88,10 +88,14 @@ func (s *session) connect(id float64, about amf.Object) error {
 	}
 	s.app = app
 	return s.reply(id, amf.Object{
-		{Key: "fmsVer", Value: "FMS/3,0,1,123"}, {Key: "capabilities", Value: 31}, {Key: "fourCcList", Value: flv.FourCCs()},
+		{Key: "fmsVer", Value: "FMS/3,0,1,123"},
+		{Key: "capabilities", Value: 31},
+		{Key: "fourCcList", Value: flv.FourCCs()},
 	}, amf.Object{
-		{Key: "level", Value: "status"}, {Key: "code", Value: "NetConnection.Connect.Success"},
-		{Key: "description", Value: "Connection succeeded."}, {Key: "objectEncoding", Value: 0},
+		{Key: "level", Value: "status"},
+		{Key: "code", Value: "NetConnection.Connect.Success"},
+		{Key: "description", Value: "Connection succeeded."},
+		{Key: "objectEncoding", Value: 0},
 	})
 }
 
@@ -103,7 +107,9 @@ func (s *session) reply(id float64, values ...any) error {
 // status tells what happens to a stream.
 func (s *session) status(level, code, description string) error {
 	body := amf.Append(nil, "onStatus", 0, nil, amf.Object{
-		{Key: "level", Value: level}, {Key: "code", Value: code}, {Key: "description", Value: description},
+		{Key: "level", Value: level},
+		{Key: "code", Value: code},
+		{Key: "description", Value: description},
 	})
 	return s.send(commandID, message{kind: msgCommand, stream: s.stream, body: body})
 }
@@ -170,6 +176,7 @@ func (s *session) play(ctx context.Context, name string) error {
 	if told := s.reason.Load(); told != nil {
 		return *told
 	}
+	s.in.shrink(s.conn)
 	s.playing.Go(func() { s.end(s.deliver(v)) })
 	return nil
 }

@@ -28,7 +28,7 @@ func ffmpeg(ctx context.Context, tb testing.TB, args ...string) ([]byte, error) 
 		}
 		tb.Skip("ffmpeg is missing: tools/deps.sh installs it")
 	}
-	cmd := exec.CommandContext(ctx, "ffmpeg", append([]string{"-nostdin", "-hide_banner", "-loglevel", "error"}, args...)...) //nolint:gosec // a test's own arguments
+	cmd := exec.CommandContext(ctx, "ffmpeg", append([]string{"-nostdin", "-hide_banner", "-loglevel", "error"}, args...)...)
 	var told bytes.Buffer
 	cmd.Stderr = &told
 	out, err := cmd.Output()

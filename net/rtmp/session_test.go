@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -145,8 +146,7 @@ func TestAggregatesAndTimestampsThatAreExtended(t *testing.T) {
 	first := header(4, 8, 1, len(body))
 	first[1], first[2], first[3] = 0xff, 0xff, 0xff
 	stamp := binary.BigEndian.AppendUint32(nil, 1<<32-100)
-	b := append(first, stamp...)
-	b = append(b, body[:128]...)
+	b := append(slices.Concat(first, stamp), body[:128]...)
 	b = append(append(b, 0xc4), stamp...)
 	b = append(b, body[128:]...)
 	p.say(append(b, aac(100, "a")...))

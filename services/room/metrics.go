@@ -73,8 +73,14 @@ func reasonOf(err error) string {
 		err  error
 		name string
 	}{
-		{ErrName, "name"}, {ErrSignature, "signature"}, {ErrDenied, "denied"}, {ErrRules, "rules"}, {ErrOffline, "offline"}, {ErrCrowded, "rooms"},
-		{media.ErrBusy, "busy"}, {media.ErrFull, "full"},
+		{ErrName, "name"},
+		{ErrSignature, "signature"},
+		{ErrDenied, "denied"},
+		{ErrRules, "rules"},
+		{ErrOffline, "offline"},
+		{ErrCrowded, "rooms"},
+		{media.ErrBusy, "busy"},
+		{media.ErrFull, "full"},
 	} {
 		if errors.Is(err, r.err) {
 			return r.name

@@ -54,7 +54,7 @@ const (
 // MaxName bounds the name of a room, and that of who comes.
 const MaxName = 64
 
-var roomName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`) //nolint:gochecknoglobals // a constant
+var roomName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 
 // CheckName returns an ErrName unless a room may be called so: names stand in URLs, in files and in metrics.
 func CheckName(name string) error {

@@ -10,7 +10,7 @@ import (
 	"math"
 )
 
-// ErrFormat: the bytes are not AMF0, or more than is taken. It comes wrapped with what and where.
+// ErrFormat tells that the bytes are not AMF0, or more than is taken. It comes wrapped with what and where.
 var ErrFormat = errors.New("amf: bad value")
 
 // Bounds of what is read. Commands of real clients have some 5 values with some 20 fields, one or two levels deep.
@@ -37,16 +37,17 @@ const (
 	typed       = 0x10
 )
 
-// Field is one of an object, and Object has them in their order.
-type (
-	Field struct {
-		Key   string
-		Value any
-	}
-	Object []Field
-	// Array is an ECMA array: an object whose writer has counted its fields.
-	Array []Field
-)
+// Field is one of an object.
+type Field struct {
+	Key   string
+	Value any
+}
+
+// Object is fields in their order.
+type Object []Field
+
+// Array is an ECMA array: an object whose writer has counted its fields.
+type Array []Field
 
 // Get is the value of a field, or nil.
 func (o Object) Get(key string) any {
