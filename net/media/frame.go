@@ -29,10 +29,8 @@ type Form uint8
 
 // The forms. A protocol that wants one adds it here: each costs a frame 8 bytes, and its own size once it is asked for.
 const (
-	FLV    Form = iota // a whole tag with the size behind it
-	RTMP               // a message in chunks
-	Packet             // of the game's own connection
-	RTP                // packets of WebRTC and RTSP, one behind the other
+	FLV  Form = iota // a whole tag with the size behind it
+	RTMP             // a message in chunks
 	forms
 )
 
