@@ -2,7 +2,7 @@
 # Installs the Debian packages that tests use beyond Go, make and git, where that is possible: as root on Debian.
 # With CI=true what is missing in the end is a failure; elsewhere the tests that need it are skipped, and say so.
 set -euo pipefail
-wanted=(chromium gcc lua5.4 npm) # a command, and the package of the same name
+wanted=(chromium ffmpeg gcc lua5.4 npm) # a command, and the package of the same name
 
 missing=()
 for name in "${wanted[@]}"; do

@@ -38,6 +38,7 @@ type Config struct {
 	Lua     LuaConfig     `toml:"lua" envPrefix:"LUA_"`
 	Socket  SocketConfig  `toml:"socket" envPrefix:"SOCKET_"`
 	Mongo   MongoConfig   `toml:"mongo" envPrefix:"MONGO_"`
+	Media   MediaConfig   `toml:"media" envPrefix:"MEDIA_"`
 	Admin   AdminConfig   `toml:"admin" envPrefix:"ADMIN_"`
 	Trace   TraceConfig   `toml:"trace" envPrefix:"TRACE_"`
 	Cluster ClusterConfig `toml:"cluster" envPrefix:"CLUSTER_"`
@@ -71,6 +72,8 @@ type ListenConfig struct {
 	HTTP string `toml:"http" env:"HTTP"`
 	// Address of metrics, health, version and profiles, or `off`. Anything but a loopback address needs `admin.token`.
 	Admin string `toml:"admin" env:"ADMIN"`
+	// Address for publishers and viewers of live media over RTMP, such as `127.0.0.1:1935`, or `off`. It needs `media.admit`.
+	RTMP string `toml:"rtmp" env:"RTMP"`
 	// Address at which other nodes join this one (`skua run --join`), or `off`: that of the NATS server inside the process. Anything but a loopback address needs `cluster.secret`.
 	Cluster string `toml:"cluster" env:"CLUSTER"`
 	// Address at which the NATS servers inside the nodes of `cluster.routes` take each other, or `off`.
@@ -374,6 +377,7 @@ func DefaultConfig() Config {
 			KCP:   "127.0.0.1:7000",
 			HTTP:  "127.0.0.1:7080",
 			Admin: "127.0.0.1:7090",
+			RTMP:  addressOff,
 
 			Cluster: addressOff,
 			Routes:  addressOff,
@@ -416,6 +420,7 @@ func DefaultConfig() Config {
 		Store:  StoreConfig{Database: "skua", Autosave: Duration{2 * time.Second}, FlushBatch: 500, MaxPending: 100_000, MaxPendingBytes: 256 << 20, CacheTTL: Duration{10 * time.Second}, CacheBytes: 64 << 20},
 		Lua:    LuaConfig{Path: []string{"scripts"}, CallTimeout: Duration{5 * time.Second}, MemoryLimit: 256 << 20, Engine: engineLua54, Integers: integersError},
 		Socket: SocketConfig{MaxSockets: 10_000, ConnectTimeout: Duration{10 * time.Second}},
+		Media:  mediaDefaults(),
 		Trace:  TraceConfig{Sample: 0.01},
 		Cluster: ClusterConfig{
 			Beat: Duration{500 * time.Millisecond}, Suspect: Duration{1500 * time.Millisecond}, Dead: Duration{3 * time.Second}, Lease: Duration{20 * time.Second},

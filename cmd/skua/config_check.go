@@ -73,6 +73,7 @@ func (c *Config) validate() error {
 	c.validateServices(&k)
 	c.validateSocket(&k)
 	c.Mongo.validate(&k)
+	c.validateMedia(&k)
 	c.validateTrace(&k)
 	c.Admin.validate(&k)
 	c.validateCluster(&k)
@@ -85,6 +86,7 @@ func (c *Config) validateListen(k *check) {
 		{"listen.kcp", c.Listen.KCP},
 		{"listen.http", c.Listen.HTTP},
 		{"listen.admin", c.Listen.Admin},
+		{"listen.rtmp", c.Listen.RTMP},
 		{"listen.cluster", c.Listen.Cluster},
 		{"listen.routes", c.Listen.Routes},
 	} {

@@ -42,6 +42,7 @@ func (c *Config) resolveSecrets(env map[string]string) error {
 		{"kcp.key", &c.KCP.Key},
 		{"login.token_keys", &c.Login.TokenKeys},
 		{"login.jwt_secret", &c.Login.JWTSecret},
+		{"media.keys", &c.Media.Keys},
 		{"cluster.secret", &c.Cluster.Secret},
 	} {
 		v, err := c.resolveSecret(s.value.Reveal(), env)

@@ -22,6 +22,7 @@ import (
 type listeners struct {
 	clients     []clientDoor // of the gates
 	http, admin net.Listener
+	rtmp        net.Listener
 	certs       *secure.Certificates // nil without TLS
 	names       []string             // what the ready line says of each
 	stats       map[doorName]*secure.Stats
@@ -59,6 +60,7 @@ func (n *node) listen(ctx context.Context) (_ *listeners, err error) {
 		func() error { return o.tcp(mainGate, "listen.tcp", cfg.Listen.TCP, &cfg.Gate, cfg.TLS.Listeners) },
 		func() error { return o.kcp(mainGate, "listen.kcp", cfg.Listen.KCP, &cfg.Gate, cfg.TLS.Listeners) },
 		o.http,
+		o.rtmp,
 		o.admin,
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Gates)) {
@@ -161,6 +163,19 @@ func (o *opener) webSockets(gate string, g *GateConfig) clientDoor {
 	return clientDoor{gate: gate, transport: "ws", path: g.Path, ln: ws.NewListener(ws.Config{Addr: o.l.http.Addr(), CheckOrigin: originCheck(g.Origins)})}
 }
 
+// rtmp opens the door of live media over RTMP, without TLS, which its clients rarely speak.
+func (o *opener) rtmp() (err error) {
+	addr := o.n.project.cfg.Listen.RTMP
+	if !Listens(addr) {
+		return nil
+	}
+	if o.l.rtmp, err = tcp.Listen(o.ctx, addr); err != nil {
+		return fmt.Errorf("listen.rtmp = %q: %w", addr, err)
+	}
+	o.l.names = append(o.l.names, fmt.Sprintf("rtmp=%s", o.l.rtmp.Addr()))
+	return nil
+}
+
 func (o *opener) admin() error {
 	cfg := &o.n.project.cfg
 	addr := cfg.Listen.Admin
@@ -243,7 +258,7 @@ func (l *listeners) close() {
 	for _, d := range l.clients {
 		_ = d.ln.Close() // it may have been closed by who served it
 	}
-	for _, ln := range []net.Listener{l.http, l.admin} {
+	for _, ln := range []net.Listener{l.http, l.rtmp, l.admin} {
 		if ln != nil {
 			_ = ln.Close()
 		}

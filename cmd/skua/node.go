@@ -63,6 +63,7 @@ type node struct {
 	data         *sharedata.Service
 	sockets      *socket.Sockets
 	mongo        *mongodb.Clients
+	media        *liveMedia // nil without media.admit
 	login        login.Config
 	gates        map[string]*gate.Gate // by the name of their table, mainGate among them
 	grainScripts *grains.Scripts
@@ -198,7 +199,7 @@ func (n *node) services(ctx context.Context, backend store.Backend) ([]actor.Spe
 		n.sockets.Spec(), // of the project's services, which end before
 		n.mongo.Spec(),
 	}
-	return slices.Concat(n.coordination, first, n.project.ext.Services, launchers, []actor.Spec{login.Spec(n.login)}), nil // the launcher has the project's services
+	return slices.Concat(n.coordination, first, n.project.ext.Services, launchers, []actor.Spec{login.Spec(n.login)}, n.media.specs()), nil // the launcher has the project's services
 }
 
 // quarantineDir is where, in the directory of data, the content is that the database refused.
@@ -289,6 +290,9 @@ func (n *node) build(abort func()) error {
 	}
 	var err error
 	if n.login, err = n.loginConfig(); err != nil {
+		return err
+	}
+	if n.media, err = n.buildMedia(); err != nil {
 		return err
 	}
 	return n.buildGates()
@@ -399,6 +403,7 @@ func (n *node) serveClients(ctx context.Context, l *listeners, lost <-chan error
 			return serveHTTP(serving, l.http, n.pages(l.clients), n.project.cfg.Gate.MaxHalfOpen, n.log)
 		})
 	}
+	n.media.serve(serving, doors, l.rtmp)
 	doors.Go(func() error { return l.renew(serving) })
 	if l.admin != nil {
 		server, closeLogs, err := n.adminServer()

@@ -34,6 +34,7 @@ func (n *node) pages(clients []clientDoor) http.Handler {
 			mux.Handle(d.path, sockets)
 		}
 	}
+	n.media.mount(mux)
 	if n.project.web == nil {
 		mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "This project has no web/ directory. Clients connect to "+n.project.cfg.Gate.Path+".", http.StatusNotFound)

@@ -124,7 +124,10 @@ func layers() map[string]int {
 func known() map[string][]string {
 	return map[string][]string{
 		// The transports yield a net.Listener and know nothing of each other; what is above a listener knows the wire.
-		"net/transport":  {"net/packet"},
+		"net/transport": {"net/packet"},
+		// Protocols of media carry its frames; RTMP's messages are the bodies of FLV's tags.
+		"net/flv":        {"net/media"},
+		"net/rtmp":       {"net/flv", "net/media"},
 		"services/login": {"services/store"},
 		"services/gate":  {"services/login", "services/store"},
 		"cmd/skua":       {"examples"},

@@ -249,6 +249,18 @@ func (c *conn) waitToWrite(changed chan struct{}) {
 	}
 }
 
+// SetWriteBuffer asks the system to keep that many bytes which the peer has not taken, in the place of what it thinks best.
+func (c *conn) SetWriteBuffer(bytes int) error {
+	if !c.acquire() {
+		return c.failed("set", net.ErrClosed)
+	}
+	defer c.done()
+	if err := syscall.SetsockoptInt(c.fd, syscall.SOL_SOCKET, syscall.SO_SNDBUF, bytes); err != nil {
+		return c.failed("set", os.NewSyscallError("setsockopt", err))
+	}
+	return nil
+}
+
 // CloseWrite ends the own half of the connection.
 func (c *conn) CloseWrite() error {
 	if !c.acquire() {

@@ -28,12 +28,13 @@ import (
 	"github.com/skua-go/skua/tools/bench/nodes"
 	"github.com/skua-go/skua/tools/bench/peers"
 	"github.com/skua-go/skua/tools/bench/stores"
+	"github.com/skua-go/skua/tools/bench/streams"
 )
 
 // benchmarks is the table. The references are baselines measured for themselves; they run only with -only bare/.
 func benchmarks(programs *peers.Programs, botsFor time.Duration) []measure.Benchmark {
 	return slices.Concat(
-		actorBenchmarks(programs), luaBenchmarks(luas.Default(), ""), luaBenchmarks(luas.Gopher(), "/"+gopher.Name), storeBenchmarks(), clusterBenchmarks(), otherBenchmarks(botsFor))
+		actorBenchmarks(programs), luaBenchmarks(luas.Default(), ""), luaBenchmarks(luas.Gopher(), "/"+gopher.Name), storeBenchmarks(), clusterBenchmarks(), mediaBenchmarks(), otherBenchmarks(botsFor))
 }
 
 // actorBenchmarks are the actor runtime's, beside channels and beside what other runtimes do with their own defaults.
@@ -191,6 +192,24 @@ func storeBenchmarks() []measure.Benchmark {
 	}
 }
 
+// mediaBenchmarks are those of live media.
+func mediaBenchmarks() []measure.Benchmark {
+	const (
+		thousand = "1,000 viewers of one stream of 1.6 Mbps on loopback, gigabits a second for each core that the server uses; "
+		loop     = "base: a loop that writes the same bytes to 1,000 connections, same run"
+		bytes    = "resident memory of the server a viewer, with 1,000 more, without what the system keeps of their sockets"
+		fanout   = "from the publisher into the hands of 1,000 viewers, a frame at a time, without sockets and without waking a goroutine"
+	)
+	base := streams.PerCore("media-bare", 1000, streams.Bare)
+	return []measure.Benchmark{
+		{ID: "media/fanout", Unit: "ns a frame and viewer", Ours: streams.FanOut(1000), Note: fanout},
+		{ID: "media/flv-1000", Unit: "Gbps/core", Ours: streams.PerCore("media-flv", 1000, streams.FLV), Base: base, Note: thousand + loop},
+		{ID: "media/rtmp-1000", Unit: "Gbps/core", Ours: streams.PerCore("media-rtmp", 1000, streams.RTMP), Base: base, Note: thousand + loop},
+		{ID: "media/flv-viewer-bytes", Unit: "B/viewer", Ours: streams.ViewerBytes("media-flv", 1000, streams.FLV), Note: bytes},
+		{ID: "media/rtmp-viewer-bytes", Unit: "B/viewer", Ours: streams.ViewerBytes("media-rtmp", 1000, streams.RTMP), Note: bytes},
+	}
+}
+
 // otherBenchmarks are those of what stands on the actors, and the references.
 func otherBenchmarks(botsFor time.Duration) []measure.Benchmark {
 	const (
@@ -249,6 +268,7 @@ func otherBenchmarks(botsFor time.Duration) []measure.Benchmark {
 func servers(args []string) map[string]measure.Server {
 	all := bare.Servers()
 	maps.Copy(all, clients.Servers(args))
+	maps.Copy(all, streams.Servers())
 	return all
 }
 

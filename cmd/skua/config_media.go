@@ -1,0 +1,90 @@
+package main
+
+import (
+	"math"
+	"time"
+
+	"github.com/skua-go/skua/net/media"
+	"github.com/skua-go/skua/services/room"
+)
+
+// The values of media.admit.
+const (
+	admitOff    = "off"
+	admitOpen   = "open"
+	admitSigned = "signed"
+	admitRules  = "rules"
+)
+
+// MediaConfig is the table [media]: live rooms, docs/media.md.
+type MediaConfig struct {
+	// Who may publish and watch: `off` is nobody, and there are no rooms; `open` is everybody who reaches the node; `signed` is who has a URL signed with `media.keys`; `rules` is whom the script `media.rules` lets in, by a signed URL only if there are `media.keys`.
+	Admit string `toml:"admit" env:"ADMIT"`
+	// Script of the rules, whose service is asked with `on_publish` and `on_join`.
+	Rules string `toml:"rules" env:"RULES"`
+	// Time that it has to decide. One that does not lets nobody in.
+	RulesTimeout Duration `toml:"rules_timeout" env:"RULES_TIMEOUT"`
+	// Keys that sign URLs, one a line, each of 32 characters or more: the first signs, all are good. May be `env:NAME` or `file:PATH`.
+	Keys Secret `toml:"keys" env:"KEYS"`
+	// Time that viewers wait for a publisher that has gone.
+	Reconnect Duration `toml:"reconnect" env:"RECONNECT"`
+	// Rooms of the node. Publishers of further ones are refused.
+	MaxRooms int `toml:"max_rooms" env:"MAX_ROOMS"`
+	// Viewers of a room. Further ones are refused.
+	MaxViewers int `toml:"max_viewers" env:"MAX_VIEWERS"`
+	// Connections over RTMP. Further ones are closed.
+	MaxConnections int `toml:"max_connections" env:"MAX_CONNECTIONS"`
+	// Bytes of frames that a room keeps, from its newest key frame on and for slow viewers; each protocol that is watched takes as much again.
+	RingBytes int `toml:"ring_bytes" env:"RING_BYTES"`
+	// Largest picture, in bytes.
+	MaxFrame int `toml:"max_frame" env:"MAX_FRAME"`
+	// Time that a viewer may be behind. One that is more goes on at the newest key frame; sound is not left out.
+	Lag Duration `toml:"lag" env:"LAG"`
+	// Time that a viewer may go on being too slow, again and again, before it is closed.
+	Patience Duration `toml:"patience" env:"PATIENCE"`
+	// Time that a viewer may take nothing at all, before it is closed.
+	WriteTimeout Duration `toml:"write_timeout" env:"WRITE_TIMEOUT"`
+	// Bytes that the system keeps for a viewer, asked for. More bridges slower links and shows later that a viewer is slow.
+	WriteBuffer int `toml:"write_buffer" env:"WRITE_BUFFER"`
+}
+
+func mediaDefaults() MediaConfig {
+	return MediaConfig{
+		Admit: admitOff, RulesTimeout: Duration{5 * time.Second}, Reconnect: Duration{15 * time.Second}, MaxRooms: 1000, MaxViewers: 10_000, MaxConnections: 10_000,
+		RingBytes: 16 << 20, MaxFrame: 8 << 20, Lag: Duration{2 * time.Second}, Patience: Duration{20 * time.Second}, WriteTimeout: Duration{10 * time.Second}, WriteBuffer: 256 << 10,
+	}
+}
+
+func (c *Config) validateMedia(k *check) {
+	m := &c.Media
+	k.oneOf("media.admit", m.Admit, admitOff, admitOpen, admitSigned, admitRules)
+	k.that(m.Rules == "" || isScript(m.Rules), "media.rules", m.Rules, "the name of a script, without .lua, inside lua.path, or nothing")
+	k.that(m.Admit != admitRules || m.Rules != "", "media.rules", m.Rules, `the name of a script, as media.admit is "rules"`)
+	k.that(m.Admit == admitRules || m.Rules == "", "media.rules", m.Rules, `nothing, as media.admit is not "rules"`)
+	k.that(longEnough(lines(m.Keys)), "media.keys", m.Keys, "keys of 32 characters or more, one a line, or nothing")
+	k.that(m.Admit != admitSigned || len(lines(m.Keys)) > 0, "media.keys", m.Keys, `at least one key, as media.admit is "signed"`)
+	k.that(!Listens(c.Listen.RTMP) || m.Admit != admitOff, "listen.rtmp", c.Listen.RTMP, `"off", as media.admit is "off"`)
+	k.duration("media.rules_timeout", m.RulesTimeout, 10*time.Millisecond, time.Minute)
+	k.duration("media.reconnect", m.Reconnect, time.Second, time.Hour)
+	k.between("media.max_rooms", m.MaxRooms, 1, 1_000_000)
+	k.between("media.max_viewers", m.MaxViewers, 1, 1_000_000)
+	k.between("media.max_connections", m.MaxConnections, 1, math.MaxInt32)
+	k.between("media.ring_bytes", m.RingBytes, 64<<10, 1<<30)
+	k.between("media.max_frame", m.MaxFrame, 64<<10, 16<<20-1)
+	k.duration("media.lag", m.Lag, 100*time.Millisecond, time.Minute)
+	k.duration("media.patience", m.Patience, time.Second, time.Hour)
+	k.duration("media.write_timeout", m.WriteTimeout, 100*time.Millisecond, 10*time.Minute)
+	k.between("media.write_buffer", m.WriteBuffer, 4<<10, 64<<20)
+}
+
+// rooms is what the rooms are told.
+func (m *MediaConfig) rooms() room.Config {
+	cfg := room.Config{
+		RulesTimeout: m.RulesTimeout.Duration, Reconnect: m.Reconnect.Duration, MaxRooms: m.MaxRooms, Lag: m.Lag.Duration, Patience: m.Patience.Duration,
+		Stream: media.Config{RingBytes: m.RingBytes, MaxViewers: m.MaxViewers},
+	}
+	if m.Admit != admitOpen {
+		cfg.Rules, cfg.Keys = m.Rules, lines(m.Keys)
+	}
+	return cfg
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/net/flv"
+	"github.com/skua-go/skua/net/media"
+	"github.com/skua-go/skua/net/rtmp"
+	"github.com/skua-go/skua/services/room"
+)
+
+// livePath is where viewers find rooms at the HTTP address, and liveApp what RTMP calls the same.
+const (
+	livePath = "/live/"
+	liveApp  = "live"
+)
+
+// liveMedia is a node's rooms and the protocols by which they are reached. A nil one is of a node without rooms.
+type liveMedia struct {
+	rooms *room.Rooms
+	rtmp  *rtmp.Server
+	flv   *flv.HTTP
+}
+
+// buildMedia makes what [media] says.
+func (n *node) buildMedia() (*liveMedia, error) {
+	cfg := &n.project.cfg.Media
+	if cfg.Admit == admitOff {
+		return nil, nil //nolint:nilnil // nothing is what was asked for
+	}
+	if cfg.Rules != "" && !n.rt.Has(cfg.Rules) {
+		return nil, fmt.Errorf("media.rules = %q: there is no such script in %s", cfg.Rules, strings.Join(n.project.cfg.Lua.Path, ", "))
+	}
+	told := cfg.rooms()
+	told.Metrics = room.NewMetrics()
+	n.metrics.MustRegister(told.Metrics)
+	m := &liveMedia{rooms: room.New(n.sys, told)}
+	log := n.log.With("part", "media")
+	var err error
+	if m.rtmp, err = rtmp.New(rtmp.Config{
+		Rooms: rtmpRooms{m.rooms}, MaxConns: cfg.MaxConnections, WriteTimeout: cfg.WriteTimeout.Duration, WriteBuffer: cfg.WriteBuffer, MaxMessage: cfg.MaxFrame, Log: log,
+	}); err != nil {
+		return nil, err
+	}
+	n.metrics.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "skua_media_rtmp_connections", Help: "Connections over RTMP."}, func() float64 {
+			now, _, _ := m.rtmp.Conns()
+			return float64(now)
+		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "skua_media_rtmp_refused_total", Help: "Connections over RTMP that were closed since there were too many."}, func() float64 {
+			_, _, refused := m.rtmp.Conns()
+			return float64(refused)
+		}),
+	)
+	m.flv, err = flv.NewHTTP(flv.HTTPConfig{Join: m.joinHTTP, Status: mediaStatus, WriteTimeout: cfg.WriteTimeout.Duration, WriteBuffer: cfg.WriteBuffer, Log: log})
+	return m, err
+}
+
+// specs are the actors, which end before the scripts that they ask.
+func (m *liveMedia) specs() []actor.Spec {
+	if m == nil {
+		return nil
+	}
+	return []actor.Spec{m.rooms.Spec()}
+}
+
+// serve runs the protocols until ctx ends.
+func (m *liveMedia) serve(ctx context.Context, doors *errgroup.Group, ln net.Listener) {
+	if m == nil {
+		return
+	}
+	doors.Go(func() error { return m.flv.Serve(ctx) })
+	if ln != nil {
+		doors.Go(func() error { return m.rtmp.Serve(ctx, ln) })
+	}
+}
+
+// mount puts the rooms among the pages.
+func (m *liveMedia) mount(mux *http.ServeMux) {
+	if m != nil {
+		mux.Handle(livePath, m.flv)
+	}
+}
+
+// joinHTTP lets a viewer of /live/NAME.flv in.
+func (m *liveMedia) joinHTTP(r *http.Request) (*media.Viewer, error) {
+	name, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, livePath), ".flv")
+	if !ok {
+		return nil, fmt.Errorf("%w: %s, expected %sNAME.flv", errNoPage, r.URL.Path, livePath)
+	}
+	e := room.Entry{Room: name, Protocol: "flv", Addr: r.RemoteAddr, Agent: r.UserAgent(), Query: r.URL.Query()}
+	if r.Header.Get("Upgrade") != "" {
+		e.Protocol = "ws-flv"
+	}
+	return m.rooms.Join(r.Context(), e, media.ViewerConfig{})
+}
+
+// errNoPage is what is asked for at a path that no room has.
+var errNoPage = errors.New("media: no such page")
+
+// mediaStatus is the HTTP status for why somebody is not let in.
+func mediaStatus(err error) int {
+	for _, s := range []struct {
+		err    error
+		status int
+	}{
+		{errNoPage, http.StatusNotFound},
+		{room.ErrOffline, http.StatusNotFound},
+		{room.ErrName, http.StatusBadRequest},
+		{room.ErrSignature, http.StatusForbidden},
+		{room.ErrDenied, http.StatusForbidden},
+		{media.ErrFull, http.StatusServiceUnavailable},
+	} {
+		if errors.Is(err, s.err) {
+			return s.status
+		}
+	}
+	return http.StatusServiceUnavailable
+}
+
+// rtmpRooms are the rooms as RTMP asks for them: rtmp://HOST/live/NAME.
+type rtmpRooms struct{ rooms *room.Rooms }
+
+// Publish is part of rtmp.Rooms.
+func (r rtmpRooms) Publish(ctx context.Context, asked rtmp.Request, ended func(error)) (*media.Publisher, error) {
+	e, err := rtmpEntry(asked)
+	if err != nil {
+		return nil, err
+	}
+	return r.rooms.Publish(ctx, e, ended)
+}
+
+// Play is part of rtmp.Rooms.
+func (r rtmpRooms) Play(ctx context.Context, asked rtmp.Request) (*media.Viewer, error) {
+	e, err := rtmpEntry(asked)
+	if err != nil {
+		return nil, err
+	}
+	return r.rooms.Join(ctx, e, media.ViewerConfig{})
+}
+
+func rtmpEntry(asked rtmp.Request) (room.Entry, error) {
+	if asked.App != liveApp {
+		return room.Entry{}, fmt.Errorf("media: rtmp: app %q, expected rtmp://HOST/%s/NAME", asked.App[:min(len(asked.App), room.MaxName)], liveApp)
+	}
+	return room.Entry{Room: asked.Stream, Protocol: "rtmp", Addr: asked.Addr.String(), Agent: asked.Agent, Query: asked.Query}, nil
+}

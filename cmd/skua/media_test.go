@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const liveRules = `
+local M = {}
+function M.on_publish(self, name, who, info) return info.query.token == "abc", "the token is wrong" end
+function M.on_join(self, name, who, info) return true end
+function M.on_leave(self, name, who, info) end
+return M
+`
+
+// ffmpeg runs it to its end, and gives what it complains of. Without it the test is skipped, but in CI.
+func ffmpeg(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	if _, err := exec.LookPath("ffmpeg"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("ffmpeg is missing: tools/deps.sh installs it")
+		}
+		t.Skip("ffmpeg is missing: tools/deps.sh installs it")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "ffmpeg", append([]string{"-nostdin", "-hide_banner", "-loglevel", "error"}, args...)...)
+	var told bytes.Buffer
+	cmd.Stderr = &told
+	err := cmd.Run()
+	return told.String(), err
+}
+
+// tone is what ffmpeg publishes: some seconds of sound, in real time.
+func tone(seconds, url string) []string {
+	return []string{"-re", "-f", "lavfi", "-i", "sine=sample_rate=44100", "-t", seconds, "-c:a", "aac", "-f", "flv", url}
+}
+
+func TestANodeHasRoomsWithRules(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "scripts"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "scripts", "live.lua"), []byte(liveRules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := openDoors(t, dir, openGate+`
+listen.rtmp = "127.0.0.1:0"
+media.admit = "rules"
+media.rules = "live"
+`)
+	rtmp, page := "rtmp://"+d.addr["rtmp"]+"/live/arena", "http://"+d.addr["http"]+"/live/"
+	if told, err := ffmpeg(t, tone("1", rtmp+"?token=no")...); err == nil || !strings.Contains(told, "the token is wrong") {
+		t.Errorf("a wrong token: %v %s", err, told)
+	}
+	if told, err := ffmpeg(t, tone("1", "rtmp://"+d.addr["rtmp"]+"/other/arena?token=abc")...); err == nil || !strings.Contains(told, "expected rtmp://HOST/live/NAME") {
+		t.Errorf("another app: %v %s", err, told)
+	}
+	for path, want := range map[string]string{"arena.flv": "404 room: nobody publishes in arena", "arena": "404 media: no such page", "..%2fx.flv": "400 room: bad name"} {
+		if got := d.get(page+path, nil); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+	published := make(chan error, 1)
+	go func() {
+		_, err := ffmpeg(t, tone("4", rtmp+"?token=abc")...)
+		published <- err
+	}()
+	await(t, "it publishes", func() bool {
+		return d.scraped(`skua_media_members{action="publish",protocol="rtmp"} 1`)
+	})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, page+"arena.flv", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	head := make([]byte, 9)
+	if _, err := io.ReadFull(resp.Body, head); err != nil || string(head) != "FLV\x01\x04\x00\x00\x00\x09" {
+		t.Errorf("begins with % x, %v", head, err)
+	}
+	if err := <-published; err != nil {
+		t.Error(err)
+	}
+	if !d.scraped(`skua_media_entries_total{action="play",protocol="flv"} 1`) || !d.scraped(`skua_media_refused_total{action="publish",reason="denied"} 1`) {
+		t.Error("the metrics do not tell")
+	}
+}
+
+func TestANodeHasRoomsForSignedURLsOnly(t *testing.T) {
+	d := openDoors(t, t.TempDir(), openGate+`
+media.admit = "signed"
+media.keys = "`+strings.Repeat("k", 32)+`"
+`)
+	if got := d.get("http://"+d.addr["http"]+"/live/arena.flv", nil); !strings.HasPrefix(got, "403 room: not allowed: play arena: the URL is not signed") {
+		t.Error(got)
+	}
+}
+
+func TestMediaConfigurationIsChecked(t *testing.T) {
+	for text, want := range map[string]string{
+		`media.admit = "all"`:                              `media.admit (SKUA_MEDIA_ADMIT): found "all", expected one of off, open, signed, rules`,
+		`media.admit = "rules"`:                            `media.rules`,
+		"media.admit = \"open\"\nmedia.rules = \"live\"":   `nothing, as media.admit is not "rules"`,
+		`media.admit = "signed"`:                           `at least one key`,
+		"media.admit = \"signed\"\nmedia.keys = \"short\"": `keys of 32 characters or more`,
+		`listen.rtmp = "127.0.0.1:1935"`:                   `"off", as media.admit is "off"`,
+		"media.admit = \"open\"\nmedia.lag = \"1ms\"":      `media.lag`,
+		"media.admit = \"open\"\nmedia.ring_bytes = 1":     `media.ring_bytes`,
+	} {
+		_, err := makeConfig("", configFile, []byte(text), nil)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}

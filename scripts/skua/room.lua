@@ -1,0 +1,47 @@
+-- skua.room: live media rooms, from the script of their rules or any other.
+local skynet = require "skynet"
+
+local M = {}
+
+local Room = {}
+Room.__index = Room
+
+-- Gives a room by its name, as the handlers of rules get it. It need not exist: what is done to a room that does not, does nothing.
+function M.of(name)
+  if type(name) ~= "string" then
+    error("room.of: the name of a room is expected, got " .. type(name), 2)
+  end
+  return setmetatable({ name = name }, Room)
+end
+
+-- Gives the names of all rooms that somebody is in.
+function M.list()
+  return skynet.call("rooms", "lua", "list")
+end
+
+-- Gives the query of a URL with which somebody may "publish" or "play" in a room, for so many seconds.
+function M.sign(name, action, who, seconds)
+  return skynet.call("rooms", "lua", "sign", name, action, who or "", seconds)
+end
+
+-- Puts members out: one by its id, or all that go by a name. Gives how many.
+function Room:kick(whom, reason)
+  return skynet.call("rooms", "lua", "kick", self.name, whom, reason) or 0
+end
+
+-- Leaves out the room's "audio" or "video" until on is false.
+function Room:mute(kind, on)
+  return skynet.call("rooms", "lua", "mute", self.name, kind, on ~= false)
+end
+
+-- Puts everybody out. Gives how many.
+function Room:close(reason)
+  return skynet.call("rooms", "lua", "close", self.name, reason) or 0
+end
+
+-- Gives what there is to know of the room, or nil if nobody is in it.
+function Room:info()
+  return skynet.call("rooms", "lua", "info", self.name)
+end
+
+return M

@@ -1,0 +1,46 @@
+package room
+
+import (
+	"sync"
+
+	"github.com/skua-go/skua/net/media"
+)
+
+// admission is a request to come in, on its way through the service and the room to the rules and back. The one who asks may give up meanwhile.
+type admission struct {
+	entry   Entry
+	action  Action
+	who     string
+	ended   func(error)
+	options media.ViewerConfig
+
+	mu        sync.Mutex
+	given     error // why it is no longer asked
+	publisher *media.Publisher
+	viewer    *media.Viewer
+}
+
+// abandon says that nobody waits any more: what was granted, or will be, is closed.
+func (a *admission) abandon(reason error) {
+	a.mu.Lock()
+	a.given = reason
+	p, v := a.publisher, a.viewer
+	a.mu.Unlock()
+	if p != nil {
+		p.Close()
+	}
+	if v != nil {
+		v.Close(reason)
+	}
+}
+
+// grant gives what was asked for; false when nobody waits for it.
+func (a *admission) grant(p *media.Publisher, v *media.Viewer) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.given != nil {
+		return false
+	}
+	a.publisher, a.viewer = p, v
+	return true
+}

@@ -1,0 +1,165 @@
+// Package room is the live media rooms of a node: who publishes, who watches, and the rules.
+//
+// A room is an actor: whoever comes in or is put out, and what a script says of it, goes through its mailbox, one after the other. The media itself goes around it, through the
+// room's media.Stream, which a publisher that comes back within a window finds as it was, with its viewers.
+//
+// Who may do what is decided in this order: the name of the room must be one, the URL must be signed where that is asked for, and then the project's script of rules is asked, if
+// there is one. A script that does not answer lets nobody in.
+package room
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"time"
+
+	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/net/media"
+)
+
+// ServiceName is the name under which a node's rooms are found. A room itself is that, a slash, its name, a dot and a number.
+const ServiceName = "rooms"
+
+// Why somebody is not let in, or put out. They come wrapped with what concerned.
+var (
+	// ErrName: that is no name of a room.
+	ErrName = errors.New("room: bad name")
+	// ErrSignature: the URL is not signed, by somebody else, for something else, or it has expired.
+	ErrSignature = errors.New("room: not allowed")
+	// ErrDenied: the script of rules has said no.
+	ErrDenied = errors.New("room: denied")
+	// ErrRules: the script of rules has not decided.
+	ErrRules = errors.New("room: nobody can decide this now")
+	// ErrOffline: nobody publishes in the room.
+	ErrOffline = errors.New("room: nobody publishes")
+	// ErrKicked: a script, or an operator, has put somebody out.
+	ErrKicked = errors.New("room: put out")
+	// ErrReplaced: the same publisher has come again.
+	ErrReplaced = errors.New("room: replaced by a newer connection")
+	// ErrCrowded: there are as many rooms as there may be.
+	ErrCrowded = errors.New("room: too many rooms")
+)
+
+// Action is what somebody wants of a room.
+type Action string
+
+// The actions.
+const (
+	Publish Action = "publish"
+	Play    Action = "play"
+)
+
+// MaxName bounds the name of a room, and that of who comes.
+const MaxName = 64
+
+var roomName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
+
+// CheckName returns an ErrName unless a room may be called so: names stand in URLs, in files and in metrics.
+func CheckName(name string) error {
+	if !roomName.MatchString(name) {
+		return fmt.Errorf("%w %q: expected a letter or a digit, then up to %d letters, digits, - and _", ErrName, name[:min(len(name), MaxName)], MaxName-1)
+	}
+	return nil
+}
+
+// Entry is somebody who comes.
+type Entry struct {
+	Room     string
+	Protocol string // rtmp, flv, ...
+	Addr     string
+	Agent    string // what it calls itself
+	// Query is that of its URL: a signature is in it, and what the script may want to know.
+	Query url.Values
+}
+
+// Config is what rooms are told. The zero value lets everybody in.
+type Config struct {
+	// Rules is the script that is asked; empty: none. Its service is a unique one of the project.
+	Rules string
+	// RulesTimeout is how long it may take to decide. Default 5 s.
+	RulesTimeout time.Duration
+	// Keys sign URLs: the first signs, all are good. With any, who comes has to have a signed URL.
+	Keys [][]byte
+	// Reconnect is how long viewers wait for a publisher that has gone. Default 15 s.
+	Reconnect time.Duration
+	// MaxRooms is how many rooms there may be. Default 1,000.
+	MaxRooms int
+	// StatsEvery is how often the script gets on_stats. Default 10 s.
+	StatsEvery time.Duration
+	// Stream bounds each room's stream.
+	Stream media.Config
+	// Lag and Patience are those of media.ViewerConfig, for who sets none.
+	Lag, Patience time.Duration
+	// Metrics counts; nil is fine.
+	Metrics *Metrics
+	// Now is the wall clock, for signatures. Default time.Now.
+	Now func() time.Time
+}
+
+func (c Config) withDefaults() Config {
+	for v, d := range map[*time.Duration]time.Duration{&c.RulesTimeout: 5 * time.Second, &c.Reconnect: 15 * time.Second, &c.StatsEvery: 10 * time.Second} {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	if c.MaxRooms <= 0 {
+		c.MaxRooms = 1000
+	}
+	if c.Metrics == nil {
+		c.Metrics = NewMetrics()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+// Rooms is how protocols reach a node's rooms. Its methods may be called by anybody.
+type Rooms struct {
+	sys *actor.System
+	cfg Config
+}
+
+// New makes the rooms of a system; its Spec has to be spawned there.
+func New(sys *actor.System, cfg Config) *Rooms {
+	return &Rooms{sys: sys, cfg: cfg.withDefaults()}
+}
+
+// Publish lets a publisher in, or says why not. ended is that of media.Stream.Publish.
+func (r *Rooms) Publish(ctx context.Context, e Entry, ended func(reason error)) (*media.Publisher, error) {
+	a := &admission{entry: e, action: Publish, ended: ended}
+	if err := r.admit(ctx, a); err != nil {
+		return nil, err
+	}
+	return a.publisher, nil
+}
+
+// Join lets a viewer in, or says why not.
+func (r *Rooms) Join(ctx context.Context, e Entry, opt media.ViewerConfig) (*media.Viewer, error) {
+	a := &admission{entry: e, action: Play, options: opt}
+	if err := r.admit(ctx, a); err != nil {
+		return nil, err
+	}
+	return a.viewer, nil
+}
+
+func (r *Rooms) admit(ctx context.Context, a *admission) (err error) {
+	defer func() { r.cfg.Metrics.admitted(a, err) }()
+	if err := CheckName(a.entry.Room); err != nil {
+		return err
+	}
+	if a.who, err = r.cfg.verify(a.action, a.entry); err != nil {
+		return err
+	}
+	service, ok := r.sys.Lookup(ServiceName)
+	if !ok {
+		return fmt.Errorf("%w: the node stops", ErrRules)
+	}
+	_, err = r.sys.Ask(ctx, service, a)
+	if err != nil {
+		a.abandon(err)
+	}
+	return err
+}

@@ -1,0 +1,41 @@
+-- Rules that a test can look at: who comes with a query that asks for it is let in.
+local skynet = require "skynet"
+local room = require "skua.room"
+
+local M = {}
+local heard = {}
+
+function M.on_publish(self, name, who, info)
+  if info.query.fail then error("rules are broken") end
+  if info.query.wait then skynet.sleep(tonumber(info.query.wait)) end
+  if info.query.let ~= "in" then return false, "not you, " .. who end
+  return true
+end
+
+function M.on_join(self, name, who, info)
+  heard[#heard + 1] = ("join %s %s %s"):format(name, who, info.protocol)
+  return info.query.let == "in", "watch elsewhere"
+end
+
+function M.on_leave(self, name, who, info)
+  heard[#heard + 1] = ("leave %s %s %s %s"):format(name, who, info.action, tostring(info.reason))
+end
+
+-- What was heard so far.
+function M.heard() return table.concat(heard, "; ") end
+
+function M.kick(self, name, whom, reason) return room.of(name):kick(whom, reason) end
+function M.mute(self, name, kind, on) return room.of(name):mute(kind, on) end
+function M.close(self, name, reason) return room.of(name):close(reason) end
+function M.rooms() return table.concat(room.list(), " ") end
+function M.sign(self, name, action, who, seconds) return room.sign(name, action, who, seconds) end
+
+function M.info(self, name)
+  local info = room.of(name):info()
+  if not info then return "nobody" end
+  local members = {}
+  for i, m in ipairs(info.members) do members[i] = m.who .. "/" .. m.action end
+  return ("live %s, viewers %d: %s"):format(tostring(info.live), info.viewers, table.concat(members, " "))
+end
+
+return M
