@@ -15,12 +15,13 @@ import (
 )
 
 // adminAPI is what operators see of the node.
-func (n *node) adminAPI() *admin.API {
+func (n *node) adminAPI(peers admin.Peers) *admin.API {
 	settings := n.project.cfg.settings(environMap(os.Environ()))
 	return &admin.API{
 		System: n.sys, Nodes: n.nodes, Sessions: clients{n.sessions}, Dead: n.dead,
 		Store:    func() (admin.Store, error) { return storeState(n.metrics) },
 		Settings: func() []admin.Setting { return settings },
+		Peers:    peers, Log: n.lines, Directory: directory{n},
 	}
 }
 
@@ -41,26 +42,24 @@ func (n *node) nodes() []admin.Node {
 type clients struct{ of *gate.Sessions }
 
 // List is part of admin.Sessions.
-func (c clients) List(uid string, after uint64, limit int) admin.SessionPage {
-	seen, total := c.of.Look(uid, after, limit+1)
-	p := admin.SessionPage{Sessions: []admin.Session{}, Total: total}
-	if len(seen) > limit {
-		seen = seen[:limit]
-		p.Next = seen[limit-1].ID
-	}
+func (c clients) List(uid string, after uint64, limit int) (list []admin.Session, total int) {
+	seen, total := c.of.Look(uid, after, limit)
 	for i := range seen {
 		v := &seen[i]
 		s := admin.Session{
 			ID: v.ID, Gate: v.Gate, UID: v.UID, State: v.State, Transport: v.Transport, Address: v.Address, Backlog: v.Backlog, Unacked: v.Unacked,
-			BytesIn: v.BytesIn, BytesOut: v.BytesOut,
+			BytesIn: v.BytesIn, BytesOut: v.BytesOut, RTT: v.Way.RTT.Microseconds(), Sent: v.Way.Sent, Resent: v.Way.Resent,
+		}
+		if v.Way.Sent > 0 {
+			s.Loss = min(1, float64(v.Way.Resent)/float64(v.Way.Sent))
 		}
 		if !v.Opened.IsZero() {
 			at := v.Opened.UTC()
 			s.Since = &at
 		}
-		p.Sessions = append(p.Sessions, s)
+		list = append(list, s)
 	}
-	return p
+	return list, total
 }
 
 // Kick is part of admin.Sessions.

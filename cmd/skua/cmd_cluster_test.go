@@ -242,7 +242,7 @@ func TestWhatIsNotSignedIsRefusedAndCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	right, wrong := &control{key: key}, &control{key: make([]byte, 32)}
+	right, wrong := &control{seal: seal{key: key}, &control{key: make([]byte, 32)}
 	to, _ := a.members.Find("b")
 	order := func(v int, incarnation uint64, ms int64) []byte {
 		text, err := json.Marshal(controlOrder{V: v, From: "x", Incarnation: incarnation, Drain: admin.DrainOrder{Timeout: ms}})

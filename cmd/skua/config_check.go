@@ -74,7 +74,7 @@ func (c *Config) validate() error {
 	c.validateSocket(&k)
 	c.Mongo.validate(&k)
 	c.validateTrace(&k)
-	c.Admin.validate(&k)
+	c.validateAdmin(&k)
 	c.validateCluster(&k)
 	return errors.Join(k.failed...)
 }
@@ -85,6 +85,7 @@ func (c *Config) validateListen(k *check) {
 		{"listen.kcp", c.Listen.KCP},
 		{"listen.http", c.Listen.HTTP},
 		{"listen.admin", c.Listen.Admin},
+		{"listen.console", c.Listen.Console},
 		{"listen.cluster", c.Listen.Cluster},
 		{"listen.routes", c.Listen.Routes},
 	} {

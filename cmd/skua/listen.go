@@ -22,6 +22,7 @@ import (
 type listeners struct {
 	clients     []clientDoor // of the gates
 	http, admin net.Listener
+	console     net.Listener
 	certs       *secure.Certificates // nil without TLS
 	names       []string             // what the ready line says of each
 	stats       map[doorName]*secure.Stats
@@ -60,6 +61,7 @@ func (n *node) listen(ctx context.Context) (_ *listeners, err error) {
 		func() error { return o.kcp(mainGate, "listen.kcp", cfg.Listen.KCP, &cfg.Gate, cfg.TLS.Listeners) },
 		o.http,
 		o.admin,
+		o.console,
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Gates)) {
 		g, key := cfg.Gates[name], "gates."+name
@@ -175,11 +177,25 @@ func (o *opener) admin() error {
 	if err != nil {
 		return fmt.Errorf("listen.admin = %q: %w", addr, err)
 	}
-	sec := secure.Config{Certificates: o.tls("admin", cfg.TLS.Listeners), Protocols: []string{"http/1.1"}, Plain: plainHTTP()}
+	sec := secure.Config{Certificates: o.tls("admin", cfg.TLS.Listeners), AskClients: cfg.Admin.ClientCA != "", Protocols: []string{"http/1.1"}, Plain: plainHTTP()}
 	if o.l.admin, err = o.secured(doorName{mainGate, "admin"}, ln, &cfg.Gate, sec); err != nil {
 		return err
 	}
 	o.l.names = append(o.l.names, fmt.Sprintf("admin=%s", ln.Addr()))
+	return nil
+}
+
+func (o *opener) console() error {
+	addr := o.n.project.cfg.Listen.Console
+	if !Listens(addr) {
+		return nil
+	}
+	ln, err := tcp.Listen(o.ctx, addr)
+	if err != nil {
+		return fmt.Errorf("listen.console = %q: %w", addr, err)
+	}
+	o.l.console = ln
+	o.l.names = append(o.l.names, fmt.Sprintf("console=%s", ln.Addr()))
 	return nil
 }
 
@@ -243,7 +259,7 @@ func (l *listeners) close() {
 	for _, d := range l.clients {
 		_ = d.ln.Close() // it may have been closed by who served it
 	}
-	for _, ln := range []net.Listener{l.http, l.admin} {
+	for _, ln := range []net.Listener{l.http, l.admin, l.console} {
 		if ln != nil {
 			_ = ln.Close()
 		}

@@ -20,15 +20,15 @@ import (
 
 // clientsOf are sessions that are told what to be.
 type clientsOf struct {
-	page   admin.SessionPage
+	all    []admin.Session
 	kicked chan string
 }
 
-func (c *clientsOf) List(uid string, _ uint64, _ int) admin.SessionPage {
+func (c *clientsOf) List(uid string, _ uint64, _ int) ([]admin.Session, int) {
 	if uid != "" && uid != "7" {
-		return admin.SessionPage{Sessions: []admin.Session{}}
+		return nil, 0
 	}
-	return c.page
+	return c.all, len(c.all)
 }
 
 func (c *clientsOf) Kick(id uint64, code, reason string) bool {
@@ -56,9 +56,9 @@ func newScene(t *testing.T) *scene {
 			t.Error(err)
 		}
 	})
-	c := &scene{t: t, sys: sys, server: guardedServer(t), clients: &clientsOf{kicked: make(chan string, 1), page: admin.SessionPage{
-		Sessions: []admin.Session{{ID: 5, UID: "7", State: "present", Transport: "kcp", Address: "192.0.2.1:5"}}, Total: 1,
-	}}}
+	c := &scene{t: t, sys: sys, server: guardedServer(t), clients: &clientsOf{
+		kicked: make(chan string, 1), all: []admin.Session{{ID: 5, UID: "7", State: "present", Transport: "kcp", Address: "192.0.2.1:5"}},
+	}}
 	dead := new(admin.DeadLetters)
 	c.spawn(dead.Spec())
 	c.server.API = &admin.API{
