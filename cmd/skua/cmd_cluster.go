@@ -119,7 +119,7 @@ func (at *adminPlace) tls() (*tls.Config, error) {
 	var err error
 	if at.ca != "" {
 		if cfg.RootCAs, err = readRoots(at.ca); err != nil {
-			return nil, fmt.Errorf("--ca: %w", err)
+			return nil, fmt.Errorf("--ca = %q: %w", at.ca, err)
 		}
 	}
 	if at.cert == "" && at.key == "" {

@@ -116,7 +116,7 @@ func (c *Config) clientRoots() (*x509.CertPool, error) {
 func readRoots(path string) (*x509.CertPool, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("expected a file with certificates in PEM: %w", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
