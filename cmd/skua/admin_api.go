@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -88,8 +89,12 @@ func storeState(from prometheus.Gatherer) (s admin.Store, err error) {
 			}
 		}
 	}
+	lag := 0.0
+	if due := value["due_timestamp_seconds"]; due > 0 {
+		lag = max(0, float64(time.Now().UnixMilli())/1000-due)
+	}
 	return admin.Store{
-		Pending: int(value["pending_documents"]), PendingBytes: int(value["pending_bytes"]), Down: value["database_down"] > 0, Retries: int(value["retries_total"]),
+		LagSeconds: lag, Pending: int(value["pending_documents"]), PendingBytes: int(value["pending_bytes"]), Down: value["database_down"] > 0, Retries: int(value["retries_total"]),
 		Refused: int(value["refused_total"]), Writes: int(value["writes_total"]), Quarantined: int(value["quarantined_total"]), BatchSeconds: value["batch_seconds"],
 	}, nil
 }

@@ -53,7 +53,7 @@ func newInfoCommand(l *look) *cobra.Command {
 	return &cobra.Command{
 		Use: "info ACTOR", Short: "Tell of one actor, by its name or its id: of a script also its memory and the stacks of what waits in it", Args: positional(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return show(l, http.MethodGet, actorPath(args[0], ""), nil, nil, writeInfo)
+			return show(l, http.MethodGet, actorPath(args[0], ""), url.Values{"over": {"500"}}, nil, writeInfo)
 		},
 	}
 }
@@ -68,8 +68,8 @@ func writeInfo(w io.Writer, d *admin.ActorDetail) error {
 	if d.Memory > 0 {
 		fmt.Fprintf(w, "memory of its VM: %d KiB\n", d.Memory>>10)
 	}
-	if d.Processed > 0 {
-		fmt.Fprintf(w, "handler time: %v a message\n", micros(d.BusyMicros/int64(d.Processed)))
+	if r := d.Rates; r != nil {
+		fmt.Fprintf(w, "now: %.0f messages/s, %v each, %.1f%% of a core\n", r.Messages, micros(r.Handler), 100*r.Busy)
 	}
 	if f := d.LastError; f != nil {
 		fmt.Fprintf(w, "last error: %s %s: %s\n", f.Time.Format(time.RFC3339), dash(f.Message), dash(f.Error))

@@ -20,7 +20,7 @@ import (
 )
 
 // follow asks again and again for what is new, until the context ends, or once.
-func follow[T any](l *look, path string, values url.Values, again bool, write func(w io.Writer, page *T) (next string, goOn bool)) error {
+func follow[T any](l *look, path string, values url.Values, again bool, write func(w io.Writer, page *T) (next string, goOn bool, err error)) error {
 	if l.node == everyNode {
 		return &usageError{errors.New("--node: expected one node: what several tell at once has no order")}
 	}
@@ -39,9 +39,9 @@ func follow[T any](l *look, path string, values url.Values, again bool, write fu
 		if err != nil {
 			return err
 		}
-		next, goOn := write(w, all[0].Answer)
-		if !again || !goOn {
-			return nil
+		next, goOn, err := write(w, all[0].Answer)
+		if err != nil || !again || !goOn {
+			return err
 		}
 		values.Set("cursor", next)
 		values.Set("wait", "2000")
@@ -59,9 +59,11 @@ func newTailCommand(l *look) *cobra.Command {
 what players say may be in them. With --json each message is a line.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			values := url.Values{"limit": {strconv.Itoa(admin.MaxPage)}, "wait": {"2000"}}
-			return follow(l, actorPath(args[0], "/tail"), values, !once, func(w io.Writer, p *admin.TailPage) (string, bool) {
+			return follow(l, actorPath(args[0], "/tail"), values, !once, func(w io.Writer, p *admin.TailPage) (string, bool, error) {
 				for i := range p.Messages {
-					l.writeMessage(w, &p.Messages[i])
+					if err := l.writeMessage(w, &p.Messages[i]); err != nil {
+						return "", false, err
+					}
 				}
 				told := l.cmd.ErrOrStderr()
 				if p.Skipped > 0 {
@@ -71,7 +73,7 @@ what players say may be in them. With --json each message is a line.`,
 				if p.Ended {
 					fmt.Fprintf(told, "%s has ended\n", args[0])
 				}
-				return p.Next, !p.Ended
+				return p.Next, !p.Ended, nil
 			})
 		},
 	}
@@ -79,16 +81,16 @@ what players say may be in them. With --json each message is a line.`,
 	return cmd
 }
 
-func (l *look) writeMessage(w io.Writer, m *admin.TailMessage) {
+func (l *look) writeMessage(w io.Writer, m *admin.TailMessage) error {
 	if l.asJSON {
-		_ = json.NewEncoder(w).Encode(m) // it is told by the next write, or nobody reads
-		return
+		return json.NewEncoder(w).Encode(m)
 	}
 	kind := "send"
 	if m.Request {
 		kind = "call"
 	}
-	fmt.Fprintf(w, "%s %s %s %s %s\n", m.Time.Local().Format(timeOfDay), kind, dash(m.From), dash(m.Type), dash(m.Content))
+	_, err := fmt.Fprintf(w, "%s %s %s %s %s\n", m.Time.Local().Format(timeOfDay), kind, dash(m.From), dash(m.Type), dash(m.Content))
+	return err
 }
 
 func newLogCommand(l *look) *cobra.Command {
@@ -108,15 +110,17 @@ func newLogCommand(l *look) *cobra.Command {
 					values.Set(name, *text)
 				}
 			}
-			return follow(l, "/log", values, again, func(w io.Writer, p *admin.LogPage) (string, bool) {
+			return follow(l, "/log", values, again, func(w io.Writer, p *admin.LogPage) (string, bool, error) {
 				if p.Missed > 0 {
 					fmt.Fprintf(l.cmd.ErrOrStderr(), "%d lines were missed\n", p.Missed)
 				}
 				for i := range p.Lines {
-					l.writeLogLine(w, &p.Lines[i])
+					if err := l.writeLogLine(w, &p.Lines[i]); err != nil {
+						return "", false, err
+					}
 				}
 				values.Set("limit", strconv.Itoa(admin.MaxPage)) // of those that come
-				return p.Next, true
+				return p.Next, true, nil
 			})
 		},
 	}
@@ -131,10 +135,9 @@ func newLogCommand(l *look) *cobra.Command {
 	return cmd
 }
 
-func (l *look) writeLogLine(w io.Writer, line *admin.LogLine) {
+func (l *look) writeLogLine(w io.Writer, line *admin.LogLine) error {
 	if l.asJSON {
-		_ = json.NewEncoder(w).Encode(line) // it is told by the next write, or nobody reads
-		return
+		return json.NewEncoder(w).Encode(line)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s %s", line.Time.Local().Format(timeOfDay), line.Level, dash(line.Message))
@@ -150,6 +153,7 @@ func (l *look) writeLogLine(w io.Writer, line *admin.LogLine) {
 		}
 		fmt.Fprintf(&b, " %s=%s", dash(key), dash(text))
 	}
-	fmt.Fprintln(w, b.String())
+	_, err := fmt.Fprintln(w, b.String())
 	writeText(w, stacks)
+	return err
 }

@@ -93,7 +93,7 @@ func (s *Server) actorRoutes() []route {
 		param{name: "sort", kind: "string", options: []string{"id", "waiting", "processed", "busy"}, doc: "The largest first; cursors are for id, the default, only."})
 	return []route{
 		{method: http.MethodGet, path: "/actors", id: "actors", role: View, summary: "The actors of the node", query: list, answer: ActorPage{}, serve: s.listActors},
-		{method: http.MethodGet, path: "/actors/{id}", id: "actor", role: View, summary: "One actor", path1: one, answer: ActorDetail{}, serve: s.oneActor},
+		{method: http.MethodGet, path: "/actors/{id}", id: "actor", role: View, summary: "One actor", path1: one, answer: ActorDetail{}, serve: s.oneActor, query: over()},
 		{
 			method: http.MethodGet, path: "/services", id: "services", role: View, summary: "The actors that have a name", query: pageParams()[:1], answer: ActorPage{},
 			serve: func(q *query) (any, error) {
@@ -105,6 +105,36 @@ func (s *Server) actorRoutes() []route {
 			body: Reason{}, answer: Killed{}, serve: s.kill,
 		},
 	}
+}
+
+// over is for how long rates are measured.
+func over() []param {
+	return []param{{name: "over", kind: "integer", most: maxWait, def: 1, doc: "For how many milliseconds to look at it for its rates; below 100 they are left out."}}
+}
+
+// rates measures what an actor does; nil if nobody has asked for that, or it has ended meanwhile.
+func (s *Server) rates(q *query, before *actor.Info) *Rates {
+	const least = 100
+	over := time.Duration(q.number["over"]) * time.Millisecond
+	if over < least*time.Millisecond {
+		return nil
+	}
+	begun, wait := time.Now(), time.NewTimer(over)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-q.r.Context().Done():
+	}
+	now, ok := s.API.System.Inspect(before.Ref)
+	if !ok {
+		return nil
+	}
+	passed, n, busy := time.Since(begun).Seconds(), now.Processed-before.Processed, now.Busy-before.Busy
+	r := &Rates{Messages: float64(n) / passed, Busy: busy.Seconds() / passed}
+	if n > 0 {
+		r.Handler = busy.Microseconds() / int64(n)
+	}
+	return r
 }
 
 func actorOf(i *actor.Info) Actor {
@@ -210,23 +240,32 @@ func (s *Server) page(limit int, after uint64, by string, match func(*actor.Info
 	return ActorPage{found, p}
 }
 
-// oneActor tells of one from near. A script is asked, for 3 s at most.
+// oneActor tells of one from near. A script is asked while its rates are measured, so that both take no longer than one.
 func (s *Server) oneActor(q *query) (any, error) {
 	info, err := s.find(q.path1)
 	if err != nil {
 		return nil, err
 	}
-	d := ActorDetail{Actor: actorOf(&info), LastError: s.API.Log.failureOf(&info)}
+	measured := make(chan *Rates, 1)
+	go func() { measured <- s.rates(q, &info) }()
+	d := s.detail(q, &info)
+	d.Rates = <-measured
+	return d, nil
+}
+
+// detail is what an actor tells of itself, and what is known of it.
+func (s *Server) detail(q *query, info *actor.Info) ActorDetail {
+	d := ActorDetail{Actor: actorOf(info), LastError: s.API.Log.failureOf(info)}
 	if !strings.HasPrefix(info.Kind, lua.KindPrefix) {
 		d.Stuck = s.stuck(info.Ref, nil)
-		return d, nil
+		return d
 	}
 	ctx, cancel := context.WithTimeout(q.r.Context(), askTimeout)
 	defer cancel()
 	if err := s.askScript(ctx, info.Ref, &d); err != nil {
 		d.Stuck = s.stuck(info.Ref, err)
 	}
-	return d, nil
+	return d
 }
 
 // stuck says since when an actor is in one handler, if it is, and else why it has not answered, if anything.

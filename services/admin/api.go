@@ -179,7 +179,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, rt *route) (any,
 	}
 	q.who = who
 	if node := q.text["node"]; node != "" && node != s.Version.Node {
-		return s.elsewhere(rt, q, node)
+		return s.elsewhere(r.Context(), rt, q, node)
 	}
 	return s.perform(rt, q)
 }
@@ -319,6 +319,7 @@ type Node struct {
 type Store struct {
 	Pending      int     `json:"pending" doc:"Documents with changes that are not written yet."`
 	PendingBytes int     `json:"pending_bytes"`
+	LagSeconds   float64 `json:"lag_seconds" doc:"How late the write is that was due first; 0 if none is late."`
 	Down         bool    `json:"down" doc:"Whether the database can't be reached."`
 	Retries      int     `json:"retries" doc:"Writes that failed because the database was away, since the start."`
 	Refused      int     `json:"refused" doc:"Writes that the database has refused for good, since the start."`

@@ -17,6 +17,7 @@ import (
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/value"
+	"github.com/skua-go/skua/internal/logtest"
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/lua/lua54"
 	"github.com/skua-go/skua/scripts"
@@ -57,7 +58,8 @@ type scene struct {
 func newScene(t *testing.T) *scene {
 	t.Helper()
 	lines := new(admin.LogTail)
-	sys := actor.New(actor.Config{Node: "n", StuckAfter: 500 * time.Millisecond, Log: slog.New(lines.Handler(slog.NewTextHandler(io.Discard, nil)))})
+	log, _ := logtest.New(t)
+	sys := actor.New(actor.Config{Node: "n", StuckAfter: 500 * time.Millisecond, Log: slog.New(lines.Handler(log.Handler()))})
 	t.Cleanup(func() {
 		if err := sys.Shutdown(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
@@ -302,13 +304,4 @@ func TestAKickIsForOperatorsAndIsAudited(t *testing.T) {
 	if code := c.call(viewToken, http.MethodGet, "/audit", "", nil); code != http.StatusForbidden {
 		t.Errorf("the audit log for a viewer: %d", code)
 	}
-}
-
-func (c *scene) idOf(kind string) string {
-	c.t.Helper()
-	var p admin.ActorPage
-	if code := c.call(viewToken, http.MethodGet, "/actors?prefix="+kind, "", &p); code != http.StatusOK || len(p.Actors) != 1 {
-		c.t.Fatalf("%d %+v", code, p)
-	}
-	return p.Actors[0].ID
 }

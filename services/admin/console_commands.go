@@ -211,7 +211,7 @@ func shown(v value.Value) string {
 
 // debug has the service of the first argument do a command of the debug protocol, with the others.
 func (r *consoleRun) debug(cmd string) error {
-	args := []any{cmd}
+	args := append(make([]any, 0, len(r.args)), cmd)
 	for _, a := range r.args[1:] {
 		args = append(args, word(a))
 	}

@@ -68,26 +68,18 @@ type LeasePage struct {
 }
 
 func (s *Server) directoryRoutes() []route {
-	d := s.API.Directory
-	if d == nil {
+	if s.API.Directory == nil {
 		return nil
 	}
 	return []route{
 		{
-			method: http.MethodGet, path: "/grains", id: "grains", role: View, summary: "The grains of the node", answer: GrainPage{},
+			method: http.MethodGet, path: "/grains", id: "grains", role: View, summary: "The grains of the node", answer: GrainPage{}, serve: s.listGrains,
 			query: append(pageParams(), param{name: "kind", kind: "string", doc: "Only those of this kind."}),
-			serve: func(q *query) (any, error) {
-				ctx, cancel := context.WithTimeout(q.r.Context(), askTimeout)
-				defer cancel()
-				list, total, err := d.Grains(ctx, q.text["kind"], q.text["cursor"], q.number["limit"]+1)
-				list, p := paged(list, total, q.number["limit"], func(g *Grain) string { return g.Kind + "/" + g.ID })
-				return GrainPage{list, p}, err
-			},
 		},
 		{
 			method: http.MethodGet, path: "/names", id: "names", role: View, summary: "The names by which services are found in the cluster, and who has them", answer: NamePage{}, query: pageParams(),
 			serve: func(q *query) (any, error) {
-				list, total := d.Names(q.text["cursor"], q.number["limit"]+1)
+				list, total := s.API.Directory.Names(q.text["cursor"], q.number["limit"]+1)
 				list, p := paged(list, total, q.number["limit"], func(n *Name) string { return n.Name })
 				return NamePage{list, p}, nil
 			},
@@ -95,12 +87,20 @@ func (s *Server) directoryRoutes() []route {
 		{
 			method: http.MethodGet, path: "/leases", id: "leases", role: View, summary: "The locks, leases and singletons of the cluster that somebody holds", answer: LeasePage{}, query: pageParams(),
 			serve: func(q *query) (any, error) {
-				list, total := d.Leases(q.text["cursor"], q.number["limit"]+1)
+				list, total := s.API.Directory.Leases(q.text["cursor"], q.number["limit"]+1)
 				list, p := paged(list, total, q.number["limit"], func(l *Lease) string { return l.Key })
 				return LeasePage{list, p}, nil
 			},
 		},
 	}
+}
+
+func (s *Server) listGrains(q *query) (any, error) {
+	ctx, cancel := context.WithTimeout(q.r.Context(), askTimeout)
+	defer cancel()
+	list, total, err := s.API.Directory.Grains(ctx, q.text["kind"], q.text["cursor"], q.number["limit"]+1)
+	list, p := paged(list, total, q.number["limit"], func(g *Grain) string { return g.Kind + "/" + g.ID })
+	return GrainPage{list, p}, err
 }
 
 // paged cuts a list to what was asked for, if it has one more, whose page begins behind the key of the last one.

@@ -67,7 +67,7 @@ func nodeParam() param {
 }
 
 // elsewhere has another node, or all, answer. The request has been checked, and who asks may.
-func (s *Server) elsewhere(rt *route, q *query, node string) (any, error) {
+func (s *Server) elsewhere(ctx context.Context, rt *route, q *query, node string) (any, error) {
 	p, err := rt.passed(q)
 	if err != nil {
 		return nil, err
@@ -78,13 +78,13 @@ func (s *Server) elsewhere(rt *route, q *query, node string) (any, error) {
 			slices.Sort(names)
 			return nil, failure(codeNotFound, "there is no node %q: found %s", clip(node), strings.Join(names[:min(len(names), maxAsked)], ", "))
 		}
-		return s.askNode(q.r.Context(), node, p)
+		return s.askNode(ctx, node, p)
 	}
 	slices.Sort(names)
 	all := ByNode{Nodes: make([]NodeAnswer, len(names))}
 	var asked sync.WaitGroup
 	places := make(chan struct{}, maxAsked)
-	ctx, cancel := context.WithTimeout(q.r.Context(), elsewhereTimeout)
+	ctx, cancel := context.WithTimeout(ctx, elsewhereTimeout)
 	defer cancel()
 	for i, name := range names {
 		asked.Go(func() {

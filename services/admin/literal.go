@@ -204,7 +204,7 @@ func writeTable(b *strings.Builder, v value.Value, most int) {
 func quoted(text string) string {
 	var b strings.Builder
 	b.WriteByte('"')
-	for len(text) > 0 {
+	for text != "" {
 		r, n := utf8.DecodeRuneInString(text)
 		switch {
 		case r == '"' || r == '\\':

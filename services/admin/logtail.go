@@ -63,7 +63,7 @@ func (h *tailHandler) Enabled(ctx context.Context, level slog.Level) bool {
 }
 
 // Handle is part of slog.Handler.
-func (h *tailHandler) Handle(ctx context.Context, r slog.Record) error { //nolint:gocritic // it is the interface's
+func (h *tailHandler) Handle(ctx context.Context, r slog.Record) error {
 	h.t.add(h.line(&r))
 	return h.next.Handle(ctx, r)
 }
@@ -125,7 +125,7 @@ func attrText(v slog.Value) (text string) {
 	return v.String()
 }
 
-func (t *LogTail) add(l LogLine) { //nolint:gocritic // it is kept
+func (t *LogTail) add(l LogLine) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.ring[t.n%keptLines] = l

@@ -72,20 +72,20 @@ func (s *Server) tailRoutes() []route {
 		{name: "cursor", kind: "string", doc: "Next of the page before; without one, the newest that are kept."},
 		{name: "wait", kind: "integer", most: maxWait, def: 1, doc: "How many milliseconds to wait if there is nothing."},
 	}
-	all := []route{{
+	messages := route{
 		method: http.MethodGet, path: "/actors/{id}/tail", id: "tail", role: Operate, path1: &param{name: "id", doc: "An actor's id, or its name."},
 		summary: "The messages of an actor as they come, from the first request on until nobody has asked for 10 s", query: follow, answer: TailPage{}, serve: s.tail,
-	}}
-	if s.API.Log == nil {
-		return all
 	}
-	return append(all, route{
+	if s.API.Log == nil {
+		return []route{messages}
+	}
+	return []route{messages, {
 		method: http.MethodGet, path: "/log", id: "log", role: Operate, summary: "The newest lines of the node's log", answer: LogPage{}, serve: s.readLog,
 		query: append(follow[:len(follow):len(follow)],
 			param{name: "level", kind: "string", options: []string{"debug", "info", "warn", "error"}, doc: "Only lines of this level and above, of those that the node logs."},
 			param{name: "actor", kind: "string", doc: "Only lines of an actor, by its name or address, or of a script."},
 			param{name: "contains", kind: "string", doc: "Only lines with this text in the message or in an attribute."}),
-	})
+	}}
 }
 
 // readLog answers with what is there, or waits for it.

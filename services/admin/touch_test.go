@@ -217,6 +217,35 @@ func (c *scene) stuckAnswer(id, method, of, body string) {
 	}
 }
 
+func TestTheRatesOfAnActorAreMeasured(t *testing.T) {
+	t.Parallel()
+	c := newScene(t)
+	spec, done := idle(), make(chan struct{})
+	spec.Name = "shop"
+	ref := c.spawn(spec)
+	var sending sync.WaitGroup
+	defer sending.Wait()
+	defer close(done)
+	sending.Go(func() {
+		for tick := time.NewTicker(time.Millisecond); ; {
+			select {
+			case <-tick.C:
+				c.sys.Send(ref, 1)
+			case <-done:
+				return
+			}
+		}
+	})
+	var d admin.ActorDetail
+	if code := c.call(viewToken, http.MethodGet, "/actors/shop?over=500", "", &d); code != http.StatusOK || d.Rates == nil || d.Rates.Messages < 10 || d.Rates.Messages > 5000 || d.Rates.Busy > 1 {
+		t.Errorf("%d %+v", code, d.Rates)
+	}
+	d = admin.ActorDetail{}
+	if code := c.call(viewToken, http.MethodGet, "/actors/shop", "", &d); code != http.StatusOK || d.Rates != nil {
+		t.Errorf("without being asked: %d %+v", code, d.Rates)
+	}
+}
+
 func TestWhatHandlersWaitForIsShown(t *testing.T) {
 	c := newScene(t)
 	id := c.script("bench", benchScript)
