@@ -54,7 +54,15 @@ type ActorDetail struct {
 	Memory    int64     `json:"memory_bytes,omitempty" doc:"Of the script's VM, which it may share."`
 	Handlers  []Waiting `json:"handlers,omitempty" doc:"Handlers of a script that wait for something, up to 100."`
 	LastError *Failure  `json:"last_error,omitempty" doc:"The last error that it has logged."`
+	Rates     *Rates    `json:"rates,omitempty" doc:"If over was given."`
 	Stuck
+}
+
+// Rates are what an actor did for a moment.
+type Rates struct {
+	Messages float64 `json:"messages_per_second"`
+	Busy     float64 `json:"busy_share" doc:"Time in handlers, as a share of one core's."`
+	Handler  int64   `json:"handler_us" doc:"Time of a message in its handler, in microseconds, waits left out; 0 if none was handled."`
 }
 
 // Stuck is what holds an actor up.
