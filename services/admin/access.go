@@ -20,7 +20,7 @@ type Role uint8
 const (
 	View    Role = iota + 1 // look: metrics, actors, sessions, the configuration without its secrets
 	Operate                 // act on what runs: kick, kill, drain, levels of the log, live messages, profiles
-	Admin                   // all there is; so far no route needs more than Operate
+	Admin                   // all there is: also run code in services
 )
 
 // String is the role's name in the configuration.
