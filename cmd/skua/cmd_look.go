@@ -46,6 +46,9 @@ func newLookCommands(ext extension) []*cobra.Command {
 		l.cmd = make(l)
 		l.at.define(l.cmd.Flags())
 		l.cmd.Flags().BoolVar(&l.asJSON, "json", false, "write JSON")
+		if strings.Contains(l.cmd.Use, " ACTOR") {
+			l.cmd.ValidArgsFunction = l.completeActor
+		}
 		l.cmd.Flags().StringVar(&l.node, "node", "", "node of the cluster that is asked, by its name, over the one that --admin says; * for each of them")
 		all = append(all, l.cmd)
 	}
@@ -76,6 +79,33 @@ func (c *adminClient) ask(ctx context.Context, method, path string, values url.V
 		return fmt.Errorf("%s: the answer is not a node's: %w", c.base, err)
 	}
 	return nil
+}
+
+// completeTimeout is how long a shell waits for names.
+const completeTimeout = time.Second
+
+// completeActor has a shell complete the name of an actor, as the first argument. A node that does not answer has none to offer.
+func (l *look) completeActor(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveDefault // files, for inject
+	}
+	c, err := l.at.open()
+	if err != nil || l.node == everyNode {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), completeTimeout)
+	defer cancel()
+	all, err := askNodes[admin.ActorPage](ctx, l, c, http.MethodGet, "/services", url.Values{"limit": {strconv.Itoa(admin.MaxPage)}}, nil)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, a := range all[0].Answer.Actors {
+		if strings.HasPrefix(a.Name, begun) {
+			names = append(names, cobra.CompletionWithDesc(a.Name, a.Kind))
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // answered is what one node has answered.

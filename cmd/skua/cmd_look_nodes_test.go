@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -86,6 +87,11 @@ func TestAnOperatorAsksOtherNodesOverOne(t *testing.T) {
 	a.found(&page, "audit", "--node", "b")
 	if e := page.Entries[0]; e.Action != "kill" || e.Node != "b" || e.Who != "loopback" || !strings.HasSuffix(e.From, " by game") {
 		t.Errorf("%+v", e)
+	}
+
+	var completed, told bytes.Buffer
+	if code := run(t.Context(), []string{"__complete", "info", "--node", "b", "--admin", a.addrs["admin"], "sto"}, &completed, &told); code != exitDone || !strings.HasPrefix(completed.String(), "store") {
+		t.Errorf("completion: %d %s%s", code, completed.String(), told.String())
 	}
 
 	b.stop()
