@@ -34,7 +34,8 @@ func newSealed(t *testing.T, change func(s *admin.Server)) *sealed {
 	c := &sealed{t: t, ca: testcert.New(t), server: guardedServer(t)}
 	c.server.ClientRoots = c.ca.Roots
 	c.server.Certificates = []admin.Certificate{
-		{Name: "alice", Role: admin.Operate, Subject: "alice.example"}, {Name: "bob", Role: admin.View, Subject: "bob.example"},
+		{Name: "alice", Role: admin.Operate, Subject: "alice.example"},
+		{Name: "bob", Role: admin.View, Subject: "bob.example"},
 		{Name: "carol", Role: admin.Admin, Subject: "carol.example", Expires: time.Now().Add(-time.Hour)},
 	}
 	if change != nil {

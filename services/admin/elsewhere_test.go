@@ -98,8 +98,13 @@ func TestAChangeOnAnotherNodeIsAuditedThereWithWhoHasAskedHere(t *testing.T) {
 		t.Errorf("here: %+v", e)
 	}
 	for _, p := range []admin.Passed{
-		{Method: "POST", Path: "/sessions/5/kick", Body: json.RawMessage(`{}`), Role: "view", Who: "x"}, {Method: "GET", Path: "/actors", Role: "root"}, {Method: "GET", Path: "/actors"},
-		{Method: "GET", Path: "/../../metrics", Role: "admin"}, {Method: "GET", Path: "/actors", Query: "node=n", Role: "admin"}, {Method: "DELETE", Path: "/actors/1", Role: "admin"}, {Path: "%zz", Role: "admin"},
+		{Method: "POST", Path: "/sessions/5/kick", Body: json.RawMessage(`{}`), Role: "view", Who: "x"},
+		{Method: "GET", Path: "/actors", Role: "root"},
+		{Method: "GET", Path: "/actors"},
+		{Method: "GET", Path: "/../../metrics", Role: "admin"},
+		{Method: "GET", Path: "/actors", Query: "node=n", Role: "admin"},
+		{Method: "DELETE", Path: "/actors/1", Role: "admin"},
+		{Path: "%zz", Role: "admin"},
 	} {
 		if a := b.server.Answer(t.Context(), "n", &p); a.Status == http.StatusOK || !json.Valid(a.Body) {
 			t.Errorf("%+v: %d %s", p, a.Status, a.Body)
