@@ -146,6 +146,8 @@ func (a *agent) Receive(c *actor.Context, msg any) {
 		a.nodeEmptied(c)
 	case drain:
 		a.drain(c)
+	case listHosted:
+		a.list(c, m)
 	default:
 		c.Reply(nil, errors.New("grain: not understood"))
 	}

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -15,12 +16,13 @@ import (
 )
 
 // adminAPI is what operators see of the node.
-func (n *node) adminAPI() *admin.API {
+func (n *node) adminAPI(peers admin.Peers) *admin.API {
 	settings := n.project.cfg.settings(environMap(os.Environ()))
 	return &admin.API{
 		System: n.sys, Nodes: n.nodes, Sessions: clients{n.sessions}, Dead: n.dead,
 		Store:    func() (admin.Store, error) { return storeState(n.metrics) },
 		Settings: func() []admin.Setting { return settings },
+		Peers:    peers, Log: n.lines, Directory: directory{n},
 	}
 }
 
@@ -41,26 +43,24 @@ func (n *node) nodes() []admin.Node {
 type clients struct{ of *gate.Sessions }
 
 // List is part of admin.Sessions.
-func (c clients) List(uid string, after uint64, limit int) admin.SessionPage {
-	seen, total := c.of.Look(uid, after, limit+1)
-	p := admin.SessionPage{Sessions: []admin.Session{}, Total: total}
-	if len(seen) > limit {
-		seen = seen[:limit]
-		p.Next = seen[limit-1].ID
-	}
+func (c clients) List(uid string, after uint64, limit int) (list []admin.Session, total int) {
+	seen, total := c.of.Look(uid, after, limit)
 	for i := range seen {
 		v := &seen[i]
 		s := admin.Session{
 			ID: v.ID, Gate: v.Gate, UID: v.UID, State: v.State, Transport: v.Transport, Address: v.Address, Backlog: v.Backlog, Unacked: v.Unacked,
-			BytesIn: v.BytesIn, BytesOut: v.BytesOut,
+			BytesIn: v.BytesIn, BytesOut: v.BytesOut, RTT: v.Way.RTT.Microseconds(), Sent: v.Way.Sent, Resent: v.Way.Resent,
+		}
+		if v.Way.Sent > 0 {
+			s.Loss = min(1, float64(v.Way.Resent)/float64(v.Way.Sent))
 		}
 		if !v.Opened.IsZero() {
 			at := v.Opened.UTC()
 			s.Since = &at
 		}
-		p.Sessions = append(p.Sessions, s)
+		list = append(list, s)
 	}
-	return p
+	return list, total
 }
 
 // Kick is part of admin.Sessions.
@@ -89,8 +89,12 @@ func storeState(from prometheus.Gatherer) (s admin.Store, err error) {
 			}
 		}
 	}
+	lag := 0.0
+	if due := value["due_timestamp_seconds"]; due > 0 {
+		lag = max(0, float64(time.Now().UnixMilli())/1000-due)
+	}
 	return admin.Store{
-		Pending: int(value["pending_documents"]), PendingBytes: int(value["pending_bytes"]), Down: value["database_down"] > 0, Retries: int(value["retries_total"]),
+		LagSeconds: lag, Pending: int(value["pending_documents"]), PendingBytes: int(value["pending_bytes"]), Down: value["database_down"] > 0, Retries: int(value["retries_total"]),
 		Refused: int(value["refused_total"]), Writes: int(value["writes_total"]), Quarantined: int(value["quarantined_total"]), BatchSeconds: value["batch_seconds"],
 	}, nil
 }

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -52,8 +51,9 @@ Exit codes: 0 done, 1 failed, 2 wrong use.`,
 
 // adminPlace says which node is asked.
 type adminPlace struct {
-	dir, address, token, ca string
-	ext                     extension
+	dir, address, token string
+	ca, cert, key       string
+	ext                 extension
 }
 
 // define adds the flags that say which node is asked.
@@ -66,6 +66,8 @@ func (at *adminPlace) define(f interface {
 	f.StringVar(&at.address, "admin", "", "address, host:port or URL, of a node's admin listener instead")
 	f.StringVar(&at.token, "token", "", "its admin.token, as env:NAME or file:PATH (default that of the project, or of SKUA_ADMIN_TOKEN)")
 	f.StringVar(&at.ca, "ca", "", "file of the authorities of its certificate, in PEM, where it speaks TLS")
+	f.StringVar(&at.cert, "cert", "", "file of a certificate of yours, in PEM, where it takes those (admin.client_ca)")
+	f.StringVar(&at.key, "key", "", "file of the key of --cert, in PEM")
 }
 
 // adminClient asks one node.
@@ -102,15 +104,33 @@ func (at *adminPlace) open() (*adminClient, error) {
 	if c.base, err = at.base(&cfg); err != nil {
 		return nil, &usageError{err}
 	}
-	if at.ca != "" {
-		text, err := os.ReadFile(at.ca)
-		pool := x509.NewCertPool()
-		if err != nil || !pool.AppendCertsFromPEM(text) {
-			return nil, &usageError{fmt.Errorf("--ca = %q: expected a file with certificates in PEM", at.ca)}
-		}
-		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
+	if transport.TLSClientConfig, err = at.tls(); err != nil {
+		return nil, &usageError{err}
 	}
 	return c, nil
+}
+
+// tls is what the client knows of TLS; nil for what is usual.
+func (at *adminPlace) tls() (*tls.Config, error) {
+	if at.ca == "" && at.cert == "" && at.key == "" {
+		return nil, nil //nolint:nilnil // that is the usual
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	var err error
+	if at.ca != "" {
+		if cfg.RootCAs, err = readRoots(at.ca); err != nil {
+			return nil, fmt.Errorf("--ca = %q: %w", at.ca, err)
+		}
+	}
+	if at.cert == "" && at.key == "" {
+		return cfg, nil
+	}
+	pair, err := tls.LoadX509KeyPair(at.cert, cmp.Or(at.key, at.cert)) // one file may have both
+	if err != nil {
+		return nil, fmt.Errorf("--cert, --key: %w", err)
+	}
+	cfg.Certificates = []tls.Certificate{pair}
+	return cfg, nil
 }
 
 // base is the URL of the admin listener.

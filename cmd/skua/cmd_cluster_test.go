@@ -242,7 +242,7 @@ func TestWhatIsNotSignedIsRefusedAndCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	right, wrong := &control{key: key}, &control{key: make([]byte, 32)}
+	right, wrong := seal{key}, seal{make([]byte, 32)}
 	to, _ := a.members.Find("b")
 	order := func(v int, incarnation uint64, ms int64) []byte {
 		text, err := json.Marshal(controlOrder{V: v, From: "x", Incarnation: incarnation, Drain: admin.DrainOrder{Timeout: ms}})
@@ -254,12 +254,12 @@ func TestWhatIsNotSignedIsRefusedAndCounted(t *testing.T) {
 	good := order(1, to.Incarnation, 1000)
 	for want, data := range map[string][]byte{
 		"not signed":                 good,
-		"is not signed":              append(wrong.sign(good), good...),
+		"is not signed":              wrong.sign(good),
 		"it is not signed":           nil,
-		"of version 1":               append(right.sign([]byte("{")), '{'),
-		"order of version 1":         append(right.sign(order(2, to.Incarnation, 1000)), order(2, to.Incarnation, 1000)...),
-		"it is for incarnation":      append(right.sign(order(1, to.Incarnation-1, 1000)), order(1, to.Incarnation-1, 1000)...),
-		"a time of up to":            append(right.sign(order(1, to.Incarnation, 0)), order(1, to.Incarnation, 0)...),
+		"of version 1":               right.sign([]byte("{")),
+		"order of version 1":         right.sign(order(2, to.Incarnation, 1000)),
+		"it is for incarnation":      right.sign(order(1, to.Incarnation-1, 1000)),
+		"a time of up to":            right.sign(order(1, to.Incarnation, 0)),
 		"signed by this cluster's s": bytes.Repeat([]byte{1}, maxControl+1),
 	} {
 		reply, err := a.peers.Conn().Request(controlSubject("b"), data, time.Minute)

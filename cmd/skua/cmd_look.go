@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -25,18 +27,29 @@ const lookTimeout = 10 * time.Second
 type look struct {
 	at     adminPlace
 	asJSON bool
+	node   string // which is asked; "" is the one at at, * all
 	cmd    *cobra.Command
 }
 
+// everyNode is the node of a command that is for all.
+const everyNode = "*"
+
 // newLookCommands are those by which operators see into a node and touch what is in it.
 func newLookCommands(ext extension) []*cobra.Command {
-	makers := []func(l *look) *cobra.Command{newPsCommand, newTopCommand, newTreeCommand, newInfoCommand, newSessionsCommand, newKickCommand, newDeadCommand, newKillCommand, newAuditCommand}
+	makers := []func(l *look) *cobra.Command{
+		newPsCommand, newTopCommand, newTreeCommand, newInfoCommand, newTaskCommand, newSessionsCommand, newKickCommand, newDeadCommand, newKillCommand, newCallCommand, newStartCommand, newInjectCommand,
+		newTailCommand, newLogCommand, newGrainsCommand, newNamesCommand, newLeasesCommand, newAuditCommand,
+	}
 	all := make([]*cobra.Command, 0, len(makers))
 	for _, make := range makers {
 		l := &look{at: adminPlace{ext: ext}}
 		l.cmd = make(l)
 		l.at.define(l.cmd.Flags())
 		l.cmd.Flags().BoolVar(&l.asJSON, "json", false, "write JSON")
+		if strings.Contains(l.cmd.Use, " ACTOR") {
+			l.cmd.ValidArgsFunction = l.completeActor
+		}
+		l.cmd.Flags().StringVar(&l.node, "node", "", "node of the cluster that is asked, by its name, over the one that --admin says; * for each of them")
 		all = append(all, l.cmd)
 	}
 	return all
@@ -68,22 +81,107 @@ func (c *adminClient) ask(ctx context.Context, method, path string, values url.V
 	return nil
 }
 
-// show asks, and writes the answer as JSON or with write.
+// completeTimeout is how long a shell waits for names.
+const completeTimeout = time.Second
+
+// completeActor has a shell complete the name of an actor, as the first argument. A node that does not answer has none to offer.
+func (l *look) completeActor(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveDefault // files, for inject
+	}
+	c, err := l.at.open()
+	if err != nil || l.node == everyNode {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), completeTimeout)
+	defer cancel()
+	all, err := askNodes[admin.ActorPage](ctx, l, c, http.MethodGet, "/services", url.Values{"limit": {strconv.Itoa(admin.MaxPage)}}, nil)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, a := range all[0].Answer.Actors {
+		if strings.HasPrefix(a.Name, begun) {
+			names = append(names, cobra.CompletionWithDesc(a.Name, a.Kind))
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// answered is what one node has answered.
+type answered[T any] struct {
+	Node   string           `json:"node"`
+	Answer *T               `json:"answer,omitempty"`
+	Error  *admin.CallError `json:"error,omitempty"`
+}
+
+// askNodes asks the node that is meant, or all.
+func askNodes[T any](ctx context.Context, l *look, c *adminClient, method, path string, values url.Values, body any) ([]answered[T], error) {
+	if l.node != "" {
+		more := url.Values{"node": {l.node}}
+		maps.Copy(more, values)
+		values = more
+	}
+	if l.node != everyNode {
+		answer := new(T)
+		err := c.ask(ctx, method, path, values, body, answer)
+		return []answered[T]{{Node: l.node, Answer: answer}}, err
+	}
+	var all struct {
+		Nodes []answered[T] `json:"nodes"`
+	}
+	err := c.ask(ctx, method, path, values, body, &all)
+	return all.Nodes, err
+}
+
+// show asks, and writes the answer as JSON or with write. Nodes that have not answered are named.
 func show[T any](l *look, method, path string, values url.Values, body any, write func(w io.Writer, answer *T) error) error {
 	c, err := l.at.open()
 	if err != nil {
 		return err
 	}
-	answer := new(T)
-	if err := c.ask(l.cmd.Context(), method, path, values, body, answer); err != nil {
+	all, err := askNodes[T](l.cmd.Context(), l, c, method, path, values, body)
+	if err != nil {
 		return err
 	}
-	if l.asJSON {
-		enc := json.NewEncoder(l.cmd.OutOrStdout())
-		enc.SetIndent("", "  ")
-		return enc.Encode(answer)
+	w := l.cmd.OutOrStdout()
+	switch {
+	case l.asJSON && l.node == everyNode:
+		if err := writeJSON(w, map[string]any{"nodes": all}); err != nil {
+			return err
+		}
+	case l.asJSON:
+		return writeJSON(w, all[0].Answer)
+	case l.node != everyNode:
+		return write(w, all[0].Answer)
+	default:
+		for i := range all {
+			if a := &all[i]; a.Answer != nil {
+				fmt.Fprintf(w, "node %s:\n", a.Node)
+				if err := write(w, a.Answer); err != nil {
+					return err
+				}
+			}
+		}
 	}
-	return write(l.cmd.OutOrStdout(), answer)
+	return failedNodes(all)
+}
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// failedNodes is an error if some have not answered, with why.
+func failedNodes[T any](all []answered[T]) error {
+	var failed []error
+	for i := range all {
+		if e := all[i].Error; e != nil {
+			failed = append(failed, fmt.Errorf("node %s: %w", all[i].Node, e))
+		}
+	}
+	return errors.Join(failed...)
 }
 
 // table writes aligned columns.
@@ -138,19 +236,29 @@ func newSessionsCommand(l *look) *cobra.Command {
 }
 
 func writeSessions(w io.Writer, p *admin.SessionPage) error {
-	err := table(w, "SESSION\tUSER\tSTATE\tTRANSPORT\tADDRESS\tUP\tBACKLOG\tUNACKED\tIN\tOUT", func(t io.Writer) {
+	err := table(w, "SESSION\tUSER\tSTATE\tTRANSPORT\tADDRESS\tUP\tRTT\tRESENT\tBACKLOG\tUNACKED\tIN\tOUT", func(t io.Writer) {
 		for i := range p.Sessions {
 			s := &p.Sessions[i]
 			up := "-"
 			if s.Since != nil {
 				up = time.Since(*s.Since).Round(time.Second).String()
 			}
-			fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\n", s.ID, dash(s.UID), s.State, dash(s.Transport), dash(s.Address), up, s.Backlog, s.Unacked, s.BytesIn, s.BytesOut)
+			rtt, resent := "-", "-"
+			if s.Sent > 0 {
+				rtt, resent = micros(s.RTT).String(), fmt.Sprintf("%.1f%%", 100*s.Loss)
+			}
+			fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\n", s.ID, dash(s.UID), s.State, dash(s.Transport), dash(s.Address), up, rtt, resent, s.Backlog, s.Unacked, s.BytesIn, s.BytesOut)
 		}
 	})
-	if err == nil && p.Next != 0 {
-		_, err = fmt.Fprintf(w, "%d in all; go on with --cursor %d\n", p.Total, p.Next)
+	return errors.Join(err, writeMore(w, &p.Paged))
+}
+
+// writeMore says how to go on if there is more.
+func writeMore(w io.Writer, p *admin.Paged) error {
+	if p.Next == "" {
+		return nil
 	}
+	_, err := fmt.Fprintf(w, "%d in all; go on with --cursor %s\n", p.Total, dash(p.Next))
 	return err
 }
 

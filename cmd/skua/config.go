@@ -72,6 +72,8 @@ type ListenConfig struct {
 	HTTP string `toml:"http" env:"HTTP"`
 	// Address of metrics, health, version and profiles, or `off`. Anything but a loopback address needs `admin.token`.
 	Admin string `toml:"admin" env:"ADMIN"`
+	// Address of Skynet's debug console, a loopback one such as `127.0.0.1:8000`, or `off`. It needs `admin.token` or `admin.tokens`, and asks for one.
+	Console string `toml:"console" env:"CONSOLE"`
 	// Address for publishers and viewers of live media over RTMP, such as `127.0.0.1:1935`, or `off`. It needs `media.admit`.
 	RTMP string `toml:"rtmp" env:"RTMP"`
 	// Address at which other nodes join this one (`skua run --join`), or `off`: that of the NATS server inside the process. Anything but a loopback address needs `cluster.secret`.
@@ -315,7 +317,11 @@ type AdminConfig struct {
 	Token Secret `toml:"token" env:"TOKEN"`
 	// Further tokens by the names that the audit log calls them, `ci = "env:CI_TOKEN"`: each `env:NAME`, `file:PATH`, at least 16 random characters, or `sha256:` and the hash of such a token in hexadecimal.
 	Tokens map[string]Secret `toml:"tokens" env:"TOKENS" envSeparator:" " envKeyValSeparator:"="`
-	// Their roles: `view` (the default) looks, `operate` acts on what runs, `admin` may do all there is (so far no more than `operate`).
+	// File of the authorities, in PEM, that sign the certificates of `admin.certificates`; empty takes none. The listener needs TLS: `admin` in `tls.listeners`.
+	ClientCA string `toml:"client_ca" env:"CLIENT_CA"`
+	// Who may come with a certificate instead of a token, by the names that the audit log calls them, `alice = "alice@example.com"`: each a name, address or URI that the certificate is for, its common name, or `sha256:` and its fingerprint in hexadecimal.
+	Certificates map[string]string `toml:"certificates" env:"CERTIFICATES" envSeparator:" " envKeyValSeparator:"="`
+	// The roles of tokens and certificates: `view` (the default) looks, `operate` acts on what runs, `admin` may do all there is: also run code in services.
 	Roles map[string]string `toml:"roles" env:"ROLES"`
 	// When they end to be good: a day such as `2027-01-31`, at its beginning in UTC, or a time such as `2027-01-31T12:00:00Z`. Without, never.
 	Expires map[string]string `toml:"expires" env:"EXPIRES"`
@@ -379,6 +385,7 @@ func DefaultConfig() Config {
 			Admin: "127.0.0.1:7090",
 			RTMP:  addressOff,
 
+			Console: addressOff,
 			Cluster: addressOff,
 			Routes:  addressOff,
 

@@ -75,7 +75,7 @@ func (c *Config) validate() error {
 	c.Mongo.validate(&k)
 	c.validateMedia(&k)
 	c.validateTrace(&k)
-	c.Admin.validate(&k)
+	c.validateAdmin(&k)
 	c.validateCluster(&k)
 	return errors.Join(k.failed...)
 }
@@ -86,6 +86,7 @@ func (c *Config) validateListen(k *check) {
 		{"listen.kcp", c.Listen.KCP},
 		{"listen.http", c.Listen.HTTP},
 		{"listen.admin", c.Listen.Admin},
+		{"listen.console", c.Listen.Console},
 		{"listen.rtmp", c.Listen.RTMP},
 		{"listen.cluster", c.Listen.Cluster},
 		{"listen.routes", c.Listen.Routes},

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,7 +43,7 @@ var errNoSecret = errors.New("nodes take orders of each other only where both ha
 // control is a node's part in orders between nodes.
 type control struct {
 	n    *node
-	key  []byte // nil without a secret
+	seal seal
 	log  *slog.Logger
 	life context.Context //nolint:containedctx // of drains, which outlive the message that began them
 	sub  *nats.Subscription
@@ -68,10 +66,8 @@ func (n *node) openControl(ctx context.Context) (stop func() error, err error) {
 	if err := n.metrics.Register(c.refused); err != nil {
 		return nil, fmt.Errorf("control: %w", err)
 	}
-	if secret := n.project.cfg.Cluster.Secret.Reveal(); secret != "" {
-		if c.key, err = cluster.Key(secret, "orders"); err != nil {
-			return nil, err
-		}
+	if c.seal, err = n.newSeal("orders"); err != nil {
+		return nil, err
 	}
 	if c.sub, err = n.peers.Conn().Subscribe(controlSubject(n.project.cfg.Name), c.take); err == nil {
 		err = c.sub.SetPendingLimits(maxControls, maxControls*maxControl)
@@ -92,21 +88,16 @@ func (n *node) openControl(ctx context.Context) (stop func() error, err error) {
 	}, nil
 }
 
-func (c *control) sign(body []byte) []byte {
-	m := hmac.New(sha256.New, c.key)
-	m.Write(body)
-	return m.Sum(nil)
-}
-
 // read takes an order apart, or says why it is none.
 func (c *control) read(data []byte) (o controlOrder, reason string, err error) {
-	switch {
-	case c.key == nil:
+	if c.seal.key == nil {
 		return o, "no_secret", errNoSecret
-	case len(data) > maxControl || len(data) < sha256.Size || !hmac.Equal(data[:sha256.Size], c.sign(data[sha256.Size:])):
-		return o, "signature", errors.New("it is not signed by this cluster's secret")
 	}
-	if err := json.Unmarshal(data[sha256.Size:], &o); err != nil || o.V != controlVersion {
+	text, err := c.seal.open(data[:min(len(data), maxControl+1)])
+	if err != nil {
+		return o, "signature", err
+	}
+	if err := json.Unmarshal(text, &o); err != nil || o.V != controlVersion {
 		return o, "version", fmt.Errorf("expected an order of version %d", controlVersion)
 	}
 	if own := c.n.members.Self().Incarnation; o.Incarnation != own {
@@ -178,7 +169,7 @@ func (c *control) refuse(reason string, err error) {
 
 // order has another node do something, and hears how far that is.
 func (c *control) order(ctx context.Context, o admin.DrainOrder, tell func(admin.DrainProgress)) error {
-	if c.key == nil {
+	if c.seal.key == nil {
 		return errNoSecret
 	}
 	to, ok := c.n.members.Find(o.Node)
@@ -196,7 +187,7 @@ func (c *control) order(ctx context.Context, o admin.DrainOrder, tell func(admin
 		return err
 	}
 	defer func() { _ = sub.Unsubscribe() }() // the connection may be gone
-	if err := conn.PublishRequest(controlSubject(o.Node), inbox, append(c.sign(body), body...)); err != nil {
+	if err := conn.PublishRequest(controlSubject(o.Node), inbox, c.seal.sign(body)); err != nil {
 		return err
 	}
 	if err := c.follow(ctx, sub, to, tell); err != nil || o.Stay {

@@ -22,6 +22,7 @@ import (
 type listeners struct {
 	clients     []clientDoor // of the gates
 	http, admin net.Listener
+	console     net.Listener
 	rtmp        net.Listener
 	certs       *secure.Certificates // nil without TLS
 	names       []string             // what the ready line says of each
@@ -62,6 +63,7 @@ func (n *node) listen(ctx context.Context) (_ *listeners, err error) {
 		o.http,
 		o.rtmp,
 		o.admin,
+		o.console,
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Gates)) {
 		g, key := cfg.Gates[name], "gates."+name
@@ -190,11 +192,25 @@ func (o *opener) admin() error {
 	if err != nil {
 		return fmt.Errorf("listen.admin = %q: %w", addr, err)
 	}
-	sec := secure.Config{Certificates: o.tls("admin", cfg.TLS.Listeners), Protocols: []string{"http/1.1"}, Plain: plainHTTP()}
+	sec := secure.Config{Certificates: o.tls("admin", cfg.TLS.Listeners), AskClients: cfg.Admin.ClientCA != "", Protocols: []string{"http/1.1"}, Plain: plainHTTP()}
 	if o.l.admin, err = o.secured(doorName{mainGate, "admin"}, ln, &cfg.Gate, sec); err != nil {
 		return err
 	}
 	o.l.names = append(o.l.names, fmt.Sprintf("admin=%s", ln.Addr()))
+	return nil
+}
+
+func (o *opener) console() error {
+	addr := o.n.project.cfg.Listen.Console
+	if !Listens(addr) {
+		return nil
+	}
+	ln, err := tcp.Listen(o.ctx, addr)
+	if err != nil {
+		return fmt.Errorf("listen.console = %q: %w", addr, err)
+	}
+	o.l.console = ln
+	o.l.names = append(o.l.names, fmt.Sprintf("console=%s", ln.Addr()))
 	return nil
 }
 
@@ -258,7 +274,7 @@ func (l *listeners) close() {
 	for _, d := range l.clients {
 		_ = d.ln.Close() // it may have been closed by who served it
 	}
-	for _, ln := range []net.Listener{l.http, l.rtmp, l.admin} {
+	for _, ln := range []net.Listener{l.http, l.rtmp, l.admin, l.console} {
 		if ln != nil {
 			_ = ln.Close()
 		}

@@ -71,6 +71,7 @@ type node struct {
 	// sessions of all gates, which scripts push to
 	sessions *gate.Sessions
 	dead     *admin.DeadLetters
+	lines    *admin.LogTail
 	first    actor.Ref
 }
 
@@ -94,6 +95,8 @@ func (n *node) Serve(ctx context.Context) (err error) {
 	abort := func() { end(errAborted) }
 	defer abort()
 	cfg := &n.project.cfg
+	n.lines = new(admin.LogTail)
+	n.log = slog.New(n.lines.Handler(n.log.Handler()))
 	for _, w := range cfg.Warnings {
 		n.log.Warn(w)
 	}
@@ -405,12 +408,9 @@ func (n *node) serveClients(ctx context.Context, l *listeners, lost <-chan error
 	}
 	n.media.serve(serving, doors, l.rtmp)
 	doors.Go(func() error { return l.renew(serving) })
-	if l.admin != nil {
-		server, closeLogs, err := n.adminServer()
-		if err != nil {
-			return err
-		}
-		doors.Go(func() error { return errors.Join(server.Serve(serving, l.admin), closeLogs()) })
+	stopAdmin, err := n.openAdmin(serving, l, doors)
+	if err != nil {
+		return errors.Join(err, stopControl())
 	}
 	doors.Go(func() error {
 		defer end()
@@ -434,7 +434,7 @@ func (n *node) serveClients(ctx context.Context, l *listeners, lost <-chan error
 	n.log.Info("serving", "addresses", strings.TrimSpace(l.String()))
 	err = doors.Wait()
 	n.log.Info("stopping")
-	return errors.Join(err, stopControl())
+	return errors.Join(err, stopAdmin(), stopControl())
 }
 
 // stop ends all actors, the newest first.

@@ -51,6 +51,7 @@ type conn struct {
 	challenged       int64
 	err              error // why the session has failed
 	endWait          int32
+	resent           uint32 // segments sent again
 	theirEnd         uint32 // the number of segments in the peer's stream, when theirEnded
 
 	raw                   bool
@@ -73,6 +74,16 @@ func (c *conn) ReadNow(p []byte) (n int, err error) {
 	err = c.wrap("read", err)
 	c.sh.leave()
 	return n, err
+}
+
+// Way is the smoothed round trip to the client, how many segments went there, and how many of these were sent again. It is false before the first one was acknowledged. The round trip is measured in milliseconds, and
+// may be none.
+func (c *conn) Way() (rtt time.Duration, sent, resent uint64, ok bool) {
+	c.sh.mu.Lock()
+	defer c.sh.leave()
+	b := &c.block
+	resent = uint64(c.resent)
+	return time.Duration(b.srtt) * time.Millisecond, uint64(b.sndNxt) + resent, resent, b.sndUna > 0
 }
 
 // Notify sets what is called when ReadNow may have something to say after it had nothing: bytes, the end, an error, a deadline that has passed; and once if that

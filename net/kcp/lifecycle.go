@@ -30,6 +30,7 @@ func (c *conn) flush(now int64) {
 		st := c.sh.l.cfg.Stats
 		st.resent.Add(uint64(c.block.resent))
 		st.lost.Add(uint64(c.block.lost))
+		c.resent += c.block.resent
 		c.block.resent, c.block.lost = 0, 0
 	}
 	if c.block.repeated > 0 {

@@ -18,6 +18,9 @@ type proxied struct {
 	early         []byte // read behind the header
 }
 
+// NetConn is the connection of the balancer.
+func (p *proxied) NetConn() net.Conn { return p.Conn }
+
 // RemoteAddr is the client's address.
 func (p *proxied) RemoteAddr() net.Addr { return p.remote }
 

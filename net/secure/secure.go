@@ -35,8 +35,10 @@ type Config struct {
 	// Name of the listener for logs: "tcp", "kcp", "http".
 	Name string
 
-	// Certificates turns TLS on. Nothing older than TLS 1.3 is spoken. Clients are not asked for certificates.
+	// Certificates turns TLS on. Nothing older than TLS 1.3 is spoken.
 	Certificates *Certificates
+	// AskClients asks clients for a certificate. One that is shown is that of a client which has its key; who has signed it, and whether it has expired, is for whoever serves the connection to check.
+	AskClients bool
 	// Protocols are what the server offers by ALPN (RFC 7301), best first. Empty: whatever a client asks for is ignored. A client that asks for none of these only is refused. HTTP
 	// with WebSockets is "http/1.1": they can't be opened over HTTP/2 here.
 	Protocols []string
@@ -133,6 +135,9 @@ func Wrap(inner net.Listener, cfg Config) (*Listener, error) {
 	l.waiting = waiting{most: cfg.MaxPending, mostOf: cfg.MaxPendingPerPrefix, of: map[netip.Prefix]int{}, stats: cfg.Stats}
 	if cfg.Certificates != nil {
 		l.tls = &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: cfg.Certificates.Get, NextProtos: cfg.Protocols}
+		if cfg.AskClients {
+			l.tls.ClientAuth = tls.RequestClientCert
+		}
 	}
 	l.wg.Go(l.pump)
 	return l, nil

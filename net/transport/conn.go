@@ -75,6 +75,33 @@ func (c *Conn) Counters() Counters {
 	}
 }
 
+// Way is what a transport knows of the way to the peer.
+type Way struct {
+	RTT time.Duration // the round trip, smoothed
+	// Sent is how many segments went out, those that were sent again included, and Resent how many those are: more than were lost, as some only came late.
+	Sent, Resent uint64
+}
+
+// Way tells what the transport knows of the way to the peer; false if it knows nothing.
+func (c *Conn) Way() (Way, bool) {
+	nc := c.nc
+	for {
+		if known, can := nc.(interface {
+			Way() (rtt time.Duration, sent, resent uint64, ok bool)
+		}); can {
+			var w Way
+			var ok bool
+			w.RTT, w.Sent, w.Resent, ok = known.Way()
+			return w, ok
+		}
+		around, can := nc.(interface{ NetConn() net.Conn })
+		if !can {
+			return Way{}, false
+		}
+		nc = around.NetConn()
+	}
+}
+
 // Queued is how many bytes wait to be written, those that are being written included.
 func (c *Conn) Queued() int {
 	c.mu.Lock()

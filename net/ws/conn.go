@@ -41,6 +41,9 @@ type conn struct {
 	writeBy time.Time
 }
 
+// NetConn is the connection below.
+func (c *conn) NetConn() net.Conn { return c.Conn }
+
 // parser is where in the stream of frames the connection is.
 type parser struct {
 	head    [ws.MaxHeaderSize]byte

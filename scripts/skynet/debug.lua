@@ -59,7 +59,10 @@ function commands.PING() skynet.ret() end
 -- Whether the service has a handler for messages of a type.
 function commands.SUPPORT(typename) skynet.retpack(skynet.dispatch(typename) ~= nil) end
 
-function commands.TRACELOG(typename, on) skynet.traceproto(typename, on) end
+function commands.TRACELOG(typename, on)
+  skynet.traceproto(typename, on)
+  skynet.ret()
+end
 
 -- Answers when the service has ended: with an error.
 function commands.LINK() skynet.response() end

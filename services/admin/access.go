@@ -20,7 +20,7 @@ type Role uint8
 const (
 	View    Role = iota + 1 // look: metrics, actors, sessions, the configuration without its secrets
 	Operate                 // act on what runs: kick, kill, drain, levels of the log, live messages, profiles
-	Admin                   // all there is; so far no route needs more than Operate
+	Admin                   // all there is: also run code in services
 )
 
 // String is the role's name in the configuration.
@@ -89,7 +89,7 @@ type Identity struct {
 var (
 	errHost    = errors.New("without admin.token only requests to a loopback host are served")
 	errToken   = errors.New("the admin token is missing or wrong")
-	errExpired = errors.New("the admin token has expired")
+	errExpired = errors.New("the admin token or certificate has expired")
 )
 
 // The names of those who have no token of a name.
@@ -98,8 +98,10 @@ const (
 	nameOfLoopback = "loopback" // nobody asks for a token
 )
 
-// guarded tells whether requests need a token.
-func (s *Server) guarded() bool { return s.Token != "" || len(s.Tokens) > 0 }
+// guarded tells whether requests need a token or a certificate.
+func (s *Server) guarded() bool {
+	return s.Token != "" || len(s.Tokens) > 0 || len(s.Certificates) > 0
+}
 
 // identify tells who sends a request.
 func (s *Server) identify(r *http.Request) (Identity, error) {
@@ -115,8 +117,16 @@ func (s *Server) identify(r *http.Request) (Identity, error) {
 	}
 	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		if shown := certificates(r.Context()); len(shown) > 0 && s.ClientRoots != nil && r.Header.Get("Authorization") == "" {
+			return s.identifyCertificate(shown)
+		}
 		return Identity{}, errToken
 	}
+	return s.identifyToken(token)
+}
+
+// identifyToken tells whose token it is.
+func (s *Server) identifyToken(token string) (Identity, error) {
 	// Hashes have one length, and all tokens are looked at, so that the time taken tells nothing.
 	got := sha256.Sum256([]byte(token))
 	who, err := Identity{}, errToken
@@ -171,16 +181,18 @@ func lacksRole(who Identity, role Role) error {
 
 // deny counts, logs and audits a request that is refused. Strangers' ones go to a log of their own, one in a while, so that they push nothing out.
 func (s *Server) deny(r *http.Request, who Identity, reason string) {
-	s.denied.WithLabelValues(reason).Inc()
-	s.Log.Debug("admin: request denied", "from", r.RemoteAddr, "method", r.Method, "path", r.URL.Path, "who", who.Name, "reason", reason)
-	e := Entry{
-		Who: who.Name, From: r.RemoteAddr, Action: r.Method, Target: clip(r.URL.Path), Outcome: Refused, Detail: reason,
-	}
+	s.refuse(Entry{Who: who.Name, From: r.RemoteAddr, Action: r.Method, Target: clip(r.URL.Path), Outcome: Refused, Detail: reason}, who)
+}
+
+// refuse counts, logs and audits what the entry says; its Detail is the reason.
+func (s *Server) refuse(e Entry, who Identity) {
+	s.denied.WithLabelValues(e.Detail).Inc()
+	s.Log.Debug("admin: request denied", "from", e.From, "method", e.Action, "path", e.Target, "who", who.Name, "reason", e.Detail)
 	if who.Role == 0 {
 		s.strangers(e)
 		return
 	}
-	e.Role = who.Role.String()
+	e.Role, e.Node = who.Role.String(), s.Version.Node
 	s.record(e)
 }
 

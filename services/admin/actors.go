@@ -15,8 +15,11 @@ import (
 	"github.com/skua-go/skua/lua"
 )
 
-// askTimeout is how long an actor may take to tell of itself.
-const askTimeout = 3 * time.Second
+// askTimeout is how long an actor may take to tell of itself, so that every answer is there within 3 s; killTimeout how long one may take to end until that is said of it.
+const (
+	askTimeout  = 2500 * time.Millisecond
+	killTimeout = time.Second
+)
 
 // maxStacks bounds the waiting handlers that are listed, and maxStack the text of each stack.
 const (
@@ -41,24 +44,45 @@ type Actor struct {
 // ActorPage is some of the actors.
 type ActorPage struct {
 	Actors []Actor `json:"actors"`
-	Total  int     `json:"total" doc:"How many match, on all pages."`
-	Next   string  `json:"next,omitempty" doc:"Cursor of the next page; none on the last."`
+	Paged
 }
 
 // ActorDetail is an actor from near.
 type ActorDetail struct {
 	Actor
 	// Asked is set if the actor was asked; Busy says then why it has not answered.
-	Memory   int64     `json:"memory_bytes,omitempty" doc:"Of the script's VM, which it may share."`
-	Handlers []Waiting `json:"handlers,omitempty" doc:"Handlers of a script that wait for something, up to 100."`
-	Busy     string    `json:"busy,omitempty" doc:"Why the actor did not tell of itself within 3 s."`
-	Stack    string    `json:"stack,omitempty" doc:"Where in Go it has been for so long."`
+	Memory    int64     `json:"memory_bytes,omitempty" doc:"Of the script's VM, which it may share."`
+	Handlers  []Waiting `json:"handlers,omitempty" doc:"Handlers of a script that wait for something, up to 100."`
+	LastError *Failure  `json:"last_error,omitempty" doc:"The last error that it has logged."`
+	Rates     *Rates    `json:"rates,omitempty" doc:"If over was given."`
+	Stuck
 }
 
-// Waiting is a handler that waits.
-type Waiting struct {
-	Name  string `json:"name"`
-	Stack string `json:"stack"`
+// Rates are what an actor did for a moment.
+type Rates struct {
+	Messages float64 `json:"messages_per_second"`
+	Busy     float64 `json:"busy_share" doc:"Time in handlers, as a share of one core's."`
+	Handler  int64   `json:"handler_us" doc:"Time of a message in its handler, in microseconds, waits left out; 0 if none was handled."`
+}
+
+// Stuck is what holds an actor up.
+type Stuck struct {
+	Busy  string `json:"busy,omitempty" doc:"Why the actor did not answer within 2.5 s."`
+	Stack string `json:"stack,omitempty" doc:"Where in Go it has been for so long."`
+}
+
+// Failure is an error that an actor has logged.
+type Failure struct {
+	Time      time.Time `json:"time"`
+	Message   string    `json:"message" doc:"What the log says has failed."`
+	Error     string    `json:"error,omitempty"`
+	Traceback string    `json:"traceback,omitempty"`
+}
+
+// Killed is the answer to a kill.
+type Killed struct {
+	Ended bool `json:"ended" doc:"Whether it has ended within 1 s; if not it is to end after the message that it handles."`
+	Stuck
 }
 
 // Reason is why something is ended.
@@ -77,7 +101,7 @@ func (s *Server) actorRoutes() []route {
 		param{name: "sort", kind: "string", options: []string{"id", "waiting", "processed", "busy"}, doc: "The largest first; cursors are for id, the default, only."})
 	return []route{
 		{method: http.MethodGet, path: "/actors", id: "actors", role: View, summary: "The actors of the node", query: list, answer: ActorPage{}, serve: s.listActors},
-		{method: http.MethodGet, path: "/actors/{id}", id: "actor", role: View, summary: "One actor", path1: one, answer: ActorDetail{}, serve: s.oneActor},
+		{method: http.MethodGet, path: "/actors/{id}", id: "actor", role: View, summary: "One actor", path1: one, answer: ActorDetail{}, serve: s.oneActor, query: over()},
 		{
 			method: http.MethodGet, path: "/services", id: "services", role: View, summary: "The actors that have a name", query: pageParams()[:1], answer: ActorPage{},
 			serve: func(q *query) (any, error) {
@@ -86,18 +110,48 @@ func (s *Server) actorRoutes() []route {
 		},
 		{
 			method: http.MethodPost, path: "/actors/{id}/kill", id: "kill", role: Operate, summary: "End an actor after the message that it handles, and its children with it", path1: one,
-			body: Reason{}, answer: Nothing{}, serve: s.kill,
+			body: Reason{}, answer: Killed{}, serve: s.kill,
 		},
 	}
 }
 
+// over is for how long rates are measured.
+func over() []param {
+	return []param{{name: "over", kind: "integer", most: maxWait, def: 1, doc: "For how many milliseconds to look at it for its rates; below 100 they are left out."}}
+}
+
+// rates measures what an actor does; nil if nobody has asked for that, or it has ended meanwhile.
+func (s *Server) rates(q *query, before *actor.Info) *Rates {
+	const least = 100
+	over := time.Duration(q.number["over"]) * time.Millisecond
+	if over < least*time.Millisecond {
+		return nil
+	}
+	begun, wait := time.Now(), time.NewTimer(over)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-q.r.Context().Done():
+	}
+	now, ok := s.API.System.Inspect(before.Ref)
+	if !ok {
+		return nil
+	}
+	passed, n, busy := time.Since(begun).Seconds(), now.Processed-before.Processed, now.Busy-before.Busy
+	r := &Rates{Messages: float64(n) / passed, Busy: busy.Seconds() / passed}
+	if n > 0 {
+		r.Handler = busy.Microseconds() / int64(n)
+	}
+	return r
+}
+
 func actorOf(i *actor.Info) Actor {
 	a := Actor{
-		ID: idText(i.Ref), Name: i.Name, Kind: i.Kind, Waiting: i.Waiting, MostWaiting: i.MostWaiting, Processed: i.Processed, Dropped: i.Dropped,
+		ID: ActorID(i.Ref), Name: i.Name, Kind: i.Kind, Waiting: i.Waiting, MostWaiting: i.MostWaiting, Processed: i.Processed, Dropped: i.Dropped,
 		BusyMicros: i.Busy.Microseconds(), State: "alive",
 	}
 	if !i.Parent.IsZero() {
-		a.Parent = idText(i.Parent)
+		a.Parent = ActorID(i.Parent)
 	}
 	switch {
 	case i.Stopping:
@@ -108,7 +162,8 @@ func actorOf(i *actor.Info) Actor {
 	return a
 }
 
-func idText(r actor.Ref) string { return strconv.FormatUint(r.ID(), 16) }
+// ActorID is how an actor is called in the API.
+func ActorID(r actor.Ref) string { return strconv.FormatUint(r.ID(), 16) }
 
 func parseID(text string) (uint64, bool) {
 	id, err := strconv.ParseUint(text, 16, 64)
@@ -167,99 +222,83 @@ func (s *Server) page(limit int, after uint64, by string, match func(*actor.Info
 		}
 		return cmp.Or(less, cmp.Compare(a.Ref.ID(), b.Ref.ID()))
 	}
-	p, kept, left := ActorPage{Actors: []Actor{}}, make([]actor.Info, 0, 2*limit), 0
+	kept, total := make([]actor.Info, 0, 2*(limit+1)), 0
 	for i := range s.API.System.Actors() {
 		if !match(&i) {
 			continue
 		}
-		p.Total++
+		total++
 		if i.Ref.ID() <= after {
 			continue
 		}
-		left++
 		if kept = append(kept, i); len(kept) == cap(kept) {
 			slices.SortFunc(kept, first)
-			kept = kept[:limit]
+			kept = kept[:limit+1]
 		}
 	}
 	slices.SortFunc(kept, first)
-	kept = kept[:min(len(kept), limit)]
+	kept, p := paged(kept[:min(len(kept), limit+1)], total, limit, func(i *actor.Info) string { return ActorID(i.Ref) })
+	if by != "id" {
+		p.Next = ""
+	}
+	found := make([]Actor, len(kept))
 	for i := range kept {
-		p.Actors = append(p.Actors, actorOf(&kept[i]))
+		found[i] = actorOf(&kept[i])
 	}
-	if left > len(kept) && by == "id" {
-		p.Next = p.Actors[len(p.Actors)-1].ID
-	}
-	return p
+	return ActorPage{found, p}
 }
 
-// oneActor tells of one from near. A script is asked, for 3 s at most.
+// oneActor tells of one from near. A script is asked while its rates are measured, so that both take no longer than one.
 func (s *Server) oneActor(q *query) (any, error) {
 	info, err := s.find(q.path1)
 	if err != nil {
 		return nil, err
 	}
-	d := ActorDetail{Actor: actorOf(&info)}
+	measured := make(chan *Rates, 1)
+	go func() { measured <- s.rates(q, &info) }()
+	d := s.detail(q, &info)
+	d.Rates = <-measured
+	return d, nil
+}
+
+// detail is what an actor tells of itself, and what is known of it.
+func (s *Server) detail(q *query, info *actor.Info) ActorDetail {
+	d := ActorDetail{Actor: actorOf(info), LastError: s.API.Log.failureOf(info)}
 	if !strings.HasPrefix(info.Kind, lua.KindPrefix) {
-		s.stuck(&d, info.Ref)
-		return d, nil
+		d.Stuck = s.stuck(info.Ref, nil)
+		return d
 	}
 	ctx, cancel := context.WithTimeout(q.r.Context(), askTimeout)
 	defer cancel()
 	if err := s.askScript(ctx, info.Ref, &d); err != nil {
-		d.Busy = err.Error()
-		s.stuck(&d, info.Ref)
+		d.Stuck = s.stuck(info.Ref, err)
 	}
-	return d, nil
+	return d
 }
 
-// stuck says since when an actor is in one handler, if it is.
-func (s *Server) stuck(d *ActorDetail, ref actor.Ref) {
+// stuck says since when an actor is in one handler, if it is, and else why it has not answered, if anything.
+func (s *Server) stuck(ref actor.Ref, why error) Stuck {
 	since, stack, ok := s.API.System.Stuck(ref)
-	if !ok {
-		return
+	switch {
+	case ok:
+		return Stuck{"busy in one handler since " + since.UTC().Format(time.RFC3339), clipTo(stack, maxStack)}
+	case why != nil:
+		return Stuck{Busy: why.Error()}
 	}
-	d.Busy, d.Stack = "busy in one handler since "+since.UTC().Format(time.RFC3339), clipTo(stack, maxStack)
+	return Stuck{}
 }
 
 // askScript has a service of a script tell its memory and what waits in it, by the commands of Skynet's console.
 func (s *Server) askScript(ctx context.Context, ref actor.Ref, d *ActorDetail) error {
-	memory, err := s.debug(ctx, ref, "MEM")
+	memory, err := s.debug(ctx, ref, value.Of("MEM"))
 	if err != nil {
 		return err
 	}
-	if kb, ok := memory.Float(); ok {
+	if kb, ok := memory.At(0).Float(); ok {
 		d.Memory = int64(kb * 1024)
 	}
-	tasks, err := s.debug(ctx, ref, "TASK")
-	if err != nil {
-		return err
-	}
-	for name, stack := range tasks.Pairs {
-		key, _ := name.Str()
-		text, _ := stack.Str()
-		d.Handlers = append(d.Handlers, Waiting{Name: key, Stack: clipTo(text, maxStack)})
-		if len(d.Handlers) == maxStacks {
-			break
-		}
-	}
-	slices.SortFunc(d.Handlers, func(a, b Waiting) int { return cmp.Compare(a.Name, b.Name) })
-	return nil
-}
-
-func (s *Server) debug(ctx context.Context, ref actor.Ref, command string) (value.Value, error) {
-	answer, err := s.API.System.Ask(ctx, ref, lua.Message{Type: lua.TypeDebug, Args: value.Of(command)})
-	if err != nil {
-		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, actor.ErrDeadline) {
-			return value.Value{}, failure(codeBusy, "no answer within %v", askTimeout)
-		}
-		return value.Value{}, err
-	}
-	list, ok := answer.(value.List)
-	if !ok {
-		return value.Value{}, failure(codeFailed, "the answer is no list")
-	}
-	return list.At(0), nil
+	d.Handlers, err = s.handlers(ctx, ref)
+	return err
 }
 
 func (s *Server) kill(q *query) (any, error) {
@@ -269,8 +308,17 @@ func (s *Server) kill(q *query) (any, error) {
 	}
 	why := q.body.(*Reason).Reason //nolint:forcetypeassert // what the route says
 	q.detail = why
+	ended := s.API.System.Ended(info.Ref)
 	s.API.System.Kill(info.Ref, errors.New(cmp.Or(why, "killed by "+q.who.Name)))
-	return Nothing{}, nil
+	wait := time.NewTimer(killTimeout)
+	defer wait.Stop()
+	select {
+	case <-ended:
+		return Killed{Ended: true}, nil
+	case <-q.r.Context().Done():
+	case <-wait.C:
+	}
+	return Killed{Stuck: s.stuck(info.Ref, errors.New("it has not ended within "+killTimeout.String()))}, nil
 }
 
 func clipTo(text string, most int) string {

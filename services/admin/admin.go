@@ -7,6 +7,7 @@ package admin
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +18,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/net/netutil"
 )
 
 // ErrOpen is wrapped by the refusal to serve an address that others can reach without asking them for a token.
@@ -48,6 +48,10 @@ type Server struct {
 	Token string
 	// Tokens are the others, each with its name and role.
 	Tokens []Token
+	// ClientRoots has the authorities of Certificates; nil takes none. The listener has to ask clients for theirs, and need not check them.
+	ClientRoots *x509.CertPool
+	// Certificates are ways in by a certificate of the client. One is looked at if a request has no token.
+	Certificates []Certificate
 	// Audit gets what is changed, and what somebody with too small a role has tried; nil keeps nothing.
 	Audit *Audit
 	// Refusals gets requests without a good token, one in 5 s with the number of those between; nil keeps nothing.
@@ -66,6 +70,9 @@ type Server struct {
 	// Log gets refused requests (at debug level) and the HTTP server's own complaints; nil drops them.
 	Log *slog.Logger
 
+	preparing sync.Mutex
+	prepared  http.Handler // of the API
+	tails     tails
 	denied    *prometheus.CounterVec
 	unaudited prometheus.Counter
 	strange   sync.Mutex
@@ -80,9 +87,6 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	if err := CheckBind(ln.Addr().String(), s.guarded()); err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	if s.Log == nil {
-		s.Log = slog.New(slog.DiscardHandler)
-	}
 	handler, err := s.handler()
 	if err != nil {
 		return errors.Join(err, ln.Close())
@@ -96,9 +100,10 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
 		// No WriteTimeout: a profile takes as long as it was asked to. The handler sets a deadline for each answer.
 		BaseContext: func(net.Listener) context.Context { return ctx },
+		ConnContext: withTLS,
 	}
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(netutil.LimitListener(ln, maxConnections)) }()
+	go func() { served <- srv.Serve(newPlaces(ln, maxConnections)) }()
 
 	select {
 	case err := <-served:
@@ -119,6 +124,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	<-served
 	return nil
 }
+
+// Close ends what requests have left behind, beside the logs, which are the caller's. It is called when nothing is served any more, neither by Serve nor by Answer.
+func (s *Server) Close() { s.tails.close() }
 
 // CheckBind refuses an address (host:port) that other machines can reach when requests need no token. A name other than
 // localhost counts as reachable: what it resolves to can change.

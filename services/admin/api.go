@@ -41,6 +41,12 @@ type API struct {
 	Settings func() []Setting
 	// Dead keeps the last messages that could not be delivered.
 	Dead *DeadLetters
+	// Peers are asked for what other nodes have.
+	Peers Peers
+	// Log has the last lines of the node's log.
+	Log *LogTail
+	// Directory tells who is known by which name.
+	Directory Directory
 }
 
 // CallError is the answer to what failed.
@@ -50,6 +56,15 @@ type CallError struct {
 }
 
 func (f *CallError) Error() string { return f.Message }
+
+// callError is err as it is answered.
+func callError(err error) *CallError {
+	var known *CallError
+	if !errors.As(err, &known) {
+		known = &CallError{Code: codeFailed, Message: err.Error()}
+	}
+	return known
+}
 
 // The codes of a CallError, each with its status.
 const (
@@ -97,7 +112,9 @@ type route struct {
 	query        []param
 	body         any // a zero value of what is expected; nil for nothing
 	answer       any // a zero value of what is answered
-	serve        func(q *query) (any, error)
+	// here is set for what is not asked of other nodes: what is the same on each, or takes longer than a node waits for another.
+	here  bool
+	serve func(q *query) (any, error)
 }
 
 // query is one request.
@@ -114,11 +131,19 @@ type query struct {
 
 // routes are what is served of what there is.
 func (s *Server) routes() []route {
-	all := slices.Concat(s.actorRoutes(), s.sessionRoutes(), s.nodeRoutes())
-	return append(all, route{
-		method: http.MethodGet, path: "/openapi.json", id: "openapi", role: View, summary: "This document", answer: map[string]any{},
+	all := slices.Concat(s.actorRoutes(), s.touchRoutes(), s.tailRoutes(), s.sessionRoutes(), s.nodeRoutes(), s.directoryRoutes())
+	all = append(all, route{
+		method: http.MethodGet, path: "/openapi.json", id: "openapi", role: View, summary: "This document", answer: map[string]any{}, here: true,
 		serve: func(*query) (any, error) { return s.document(), nil },
 	})
+	if s.API.Peers != nil {
+		for i := range all {
+			if rt := &all[i]; !rt.here {
+				rt.query = append(slices.Clone(rt.query), nodeParam())
+			}
+		}
+	}
+	return all
 }
 
 // handle serves a route.
@@ -127,10 +152,7 @@ func (s *Server) handle(rt route) http.HandlerFunc {
 		answer, err := s.answer(w, r, &rt)
 		status := http.StatusOK
 		if err != nil {
-			var known *CallError
-			if !errors.As(err, &known) {
-				known = &CallError{Code: codeFailed, Message: err.Error()}
-			}
+			known := callError(err)
 			status, answer = known.status(), known
 		}
 		text, err := json.Marshal(answer)
@@ -144,7 +166,7 @@ func (s *Server) handle(rt route) http.HandlerFunc {
 	}
 }
 
-// answer checks a request against its route, does what it asks for, and audits it if it is a change.
+// answer checks a request against its route, and does what it asks for, or has another node do it.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, rt *route) (any, error) {
 	who := whoAsks(r.Context())
 	if who.Role < rt.role {
@@ -156,12 +178,20 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, rt *route) (any,
 		return nil, err
 	}
 	q.who = who
+	if node := q.text["node"]; node != "" && node != s.Version.Node {
+		return s.elsewhere(r.Context(), rt, q, node)
+	}
+	return s.perform(rt, q)
+}
+
+// perform does what a request asks for, and audits it if it is a change.
+func (s *Server) perform(rt *route, q *query) (any, error) {
 	answer, err := rt.serve(q)
 	if rt.method == http.MethodGet {
 		return answer, err
 	}
 	e := Entry{
-		Node: s.Version.Node, Who: who.Name, Role: who.Role.String(), From: r.RemoteAddr, Action: rt.id, Target: clip(q.path1), Detail: clip(q.detail), Outcome: Done,
+		Node: s.Version.Node, Who: q.who.Name, Role: q.who.Role.String(), From: q.r.RemoteAddr, Action: rt.id, Target: clip(q.path1), Detail: clip(q.detail), Outcome: Done,
 	}
 	if err != nil {
 		e.Outcome, e.Error = Failed, clip(err.Error())
@@ -257,6 +287,12 @@ func pageParams() []param {
 	}
 }
 
+// Paged is what lists have beside what they list.
+type Paged struct {
+	Total int    `json:"total" doc:"How many match, on all pages."`
+	Next  string `json:"next,omitempty" doc:"Cursor of the next page; none on the last."`
+}
+
 // Setting is a key of the configuration.
 type Setting struct {
 	Key    string `json:"key"`
@@ -283,6 +319,7 @@ type Node struct {
 type Store struct {
 	Pending      int     `json:"pending" doc:"Documents with changes that are not written yet."`
 	PendingBytes int     `json:"pending_bytes"`
+	LagSeconds   float64 `json:"lag_seconds" doc:"How late the write is that was due first; 0 if none is late."`
 	Down         bool    `json:"down" doc:"Whether the database can't be reached."`
 	Retries      int     `json:"retries" doc:"Writes that failed because the database was away, since the start."`
 	Refused      int     `json:"refused" doc:"Writes that the database has refused for good, since the start."`

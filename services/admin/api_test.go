@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,26 +10,31 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/actor/value"
+	"github.com/skua-go/skua/internal/logtest"
 	"github.com/skua-go/skua/lua"
+	"github.com/skua-go/skua/lua/lua54"
+	"github.com/skua-go/skua/scripts"
 	"github.com/skua-go/skua/services/admin"
 )
 
 // clientsOf are sessions that are told what to be.
 type clientsOf struct {
-	page   admin.SessionPage
+	all    []admin.Session
 	kicked chan string
 }
 
-func (c *clientsOf) List(uid string, _ uint64, _ int) admin.SessionPage {
+func (c *clientsOf) List(uid string, _ uint64, _ int) ([]admin.Session, int) {
 	if uid != "" && uid != "7" {
-		return admin.SessionPage{Sessions: []admin.Session{}}
+		return nil, 0
 	}
-	return c.page
+	return c.all, len(c.all)
 }
 
 func (c *clientsOf) Kick(id uint64, code, reason string) bool {
@@ -46,19 +52,22 @@ type scene struct {
 	server  *admin.Server
 	base    string
 	clients *clientsOf
+	lines   *admin.LogTail
 }
 
 func newScene(t *testing.T) *scene {
 	t.Helper()
-	sys := actor.New(actor.Config{Node: "n", StuckAfter: 500 * time.Millisecond, Log: slog.New(slog.DiscardHandler)})
+	lines := new(admin.LogTail)
+	log, _ := logtest.New(t)
+	sys := actor.New(actor.Config{Node: "n", StuckAfter: 500 * time.Millisecond, Log: slog.New(lines.Handler(log.Handler()))})
 	t.Cleanup(func() {
 		if err := sys.Shutdown(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}
 	})
-	c := &scene{t: t, sys: sys, server: guardedServer(t), clients: &clientsOf{kicked: make(chan string, 1), page: admin.SessionPage{
-		Sessions: []admin.Session{{ID: 5, UID: "7", State: "present", Transport: "kcp", Address: "192.0.2.1:5"}}, Total: 1,
-	}}}
+	c := &scene{t: t, sys: sys, lines: lines, server: guardedServer(t), clients: &clientsOf{
+		kicked: make(chan string, 1), all: []admin.Session{{ID: 5, UID: "7", State: "present", Transport: "kcp", Address: "192.0.2.1:5"}},
+	}}
 	dead := new(admin.DeadLetters)
 	c.spawn(dead.Spec())
 	c.server.API = &admin.API{
@@ -67,9 +76,46 @@ func newScene(t *testing.T) *scene {
 		Settings: func() []admin.Setting {
 			return []admin.Setting{{Key: "admin.token", Value: "[secret]", Source: "default"}}
 		},
+		Log: c.lines, Directory: knows{},
 	}
 	c.base = listening(t, c.server)
+	t.Cleanup(c.server.Close)
 	return c
+}
+
+// knows is a directory that knows one of each.
+type knows struct{}
+
+func (knows) Grains(_ context.Context, kind, after string, _ int) ([]admin.Grain, int, error) {
+	if after != "" || kind != "" && kind != "room" {
+		return nil, 1, nil
+	}
+	return []admin.Grain{{Kind: "room", ID: "lobby", Epoch: 7, Actor: "a", State: "active"}}, 1, nil
+}
+
+func (knows) Names(string, int) ([]admin.Name, int) {
+	return []admin.Name{{Name: "chat", Instances: []admin.Instance{{Node: "n", Actor: "b", Weight: 1}}, Total: 1}}, 1
+}
+
+func (knows) Leases(string, int) ([]admin.Lease, int) {
+	return []admin.Lease{{Key: "arena", Node: "n", Epoch: 3, Since: time.Unix(0, 0).UTC()}}, 1
+}
+
+// script starts a service of a script, and returns its id.
+func (c *scene) script(name, text string) string {
+	c.t.Helper()
+	rt, err := lua.NewRuntime(lua.Config{Scripts: fstest.MapFS{name + ".lua": {Data: []byte(text)}}, Library: scripts.FS(), Log: c.sys.Log(), Engine: lua54.New()})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if _, ok := c.sys.Lookup(lua.LauncherName); !ok {
+		c.spawn(rt.Launcher())
+	}
+	ref := c.spawn(rt.Spec(name, value.List{}))
+	if _, err := c.sys.Ask(c.t.Context(), ref, lua.Ready{}); err != nil {
+		c.t.Fatal(err)
+	}
+	return admin.ActorID(ref)
 }
 
 func (c *scene) spawn(spec actor.Spec) actor.Ref {
@@ -136,6 +182,7 @@ func TestTheDocumentIsValidAndItsAnswersAreWhatIsAnswered(t *testing.T) {
 	c.spawn(spec)
 	spec.Name = "victim"
 	victim := c.spawn(spec)
+	bench := c.script("bench", benchScript)
 	gone := c.spawn(idle())
 	c.sys.Kill(gone, nil)
 	<-c.sys.Ended(gone)
@@ -146,15 +193,18 @@ func TestTheDocumentIsValidAndItsAnswersAreWhatIsAnswered(t *testing.T) {
 	}
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
-			asked := strings.TrimPrefix(strings.ReplaceAll(path, "{id}", "5"), "/api/v1")
+			asked, of := strings.CutPrefix(path, "/api/v1/actors/{id}")
 			switch {
-			case strings.HasSuffix(path, "/kill"):
+			case !of:
+				asked = strings.TrimPrefix(strings.ReplaceAll(path, "{id}", "5"), "/api/v1")
+			case asked == "/kill":
 				asked = "/actors/victim/kill"
-			case strings.Contains(path, "/actors/{id}"):
-				asked = "/actors/shop"
+			default:
+				asked = "/actors/" + bench + asked
 			}
+			body := map[string]string{"call": `{"args":["add",1,2]}`, "start": `{"script":"bench"}`, "inject": `{"source":"print(1)"}`}[op.OperationID]
 			var answer any
-			code := c.call("the token of the admin", method, asked, "{}", &answer)
+			code := c.call("the token of the admin", method, asked, cmp.Or(body, "{}"), &answer)
 			schema := op.Responses.Status(http.StatusOK)
 			if code != http.StatusOK {
 				schema = op.Responses.Default()
@@ -254,32 +304,4 @@ func TestAKickIsForOperatorsAndIsAudited(t *testing.T) {
 	if code := c.call(viewToken, http.MethodGet, "/audit", "", nil); code != http.StatusForbidden {
 		t.Errorf("the audit log for a viewer: %d", code)
 	}
-}
-
-func TestAStuckScriptIsToldOfAndNotWaitedFor(t *testing.T) {
-	c := newScene(t)
-	spec, release := idle(), make(chan struct{})
-	spec.Kind = lua.KindPrefix + "stuck"
-	spec.New = func() actor.Actor { return actor.Func(func(*actor.Context, any) { <-release }) }
-	defer close(release)
-	ref := c.spawn(spec)
-	c.sys.Send(ref, "begin")
-	var d admin.ActorDetail
-	for d.Stack == "" { // the monitor has looked twice by then, or will have
-		if code := c.call(viewToken, http.MethodGet, "/actors/"+c.idOf("lua:stuck"), "", &d); code != http.StatusOK || d.Busy == "" {
-			t.Fatalf("%d %+v", code, d)
-		}
-	}
-	if !strings.Contains(d.Busy, "since") || !strings.Contains(d.Stack, "TestAStuckScript") {
-		t.Errorf("%+v", d)
-	}
-}
-
-func (c *scene) idOf(kind string) string {
-	c.t.Helper()
-	var p admin.ActorPage
-	if code := c.call(viewToken, http.MethodGet, "/actors?prefix="+kind, "", &p); code != http.StatusOK || len(p.Actors) != 1 {
-		c.t.Fatalf("%d %+v", code, p)
-	}
-	return p.Actors[0].ID
 }

@@ -20,17 +20,15 @@ import (
 const maxProfile = 5 * time.Minute
 
 func (s *Server) handler() (http.Handler, error) {
-	registry := s.Metrics
-	if registry == nil {
-		registry = prometheus.NewRegistry()
+	api, err := s.prepare()
+	if err != nil {
+		return nil, err
 	}
+	registry := s.registry()
 	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "skua_build_info", Help: "Always 1; the labels tell what runs.",
 		ConstLabels: prometheus.Labels{"version": s.Version.Version, "commit": s.Version.Commit, "go": s.Version.Go},
 	}, func() float64 { return 1 })
-	if err := s.countDenials(registry); err != nil {
-		return nil, err
-	}
 	for _, c := range []prometheus.Collector{
 		build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	} {
@@ -60,19 +58,46 @@ func (s *Server) handler() (http.Handler, error) {
 		mux.HandleFunc("GET /cluster", s.need(View, s.cluster))
 		mux.HandleFunc("POST /cluster/drain", s.need(Operate, s.drain))
 	}
+	mux.Handle(apiPrefix+"/", api)
+	// No web page may send what changes something: a browser on this machine reaches the loopback address, too.
+	return s.guard(deadline(http.NewCrossOriginProtection().Handler(mux))), nil
+}
+
+// registry is where the server's own metrics are.
+func (s *Server) registry() *prometheus.Registry {
+	if s.Metrics == nil {
+		s.Metrics = prometheus.NewRegistry()
+	}
+	return s.Metrics
+}
+
+// prepare makes what serves the API, once.
+func (s *Server) prepare() (http.Handler, error) {
+	s.preparing.Lock()
+	defer s.preparing.Unlock()
+	if s.prepared != nil {
+		return s.prepared, nil
+	}
+	if s.Log == nil {
+		s.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := s.countDenials(s.registry()); err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
 	if s.API != nil {
 		for _, rt := range s.routes() {
 			mux.HandleFunc(rt.pattern(), s.handle(rt))
 		}
 	}
-	// No web page may send what changes something: a browser on this machine reaches the loopback address, too.
-	return s.guard(deadline(http.NewCrossOriginProtection().Handler(mux))), nil
+	s.prepared = mux
+	return mux, nil
 }
 
 // countDenials makes the server's counters; a registry that has them from another server keeps those.
 func (s *Server) countDenials(registry *prometheus.Registry) error {
 	s.denied = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "skua_admin_denied_total", Help: "Requests to the admin listener that were refused, by reason: host, token, expired, role.",
+		Name: "skua_admin_denied_total", Help: "Requests to the admin listener that were refused, by reason: host, token, certificate, expired, role.",
 	}, []string{"reason"})
 	s.unaudited = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "skua_admin_unaudited_total", Help: "Entries that the audit log could not be given.",
@@ -109,6 +134,8 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			return
 		case errors.Is(err, errExpired):
 			s.deny(r, who, "expired")
+		case errors.Is(err, errCertificate):
+			s.deny(r, who, "certificate")
 		default:
 			s.deny(r, who, "token")
 		}

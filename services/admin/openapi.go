@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -59,7 +61,7 @@ func (d *schemas) operation(rt *route) map[string]any {
 	op := map[string]any{
 		"operationId": rt.id, "summary": rt.summary, "description": "Needs the role " + rt.role.String() + ".",
 		"responses": map[string]any{
-			"200":     map[string]any{"description": "Done.", "content": d.content(rt.answer)},
+			"200":     map[string]any{"description": "Done.", "content": d.answers(rt)},
 			"default": map[string]any{"description": "It failed. Without a good token the answer is 401, in plain text.", "content": d.content(CallError{})},
 		},
 	}
@@ -72,14 +74,26 @@ func (d *schemas) operation(rt *route) map[string]any {
 	return op
 }
 
+// answers is what a route answers, of one node or of all.
+func (d *schemas) answers(rt *route) map[string]any {
+	if rt.here || !slices.ContainsFunc(rt.query, func(p param) bool { return p.name == nodeParam().name }) {
+		return d.content(rt.answer)
+	}
+	either := []any{d.of(reflect.TypeOf(rt.answer)), d.of(reflect.TypeFor[ByNode]())}
+	return map[string]any{"application/json": map[string]any{"schema": map[string]any{"oneOf": either}}}
+}
+
 func (d *schemas) content(like any) map[string]any {
 	return map[string]any{"application/json": map[string]any{"schema": d.of(reflect.TypeOf(like))}}
 }
 
 // of is the schema of a type as encoding/json writes it.
 func (d *schemas) of(t reflect.Type) map[string]any {
-	if t == reflect.TypeFor[time.Time]() {
+	switch t {
+	case reflect.TypeFor[time.Time]():
 		return map[string]any{"type": "string", "format": "date-time"}
+	case reflect.TypeFor[json.RawMessage]():
+		return map[string]any{}
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -100,6 +114,8 @@ func (d *schemas) of(t reflect.Type) map[string]any {
 		return map[string]any{"type": "integer"}
 	case reflect.Map:
 		return map[string]any{"type": "object"}
+	case reflect.Interface:
+		return map[string]any{}
 	default:
 		return map[string]any{"type": "string"}
 	}
@@ -118,8 +134,11 @@ func (d *schemas) object(t reflect.Type) map[string]any {
 func (d *schemas) fields(t reflect.Type, properties map[string]any, required *[]string) {
 	for i := range t.NumField() {
 		f := t.Field(i)
-		if f.Anonymous {
+		switch {
+		case f.Anonymous:
 			d.fields(f.Type, properties, required)
+			continue
+		case !f.IsExported():
 			continue
 		}
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")

@@ -19,19 +19,22 @@ type Session struct {
 	Unacked   int        `json:"unacked" doc:"Data packages that its client has not acknowledged."`
 	BytesIn   uint64     `json:"bytes_in" doc:"Of its connection."`
 	BytesOut  uint64     `json:"bytes_out" doc:"Of its connection."`
+	RTT       int64      `json:"rtt_us,omitempty" doc:"Round-trip time to its client, smoothed, in microseconds; none where it is not known, as over WebSockets behind TLS."`
+	Sent      uint64     `json:"segments_out,omitempty" doc:"Segments sent to its client, repeated ones included, where RTT is known."`
+	Resent    uint64     `json:"segments_resent,omitempty" doc:"Of them, those that were sent again."`
+	Loss      float64    `json:"loss,omitempty" doc:"Their share, 0 to 1: what the way to the client loses, or nearly."`
 }
 
 // SessionPage is some of the sessions.
 type SessionPage struct {
 	Sessions []Session `json:"sessions"`
-	Total    int       `json:"total" doc:"How many match, on all pages."`
-	Next     uint64    `json:"next,omitempty" doc:"Cursor of the next page; none on the last."`
+	Paged
 }
 
 // Sessions are those of the node. Methods are called by any goroutine.
 type Sessions interface {
-	// List gives up to limit of the sessions of a user, or of all if uid is empty, whose number is beyond after, by their numbers.
-	List(uid string, after uint64, limit int) SessionPage
+	// List gives up to limit of the sessions of a user, or of all if uid is empty, whose number is beyond after, by their numbers; and how many there are in all.
+	List(uid string, after uint64, limit int) (list []Session, total int)
 	// Kick ends a session with a reason that its client reads; false if there is none with that number.
 	Kick(id uint64, code, reason string) bool
 }
@@ -52,7 +55,9 @@ func (s *Server) sessionRoutes() []route {
 				if err != nil && q.text["cursor"] != "" {
 					return nil, err
 				}
-				return s.API.Sessions.List(q.text["uid"], after, q.number["limit"]), nil
+				list, total := s.API.Sessions.List(q.text["uid"], after, q.number["limit"]+1)
+				list, p := paged(list, total, q.number["limit"], func(one *Session) string { return strconv.FormatUint(one.ID, 10) })
+				return SessionPage{list, p}, nil
 			},
 		},
 		{

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/skua-go/skua/net/transport"
 )
 
 // Sight is a session as somebody sees it who looks at the node.
@@ -18,6 +20,8 @@ type Sight struct {
 	BytesIn, BytesOut  uint64
 	// Backlog is how many bytes wait to be written, Unacked how many data packages its client has not acknowledged.
 	Backlog, Unacked int
+	// Way is what its connection knows of the way to its client.
+	Way transport.Way
 }
 
 // Look gives up to limit of the sessions of a user, or of all if uid is empty, whose number is beyond after, by their numbers; and how many there are of them in all. Sessions that have gone to other nodes are
@@ -69,5 +73,6 @@ func (s *Session) sight() (Sight, bool) {
 	c := conn.Counters()
 	v.Transport, v.Address, v.Opened = conn.Transport(), conn.RemoteAddr().String(), conn.Opened()
 	v.BytesIn, v.BytesOut, v.Backlog = c.BytesIn, c.BytesOut, c.Queued
+	v.Way, _ = conn.Way()
 	return v, true
 }

@@ -10,7 +10,7 @@ import (
 type Metrics struct {
 	saves, commits, writes, unchanged, retries, refused, quarantined, overloaded prometheus.Counter
 	patches, bodyBytes, sentBytes, hits, misses                                  prometheus.Counter
-	pending, bytes, down, cacheBytes                                             prometheus.Gauge
+	pending, bytes, due, down, cacheBytes                                        prometheus.Gauge
 	batch, size                                                                  prometheus.Histogram
 }
 
@@ -38,6 +38,7 @@ func NewMetrics() *Metrics {
 		refused:     counter("refused_total", "Writes that the database refused for good: fenced, in conflict, or not valid for it."),
 		pending:     gauge("pending_documents", "Documents with changes that are not written yet."),
 		bytes:       gauge("pending_bytes", "Bytes of content that is not written yet."),
+		due:         gauge("due_timestamp_seconds", "When the write that is due first is or was due, in seconds since 1970; 0 if none waits."),
 		cacheBytes:  gauge("cache_bytes", "Bytes that the cache of loads has."),
 		down:        gauge("database_down", "1 while the database can't be reached."),
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -54,8 +55,24 @@ func NewMetrics() *Metrics {
 func (m *Metrics) all() []prometheus.Collector {
 	return []prometheus.Collector{
 		m.saves, m.commits, m.writes, m.unchanged, m.retries, m.refused, m.quarantined, m.overloaded, m.patches, m.bodyBytes, m.sentBytes, m.hits, m.misses,
-		m.pending, m.bytes, m.down, m.cacheBytes, m.batch, m.size,
+		m.pending, m.bytes, m.due, m.down, m.cacheBytes, m.batch, m.size,
 	}
+}
+
+// waits shows what waits to be written.
+func (m *Metrics) waits(o *outbox) {
+	m.pending.Set(float64(o.pending))
+	first := time.Time{}
+	for _, q := range []queue{o.saves, o.commits} {
+		if len(q) > 0 && (first.IsZero() || q[0].due.Before(first)) {
+			first = q[0].due
+		}
+	}
+	if first.IsZero() {
+		m.due.Set(0)
+		return
+	}
+	m.due.Set(float64(first.UnixMilli()) / 1000)
 }
 
 // applied counts a batch that the database was given.

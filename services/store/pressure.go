@@ -36,7 +36,7 @@ func (s *Service) change(c *actor.Context, d *document, body bson.Raw, by time.T
 	d.known, d.checked = body, true // by accept
 	s.out.want(d, by)
 	s.weigh(d)
-	s.cfg.Metrics.pending.Set(float64(s.out.pending))
+	s.cfg.Metrics.waits(&s.out)
 	if o := &s.out; !o.pressed && o.bytes > s.cfg.MaxPendingBytes/2 {
 		o.pressed = true
 		c.Log().Warn("more than half of what may wait for the database does: commits are answered late", "documents", o.pending, "bytes", o.bytes, "limit", s.cfg.MaxPendingBytes)

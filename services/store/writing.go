@@ -30,7 +30,7 @@ func (s *Service) pumpSoon(c *actor.Context) {
 // pump starts the next batches if there is something to write and nothing stands against it.
 func (s *Service) pump(c *actor.Context) {
 	o := &s.out
-	s.cfg.Metrics.pending.Set(float64(o.pending))
+	s.cfg.Metrics.waits(o)
 	now := time.Now()
 	if now.Before(o.retryAt) {
 		s.wake(c, now, o.retryAt)
