@@ -39,6 +39,7 @@ type Config struct {
 	Socket  SocketConfig  `toml:"socket" envPrefix:"SOCKET_"`
 	Mongo   MongoConfig   `toml:"mongo" envPrefix:"MONGO_"`
 	Admin   AdminConfig   `toml:"admin" envPrefix:"ADMIN_"`
+	Media   MediaConfig   `toml:"media" envPrefix:"MEDIA_"`
 	Trace   TraceConfig   `toml:"trace" envPrefix:"TRACE_"`
 	Cluster ClusterConfig `toml:"cluster" envPrefix:"CLUSTER_"`
 
@@ -416,6 +417,7 @@ func DefaultConfig() Config {
 		Store:  StoreConfig{Database: "skua", Autosave: Duration{2 * time.Second}, FlushBatch: 500, MaxPending: 100_000, MaxPendingBytes: 256 << 20, CacheTTL: Duration{10 * time.Second}, CacheBytes: 64 << 20},
 		Lua:    LuaConfig{Path: []string{"scripts"}, CallTimeout: Duration{5 * time.Second}, MemoryLimit: 256 << 20, Engine: engineLua54, Integers: integersError},
 		Socket: SocketConfig{MaxSockets: 10_000, ConnectTimeout: Duration{10 * time.Second}},
+		Media:  MediaConfig{WebRTC: webRTCDefaults()},
 		Trace:  TraceConfig{Sample: 0.01},
 		Cluster: ClusterConfig{
 			Beat: Duration{500 * time.Millisecond}, Suspect: Duration{1500 * time.Millisecond}, Dead: Duration{3 * time.Second}, Lease: Duration{20 * time.Second},

@@ -73,6 +73,7 @@ func (c *Config) validate() error {
 	c.validateServices(&k)
 	c.validateSocket(&k)
 	c.Mongo.validate(&k)
+	c.validateWebRTC(&k)
 	c.validateTrace(&k)
 	c.Admin.validate(&k)
 	c.validateCluster(&k)

@@ -49,7 +49,7 @@ func (s *session) opened(c *pion.DataChannel) {
 			}
 		})
 	default:
-		s.server.wait.Go(func() { _ = c.Close() }) // nobody listens to it
+		s.server.spawn(func() { _ = c.Close() }) // nobody listens to it
 	}
 }
 

@@ -173,6 +173,9 @@ func (srv *Server) admit(ctx context.Context, d Direction, name string, permit P
 		return nil, "", err
 	}
 	s, err := srv.open(r, d, permit)
+	if err == nil && !srv.remember(s) {
+		err = errors.Join(ErrClosed, s.pc.Close())
+	}
 	if err != nil {
 		srv.connecting.Add(-1)
 		srv.leave(r)
@@ -185,9 +188,6 @@ func (srv *Server) admit(ctx context.Context, d Direction, name string, permit P
 			s.close(err.Error())
 		}
 	}()
-	if !srv.remember(s) {
-		return nil, "", ErrClosed
-	}
 	if d == Play {
 		if err := s.addSlots(l); err != nil {
 			return nil, "", err

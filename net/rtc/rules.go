@@ -46,7 +46,7 @@ type Session struct {
 }
 
 // Rules are the room's: services hand them in. Methods are called from many goroutines, and hold up the one who comes in (Admit), or events of the room (the others): these
-// must not block, and must not call the Server.
+// must not block, and of the Server they may call Tell only.
 type Rules interface {
 	// Admit lets somebody in, or says why not: a *Refusal is told to the client, any other error only to the log. ctx ends when the client gives up, or after 5 s.
 	Admit(ctx context.Context, r Request) (Permit, error)

@@ -37,6 +37,9 @@ type Server struct {
 	sessions map[string]*session
 	inside   int // sessions, and those that are being made
 	closed   bool
+
+	ending sync.Once
+	ended  error
 }
 
 const (
@@ -145,10 +148,15 @@ func (srv *Server) Serve(ctx context.Context) error {
 	}
 }
 
-// Close gives up a Server whose Serve was never called.
+// Close gives up a Server whose Serve is not called. Afterwards it does nothing.
 func (srv *Server) Close() error { return srv.stop() }
 
 func (srv *Server) stop() error {
+	srv.ending.Do(func() { srv.ended = srv.end() })
+	return srv.ended
+}
+
+func (srv *Server) end() error {
 	srv.mu.Lock()
 	srv.closed = true
 	all := slices.Collect(maps.Values(srv.sessions))
@@ -225,7 +233,7 @@ func (srv *Server) leave(r *room) {
 	}
 }
 
-// remember makes a session known by its id. ok is false when the server is closed.
+// remember makes a session known by its id, and waits for its release before it ends. ok is false when the server is closed.
 func (srv *Server) remember(s *session) (ok bool) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
@@ -233,6 +241,7 @@ func (srv *Server) remember(s *session) (ok bool) {
 		return false
 	}
 	srv.sessions[s.ID] = s
+	srv.wait.Add(1)
 	return true
 }
 

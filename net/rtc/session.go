@@ -98,7 +98,7 @@ func (s *session) wait() {
 	}
 }
 
-// close ends the session, once, without waiting for it: its goroutines are the server's.
+// close ends the session, once, without waiting for it: the server does, before it ends.
 func (s *session) close(reason string) {
 	s.once.Do(func() {
 		s.mu.Lock()
@@ -117,15 +117,19 @@ func (s *session) close(reason string) {
 		s.server.metrics.ended(s.Direction, reason)
 		s.server.cfg.Rules.Left(s.Session, reason)
 		s.server.log.Debug("session ended", "room", s.Room, "who", s.Who, "direction", s.Direction, "reason", reason)
-		s.server.wait.Go(func() {
-			if reason != ReasonSilent {
-				s.channel.farewell(reason)
-			}
-			if err := s.pc.GracefulClose(); err != nil && !errors.Is(err, io.ErrClosedPipe) {
-				s.server.log.Debug("closing a connection", "room", s.Room, "who", s.Who, "error", err)
-			}
-		})
+		go s.release(reason)
 	})
+}
+
+// release closes the connection, and with it all goroutines of the session. The server has counted it since it knows the session.
+func (s *session) release(reason string) {
+	defer s.server.wait.Done()
+	if reason != ReasonSilent {
+		s.channel.farewell(reason)
+	}
+	if err := s.pc.GracefulClose(); err != nil && !errors.Is(err, io.ErrClosedPipe) {
+		s.server.log.Debug("closing a connection", "room", s.Room, "who", s.Who, "error", err)
+	}
 }
 
 // serveSlot heeds what the viewer says of one of its lines: what it misses, and that it wants a key frame.
