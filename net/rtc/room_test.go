@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -192,7 +193,7 @@ func TestLineGoesOnWhenThePublisherComesBack(t *testing.T) {
 
 func TestThoseWhoSpeakGetTheLines(t *testing.T) {
 	d := open(t, nil)
-	const members, lines = 5, 2
+	const members, lines = 50, 2
 	var feeds []*feed
 	for i := range members {
 		_, f := publish(t, d, "talk", fmt.Sprintf("m%d", i), pion.MimeTypeOpus)
@@ -233,7 +234,7 @@ func TestThoseWhoSpeakGetTheLines(t *testing.T) {
 			}
 		}()
 	}
-	for _, who := range []int{4, 3, 0} {
+	for _, who := range []int{40, 30, 0} {
 		speaking <- who
 		d.await(t, fmt.Sprintf("m%d speaks", who), func() bool {
 			return len(d.speakers) == 1 && d.speakers[0].Who == fmt.Sprintf("m%d", who) && d.speakers[0].Level < 60
@@ -380,5 +381,52 @@ func TestViewerOverTCPWhereUDPDoesNotGetThrough(t *testing.T) {
 	tr := v.track()
 	for range 20 {
 		read(t, tr)
+	}
+}
+
+func TestHundredViewersMissNothingWhileSomeVanish(t *testing.T) {
+	d := open(t, nil)
+	_, feeds := publish(t, d, "stage", "anna", pion.MimeTypeVP8)
+	const viewers, packets = 100, 60
+	watching := make([]*peer, viewers)
+	for i := range watching {
+		watching[i] = newPeer(t, false)
+		watching[i].receive(0, 1)
+	}
+	var wait sync.WaitGroup
+	for _, v := range watching {
+		wait.Go(func() { v.connect(d, "/whep/stage") })
+	}
+	wait.Wait()
+	if t.Failed() {
+		return
+	}
+	for _, v := range watching[:10] {
+		v.link.cut.Store(true) // they neither read nor say goodbye
+	}
+	d.await(t, "all are there", func() bool { return len(d.joined) == viewers+1 })
+	film(t, feeds[0], 5)
+	wrong := make(chan string, viewers)
+	for i, v := range watching[10:] {
+		wait.Go(func() {
+			tr := v.track()
+			var last uint16
+			for n := range packets {
+				p := read(t, tr)
+				if n > 0 && p.SequenceNumber != last+1 {
+					wrong <- fmt.Sprintf("viewer %d: number %d follows %d", i, p.SequenceNumber, last)
+					return
+				}
+				last = p.SequenceNumber
+			}
+		})
+	}
+	wait.Wait()
+	close(wrong)
+	for text := range wrong {
+		t.Error(text)
+	}
+	if n := d.count(t, "skua_webrtc_viewer_skips_total"); n != 0 {
+		t.Errorf("%v viewers were skipped", n)
 	}
 }
