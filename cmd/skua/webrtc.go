@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/url"
 
 	"github.com/skua-go/skua/net/rtc"
 )
@@ -39,7 +40,7 @@ type tokenRules struct {
 	log           *slog.Logger
 }
 
-// Admit compares tokens.
+// Admit compares tokens. Whom a viewer sees is its own choice: ?watch=NAME, several times perhaps.
 func (t *tokenRules) Admit(_ context.Context, r rtc.Request) (rtc.Permit, error) {
 	want := t.play
 	if r.Direction == rtc.Publish {
@@ -47,9 +48,13 @@ func (t *tokenRules) Admit(_ context.Context, r rtc.Request) (rtc.Permit, error)
 	}
 	found, expected := sha256.Sum256([]byte(r.Token)), sha256.Sum256([]byte(want.Reveal()))
 	if want != "" && subtle.ConstantTimeCompare(found[:], expected[:]) != 1 {
-		return rtc.Permit{}, &rtc.Refusal{Unknown: true, Reason: fmt.Sprintf("to %s here takes a token", r.Direction)}
+		return rtc.Permit{}, &rtc.RefusalError{Unknown: true, Reason: fmt.Sprintf("to %s here takes a token", r.Direction)}
 	}
-	return rtc.Permit{Who: r.Name}, nil
+	query, err := url.ParseQuery(r.Query)
+	if err != nil {
+		return rtc.Permit{}, &rtc.RefusalError{Reason: "the query can't be read"}
+	}
+	return rtc.Permit{Who: r.Name, Watch: query["watch"]}, nil
 }
 
 // Joined is for the log.

@@ -162,7 +162,7 @@ func (srv *Server) post(w http.ResponseWriter, r *http.Request, d Direction, roo
 		h.Add("Link", link)
 	}
 	w.WriteHeader(http.StatusCreated)
-	_, _ = io.WriteString(w, answer) // who has gone by now never connects
+	_, _ = io.WriteString(w, answer) //nolint:gosec // SDP, as its type says; who has gone by now never connects
 }
 
 // admit makes the session of somebody who may come in.
@@ -270,9 +270,9 @@ func remote(r *http.Request) netip.Addr {
 
 // failWith tells the client what concerns it, and the log the rest.
 func (srv *Server) failWith(w http.ResponseWriter, d Direction, err error) {
-	var refused *Refusal
-	var wrong *errOffer
-	var none *full
+	var refused *RefusalError
+	var wrong *offerError
+	var none *fullError
 	switch {
 	case errors.As(err, &refused) && refused.Unknown:
 		w.Header().Set("WWW-Authenticate", `Bearer realm="media"`)

@@ -152,6 +152,8 @@ type peer struct {
 	up       chan struct{} // closed when it is connected
 	incoming chan *pion.TrackRemote
 
+	rewrite func(answer string) string // or nil
+
 	link *link // over UDP
 	mux  ice.UDPMux
 	end  sync.Once
@@ -248,6 +250,9 @@ func (p *peer) connect(d *door, path string) *peer {
 		p.t.Fatalf("POST %s: %s: %s", path, resp.Status, answer)
 	}
 	p.url, p.etag = d.url+resp.Header.Get("Location"), resp.Header.Get("ETag")
+	if p.rewrite != nil {
+		answer = p.rewrite(answer)
+	}
 	if err := p.pc.SetRemoteDescription(pion.SessionDescription{Type: pion.SDPTypeAnswer, SDP: answer}); err != nil {
 		p.t.Fatal(err)
 	}

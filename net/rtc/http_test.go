@@ -28,13 +28,13 @@ func TestWrongRequestsAreRefusedWithAReason(t *testing.T) {
 		c.Origins = []string{"https://play.example.com"}
 		c.MaxSlots = 1
 	})
-	d.house.admit = func(r rtc.Request) (rtc.Permit, error) {
+	d.admit = func(r rtc.Request) (rtc.Permit, error) {
 		switch r.Room {
 		case "locked":
 			if r.Token != "open sesame" {
-				return rtc.Permit{}, &rtc.Refusal{Unknown: true, Reason: "show a token"}
+				return rtc.Permit{}, &rtc.RefusalError{Unknown: true, Reason: "show a token"}
 			}
-			return rtc.Permit{}, &rtc.Refusal{Reason: "the party is over"}
+			return rtc.Permit{}, &rtc.RefusalError{Reason: "the party is over"}
 		case "broken":
 			return rtc.Permit{}, errors.New("secret of the node")
 		}
@@ -98,11 +98,11 @@ func TestAnswerTellsWhereTheSessionIsAndWhichServersThereAre(t *testing.T) {
 	})
 	page := []string{"Origin", "https://play.example.com"}
 	resp, _ := ask(t, "OPTIONS", d.url+"/whep/a", "", "", page...)
-	if resp.StatusCode != 204 || resp.Header.Get("Access-Control-Allow-Origin") != page[1] || !strings.Contains(resp.Header.Get("Access-Control-Allow-Methods"), "POST") {
+	if resp.StatusCode != http.StatusNoContent || resp.Header.Get("Access-Control-Allow-Origin") != page[1] || !strings.Contains(resp.Header.Get("Access-Control-Allow-Methods"), "POST") {
 		t.Errorf("OPTIONS: %s, %v", resp.Status, resp.Header)
 	}
 	resp, answer := ask(t, "POST", d.url+"/whep/a?name=bert", "application/sdp", viewerOffer(t), page...)
-	if resp.StatusCode != 201 || resp.Header.Get("Content-Type") != "application/sdp" || !strings.Contains(answer, "a=ice-lite") {
+	if resp.StatusCode != http.StatusCreated || resp.Header.Get("Content-Type") != "application/sdp" || !strings.Contains(answer, "a=ice-lite") {
 		t.Fatalf("POST: %s: %s", resp.Status, answer)
 	}
 	location, etag := resp.Header.Get("Location"), resp.Header.Get("ETag")
@@ -124,10 +124,10 @@ func TestAnswerTellsWhereTheSessionIsAndWhichServersThereAre(t *testing.T) {
 			t.Errorf("PATCH with If-Match %s: %s: %s, expected %d", c.match, resp.Status, text, c.status)
 		}
 	}
-	if resp, _ := ask(t, "DELETE", d.url+strings.Replace(location, "whep", "whip", 1), "", ""); resp.StatusCode != 404 {
+	if resp, _ := ask(t, "DELETE", d.url+strings.Replace(location, "whep", "whip", 1), "", ""); resp.StatusCode != http.StatusNotFound {
 		t.Errorf("DELETE by the other protocol: %s", resp.Status)
 	}
-	if resp, _ := ask(t, "DELETE", d.url+location, "", ""); resp.StatusCode != 200 {
+	if resp, _ := ask(t, "DELETE", d.url+location, "", ""); resp.StatusCode != http.StatusOK {
 		t.Errorf("DELETE: %s", resp.Status)
 	}
 	d.await(t, "bert has left", func() bool { return d.left["bert"] == rtc.ReasonLeft })
@@ -154,7 +154,7 @@ func TestRestartOfICEKeepsThePicture(t *testing.T) {
 		}
 	}
 	resp, text := ask(t, "PATCH", v.url, "application/trickle-ice-sdpfrag", body.String(), "If-Match", "*")
-	if resp.StatusCode != 200 || resp.Header.Get("ETag") == v.etag {
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("ETag") == v.etag {
 		t.Fatalf("%s: %s", resp.Status, text)
 	}
 	for _, part := range []string{"a=ice-ufrag:", "a=ice-pwd:", "a=candidate:", "a=mid:0"} {
@@ -169,7 +169,7 @@ func TestRestartOfICEKeepsThePicture(t *testing.T) {
 	for time.Since(at) < time.Second || v.pc.ICEConnectionState() != pion.ICEConnectionStateConnected {
 		read(t, tr)
 	}
-	if resp, _ := ask(t, "PATCH", v.url, "application/trickle-ice-sdpfrag", "a=end-of-candidates\r\n", "If-Match", v.etag); resp.StatusCode != 412 {
+	if resp, _ := ask(t, "PATCH", v.url, "application/trickle-ice-sdpfrag", "a=end-of-candidates\r\n", "If-Match", v.etag); resp.StatusCode != http.StatusPreconditionFailed {
 		t.Errorf("PATCH with the old ETag: %s", resp.Status)
 	}
 }

@@ -35,7 +35,7 @@ func NewMetrics() *Metrics {
 		receivedBytes:   counter("received_bytes_total", "Bytes of RTP from publishers."),
 		sentBytes:       counter("sent_bytes_total", "Bytes of RTP to viewers, encrypted."),
 		again:           counter("packets_resent_total", "Packets that viewers asked for again and got from the cache of the track."),
-		failed:          counter("packets_failed_total", "Packets that could not be written to a viewer: its connection is slow (over TCP) or about to end."),
+		failed:          counter("packets_failed_total", "Packets that could not be written to a viewer, whose connection is about to end."),
 		skipped:         counter("viewer_skips_total", "Times that a viewer's line was so far behind that it went on with the newest key frame."),
 		unsupported:     counter("unsupported_total", "Times that a viewer was to get a track in a codec that it has not got."),
 		invalid:         counter("invalid_packets_total", "RTP and RTCP packets that could not be read."),

@@ -14,18 +14,18 @@ import (
 // lines are how many lines of media somebody offers.
 type lines struct{ audio, video int }
 
-// errOffer is what is wrong with what a client has sent.
-type errOffer struct{ reason string }
+// offerError is what is wrong with what a client has sent.
+type offerError struct{ reason string }
 
-func (e *errOffer) Error() string { return "rtc: " + e.reason }
+func (e *offerError) Error() string { return "rtc: " + e.reason }
 
-func offerError(format string, args ...any) error { return &errOffer{fmt.Sprintf(format, args...)} }
+func badOffer(format string, args ...any) error { return &offerError{fmt.Sprintf(format, args...)} }
 
 // readOffer looks at an offer before anything is made for it.
 func readOffer(text string, d Direction) (lines, error) {
 	var offer sdp.SessionDescription
 	if err := offer.UnmarshalString(text); err != nil {
-		return lines{}, offerError("the offer is no SDP: %v", err)
+		return lines{}, badOffer("the offer is no SDP: %v", err)
 	}
 	var l lines
 	mine, word := sdp.AttrKeySendOnly, "sends"
@@ -49,11 +49,11 @@ func readOffer(text string, d Direction) (lines, error) {
 			}
 		case "application":
 		default:
-			return l, offerError("the offer has a line of %q, expected audio, video and application", m.MediaName.Media)
+			return l, badOffer("the offer has a line of %q, expected audio, video and application", m.MediaName.Media)
 		}
 	}
 	if l.audio+l.video == 0 {
-		return l, offerError("no line of the offer %s audio or video: expected a=%s", word, mine)
+		return l, badOffer("no line of the offer %s audio or video: expected a=%s", word, mine)
 	}
 	return l, nil
 }
@@ -76,11 +76,11 @@ func (s *session) answer(ctx context.Context, offer string) (string, error) {
 
 func (s *session) settle(ctx context.Context, offer string) (string, error) {
 	if err := s.pc.SetRemoteDescription(pion.SessionDescription{Type: pion.SDPTypeOffer, SDP: offer}); err != nil {
-		return "", offerError("the offer can't be taken: %v", err)
+		return "", badOffer("the offer can't be taken: %v", err)
 	}
 	answer, err := s.pc.CreateAnswer(nil)
 	if err != nil {
-		return "", offerError("the offer can't be answered: %v", err)
+		return "", badOffer("the offer can't be answered: %v", err)
 	}
 	gathered := pion.GatheringCompletePromise(s.pc)
 	if err := s.pc.SetLocalDescription(answer); err != nil {
@@ -140,7 +140,7 @@ func readFragment(text string) (fragment, error) {
 			mid = &value
 		case "a=candidate":
 			if len(f.candidates) == maxCandidates {
-				return f, offerError("more than %d candidates", maxCandidates)
+				return f, badOffer("more than %d candidates", maxCandidates)
 			}
 			f.candidates = append(f.candidates, pion.ICECandidateInit{Candidate: "candidate:" + value, SDPMid: mid, SDPMLineIndex: index})
 		default:
@@ -150,16 +150,16 @@ func readFragment(text string) (fragment, error) {
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return f, offerError("the fragment can't be read: %v", err)
+		return f, badOffer("the fragment can't be read: %v", err)
 	}
 	if (f.ufrag == "") != (f.pwd == "") {
-		return f, offerError("the fragment has one of a=ice-ufrag and a=ice-pwd, expected both or none")
+		return f, badOffer("the fragment has one of a=ice-ufrag and a=ice-pwd, expected both or none")
 	}
 	if len(f.ufrag) > 256 || len(f.pwd) > 256 {
-		return f, offerError("credentials of more than 256 characters")
+		return f, badOffer("credentials of more than 256 characters")
 	}
 	if f.ufrag == "" && len(f.candidates) == 0 && !strings.Contains(text, "a=end-of-candidates") {
-		return f, offerError("the fragment has neither candidates nor credentials")
+		return f, badOffer("the fragment has neither candidates nor credentials")
 	}
 	return f, nil
 }

@@ -29,7 +29,7 @@ func (s *session) track(remote *pion.TrackRemote, receiver *pion.RTPReceiver) {
 	}
 	err := s.readPackets(src, remote, levelID(receiver))
 	s.room.remove(s, src)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrClosedPipe) && !errors.Is(err, net.ErrClosed) {
+	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrClosedPipe) && !errors.Is(err, net.ErrClosed) {
 		s.server.log.Debug("a track ended", "room", s.Room, "who", s.Who, "error", err)
 	}
 }

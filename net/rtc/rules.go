@@ -48,7 +48,7 @@ type Session struct {
 // Rules are the room's: services hand them in. Methods are called from many goroutines, and hold up the one who comes in (Admit), or events of the room (the others): these
 // must not block, and of the Server they may call Tell only.
 type Rules interface {
-	// Admit lets somebody in, or says why not: a *Refusal is told to the client, any other error only to the log. ctx ends when the client gives up, or after 5 s.
+	// Admit lets somebody in, or says why not: a *RefusalError is told to the client, any other error only to the log. ctx ends when the client gives up, or after 5 s.
 	Admit(ctx context.Context, r Request) (Permit, error)
 	// Joined tells of a session that got through to the node.
 	Joined(s Session)
@@ -67,15 +67,15 @@ type Speaker struct {
 	Level int
 }
 
-// Refusal is why somebody does not come in, in words for the client.
-type Refusal struct {
+// RefusalError is why somebody does not come in, in words for the client.
+type RefusalError struct {
 	// Unknown tells that a token may help: it is missing, wrong or old (401). Else it is what the room does not want (403).
 	Unknown bool
 	Reason  string
 }
 
 // Error is the reason.
-func (r *Refusal) Error() string { return "rtc: refused: " + r.Reason }
+func (r *RefusalError) Error() string { return "rtc: refused: " + r.Reason }
 
 // Reasons for which the server itself ends a session.
 const (

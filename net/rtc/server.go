@@ -186,14 +186,14 @@ func (srv *Server) spawn(f func()) bool {
 }
 
 // errFull is why somebody has no place.
-func errFull(of string, most int) error { return &full{of, most} }
+func errFull(of string, most int) error { return &fullError{of, most} }
 
-type full struct {
+type fullError struct {
 	of   string
 	most int
 }
 
-func (f *full) Error() string { return fmt.Sprintf("rtc: %d %s already", f.most, f.of) }
+func (f *fullError) Error() string { return fmt.Sprintf("rtc: %d %s already", f.most, f.of) }
 
 // enter takes a place in a room, and makes the room for the first.
 func (srv *Server) enter(name string) (*room, error) {

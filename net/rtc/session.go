@@ -37,8 +37,6 @@ type session struct {
 
 	slots   []*slot // of a viewer, fixed
 	channel channels
-
-	sources []*source // of a publisher, guarded by the room
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

@@ -113,6 +113,12 @@ func (s *slot) pump(src *source) (more bool) {
 		return false
 	}
 	newest := src.newest.Load()
+	if newest == 0 {
+		return false
+	}
+	if s.next == 0 {
+		s.next = src.oldest.Load()
+	}
 	if newest >= s.next+src.size() { // nobody kept it: begin anew
 		s.viewer.server.metrics.skipped.Inc()
 		s.begun = false
@@ -186,7 +192,7 @@ func (s *slot) write(p *packet) {
 	n, err := s.out.WriteRTP(&s.header, p.payload)
 	m := s.viewer.server.metrics
 	if err != nil {
-		m.failed.Inc() // its queue is full, or it is about to end
+		m.failed.Inc() // it is about to end
 		return
 	}
 	m.sent.Inc()

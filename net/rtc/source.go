@@ -24,7 +24,8 @@ type source struct {
 	rid  string // of a layer of simulcast
 
 	cache
-	newest    atomic.Uint64 // number of the newest packet; 0: none yet
+	oldest    atomic.Uint64 // number of the first packet; 0: none yet
+	newest    atomic.Uint64 // of the newest
 	newestKey atomic.Uint64 // of the newest that a viewer can begin with
 	keyAt     atomic.Int64  // when that came, in Unix nanoseconds
 	keyTS     uint32
@@ -70,6 +71,9 @@ func (s *source) write(p *packet, now time.Time) {
 		s.keyTS = p.ts
 		s.newestKey.Store(p.seq)
 		s.keyAt.Store(now.UnixNano())
+	}
+	if newest == 0 {
+		s.oldest.Store(p.seq)
 	}
 	s.newest.Store(p.seq)
 	s.time.seen(p.ts, now)
@@ -124,9 +128,13 @@ func (s *source) close() {
 	}
 }
 
-// begin is the number of the packet that a new viewer begins with: a key frame that is in the cache, if it is young or no other can be asked for; else what comes next.
+// begin is the number of the packet that a new viewer begins with: a key frame that is in the cache, if it is young or no other can be asked for; else what comes next. Before
+// the first packet that is not known: 0.
 func (s *source) begin(now time.Time) (seq uint64, ready bool) {
 	newest := s.newest.Load()
+	if newest == 0 {
+		return 0, false
+	}
 	if s.kind == pion.RTPCodecTypeAudio {
 		return newest + 1, true
 	}

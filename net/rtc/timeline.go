@@ -68,17 +68,6 @@ func (t *timeline) when(now time.Time) (ts uint32, ok bool) {
 	return t.ts + uint32(ticks(now.Sub(at), t.rate)), true
 }
 
-// moment is the other way round: when, by the node's clock, this timestamp was.
-func (t *timeline) moment(ts uint32) (at time.Time, reported bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	at = t.at
-	if t.reported {
-		at = at.Add(time.Duration(t.sender.behind.Load()))
-	}
-	return at.Add(time.Duration(int64(int32(ts-t.ts)) * int64(time.Second) / t.rate)), t.reported
-}
-
 // ticks is d in units of a clock, without overflow for years.
 func ticks(d time.Duration, rate int64) int64 {
 	return int64(d/time.Second)*rate + int64(d%time.Second)*rate/int64(time.Second)

@@ -51,65 +51,52 @@ func (everybody) Left(rtc.Session, string)       {}
 func (everybody) Speaking(string, []rtc.Speaker) {}
 func (everybody) Message(rtc.Session, []byte)    {}
 
-// crowd is the clients of one run.
+// crowd is the clients of one run. Each has a socket of its own, by whose address the server knows it.
 type crowd struct {
 	addr  string
 	bytes atomic.Int64 // of media, that viewers have had
 
 	mu    sync.Mutex
 	peers []*pion.PeerConnection
-	conns []net.PacketConn
-	api   *pion.API // of the newest socket
+	muxes []io.Closer
 }
-
-// aSocket is how many clients share one: what the system keeps for a socket is little, and each client would cost one of its own.
-const aSocket = 10
 
 // newPeer makes a client.
 func (c *crowd) newPeer(ctx context.Context) (*pion.PeerConnection, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.peers)%aSocket == 0 {
-		if err := c.open(ctx); err != nil {
-			return nil, err
-		}
-	}
-	pc, err := c.api.NewPeerConnection(pion.Configuration{})
-	if err != nil {
-		return nil, err
-	}
-	c.peers = append(c.peers, pc)
-	return pc, nil
-}
-
-func (c *crowd) open(ctx context.Context) error {
 	var lc net.ListenConfig
 	conn, err := lc.ListenPacket(ctx, "udp4", "127.0.0.1:0")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c.conns = append(c.conns, conn)
 	if udp, ok := conn.(*net.UDPConn); ok {
-		_ = udp.SetReadBuffer(1 << 20)
+		_ = udp.SetReadBuffer(1 << 20) // the system grants what it will
 	}
+	mux := pion.NewICEUDPMux(nil, conn)
 	media := new(pion.MediaEngine)
 	if err := media.RegisterDefaultCodecs(); err != nil {
-		return err
+		return nil, err
 	}
 	set := pion.SettingEngine{}
 	set.SetIncludeLoopbackCandidate(true)
 	set.SetNetworkTypes([]pion.NetworkType{pion.NetworkTypeUDP4})
-	set.SetICEUDPMux(pion.NewICEUDPMux(nil, conn))
-	c.api = pion.NewAPI(pion.WithMediaEngine(media), pion.WithSettingEngine(set), pion.WithInterceptorRegistry(new(interceptor.Registry)))
-	return nil
+	set.SetICEUDPMux(mux)
+	api := pion.NewAPI(pion.WithMediaEngine(media), pion.WithSettingEngine(set), pion.WithInterceptorRegistry(new(interceptor.Registry)))
+	pc, err := api.NewPeerConnection(pion.Configuration{})
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.peers, c.muxes = append(c.peers, pc), append(c.muxes, mux, conn)
+	return pc, nil
 }
 
 func (c *crowd) close() {
 	for _, pc := range c.peers {
 		_ = pc.Close()
 	}
-	for _, conn := range c.conns {
-		_ = conn.Close()
+	for _, m := range c.muxes {
+		_ = m.Close()
 	}
 }
 
