@@ -34,7 +34,7 @@ import (
 // benchmarks is the table. The references are baselines measured for themselves; they run only with -only bare/.
 func benchmarks(programs *peers.Programs, botsFor time.Duration) []measure.Benchmark {
 	return slices.Concat(
-		actorBenchmarks(programs), luaBenchmarks(luas.Default(), ""), luaBenchmarks(luas.Gopher(), "/"+gopher.Name), storeBenchmarks(), clusterBenchmarks(), mediaBenchmarks(), otherBenchmarks(botsFor))
+		actorBenchmarks(programs), luaBenchmarks(luas.Default(), ""), luaBenchmarks(luas.Gopher(), "/"+gopher.Name), storeBenchmarks(), clusterBenchmarks(), webrtcBenchmarks(), otherBenchmarks(botsFor))
 }
 
 // actorBenchmarks are the actor runtime's, beside channels and beside what other runtimes do with their own defaults.
@@ -192,8 +192,8 @@ func storeBenchmarks() []measure.Benchmark {
 	}
 }
 
-// mediaBenchmarks are those of rooms.
-func mediaBenchmarks() []measure.Benchmark {
+// webrtcBenchmarks are those of rooms of WebRTC.
+func webrtcBenchmarks() []measure.Benchmark {
 	const (
 		whep   = "300 viewers of one stream of 1.6 Mbps by WHEP, encrypted; what they got by the server's CPU time; base: the same packets written to a UDP socket, as they are, same run"
 		memory = "resident memory of the server for each of them, while it sends"
