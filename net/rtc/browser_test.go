@@ -24,11 +24,11 @@ async function terms(pc, path) {
   await pc.setRemoteDescription({ type: 'answer', sdp: await answer.text() })
   return answer.headers.get('Location')
 }
-async function publish(path, mime) {
+async function publish(path, mime, layers) {
   const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 640, height: 360 } })
   const pc = window.publisher = new RTCPeerConnection()
   for (const track of stream.getTracks()) {
-    const line = pc.addTransceiver(track, { direction: 'sendonly', streams: [stream] })
+    const line = pc.addTransceiver(track, { direction: 'sendonly', streams: [stream], sendEncodings: track.kind == 'video' && layers ? layers : undefined })
     if (track.kind == 'video') {
       const codecs = RTCRtpSender.getCapabilities('video').codecs.filter(c => c.mimeType == mime)
       if (codecs.length == 0) { window.seen.missing = true; return }
@@ -120,6 +120,15 @@ func TestBrowserPublishesAndAnotherWatches(t *testing.T) {
 			d.note(func() { delete(d.left, "anna") })
 		})
 	}
+	t.Run("simulcast", func(t *testing.T) {
+		publisher, viewer := tab(t, chrome, web.URL), tab(t, chrome, web.URL)
+		do(t, publisher, `publish('/whip/layers?name=anna', 'video/VP8', [{ rid: 'h' }, { rid: 'l', scaleResolutionDownBy: 2 }])`)
+		do(t, viewer, `watch('/whep/layers?name=bert')`)
+		look(t, viewer, func(s seen) bool { return s.Frames >= 30 && s.Width == 640 })
+		if n := len(d.Members("layers")); n != 2 {
+			t.Errorf("%d members", n)
+		}
+	})
 	if n := d.count(t, "skua_webrtc_invalid_packets_total"); n != 0 {
 		t.Errorf("%v packets of the browser could not be read", n)
 	}

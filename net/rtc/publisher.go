@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/pion/rtcp"
@@ -14,7 +15,8 @@ import (
 
 // track is called by the library, in a goroutine of its own, for each track of a publisher that begins to send, and for each layer of it.
 func (s *session) track(remote *pion.TrackRemote, receiver *pion.RTPReceiver) {
-	src := newSource(remote.Kind(), s.Who, remote.RID(), remote.Codec().ClockRate, s.room.clock(s))
+	layer := max(0, slices.IndexFunc(receiver.Tracks(), func(t *pion.TrackRemote) bool { return t.RID() == remote.RID() })) // they stand as in the offer
+	src := newSource(remote.Kind(), s.Who, remote.ID(), layer, remote.Codec().ClockRate, s.room.clock(s))
 	if remote.Kind() == pion.RTPCodecTypeVideo {
 		src.keys = &keyAsker{every: s.server.cfg.KeyInterval, send: func() {
 			s.server.metrics.keysAsked.Inc()

@@ -142,13 +142,10 @@ func (r *room) candidates() []*source {
 		for _, src := range p.sources {
 			spoke = max(spoke, src.sound.spoke)
 		}
-		layered := map[pion.RTPCodecType]bool{}
 		for _, src := range p.sources {
-			if src.muted.Load() || src.rid != "" && layered[src.kind] {
-				continue // of the layers the first is taken, which the publisher likes best
+			if !src.muted.Load() && p.best(src) {
+				all = append(all, candidate{src, spoke})
 			}
-			layered[src.kind] = layered[src.kind] || src.rid != ""
-			all = append(all, candidate{src, spoke})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b candidate) int { return cmp.Compare(b.spoke, a.spoke) })
@@ -157,6 +154,11 @@ func (r *room) candidates() []*source {
 		sources[i] = all[i].source
 	}
 	return sources
+}
+
+// best tells whether a source is the one of its layers that viewers get.
+func (p *publisher) best(src *source) bool {
+	return !slices.ContainsFunc(p.sources, func(o *source) bool { return o.kind == src.kind && o.group == src.group && o.layer < src.layer })
 }
 
 // assign lays the sources on the slots of all viewers.

@@ -19,9 +19,10 @@ func newCodec(c pion.RTPCodecCapability) *codec { return &codec{c, keyFrames(c.M
 
 // source is a track of a publisher, or one layer of it: what has come lately, and the slots that it goes to. One goroutine writes.
 type source struct {
-	kind pion.RTPCodecType
-	who  string
-	rid  string // of a layer of simulcast
+	kind  pion.RTPCodecType
+	who   string
+	group string // layers of one picture (simulcast) have the same
+	layer int    // 0 the one that its publisher likes best
 
 	cache
 	oldest    atomic.Uint64 // number of the first packet; 0: none yet
@@ -46,12 +47,12 @@ type source struct {
 // shardSize is from how many viewers on a source gets a further goroutine that writes to them: a write takes some 10 µs.
 const shardSize = 20
 
-func newSource(kind pion.RTPCodecType, who, rid string, clock uint32, sync *senderClock) *source {
+func newSource(kind pion.RTPCodecType, who, group string, layer int, clock uint32, sync *senderClock) *source {
 	size := videoCache
 	if kind == pion.RTPCodecTypeAudio {
 		size = audioCache
 	}
-	s := &source{kind: kind, who: who, rid: rid, cache: newCache(size), time: &timeline{rate: int64(clock), sender: sync}, stop: make(chan struct{})}
+	s := &source{kind: kind, who: who, group: group, layer: layer, cache: newCache(size), time: &timeline{rate: int64(clock), sender: sync}, stop: make(chan struct{})}
 	s.shards = []*shard{newShard()}
 	s.view.Store(new(slices.Clone(s.shards)))
 	return s
