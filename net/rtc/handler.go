@@ -192,7 +192,11 @@ func (srv *Server) admit(ctx context.Context, d Direction, name string, permit P
 		if err := s.addSlots(l); err != nil {
 			return nil, "", err
 		}
-	} else {
+	}
+	if answer, err = s.answer(ctx, offer); err != nil {
+		return nil, "", err
+	}
+	if d == Publish { // with an offer that is good: a bad one costs nobody their place
 		replaced, err := r.enter(s)
 		if err != nil {
 			return nil, "", err
@@ -200,9 +204,6 @@ func (srv *Server) admit(ctx context.Context, d Direction, name string, permit P
 		if replaced != nil {
 			replaced.close(ReasonReplaced)
 		}
-	}
-	if answer, err = s.answer(ctx, offer); err != nil {
-		return nil, "", err
 	}
 	s.wait()
 	return s, answer, nil
