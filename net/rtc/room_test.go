@@ -171,12 +171,12 @@ func TestLineGoesOnWhenThePublisherComesBack(t *testing.T) {
 	stop := film(t, feeds[0], 1)
 	v := watch(t, d, "/whep/stage", 0, 1)
 	tr := v.track()
-	last := until(t, tr, keyFrame(1))
+	until(t, tr, keyFrame(1))
 	bad := "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 VP8/90000\r\na=sendonly\r\n"
 	if resp, text := ask(t, "POST", d.url+"/whip/stage?name=anna", "application/sdp", bad); resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("an offer that can't be taken: %s: %s", resp.Status, text)
 	}
-	last = until(t, tr, deltaFrame(1)) // it is still her
+	last := until(t, tr, deltaFrame(1)) // it is still her
 	_, again := publish(t, d, "stage", "anna", pion.MimeTypeVP8)
 	stop()
 	d.await(t, "the first one is replaced", func() bool { return d.left["anna"] == rtc.ReasonReplaced })
