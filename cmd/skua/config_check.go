@@ -74,6 +74,7 @@ func (c *Config) validate() error {
 	c.validateSocket(&k)
 	c.Mongo.validate(&k)
 	c.validateMedia(&k)
+	c.validateWebRTC(&k)
 	c.validateTrace(&k)
 	c.validateAdmin(&k)
 	c.validateCluster(&k)

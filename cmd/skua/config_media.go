@@ -45,13 +45,15 @@ type MediaConfig struct {
 	// Time that a viewer may take nothing at all, before it is closed.
 	WriteTimeout Duration `toml:"write_timeout" env:"WRITE_TIMEOUT"`
 	// Bytes that the system keeps for a viewer, asked for. More bridges slower links and shows later that a viewer is slow.
-	WriteBuffer int `toml:"write_buffer" env:"WRITE_BUFFER"`
+	WriteBuffer int          `toml:"write_buffer" env:"WRITE_BUFFER"`
+	WebRTC      WebRTCConfig `toml:"webrtc" envPrefix:"WEBRTC_"`
 }
 
 func mediaDefaults() MediaConfig {
 	return MediaConfig{
 		Admit: admitOff, RulesTimeout: Duration{5 * time.Second}, Reconnect: Duration{15 * time.Second}, MaxRooms: 1000, MaxViewers: 10_000, MaxConnections: 10_000,
 		RingBytes: 16 << 20, MaxFrame: 8 << 20, Lag: Duration{2 * time.Second}, Patience: Duration{20 * time.Second}, WriteTimeout: Duration{10 * time.Second}, WriteBuffer: 256 << 10,
+		WebRTC: webRTCDefaults(),
 	}
 }
 

@@ -278,6 +278,14 @@ func TestImpossibleValuesNameTheKeyFoundAndExpected(t *testing.T) {
 		{`trace.headers = "sesame"`, "trace.headers (SKUA_TRACE_HEADERS): found [secret], expected name=value"},
 		{`trace.headers = "a=b,c d=e"`, "trace.headers"},
 		{`trace.headers = "a=%zz"`, "trace.headers"},
+		{`media.webrtc.udp = "7088"`, `media.webrtc.udp (SKUA_MEDIA_WEBRTC_UDP): found "7088", expected an address`},
+		{`media.webrtc.tcp = "127.0.0.1:0"`, `media.webrtc.tcp (SKUA_MEDIA_WEBRTC_TCP): found "127.0.0.1:0", expected off, as long as media.webrtc.udp is off`},
+		{`media.webrtc.udp = "0.0.0.0:7088"`, `media.webrtc.publish_token (SKUA_MEDIA_WEBRTC_PUBLISH_TOKEN): found "", expected a token`},
+		{"media.webrtc.udp = \"127.0.0.1:0\"\nlisten.http = \"off\"", `media.webrtc.udp (SKUA_MEDIA_WEBRTC_UDP): found "127.0.0.1:0", expected off, as long as listen.http is off`},
+		{`media.webrtc.hosts = ["example.com"]`, `media.webrtc.hosts (SKUA_MEDIA_WEBRTC_HOSTS): found "example.com", expected an IP address`},
+		{`media.webrtc.ice_servers = ["http://a"]`, `media.webrtc.ice_servers (SKUA_MEDIA_WEBRTC_ICE_SERVERS): found "http://a", expected a server such as stun:`},
+		{"media.webrtc.turn_user = \"u\"\nmedia.webrtc.turn_secret = \"s\"", `found "[secret]", expected either it, or turn_user and turn_password`},
+		{`media.webrtc.silence = "0s"`, "media.webrtc.silence (SKUA_MEDIA_WEBRTC_SILENCE): found 0s, expected 1s to 10m0s"},
 		{`trace.headers = "a=%0Ab"`, "trace.headers"},
 	} {
 		if _, err := load(t, c.text); err == nil || !strings.Contains(err.Error(), c.want) {

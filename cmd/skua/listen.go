@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/skua-go/skua/net/kcp"
+	"github.com/skua-go/skua/net/rtc"
 	"github.com/skua-go/skua/net/secure"
 	"github.com/skua-go/skua/net/tcp"
 	"github.com/skua-go/skua/net/ws"
@@ -24,6 +25,7 @@ type listeners struct {
 	http, admin net.Listener
 	console     net.Listener
 	rtmp        net.Listener
+	webrtc      *rtc.Server          // for media
 	certs       *secure.Certificates // nil without TLS
 	names       []string             // what the ready line says of each
 	stats       map[doorName]*secure.Stats
@@ -64,6 +66,7 @@ func (n *node) listen(ctx context.Context) (_ *listeners, err error) {
 		o.rtmp,
 		o.admin,
 		o.console,
+		o.webrtc,
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Gates)) {
 		g, key := cfg.Gates[name], "gates."+name
@@ -214,6 +217,18 @@ func (o *opener) console() error {
 	return nil
 }
 
+// webrtc opens the ports of media.
+func (o *opener) webrtc() (err error) {
+	if o.l.webrtc, err = o.n.openWebRTC(o.ctx); err != nil || o.l.webrtc == nil {
+		return err
+	}
+	o.l.names = append(o.l.names, fmt.Sprintf("webrtc=%s", o.l.webrtc.UDP()))
+	if tcp := o.l.webrtc.TCP(); tcp != nil {
+		o.l.names = append(o.l.names, fmt.Sprintf("webrtc.tcp=%s", tcp))
+	}
+	return nil
+}
+
 // tls gives the certificates for a listener, or nil if it speaks no TLS.
 func (o *opener) tls(listener string, on []string) *secure.Certificates {
 	if !slices.Contains(on, listener) {
@@ -273,6 +288,9 @@ func plainHTTP() []byte {
 func (l *listeners) close() {
 	for _, d := range l.clients {
 		_ = d.ln.Close() // it may have been closed by who served it
+	}
+	if l.webrtc != nil {
+		_ = l.webrtc.Close() // the same
 	}
 	for _, ln := range []net.Listener{l.http, l.rtmp, l.admin, l.console} {
 		if ln != nil {

@@ -403,10 +403,13 @@ func (n *node) serveClients(ctx context.Context, l *listeners, lost <-chan error
 	}
 	if l.http != nil {
 		doors.Go(func() error {
-			return serveHTTP(serving, l.http, n.pages(l.clients), n.project.cfg.Gate.MaxHalfOpen, n.log)
+			return serveHTTP(serving, l.http, n.pages(l), n.project.cfg.Gate.MaxHalfOpen, n.log)
 		})
 	}
 	n.media.serve(serving, doors, l.rtmp)
+	if l.webrtc != nil {
+		doors.Go(func() error { return l.webrtc.Serve(serving) })
+	}
 	doors.Go(func() error { return l.renew(serving) })
 	stopAdmin, err := n.openAdmin(serving, l, doors)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/skua-go/skua/net/rtc"
 	"github.com/skua-go/skua/net/ws"
 )
 
@@ -26,10 +27,14 @@ func originCheck(origins []string) func(*http.Request) bool {
 	}
 }
 
-// pages is what the HTTP address serves: WebSocket clients of all gates, each at its path, and the project's page.
-func (n *node) pages(clients []clientDoor) http.Handler {
+// pages is what the HTTP address serves: WebSocket clients of all gates, each at its path, rooms of WebRTC, and the project's page.
+func (n *node) pages(l *listeners) http.Handler {
 	mux := http.NewServeMux()
-	for _, d := range clients {
+	if l.webrtc != nil {
+		mux.Handle(rtc.WHIPPath, l.webrtc)
+		mux.Handle(rtc.WHEPPath, l.webrtc)
+	}
+	for _, d := range l.clients {
 		if sockets, ok := d.ln.(http.Handler); ok {
 			mux.Handle(d.path, sockets)
 		}

@@ -27,6 +27,7 @@ import (
 	"github.com/skua-go/skua/tools/bench/measure"
 	"github.com/skua-go/skua/tools/bench/nodes"
 	"github.com/skua-go/skua/tools/bench/peers"
+	"github.com/skua-go/skua/tools/bench/rooms"
 	"github.com/skua-go/skua/tools/bench/stores"
 	"github.com/skua-go/skua/tools/bench/streams"
 )
@@ -34,7 +35,7 @@ import (
 // benchmarks is the table. The references are baselines measured for themselves; they run only with -only bare/.
 func benchmarks(programs *peers.Programs, botsFor time.Duration) []measure.Benchmark {
 	return slices.Concat(
-		actorBenchmarks(programs), luaBenchmarks(luas.Default(), ""), luaBenchmarks(luas.Gopher(), "/"+gopher.Name), storeBenchmarks(), clusterBenchmarks(), mediaBenchmarks(), otherBenchmarks(botsFor))
+		actorBenchmarks(programs), luaBenchmarks(luas.Default(), ""), luaBenchmarks(luas.Gopher(), "/"+gopher.Name), storeBenchmarks(), clusterBenchmarks(), mediaBenchmarks(), webrtcBenchmarks(), otherBenchmarks(botsFor))
 }
 
 // actorBenchmarks are the actor runtime's, beside channels and beside what other runtimes do with their own defaults.
@@ -210,6 +211,20 @@ func mediaBenchmarks() []measure.Benchmark {
 	}
 }
 
+// webrtcBenchmarks are those of rooms of WebRTC.
+func webrtcBenchmarks() []measure.Benchmark {
+	const (
+		whep   = "300 viewers of one stream of 1.6 Mbps by WHEP, encrypted; what they got by the server's CPU time; base: the same packets written to a UDP socket, as they are, same run"
+		memory = "resident memory of the server for each of them, while it sends"
+		voice  = "cores for 200 rooms of 4 members, who all send Opus each 20 ms and hear the three others; measured with 50 rooms and multiplied by 4"
+	)
+	return []measure.Benchmark{
+		{ID: "media/whep-300", Unit: "Gbps/core", Ours: rooms.WHEP(300), Base: rooms.BareUDP(300), Note: whep},
+		{ID: "media/whep-viewer-bytes", Unit: "B/viewer", Ours: rooms.WHEPBytes(300), Note: memory},
+		{ID: "media/voice-200", Unit: "cores", Ours: rooms.Voice(50), Note: voice},
+	}
+}
+
 // otherBenchmarks are those of what stands on the actors, and the references.
 func otherBenchmarks(botsFor time.Duration) []measure.Benchmark {
 	const (
@@ -269,6 +284,7 @@ func servers(args []string) map[string]measure.Server {
 	all := bare.Servers()
 	maps.Copy(all, clients.Servers(args))
 	maps.Copy(all, streams.Servers())
+	all[rooms.WebRTCServer] = rooms.ServeWebRTC
 	return all
 }
 

@@ -1,0 +1,175 @@
+package rtc
+
+import (
+	"encoding/json"
+	"sync"
+	"time"
+
+	pion "github.com/pion/webrtc/v4"
+)
+
+// Data channels that a client may open: what members say to the room, and what the server tells by itself, as JSON.
+const (
+	channelRoom   = "room"
+	channelEvents = "events"
+)
+
+const (
+	// MaxMessage is the most bytes that a member may say at once.
+	MaxMessage = 16 << 10
+	// messageRate is how many messages a second, on average and at once, a member may say. What comes faster is dropped, and counted.
+	messageRate = 50
+	// channelBacklog is how many bytes may wait for one client on one channel; what comes then is dropped, and counted.
+	channelBacklog = 256 << 10
+)
+
+// channels are those of one session.
+type channels struct {
+	mu           sync.Mutex
+	room, events *pion.DataChannel
+	last         []byte // the last event of slots, for a channel that opens later
+	allowance    rate
+}
+
+// opened is called by the library when the client has made a channel.
+func (s *session) opened(c *pion.DataChannel) {
+	s.channel.mu.Lock()
+	defer s.channel.mu.Unlock()
+	switch {
+	case c.Label() == channelRoom && s.channel.room == nil:
+		s.channel.room = c
+		c.OnMessage(func(m pion.DataChannelMessage) { s.said(m.Data) })
+	case c.Label() == channelEvents && s.channel.events == nil:
+		s.channel.events = c
+		c.OnOpen(func() {
+			s.channel.mu.Lock()
+			defer s.channel.mu.Unlock()
+			if s.channel.last != nil {
+				s.send(c, s.channel.last)
+			}
+		})
+	default:
+		s.server.spawn(func() { _ = c.Close() }) // nobody listens to it
+	}
+}
+
+// said takes what a member says.
+func (s *session) said(text []byte) {
+	s.channel.mu.Lock()
+	ok := len(text) <= MaxMessage && s.channel.allowance.take(time.Now(), messageRate)
+	s.channel.mu.Unlock()
+	if !ok {
+		s.server.metrics.messagesDropped.Inc()
+		return
+	}
+	s.server.cfg.Rules.Message(s.Session, text)
+}
+
+// tell says something to the client on the channel of the room.
+func (s *session) tell(text []byte) bool {
+	s.channel.mu.Lock()
+	defer s.channel.mu.Unlock()
+	return s.channel.room != nil && s.send(s.channel.room, text)
+}
+
+func (s *session) send(c *pion.DataChannel, text []byte) bool {
+	if c.ReadyState() != pion.DataChannelStateOpen || c.BufferedAmount()+uint64(len(text)) > channelBacklog {
+		s.server.metrics.messagesDropped.Inc()
+		return false
+	}
+	return c.SendText(string(text)) == nil
+}
+
+// event tells the client something if it listens.
+func (c *channels) event(text []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.events != nil && c.events.ReadyState() == pion.DataChannelStateOpen && c.events.BufferedAmount() < channelBacklog {
+		_ = c.events.SendText(string(text)) // it is about to end
+	}
+}
+
+// farewellTime is how long a client may take to acknowledge why it is closed.
+const farewellTime = 300 * time.Millisecond
+
+// farewell tells the client why it is closed, as far as that still gets there, and waits for that.
+func (c *channels) farewell(reason string) {
+	c.mu.Lock()
+	events := c.events
+	c.mu.Unlock()
+	if events == nil || events.ReadyState() != pion.DataChannelStateOpen {
+		return
+	}
+	text, err := json.Marshal(map[string]string{"event": "closed", "reason": reason})
+	if err != nil {
+		return
+	}
+	heard := make(chan struct{}, 1)
+	events.SetBufferedAmountLowThreshold(0)
+	events.OnBufferedAmountLow(func() {
+		select {
+		case heard <- struct{}{}:
+		default:
+		}
+	})
+	c.event(text)
+	select {
+	case <-heard:
+	case <-time.After(farewellTime):
+	}
+}
+
+// slotEvent is who is on a line of the client: {"event":"slots","slots":[{"mid":"0","kind":"audio","who":"anna"}]}.
+type slotEvent struct {
+	Track string `json:"track"`
+	Kind  string `json:"kind"`
+	Who   string `json:"who,omitempty"`
+}
+
+// tellSlots says whom the client sees where.
+func (s *session) tellSlots() {
+	told := make([]slotEvent, len(s.slots))
+	for i, sl := range s.slots {
+		told[i] = slotEvent{Track: sl.ID(), Kind: sl.kind.String()}
+		if src := sl.current(); src != nil {
+			told[i].Who = src.who
+		}
+	}
+	text, err := json.Marshal(map[string]any{"event": "slots", "slots": told})
+	if err != nil {
+		return
+	}
+	s.channel.mu.Lock()
+	s.channel.last = text
+	s.channel.mu.Unlock()
+	s.channel.event(text)
+}
+
+func speakingEvent(speakers []Speaker) []byte {
+	type speaker struct {
+		Who   string `json:"who"`
+		Level int    `json:"level"`
+	}
+	told := make([]speaker, len(speakers))
+	for i, s := range speakers {
+		told[i] = speaker(s)
+	}
+	text, _ := json.Marshal(map[string]any{"event": "speaking", "speakers": told}) //nolint:errchkjson // strings and numbers
+	return text
+}
+
+// rate allows so many a second, and as many at once.
+type rate struct {
+	used float64
+	at   time.Time
+}
+
+func (r *rate) take(now time.Time, perSecond float64) bool {
+	r.used = max(0, r.used-now.Sub(r.at).Seconds()*perSecond)
+	r.at = now
+	if r.used+1 > perSecond {
+		return false
+	}
+	r.used++
+	return true
+}

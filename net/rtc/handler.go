@@ -1,0 +1,305 @@
+package rtc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Paths of the two protocols; the room follows, and in PATCH and DELETE the session.
+const (
+	WHIPPath = "/whip/"
+	WHEPPath = "/whep/"
+)
+
+const (
+	typeSDP      = "application/sdp"
+	typeFragment = "application/trickle-ice-sdpfrag"
+	admitTime    = 5 * time.Second
+)
+
+// ServeHTTP answers WHIP and WHEP: POST makes a session, PATCH adds candidates or restarts ICE, DELETE ends it.
+func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	d, room, id, ok := route(r.URL.Path)
+	if !ok {
+		srv.fail(w, d, http.StatusNotFound, "expected "+WHIPPath+"ROOM or "+WHEPPath+"ROOM, with a room of 1 to 64 letters, digits, - _ and .")
+		return
+	}
+	if !srv.cors(w, r) {
+		srv.fail(w, d, http.StatusForbidden, "pages of "+r.Header.Get("Origin")+" may not come in here")
+		return
+	}
+	allowed := "OPTIONS, POST"
+	if id != "" {
+		allowed = "OPTIONS, PATCH, DELETE"
+	}
+	switch {
+	case r.Method == http.MethodOptions:
+		w.Header().Set("Access-Control-Allow-Methods", allowed)
+		w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match")
+		w.Header().Set("Access-Control-Max-Age", "3600")
+		w.Header().Set("Accept-Post", typeSDP)
+		w.WriteHeader(http.StatusNoContent)
+	case r.Method == http.MethodPost && id == "":
+		srv.post(w, r, d, room)
+	case r.Method == http.MethodPatch && id != "":
+		srv.patch(w, r, d, room, id)
+	case r.Method == http.MethodDelete && id != "":
+		s := srv.session(id)
+		if s == nil || s.Room != room || s.Direction != d {
+			srv.fail(w, d, http.StatusNotFound, "there is no such session")
+			return
+		}
+		s.close(ReasonLeft)
+		w.WriteHeader(http.StatusOK)
+	default:
+		w.Header().Set("Allow", allowed)
+		srv.fail(w, d, http.StatusMethodNotAllowed, "expected one of "+allowed)
+	}
+}
+
+// route reads a path.
+func route(path string) (d Direction, room, id string, ok bool) {
+	rest, ok := strings.CutPrefix(path, WHIPPath)
+	d = Publish
+	if !ok {
+		d = Play
+		if rest, ok = strings.CutPrefix(path, WHEPPath); !ok {
+			return d, "", "", false
+		}
+	}
+	room, id, deep := strings.Cut(rest, "/")
+	return d, room, id, validName(room) && (!deep || id != "" && !strings.Contains(id, "/"))
+}
+
+// cors tells a page's browser that it may read the answer. ok is false for pages that may not come in.
+func (srv *Server) cors(w http.ResponseWriter, r *http.Request) (ok bool) {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return true
+	}
+	w.Header().Add("Vary", "Origin")
+	u, err := url.Parse(origin)
+	if err != nil || !slices.Contains(srv.cfg.Origins, "*") && !slices.Contains(srv.cfg.Origins, origin) && u.Host != r.Host {
+		return false
+	}
+	w.Header().Set("Access-Control-Allow-Origin", origin)
+	w.Header().Set("Access-Control-Expose-Headers", "Location, ETag, Link")
+	return true
+}
+
+// body reads what a client has sent, of one type and so many bytes.
+func (srv *Server) body(w http.ResponseWriter, r *http.Request, d Direction, expected string, most int64) (string, bool) {
+	if found, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); found != expected {
+		srv.fail(w, d, http.StatusUnsupportedMediaType, "the body is "+strconv.Quote(found)+", expected "+expected)
+		return "", false
+	}
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		srv.fail(w, d, http.StatusRequestEntityTooLarge, "the body has more than "+strconv.FormatInt(most, 10)+" bytes")
+		return "", false
+	case err != nil:
+		srv.fail(w, d, http.StatusBadRequest, "the body can't be read")
+		return "", false
+	}
+	return string(text), true
+}
+
+func (srv *Server) post(w http.ResponseWriter, r *http.Request, d Direction, room string) {
+	offer, ok := srv.body(w, r, d, typeSDP, maxSDP)
+	if !ok {
+		return
+	}
+	l, err := readOffer(offer, d)
+	if err != nil {
+		srv.failWith(w, d, err)
+		return
+	}
+	if most := srv.cfg.MaxSlots; l.audio > most || l.video > most {
+		srv.fail(w, d, http.StatusBadRequest, "more than "+itoa(most)+" lines of one kind")
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), admitTime)
+	defer cancel()
+	request := Request{
+		Direction: d, Room: room, Name: r.URL.Query().Get("name"), Token: token(r), Query: r.URL.RawQuery, Remote: remote(r), Audio: l.audio, Video: l.video,
+	}
+	if request.Name != "" && !validName(request.Name) {
+		srv.fail(w, d, http.StatusBadRequest, "name: expected 1 to 64 letters, digits, - _ and .")
+		return
+	}
+	permit, err := srv.cfg.Rules.Admit(ctx, request)
+	if err != nil {
+		srv.failWith(w, d, err)
+		return
+	}
+	if permit.Who == "" {
+		permit.Who = request.Name
+	}
+	s, answer, err := srv.admit(ctx, d, room, permit, offer, l)
+	if err != nil {
+		srv.failWith(w, d, err)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", typeSDP)
+	h.Set("Location", r.URL.EscapedPath()+"/"+s.ID)
+	h.Set("ETag", s.tag())
+	h.Set("Accept-Patch", typeFragment)
+	for _, link := range srv.links(s.Who, time.Now()) {
+		h.Add("Link", link)
+	}
+	w.WriteHeader(http.StatusCreated)
+	_, _ = io.WriteString(w, answer) //nolint:gosec // SDP, as its type says; who has gone by now never connects
+}
+
+// admit makes the session of somebody who may come in.
+func (srv *Server) admit(ctx context.Context, d Direction, name string, permit Permit, offer string, l lines) (_ *session, answer string, err error) {
+	r, err := srv.enter(name)
+	if err != nil {
+		srv.cfg.Rules.Left(Session{Room: name, Who: permit.Who, Direction: d}, err.Error())
+		return nil, "", err
+	}
+	s, err := srv.open(r, d, permit)
+	if err == nil && !srv.remember(s) {
+		err = errors.Join(ErrClosed, s.pc.Close())
+	}
+	if err != nil {
+		srv.connecting.Add(-1)
+		srv.leave(r)
+		srv.cfg.Rules.Left(Session{Room: name, Who: permit.Who, Direction: d}, err.Error())
+		return nil, "", err
+	}
+	srv.metrics.sessions.WithLabelValues(string(d)).Inc()
+	defer func() {
+		if err != nil {
+			s.close(err.Error())
+		}
+	}()
+	if d == Play {
+		if err := s.addSlots(l); err != nil {
+			return nil, "", err
+		}
+	}
+	if answer, err = s.answer(ctx, offer); err != nil {
+		return nil, "", err
+	}
+	if d == Publish { // with an offer that is good: a bad one costs nobody their place
+		replaced, err := r.enter(s)
+		if err != nil {
+			return nil, "", err
+		}
+		if replaced != nil {
+			replaced.close(ReasonReplaced)
+		}
+	}
+	s.wait()
+	return s, answer, nil
+}
+
+func (srv *Server) patch(w http.ResponseWriter, r *http.Request, d Direction, room, id string) {
+	s := srv.session(id)
+	if s == nil || s.Room != room || s.Direction != d {
+		srv.fail(w, d, http.StatusNotFound, "there is no such session")
+		return
+	}
+	text, ok := srv.body(w, r, d, typeFragment, maxFrag)
+	if !ok {
+		return
+	}
+	f, err := readFragment(text)
+	if err != nil {
+		srv.failWith(w, d, err)
+		return
+	}
+	match := r.Header.Get("If-Match")
+	switch {
+	case match == "":
+		srv.fail(w, d, http.StatusPreconditionRequired, `If-Match is missing: expected the ETag of the session, or "*" to restart ICE`)
+	case match == "*" || match == `"*"`:
+		if f.ufrag == "" {
+			srv.fail(w, d, http.StatusBadRequest, "ICE can't be restarted without a=ice-ufrag and a=ice-pwd")
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), admitTime)
+		defer cancel()
+		answer, etag, err := s.restart(ctx, f)
+		if err != nil {
+			srv.failWith(w, d, err)
+			return
+		}
+		w.Header().Set("Content-Type", typeFragment)
+		w.Header().Set("ETag", etag)
+		_, _ = io.WriteString(w, answer) // see post
+	case match != s.tag():
+		srv.failWith(w, d, errStale)
+	default:
+		s.trickle(f)
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// token is what the client shows.
+func token(r *http.Request) string {
+	scheme, value, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(value)
+	}
+	return r.URL.Query().Get("token")
+}
+
+func remote(r *http.Request) netip.Addr {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	addr, _ := netip.ParseAddr(host)
+	return addr.Unmap()
+}
+
+// failWith tells the client what concerns it, and the log the rest.
+func (srv *Server) failWith(w http.ResponseWriter, d Direction, err error) {
+	var refused *RefusalError
+	var wrong *offerError
+	var none *fullError
+	switch {
+	case errors.As(err, &refused) && refused.Unknown:
+		w.Header().Set("WWW-Authenticate", `Bearer realm="media"`)
+		srv.fail(w, d, http.StatusUnauthorized, refused.Reason)
+	case errors.As(err, &refused):
+		srv.fail(w, d, http.StatusForbidden, refused.Reason)
+	case errors.As(err, &wrong):
+		srv.fail(w, d, http.StatusBadRequest, strings.TrimPrefix(wrong.Error(), "rtc: "))
+	case errors.Is(err, errStale):
+		srv.fail(w, d, http.StatusPreconditionFailed, "If-Match is of an ICE session that has been restarted")
+	case errors.As(err, &none), errors.Is(err, ErrClosed):
+		w.Header().Set("Retry-After", "5")
+		srv.fail(w, d, http.StatusServiceUnavailable, strings.TrimPrefix(err.Error(), "rtc: "))
+	default:
+		srv.log.Warn("a session could not be made", "direction", d, "error", err)
+		srv.fail(w, d, http.StatusInternalServerError, "the node failed")
+	}
+}
+
+// fail answers with a problem, as RFC 9457 has it.
+func (srv *Server) fail(w http.ResponseWriter, d Direction, status int, detail string) {
+	srv.metrics.refused.WithLabelValues(string(d), strconv.Itoa(status)).Inc()
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	text, err := json.Marshal(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
+	if err == nil {
+		_, _ = w.Write(text)
+	}
+}

@@ -1,0 +1,75 @@
+package rtc
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	pion "github.com/pion/webrtc/v4"
+)
+
+// Kind is what a track carries.
+type Kind string
+
+// What there is to be muted.
+const (
+	Audio Kind = "audio"
+	Video Kind = "video"
+)
+
+// Members lists who is in a room, by name.
+func (srv *Server) Members(room string) []Session {
+	all := srv.of(room, "")
+	members := make([]Session, len(all))
+	for i, s := range all {
+		members[i] = s.Session
+	}
+	slices.SortFunc(members, func(a, b Session) int { return cmp.Or(cmp.Compare(a.Who, b.Who), cmp.Compare(a.ID, b.ID)) })
+	return members
+}
+
+// Kick ends all sessions of somebody in a room, who is told why. It fails with ErrNoMember if there are none.
+func (srv *Server) Kick(room, who, reason string) error {
+	all := srv.of(room, who)
+	if who == "" || len(all) == 0 {
+		return fmt.Errorf("%w: %q in room %q", ErrNoMember, who, room)
+	}
+	for _, s := range all {
+		s.close(reason)
+	}
+	return nil
+}
+
+// Mute ends or resumes what a publisher sends of one kind: nobody gets it, and what is said is not heard as speaking. It holds until the publisher leaves.
+func (srv *Server) Mute(room, who string, kind Kind, on bool) error {
+	r := srv.room(room)
+	if r == nil {
+		return fmt.Errorf("%w: %q", ErrNoRoom, room)
+	}
+	of := pion.NewRTPCodecType(string(kind))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.find(who)
+	if p == nil {
+		return fmt.Errorf("%w: no publisher %q in room %q", ErrNoMember, who, room)
+	}
+	p.muted[of] = on
+	for _, src := range p.sources {
+		if src.kind == of {
+			src.muted.Store(on)
+		}
+	}
+	r.assign()
+	return nil
+}
+
+// Tell says something to somebody on the data channel "room"; to all of the room, if who is empty. It returns how many were told: those who listen, and are not too far behind.
+func (srv *Server) Tell(room, who string, text []byte) int {
+	told := 0
+	for _, s := range srv.of(room, who) {
+		if s.tell(text) {
+			told++
+		}
+	}
+	return told
+}

@@ -1,0 +1,277 @@
+package rtc
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	pion "github.com/pion/webrtc/v4"
+)
+
+// Server is the node's door for WebRTC. Listen makes it, Serve runs it.
+type Server struct {
+	cfg     Config
+	log     *slog.Logger
+	metrics *Metrics
+	sockets *sockets
+
+	publishing, playing *pion.API
+	identity            atomic.Pointer[[]pion.Certificate]
+
+	connecting atomic.Int64 // sessions that have not got through
+	wait       sync.WaitGroup
+
+	mu       sync.Mutex
+	rooms    map[string]*room
+	sessions map[string]*session
+	inside   int // sessions, and those that are being made
+	closed   bool
+
+	ending sync.Once
+	ended  error
+}
+
+const (
+	beatEvery   = 200 * time.Millisecond
+	reportEvery = 2 * time.Second // RTCP for viewers
+	// The certificate is the node's own; clients know it by its hash in the SDP. The library's live for a month.
+	identityLife = 7 * 24 * time.Hour
+)
+
+// Listen opens the sockets, so that an address that is taken is told at once. Serve must be called then, which also closes them.
+func Listen(ctx context.Context, cfg Config) (*Server, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	logs := logs{cfg.Log}
+	srv := &Server{cfg: cfg, log: cfg.Log, metrics: cfg.Metrics, rooms: map[string]*room{}, sessions: map[string]*session{}}
+	if err := srv.renew(); err != nil {
+		return nil, err
+	}
+	if srv.sockets, err = openSockets(ctx, &cfg, logs); err != nil {
+		return nil, err
+	}
+	settings, err := srv.sockets.settings(&cfg, logs)
+	if err == nil {
+		srv.publishing, err = newAPI(Publish, settings)
+	}
+	if err == nil {
+		srv.playing, err = newAPI(Play, settings)
+	}
+	if err != nil {
+		return nil, errors.Join(err, srv.sockets.close())
+	}
+	return srv, nil
+}
+
+func newAPI(d Direction, settings pion.SettingEngine) (*pion.API, error) {
+	media, err := newMedia(d)
+	if err != nil {
+		return nil, fmt.Errorf("rtc: %w", err)
+	}
+	interceptors, err := newInterceptors(d)
+	if err != nil {
+		return nil, fmt.Errorf("rtc: %w", err)
+	}
+	return pion.NewAPI(pion.WithMediaEngine(media), pion.WithInterceptorRegistry(interceptors), pion.WithSettingEngine(settings)), nil
+}
+
+func (srv *Server) api(d Direction) *pion.API {
+	if d == Publish {
+		return srv.publishing
+	}
+	return srv.playing
+}
+
+// renew makes a new certificate for the sessions to come.
+func (srv *Server) renew() error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return fmt.Errorf("rtc: %w", err)
+	}
+	cert, err := pion.GenerateCertificate(key)
+	if err != nil {
+		return fmt.Errorf("rtc: %w", err)
+	}
+	srv.identity.Store(&[]pion.Certificate{*cert})
+	return nil
+}
+
+func (srv *Server) certificates() []pion.Certificate { return *srv.identity.Load() }
+
+// UDP is the address that is listened on for media.
+func (srv *Server) UDP() netip.AddrPort { return srv.sockets.udpAddr }
+
+// TCP is the one for clients without UDP, or nil.
+func (srv *Server) TCP() net.Addr {
+	if srv.sockets.ln == nil {
+		return nil
+	}
+	return srv.sockets.ln.Addr()
+}
+
+// Serve runs the rooms until ctx ends, then ends all sessions and returns when they are gone. It is called once.
+func (srv *Server) Serve(ctx context.Context) error {
+	beat, report, identity := time.NewTicker(beatEvery), time.NewTicker(reportEvery), time.NewTicker(identityLife)
+	defer beat.Stop()
+	defer report.Stop()
+	defer identity.Stop()
+	for {
+		select {
+		case <-beat.C:
+			for _, r := range srv.allRooms() {
+				r.beat()
+			}
+		case now := <-report.C:
+			for _, r := range srv.allRooms() {
+				r.sendReports(now)
+			}
+		case <-identity.C:
+			if err := srv.renew(); err != nil {
+				return errors.Join(err, srv.stop())
+			}
+		case <-ctx.Done():
+			return srv.stop()
+		}
+	}
+}
+
+// Close gives up a Server whose Serve is not called. Afterwards it does nothing.
+func (srv *Server) Close() error { return srv.stop() }
+
+func (srv *Server) stop() error {
+	srv.ending.Do(func() { srv.ended = srv.end() })
+	return srv.ended
+}
+
+func (srv *Server) end() error {
+	srv.mu.Lock()
+	srv.closed = true
+	all := slices.Collect(maps.Values(srv.sessions))
+	srv.mu.Unlock()
+	for _, s := range all {
+		s.close(ReasonStopping)
+	}
+	srv.wait.Wait()
+	return srv.sockets.close()
+}
+
+func (srv *Server) allRooms() []*room {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	return slices.Collect(maps.Values(srv.rooms))
+}
+
+// spawn runs a goroutine that the server waits for, unless it has been closed.
+func (srv *Server) spawn(f func()) bool {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	if srv.closed {
+		return false
+	}
+	srv.wait.Go(f)
+	return true
+}
+
+// errFull is why somebody has no place.
+func errFull(of string, most int) error { return &fullError{of, most} }
+
+type fullError struct {
+	of   string
+	most int
+}
+
+func (f *fullError) Error() string { return fmt.Sprintf("rtc: %d %s already", f.most, f.of) }
+
+// enter takes a place in a room, and makes the room for the first.
+func (srv *Server) enter(name string) (*room, error) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	if srv.closed {
+		return nil, ErrClosed
+	}
+	if srv.inside >= srv.cfg.MaxSessions {
+		return nil, errFull("sessions", srv.cfg.MaxSessions)
+	}
+	if srv.connecting.Load() >= int64(srv.cfg.MaxConnecting) {
+		return nil, errFull("sessions that are about to connect", srv.cfg.MaxConnecting)
+	}
+	r := srv.rooms[name]
+	if r == nil {
+		if len(srv.rooms) >= srv.cfg.MaxRooms {
+			return nil, errFull("rooms", srv.cfg.MaxRooms)
+		}
+		r = &room{name: name, server: srv}
+		srv.rooms[name] = r
+	}
+	srv.inside++
+	r.inside++
+	srv.connecting.Add(1)
+	return r, nil
+}
+
+// leave gives a place back.
+func (srv *Server) leave(r *room) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	srv.inside--
+	r.inside--
+	if r.inside == 0 && srv.rooms[r.name] == r {
+		delete(srv.rooms, r.name)
+	}
+}
+
+// remember makes a session known by its id, and waits for its release before it ends. ok is false when the server is closed.
+func (srv *Server) remember(s *session) (ok bool) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	if srv.closed {
+		return false
+	}
+	srv.sessions[s.ID] = s
+	srv.wait.Add(1)
+	return true
+}
+
+func (srv *Server) forget(s *session) {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	delete(srv.sessions, s.ID)
+}
+
+func (srv *Server) session(id string) *session {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	return srv.sessions[id]
+}
+
+func (srv *Server) room(name string) *room {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	return srv.rooms[name]
+}
+
+// of lists a room's sessions of somebody; of all, if who is empty.
+func (srv *Server) of(room, who string) []*session {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	var all []*session
+	for _, s := range srv.sessions {
+		if s.Room == room && (who == "" || s.Who == who) {
+			all = append(all, s)
+		}
+	}
+	return all
+}

@@ -1,0 +1,85 @@
+package rtc
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// senderClock is how far a publisher's clock is behind the node's. It is one for all its tracks, so that what was together stays together.
+type senderClock struct {
+	behind atomic.Int64 // nanoseconds
+	known  atomic.Bool
+}
+
+// heard takes in that a report with this time of the publisher's has come now.
+func (c *senderClock) heard(theirs, now time.Time) {
+	behind := int64(now.Sub(theirs))
+	if !c.known.Load() {
+		c.behind.Store(behind)
+		c.known.Store(true)
+		return
+	}
+	// Follows drift, and not the jitter of one report.
+	old := c.behind.Load()
+	c.behind.Store(old + (behind-old)/16)
+}
+
+// timeline says which timestamp of a source belongs to a moment, by the publisher's own reports (RFC 3550, section 6.4.1), or until there is one by when packets come.
+type timeline struct {
+	rate   int64
+	sender *senderClock
+
+	mu       sync.Mutex
+	reported bool
+	at       time.Time // the publisher's clock if reported, else the node's
+	ts       uint32
+}
+
+// seen notes a packet that has come.
+func (t *timeline) seen(ts uint32, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.reported && (t.at.IsZero() || ts != t.ts) {
+		t.at, t.ts = now, ts
+	}
+}
+
+// report notes what a publisher says.
+func (t *timeline) report(ntp uint64, ts uint32, now time.Time) {
+	theirs := fromNTP(ntp)
+	t.sender.heard(theirs, now)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.reported, t.at, t.ts = true, theirs, ts
+}
+
+// when is the timestamp of a moment of the node's clock. ok is false before anything is known.
+func (t *timeline) when(now time.Time) (ts uint32, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.at.IsZero() {
+		return 0, false
+	}
+	at := t.at
+	if t.reported {
+		at = at.Add(time.Duration(t.sender.behind.Load()))
+	}
+	return t.ts + uint32(ticks(now.Sub(at), t.rate)), true
+}
+
+// ticks is d in units of a clock, without overflow for years.
+func ticks(d time.Duration, rate int64) int64 {
+	return int64(d/time.Second)*rate + int64(d%time.Second)*rate/int64(time.Second)
+}
+
+// ntpEpoch is 1900, from where RTCP counts (RFC 5905), as Unix seconds.
+const ntpEpoch = -2208988800
+
+func fromNTP(ntp uint64) time.Time {
+	return time.Unix(int64(ntp>>32)+ntpEpoch, int64(ntp&0xffffffff*uint64(time.Second)>>32))
+}
+
+func toNTP(t time.Time) uint64 {
+	return uint64(t.Unix()-ntpEpoch)<<32 | uint64(t.Nanosecond())<<32/uint64(time.Second)
+}
