@@ -196,6 +196,42 @@ func TestAcknowledgedMessagesArriveOnceAlsoThroughALostLink(t *testing.T) {
 	many.inOrder(t, n)
 }
 
+// Nothing else is on the way there that would tell the asker of the new link.
+func TestAnAnswerThatIsLostWithItsLinkFailsTheRequestAtOnce(t *testing.T) {
+	c := clustertest.Start(t, 2, clustertest.Config{Members: patient})
+	a, b := c.Nodes[0], c.Nodes[1]
+	asked, release := make(chan struct{}), make(chan struct{})
+	ref := a.See(b.Spawn(actor.Spec{New: func() actor.Actor {
+		return actor.Func(func(c *actor.Context, _ any) {
+			close(asked)
+			<-release
+			c.Reply("lost", nil)
+		})
+	}}))
+	answer := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+		defer cancel()
+		_, err := a.System.Ask(ctx, ref, "work")
+		answer <- err
+	}()
+	<-asked
+	a.Mesh.DropEach(1)
+	sent := b.Metric("skua_mesh_sent_batches_total")
+	close(release)
+	clustertest.Eventually(t, "the answer was sent", func() bool { return b.Metric("skua_mesh_sent_batches_total") > sent })
+	b.Mesh.Bounce(a.Name) // it gives the link up
+	a.Mesh.DropEach(0)
+	select {
+	case err := <-answer:
+		if !errors.Is(err, actor.ErrUnreachable) {
+			t.Errorf("the request whose answer is lost: %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the asker has not heard of it")
+	}
+}
+
 func TestALinkThatWasGivenUpIsNotTakenForANewOne(t *testing.T) {
 	c := clustertest.Start(t, 2, clustertest.Config{Members: patient})
 	a, b := c.Nodes[0], c.Nodes[1]

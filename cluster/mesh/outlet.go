@@ -44,6 +44,7 @@ type outlet struct {
 	flight   int      // bytes of sent
 	flushing bool     // somebody publishes
 	again    bool     // what was sent has to be sent again
+	greets   bool     // nothing but a greeting was added to the link
 	moved    time.Time
 	room     chan struct{} // closed when it is no longer crowded; nil while nobody waits
 }
@@ -62,6 +63,25 @@ func (o *outlet) begin() {
 	o.moved = time.Now()
 }
 
+// greet adds what tells the other node of a new link: a frame that does nothing. Without it the node would hear of that with the next message only, and until then wait for answers that were lost with the former link.
+func (o *outlet) greet() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.link == 0 || o.number > 0 || o.pending > 0 { // what is on the way tells it
+		return
+	}
+	o.put(append(appendNumber(nil, frameGiveUp, 0), 0), 0)
+	o.greets = true
+	o.p.poke()
+}
+
+// onlyGreets tells whether nothing is lost with the link.
+func (o *outlet) onlyGreets() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.greets
+}
+
 // end closes the link. What was not sent is lost.
 func (o *outlet) end() {
 	o.mu.Lock()
@@ -72,6 +92,7 @@ func (o *outlet) end() {
 
 func (o *outlet) drop() {
 	o.open, o.ready, o.sent, o.number, o.pending, o.flight, o.again = nil, nil, nil, 0, 0, 0, false
+	o.greets = false
 	o.makeRoom()
 }
 
@@ -124,6 +145,7 @@ func (o *outlet) add(frame []byte) bool {
 		o.mu.Unlock()
 		return false
 	}
+	o.greets = false
 	if len(frame) <= batchSize/2 {
 		o.put(frame, 0)
 	} else {

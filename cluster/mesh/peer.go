@@ -29,9 +29,10 @@ type peer struct {
 	armed atomic.Bool   // its goroutine comes around by itself
 	wake  chan struct{} // to come around now
 
-	mu   sync.Mutex // of going up and down
-	stop chan struct{}
-	gone bool // for good: it has left, or another incarnation has its name
+	mu     sync.Mutex // of going up and down
+	stop   chan struct{}
+	linked bool // it was up once
+	gone   bool // for good: it has left, or another incarnation has its name
 }
 
 func newPeer(m *Mesh, name string, incarnation uint64) *peer {
@@ -66,6 +67,10 @@ func (p *peer) goUp() {
 	}
 	p.stop = make(chan struct{})
 	p.acks.begin()
+	if p.linked {
+		p.out.greet()
+	}
+	p.linked = true
 	p.up.Store(true)
 	go p.run(p.stop)
 }
@@ -95,9 +100,12 @@ func (p *peer) bounce(why string) {
 	if p.stop == nil {
 		return
 	}
-	p.m.metrics.bounced.Inc()
-	p.m.log.Warn("cluster: what was on the way to a node is lost", "to", p.name, "reason", why)
+	if !p.out.onlyGreets() {
+		p.m.metrics.bounced.Inc()
+		p.m.log.Warn("cluster: what was on the way to a node is lost", "to", p.name, "reason", why)
+	}
 	p.acks.begin()
+	p.out.greet()
 	p.forsakenBy(why)
 }
 

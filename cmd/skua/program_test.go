@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -29,15 +30,28 @@ type program struct {
 	read sync.WaitGroup
 }
 
-// buildProgram builds the program once a run of tests, without the race detector: these tests measure time.
+// built is the program, built once in a run of tests: without the race detector, as these tests measure time.
+var built struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
 func buildProgram(t *testing.T) string {
 	t.Helper()
-	bin := filepath.Join(t.TempDir(), "skua")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".").CombinedOutput()
-	if err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	bin := func() string { return filepath.Join(built.dir, "skua") }
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "skua-test-*"); built.err != nil {
+			return
+		}
+		if out, err := exec.Command("go", "build", "-o", bin(), ".").CombinedOutput(); err != nil { //nolint:noctx // of no single test
+			built.err = fmt.Errorf("go build: %w\n%s", err, out)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
 	}
-	return bin
+	return bin()
 }
 
 // startProgram runs the program with free ports and waits until it serves.

@@ -26,10 +26,19 @@ type diarists struct {
 	mu       sync.Mutex
 	handled  []int
 	unpacked func(node int) error // called by the new gate between taking a session and saying so
+	packed   func(node int) error // and by the old one
 }
 
 func (d *diarists) config(i int, cfg *gate.Config) {
-	cfg.Agent, cfg.PackData = "", json.Marshal
+	cfg.Agent = ""
+	cfg.PackData = func(kept any) ([]byte, error) {
+		if d.packed != nil {
+			if err := d.packed(i); err != nil {
+				return nil, err
+			}
+		}
+		return json.Marshal(kept)
+	}
 	cfg.UnpackData = func(data []byte) (any, error) {
 		kept := &diary{}
 		err := json.Unmarshal(data, kept)
@@ -107,6 +116,27 @@ func TestASessionWhoseDataCanNotBeReadStaysWhereItWas(t *testing.T) {
 		}
 		return nil
 	}}
+	c := meet(t, 2, nil, d.config)
+	r := c.rove("ann", 0)
+	must(t, r.ask(2, 0))
+	r.move(c.nodes[1])
+	tried.Wait()
+	r.move(c.nodes[0])
+	must(t, r.ask(1, 0))
+	if asked, node, _ := r.asked(t); !slices.Equal(asked, upTo(2)) || node != "n0" {
+		t.Errorf("at %s the session remembers %v", node, asked)
+	}
+	must(t, r.inOrder())
+	must(t, d.once(2))
+	c.settledAt(0)
+}
+
+func TestASessionWhoseDataCanNotBePackedStaysWhereItIs(t *testing.T) {
+	t.Parallel()
+	var tried sync.WaitGroup
+	tried.Add(1)
+	first := sync.OnceFunc(tried.Done)
+	d := diarists{packed: func(int) error { first(); return errors.New("it has something that can't be written") }}
 	c := meet(t, 2, nil, d.config)
 	r := c.rove("ann", 0)
 	must(t, r.ask(2, 0))
