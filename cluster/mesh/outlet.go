@@ -63,7 +63,8 @@ func (o *outlet) begin() {
 	o.moved = time.Now()
 }
 
-// greet adds what tells the other node of a new link: a frame that does nothing. Without it the node would hear of that with the next message only, and until then wait for answers that were lost with the former link.
+// greet adds what tells the other node that this link is not the first one: a frame that gives up no call. Without it the node would hear of that with the next message only, or not at all if nothing of the
+// former link had come, and wait for answers that were lost.
 func (o *outlet) greet() {
 	o.mu.Lock()
 	defer o.mu.Unlock()

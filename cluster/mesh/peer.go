@@ -31,8 +31,8 @@ type peer struct {
 
 	mu     sync.Mutex // of going up and down
 	stop   chan struct{}
-	linked bool // it was up once
-	gone   bool // for good: it has left, or another incarnation has its name
+	linked uint64 // the incarnation of this node that has had a link
+	gone   bool   // for good: it has left, or another incarnation has its name
 }
 
 func newPeer(m *Mesh, name string, incarnation uint64) *peer {
@@ -67,10 +67,11 @@ func (p *peer) goUp() {
 	}
 	p.stop = make(chan struct{})
 	p.acks.begin()
-	if p.linked {
+	own := p.m.own.Load()
+	if p.linked == own { // the other node knows it as the same, and may not know that it was down
 		p.out.greet()
 	}
-	p.linked = true
+	p.linked = own
 	p.up.Store(true)
 	go p.run(p.stop)
 }

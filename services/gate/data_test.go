@@ -152,6 +152,59 @@ func TestASessionWhoseDataCanNotBePackedStaysWhereItIs(t *testing.T) {
 	c.settledAt(0)
 }
 
+// The answer to what was being handled when the session went comes before the old gate's word that it has gone.
+func TestASessionThatComesHandlesNothingBeforeItIsThere(t *testing.T) {
+	t.Parallel()
+	var answer func([]byte, error)
+	var there atomic.Bool
+	begun, early := make(chan struct{}), make(chan bool, 1)
+	c := meet(t, 2, nil, func(i int, cfg *gate.Config) {
+		cfg.Agent = ""
+		cfg.PackData = func(any) ([]byte, error) { return []byte("it has data"), nil }
+		cfg.UnpackData = func([]byte) (any, error) {
+			answer([]byte(`{"n":1}`), nil) // while it is nowhere
+			return struct{}{}, nil
+		}
+		cfg.OnSession = func(_ *actor.Context, _ *gate.Session, e gate.Event) {
+			if i == 1 && e.Change == gate.Arrived {
+				there.Store(true)
+			}
+		}
+		cfg.Handle = func(_ *actor.Context, r *gate.Request) {
+			r.Session.Data = struct{}{}
+			later := r.Later()
+			if r.Route == "first" {
+				answer = later
+				close(begun)
+				return
+			}
+			early <- !there.Load()
+			go later([]byte(`{"n":2}`), nil)
+		}
+	})
+	r := c.rove("ann", 0)
+	answers := make(chan string, 2)
+	for _, route := range []string{"first", "second"} {
+		must(t, r.RequestFunc(route, nil, 0, func(body []byte, err error) { answers <- fmt.Sprint(string(body), err) }))
+	}
+	<-begun
+	until(t, "the second request waits at the gate", func() bool { return c.nodes[0].gate.Queued() == 1 })
+	r.move(c.nodes[1])
+	for n := 1; n <= 2; n++ {
+		select {
+		case got := <-answers:
+			if want := fmt.Sprintf(`{"n":%d}<nil>`, n); got != want {
+				t.Errorf("answered %s, expected %s", got, want)
+			}
+		case <-time.After(patience):
+			t.Fatalf("request %d is not answered", n)
+		}
+	}
+	if <-early {
+		t.Error("a request was handled before the session was there")
+	}
+}
+
 // die has a node be as one whose process was killed: nobody hears of it any more, neither clients nor other nodes.
 func (n *gated) die() {
 	n.door.kill()
