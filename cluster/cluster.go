@@ -255,11 +255,11 @@ func (n *Node) close() error {
 		n.release()
 		n.closeConn()
 	}
-	ended := n.server == nil || endServer(n.server)
-	if !ended {
-		errs = append(errs, fmt.Errorf("the embedded NATS server has not ended within %v; its directory stays locked until this process ends", serverEndsIn))
+	if n.server != nil {
+		n.server.Shutdown()
+		n.server.WaitForShutdown()
 	}
-	if n.lock != nil && ended {
+	if n.lock != nil {
 		errs = append(errs, n.lock.Release())
 	}
 	if n.cfg.Metrics != nil && n.metrics != nil {
@@ -270,25 +270,6 @@ func (n *Node) close() error {
 		return fmt.Errorf("cluster: closing: %w", err)
 	}
 	return nil
-}
-
-// endServer stops a server, and tells whether it has ended. One whose disk was full may never do.
-func endServer(s interface {
-	Shutdown()
-	WaitForShutdown()
-}) bool {
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		s.Shutdown()
-		s.WaitForShutdown()
-	}()
-	select {
-	case <-ended:
-		return true
-	case <-time.After(serverEndsIn):
-		return false
-	}
 }
 
 func ignoreClosed(err error) error {

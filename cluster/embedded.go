@@ -18,8 +18,6 @@ import (
 const (
 	// startTimeout bounds the start of the embedded server, which takes milliseconds unless it has much to recover.
 	startTimeout = 30 * time.Second
-	// serverEndsIn bounds its end, which takes milliseconds, too.
-	serverEndsIn = 15 * time.Second
 	// readyPoll is how often it is asked meanwhile whether it has given up.
 	readyPoll = 100 * time.Millisecond
 )

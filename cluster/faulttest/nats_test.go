@@ -68,22 +68,10 @@ func natsServer(r role, p *pipe) error {
 		}
 		_ = p.say(a) // nobody hears it if it fails
 	})
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		srv.Shutdown()
-		srv.WaitForShutdown()
-	}()
-	select {
-	case <-ended:
-	case <-time.After(natsEndsIn): // one whose disk was full may never end: who runs it kills it then, as this does with the process
-		fmt.Fprintln(os.Stderr, "the NATS server does not end by itself")
-	}
+	srv.Shutdown()
+	srv.WaitForShutdown()
 	return err
 }
-
-// natsEndsIn is how long a NATS server may take to end before it is killed.
-const natsEndsIn = 15 * time.Second
 
 // natsLog is what a server logs.
 type natsLog struct{ log *slog.Logger }
