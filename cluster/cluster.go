@@ -255,11 +255,12 @@ func (n *Node) close() error {
 		n.release()
 		n.closeConn()
 	}
+	var stuck error
 	if n.server != nil {
-		n.server.Shutdown()
-		n.server.WaitForShutdown()
+		stuck = stopServer(n.server, serverStopsIn)
+		errs = append(errs, stuck)
 	}
-	if n.lock != nil {
+	if n.lock != nil && stuck == nil { // a server that still runs still has its folder
 		errs = append(errs, n.lock.Release())
 	}
 	if n.cfg.Metrics != nil && n.metrics != nil {

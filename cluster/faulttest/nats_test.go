@@ -68,10 +68,21 @@ func natsServer(r role, p *pipe) error {
 		}
 		_ = p.say(a) // nobody hears it if it fails
 	})
-	srv.Shutdown()
-	srv.WaitForShutdown()
+	stopped := make(chan struct{})
+	go func() {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+		close(stopped)
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(serverStopsIn): // as who runs servers would: one that has met a full disk may wait for itself for ever
+		err = errors.Join(err, errors.New("the NATS server has not stopped, and is ended"))
+	}
 	return err
 }
+
+const serverStopsIn = 10 * time.Second
 
 // natsLog is what a server logs.
 type natsLog struct{ log *slog.Logger }
