@@ -85,10 +85,10 @@ func (a *acks) finish(number uint64, err error) bool {
 }
 
 // begin begins the link anew, with what has no receipt, in order. What a former incarnation of this node has sent fails instead: the other node would not know it again.
-func (a *acks) begin() {
+func (a *acks) begin(again bool) {
 	var former []uint64
 	a.mu.Lock()
-	a.p.out.begin()
+	a.p.out.begin(again)
 	former = a.resend()
 	a.mu.Unlock()
 	for _, number := range former {

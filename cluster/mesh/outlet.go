@@ -54,26 +54,19 @@ type batch struct{ data []byte }
 //nolint:gochecknoglobals // a cache, which no caller can tell from none
 var batches = sync.Pool{New: func() any { return &batch{data: make([]byte, 0, batchSize+batchSize/2)} }}
 
-// begin opens a new link.
-func (o *outlet) begin() {
+// begin opens a new link. One that is again to the same node begins with a frame that gives up no call: without it the node would hear of the link with the next message only, or not at all if nothing of the
+// former one had come, and wait for answers and receipts that were lost.
+func (o *outlet) begin(again bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.drop()
 	o.link = rand.Uint64() | 1
 	o.moved = time.Now()
-}
-
-// greet adds what tells the other node that this link is not the first one: a frame that gives up no call. Without it the node would hear of that with the next message only, or not at all if nothing of the
-// former link had come, and wait for answers that were lost.
-func (o *outlet) greet() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.link == 0 || o.number > 0 || o.pending > 0 { // what is on the way tells it
-		return
+	if again {
+		o.put(append(appendNumber(nil, frameGiveUp, 0), 0), 0)
+		o.greets = true
+		o.p.poke()
 	}
-	o.put(append(appendNumber(nil, frameGiveUp, 0), 0), 0)
-	o.greets = true
-	o.p.poke()
 }
 
 // onlyGreets tells whether nothing is lost with the link.

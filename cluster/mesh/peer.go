@@ -66,11 +66,8 @@ func (p *peer) goUp() {
 		return
 	}
 	p.stop = make(chan struct{})
-	p.acks.begin()
 	own := p.m.own.Load()
-	if p.linked == own { // the other node knows it as the same, and may not know that it was down
-		p.out.greet()
-	}
+	p.acks.begin(p.linked == own) // then the other node knows this one as the same, and may not know that the link was down
 	p.linked = own
 	p.up.Store(true)
 	go p.run(p.stop)
@@ -105,8 +102,7 @@ func (p *peer) bounce(why string) {
 		p.m.metrics.bounced.Inc()
 		p.m.log.Warn("cluster: what was on the way to a node is lost", "to", p.name, "reason", why)
 	}
-	p.acks.begin()
-	p.out.greet()
+	p.acks.begin(true)
 	p.forsakenBy(why)
 }
 
