@@ -39,19 +39,23 @@ var built struct {
 
 func buildProgram(t *testing.T) string {
 	t.Helper()
-	bin := func() string { return filepath.Join(built.dir, "skua") }
-	built.once.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "skua-test-*"); built.err != nil {
-			return
-		}
-		if out, err := exec.Command("go", "build", "-o", bin(), ".").CombinedOutput(); err != nil { //nolint:noctx // of no single test
-			built.err = fmt.Errorf("go build: %w\n%s", err, out)
-		}
-	})
+	built.once.Do(build)
 	if built.err != nil {
 		t.Fatal(built.err)
 	}
-	return bin()
+	return builtPath()
+}
+
+func builtPath() string { return filepath.Join(built.dir, "skua") }
+
+// build is for all tests: TestMain removes what it makes.
+func build() {
+	if built.dir, built.err = os.MkdirTemp("", "skua-test-*"); built.err != nil {
+		return
+	}
+	if out, err := exec.Command("go", "build", "-o", builtPath(), ".").CombinedOutput(); err != nil {
+		built.err = fmt.Errorf("go build: %w\n%s", err, out)
+	}
 }
 
 // startProgram runs the program with free ports and waits until it serves.
