@@ -179,7 +179,9 @@ func Join(n *Node, cfg MembersConfig) (*Members, error) {
 	sub, err := n.conn.ChanSubscribe(beatSubject, m.beats)
 	if err == nil {
 		m.sub = sub
-		err = n.conn.FlushTimeout(connectTimeout)
+		if err = n.conn.FlushTimeout(connectTimeout); err != nil {
+			err = errors.Join(err, ignoreClosed(sub.Unsubscribe()))
+		}
 	}
 	if err != nil {
 		m.metrics.unregister(cfg.Metrics)

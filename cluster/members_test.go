@@ -49,6 +49,25 @@ func (s *story) has(t *testing.T, want ...string) {
 	})
 }
 
+func TestAJoinThatFailsLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	srv := externalNATS(t, t.TempDir(), -1)
+	n := open(t, cluster.Config{URL: srv.ClientURL(), Name: "a", Lease: time.Minute})
+	before := n.Conn().NumSubscriptions()
+	stopNATS(srv)
+	eventually(t, 10*time.Second, "the connection is lost", func() bool { return !n.Conn().IsConnected() })
+	metrics := prometheus.NewRegistry()
+	if _, err := cluster.Join(n, cluster.MembersConfig{Metrics: metrics}); err == nil {
+		t.Fatal("it has joined without a server")
+	}
+	if now := n.Conn().NumSubscriptions(); now != before {
+		t.Errorf("%d subscriptions, %d before", now, before)
+	}
+	if families, err := metrics.Gather(); err != nil || len(families) > 0 {
+		t.Errorf("%d metrics are left, %v", len(families), err)
+	}
+}
+
 func TestNodesKnowEachOther(t *testing.T) {
 	url := externalNATS(t, t.TempDir(), -1).ClientURL()
 	var s story

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -109,6 +110,64 @@ func TestServersThatAreBehindTakeNoNameAway(t *testing.T) {
 	eventually(t, 20*time.Second, "the name is held again", func() bool { return n.Err() != nil || n.Lease().Held && n.Lease().Renewed.After(before.Renewed) })
 	if l := n.Lease(); n.Err() != nil || l.Incarnation != before.Incarnation {
 		t.Errorf("%v, incarnation %d, was %d", n.Err(), l.Incarnation, before.Incarnation)
+	}
+}
+
+func TestRegisteredNamesAreThoseOfTheLeader(t *testing.T) {
+	srv := externalNATS(t, t.TempDir(), -1)
+	n := open(t, cluster.Config{URL: srv.ClientURL(), Name: "a", Lease: 20 * time.Second})
+	other := open(t, cluster.Config{URL: srv.ClientURL(), Name: "b", Lease: 20 * time.Second})
+	registered := func() map[string]uint64 {
+		t.Helper()
+		all, err := n.Registered(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	if all := registered(); len(all) != 2 || all["a"] != n.Lease().Incarnation || all["b"] != other.Lease().Incarnation {
+		t.Errorf("%v, expected a and b", all)
+	}
+	if err := n.Evict(t.Context(), "b", other.Lease().Incarnation); err != nil {
+		t.Fatal(err)
+	}
+	if all := registered(); len(all) != 1 || all["a"] == 0 {
+		t.Errorf("%v, expected a alone", all)
+	}
+	// Who was the leader, and does not know yet that it is no more, answers with what it had before.
+	kv, _, _ := written(t, n)
+	s, err := kv.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	info := *s.(*jetstream.KeyValueBucketStatus).StreamInfo()
+	info.State.LastSeq = n.Lease().Incarnation - 1
+	answerFor(t, srv, "$JS.API.STREAM.INFO.KV_"+registry, info)
+	if all, err := n.Registered(t.Context()); err == nil {
+		t.Errorf("%v, by what was there before this node was", all)
+	}
+}
+
+// answerFor has somebody else than JetStream answer.
+func answerFor(t *testing.T, srv *server.Server, question string, answer any) {
+	t.Helper()
+	if err := srv.GlobalAccount().AddMapping(question, "behind"); err != nil {
+		t.Fatal(err)
+	}
+	stranger, err := nats.Connect(srv.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stranger.Close)
+	text, err := json.Marshal(answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stranger.Subscribe("behind", func(m *nats.Msg) { _ = m.Respond(text) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := stranger.Flush(); err != nil {
+		t.Fatal(err)
 	}
 }
 

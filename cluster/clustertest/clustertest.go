@@ -6,11 +6,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/skua-go/skua/actor"
@@ -115,6 +117,42 @@ func (c *Cluster) StopNATS() {
 	if srv != nil {
 		srv.Shutdown()
 		srv.WaitForShutdown()
+	}
+}
+
+// Mute has questions to JetStream be lost, as they are while it elects a leader: those of a subject such as $JS.API.CONSUMER.CREATE.KV_x.>. Each is told to asked. It ends with what it returns.
+func (c *Cluster) Mute(subject string, asked chan<- struct{}) (end func()) {
+	c.t.Helper()
+	c.mu.Lock()
+	account := c.server.GlobalAccount()
+	c.mu.Unlock()
+	nowhere := "clustertest.muted"
+	if strings.HasSuffix(subject, ".>") {
+		nowhere += ".>"
+	}
+	conn, err := nats.Connect(c.URL())
+	if err == nil {
+		_, err = conn.Subscribe(nowhere, func(*nats.Msg) {
+			select {
+			case asked <- struct{}{}:
+			default:
+			}
+		})
+	}
+	if err == nil {
+		err = conn.Flush()
+	}
+	if err == nil {
+		err = account.AddMapping(subject, nowhere)
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return func() {
+		if !account.RemoveMapping(subject) {
+			c.t.Errorf("%s was not muted", subject)
+		}
+		conn.Close()
 	}
 }
 

@@ -14,7 +14,9 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/actor/wire"
 	"github.com/skua-go/skua/cluster/clustertest"
+	"github.com/skua-go/skua/cluster/grain"
 )
 
 // persist calls a grain until it answers, from whichever node does.
@@ -73,6 +75,41 @@ func TestANodeWithoutAConnectionEndsItsGrainsAndBeginsAnew(t *testing.T) {
 			t.Errorf("counter/%d is %v, expected 2: what it had was not saved", id, v)
 		}
 	}
+}
+
+func TestOpenWaitsForAnElectionAsLongAsItHasPatience(t *testing.T) {
+	t.Parallel()
+	const watching = "$JS.API.CONSUMER.CREATE.KV_skua_grains.>"
+	types := wire.NewTypes()
+	grain.WireTypes(types)
+	c := clustertest.Start(t, 1, clustertest.Config{Types: types, Lease: time.Minute})
+	n := c.Nodes[0]
+	cfg := grain.Config{Node: n.Node, Members: n.Members, Mesh: n.Mesh, System: n.System, Patience: 300 * time.Millisecond}
+	asked := make(chan struct{}, 1)
+	speak := c.Mute(watching, asked)
+	if g, err := grain.Open(cfg); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(fmt.Sprint(err), "skua_grains") {
+		t.Errorf("opened %v: %v, expected that the bucket can't be read in time", g, err)
+	}
+	<-asked
+	cfg.Patience = 0
+	opened := make(chan error, 1)
+	var g *grain.Grains
+	go func() {
+		var err error
+		g, err = grain.Open(cfg)
+		opened <- err
+	}()
+	<-asked
+	<-asked // it has tried in vain
+	speak()
+	if err := <-opened; err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := g.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestShardsGoToNodesThatCome(t *testing.T) {

@@ -61,7 +61,8 @@ type Config struct {
 	// it. Default 2 s. Longer keeps them over an outage of the only NATS server; shorter has the grains of a node that has died back sooner. All nodes must have the same. Above 2.5 s a process
 	// that is started under the name of one which is cut off, but lives, may have grains before that one has stopped: only what checks epochs notices.
 	Cut time.Duration
-	// Patience is how long a message waits for a grain that can't be started, as long as who has asked waits. Default 30 s: longer than a node that is silent may trust its name.
+	// Patience is how long a message waits for a grain that can't be started, as long as who has asked waits, and Open for JetStream. Default 30 s: longer than a node that is silent may trust its
+	// name, and than elections take.
 	Patience time.Duration
 	// Settle is how long nodes must be the same before shards go to those that have come. Default 3 s.
 	Settle time.Duration
@@ -129,11 +130,10 @@ type Grains struct {
 
 const (
 	bucketName    = "skua_grains"
-	openTimeout   = 10 * time.Second
 	bucketMaxSize = 1 << 10
 )
 
-// Open begins to reach grains, and to have some. It blocks until the bucket of shards is there and read, 10 s at most.
+// Open begins to reach grains, and to have some. It blocks until the bucket of shards is there and read, which takes as long as JetStream elects a leader: Config.Patience at most.
 func Open(cfg Config) (*Grains, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -159,7 +159,7 @@ func Open(cfg Config) (*Grains, error) {
 }
 
 func (g *Grains) open() error {
-	opening, cancel := context.WithTimeout(context.Background(), openTimeout)
+	opening, cancel := context.WithTimeout(context.Background(), g.cfg.Patience)
 	defer cancel()
 	begun := g.now()
 	if err := g.openBucket(opening); err != nil {
@@ -172,13 +172,8 @@ func (g *Grains) open() error {
 	read := make(chan error, 1)
 	g.tasks.Go(func() { g.watchPlug(ctx) })
 	g.tasks.Go(func() { g.watchOwners(ctx, read) })
-	select {
-	case err := <-read:
-		if err != nil {
-			return err
-		}
-	case <-opening.Done():
-		return fmt.Errorf("grain: reading the bucket %s: %w", bucketName, opening.Err())
+	if err := g.awaitOwners(opening, read); err != nil {
+		return fmt.Errorf("grain: reading the bucket %s: %w", bucketName, err)
 	}
 	var err error
 	if g.outside, err = g.sys.Spawn(actor.Spec{Name: AgentName + ".outside", New: func() actor.Actor { return &outside{g} }}); err != nil {
@@ -192,6 +187,25 @@ func (g *Grains) open() error {
 		return nil
 	case <-opening.Done():
 		return fmt.Errorf("grain: its actor has not started: %w", opening.Err())
+	}
+}
+
+// awaitOwners waits until the owners of shards are read. That is tried again and again, as long as there is a connection.
+func (g *Grains) awaitOwners(ctx context.Context, read <-chan error) error {
+	var last error
+	for {
+		select {
+		case err := <-read:
+			if err == nil || g.node.Conn().IsClosed() {
+				return err
+			}
+			last = err
+		case <-ctx.Done():
+			if last == nil {
+				return ctx.Err()
+			}
+			return fmt.Errorf("%w: %w", ctx.Err(), last)
+		}
 	}
 }
 

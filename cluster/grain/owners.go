@@ -42,14 +42,14 @@ func parseShardKey(key string) (n int, ok bool) {
 func (g *Grains) watchOwners(ctx context.Context, read chan<- error) {
 	for {
 		err := g.followOwners(ctx, read)
-		if ctx.Err() != nil || g.node.Conn().IsClosed() {
-			return
-		}
-		g.log.Warn("grain: the owners of shards can't be followed, trying again", "error", err)
 		select {
 		case read <- err: // for Open, if that waits still
 		default:
 		}
+		if ctx.Err() != nil || g.node.Conn().IsClosed() {
+			return
+		}
+		g.log.Warn("grain: the owners of shards can't be followed, trying again", "error", err)
 		select {
 		case <-ctx.Done():
 			return

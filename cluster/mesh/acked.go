@@ -85,10 +85,26 @@ func (a *acks) finish(number uint64, err error) bool {
 }
 
 // begin begins the link anew, with what has no receipt, in order. What a former incarnation of this node has sent fails instead: the other node would not know it again.
-func (a *acks) begin() {
+func (a *acks) begin(again bool) {
 	var former []uint64
 	a.mu.Lock()
-	a.p.out.begin()
+	a.p.out.begin(again)
+	former = a.resend()
+	a.mu.Unlock()
+	for _, number := range former {
+		a.finish(number, a.p.unreachable("this node has a new incarnation, and had no receipt: it may have arrived"))
+	}
+}
+
+// again sends once more what has no receipt: receipts were lost with the other node's link. What has arrived is known there.
+func (a *acks) again() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.resend()
+}
+
+// resend adds what has no receipt to the link, and returns what is of a former incarnation of this node. The lock is held.
+func (a *acks) resend() (former []uint64) {
 	own := a.p.m.own.Load()
 	for _, number := range a.numbers() {
 		if u := a.waiting[number]; u.own == own {
@@ -97,10 +113,7 @@ func (a *acks) begin() {
 			former = append(former, number)
 		}
 	}
-	a.mu.Unlock()
-	for _, number := range former {
-		a.finish(number, a.p.unreachable("this node has a new incarnation, and had no receipt: it may have arrived"))
-	}
+	return former
 }
 
 // numbers are those that wait, in order. The lock is held.

@@ -28,10 +28,12 @@ func (w *watching) Start(c *actor.Context) error {
 	return nil
 }
 
-func (w *watching) Receive(_ *actor.Context, msg any) {
+func (w *watching) Receive(c *actor.Context, msg any) {
 	if m, ok := msg.(actor.Terminated); ok {
 		w.told <- m
+		return
 	}
+	c.Reply(nil, nil)
 }
 
 func TestAWatcherHearsOfAnEndOnAnotherNode(t *testing.T) {
@@ -44,7 +46,10 @@ func TestAWatcherHearsOfAnEndOnAnotherNode(t *testing.T) {
 	} {
 		own := b.Spawn(actor.Spec{New: func() actor.Actor { return actor.Func(func(*actor.Context, any) {}) }})
 		ref := a.See(own)
-		a.Spawn(watcher(ref, told))
+		w := a.Spawn(watcher(ref, told))
+		if _, err := a.System.Ask(t.Context(), w, "do you watch?"); err != nil {
+			t.Fatal(err)
+		}
 		end(ref)
 		if m := <-told; m.Ref != ref || !errors.Is(m.Reason, actor.ErrRefused) || m.Reason.Error() == "" {
 			t.Errorf("%+v", m)
@@ -194,6 +199,43 @@ func TestAcknowledgedMessagesArriveOnceAlsoThroughALostLink(t *testing.T) {
 	}
 	clustertest.Eventually(t, "all are handled", func() bool { return many.len() >= n })
 	many.inOrder(t, n)
+}
+
+// Nothing else is on the way there that would tell the asker of the new link.
+func TestAnAnswerThatIsLostWithItsLinkFailsTheRequestAtOnce(t *testing.T) {
+	c := clustertest.Start(t, 2, clustertest.Config{Members: patient})
+	a, b := c.Nodes[0], c.Nodes[1]
+	asked, release := make(chan struct{}), make(chan struct{})
+	ref := a.See(b.Spawn(actor.Spec{New: func() actor.Actor {
+		return actor.Func(func(c *actor.Context, _ any) {
+			close(asked)
+			<-release
+			c.Reply("lost", nil)
+		})
+	}}))
+	answer := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+		defer cancel()
+		_, err := a.System.Ask(ctx, ref, "work")
+		answer <- err
+	}()
+	<-asked
+	a.Mesh.DropEach(1)
+	close(release)
+	clustertest.Eventually(t, "the answer was sent, and once more", func() bool { return b.Metric("skua_mesh_resent_batches_total") > 0 })
+	b.Mesh.Bounce(a.Name) // it gives the link up
+	before := b.Metric("skua_mesh_resent_batches_total")
+	clustertest.Eventually(t, "the new link was told of, and once more", func() bool { return b.Metric("skua_mesh_resent_batches_total") > before })
+	a.Mesh.DropEach(0)
+	select {
+	case err := <-answer:
+		if !errors.Is(err, actor.ErrUnreachable) {
+			t.Errorf("the request whose answer is lost: %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the asker has not heard of it")
+	}
 }
 
 func TestALinkThatWasGivenUpIsNotTakenForANewOne(t *testing.T) {

@@ -19,7 +19,7 @@ const (
 	frameAsk                     // call, to, from, microseconds that are left, requests that wait, span, message
 	frameAnswer                  // call, message
 	frameFailure                 // call, error
-	frameGiveUp                  // call, 1 if it is too late
+	frameGiveUp                  // call, 1 if it is too late; call 0 is the first of a link that is not the first one
 	frameAcked                   // number, to, from, span, message
 	frameReceipt                 // number, error or nothing
 	frameWatch                   // target

@@ -44,6 +44,7 @@ type outlet struct {
 	flight   int      // bytes of sent
 	flushing bool     // somebody publishes
 	again    bool     // what was sent has to be sent again
+	greets   bool     // nothing but a greeting was added to the link
 	moved    time.Time
 	room     chan struct{} // closed when it is no longer crowded; nil while nobody waits
 }
@@ -53,13 +54,26 @@ type batch struct{ data []byte }
 //nolint:gochecknoglobals // a cache, which no caller can tell from none
 var batches = sync.Pool{New: func() any { return &batch{data: make([]byte, 0, batchSize+batchSize/2)} }}
 
-// begin opens a new link.
-func (o *outlet) begin() {
+// begin opens a new link. One that is again to the same node begins with a frame that gives up no call: without it the node would hear of the link with the next message only, or not at all if nothing of the
+// former one had come, and wait for answers and receipts that were lost.
+func (o *outlet) begin(again bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.drop()
 	o.link = rand.Uint64() | 1
 	o.moved = time.Now()
+	if again {
+		o.put(append(appendNumber(nil, frameGiveUp, 0), 0), 0)
+		o.greets = true
+		o.p.poke()
+	}
+}
+
+// onlyGreets tells whether nothing is lost with the link.
+func (o *outlet) onlyGreets() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.greets
 }
 
 // end closes the link. What was not sent is lost.
@@ -72,6 +86,7 @@ func (o *outlet) end() {
 
 func (o *outlet) drop() {
 	o.open, o.ready, o.sent, o.number, o.pending, o.flight, o.again = nil, nil, nil, 0, 0, 0, false
+	o.greets = false
 	o.makeRoom()
 }
 
@@ -124,6 +139,7 @@ func (o *outlet) add(frame []byte) bool {
 		o.mu.Unlock()
 		return false
 	}
+	o.greets = false
 	if len(frame) <= batchSize/2 {
 		o.put(frame, 0)
 	} else {

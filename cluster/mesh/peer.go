@@ -29,9 +29,10 @@ type peer struct {
 	armed atomic.Bool   // its goroutine comes around by itself
 	wake  chan struct{} // to come around now
 
-	mu   sync.Mutex // of going up and down
-	stop chan struct{}
-	gone bool // for good: it has left, or another incarnation has its name
+	mu     sync.Mutex // of going up and down
+	stop   chan struct{}
+	linked uint64 // the incarnation of this node that has had a link
+	gone   bool   // for good: it has left, or another incarnation has its name
 }
 
 func newPeer(m *Mesh, name string, incarnation uint64) *peer {
@@ -65,7 +66,9 @@ func (p *peer) goUp() {
 		return
 	}
 	p.stop = make(chan struct{})
-	p.acks.begin()
+	own := p.m.own.Load()
+	p.acks.begin(p.linked == own) // then the other node knows this one as the same, and may not know that the link was down
+	p.linked = own
 	p.up.Store(true)
 	go p.run(p.stop)
 }
@@ -95,9 +98,11 @@ func (p *peer) bounce(why string) {
 	if p.stop == nil {
 		return
 	}
-	p.m.metrics.bounced.Inc()
-	p.m.log.Warn("cluster: what was on the way to a node is lost", "to", p.name, "reason", why)
-	p.acks.begin()
+	if !p.out.onlyGreets() {
+		p.m.metrics.bounced.Inc()
+		p.m.log.Warn("cluster: what was on the way to a node is lost", "to", p.name, "reason", why)
+	}
+	p.acks.begin(true)
 	p.forsakenBy(why)
 }
 

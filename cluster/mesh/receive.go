@@ -174,6 +174,11 @@ func (p *peer) takeNews(k kind, r *wire.Reader) error {
 	switch k {
 	case frameGiveUp:
 		late := r.Byte() != 0
+		if number == 0 { // of no call: see outlet.begin
+			p.forsake("the node has begun its link anew")
+			p.acks.again()
+			break
+		}
 		if v := p.served.take(number); v != nil {
 			v.GiveUp(late)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -29,15 +30,32 @@ type program struct {
 	read sync.WaitGroup
 }
 
-// buildProgram builds the program once a run of tests, without the race detector: these tests measure time.
+// built is the program, built once in a run of tests: without the race detector, as these tests measure time.
+var built struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
 func buildProgram(t *testing.T) string {
 	t.Helper()
-	bin := filepath.Join(t.TempDir(), "skua")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".").CombinedOutput()
-	if err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	built.once.Do(build)
+	if built.err != nil {
+		t.Fatal(built.err)
 	}
-	return bin
+	return builtPath()
+}
+
+func builtPath() string { return filepath.Join(built.dir, "skua") }
+
+// build is for all tests: TestMain removes what it makes.
+func build() {
+	if built.dir, built.err = os.MkdirTemp("", "skua-test-*"); built.err != nil {
+		return
+	}
+	if out, err := exec.Command("go", "build", "-o", builtPath(), ".").CombinedOutput(); err != nil {
+		built.err = fmt.Errorf("go build: %w\n%s", err, out)
+	}
 }
 
 // startProgram runs the program with free ports and waits until it serves.

@@ -23,6 +23,12 @@ type leakChecked struct{ m *testing.M }
 
 func (l leakChecked) Run() int {
 	code := l.m.Run()
+	if built.dir != "" {
+		if err := os.RemoveAll(built.dir); err != nil {
+			os.Stderr.WriteString(err.Error() + "\n")
+			return 1
+		}
+	}
 	if code == 0 {
 		// kcp-go keeps timers of its own for ever, and signal.Notify a goroutine.
 		if err := goleak.Find(

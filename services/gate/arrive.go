@@ -165,7 +165,7 @@ func (s *session) unpack() {
 func (s *session) start(c *actor.Context) {
 	s.unpack()
 	p := s.from
-	s.from, s.coming = nil, true
+	s.from, s.coming, s.claimed = nil, true, true
 	c.Watch(p.Place)
 	c.AskFor(p.Place, commit{p.Claim}, commitTimeout, func(v any, err error) {
 		if err == nil && v != true {
@@ -195,6 +195,7 @@ func (s *session) undo(why error) {
 // settle begins the session's life here.
 func (s *session) settle(p *parcel) {
 	g := s.gate
+	s.claimed = false
 	s.mu.Lock()
 	s.ref = s.c.Self()
 	g.cfg.Sessions.add(s.Session)
@@ -225,7 +226,7 @@ func (s *session) settle(p *parcel) {
 // too, so the turn is behind it.
 func (s *session) turn() {
 	switch {
-	case !s.coming || !s.abroad.IsZero() || s.stands:
+	case !s.coming || s.claimed || !s.abroad.IsZero() || s.stands: // the answer from there comes before its agreement
 		return
 	case s.alias.IsZero() || s.alias == s.ref:
 		s.coming = false

@@ -26,10 +26,19 @@ type diarists struct {
 	mu       sync.Mutex
 	handled  []int
 	unpacked func(node int) error // called by the new gate between taking a session and saying so
+	packed   func(node int) error // and by the old one
 }
 
 func (d *diarists) config(i int, cfg *gate.Config) {
-	cfg.Agent, cfg.PackData = "", json.Marshal
+	cfg.Agent = ""
+	cfg.PackData = func(kept any) ([]byte, error) {
+		if d.packed != nil {
+			if err := d.packed(i); err != nil {
+				return nil, err
+			}
+		}
+		return json.Marshal(kept)
+	}
 	cfg.UnpackData = func(data []byte) (any, error) {
 		kept := &diary{}
 		err := json.Unmarshal(data, kept)
@@ -120,6 +129,80 @@ func TestASessionWhoseDataCanNotBeReadStaysWhereItWas(t *testing.T) {
 	must(t, r.inOrder())
 	must(t, d.once(2))
 	c.settledAt(0)
+}
+
+func TestASessionWhoseDataCanNotBePackedStaysWhereItIs(t *testing.T) {
+	t.Parallel()
+	var tried sync.WaitGroup
+	tried.Add(1)
+	first := sync.OnceFunc(tried.Done)
+	d := diarists{packed: func(int) error { first(); return errors.New("it has something that can't be written") }}
+	c := meet(t, 2, nil, d.config)
+	r := c.rove("ann", 0)
+	must(t, r.ask(2, 0))
+	r.move(c.nodes[1])
+	tried.Wait()
+	r.move(c.nodes[0])
+	must(t, r.ask(1, 0))
+	if asked, node, _ := r.asked(t); !slices.Equal(asked, upTo(2)) || node != "n0" {
+		t.Errorf("at %s the session remembers %v", node, asked)
+	}
+	must(t, r.inOrder())
+	must(t, d.once(2))
+	c.settledAt(0)
+}
+
+// The answer to what was being handled when the session went comes before the old gate's word that it has gone.
+func TestASessionThatComesHandlesNothingBeforeItIsThere(t *testing.T) {
+	t.Parallel()
+	var answer func([]byte, error)
+	var there atomic.Bool
+	begun, early := make(chan struct{}), make(chan bool, 1)
+	c := meet(t, 2, nil, func(i int, cfg *gate.Config) {
+		cfg.Agent = ""
+		cfg.PackData = func(any) ([]byte, error) { return []byte("it has data"), nil }
+		cfg.UnpackData = func([]byte) (any, error) {
+			answer([]byte(`{"n":1}`), nil) // while it is nowhere
+			return struct{}{}, nil
+		}
+		cfg.OnSession = func(_ *actor.Context, _ *gate.Session, e gate.Event) {
+			if i == 1 && e.Change == gate.Arrived {
+				there.Store(true)
+			}
+		}
+		cfg.Handle = func(_ *actor.Context, r *gate.Request) {
+			r.Session.Data = struct{}{}
+			later := r.Later()
+			if r.Route == "first" {
+				answer = later
+				close(begun)
+				return
+			}
+			early <- !there.Load()
+			go later([]byte(`{"n":2}`), nil)
+		}
+	})
+	r := c.rove("ann", 0)
+	answers := make(chan string, 2)
+	for _, route := range []string{"first", "second"} {
+		must(t, r.RequestFunc(route, nil, 0, func(body []byte, err error) { answers <- fmt.Sprint(string(body), err) }))
+	}
+	<-begun
+	until(t, "the second request waits at the gate", func() bool { return c.nodes[0].gate.Queued() == 1 })
+	r.move(c.nodes[1])
+	for n := 1; n <= 2; n++ {
+		select {
+		case got := <-answers:
+			if want := fmt.Sprintf(`{"n":%d}<nil>`, n); got != want {
+				t.Errorf("answered %s, expected %s", got, want)
+			}
+		case <-time.After(patience):
+			t.Fatalf("request %d is not answered", n)
+		}
+	}
+	if <-early {
+		t.Error("a request was handled before the session was there")
+	}
 }
 
 // die has a node be as one whose process was killed: nobody hears of it any more, neither clients nor other nodes.

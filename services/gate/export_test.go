@@ -43,3 +43,15 @@ func (s *Sessions) Known() int {
 	defer s.mu.RUnlock()
 	return len(s.byID)
 }
+
+// Queued is how many requests wait for those before them.
+func (g *Gate) Queued() (n int) {
+	for _, s := range g.cfg.Sessions.of(g) {
+		s.mu.Lock()
+		for m := s.state.queue.head; m != nil; m = m.next {
+			n++
+		}
+		s.mu.Unlock()
+	}
+	return n
+}

@@ -57,7 +57,7 @@ func (s *session) depart(m departing) {
 	if err != nil {
 		s.mu.Unlock()
 		s.c.Log().Error("a session can't move", "player", s.state.uid, "error", err)
-		m.promise.Reply(refused{Code: packet.ResumeUnknown}, nil)
+		m.promise.Reply(nil, errNotNow) // it goes on here
 		return
 	}
 	old := [...]*link{s.link, s.Session.next}

@@ -35,7 +35,8 @@ type session struct {
 	fails   int   // logins
 
 	from     *parcel         // what it begins with, from another gate
-	coming   bool            // the gate that it comes from has not agreed yet
+	coming   bool            // it handles nothing yet:
+	claimed  bool            // the gate that it comes from has not agreed
 	hop      uint64          // how many places it has had, as far as this knows
 	abroad   actor.Ref       // where the request is being handled; zero: here
 	trail    []actor.Ref     // where it has been

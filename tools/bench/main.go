@@ -133,12 +133,13 @@ func clusterBenchmarks() []measure.Benchmark {
 		send = two + "one actor to another"
 		call = two + "skynet.call of a service in Lua to one of the other node; base: nats.go request and reply on connections of its own, same run"
 
-		three    = "three nodes in one process; "
-		activate = three + "p50 of first requests to grains of another node, one after the other, with their answers"
-		warm     = two + "an actor to a grain of the other node; base: to a plain actor of it, same run"
-		again    = three + "100,000 grains on them; from the death of one node until all grains have answered, 200 requests at a time; it takes 4 s to be sure of the death"
-		p99      = three + "p99 of requests to grains of the other two nodes meanwhile, one begun each millisecond, whether those before are answered or not"
-		hops     = two + "client, gate on one, its Lua agent on the other and back, over TCP, 100 connections; base: a bare TCP echo, same run"
+		three         = "three nodes in one process; "
+		activate      = three + "p50 of first requests to grains of another node, one after the other, with their answers"
+		warm          = two + "an actor to a grain of the other node; base: to a plain actor of it, same run"
+		again         = three + "100,000 grains on them; from the death of one node until all grains have answered, 200 requests at a time; it takes 4 s to be sure of the death"
+		p99           = three + "p99 of requests to grains of the other two nodes meanwhile, one begun each millisecond, whether those before are answered or not"
+		clusterLogins = ", new connections and logins by token as in net/login-tcp, at the gates of three nodes of one process in turns; base: the same with one node, same run"
+		hops          = two + "client, gate on one, its Lua agent on the other and back, over TCP, 100 connections; base: a bare TCP echo, same run"
 	)
 	on := luas.Default()
 	return []measure.Benchmark{
@@ -148,6 +149,8 @@ func clusterBenchmarks() []measure.Benchmark {
 		{ID: "cluster/lua-call-1", Unit: "µs", Ours: measure.Microseconds(on.CallAcross(1)), Base: measure.Microseconds(nodes.BareAsk(1)), Note: call},
 		{ID: "cluster/lua-call-100", Unit: "op/s", Ours: measure.PerSecond(on.CallAcross(100)), Base: measure.PerSecond(nodes.BareAsk(100)), Note: call},
 		{ID: "cluster/send", Unit: "msg/s", Ours: measure.PerSecond(nodes.Send), Note: send},
+		{ID: "cluster/login-3", Unit: "logins/s", Ours: clients.ClusterLogins(3, true, 6000), Base: clients.ClusterLogins(1, true, 6000), Note: "agent in Lua" + clusterLogins},
+		{ID: "cluster/login-go-3", Unit: "logins/s", Ours: clients.ClusterLogins(3, false, 6000), Base: clients.ClusterLogins(1, false, 6000), Note: "handler in Go" + clusterLogins},
 		{ID: "cluster/activate", Unit: "ms", Ours: nodes.Activate, Note: activate},
 		{ID: "cluster/grain-ask-1", Unit: "µs", Ours: measure.Microseconds(nodes.AskGrain(1)), Base: measure.Microseconds(nodes.Ask(1)), Note: warm},
 		{ID: "cluster/grain-ask-100", Unit: "op/s", Ours: measure.PerSecond(nodes.AskGrain(100)), Base: measure.PerSecond(nodes.Ask(100)), Note: warm},

@@ -235,7 +235,7 @@ func (p *player) play(ctx context.Context, until <-chan struct{}) {
 // again puts a player on the map whose session was lost, and who has logged in again. What it was not answered may have been done.
 func (p *player) again(ctx context.Context) bool {
 	p.mu.Lock()
-	over := !errors.Is(p.lost, client.ErrSessionLost) || p.conn.Err() != nil
+	over := p.run.cfg.Options.Resume == client.ResumeOff || !errors.Is(p.lost, client.ErrSessionLost) || p.conn.Err() != nil
 	if !over {
 		p.lost, p.view, p.early = nil, nil, nil
 	}

@@ -28,6 +28,7 @@ import (
 type node struct {
 	dialer
 	gate    *gate.Gate
+	actors  func() int64 // that there are
 	metrics *gate.Metrics
 	log     *logtest.Buffer
 	kcp     map[string]*kcp.Stats // by transport
@@ -36,14 +37,27 @@ type node struct {
 // start runs a gate behind these transports until the test ends. script, when there is one, is the agent's. host is where the doors are.
 func start(t *testing.T, host string, cfg gate.Config, script string, transports ...string) *node {
 	t.Helper()
-	n := &node{dialer: dialer{addrs: map[string]string{}}, metrics: gate.NewMetrics(), log: &logtest.Buffer{}, kcp: map[string]*kcp.Stats{}}
-	logger := slog.New(slog.NewTextHandler(n.log, &slog.HandlerOptions{Level: slog.LevelInfo}))
-	sys := actor.New(actor.Config{Log: logger, CallTimeout: patience})
+	log := &logtest.Buffer{}
+	sys := actor.New(actor.Config{Log: slog.New(slog.NewTextHandler(log, nil)), CallTimeout: patience})
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		must(t, sys.Shutdown(ctx))
+	})
+	return startOn(t, sys, log, host, cfg, script, nil, transports...)
+}
+
+// startOn is start with actors that are there, and end behind the gate. modules are for the script.
+func startOn(t *testing.T, sys *actor.System, log *logtest.Buffer, host string, cfg gate.Config, script string, modules []lua.Module, transports ...string) *node {
+	t.Helper()
+	n := &node{dialer: dialer{addrs: map[string]string{}}, metrics: gate.NewMetrics(), log: log, kcp: map[string]*kcp.Stats{}}
+	n.actors = func() int64 { return sys.Stats().Actors }
+	logger := slog.New(slog.NewTextHandler(log, nil))
 	cfg.Metrics, cfg.Log = n.metrics, logger
 	specs := []actor.Spec{}
 	var g *gate.Gate
 	if script != "" {
-		modules := []lua.Module{{Name: "gate", Open: func(h *lua.Host, s vm.State) { g.Module().Open(h, s) }}}
+		modules = append(modules, lua.Module{Name: "gate", Open: func(h *lua.Host, s vm.State) { g.Module().Open(h, s) }})
 		tree := fstest.MapFS{"agent.lua": &fstest.MapFile{Data: []byte(script)}}
 		rt, err := lua.NewRuntime(lua.Config{Scripts: tree, Library: scripts.FS(), Modules: modules, Log: logger, Budget: patience})
 		must(t, err)
@@ -61,9 +75,6 @@ func start(t *testing.T, host string, cfg gate.Config, script string, transports
 	must(t, err)
 	t.Cleanup(func() {
 		stop()
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		must(t, sys.Shutdown(ctx))
 		if t.Failed() {
 			text := n.log.String()
 			t.Log(text[max(0, len(text)-8<<10):])

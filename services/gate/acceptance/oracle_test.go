@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/skua-go/skua/actor"
@@ -18,6 +19,7 @@ type oracle struct {
 	list     []*record
 	losses   []lostSession
 	wrong    []string
+	calm     atomic.Bool // agents push no more by themselves
 }
 
 // record is what has happened in one session.
@@ -25,9 +27,10 @@ type record struct {
 	mu      sync.Mutex
 	client  int
 	epoch   int
-	session *gate.Session
-	handled int // the number of the last request
-	pushed  int
+	session *gate.Session // nil while it moves
+	first   *gate.Session // where it was first
+	handled int           // the number of the last request
+	pushed  counted
 	away    int
 	back    int
 	ended   string // why; empty: not yet
@@ -37,7 +40,8 @@ type record struct {
 type lostSession struct {
 	client, epoch int
 	code          string
-	sent, pushed  int
+	sent          int
+	pushed        counted
 	received      uint64
 	answered      int // the number of the last request that was
 	bye           bool
@@ -83,19 +87,16 @@ func (o *oracle) handle(_ *actor.Context, r *gate.Request) {
 	}
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
-	switch {
-	case rec.client != q.Client || rec.epoch != q.Epoch:
-		o.fail("a request of client %d, session %d, in client %d's session %d", q.Client, q.Epoch, rec.client, rec.epoch)
-	case rec.session != nil && rec.session != r.Session:
+	if rec.session != r.Session && rec.first != nil {
 		o.fail("client %d, session %d: two sessions of the server have its requests", q.Client, q.Epoch)
-	case rec.ended != "":
-		o.fail("client %d, session %d: request %d was handled behind the end (%s)", q.Client, q.Epoch, q.Number, rec.ended)
-	case q.Number != rec.handled+1:
-		o.fail("client %d, session %d: request %d was handled behind request %d", q.Client, q.Epoch, q.Number, rec.handled)
 	}
-	rec.session, rec.handled = r.Session, q.Number
+	rec.asked(o, q)
+	rec.session = r.Session
+	if rec.first == nil {
+		rec.first = r.Session
+	}
 	rec.push(o, q.Pushes)
-	body, err := json.Marshal(reply{q.Number, rec.pushed})
+	body, err := json.Marshal(reply{q.Number, rec.pushed.here})
 	if err != nil {
 		o.fail("%v", err)
 	}
@@ -107,17 +108,42 @@ func (o *oracle) handle(_ *actor.Context, r *gate.Request) {
 	time.AfterFunc(time.Duration(q.Later)*time.Millisecond, func() { answer(body, nil) })
 }
 
+// asked notes a request, which has to be the next one. The lock is held.
+func (r *record) asked(o *oracle, q question) {
+	switch {
+	case r.client != q.Client || r.epoch != q.Epoch:
+		o.fail("a request of client %d, session %d, in client %d's session %d", q.Client, q.Epoch, r.client, r.epoch)
+	case r.ended != "":
+		o.fail("client %d, session %d: request %d was handled behind the end (%s)", q.Client, q.Epoch, q.Number, r.ended)
+	case q.Number != r.handled+1:
+		o.fail("client %d, session %d: request %d was handled behind request %d", q.Client, q.Epoch, q.Number, r.handled)
+	}
+	r.handled = q.Number
+}
+
 // push sends so many pushes with the next numbers. The lock is held, so that their numbers are in the order of the calls.
 func (r *record) push(o *oracle, n int) {
 	for range n {
-		r.pushed++
-		body, err := json.Marshal(news{r.epoch, r.pushed})
-		if err == nil {
-			err = r.session.Push("news", body, gate.Delivery{})
-		}
-		if err != nil {
-			o.fail("client %d, session %d: push %d: %v", r.client, r.epoch, r.pushed, err)
-		}
+		r.pushed.here++
+		r.send(o, r.session, news{Epoch: r.epoch, Number: r.pushed.here})
+	}
+}
+
+// passOn pushes where the session was first, which is to pass it on.
+func (r *record) passOn(o *oracle, n int) {
+	for range n {
+		r.pushed.passed++
+		r.send(o, r.first, news{Epoch: r.epoch, Number: r.pushed.passed, Passed: true})
+	}
+}
+
+func (r *record) send(o *oracle, by *gate.Session, n news) {
+	body, err := json.Marshal(n)
+	if err == nil {
+		err = by.Push("news", body, gate.Delivery{})
+	}
+	if err != nil {
+		o.fail("client %d, session %d: push %+v: %v", r.client, r.epoch, n, err)
 	}
 }
 
@@ -132,7 +158,11 @@ func (o *oracle) spontaneous(at, n int) {
 	o.mu.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.session != nil && r.ended == "" {
+	switch {
+	case r.first == nil || r.ended != "":
+	case at%2 == 0: // also while it moves
+		r.passOn(o, n)
+	case r.session != nil:
 		r.push(o, n)
 	}
 }
@@ -152,9 +182,42 @@ func (o *oracle) change(_ *actor.Context, s *gate.Session, e gate.Event) {
 		rec.away++
 	case gate.Back:
 		rec.back++
+	case gate.Moved:
+		if rec.session != s {
+			o.fail("client %d, session %d: moved from where it was not", rec.client, rec.epoch)
+		}
+		rec.session = nil
+	case gate.Arrived:
+		if rec.session != nil {
+			o.fail("client %d, session %d: arrived before it has moved", rec.client, rec.epoch)
+		}
+		rec.session = s
 	case gate.Disconnected:
 		rec.ended = e.Reason
 	}
+}
+
+// config is of a gate whose game this is.
+func (o *oracle) config() gate.Config {
+	return gate.Config{
+		Login: gate.LoginNone, Handle: o.handle, OnSession: o.change, PackData: o.pack, UnpackData: o.unpack,
+		Heartbeat: time.Second, RingPackages: tortureRing, ResumeWindow: 40 * time.Second,
+	}
+}
+
+// pack and unpack are for sessions that move.
+func (*oracle) pack(data any) ([]byte, error) {
+	rec, known := data.(*record)
+	if !known {
+		return nil, fmt.Errorf("session data is a %T, expected a record", data)
+	}
+	return json.Marshal([2]int{rec.client, rec.epoch})
+}
+
+func (o *oracle) unpack(data []byte) (any, error) {
+	var key [2]int
+	err := json.Unmarshal(data, &key)
+	return o.record(key[0], key[1]), err
 }
 
 func (o *oracle) lost(l lostSession) {
@@ -164,12 +227,12 @@ func (o *oracle) lost(l lostSession) {
 }
 
 // counts is how many requests of a session were handled, and how many pushes it was sent.
-func (o *oracle) counts(client, epoch int) (handled, pushed int) {
+func (o *oracle) counts(client, epoch int) (handled int, pushed counted) {
 	o.mu.Lock()
 	r := o.sessions[[2]int{client, epoch}]
 	o.mu.Unlock()
 	if r == nil {
-		return 0, 0
+		return 0, counted{}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -198,8 +261,8 @@ func (o *oracle) judge() (codes map[string]int) {
 			o.failLocked("%s: %d requests handled, %d were asked", who, r.handled, l.sent)
 		case l.answered > r.handled:
 			o.failLocked("%s: %d requests handled, and request %d answered", who, r.handled, l.answered)
-		case l.pushed > r.pushed:
-			o.failLocked("%s: push %d received, %d were sent", who, l.pushed, r.pushed)
+		case l.pushed.here > r.pushed.here, l.pushed.passed > r.pushed.passed:
+			o.failLocked("%s: pushes %+v received, %+v were sent", who, l.pushed, r.pushed)
 		case r.ended == "":
 			o.failLocked("%s: to the server it has not ended", who)
 		case l.code == "resume_overflow" && r.ended == "too_slow":
@@ -218,7 +281,7 @@ func (o *oracle) totals() (sessions, handled, pushed, away, back int) {
 	defer o.mu.Unlock()
 	for _, r := range o.list {
 		r.mu.Lock()
-		sessions, handled, pushed, away, back = sessions+1, handled+r.handled, pushed+r.pushed, away+r.away, back+r.back
+		sessions, handled, pushed, away, back = sessions+1, handled+r.handled, pushed+r.pushed.here+r.pushed.passed, away+r.away, back+r.back
 		r.mu.Unlock()
 	}
 	return sessions, handled, pushed, away, back

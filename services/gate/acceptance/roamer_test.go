@@ -27,10 +27,25 @@ type reply struct {
 	Pushed int `json:"k"`
 }
 
-// news is a push: the number of the session, and of the push in it.
+// news is a push: the number of the session, and of the push in it. Those that are sent where the session was first are numbered by themselves.
 type news struct {
-	Epoch  int `json:"e"`
-	Number int `json:"k"`
+	Epoch  int  `json:"e"`
+	Number int  `json:"k"`
+	Passed bool `json:"o,omitempty"`
+}
+
+// counted is how many pushes a session has got, or was sent.
+type counted struct{ here, passed int }
+
+// take counts a push; in order tells whether it is the one that had to be next.
+func (c *counted) take(n news) (inOrder bool) {
+	of := &c.here
+	if n.Passed {
+		of = &c.passed
+	}
+	inOrder = n.Number == *of+1
+	*of = n.Number
+	return inOrder
 }
 
 // roamer is a client that loses its connection all the time, and keeps its session if it can. It is written from docs/protocol.md.
@@ -56,7 +71,7 @@ type roamer struct {
 	number  int // of the last request,
 	last    int // and of the last that was answered
 	pending []pendingRequest
-	pushed  int // the number of the last push
+	pushed  counted
 	bye     bool
 	wrong   []string
 }
@@ -133,7 +148,7 @@ func (r *roamer) live(ctx context.Context) {
 	for ctx.Err() == nil {
 		transport := r.t.transports[r.rnd.IntN(len(r.t.transports))]
 		dialing, cancel := context.WithTimeout(ctx, 5*time.Second)
-		conn, err := r.t.dial(dialing, transport)
+		conn, err := r.t.gates[r.rnd.IntN(len(r.t.gates))].dial(dialing, transport)
 		cancel()
 		if err == nil {
 			r.t.connections.Add(1)
@@ -239,7 +254,7 @@ func (r *roamer) lose(code string) {
 	})
 	r.epoch++
 	r.received, r.acked, r.bytes, r.base, r.ring = 0, 0, 0, 0, nil
-	r.number, r.last, r.pending, r.pushed, r.bye = 0, 0, nil, 0, false
+	r.number, r.last, r.pending, r.pushed, r.bye = 0, 0, nil, counted{}, false
 }
 
 // forget drops what the server has.
@@ -314,10 +329,9 @@ func (r *roamer) news(m *message) {
 		r.fail("a push %q: %q, %v", m.route, m.body, err)
 		return
 	}
-	if n.Epoch != r.epoch || n.Number != r.pushed+1 {
-		r.fail("push %d of session %d behind push %d of session %d", n.Number, n.Epoch, r.pushed, r.epoch)
+	if before := r.pushed; !r.pushed.take(n) || n.Epoch != r.epoch {
+		r.fail("push %+v behind %+v of session %d", n, before, r.epoch)
 	}
-	r.pushed = n.Number
 }
 
 func (r *roamer) answer(m *message) {
@@ -335,8 +349,8 @@ func (r *roamer) answer(m *message) {
 	if p.id != m.id || p.number != a.Number {
 		r.fail("answer %d to request %d, expected %d to %d", m.id, a.Number, p.id, p.number)
 	}
-	if a.Pushed > r.pushed {
-		r.fail("the answer to request %d came behind push %d, expected %d pushes before it", a.Number, r.pushed, a.Pushed)
+	if a.Pushed > r.pushed.here {
+		r.fail("the answer to request %d came behind push %d, expected %d pushes before it", a.Number, r.pushed.here, a.Pushed)
 	}
 	r.last = a.Number
 	r.t.answered.Add(1)
@@ -444,6 +458,6 @@ func (r *roamer) unsettled() string {
 	if len(r.pending) == 0 && handled == r.number && pushed == r.pushed {
 		return ""
 	}
-	return fmt.Sprintf("client %d, session %d: %d of %d requests handled, %d without an answer, %d of %d pushes received",
+	return fmt.Sprintf("client %d, session %d: %d of %d requests handled, %d without an answer, %+v of %+v pushes received",
 		r.name, r.epoch, handled, r.number, len(r.pending), r.pushed, pushed)
 }

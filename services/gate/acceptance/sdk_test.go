@@ -27,7 +27,7 @@ type sdk struct {
 	number  int // of the last request,
 	last    int // and of the last that was answered
 	pending []int
-	pushed  int
+	pushed  counted
 	wrong   []string
 }
 
@@ -45,7 +45,10 @@ func (s *sdk) complaints() []string {
 
 // urls are the doors in some order.
 func (s *sdk) urls(rnd *rand.Rand) []string {
-	all := []string{"tcp://" + s.w.addrs[overTCP], "kcp://" + s.w.addrs[overKCP], "ws://" + s.w.addrs[overWS] + "/ws"}
+	var all []string
+	for _, g := range s.w.gates {
+		all = append(all, "tcp://"+g.addrs[overTCP], "kcp://"+g.addrs[overKCP], "ws://"+g.addrs[overWS]+"/ws")
+	}
 	rnd.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return all
 }
@@ -86,15 +89,15 @@ func (s *sdk) live(ctx context.Context) {
 	}
 }
 
-// dial makes connections that break.
+// dial makes connections that break, to any gate: by itself a client comes back to the one that it was at.
 func (s *sdk) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	var d net.Dialer
-	nc, err := d.DialContext(ctx, network, addr)
+	nc, err := d.DialContext(ctx, network, s.w.anywhere(addr))
 	if err != nil {
 		return nil, err
 	}
 	s.w.connections.Add(1)
-	return s.w.around(nc), nil
+	return s.w.knife.around(nc), nil
 }
 
 var refusal = regexp.MustCompile(`resume_[a-z]+`)
@@ -112,10 +115,11 @@ func (s *sdk) lost(why error) {
 		s.fail("ended with %v, expected a session that was refused", why)
 	}
 	s.w.oracle.lost(lostSession{
-		client: s.name, epoch: s.epoch, code: code, sent: s.number, answered: s.last, pushed: s.pushed, received: uint64(s.pushed + s.last),
+		client: s.name, epoch: s.epoch, code: code, sent: s.number, answered: s.last, pushed: s.pushed,
+		received: uint64(s.pushed.here + s.pushed.passed + s.last),
 	})
 	s.epoch++
-	s.number, s.last, s.pending, s.pushed = 0, 0, nil, 0
+	s.number, s.last, s.pending, s.pushed = 0, 0, nil, counted{}
 }
 
 func (s *sdk) news(epoch int, body []byte) {
@@ -126,10 +130,9 @@ func (s *sdk) news(epoch int, body []byte) {
 		s.fail("a push %q: %v", body, err)
 		return
 	}
-	if epoch != s.epoch || n.Epoch != epoch || n.Number != s.pushed+1 {
-		s.fail("push %d of session %d behind push %d of session %d", n.Number, n.Epoch, s.pushed, s.epoch)
+	if before := s.pushed; !s.pushed.take(n) || epoch != s.epoch || n.Epoch != epoch {
+		s.fail("push %+v behind %+v of session %d", n, before, s.epoch)
 	}
-	s.pushed = n.Number
 }
 
 func (s *sdk) answer(epoch, number int, body []byte, err error) {
@@ -148,8 +151,8 @@ func (s *sdk) answer(epoch, number int, body []byte, err error) {
 		return
 	case epoch != s.epoch || a.Number != number || len(s.pending) == 0 || s.pending[0] != number:
 		s.fail("request %d of session %d got the answer to %d, %v are not answered", number, epoch, a.Number, s.pending)
-	case a.Pushed > s.pushed:
-		s.fail("the answer to request %d came behind push %d, expected %d pushes before it", number, s.pushed, a.Pushed)
+	case a.Pushed > s.pushed.here:
+		s.fail("the answer to request %d came behind push %d, expected %d pushes before it", number, s.pushed.here, a.Pushed)
 	}
 	if len(s.pending) > 0 {
 		s.pending = s.pending[1:]
@@ -209,6 +212,6 @@ func (s *sdk) unsettled() string {
 	if len(s.pending) == 0 && handled == s.number && pushed == s.pushed {
 		return ""
 	}
-	return fmt.Sprintf("client %d (clients/go), session %d: %d of %d requests handled, %d without an answer, %d of %d pushes received",
+	return fmt.Sprintf("client %d (clients/go), session %d: %d of %d requests handled, %d without an answer, %+v of %+v pushes received",
 		s.name, s.epoch, handled, s.number, len(s.pending), s.pushed, pushed)
 }

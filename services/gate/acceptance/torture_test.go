@@ -11,7 +11,6 @@ import (
 
 	"github.com/skua-go/skua/internal/netlab"
 	"github.com/skua-go/skua/internal/netlab/labtest"
-	"github.com/skua-go/skua/services/gate"
 )
 
 // tortureRing is how many data packages a session keeps: so few that it happens that a client has missed more.
@@ -19,9 +18,11 @@ const tortureRing = 256
 
 // torture is what all clients share.
 type torture struct {
-	dialer
+	gates      []dialer // at any of which a client can go on with its session
 	oracle     *oracle
 	knife      *knife
+	nodes      []*node
+	moves      func() int // how often sessions have gone to another gate; nil for a single one
 	transports []string
 
 	connections, resumed, answered atomic.Int64
@@ -58,18 +59,36 @@ func TestSessionsSurviveTortureExactlyOnceAndInOrder(t *testing.T) {
 	luck := seed(t)
 	lab := labtest.Open(t, rough, luck)
 	o := &oracle{sessions: map[[2]int]*record{}}
-	n := start(t, lab.Listen().String(), gate.Config{
-		Login: gate.LoginNone, Handle: o.handle, OnSession: o.change, Heartbeat: time.Second, RingPackages: tortureRing, ResumeWindow: 40 * time.Second,
-	}, "", overTCP, overKCP, overWS)
-	w := &torture{
-		oracle: o, transports: []string{overTCP, overKCP, overWS}, kicks: map[string]int{},
-		knife: &knife{rnd: rand.New(rand.NewPCG(luck, 1))},
+	n := start(t, lab.Listen().String(), o.config(), "", tortured...)
+	w := newTorture(t, o, lab, luck, n)
+	w.run(t, lab, clients, length, luck)
+}
+
+// tortured are the transports of the torture.
+var tortured = []string{overTCP, overKCP, overWS}
+
+// newTorture is that of these gates.
+func newTorture(t *testing.T, o *oracle, lab *netlab.Network, luck uint64, nodes ...*node) *torture {
+	t.Helper()
+	w := &torture{oracle: o, nodes: nodes, transports: tortured, kicks: map[string]int{}, knife: &knife{rnd: rand.New(rand.NewPCG(luck, 1))}}
+	for _, n := range nodes {
+		doors := dialer{around: w.knife.around, addrs: map[string]string{}}
+		for transport, addr := range n.addrs {
+			_, port, err := net.SplitHostPort(addr)
+			must(t, err)
+			doors.addrs[transport] = net.JoinHostPort(lab.Server().String(), port)
+		}
+		w.gates = append(w.gates, doors)
 	}
-	w.around, w.addrs = w.knife.around, map[string]string{}
-	for transport, addr := range n.addrs {
-		_, port, err := net.SplitHostPort(addr)
-		must(t, err)
-		w.addrs[transport] = net.JoinHostPort(lab.Server().String(), port)
+	return w
+}
+
+// run tortures so many clients, until all have left.
+func (w *torture) run(t *testing.T, lab *netlab.Network, clients int, length time.Duration, luck uint64) {
+	t.Helper()
+	var before []int64
+	for _, n := range w.nodes {
+		before = append(before, n.actors())
 	}
 	var roamers []traveller
 	for i := range clients {
@@ -90,6 +109,7 @@ func TestSessionsSurviveTortureExactlyOnceAndInOrder(t *testing.T) {
 
 	w.rage(t, lab, roamers, length, luck)
 	w.knife.blunt.Store(true)
+	w.oracle.calm.Store(true)
 	lab.Set(netlab.Link{Delay: 2 * time.Millisecond})
 	w.settle(t, roamers)
 	w.report(t, roamers, lab)
@@ -98,7 +118,14 @@ func TestSessionsSurviveTortureExactlyOnceAndInOrder(t *testing.T) {
 	for _, r := range roamers {
 		r.leave()
 	}
-	until(t, "no session is left when all have said goodbye", func() bool { return n.gate.Sessions().Count() == 0 })
+	until(t, "no session is left anywhere when all have said goodbye, nor what stands in for one", func() bool {
+		for i, n := range w.nodes {
+			if n.gate.Sessions().Count() > 0 || n.actors() > before[i] {
+				return false
+			}
+		}
+		return true
+	})
 	cancel()
 	living.Wait()
 	w.knife.graves.Wait()
@@ -185,6 +212,9 @@ func (w *torture) report(t *testing.T, roamers []traveller, lab *netlab.Network)
 		k.cuts[closed].Load(), k.cuts[reset].Load(), k.cuts[abandoned].Load(), lab.Stats())
 	t.Logf("%d sessions, %d resumes; lost connections noticed %d times, comebacks %d times; refused: %v; kicks that arrived: %v",
 		sessions, w.resumed.Load(), away, back, codes, kicks)
+	if w.moves != nil {
+		t.Logf("%d times a session went to another gate", w.moves())
+	}
 	t.Logf("%d requests and notifies handled, %d answers received, %d pushes sent", handled, w.answered.Load(), pushed)
 	for _, r := range roamers {
 		for _, wrong := range r.complaints() {
@@ -204,5 +234,8 @@ func (w *torture) report(t *testing.T, roamers []traveller, lab *netlab.Network)
 // hurts tells whether enough has happened to mean something.
 func (w *torture) hurts(clients int) bool {
 	_, handled, pushed, _, _ := w.oracle.totals()
+	if w.moves != nil && w.moves() < clients {
+		return false
+	}
 	return w.resumed.Load() >= int64(clients) && handled >= 10*clients && pushed >= 10*clients
 }

@@ -45,6 +45,8 @@ func TestEveryFigureMeasures(t *testing.T) {
 		"broadcast":           {clients.Broadcast(200), 100, 100_000_000},
 		"logins over TCP":     {clients.Logins("tcp", 120), 1, 10_000_000},
 		"logins over KCP":     {clients.Logins("kcp", 120), 1, 10_000_000},
+		"logins in a cluster": {clients.ClusterLogins(3, true, 120), 1, 10_000_000},
+		"logins of handlers":  {clients.ClusterLogins(2, false, 120), 1, 10_000_000},
 		"bots":                {clients.Bots(200, time.Second), 0.0001, 200},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -25,12 +25,12 @@ func serveTwoHops(ctx context.Context, ready func(string)) error {
 	types := wire.NewTypes()
 	lua.WireTypes(types)
 	gate.WireTypes(types)
-	return nodes.Pair(ctx, types, worldRole, func(a, b nodes.Peer) error {
-		at, err := hop(a)
+	return nodes.Some(ctx, types, []string{"", worldRole}, func(peers []nodes.Peer) error {
+		at, err := hop(peers[0])
 		if err != nil {
 			return err
 		}
-		if _, err := hop(b); err != nil {
+		if _, err := hop(peers[1]); err != nil {
 			return err
 		}
 		return at.serve(ctx, ready, []string{"tcp"})

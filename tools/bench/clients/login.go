@@ -41,12 +41,33 @@ func serveLogin(ctx context.Context, args []string, ready func(string), transpor
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	n := newNode()
+	if err := n.logins(db); err != nil {
+		return err
+	}
+	path := filepath.Join(dir, "tokens")
+	if err := n.issue(ctx, path, players); err != nil {
+		return err
+	}
+	if err := n.open(gate.Config{Handle: echoRequest}); err != nil {
+		return err
+	}
+	return n.serve(ctx, ready, []string{transport}, path)
+}
+
+// logins gives a node what clients log in with.
+func (n *node) logins(db store.Backend) error {
 	if _, err := n.sys.Spawn(store.Spec(store.Config{Backend: db})); err != nil {
 		return err
 	}
-	service, err := n.sys.Spawn(login.Spec(login.Config{TokenKeys: [][]byte{bytes.Repeat([]byte("k"), login.MinKey)}}))
-	if err != nil {
-		return err
+	_, err := n.sys.Spawn(login.Spec(login.Config{TokenKeys: [][]byte{bytes.Repeat([]byte("k"), login.MinKey)}}))
+	return err
+}
+
+// issue writes a token of each player to a file, one a line.
+func (n *node) issue(ctx context.Context, path string, players int) error {
+	service, ok := n.sys.Lookup(login.ServiceName)
+	if !ok {
+		return errors.New("clients: there is no login service")
 	}
 	var tokens strings.Builder
 	for i := range players {
@@ -60,14 +81,7 @@ func serveLogin(ctx context.Context, args []string, ready func(string), transpor
 		}
 		fmt.Fprintln(&tokens, a.Token)
 	}
-	path := filepath.Join(dir, "tokens")
-	if err := os.WriteFile(path, []byte(tokens.String()), 0o600); err != nil {
-		return err
-	}
-	if err := n.open(gate.Config{Handle: echoRequest}); err != nil {
-		return err
-	}
-	return n.serve(ctx, ready, []string{transport}, path)
+	return os.WriteFile(path, []byte(tokens.String()), 0o600)
 }
 
 // Logins is logins a second: a new connection over "tcp" or "kcp", the handshakes, and a login by token, each of another player; 64 at a time, and all stay. There
@@ -87,8 +101,10 @@ func Logins(transport string, count int) measure.Func {
 	}
 }
 
+// loginAll logs in at all addresses of ready in turns; its last word is the path of the tokens.
 func loginAll(ctx context.Context, ready, transport string, count int) (perSecond float64, err error) {
-	addr, path, _ := strings.Cut(ready, " ")
+	words := strings.Fields(ready)
+	addrs, path := words[:len(words)-1], words[len(words)-1]
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return 0, err
@@ -106,22 +122,22 @@ func loginAll(ctx context.Context, ready, transport string, count int) (perSecon
 			}
 		}
 	}()
-	if err := loginSome(ctx, addr, transport, tokens[:warm], all[:warm]); err != nil {
+	if err := loginSome(ctx, addrs, transport, tokens[:warm], all[:warm]); err != nil {
 		return 0, err
 	}
 	begun := time.Now()
-	if err := loginSome(ctx, addr, transport, tokens[warm:], all[warm:]); err != nil {
+	if err := loginSome(ctx, addrs, transport, tokens[warm:], all[warm:]); err != nil {
 		return 0, err
 	}
 	return float64(count) / time.Since(begun).Seconds(), nil
 }
 
-func loginSome(ctx context.Context, addr, transport string, tokens []string, into []*client) error {
+func loginSome(ctx context.Context, addrs []string, transport string, tokens []string, into []*client) error {
 	workers, ctx := errgroup.WithContext(ctx)
 	for worker := range dialing {
 		workers.Go(func() error {
 			for i := worker; i < len(tokens); i += dialing {
-				c, err := dial(ctx, transport, addr)
+				c, err := dial(ctx, transport, addrs[i%len(addrs)])
 				if err != nil {
 					return err
 				}

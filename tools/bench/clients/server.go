@@ -29,14 +29,15 @@ local M = { client = {} }
 function M.client.echo(self, request) return request end
 return M`)}}
 
-// Servers are nodes' gates: with a Lua agent a connection, in shared VMs or one of its own, or a handler in Go, over each transport; one that logs its clients in, one for broadcasts, and
-// one over TCP and KCP at once with its bots, which get args.
+// Servers are nodes' gates: with a Lua agent a connection, in shared VMs or one of its own, or a handler in Go, over each transport; one that logs its clients in, which gets args, some of a
+// cluster that do, one for broadcasts, and one over TCP and KCP at once with its bots, which get args.
 func Servers(args []string) map[string]measure.Server {
 	all := map[string]measure.Server{
 		"lua-bots":  func(ctx context.Context, ready func(string)) error { return serveLua(ctx, ready, false, "tcp", "kcp") },
 		"own-tcp":   func(ctx context.Context, ready func(string)) error { return serveLua(ctx, ready, false, "tcp") },
 		"broadcast": serveBroadcast,
 		"two-hops":  serveTwoHops,
+		"cluster":   func(ctx context.Context, ready func(string)) error { return serveCluster(ctx, args, ready) },
 		"bots":      func(ctx context.Context, ready func(string)) error { return bots(ctx, args, ready) },
 	}
 	for _, transport := range []string{"tcp", "kcp", "ws"} {

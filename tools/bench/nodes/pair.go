@@ -11,35 +11,52 @@ import (
 	"github.com/skua-go/skua/cluster/mesh"
 )
 
-// Peer is one of a pair of nodes.
+// Peer is one of some nodes.
 type Peer struct {
 	System  *actor.System
 	Members *cluster.Members
 	Mesh    *mesh.Mesh
 }
 
-// Pair calls f with two nodes that reach each other, of which the second has a role.
-func Pair(ctx context.Context, types *wire.Types, role string, f func(a, b Peer) error) error {
+// Some calls f with nodes that reach each other, one for each of roles, which has that role; an empty one is none.
+func Some(ctx context.Context, types *wire.Types, roles []string, f func([]Peer) error) error {
 	_, err := withServer(func(url string) (_ float64, err error) {
-		a, err := open(ctx, url, "a", types)
-		if err != nil {
+		var peers []Peer
+		for i, role := range roles {
+			var has []string
+			if role != "" {
+				has = append(has, role)
+			}
+			n, err := open(ctx, url, string(rune('a'+i)), types, has...)
+			if err != nil {
+				return 0, err
+			}
+			defer func() { err = errors.Join(err, n.close()) }()
+			peers = append(peers, Peer{n.sys, n.members, n.mesh})
+		}
+		if err := meet(peers); err != nil {
 			return 0, err
 		}
-		defer func() { err = errors.Join(err, a.close()) }()
-		b, err := open(ctx, url, "b", types, role)
-		if err != nil {
-			return 0, err
-		}
-		defer func() { err = errors.Join(err, b.close()) }()
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-			if m, ok := a.members.Find("b"); ok && a.mesh.Reaches("b", m.Incarnation) {
-				break
-			}
-			if time.Now().After(deadline) {
-				return 0, errors.New("nodes: they don't reach each other")
-			}
-		}
-		return 0, f(Peer{a.sys, a.members, a.mesh}, Peer{b.sys, b.members, b.mesh})
+		return 0, f(peers)
 	})
 	return err
+}
+
+// meet waits until each node reaches each other.
+func meet(peers []Peer) error {
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		met := true
+		for _, here := range peers {
+			for _, there := range peers {
+				self := there.Members.Self()
+				met = met && (here.Mesh == there.Mesh || here.Mesh.Reaches(self.Name, self.Incarnation))
+			}
+		}
+		switch {
+		case met:
+			return nil
+		case time.Now().After(deadline):
+			return errors.New("nodes: they don't reach each other")
+		}
+	}
 }
