@@ -35,7 +35,7 @@ type coroutine struct {
 
 	answer func(any, error) // its part of the runtime's continuation of a call
 	life   uint64           // counts the handlers
-	old    bool             // it runs code of a version before that of the VM
+	behind string           // the version that it has begun with, if the VM has gone over to another one that its code is not of
 	live   bool             // it is in the host's list of those that have begun and not ended
 	next   *coroutine
 	prev   *coroutine
@@ -204,7 +204,7 @@ func (h *Host) unlink(co *coroutine) {
 		return
 	}
 	co.live = false
-	if co.old {
+	if co.behind != "" {
 		h.caughtUp(co)
 	}
 	if co.prev != nil {

@@ -31,7 +31,7 @@ func (h *Host) Receive(c *actor.Context, msg any) {
 			h.answerReady(nil)
 		}
 	case Upgrade:
-		c.Reply(h.upgrade(m))
+		h.upgrade(m)
 	case AskRunning:
 		c.Reply(h.running(), nil)
 	default:

@@ -33,7 +33,7 @@ func (m *module) initPending() {
 
 // update brings the module's variables and fields up to date.
 func (m *module) update() {
-	for _, s := range m.f.before.gone() {
+	for _, s := range m.f.before.gone {
 		m.remove(s)
 	}
 	for _, s := range m.f.slots {
