@@ -30,6 +30,8 @@ type coroutine struct {
 	adrift   bool      // it was woken by another handler, so what the runtime knows of its own message is lost:
 	deadline time.Time // until when its asker waits
 
+	measured *measured // its handler, if somebody counts it
+
 	watch stopwatch
 	done  func(co *coroutine, err *Error) // takes the results from the thread's stack, or the error
 
@@ -170,6 +172,9 @@ func (co *coroutine) reset(life uint64) {
 	}
 	if co.span != nil {
 		co.span = nil
+	}
+	if co.measured != nil {
+		co.measured = nil
 	}
 	if co.trace != "" {
 		co.trace = ""

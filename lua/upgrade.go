@@ -78,6 +78,34 @@ func (rt *Runtime) Version() *reload.Version {
 	return rt.version
 }
 
+// Choose sets what chooses the version of each VM that begins from now on, by the name of its script, as long as some are to have another one than Use's, which
+// they get where it gives nil. Nil ends that. It is called on any goroutine, once a VM, and must not block. Agents that share a VM have its version.
+func (rt *Runtime) Choose(choose func(script string) *reload.Version) {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	rt.choose = choose
+}
+
+// versionOf is the version for a VM that begins.
+func (rt *Runtime) versionOf(script string) *reload.Version {
+	rt.mu.Lock()
+	choose, v := rt.choose, rt.version
+	rt.mu.Unlock()
+	if choose != nil {
+		if chosen := choose(script); chosen != nil {
+			return chosen
+		}
+	}
+	return v
+}
+
+// chooses tells whether VMs that begin may have another version than Use's.
+func (rt *Runtime) chooses() bool {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	return rt.choose != nil
+}
+
 // source finds the text of a service or module in the version that the VM runs.
 func (h *Host) source(name string) (file, text string, err error) {
 	if v := h.reload.version; v != nil {
