@@ -379,6 +379,11 @@ func newUpvalue() *lua.Upvalue {
 	return u
 }
 
+// Join gives a function another cell.
+func (*machine) Join(c vm.Closure, i int, cell vm.Cell) {
+	c.(*lua.LFunction).Upvalues[i] = cell.(*lua.Upvalue) //nolint:forcetypeassert // see above
+}
+
 // NewCell makes a cell that holds nil.
 func (*machine) NewCell() vm.Cell { return newUpvalue() }
 

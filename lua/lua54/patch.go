@@ -137,6 +137,12 @@ func upvaluesOf(cells []vm.Cell) []*upvalue {
 	return up
 }
 
+// Join gives a function another cell.
+func (m *machine) Join(c vm.Closure, i int, cell vm.Cell) {
+	c.(*closure).up[i] = cell.(*upvalue) //nolint:forcetypeassert // see above
+	m.ahead = nil                        // it would not see that
+}
+
 // NewCell makes a cell that holds nil.
 func (*machine) NewCell() vm.Cell {
 	u := &upvalue{}

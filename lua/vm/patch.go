@@ -88,6 +88,8 @@ type Patcher interface {
 	Swap(c Closure, code Code, cells []Cell)
 	// SwapAll is Swap for all functions of a group, which keep their cells.
 	SwapAll(g Group, code Code)
+	// Join gives a function another cell in place of its i-th.
+	Join(c Closure, i int, cell Cell)
 	NewCell() Cell
 	// NewClosure makes a function of the code. A cell that is nil is a new one.
 	NewClosure(code Code, cells []Cell) Closure
