@@ -1,6 +1,7 @@
 package lua54
 
 import (
+	"sync"
 	"time"
 
 	"github.com/skua-go/skua/lua/vm"
@@ -63,9 +64,16 @@ const (
 	maxBegun = 4
 )
 
+// surveys are lent: thousands of small VMs are walked over one after the other.
+var surveys = sync.Pool{New: func() any { //nolint:gochecknoglobals // a cache
+	return &survey{wanted: map[*vm.Unit]bool{}, byCode: map[*proto]int{}, frames: map[*closure][]*frame{}}
+}}
+
 func (m *machine) newSurvey(key any, want func(chunk string) bool) *survey {
 	m.beginWalk()
-	return &survey{m: m, key: key, want: want, epoch: m.epoch, wanted: map[*vm.Unit]bool{}, byCode: map[*proto]int{}}
+	w := surveys.Get().(*survey) //nolint:forcetypeassert // see surveys
+	w.m, w.key, w.want, w.epoch = m, key, want, m.epoch
+	return w
 }
 
 // Ahead does a part of the walk of the next Survey.
@@ -109,7 +117,6 @@ func (m *machine) Survey(key any, want func(chunk string) bool, keep bool) (vm.F
 	m.survey = w
 	w.roots()
 	w.walk(time.Time{})
-	w.frames = map[*closure][]*frame{}
 	for _, th := range w.stacks {
 		w.visitFrames(th)
 	}
@@ -235,14 +242,27 @@ func (w *survey) visitClosure(cl *closure) {
 	if w.isWanted(cl.p.unit) {
 		at, ok := w.byCode[cl.p]
 		if !ok {
-			at = len(w.found.Groups)
-			w.byCode[cl.p] = at
-			w.found.Groups = append(w.found.Groups, vm.Group{Code: cl.p, Unit: cl.p.unit})
+			at = w.newGroup(cl.p)
 		}
 		g := &w.found.Groups[at]
 		g.Closures = append(g.Closures, cl)
 	}
 	w.visitCells(cl)
+}
+
+// newGroup makes a group, of the memory of one that was.
+func (w *survey) newGroup(p *proto) int {
+	groups := &w.found.Groups
+	at := len(*groups)
+	if at < cap(*groups) {
+		*groups = (*groups)[:at+1]
+	} else {
+		*groups = append(*groups, vm.Group{})
+	}
+	g := &(*groups)[at]
+	g.Code, g.Unit = p, p.unit
+	w.byCode[p] = at
+	return at
 }
 
 // visitCells visits the variables of a function. Functions of one code share most of theirs, so those that the last one had are not listed once more.
@@ -352,11 +372,35 @@ func (w *survey) Done() {
 	w.forget()
 }
 
+// maxLent bounds what a survey that is lent again keeps of each kind.
+const maxLent = 4096
+
+// forget gives the survey back, empty: what it has found is not to be used any more.
 func (w *survey) forget() {
 	if w.m.survey == w {
 		w.m.survey = nil
 	}
-	*w = survey{m: w.m}
+	groups, todo, stacks, changed := w.found.Groups, w.todo, w.stacks, w.groups
+	if max(cap(groups), cap(todo), cap(stacks)) > maxLent || w.tables != nil {
+		*w = survey{m: w.m}
+		return
+	}
+	for i := range groups {
+		g := &groups[i]
+		clear(g.Closures)
+		if g.Code, g.Unit, g.Closures = nil, nil, g.Closures[:0]; cap(g.Closures) > maxLent/16 {
+			g.Closures = nil
+		}
+	}
+	clear(todo[:cap(todo)])
+	clear(stacks)
+	clear(changed)
+	clear(w.wanted)
+	clear(w.byCode)
+	clear(w.frames)
+	*w = survey{wanted: w.wanted, byCode: w.byCode, frames: w.frames, todo: todo[:0], stacks: stacks[:0], groups: changed[:0]}
+	w.found.Groups = groups[:0]
+	surveys.Put(w)
 }
 
 // Runs tells whether a thread that waits is in a function of such a source, or one that it has resumed.

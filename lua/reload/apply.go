@@ -166,7 +166,6 @@ type module struct {
 	oldCells map[*variable]vm.Cell
 	live     map[*variable]bool // it had a cell before
 	done     map[*variable]bool // it has its value
-	byFn     map[*function][]vm.Closure
 	siblings map[sibling]vm.Cell
 	env      vm.Cell
 	split    bool // the script has been run more than once in this VM
@@ -192,7 +191,7 @@ func (a *application) module(f *fileUpdate) *module {
 	if m == nil {
 		m = &module{
 			a: a, f: f, cells: map[*variable]vm.Cell{}, oldCells: map[*variable]vm.Cell{}, live: map[*variable]bool{}, done: map[*variable]bool{},
-			byFn: map[*function][]vm.Closure{}, siblings: map[sibling]vm.Cell{},
+			siblings: map[sibling]vm.Cell{},
 		}
 		a.byFile[f.file] = m
 		a.modules = append(a.modules, m)

@@ -59,13 +59,14 @@ func (f *fileUpdate) meet(code vm.Code, u *vm.Unit) (*met, error) {
 type lot struct {
 	*met
 	m *module
-	g vm.Group
+	g *vm.Group
 }
 
 // gather notes the cells of all functions by the variables that they are.
 func (a *application) gather(found vm.Found) error {
 	a.lots = make([]lot, 0, len(found.Groups))
-	for _, g := range found.Groups {
+	for i := range found.Groups {
+		g := &found.Groups[i]
 		f := a.files[g.Unit.Chunk]
 		k, err := f.meet(g.Code, g.Unit)
 		if err != nil {
@@ -85,11 +86,24 @@ func (a *application) gather(found vm.Found) error {
 	return nil
 }
 
+// only is the function of the VM that a function of the chunk has become, nil if there is none, or several.
+func (m *module) only(fn *function) vm.Closure {
+	var is vm.Closure
+	for i := range m.a.lots {
+		l := &m.a.lots[i]
+		if l.becomes != fn || fn.parent == nil || fn.parent.parent != nil {
+			continue
+		}
+		if is != nil || len(l.g.Closures) > 1 {
+			return nil
+		}
+		is = l.g.Closures[0]
+	}
+	return is
+}
+
 func (l *lot) note() {
 	m, p := l.m, l.m.a.p
-	if fn := l.becomes; fn != nil && fn.parent != nil && fn.parent.parent == nil {
-		m.byFn[fn] = append(m.byFn[fn], l.g.Closures...)
-	}
 	if l.env >= 0 && m.env == nil {
 		m.env = p.CellOf(l.g.Closures[0], l.env)
 	}
@@ -105,7 +119,10 @@ func (l *lot) note() {
 				m.oldCells[s.old] = cell
 				continue
 			}
-			if other := m.cells[s.v]; other != nil && other != cell {
+			switch other := m.cells[s.v]; {
+			case other == cell:
+				continue
+			case other != nil:
 				m.split = true
 			}
 			m.cells[s.v], m.live[s.v], m.done[s.v] = cell, true, true
@@ -119,7 +136,7 @@ func (a *application) swap() {
 		switch t := l.t; {
 		case t == nil:
 		case t.same:
-			a.p.SwapAll(l.g, t.code)
+			a.p.SwapAll(*l.g, t.code)
 			a.report.Functions += len(l.g.Closures)
 		default:
 			a.rejoin(l)

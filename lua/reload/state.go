@@ -169,8 +169,8 @@ func (m *module) pushField(name string) bool {
 // pushNew pushes what the source gives a slot, nil if that fails.
 func (m *module) pushNew(s *slot) {
 	if s.form == formFunction && s.fn != nil {
-		if had := m.byFn[s.fn]; len(had) == 1 {
-			m.a.p.PushClosure(had[0])
+		if had := m.only(s.fn); had != nil {
+			m.a.p.PushClosure(had)
 			return
 		}
 		code := m.f.code[s.fn]

@@ -48,7 +48,7 @@ type Frame struct {
 	Unit   *Unit
 }
 
-// Found is what Survey finds.
+// Found is what Survey finds. It is to be used only until its Undo has been called.
 type Found struct {
 	Groups []Group
 	Frames []Frame
