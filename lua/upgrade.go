@@ -335,11 +335,23 @@ func (h *Host) running() Running {
 	for _, service := range h.services() {
 		for co := service.live; co != nil; co = co.next {
 			if co.behind != "" {
-				stack := stackOf(co.th)
+				stack := h.fullStack(co.th)
 				r.Waiting = append(r.Waiting, stack)
 				r.Behind = append(r.Behind, Behind{Service: service.c.Self(), Version: co.behind, Stack: stack})
 			}
 		}
 	}
 	return r
+}
+
+// fullStack is the stack of a thread that waits, below those of the coroutines that it has resumed.
+func (h *Host) fullStack(th vm.State) string {
+	stack := stackOf(th)
+	p, ok := h.vm.(vm.Patcher)
+	for ok && th != nil {
+		if th = p.Resumed(th); th != nil {
+			stack = stackOf(th) + "\n" + stack
+		}
+	}
+	return stack
 }

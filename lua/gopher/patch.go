@@ -313,6 +313,14 @@ func (*machine) Runs(s vm.State, of func(u *vm.Unit) bool) bool {
 	return false
 }
 
+// Resumed is the coroutine that a thread waits with.
+func (*machine) Resumed(s vm.State) vm.State {
+	if t := s.(*thread); t.inner != nil { //nolint:forcetypeassert // this engine's
+		return t.inner
+	}
+	return nil
+}
+
 // UnitOf is where the function's code is from.
 func (*machine) UnitOf(c vm.Closure) *vm.Unit { return unitOf(c.(*lua.LFunction).Proto) } //nolint:forcetypeassert // this engine's; so below
 

@@ -405,17 +405,27 @@ func (w *survey) forget() {
 
 // Runs tells whether a thread that waits is in a function of such a source, or one that it has resumed.
 func (*machine) Runs(s vm.State, of func(u *vm.Unit) bool) bool {
-	for th := s.(*thread); th != nil; { //nolint:forcetypeassert // this engine's
-		var child *thread
+	for th := s.(*thread); th != nil; th = th.resumed() { //nolint:forcetypeassert // this engine's
 		for i := range th.frames {
-			switch f := &th.frames[i]; {
-			case f.child != nil:
-				child = f.child
-			case f.fn != nil && f.fn.p.unit != nil && of(f.fn.p.unit):
+			if f := &th.frames[i]; f.fn != nil && f.fn.p.unit != nil && of(f.fn.p.unit) {
 				return true
 			}
 		}
-		th = child
 	}
 	return false
+}
+
+// Resumed is the coroutine that a thread waits with.
+func (*machine) Resumed(s vm.State) vm.State {
+	if th := s.(*thread).resumed(); th != nil { //nolint:forcetypeassert // this engine's
+		return th
+	}
+	return nil
+}
+
+func (th *thread) resumed() *thread {
+	if n := len(th.frames); n > 0 {
+		return th.frames[n-1].child
+	}
+	return nil
 }

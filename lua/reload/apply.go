@@ -46,6 +46,9 @@ type Report struct {
 	Kept []string `json:"kept,omitempty"`
 	// Conflicts are values of the source that have changed, and that the game has changed, too: they stay what the game has made of them.
 	Conflicts []string `json:"conflicts,omitempty"`
+	// Missed are fields of the source that are new or have changed, functions too, in tables that are not found: no function has the variable that the chunk has
+	// for the table.
+	Missed []string `json:"missed,omitempty"`
 	// Waiting are the stacks of what is under way with code of a version before. It goes on with that until it ends.
 	Waiting []string `json:"waiting,omitempty"`
 	// Took is how long the VM has handled nothing else, at the end. Ahead is the time of the parts before that, between which it has.
@@ -315,6 +318,12 @@ func (a *application) fail(err error) {
 func (a *application) conflict(f *fileUpdate, s *slot, key string) {
 	if len(a.report.Conflicts) < maxListed {
 		a.report.Conflicts = append(a.report.Conflicts, fmt.Sprintf("%s %s%s", f.place(s.line), s, key))
+	}
+}
+
+func (a *application) missed(f *fileUpdate, s *slot, v *variable) {
+	if len(a.report.Missed) < maxListed {
+		a.report.Missed = append(a.report.Missed, fmt.Sprintf("%s %s: no function has %s, and its table is not found", f.place(s.line), s, v))
 	}
 }
 

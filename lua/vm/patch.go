@@ -79,6 +79,8 @@ type Patcher interface {
 	Survey(key any, want func(chunk string) bool, keep bool) (Found, Undo)
 	// Runs tells whether a thread that waits, or one that it has resumed and that waits with it, is in a function of such a source.
 	Runs(th State, of func(u *Unit) bool) bool
+	// Resumed is the coroutine that a thread which waits has resumed, and that waits with it; nil if there is none.
+	Resumed(th State) State
 	// UnitOf is where the function's code is from, nil if nobody knows.
 	UnitOf(c Closure) *Unit
 	CodeOf(c Closure) Code
