@@ -58,7 +58,7 @@ func (rt *Runtime) checkVersion(v *reload.Version, api *lint.API) []lint.Problem
 }
 
 func (rt *Runtime) lint(list []lint.Script, api *lint.API, has func(module string) bool) []lint.Problem {
-	var problems []lint.Problem
+	problems := make([]lint.Problem, 0, len(list))
 	for i, s := range list {
 		engine := rt.EngineOf(s.Module())
 		list[i].Lua51 = engine.Name() != lua54.Name

@@ -27,14 +27,14 @@ func TestHandlersAreCountedByTheVersionThatTheyBeginWith(t *testing.T) {
 		one, two := canaryVersion("skynet.sleep(n)"), canaryVersion("skynet.sleep(n) error('broken')")
 		n.rt.Use(one)
 		refs := []actor.Ref{n.start("main"), n.start("main")}
-		n.call(refs[0], "work", 1) // nobody counts yet
+		results(t, n, refs[0], "work", 1) // nobody counts yet
 		all, second := n.rt.Measure(), n.rt.Measure(refs[1])
 		for _, ref := range refs {
 			for range 3 {
-				n.call(ref, "work", 2)
+				results(t, n, ref, "work", 2)
 			}
-			n.call(ref, "deny")
-			n.call(ref, "none")
+			results(t, n, ref, "deny")
+			results(t, n, ref, "none")
 		}
 		u, err := reload.Prepare(engine, one, two, reload.Options{})
 		if err != nil {
@@ -44,11 +44,11 @@ func TestHandlersAreCountedByTheVersionThatTheyBeginWith(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 4 {
-			n.call(refs[0], "work", 10)
-			n.call(refs[1], "work", 100)
+			results(t, n, refs[0], "work", 10)
+			results(t, n, refs[1], "work", 100)
 		}
 		second.Stop()
-		n.call(refs[1], "work", 5)
+		results(t, n, refs[1], "work", 5)
 		check := func(name string, f lua.Figures, want string, p50 time.Duration) {
 			t.Helper()
 			if got := fmt.Sprint(f.Handled, f.Failed, f.Refused, f.Time, f.Max); got != want {
