@@ -65,7 +65,8 @@ func innerVerbs() map[string]verb {
 		"stop_thread": (*Host).innerStopThread, "ready": (*Host).innerReady, "begun": (*Host).innerBegun, "handler": (*Host).innerHandler,
 		"load_file": (*Host).innerLoadFile, "function_text": (*Host).innerFunctionText, "memory": (*Host).innerMemory,
 		"unique": (*Host).innerUnique, "close_unique": (*Host).innerCloseUnique, "profile_start": (*Host).innerProfileStart, "profile_stop": (*Host).innerProfileStop,
-		"script_text": (*Host).innerScriptText,
+		"script_text": (*Host).innerScriptText, "functions": (*Host).innerFunctions, "upvalue": (*Host).innerUpvalue, "set_upvalue": (*Host).innerSetUpvalue,
+		"join_upvalue": (*Host).innerJoinUpvalue, "same_upvalue": (*Host).innerSameUpvalue, "same_source": (*Host).innerSameSource,
 	}
 }
 

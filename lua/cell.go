@@ -122,7 +122,7 @@ func (l *Launcher) seat(c *actor.Context, m Launch) (*keeper, error) {
 			return k, nil
 		}
 	}
-	if err := l.rt.known(m.Script); err != nil {
+	if err := l.rt.launchable(m.Script); err != nil {
 		return nil, err
 	}
 	k := &keeper{script: m.Script, key: m.Shard, cell: newCell()}

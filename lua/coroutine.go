@@ -30,12 +30,14 @@ type coroutine struct {
 	adrift   bool      // it was woken by another handler, so what the runtime knows of its own message is lost:
 	deadline time.Time // until when its asker waits
 
+	measured *measured // its handler, if somebody counts it
+
 	watch stopwatch
 	done  func(co *coroutine, err *Error) // takes the results from the thread's stack, or the error
 
 	answer func(any, error) // its part of the runtime's continuation of a call
 	life   uint64           // counts the handlers
-	old    bool             // it runs code of a version before that of the VM
+	behind string           // the version that it has begun with, if the VM has gone over to another one that its code is not of
 	live   bool             // it is in the host's list of those that have begun and not ended
 	next   *coroutine
 	prev   *coroutine
@@ -171,6 +173,9 @@ func (co *coroutine) reset(life uint64) {
 	if co.span != nil {
 		co.span = nil
 	}
+	if co.measured != nil {
+		co.measured = nil
+	}
 	if co.trace != "" {
 		co.trace = ""
 	}
@@ -204,7 +209,7 @@ func (h *Host) unlink(co *coroutine) {
 		return
 	}
 	co.live = false
-	if co.old {
+	if co.behind != "" {
 		h.caughtUp(co)
 	}
 	if co.prev != nil {

@@ -106,7 +106,7 @@ func (h *Host) Start(c *actor.Context) error {
 }
 
 func (h *Host) boot() error {
-	h.reload.version = h.rt.Version()
+	h.reload.version = h.rt.versionOf(h.script)
 	file, text, err := h.source(h.maker)
 	if err != nil {
 		return err

@@ -147,7 +147,7 @@ func (l *Launcher) forget(c *actor.Context, key string) {
 
 // launch spawns a service and answers when it is ready.
 func (l *Launcher) launch(c *actor.Context, m Launch, then func(any, error)) actor.Ref {
-	if err := l.rt.known(m.Script); err != nil {
+	if err := l.rt.launchable(m.Script); err != nil {
 		then(nil, err)
 		return actor.Ref{}
 	}

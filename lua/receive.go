@@ -31,7 +31,7 @@ func (h *Host) Receive(c *actor.Context, msg any) {
 			h.answerReady(nil)
 		}
 	case Upgrade:
-		c.Reply(h.upgrade(m))
+		h.upgrade(m)
 	case AskRunning:
 		c.Reply(h.running(), nil)
 	default:
@@ -119,6 +119,7 @@ func (h *Host) deliver(m Message, in inbound) {
 	}
 	var j job
 	if err := h.find(&j, m); err != nil {
+		h.measure().end(failed)
 		if in.request || !h.unknown(h.unknownRequest, in.session, in.source, m) {
 			h.refuse(in, err)
 		}
@@ -129,6 +130,9 @@ func (h *Host) deliver(m Message, in inbound) {
 	co.job = j
 	co.promise, co.request, co.session, co.source, co.foreign = in.promise, in.request, in.session, in.source, in.foreign
 	co.done, co.lent = h.onHandled, h.lent
+	if h.rt.measuring.Load() != nil {
+		co.measured = h.measure()
+	}
 	if co.span = h.c.Span(); co.span != nil && !in.request {
 		co.ends = true
 		h.c.KeepSpan()
@@ -246,22 +250,35 @@ func (h *Host) handled(co *coroutine, err *Error) {
 		}
 		h.writeTrace(nil, co.trace, what)
 	}
+	how := h.answer(co, err)
+	if co.measured != nil {
+		co.measured.end(how)
+	}
+}
+
+// answer answers for a handler that has ended.
+func (h *Host) answer(co *coroutine, err *Error) outcome {
 	switch {
 	case err != nil:
 		// An error that is a table is meant for whoever asked; what else fails is a defect, which the operator has to see.
+		how := refused
 		if err.Value.Len() == 0 || !co.request {
+			how = failed
 			h.report("handler failed", err)
 		}
 		if !co.replied {
 			h.c.ReplyTo(co.promise, nil, err)
 		}
+		return how
 	case co.replied || !co.request:
+		return wentWell
 	case co.job.state || h.module != 0:
-		h.answerResults(co)
+		return h.answerResults(co)
 	default:
 		e := &Error{Script: h.script, Message: h.where(co.job.fn) + ": the handler did not answer (skynet.ret)"}
 		h.report("handler did not answer: a call needs skynet.ret, skynet.response or skynet.ignoreret", e)
 		h.c.ReplyTo(co.promise, nil, e)
+		return failed
 	}
 }
 
@@ -286,16 +303,17 @@ func (h *Host) where(fn int) string {
 }
 
 // answerResults answers with what the handler has returned.
-func (h *Host) answerResults(co *coroutine) {
+func (h *Host) answerResults(co *coroutine) outcome {
 	if co.lent != nil && h.answerLent(co) {
-		return
+		return wentWell
 	}
 	l, err := takeList(h.vm.Main(), co.th, 1)
 	if err != nil {
 		e := &Error{Script: h.script, Message: h.script + ": result: " + err.Error()}
 		h.report("handler failed", e)
 		h.c.ReplyTo(co.promise, nil, e)
-		return
+		return failed
 	}
 	h.c.ReplyTo(co.promise, l, nil)
+	return wentWell
 }

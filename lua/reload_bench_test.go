@@ -51,50 +51,57 @@ func benchRuntime(b *testing.B, engine vm.Engine, v *reload.Version) (*actor.Sys
 	return sys, rt
 }
 
-// BenchmarkReload tells how long a VM takes to go over to another version: one with one agent, and one that 256 agents share.
+// BenchmarkReload tells how long a VM takes to go over to another version: one with one agent, and one that 256 agents share, also where each has a hook called, so that all
+// that the VM has is remembered until the last of them has returned. Of that is the time of the last piece, in which nothing else of the VM runs.
 func BenchmarkReload(b *testing.B) {
 	second, err := gopher.New(gopher.Config{})
 	if err != nil {
 		b.Fatal(err)
 	}
 	for _, engine := range []vm.Engine{lua54.New(), second} {
-		for _, agents := range []int{1, 256} {
-			b.Run(fmt.Sprintf("%s/%d", engine.Name(), agents), func(b *testing.B) {
-				one := reload.NewVersion(map[string]string{"agent.lua": agentText(1)})
-				two := reload.NewVersion(map[string]string{"agent.lua": agentText(2)})
-				sys, _ := benchRuntime(b, engine, one)
-				launcher, _ := sys.Lookup(lua.LauncherName)
-				var ref actor.Ref
-				for range agents {
-					v, err := sys.Ask(context.Background(), launcher, lua.Launch{Script: "agent", Shared: agents > 1})
-					if err != nil {
-						b.Fatal(err)
-					}
-					ref = v.(actor.Ref)
-				}
-				up, err := reload.Prepare(engine, one, two, reload.Options{})
-				if err != nil {
-					b.Fatal(err)
-				}
-				down, err := reload.Prepare(engine, two, one, reload.Options{Down: true})
-				if err != nil {
-					b.Fatal(err)
-				}
-				updates := [2]*reload.Update{up, down}
-				var took time.Duration
-				b.ReportAllocs()
-				b.ResetTimer()
-				for i := range b.N {
-					v, err := sys.Ask(context.Background(), ref, lua.Upgrade{Update: updates[i%2]})
-					if err != nil {
-						b.Fatal(err)
-					}
-					took += v.(reload.Report).Took
-				}
-				b.ReportMetric(float64(took.Microseconds())/float64(b.N), "µs/VM")
-			})
+		for name, hook := range map[string]string{"": "", "-hooks": "function M.on_upgrade(self) self.up = true end M.on_downgrade = M.on_upgrade\n"} {
+			for _, agents := range []int{1, 256} {
+				b.Run(fmt.Sprintf("%s/%d%s", engine.Name(), agents, name), func(b *testing.B) { benchReload(b, engine, agents, hook) })
+			}
 		}
 	}
+}
+
+func benchReload(b *testing.B, engine vm.Engine, agents int, hook string) {
+	b.Helper()
+	with := func(text string) string { return strings.Replace(text, "return M", hook+"return M", 1) }
+	one := reload.NewVersion(map[string]string{"agent.lua": with(agentText(1))})
+	two := reload.NewVersion(map[string]string{"agent.lua": with(agentText(2))})
+	sys, _ := benchRuntime(b, engine, one)
+	launcher, _ := sys.Lookup(lua.LauncherName)
+	var ref actor.Ref
+	for range agents {
+		v, err := sys.Ask(context.Background(), launcher, lua.Launch{Script: "agent", Shared: agents > 1})
+		if err != nil {
+			b.Fatal(err)
+		}
+		ref = v.(actor.Ref)
+	}
+	up, err := reload.Prepare(engine, one, two, reload.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	down, err := reload.Prepare(engine, two, one, reload.Options{Down: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	updates := [2]*reload.Update{up, down}
+	var took time.Duration
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		v, err := sys.Ask(context.Background(), ref, lua.Upgrade{Update: updates[i%2]})
+		if err != nil {
+			b.Fatal(err)
+		}
+		took += v.(reload.Report).Took
+	}
+	b.ReportMetric(float64(took.Microseconds())/float64(b.N), "µs-last/VM")
 }
 
 // BenchmarkPrepare tells how long a node takes to make an update of a script of 300 lines.

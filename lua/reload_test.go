@@ -44,6 +44,7 @@ import (
 //	plan TEXT, no plan TEXT       is, or is not, in the plan of the last reload
 //	report TEXT, no report TEXT   is, or is not, in its report, as JSON
 //	log TEXT                      is in the log
+//	running TEXT, no running TEXT is, or is not, in what lua.AskRunning tells of handlers with old code: "since v1", and where they wait
 //	also NAME                     the service whose address that handler answers goes over with main.lua's from now on
 //	agent NAME                    starts one more agent of main.lua in the same VM, for "call NAME:..."
 //
@@ -192,7 +193,7 @@ func (c *reloadCase) step(line string) error {
 		c.launch(rest)
 	case "reload", "back":
 		return c.reload(verb == "back", strings.TrimPrefix(rest, "! "))
-	case "plan", "report", "log", "no":
+	case "plan", "report", "log", "running", "no":
 		return c.contains(verb, rest)
 	default:
 		return errors.New("no such step")
@@ -205,11 +206,25 @@ func (c *reloadCase) contains(verb, rest string) error {
 	if negate {
 		verb, rest, _ = strings.Cut(rest, " ")
 	}
-	text := map[string]string{"plan": c.plan, "report": c.report, "log": c.log.String()}[verb]
+	text := map[string]string{"plan": c.plan, "report": c.report, "log": c.log.String(), "running": c.running()}[verb]
 	if strings.Contains(text, rest) == negate {
 		return fmt.Errorf("it is in %s: %v", verb, negate)
 	}
 	return nil
+}
+
+// running is what the service of main.lua tells of its handlers with old code.
+func (c *reloadCase) running() string {
+	v, err := c.sys.Ask(context.Background(), c.refs["main"], lua.AskRunning{})
+	if err != nil {
+		return "error: " + err.Error()
+	}
+	var b strings.Builder
+	for _, behind := range v.(lua.Running).Behind {
+		since := slices.IndexFunc(c.versions, func(v *reload.Version) bool { return v.ID() == behind.Version })
+		fmt.Fprintf(&b, "since v%d %s\n", since+1, behind.Stack)
+	}
+	return b.String()
 }
 
 // split cuts a call and what is expected of it.
@@ -303,7 +318,9 @@ func (c *reloadCase) reload(down bool, fails string) error {
 		if is != from.ID() {
 			return fmt.Errorf("it runs %s and not %s", is, from.ID())
 		}
-		c.versions = slices.Delete(c.versions, next, next+1) // the next reload goes to the one behind
+		if !down {
+			c.versions = slices.Delete(c.versions, next, next+1) // the next reload goes to the one behind
+		}
 		return nil
 	case err != nil:
 		return err

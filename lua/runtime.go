@@ -21,6 +21,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/skua-go/skua/actor"
@@ -83,9 +84,12 @@ type Runtime struct {
 	failures failures
 	hints    hints
 
+	measuring atomic.Pointer[[]*Measurement] // nil if nothing is measured
+
 	mu      sync.Mutex
 	env     map[string]string
 	version *reload.Version
+	choose  func(script string) *reload.Version
 }
 
 // NewRuntime checks the configuration.
@@ -182,6 +186,14 @@ func (rt *Runtime) source(name string) (file, text string, err error) {
 	return file, string(data), err
 }
 
+// launchable is known for the script of a service: one of several versions may have it, which is chosen when the service begins.
+func (rt *Runtime) launchable(script string) error {
+	if rt.chooses() {
+		return nil
+	}
+	return rt.known(script)
+}
+
 // known fails as source does, without reading the text.
 func (rt *Runtime) known(name string) error {
 	if v := rt.Version(); v != nil {
@@ -222,14 +234,14 @@ func (rt *Runtime) find(name string, try func(tree fs.FS, file string) error) (f
 }
 
 // Has tells whether require would find a module of this name.
-func (rt *Runtime) Has(name string) bool {
+func (rt *Runtime) Has(name string) bool { return rt.hasInGo(name) || rt.known(name) == nil }
+
+func (rt *Runtime) hasInGo(name string) bool {
 	if _, ok := rt.modules[name]; ok || name == "skynet.core" {
 		return true
 	}
-	if _, ok := rt.lib[name]; ok {
-		return true
-	}
-	return rt.known(name) == nil
+	_, ok := rt.lib[name]
+	return ok
 }
 
 // getenv and setenv are the node's variables. A variable is set once.

@@ -112,7 +112,7 @@ return M`)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := l.At(0).String(); got != `"close/buy/exit init profile"` {
+		if got := l.At(0).String(); got != `"close/buy/exit hotfix init profile"` {
 			t.Error(got)
 		}
 		l, err = n.call(ref, "bind")

@@ -3,7 +3,9 @@ package lua_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"weak"
@@ -90,4 +92,58 @@ func TestAServiceRefusesAnUpdateOfAnotherVersion(t *testing.T) {
 			t.Errorf("a service without a version: %v", err)
 		}
 	})
+}
+
+// Sixteen versions of a script of 800 KB, one after the other: what is kept is one.
+func TestTheHeapDoesNotGrowWithTheNumberOfReloads(t *testing.T) {
+	onBoth(t, func(t *testing.T) {
+		engine := upgradeEngine(t)
+		version := func(i int) *reload.Version {
+			var b strings.Builder
+			b.WriteString("local M = {}\n")
+			for n := range 200 {
+				fmt.Fprintf(&b, "function M.f%d(self, a, b) local sum = a + b * %d for i = 1, a do sum = sum + i end return sum, %q end\n", n, i, strings.Repeat(strconv.Itoa(i%10), 4000))
+			}
+			fmt.Fprintf(&b, "function M.get() return %d end\nreturn M", i)
+			return reload.NewVersion(map[string]string{"main.lua": b.String()})
+		}
+		n := newNodeWith(t, lua.Config{Engine: engine}, actor.Config{})
+		from := version(0)
+		n.rt.Use(from)
+		ref := n.start("main")
+		next := func(i int) {
+			to := version(i)
+			u, err := reload.Prepare(engine, from, to, reload.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := upgrade(n, ref, u); err != nil {
+				t.Fatal(err)
+			}
+			n.rt.Use(to)
+			u.Release()
+			from = to
+			if got := results(t, n, ref, "get"); got != strconv.Itoa(i) {
+				t.Fatalf("%s, expected %d", got, i)
+			}
+		}
+		for i := range 4 {
+			next(i + 1)
+		}
+		before := heapInUse()
+		for i := range 12 {
+			next(i + 5)
+		}
+		if grown := heapInUse() - before; grown > 2<<20 {
+			t.Errorf("the heap has grown by %d KB in 12 reloads", grown>>10)
+		}
+	})
+}
+
+func heapInUse() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

@@ -72,6 +72,8 @@ end
 
 function commands.profile() skynet.retpack(figures) end
 
+function commands.hotfix(...) skynet.retpack(require "snax.hotfix"(found, ...)) end
+
 -- The names of the methods.
 function commands.interface()
   local ids = {}

@@ -48,7 +48,7 @@ func TestTheScriptersBookRuns(t *testing.T) {
 	if err := testProject(t.Context(), dir, testOptions{timeout: time.Minute}, &out, &log); err != nil {
 		t.Fatalf("%v\n%s\n%s", err, out.String(), log.String())
 	}
-	if !strings.HasSuffix(out.String(), "34 passed, 0 failed\n") {
+	if !strings.HasSuffix(out.String(), "35 passed, 0 failed\n") {
 		t.Fatal(out.String())
 	}
 }

@@ -2,24 +2,18 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/skua-go/skua/lua"
-	"github.com/skua-go/skua/lua/gopher"
 	"github.com/skua-go/skua/lua/lint"
-	"github.com/skua-go/skua/lua/syntax"
-	"github.com/skua-go/skua/lua/vm"
 	"github.com/skua-go/skua/scripts"
 	"github.com/skua-go/skua/services/gate"
 	"github.com/skua-go/skua/services/grains"
@@ -146,16 +140,11 @@ func (p *project) check() (checked int, problems []lint.Problem, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	for i, s := range list {
-		engine := rt.EngineOf(s.Module())
-		list[i].Lua51 = engine.Name() == gopher.Name
-		problems = append(problems, compile(engine, s)...)
-	}
 	api, err := lint.Load(scripts.Meta())
 	if err != nil {
 		return 0, nil, err
 	}
-	problems = append(problems, lint.Check(lint.Config{Has: rt.Has, API: api}, list)...)
+	problems = append(problems, rt.Lint(list, api)...)
 	slices.SortFunc(problems, lint.Problem.Compare)
 	return len(list), problems, nil
 }
@@ -184,34 +173,6 @@ func (p *project) sources() ([]lint.Script, error) {
 		list = append(list, lint.Script{Name: name, Source: string(text), Test: strings.HasSuffix(name, testSuffix)})
 	}
 	return list, nil
-}
-
-// compile tells what the engine refuses. Package syntax, whose grammar is that of lua54, knows the column, too.
-func compile(engine vm.Engine, s lint.Script) []lint.Problem {
-	if engine.Name() == engineLua54 {
-		_, err := syntax.Parse(s.Name, s.Source)
-		var wrong *syntax.SyntaxError
-		if errors.As(err, &wrong) {
-			return []lint.Problem{{
-				File: s.Name, Line: int(wrong.Pos.Line), Column: int(wrong.Pos.Col), Rule: lint.Syntax, Message: wrong.Message,
-			}}
-		}
-	}
-	if err := engine.Check(s.Name, s.Source); err != nil {
-		return []lint.Problem{compileProblem(s.Name, err.Error())}
-	}
-	return nil
-}
-
-// compileProblem reads the message of a compiler: file:line: what is wrong.
-func compileProblem(file, text string) lint.Problem {
-	p := lint.Problem{File: file, Line: 1, Rule: lint.Syntax, Message: text}
-	if m := regexp.MustCompile(`(?s)^` + regexp.QuoteMeta(file) + `:(\d+): (.*)$`).FindStringSubmatch(text); m != nil {
-		if line, err := strconv.Atoi(m[1]); err == nil {
-			p.Line, p.Message = line, m[2]
-		}
-	}
-	return p
 }
 
 // metaDir is where a project keeps the library's annotations, for LuaLS. Its .luarc.json names it.

@@ -118,7 +118,7 @@ func testProject(ctx context.Context, dir string, o testOptions, out, logTo io.W
 }
 
 // testSuffix is how the names of test files end.
-const testSuffix = "_test.lua"
+const testSuffix = lua.TestSuffix
 
 // testFiles are the tests of a project that are not in a directory of lua.path. Directories whose names begin with a dot are left out.
 func testFiles(tree fs.FS, inPath []string) ([]string, error) {

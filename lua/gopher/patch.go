@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 	"unsafe"
 
 	lua "github.com/yuin/gopher-lua"
@@ -106,13 +107,16 @@ type survey struct {
 	m      *machine
 	want   func(chunk string) bool
 	keep   bool
-	seen   map[unsafe.Pointer]struct{}
+	seen   pointers
 	todo   []lua.LValue
 	found  vm.Found
+	byCode map[*lua.FunctionProto]int // the index of the group
+	units  map[*vm.Unit]bool          // whether they are wanted
 	frames map[*lua.LFunction][]*frame
 	tables []savedTable
 	cells  []savedCell
 	swaps  []savedFunction
+	groups []vm.Group // that have got other code as a whole, with the code that they had
 }
 
 type savedTable struct {
@@ -131,10 +135,15 @@ type savedFunction struct {
 	up    []*lua.Upvalue
 }
 
+// Ahead does nothing: the engine's tables don't tell who has been written to.
+func (*machine) Ahead(any, func(chunk string) bool, time.Duration) (more bool) { return false }
+
 // Survey finds the functions of the chunks that want names.
-func (m *machine) Survey(want func(chunk string) bool, keep bool) (vm.Found, vm.Undo) {
+func (m *machine) Survey(_ any, want func(chunk string) bool, keep bool) (vm.Found, vm.Undo) {
 	m.forget()
-	w := &survey{m: m, want: want, keep: keep, seen: make(map[unsafe.Pointer]struct{}, m.found), frames: map[*lua.LFunction][]*frame{}}
+	w := &survey{
+		m: m, want: want, keep: keep, seen: newPointers(m.found), frames: map[*lua.LFunction][]*frame{}, byCode: map[*lua.FunctionProto]int{}, units: map[*vm.Unit]bool{},
+	}
 	m.patch = w
 	w.add(m.root.G.Global)
 	w.add(m.root.GetMetatable(lua.LString("")))
@@ -154,12 +163,7 @@ func (m *machine) Survey(want func(chunk string) bool, keep bool) (vm.Found, vm.
 
 // add puts a value on the list, once.
 func (w *survey) add(v lua.LValue) {
-	p := identity(v)
-	if p == nil {
-		return
-	}
-	if _, ok := w.seen[p]; !ok {
-		w.seen[p] = struct{}{}
+	if p := identity(v); p != nil && w.seen.add(p) {
 		w.todo = append(w.todo, v)
 	}
 }
@@ -169,8 +173,8 @@ func (w *survey) visit(v lua.LValue) {
 	case *lua.LTable:
 		w.visitTable(v)
 	case *lua.LFunction:
-		if !v.IsG && w.wants(v.Proto) {
-			w.found.Closures = append(w.found.Closures, v)
+		if !v.IsG {
+			w.group(v)
 		}
 		w.visitFunction(v)
 	case *lua.LUserData:
@@ -182,9 +186,32 @@ func (w *survey) visit(v lua.LValue) {
 	}
 }
 
+// group puts a function to those of its code, if that is wanted.
+func (w *survey) group(fn *lua.LFunction) {
+	if !w.wants(fn.Proto) {
+		return
+	}
+	at, ok := w.byCode[fn.Proto]
+	if !ok {
+		at = len(w.found.Groups)
+		w.byCode[fn.Proto] = at
+		w.found.Groups = append(w.found.Groups, vm.Group{Code: fn.Proto, Unit: unitOf(fn.Proto)})
+	}
+	g := &w.found.Groups[at]
+	g.Closures = append(g.Closures, fn)
+}
+
 func (w *survey) wants(p *lua.FunctionProto) bool {
 	u := unitOf(p)
-	return u != nil && w.want(u.Chunk)
+	if u == nil {
+		return false
+	}
+	yes, known := w.units[u]
+	if !known {
+		yes = w.want(u.Chunk)
+		w.units[u] = yes
+	}
+	return yes
 }
 
 func (w *survey) visitFunction(fn *lua.LFunction) {
@@ -249,6 +276,11 @@ func (w *survey) Restore() {
 		s := w.swaps[i]
 		s.fn.Proto, s.fn.Upvalues = s.proto, s.up
 	}
+	for _, g := range w.groups {
+		for _, c := range g.Closures {
+			c.(*lua.LFunction).Proto = g.Code.(*lua.FunctionProto) //nolint:forcetypeassert // this engine's
+		}
+	}
 	for i := range w.tables {
 		*insides(w.tables[i].t) = w.tables[i].was
 	}
@@ -260,10 +292,33 @@ func (w *survey) Restore() {
 
 // Done forgets it.
 func (w *survey) Done() {
-	w.tables, w.cells, w.swaps, w.frames, w.seen, w.found = nil, nil, nil, nil, nil, vm.Found{}
 	if w.m.patch == w {
 		w.m.patch = nil
 	}
+	*w = survey{m: w.m}
+}
+
+// Runs tells whether a thread that waits is in a function of such a source, or one that it has resumed.
+func (*machine) Runs(s vm.State, of func(u *vm.Unit) bool) bool {
+	for t := s.(*thread); t != nil; t = t.inner { //nolint:forcetypeassert // this engine's
+		for f := t.frame(); f != nil; f = f.Parent {
+			if f.Fn.IsG {
+				continue
+			}
+			if u := unitOf(f.Fn.Proto); u != nil && of(u) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Resumed is the coroutine that a thread waits with.
+func (*machine) Resumed(s vm.State) vm.State {
+	if t := s.(*thread); t.inner != nil { //nolint:forcetypeassert // this engine's
+		return t.inner
+	}
+	return nil
 }
 
 // UnitOf is where the function's code is from.
@@ -279,18 +334,39 @@ func (*machine) CellOf(c vm.Closure, i int) vm.Cell { return c.(*lua.LFunction).
 func (m *machine) Swap(c vm.Closure, code vm.Code, cells []vm.Cell) {
 	fn := c.(*lua.LFunction) //nolint:forcetypeassert // see above
 	w := m.patch
-	if frames := w.frames[fn]; frames != nil {
-		old := *fn
-		for _, f := range frames {
-			f.Fn = &old
-		}
-		delete(w.frames, fn)
-	}
+	w.detach(fn)
 	w.swaps = append(w.swaps, savedFunction{fn, fn.Proto, fn.Upvalues})
 	fn.Proto = code.(*lua.FunctionProto) //nolint:forcetypeassert // see above
 	if cells != nil {
 		fn.Upvalues = upvaluesOf(cells)
 	}
+}
+
+// SwapAll gives the functions of a group other code.
+func (m *machine) SwapAll(g vm.Group, code vm.Code) {
+	w, p := m.patch, code.(*lua.FunctionProto) //nolint:forcetypeassert // see above
+	for fn := range w.frames {
+		if fn.Proto == g.Code {
+			w.detach(fn)
+		}
+	}
+	w.groups = append(w.groups, g)
+	for _, c := range g.Closures {
+		c.(*lua.LFunction).Proto = p //nolint:forcetypeassert // see above
+	}
+}
+
+// detach has calls of a function that are under way go on with it as it is now.
+func (w *survey) detach(fn *lua.LFunction) {
+	frames := w.frames[fn]
+	if frames == nil {
+		return
+	}
+	old := *fn
+	for _, f := range frames {
+		f.Fn = &old
+	}
+	delete(w.frames, fn)
 }
 
 func upvaluesOf(cells []vm.Cell) []*lua.Upvalue {
@@ -309,6 +385,11 @@ func newUpvalue() *lua.Upvalue {
 	u.SetValue(lua.LNil)
 	u.Close()
 	return u
+}
+
+// Join gives a function another cell.
+func (*machine) Join(c vm.Closure, i int, cell vm.Cell) {
+	c.(*lua.LFunction).Upvalues[i] = cell.(*lua.Upvalue) //nolint:forcetypeassert // see above
 }
 
 // NewCell makes a cell that holds nil.

@@ -232,6 +232,7 @@ func debugUpvalueJoin(th *thread) int {
 		th.badArg(2, "invalid upvalue index")
 	}
 	to.up[n] = from.up[k]
+	th.m.ahead = nil // it would not see that
 	return 0
 }
 

@@ -31,6 +31,7 @@ type machine struct {
 	own     map[string]vm.Func     // functions of the library that keep something, by name
 	ends    []func()               // what the library does when the VM is closed
 	survey  *survey                // the last, until its end
+	ahead   *survey                // that of the next one, as far as it has been done ahead
 }
 
 // tickEvery is how many steps a thread makes between two looks at the clock.
@@ -47,6 +48,7 @@ func (m *machine) Close() {
 	}
 	m.ends = nil
 	m.refs, m.freeRefs, m.doomed, m.threads = nil, nil, nil, nil
+	m.survey, m.ahead = nil, nil
 	m.globals, m.loaded = &table{object: object{kind: kindTable}}, nil
 	m.metas = [kindThread + 1]*table{}
 	m.main.drop()

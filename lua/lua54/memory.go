@@ -220,7 +220,7 @@ func (w *marker) visitThread(th *thread) {
 
 func (w *marker) visitTable(t *table) {
 	w.size += tableSize
-	if !t.frozen {
+	if !t.frozen || t.watched {
 		w.size += int64(valueSize*cap(t.arr) + nodeSize*len(t.nodes))
 	}
 	if t.meta != nil {

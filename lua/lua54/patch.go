@@ -76,202 +76,6 @@ func (p *proto) own(u *vm.Unit) {
 	}
 }
 
-// survey walks over what a VM reaches in search of functions.
-type survey struct {
-	m      *machine
-	want   func(chunk string) bool
-	wanted map[*vm.Unit]bool
-	keep   bool
-	todo   []*object
-	found  vm.Found
-	frames map[*closure][]*frame
-	tables []savedTable
-	cells  []savedCell
-	swaps  []savedClosure
-}
-
-type savedTable struct {
-	t   *table
-	was table
-}
-
-type savedCell struct {
-	u *upvalue
-	v value
-}
-
-type savedClosure struct {
-	cl *closure
-	p  *proto
-	up []*upvalue
-}
-
-// Survey finds the functions of the chunks that want names.
-func (m *machine) Survey(want func(chunk string) bool, keep bool) (vm.Found, vm.Undo) {
-	m.beginWalk()
-	w := &survey{m: m, want: want, wanted: map[*vm.Unit]bool{}, keep: keep, frames: map[*closure][]*frame{}}
-	m.survey = w
-	w.add(value{o: &m.main.object})
-	w.table(m.globals)
-	w.table(m.loaded)
-	for _, t := range m.metas {
-		w.table(t)
-	}
-	for _, v := range m.refs {
-		w.add(v)
-	}
-	for _, v := range m.doomed {
-		w.add(v)
-	}
-	for _, p := range m.threads {
-		if th := p.Value(); th != nil {
-			w.add(value{o: &th.object})
-		}
-	}
-	for len(w.todo) > 0 {
-		o := w.todo[len(w.todo)-1]
-		w.todo = w.todo[:len(w.todo)-1]
-		w.visit(o)
-	}
-	return w.found, w
-}
-
-func (w *survey) table(t *table) {
-	if t != nil {
-		w.add(value{o: &t.object})
-	}
-}
-
-func (w *survey) add(v value) {
-	if v.o == nil || v.o.kind <= kindString || v.o.mark == w.m.epoch {
-		return
-	}
-	if v.o.mark == shared {
-		return
-	}
-	v.o.mark = w.m.epoch
-	w.todo = append(w.todo, v.o)
-}
-
-func (w *survey) visit(o *object) {
-	switch o.kind {
-	case kindTable:
-		w.visitTable(o.table())
-	case kindClosure:
-		w.visitClosure(o.closure())
-	case kindGoFunc:
-		if co := o.goFunc().co; co != nil {
-			w.add(value{o: &co.object})
-		}
-	case kindUserdata:
-		w.table(o.userdata().meta)
-	case kindThread:
-		w.visitThread(o.thread())
-	}
-}
-
-func (w *survey) visitTable(t *table) {
-	if w.keep {
-		w.tables = append(w.tables, savedTable{t, *t})
-	}
-	w.table(t.meta)
-	if t.frozen && t.library {
-		return // of the library's own functions
-	}
-	for _, v := range t.arr {
-		w.add(v)
-	}
-	for i := range t.nodes {
-		if nd := &t.nodes[i]; nd.val.o != nil {
-			w.add(nd.key)
-			w.add(nd.val)
-		}
-	}
-	if w.keep {
-		t.frozen = true // its parts are those that are kept: whoever writes copies them
-	}
-}
-
-func (w *survey) visitClosure(cl *closure) {
-	if w.wants(cl.p.unit) {
-		w.found.Closures = append(w.found.Closures, cl)
-	}
-	w.visitCells(cl)
-}
-
-func (w *survey) visitCells(cl *closure) {
-	for _, u := range cl.up {
-		w.add(*u.p)
-		if w.keep {
-			w.cells = append(w.cells, savedCell{u, *u.p})
-		}
-	}
-}
-
-func (w *survey) wants(u *vm.Unit) bool {
-	yes, known := w.wanted[u]
-	if !known {
-		yes = u != nil && w.want(u.Chunk)
-		w.wanted[u] = yes
-	}
-	return yes
-}
-
-func (w *survey) visitThread(th *thread) {
-	top := th.top
-	for i := range th.frames {
-		f := &th.frames[i]
-		switch {
-		case f.fn != nil:
-			if top = max(top, f.base+f.fn.p.regs); w.wants(f.fn.p.unit) {
-				w.frames[f.fn] = append(w.frames[f.fn], f)
-				w.found.Frames = append(w.found.Frames, vm.Frame{Thread: th, Code: f.fn.p, Unit: f.fn.p.unit})
-			}
-			w.visitCells(f.fn)
-		case f.child != nil:
-			w.add(value{o: &f.child.object})
-		}
-	}
-	for _, v := range th.stack[:min(max(top, 0), len(th.stack))] {
-		w.add(v)
-	}
-	w.add(th.failed)
-}
-
-// Restore puts back what Survey has remembered.
-func (w *survey) Restore() {
-	for i := len(w.swaps) - 1; i >= 0; i-- {
-		s := w.swaps[i]
-		s.cl.p, s.cl.up = s.p, s.up
-	}
-	for i := range w.tables {
-		s := &w.tables[i]
-		s.was.mark = s.t.mark
-		*s.t = s.was
-	}
-	for _, s := range w.cells {
-		*s.u.p = s.v
-	}
-	w.forget()
-}
-
-// Done lets tables be written to in place again.
-func (w *survey) Done() {
-	for i := range w.tables {
-		if s := &w.tables[i]; !s.was.frozen {
-			s.t.frozen = false
-		}
-	}
-	w.forget()
-}
-
-func (w *survey) forget() {
-	w.tables, w.cells, w.swaps, w.frames, w.found = nil, nil, nil, nil, vm.Found{}
-	if w.m.survey == w {
-		w.m.survey = nil
-	}
-}
-
 // UnitOf is where the function's code is from.
 func (*machine) UnitOf(c vm.Closure) *vm.Unit { return c.(*closure).p.unit } //nolint:forcetypeassert // this engine's; so below
 
@@ -285,18 +89,39 @@ func (*machine) CellOf(c vm.Closure, i int) vm.Cell { return c.(*closure).up[i] 
 func (m *machine) Swap(c vm.Closure, code vm.Code, cells []vm.Cell) {
 	cl := c.(*closure) //nolint:forcetypeassert // see above
 	w := m.survey
-	if frames := w.frames[cl]; frames != nil {
-		old := *cl
-		for _, f := range frames {
-			f.fn = &old
-		}
-		delete(w.frames, cl)
-	}
+	w.detach(cl)
 	w.swaps = append(w.swaps, savedClosure{cl, cl.p, cl.up})
 	cl.p = code.(*proto) //nolint:forcetypeassert // see above
 	if cells != nil {
 		cl.up = upvaluesOf(cells)
 	}
+}
+
+// SwapAll gives the functions of a group other code.
+func (m *machine) SwapAll(g vm.Group, code vm.Code) {
+	w, p := m.survey, code.(*proto) //nolint:forcetypeassert // see above
+	for cl := range w.frames {
+		if cl.p == g.Code {
+			w.detach(cl)
+		}
+	}
+	w.groups = append(w.groups, g)
+	for _, c := range g.Closures {
+		c.(*closure).p = p //nolint:forcetypeassert // see above
+	}
+}
+
+// detach has calls of a function that are under way go on with it as it is now.
+func (w *survey) detach(cl *closure) {
+	frames := w.frames[cl]
+	if frames == nil {
+		return
+	}
+	old := *cl
+	for _, f := range frames {
+		f.fn = &old
+	}
+	delete(w.frames, cl)
 }
 
 func upvaluesOf(cells []vm.Cell) []*upvalue {
@@ -310,6 +135,12 @@ func upvaluesOf(cells []vm.Cell) []*upvalue {
 		up[i].p = &up[i].v
 	}
 	return up
+}
+
+// Join gives a function another cell.
+func (m *machine) Join(c vm.Closure, i int, cell vm.Cell) {
+	c.(*closure).up[i] = cell.(*upvalue) //nolint:forcetypeassert // see above
+	m.ahead = nil                        // it would not see that
 }
 
 // NewCell makes a cell that holds nil.

@@ -274,8 +274,10 @@ func (m *machine) setMetatable(v value, meta *table) {
 	case kindTable:
 		t := v.o.table()
 		t.meta, t.weak = meta, 0 // measure sees whether it is weak
+		m.seen(meta)
 	case kindUserdata:
 		v.o.userdata().meta = meta
+		m.seen(meta)
 	default:
 		m.metas[v.kind()] = meta
 		if v.kind() == kindTrue || v.kind() == kindFalse {

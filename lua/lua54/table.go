@@ -17,6 +17,7 @@ type table struct {
 	library bool  // of functions whose names tracebacks tell
 	doomed  bool  // its __gc is to be called
 	emptied bool  // deletions have emptied the hash: a traversal may still be at a key that is gone
+	watched bool  // frozen only so that a survey, which has been here, sees that it is written to
 	meta    *table
 	arr     []value // its last one is never nil
 	nodes   []node  // a power of two of them
@@ -415,6 +416,10 @@ func (t *table) resize(n int) int {
 
 // thaw makes the table's entries its own.
 func (t *table) thaw() {
+	if t.watched {
+		t.watched, t.frozen = false, false
+		return
+	}
 	t.arr = append([]value(nil), t.arr...)
 	t.nodes = append([]node(nil), t.nodes...)
 	t.frozen = false

@@ -16,6 +16,9 @@ type Target struct {
 	VM vm.VM
 	// Version is the ID of the version that it runs.
 	Version string
+	// Now is for an update that the VM has had already, and that is applied again for the functions which handlers that were under way have made since: the
+	// version that it runs by now. Scripts which are otherwise in that are left alone.
+	Now *Version
 	// Main is the file of the service's script, and Module a reference (vm.State.Ref) to what that has returned, 0 if it has returned nothing.
 	Main   string
 	Module int
@@ -43,9 +46,14 @@ type Report struct {
 	Kept []string `json:"kept,omitempty"`
 	// Conflicts are values of the source that have changed, and that the game has changed, too: they stay what the game has made of them.
 	Conflicts []string `json:"conflicts,omitempty"`
+	// Missed are fields of the source that are new or have changed, functions too, in tables that are not found: no function has the variable that the chunk has
+	// for the table.
+	Missed []string `json:"missed,omitempty"`
 	// Waiting are the stacks of what is under way with code of a version before. It goes on with that until it ends.
-	Waiting []string      `json:"waiting,omitempty"`
-	Took    time.Duration `json:"took"`
+	Waiting []string `json:"waiting,omitempty"`
+	// Took is how long the VM has handled nothing else, at the end. Ahead is the time of the parts before that, between which it has.
+	Took  time.Duration `json:"took"`
+	Ahead time.Duration `json:"ahead"`
 }
 
 // maxListed bounds what a Report lists of each kind.
@@ -60,28 +68,47 @@ type application struct {
 	report  Report
 	modules []*module
 	byFile  map[string]*module
-	codes   map[vm.Code]*met
+	lots    []lot
+	again   bool // it has been applied already
 	failed  error
 }
 
-// Apply replaces the code of a VM, and calls its hooks. If it returns an error, the VM is as it was, and still runs the version that it ran. It may be
-// called again
-// for a VM that it has been applied to, for the functions that handlers which were under way have made since.
+// Ahead does a part of what Apply is going to do to a VM, which changes nothing in it, and takes not much longer than d; more tells that there is more to do.
+// Between the parts, and only so long, the VM may run. It may be left out.
+func (u *Update) Ahead(v vm.VM, d time.Duration) (more bool) {
+	p, ok := v.(vm.Patcher)
+	return ok && p.Ahead(u, func(chunk string) bool { return u.changes(chunk, u.to) }, d)
+}
+
+// changes tells whether the update changes a script of a VM that runs a version: one that has been changed once more since is left alone.
+func (u *Update) changes(chunk string, now *Version) bool {
+	if u.files[chunk] == nil {
+		return false
+	}
+	is, _ := now.Text(chunk)
+	text, _ := u.to.Text(chunk)
+	return is == text
+}
+
+// Behind tells whether a thread that waits, of a VM that runs a version now, is in code of another one, of a script that the update has changed.
+func (u *Update) Behind(v vm.VM, th vm.State, now *Version) bool {
+	p, ok := v.(vm.Patcher)
+	return ok && p.Runs(th, func(from *vm.Unit) bool { return u.changes(from.Chunk, now) && from != u.files[from.Chunk].made })
+}
+
+// Apply replaces the code of a VM, and calls its hooks. If it returns an error, the VM is as it was, and still runs the version that it ran. A VM that has the
+// new version already stays as it is.
 func (u *Update) Apply(t Target) (Report, error) {
 	began := time.Now()
 	p, ok := t.VM.(vm.Patcher)
 	if !ok {
 		return Report{}, ErrEngine
 	}
-	before := u.from
-	switch t.Version {
-	case u.from.ID():
-	case u.to.ID():
-		before = u.to
-	default:
+	again := t.Now != nil || t.Version == u.to.ID()
+	if !again && t.Version != u.from.ID() {
 		return Report{}, fmt.Errorf("%w: %s, expected %s", ErrVersion, t.Version, u.from.ID())
 	}
-	a := &application{Update: u, t: t, p: p, s: t.VM.Main(), byFile: map[string]*module{}, codes: map[vm.Code]*met{}}
+	a := &application{Update: u, t: t, p: p, s: t.VM.Main(), again: again, byFile: map[string]*module{}}
 	a.report.From, a.report.To = u.from.ID(), u.to.ID()
 	if a.t.Call == nil {
 		a.t.Call = a.s.PCall
@@ -91,9 +118,7 @@ func (u *Update) Apply(t Target) (Report, error) {
 	undo, err := a.run()
 	if err != nil {
 		undo.Restore()
-		if t.Use != nil {
-			t.Use(before)
-		}
+		a.use(u.from)
 		return Report{From: u.from.ID(), To: u.to.ID(), Took: time.Since(began)}, err
 	}
 	undo.Done()
@@ -102,18 +127,17 @@ func (u *Update) Apply(t Target) (Report, error) {
 }
 
 func (a *application) run() (vm.Undo, error) {
-	found, undo := a.p.Survey(func(chunk string) bool { return a.files[chunk] != nil }, a.keep)
-	if a.t.Use != nil {
-		a.t.Use(a.to)
+	now := a.to
+	if a.t.Now != nil {
+		now = a.t.Now
 	}
-	again := a.t.Version == a.to.ID()
+	found, undo := a.p.Survey(a.Update, func(chunk string) bool { return a.changes(chunk, now) }, a.keep && !a.again)
+	a.use(a.to)
 	if err := a.gather(found); err != nil {
 		return undo, err
 	}
-	if err := a.swap(found); err != nil {
-		return undo, err
-	}
-	if again {
+	a.swap()
+	if a.again {
 		return undo, nil
 	}
 	a.findValues()
@@ -131,6 +155,12 @@ func (a *application) run() (vm.Undo, error) {
 	return undo, a.hooks()
 }
 
+func (a *application) use(v *Version) {
+	if a.t.Use != nil && !a.again {
+		a.t.Use(v)
+	}
+}
+
 // module is a script in a VM.
 type module struct {
 	a        *application
@@ -139,7 +169,6 @@ type module struct {
 	oldCells map[*variable]vm.Cell
 	live     map[*variable]bool // it had a cell before
 	done     map[*variable]bool // it has its value
-	byFn     map[*function][]vm.Closure
 	siblings map[sibling]vm.Cell
 	env      vm.Cell
 	split    bool // the script has been run more than once in this VM
@@ -165,133 +194,12 @@ func (a *application) module(f *fileUpdate) *module {
 	if m == nil {
 		m = &module{
 			a: a, f: f, cells: map[*variable]vm.Cell{}, oldCells: map[*variable]vm.Cell{}, live: map[*variable]bool{}, done: map[*variable]bool{},
-			byFn: map[*function][]vm.Closure{}, siblings: map[sibling]vm.Cell{},
+			siblings: map[sibling]vm.Cell{},
 		}
 		a.byFile[f.file] = m
 		a.modules = append(a.modules, m)
 	}
 	return m
-}
-
-// met is a code that functions of the VM have, and what becomes of it: thousands of functions may have the same.
-type met struct {
-	m       *module
-	t       *target // nil if the function is gone, or has its new code already
-	becomes *function
-	env     int // the index of _ENV, -1 if there is none
-	shared  []sharedCell
-}
-
-// sharedCell is a variable of the chunk that functions of a code use.
-type sharedCell struct {
-	index int
-	old   *variable // of the source that the code is from
-	v     *variable // of the new one, nil if that does not have it
-	last  vm.Cell   // that has been seen
-}
-
-func (a *application) meet(cl vm.Closure) (*met, error) {
-	code := a.p.CodeOf(cl)
-	if k := a.codes[code]; k != nil {
-		return k, nil
-	}
-	u := a.p.UnitOf(cl)
-	f := a.files[u.Chunk]
-	k := &met{m: a.module(f), env: -1}
-	a.codes[code] = k
-	from, fn, now := f.unit, f.fns[code], func(v *variable) *variable { return v }
-	if k.becomes = fn; u != f.made {
-		c, err := f.changeFrom(u)
-		if err != nil {
-			return nil, err
-		}
-		from, fn, now = c.unit, c.unit.fns[code], func(v *variable) *variable { return c.vars[v] }
-		k.t, k.becomes = c.targets[code], c.funcs[fn]
-	}
-	if fn == nil {
-		return k, nil
-	}
-	for i, name := range from.ups[code] {
-		switch v := fn.ups[name]; {
-		case v == nil:
-			k.env = i
-		case v.of.parent == nil && !v.block:
-			k.shared = append(k.shared, sharedCell{index: i, old: v, v: now(v)})
-		}
-	}
-	return k, nil
-}
-
-// gather notes the cells of all functions by the variables that they are.
-func (a *application) gather(found vm.Found) error {
-	for _, cl := range found.Closures {
-		k, err := a.meet(cl)
-		if err != nil {
-			return err
-		}
-		k.note(cl)
-	}
-	for _, fr := range found.Frames {
-		if f := a.files[fr.Unit.Chunk]; fr.Unit != f.made && len(a.report.Waiting) < maxListed {
-			a.report.Waiting = append(a.report.Waiting, fr.Thread.Traceback(""))
-		}
-	}
-	slices.Sort(a.report.Waiting)
-	a.report.Waiting = slices.Compact(a.report.Waiting)
-	return nil
-}
-
-func (k *met) note(cl vm.Closure) {
-	m := k.m
-	if fn := k.becomes; fn != nil && fn.parent != nil && fn.parent.parent == nil {
-		m.byFn[fn] = append(m.byFn[fn], cl)
-	}
-	if k.env >= 0 && m.env == nil {
-		m.env = m.a.p.CellOf(cl, k.env)
-	}
-	for i := range k.shared {
-		s := &k.shared[i]
-		cell := m.a.p.CellOf(cl, s.index)
-		if cell == s.last {
-			continue
-		}
-		s.last = cell
-		if s.v == nil {
-			m.oldCells[s.old] = cell
-			continue
-		}
-		if other := m.cells[s.v]; other != nil && other != cell {
-			m.split = true
-		}
-		m.cells[s.v], m.live[s.v], m.done[s.v] = cell, true, true
-	}
-}
-
-// swap gives all functions their new code.
-func (a *application) swap(found vm.Found) error {
-	for _, cl := range found.Closures {
-		k, err := a.meet(cl)
-		if err != nil {
-			return err
-		}
-		t := k.t
-		if t == nil {
-			continue // it is gone: who still has it goes on with it
-		}
-		if t.same {
-			a.p.Swap(cl, t.code, nil)
-			a.report.Functions++
-			continue
-		}
-		cells, missing := k.m.cellsFor(cl, t)
-		if missing != "" {
-			a.kept(k.m.f, t.fn, missing)
-			continue
-		}
-		a.p.Swap(cl, t.code, cells)
-		a.report.Functions++
-	}
-	return nil
 }
 
 func (a *application) kept(f *fileUpdate, fn *function, missing string) {
@@ -410,6 +318,12 @@ func (a *application) fail(err error) {
 func (a *application) conflict(f *fileUpdate, s *slot, key string) {
 	if len(a.report.Conflicts) < maxListed {
 		a.report.Conflicts = append(a.report.Conflicts, fmt.Sprintf("%s %s%s", f.place(s.line), s, key))
+	}
+}
+
+func (a *application) missed(f *fileUpdate, s *slot, v *variable) {
+	if len(a.report.Missed) < maxListed {
+		a.report.Missed = append(a.report.Missed, fmt.Sprintf("%s %s: no function has %s, and its table is not found", f.place(s.line), s, v))
 	}
 }
 

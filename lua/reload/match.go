@@ -9,6 +9,8 @@ type pairing struct {
 	vars     map[*variable]*variable
 	backVars map[*variable]*variable
 	backFns  map[*function]*function
+	before   map[*slot]*slot // what a slot that is no variable was
+	gone     []*slot         // that are no variables, and that the new outline does not have
 }
 
 func pair(old, to *outline) *pairing {
@@ -19,6 +21,7 @@ func pair(old, to *outline) *pairing {
 	p.join(old.main, to.main)
 	p.captured(old.main)
 	p.declared(old.main)
+	p.slots()
 	return p
 }
 
@@ -111,35 +114,37 @@ func (p *pairing) declared(f *function) {
 	}
 }
 
-// slotBefore is what a slot of the new outline was in the old one.
-func (p *pairing) slotBefore(s *slot) *slot {
-	if s.v != nil {
-		if v := p.backVars[s.v]; v != nil {
-			return v.slot
-		}
-		return nil
-	}
-	for _, old := range p.old.slots {
-		if old.v == nil && old.key == s.key {
-			return old
+// slots pairs what is no variable by its key.
+func (p *pairing) slots() {
+	was, is := map[string]*slot{}, map[string]bool{}
+	for _, s := range p.old.slots {
+		if s.v == nil {
+			was[s.key] = s
 		}
 	}
-	return nil
-}
-
-// gone are the slots of the old outline that the new one does not have.
-func (p *pairing) gone() []*slot {
-	keys := map[string]bool{}
+	p.before = map[*slot]*slot{}
 	for _, s := range p.new.slots {
 		if s.v == nil {
-			keys[s.key] = true
+			is[s.key] = true
+			if old := was[s.key]; old != nil {
+				p.before[s] = old
+			}
 		}
 	}
-	var gone []*slot
 	for _, s := range p.old.slots {
-		if s.v == nil && s.target != "" && !keys[s.key] {
-			gone = append(gone, s)
+		if s.v == nil && s.target != "" && !is[s.key] {
+			p.gone = append(p.gone, s)
 		}
 	}
-	return gone
+}
+
+// slotBefore is what a slot of the new outline was in the old one.
+func (p *pairing) slotBefore(s *slot) *slot {
+	if s.v == nil {
+		return p.before[s]
+	}
+	if v := p.backVars[s.v]; v != nil {
+		return v.slot
+	}
+	return nil
 }

@@ -37,6 +37,7 @@ type fileUpdate struct {
 
 	mu   sync.Mutex
 	from map[*vm.Unit]*change // by what functions that are met were compiled from
+	met  map[vm.Code]*met
 }
 
 // Options are for Prepare.
@@ -101,7 +102,7 @@ func (u *Update) mayFail() bool {
 }
 
 func (f *fileUpdate) mayFail() bool {
-	if len(f.before.gone()) > 0 {
+	if len(f.before.gone) > 0 {
 		return true
 	}
 	for _, s := range f.slots {
@@ -128,7 +129,7 @@ func (u *Update) file(file, before, text string) (*fileUpdate, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &fileUpdate{unit: now, made: made, from: map[*vm.Unit]*change{}, evals: evaluations{made: map[*evaluation]*compiled{}}}
+	f := &fileUpdate{unit: now, made: made, from: map[*vm.Unit]*change{}, met: map[vm.Code]*met{}, evals: evaluations{made: map[*evaluation]*compiled{}}}
 	was, err := u.engine.Compile(file, before)
 	if err != nil {
 		return nil, fmt.Errorf("reload: the version that is replaced: %w", err)

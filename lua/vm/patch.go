@@ -1,5 +1,7 @@
 package vm
 
+import "time"
+
 // What an engine offers for replacing the code of functions in VMs that live on: see package lua/reload, which is written against this.
 //
 // The three handles below are the engine's own, comparable with ==, and mean something to the engine and the VM that they come from only.
@@ -46,10 +48,17 @@ type Frame struct {
 	Unit   *Unit
 }
 
-// Found is what Survey finds.
+// Found is what Survey finds. It is to be used only until its Undo has been called.
 type Found struct {
+	Groups []Group
+	Frames []Frame
+}
+
+// Group is the functions that have the same code: a VM may have thousands of them, of a few codes.
+type Group struct {
+	Code     Code
+	Unit     *Unit // where it is from
 	Closures []Closure
-	Frames   []Frame
 }
 
 // Undo puts back what has been changed since Survey.
@@ -62,9 +71,16 @@ type Undo interface {
 
 // Patcher is a VM whose functions can get other code. Its methods may be called only while none of its functions runs.
 type Patcher interface {
+	// Ahead does a part of the walk of the next Survey, which has to be for the same key and want, and returns before that has taken much longer than d; more
+	// tells that there is more to do. Between the parts the VM may run. Engines that can't tell what has changed meanwhile do nothing.
+	Ahead(key any, want func(chunk string) bool, d time.Duration) (more bool)
 	// Survey walks over all that the VM reaches and gives the functions of the chunks that want names, also those that threads which wait are in. With keep, it
-	// remembers what all tables and variables hold.
-	Survey(want func(chunk string) bool, keep bool) (Found, Undo)
+	// remembers what all tables and variables hold. What Ahead has done for the key is not done again.
+	Survey(key any, want func(chunk string) bool, keep bool) (Found, Undo)
+	// Runs tells whether a thread that waits, or one that it has resumed and that waits with it, is in a function of such a source.
+	Runs(th State, of func(u *Unit) bool) bool
+	// Resumed is the coroutine that a thread which waits has resumed, and that waits with it; nil if there is none.
+	Resumed(th State) State
 	// UnitOf is where the function's code is from, nil if nobody knows.
 	UnitOf(c Closure) *Unit
 	CodeOf(c Closure) Code
@@ -72,6 +88,10 @@ type Patcher interface {
 	// Swap gives a function other code, and other cells unless cells is nil. Whoever has the function has it with that code; calls of it that have begun go on
 	// with the old one. It belongs to the last Survey, which must have found the function.
 	Swap(c Closure, code Code, cells []Cell)
+	// SwapAll is Swap for all functions of a group, which keep their cells.
+	SwapAll(g Group, code Code)
+	// Join gives a function another cell in place of its i-th.
+	Join(c Closure, i int, cell Cell)
 	NewCell() Cell
 	// NewClosure makes a function of the code. A cell that is nil is a new one.
 	NewClosure(code Code, cells []Cell) Closure

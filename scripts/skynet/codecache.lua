@@ -1,5 +1,5 @@
--- skynet.codecache: how scripts are loaded. A script is read anew for each service that starts, so what a service gets is always the file as it is; an engine
--- may keep the compiled form of a text, which no two texts share.
+-- skynet.codecache: how scripts are loaded. A script is read anew for each service that starts: from its file, or from the version that the node runs if it has been
+-- given one. An engine may keep the compiled form of a text, which no two texts share.
 local core = require "skynet.core"
 
 local cache = {}
@@ -7,7 +7,7 @@ local cache = {}
 local modes = { ON = true, OFF = true, EXIST = true }
 local mode = "ON"
 
--- Skynet's: the services that start from now on get the files as they are now. They do in any case.
+-- Skynet's: the services that start from now on get the texts as they are now. They do in any case.
 function cache.clear() end
 
 -- Gives the mode, and sets it if there is an argument: "ON", "OFF" or "EXIST".

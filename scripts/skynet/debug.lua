@@ -67,6 +67,9 @@ end
 -- Answers when the service has ended: with an error.
 function commands.LINK() skynet.response() end
 
+-- Runs a text in the service: see skynet.inject.
+function commands.RUN(source, name, ...) skynet.retpack(require "skynet.inject"(source, name, ...)) end
+
 -- Adds a command.
 function M.reg_debugcmd(name, f) commands[name] = f end
 

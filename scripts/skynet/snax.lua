@@ -12,7 +12,7 @@ skynet.register_protocol { name = "snax", id = skynet.PTYPE_SNAX, pack = skynet.
 local known = {}
 
 local function group()
-  return { accept = {}, response = {}, system = { init = "system.init", exit = "system.exit", profile = "system.profile" } }
+  return { accept = {}, response = {}, system = { init = "system.init", exit = "system.exit", hotfix = "system.hotfix", profile = "system.profile" } }
 end
 
 local function listed(name, ids, open)
@@ -138,6 +138,9 @@ snax.globalservice, snax.queryglobal = snax.uniqueservice, snax.queryservice
 
 -- Has a service's exit called with the arguments, and ends it.
 function snax.kill(obj, ...) return skynet.call(obj.handle, "snax", "system.exit", ...) end
+
+-- Gives methods of a service that runs other functions: see snax.hotfix. Gives true and what the patch's function hotfix gives, or false and what is wrong.
+function snax.hotfix(obj, source, ...) return skynet.call(obj.handle, "snax", "system.hotfix", source, ...) end
 
 -- Gives this service's own object.
 function snax.self() return snax.bind(skynet.self(), SERVICE_NAME) end

@@ -56,10 +56,9 @@ local function compiled(text, file, env)
   return chunk
 end
 
--- Runs the script of this service, whose globals are those of the VM, and gives its interface and its file.
-function M.load(name)
-  local text, file = text_of(name)
-  local found, globals = new(name), {}
+-- Runs a chunk that defines methods, with the globals of the VM.
+local function run(found, text, file)
+  local globals = {}
   local env = { accept = group_of(found, "accept"), response = group_of(found, "response") }
   local chunk = compiled(text, file, _G)
   local before = getmetatable(_G)
@@ -71,15 +70,34 @@ function M.load(name)
     end,
     __newindex = function(_, k, v) define(found, globals, k, v) end,
   }
+  local accept, response = rawget(_G, "accept"), rawget(_G, "response") -- of the service that is patched
+  rawset(_G, "accept", nil)
+  rawset(_G, "response", nil)
   setmetatable(_G, collecting)
   local ok, err = pcall(chunk)
   if getmetatable(_G) == collecting then setmetatable(_G, before) end -- else the script has set one of its own
-
+  rawset(_G, "accept", accept)
+  rawset(_G, "response", response)
   if not ok then error(err, 0) end
   for k, v in pairs(globals) do rawset(_G, k, v) end
+  return env
+end
+
+-- Runs the script of this service and gives its interface and its file.
+function M.load(name)
+  local text, file = text_of(name)
+  local found = new(name)
+  local env = run(found, text, file)
   rawset(_G, "accept", env.accept)
   rawset(_G, "response", env.response)
   return found, file
+end
+
+-- Runs a text that defines some methods of a service anew, and gives these.
+function M.patch(name, text)
+  local found = new(name)
+  run(found, text, "patch")
+  return found
 end
 
 -- What modules are to a script that is read for its methods only: a value that takes part in anything and does nothing.

@@ -35,7 +35,8 @@ import (
 // benchmarks is the table. The references are baselines measured for themselves; they run only with -only bare/.
 func benchmarks(programs *peers.Programs, botsFor time.Duration) []measure.Benchmark {
 	return slices.Concat(
-		actorBenchmarks(programs), luaBenchmarks(luas.Default(), ""), luaBenchmarks(luas.Gopher(), "/"+gopher.Name), storeBenchmarks(), clusterBenchmarks(), mediaBenchmarks(), webrtcBenchmarks(), otherBenchmarks(botsFor))
+		actorBenchmarks(programs), luaBenchmarks(luas.Default(), ""), luaBenchmarks(luas.Gopher(), "/"+gopher.Name), reloadBenchmarks(luas.Default(), ""),
+		reloadBenchmarks(luas.Gopher(), "/"+gopher.Name), storeBenchmarks(), clusterBenchmarks(), mediaBenchmarks(), webrtcBenchmarks(), otherBenchmarks(botsFor))
 }
 
 // actorBenchmarks are the actor runtime's, beside channels and beside what other runtimes do with their own defaults.
@@ -118,6 +119,27 @@ func luaBenchmarks(on luas.Suite, suffix string) []measure.Benchmark {
 		{ID: "lua/timer-burst", Unit: "s", Ours: on.TimerBurst(), Note: burst},
 		{ID: "lua/wait-bytes", Unit: "B/handler", Ours: on.WaitBytes(), Note: waits},
 		{ID: "lua/sleep-bytes", Unit: "B/handler", Ours: on.SleepBytes(), Note: sleeps},
+	}
+	for i := range all {
+		all[i].ID += suffix
+	}
+	return all
+}
+
+// reloadBenchmarks are those of replacing code under load, on one engine.
+func reloadBenchmarks(on luas.Suite, suffix string) []measure.Benchmark {
+	const (
+		load    = "10,000 agents of a script of 300 lines that answer 20,000 requests a second, "
+		own     = load + "each in a VM of its own, "
+		share   = load + "in VMs of 256, "
+		changed = "until all have another version, in which each function is changed; checking and compiling it are counted"
+		delay   = "p99 of the requests while all get another version, less that before"
+	)
+	all := []measure.Benchmark{
+		{ID: "reload/10000-agents", Unit: "s", Ours: on.Reload(false), Note: own + changed},
+		{ID: "reload/10000-agents-shared", Unit: "s", Ours: on.Reload(true), Note: share + changed},
+		{ID: "reload/handler-delay-p99", Unit: "ms", Ours: on.ReloadDelay(false), Note: own + delay},
+		{ID: "reload/handler-delay-p99-shared", Unit: "ms", Ours: on.ReloadDelay(true), Note: share + delay},
 	}
 	for i := range all {
 		all[i].ID += suffix

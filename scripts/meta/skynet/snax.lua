@@ -55,6 +55,15 @@ function snax.bind(handle, type) end
 ---@param ... any
 function snax.kill(obj, ...) end
 
+---Gives methods of a service that runs other functions. The text defines them as the script does; what it declares as `local name`, without a value, is the
+---script's variable of that name. Its function hotfix gets the arguments.
+---@param obj skynet.snax.object
+---@param source string
+---@param ... any
+---@return boolean ok
+---@return any ... what hotfix gives, or what is wrong
+function snax.hotfix(obj, source, ...) end
+
 ---The object of this service.
 ---@return skynet.snax.object
 function snax.self() end

@@ -27,6 +27,8 @@ func (s Suite) Figures() map[string]measure.Func {
 	figures := map[string]measure.Func{}
 	for name, f := range map[string]measure.Func{
 		"idle-bytes": s.idleBytes, "shared-agent-bytes": s.agentBytes, "killed-bytes": s.killedBytes,
+		reloadName("10000-agents", false): s.reloadTime(false), reloadName("10000-agents", true): s.reloadTime(true),
+		reloadName("handler-delay-p99", false): s.reloadDelay(false), reloadName("handler-delay-p99", true): s.reloadDelay(true),
 		"timer-bytes": s.timerBytes, "wait-bytes": s.waitBytes, "sleep-bytes": s.sleepBytes,
 	} {
 		figures["lua/"+name+s.suffix] = f

@@ -44,6 +44,8 @@ func TestEveryBenchmarkMeasures(t *testing.T) {
 			"burst":         {s.TimerBurst(), 0.001, 60},
 			"waits' bytes":  {s.WaitBytes(), 200, 100_000},
 			"sleeps' bytes": {s.SleepBytes(), 200, 100_000},
+			"reload":        {s.Reload(true), 0.0001, 60},
+			"reload delay":  {s.ReloadDelay(true), -60_000, 60_000},
 		} {
 			t.Run(engine+"/"+name, func(t *testing.T) {
 				got, err := c.measure(t.Context())
