@@ -36,6 +36,7 @@ func (n *node) adminServer() (s *admin.Server, closeLogs func() error, err error
 	if s.Refusals, err = admin.OpenAudit(filepath.Join(cfg.Path(cfg.Data), refusedFile), refusedBytes, refusedLogs); err != nil {
 		return nil, nil, errors.Join(err, s.Audit.Close())
 	}
+	n.auditReloads(s.Audit)
 	return s, func() error { return errors.Join(s.Audit.Close(), s.Refusals.Close()) }, nil
 }
 

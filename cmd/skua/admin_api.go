@@ -20,7 +20,7 @@ func (n *node) adminAPI() *admin.API {
 	return &admin.API{
 		System: n.sys, Nodes: n.nodes, Sessions: clients{n.sessions}, Dead: n.dead,
 		Store:    func() (admin.Store, error) { return storeState(n.metrics) },
-		Settings: func() []admin.Setting { return settings },
+		Settings: func() []admin.Setting { return settings }, Reload: n.reload,
 	}
 }
 

@@ -127,6 +127,7 @@ func known() map[string][]string {
 		"net/transport":  {"net/packet"},
 		"services/login": {"services/store"},
 		"services/gate":  {"services/login", "services/store"},
+		"services/admin": {"services/reload"},
 		"cmd/skua":       {"examples"},
 	}
 }

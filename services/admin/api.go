@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,11 +42,13 @@ type API struct {
 	Settings func() []Setting
 	// Dead keeps the last messages that could not be delivered.
 	Dead *DeadLetters
+	// Reload changes the version of the scripts.
+	Reload Reloads
 }
 
 // CallError is the answer to what failed.
 type CallError struct {
-	Code    string `json:"code" enum:"bad_request,no_role,not_found,busy,failed" doc:"Why, for programs."`
+	Code    string `json:"code" enum:"bad_request,no_role,not_found,conflict,busy,failed" doc:"Why, for programs."`
 	Message string `json:"error" doc:"Why, for people."`
 }
 
@@ -56,6 +59,7 @@ const (
 	codeBad      = "bad_request"
 	codeRole     = "no_role"
 	codeNotFound = "not_found"
+	codeConflict = "conflict"
 	codeBusy     = "busy"
 	codeFailed   = "failed"
 )
@@ -72,6 +76,8 @@ func (f *CallError) status() int {
 		return http.StatusForbidden
 	case codeNotFound:
 		return http.StatusNotFound
+	case codeConflict:
+		return http.StatusConflict
 	case codeBusy:
 		return http.StatusGatewayTimeout
 	default:
@@ -108,13 +114,13 @@ type query struct {
 	text   map[string]string
 	number map[string]int
 	body   any // a pointer to a value of the route's kind
-	// detail is more of what is done, for the audit log.
-	detail string
+	// detail is more of what is done, for the audit log, and outcome what comes of it if that is not Done.
+	detail, outcome string
 }
 
 // routes are what is served of what there is.
 func (s *Server) routes() []route {
-	all := slices.Concat(s.actorRoutes(), s.sessionRoutes(), s.nodeRoutes())
+	all := slices.Concat(s.actorRoutes(), s.sessionRoutes(), s.nodeRoutes(), s.reloadRoutes())
 	return append(all, route{
 		method: http.MethodGet, path: "/openapi.json", id: "openapi", role: View, summary: "This document", answer: map[string]any{},
 		serve: func(*query) (any, error) { return s.document(), nil },
@@ -161,7 +167,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, rt *route) (any,
 		return answer, err
 	}
 	e := Entry{
-		Node: s.Version.Node, Who: who.Name, Role: who.Role.String(), From: r.RemoteAddr, Action: rt.id, Target: clip(q.path1), Detail: clip(q.detail), Outcome: Done,
+		Node: s.Version.Node, Who: who.Name, Role: who.Role.String(), From: r.RemoteAddr, Action: rt.id, Target: clip(q.path1), Detail: clip(q.detail), Outcome: cmp.Or(q.outcome, Done),
 	}
 	if err != nil {
 		e.Outcome, e.Error = Failed, clip(err.Error())

@@ -118,6 +118,9 @@ func (d *schemas) object(t reflect.Type) map[string]any {
 func (d *schemas) fields(t reflect.Type, properties map[string]any, required *[]string) {
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if !f.IsExported() {
+			continue
+		}
 		if f.Anonymous {
 			d.fields(f.Type, properties, required)
 			continue
