@@ -117,8 +117,23 @@ func (s *Service) Failed(ctx context.Context, failure error) error {
 	return failure
 }
 
-// Booted says that the node has begun. What it has begun with is kept.
+// Booted says, once, that the node has begun; Serve runs. What it has begun with is kept. When it returns the node takes orders.
 func (s *Service) Booted(ctx context.Context) error {
+	select {
+	case <-s.listening:
+	case <-ctx.Done():
+		return fmt.Errorf("reload: the node takes no orders: %w", context.Cause(ctx))
+	}
+	err := s.begin(ctx)
+	if b := &s.boot; err != nil && !b.stored && b.current != nil {
+		// Whoever has put something into the folder is not to find what was there before.
+		s.refuse(fmt.Sprintf("it has begun with the scripts in its folder, which could not be made current: %v", err), b.current.ID)
+	}
+	close(s.begun)
+	return err
+}
+
+func (s *Service) begin(ctx context.Context) error {
 	b := &s.boot
 	id := b.version.ID()
 	if b.stored {

@@ -23,6 +23,8 @@ const (
 	maxAnswer    = 512 << 10
 	// prepareTime bounds what a node takes to compile a version.
 	prepareTime = 30 * time.Second
+	// flushTime bounds the wait for the server to know the subscription.
+	flushTime = 5 * time.Second
 )
 
 func orderSubject(name string) string { return "skua.reload." + name }
@@ -72,6 +74,8 @@ func (s *Service) takeOrders(ctx context.Context) (stop func() error, err error)
 	if err != nil {
 		return nil, fmt.Errorf("reload: %w", err)
 	}
+	// Whoever reads that this node is ready may send orders over another connection. Without a connection the subscription goes out with the next one.
+	_ = s.cfg.Node.Conn().FlushTimeout(flushTime)
 	return func() error {
 		if err := sub.Unsubscribe(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) && !errors.Is(err, nats.ErrBadSubscription) {
 			return fmt.Errorf("reload: %w", err)

@@ -117,7 +117,9 @@ type Service struct {
 	part    *part
 	metrics *metrics
 
-	boot boot // written by Boot
+	boot      boot          // written by Boot
+	listening chan struct{} // closed when the node takes orders
+	begun     chan struct{} // closed by Booted: until then the node is not to come to another version
 
 	life  context.Context //nolint:containedctx // of changes, which outlive those who have asked for them
 	tasks sync.WaitGroup
@@ -135,7 +137,7 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 	if err := cfg.defaults(); err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, log: cfg.Log, metrics: newMetrics()}
+	s := &Service{cfg: cfg, log: cfg.Log, metrics: newMetrics(), listening: make(chan struct{}), begun: make(chan struct{})}
 	if cfg.Metrics != nil {
 		if err := s.metrics.register(cfg.Metrics); err != nil {
 			return nil, fmt.Errorf("reload: metrics: %w", err)
@@ -157,7 +159,7 @@ func (s *Service) OnEnd(f func(Change)) {
 	s.ended = f
 }
 
-// Serve takes part in changes until ctx ends. One that is under way then is ended first: it is applied as a whole, or undone.
+// Serve takes part in changes until ctx ends. It is called once. One that is under way then is ended first: it is applied as a whole, or undone.
 func (s *Service) Serve(ctx context.Context) error {
 	s.mu.Lock()
 	s.life = ctx
@@ -166,7 +168,12 @@ func (s *Service) Serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.follow(ctx)
+	close(s.listening)
+	select {
+	case <-s.begun:
+		s.follow(ctx)
+	case <-ctx.Done():
+	}
 	err = stop()
 	s.tasks.Wait()
 	return err
