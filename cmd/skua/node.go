@@ -63,7 +63,7 @@ type node struct {
 	coordination []actor.Spec
 	rt           *lua.Runtime
 	engines      []vm.Engine // each once, that of most services first
-	scripts      *served
+	scripts      *servedFiles
 	reload       *reload.Service
 	instead      *reload.ErrBoot // why it begins with an older version
 	watching     bool            // reloads what is changed in the folder
@@ -320,7 +320,7 @@ func (n *node) buildScripts(abort func(), more ...lua.Module) error {
 		n.sessions = gate.NewSessions()
 	}
 	n.engines = distinct(engine, engines)
-	n.scripts = &served{folder: n.project.scripts}
+	n.scripts = &servedFiles{folder: n.project.scripts}
 	n.data = sharedata.New(sharedata.Config{Files: n.scripts, Log: n.log})
 	n.grainScripts = grains.New(grains.Config{})
 	modules := []lua.Module{

@@ -22,14 +22,14 @@ import (
 	"github.com/skua-go/skua/services/reload"
 )
 
-// served are the scripts of the version that the node runs, once it does, and the other files of the project's folder.
-type served struct {
+// servedFiles are the scripts of the version that the node runs, once it does, and the other files of the project's folder.
+type servedFiles struct {
 	folder fs.FS
 	rt     *lua.Runtime // set before the first script runs
 }
 
 // Open opens a script of the version, or another file.
-func (s *served) Open(name string) (fs.File, error) {
+func (s *servedFiles) Open(name string) (fs.File, error) {
 	if s.rt != nil && path.Ext(name) == ".lua" {
 		if v := s.rt.Version(); v != nil {
 			return reload.Tree{Version: v}.Open(name)

@@ -114,8 +114,9 @@ type query struct {
 	text   map[string]string
 	number map[string]int
 	body   any // a pointer to a value of the route's kind
-	// detail is more of what is done, for the audit log, and outcome what comes of it if that is not Done.
+	// detail is more of what is done, for the audit log, and outcome what comes of it if that is not Done. What is audited already is not again.
 	detail, outcome string
+	audited         bool
 }
 
 // routes are what is served of what there is.
@@ -163,7 +164,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, rt *route) (any,
 	}
 	q.who = who
 	answer, err := rt.serve(q)
-	if rt.method == http.MethodGet {
+	if rt.method == http.MethodGet || q.audited {
 		return answer, err
 	}
 	e := Entry{

@@ -100,14 +100,20 @@ func (s *Server) reloadRoutes() []route {
 // beginReload begins a change under the name of who asks. What comes of it is audited at its end: see ReloadEntry.
 func (s *Server) beginReload(q *query, o reload.Order) (any, error) {
 	o.Who = q.who.Name
-	q.detail = o.Label
-	q.outcome = Begun
+	if q.detail = o.Label; o.DryRun {
+		q.detail = "dry run"
+	}
 	c, err := s.API.Reload.Begin(o, reloadWait)
 	if errors.Is(err, reload.ErrBusy) {
 		return nil, failure(codeConflict, "%v", err)
 	}
 	if err != nil {
 		return nil, failure(codeBad, "%v", err)
+	}
+	if c.State == reload.Running {
+		q.outcome = Begun
+	} else {
+		q.audited = !o.DryRun
 	}
 	return c, nil
 }
