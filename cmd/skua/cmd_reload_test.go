@@ -80,8 +80,8 @@ func TestAnOperatorReloadsAndGoesBack(t *testing.T) {
 		t.Errorf("a mistake: %d %s%s", code, out, failed)
 	}
 	save(t, dir, "scripts/teller.lua", teller)
-	save(t, dir, "scripts/prices.lua", "return { sword = nobody.knows }\n")
-	if code, out, failed := r.look("reload"); code != exitFailed || !strings.Contains(failed, "prices.lua:1") {
+	save(t, dir, "scripts/prices.lua", "return { sword = 1 + {} }\n")
+	if code, out, failed := r.look("reload"); code != exitFailed || !strings.Contains(failed, "sharetable prices.lua: prices.lua:1") {
 		t.Errorf("a mistake in shared data: %d %s%s", code, out, failed)
 	}
 

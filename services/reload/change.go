@@ -84,7 +84,7 @@ func (s *Service) Begin(o Order, wait time.Duration) (Change, error) {
 		return Change{}, fmt.Errorf("reload: found %q, expected the ID of a version: 16 hexadecimal digits, as `skua versions` lists them", clip(o.To))
 	}
 	s.mu.Lock()
-	if s.life == nil || s.life.Err() != nil {
+	if s.life == nil || s.life.Err() != nil || s.closed {
 		s.mu.Unlock()
 		return Change{}, fmt.Errorf("%w: the node starts, or stops", ErrBusy)
 	}
@@ -102,7 +102,7 @@ func (s *Service) Begin(o Order, wait time.Duration) (Change, error) {
 	end := make(chan struct{})
 	s.now, s.end = c, end
 	life := s.life
-	s.tasks.Go(func() { s.run(life, o, end) })
+	s.task(func() { s.run(life, o, end) })
 	s.mu.Unlock()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()

@@ -66,7 +66,9 @@ func (s *Service) signed(body []byte) []byte {
 // takeOrders has the node obey those who lead changes, until stop is called, which waits for the order that is carried out.
 func (s *Service) takeOrders(ctx context.Context) (stop func() error, err error) {
 	sub, err := s.cfg.Node.Conn().Subscribe(orderSubject(s.cfg.Name), func(m *nats.Msg) {
-		s.tasks.Go(func() { s.obey(ctx, m) })
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.task(func() { s.obey(ctx, m) }) // a node that stops is found out by whoever waits for its answer
 	})
 	if err == nil {
 		err = sub.SetPendingLimits(maxOrders, maxOrders*maxOrder)

@@ -124,10 +124,11 @@ type Service struct {
 	life  context.Context //nolint:containedctx // of changes, which outlive those who have asked for them
 	tasks sync.WaitGroup
 
-	mu    sync.Mutex
-	now   *Change // that is under way, or was the last
-	ended func(Change)
-	end   chan struct{} // closed when it has ended
+	mu     sync.Mutex
+	closed bool    // no more tasks begin
+	now    *Change // that is under way, or was the last
+	ended  func(Change)
+	end    chan struct{} // closed when it has ended
 
 	refused atomic.Pointer[string] // the ID of the current version that this node could not begin with
 }
@@ -175,6 +176,18 @@ func (s *Service) Serve(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	err = stop()
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
 	s.tasks.Wait()
 	return err
+}
+
+// task runs f, which Serve waits for, unless that is about to return. The lock is held.
+func (s *Service) task(f func()) bool {
+	if s.life == nil || s.closed {
+		return false
+	}
+	s.tasks.Go(f)
+	return true
 }

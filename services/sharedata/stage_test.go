@@ -20,14 +20,13 @@ func TestTablesOfFilesFollowTheirFiles(t *testing.T) {
 		"factor.lua": {Data: []byte("return 2")},
 		"other.lua":  {Data: []byte("return { price = 1 }")},
 		"reader.lua": {Data: []byte(`
-local skynet = require "skynet"
 local sharedata = require "skynet.sharedata"
 return { price = function(self, name) return sharedata.query(name).price end }
 `)},
 	}
 	r := luatest.New(t, lua54.New())
 	srv := sharedata.New(sharedata.Config{Files: files, Log: r.Logger()})
-	r.Use(files, lua.Config{Modules: []lua.Module{srv.Module()}, Budget: 20 * time.Second})
+	r.Use(fstest.MapFS{"testdata/reader.lua": files["reader.lua"]}, lua.Config{Modules: []lua.Module{srv.Module()}, Budget: 20 * time.Second})
 	r.Spawn(srv.Spec())
 	r.Spawn(r.Runtime.Launcher())
 	service, _ := r.System.Lookup(sharedata.ServiceName)
