@@ -98,7 +98,7 @@ const maxTries = 5
 // bring has an actor, and those that share its VM, run a version. The report is nil if it does already, or has ended.
 func (p *part) bring(ctx context.Context, t target, to *code.Version, u *updates, down bool) (*code.Report, error) {
 	var last error
-	for range maxTries {
+	for try := 0; try < maxTries; try++ {
 		r, err := p.running(ctx, t)
 		switch {
 		case err != nil && p.gone(t, err):
@@ -126,6 +126,8 @@ func (p *part) bring(ctx context.Context, t target, to *code.Version, u *updates
 			return nil, fmt.Errorf("reload: %s answers %T, expected a report", t, v)
 		case errors.Is(err, code.ErrVersion): // somebody who shares its VM was faster
 			last = err
+		case underWay(err) && pause(ctx): // somebody who shares its VM is being brought over
+			try = 0
 		case p.gone(t, err):
 			return nil, nil //nolint:nilnil // nothing is to be done
 		case ctx.Err() != nil:
@@ -157,6 +159,23 @@ func (p *part) silent(t target, err error) error {
 
 func clip(text string) string {
 	return strings.ToValidUTF8(text[:min(len(text), maxStack)], "")
+}
+
+// lookAgain is how often it is looked whether a VM has come over that somebody else brings there.
+const lookAgain = 5 * time.Millisecond
+
+// underWay tells whether a VM has refused an upgrade since another one has not ended there. It is what lua says; the two have no name for it in common yet.
+func underWay(err error) bool {
+	return strings.Contains(err.Error(), "another upgrade of the VM is under way")
+}
+
+func pause(ctx context.Context) bool {
+	select {
+	case <-time.After(lookAgain):
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // Runs is what the VMs of a node run.
