@@ -10,7 +10,7 @@ import (
 type ReloadConfig struct {
 	// Which scripts the node begins with: `stored`, the version that ran last, and not what lies in the folder, which comes in by `skua reload`; `folder`, what lies there, only for a node that nobody can join; `auto`: `stored` in a cluster, and for a node that nobody can join the folder if it has changed since, else the version that ran last.
 	Start string `toml:"start" env:"START"`
-	// Time that a reload may take on a node, until which all actors have to come to the end of a handler; else it is undone everywhere. Those that keep the others waiting are named after 3 s.
+	// Time that a reload may take on a node, until which all actors have to come to the end of a handler; else it is undone everywhere. Those that keep the others waiting are named within 3 s.
 	Timeout Duration `toml:"timeout" env:"TIMEOUT"`
 	// VMs that are brought over at a time. More are done sooner, and leave less of the machine to players meanwhile.
 	Parallel int `toml:"parallel" env:"PARALLEL"`

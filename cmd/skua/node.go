@@ -444,7 +444,7 @@ func (n *node) serveClients(ctx context.Context, l *listeners, lost <-chan error
 			return err
 		}
 	})
-	n.keepVersions(ctx)
+	n.keepVersions(serving)
 	n.ready("ready" + l.String())
 	n.log.Info("serving", "addresses", strings.TrimSpace(l.String()))
 	err = doors.Wait()

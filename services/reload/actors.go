@@ -205,12 +205,15 @@ type Old struct {
 	Stacks  []string `json:"stacks,omitempty" doc:"Where its handlers wait."`
 }
 
-// surveyTime is how long a survey waits for actors.
-const surveyTime = 2 * time.Second
+// surveyTime is how long a survey waits for actors, and planTime how long a plan does: those that are stuck are to be named soon behind it.
+const (
+	surveyTime = 2 * time.Second
+	planTime   = 500 * time.Millisecond
+)
 
-// survey asks all actors for what they run. One that is stuck is named as such within some seconds.
-func (p *part) survey(ctx context.Context) Runs {
-	ctx, cancel := context.WithTimeout(ctx, surveyTime)
+// survey asks all actors for what they run. One that does not answer within that time is named as such.
+func (p *part) survey(ctx context.Context, wait time.Duration) Runs {
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	runs := Runs{Node: p.cfg.Name}
 	if v := p.cfg.Runtime.Version(); v != nil {
@@ -235,7 +238,7 @@ func (p *part) survey(ctx context.Context) Runs {
 		o := Old{Actor: t.String(), Script: t.script, Version: r.Version}
 		switch {
 		case err != nil:
-			o.Why = fmt.Sprintf("it has not told within %v", surveyTime)
+			o.Why = fmt.Sprintf("it has not told within %v", wait)
 			if since, stack, ok := p.cfg.System.Stuck(t.ref); ok {
 				o.Why, o.Stacks = "it is in one handler since "+since.UTC().Format(time.RFC3339), []string{clip(stack)}
 			}

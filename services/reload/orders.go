@@ -149,7 +149,7 @@ func (s *Service) carryOut(ctx context.Context, o *order, a *answer) error {
 	case stepCommit:
 		return s.part.commit(ctx, o.Epoch)
 	case stepSurvey:
-		runs := s.part.survey(ctx)
+		runs := s.part.survey(ctx, surveyTime)
 		runs.Behind = s.part.why()
 		a.Runs = &runs
 		return nil

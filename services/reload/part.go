@@ -163,7 +163,7 @@ func (p *part) admit(epoch uint64, keep bool) error {
 func (p *part) affected(ctx context.Context, plan code.Plan, to *code.Version) []Count {
 	touched := reaches(to, plan)
 	var some []Count
-	for _, c := range p.survey(ctx).Actors {
+	for _, c := range p.survey(ctx, planTime).Actors {
 		if touched(c.Script) {
 			some = append(some, c)
 		}

@@ -65,7 +65,7 @@ type Config struct {
 	// Start is which version the node begins with. Default Auto.
 	Start Start
 
-	// StuckAfter is after how long an actor that does not answer is named. Default 3 s.
+	// StuckAfter is after how long an actor that does not answer is named. Default 2 s, so that operators hear of it within 3 s.
 	StuckAfter time.Duration
 	// Timeout is how long a change may take on a node until it is undone; 2 min at most. Default 10 s.
 	Timeout time.Duration
@@ -89,7 +89,7 @@ func (cfg *Config) defaults() error {
 		cfg.Start = Auto
 	}
 	if cfg.StuckAfter <= 0 {
-		cfg.StuckAfter = 3 * time.Second
+		cfg.StuckAfter = 2 * time.Second
 	}
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = 10 * time.Second

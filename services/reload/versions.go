@@ -26,7 +26,7 @@ func (s *Service) Versions(ctx context.Context, entries int) (Versions, error) {
 	v.Nodes = make([]Runs, 1+len(others))
 	var all sync.WaitGroup
 	all.Go(func() {
-		v.Nodes[0] = s.part.survey(ctx)
+		v.Nodes[0] = s.part.survey(ctx, surveyTime)
 		v.Nodes[0].Behind = s.part.why()
 	})
 	for i := range others {
