@@ -53,7 +53,7 @@ With --join it is one more node of the cluster of another one, whose listen.clus
 			defer stop()
 			// A second signal ends the process at once.
 			context.AfterFunc(ctx, stop)
-			return serveNode(ctx, log, func(instead *reload.ErrBoot) *node {
+			return serveNode(ctx, log, func(instead *reload.BootError) *node {
 				return &node{
 					project: p, args: rest, log: log, instead: instead, watching: watch, ready: func(line string) { fmt.Fprintln(cmd.OutOrStdout(), line) },
 				}
@@ -66,9 +66,9 @@ With --join it is one more node of the cluster of another one, whose listen.clus
 }
 
 // serveNode runs a node. One that can't begin with the version that ran last is made anew with the last one that a node has begun with.
-func serveNode(ctx context.Context, log *slog.Logger, made func(instead *reload.ErrBoot) *node) error {
+func serveNode(ctx context.Context, log *slog.Logger, made func(instead *reload.BootError) *node) error {
 	err := made(nil).Serve(ctx)
-	var failed *reload.ErrBoot
+	var failed *reload.BootError
 	if !errors.As(err, &failed) || ctx.Err() != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ type node struct {
 	engines      []vm.Engine // each once, that of most services first
 	scripts      *servedFiles
 	reload       *reload.Service
-	instead      *reload.ErrBoot // why it begins with an older version
+	instead      *reload.BootError // why it begins with an older version
 	watching     bool            // reloads what is changed in the folder
 	data         *sharedata.Service
 	sockets      *socket.Sockets

@@ -79,22 +79,28 @@ func (s *Server) reloadRoutes() []route {
 		{
 			method: http.MethodGet, path: "/versions", id: "versions", role: View, answer: reload.Versions{}, query: pageParams()[:1],
 			summary: "Which version of the scripts each node's actors run, and the history of versions",
-			serve:   func(q *query) (any, error) { return a.Versions(q.r.Context(), q.number["limit"]) },
+			serve:   s.listVersions,
 		},
 		{
 			method: http.MethodGet, path: "/versions/{id}", id: "version", role: View, answer: VersionDiff{},
 			path1:   &param{name: "id", doc: "Of a version that is kept."},
 			query:   []param{{name: "from", kind: "string", doc: "The version to compare with; without it, the one that it has replaced."}},
 			summary: "What a version has changed, file by file",
-			serve: func(q *query) (any, error) {
-				files, err := a.Diff(q.r.Context(), q.path1, q.text["from"])
-				if errors.Is(err, reload.ErrNoVersion) {
-					return nil, failure(codeNotFound, "%v", err)
-				}
-				return VersionDiff{Files: files}, err
-			},
+			serve:   s.versionDiff,
 		},
 	}
+}
+
+func (s *Server) listVersions(q *query) (any, error) {
+	return s.API.Reload.Versions(q.r.Context(), q.number["limit"])
+}
+
+func (s *Server) versionDiff(q *query) (any, error) {
+	files, err := s.API.Reload.Diff(q.r.Context(), q.path1, q.text["from"])
+	if errors.Is(err, reload.ErrNoVersion) {
+		return nil, failure(codeNotFound, "%v", err)
+	}
+	return VersionDiff{Files: files}, err
 }
 
 // beginReload begins a change under the name of who asks. What comes of it is audited at its end: see ReloadEntry.

@@ -16,20 +16,20 @@ type boot struct {
 	instead string   // the current version, with which the node could not begin
 }
 
-// ErrBoot is for a node that could not begin with a version that was kept. Fallback is the last one that a node has begun with.
-type ErrBoot struct {
+// BootError is for a node that could not begin with a version that was kept. Fallback is the last one that a node has begun with.
+type BootError struct {
 	Version, Fallback string
 	Err               error
 }
 
-func (e *ErrBoot) Error() string {
+func (e *BootError) Error() string {
 	return fmt.Sprintf("reload: the node can't begin with version %s: %v", e.Version, e.Err)
 }
 
-func (e *ErrBoot) Unwrap() error { return e.Err }
+func (e *BootError) Unwrap() error { return e.Err }
 
-// Boot chooses the version that the node begins with, and has the runtime use it. After an ErrBoot, instead says which one it is.
-func (s *Service) Boot(ctx context.Context, instead *ErrBoot) error {
+// Boot chooses the version that the node begins with, and has the runtime use it. After an BootError, instead says which one it is.
+func (s *Service) Boot(ctx context.Context, instead *BootError) error {
 	folder, err := Read(s.cfg.Scripts)
 	if err != nil {
 		return err
@@ -89,7 +89,7 @@ func (s *Service) takesFolder(folder *code.Version) bool {
 	return s.cfg.Start == Folder || current.Dir != folder.ID()
 }
 
-// Failed says what is to be done about a node that could not begin: an ErrBoot if that is to begin with another version, else the error. What lies in the folder fails in
+// Failed says what is to be done about a node that could not begin: an BootError if that is to begin with another version, else the error. What lies in the folder fails in
 // front of whoever has put it there.
 func (s *Service) Failed(ctx context.Context, failure error) error {
 	b := &s.boot
@@ -111,7 +111,7 @@ func (s *Service) Failed(ctx context.Context, failure error) error {
 			continue
 		}
 		if m, err := s.kept.meta(ctx, other); err == nil && m != nil && m.Booted {
-			return &ErrBoot{Version: id, Fallback: other, Err: failure}
+			return &BootError{Version: id, Fallback: other, Err: failure}
 		}
 	}
 	return failure

@@ -80,7 +80,7 @@ func TestAVersionThatCanNotBeginFallsBack(t *testing.T) {
 	bad := n.reload("agent.lua", counter("bad"))
 	n = r.again(t, c, n)
 	cause := errors.New("main.lua:1: start failed")
-	var failed *reload.ErrBoot
+	var failed *reload.BootError
 	if err := n.svc.Failed(context.Background(), cause); !errors.As(err, &failed) || failed.Version != bad.To || failed.Fallback != bad.From || !errors.Is(err, cause) {
 		t.Fatalf("%v", err)
 	}
@@ -115,7 +115,7 @@ func TestWhatIsNotTheVersionsFaultDoesNotFallBack(t *testing.T) {
 	n = r.again(t, c, n).booted()
 	n = r.again(t, c, n)
 	cause := errors.New("the database is away")
-	var failed *reload.ErrBoot
+	var failed *reload.BootError
 	if err := n.svc.Failed(context.Background(), cause); errors.As(err, &failed) || !errors.Is(err, cause) {
 		t.Errorf("begun with before: %v", err)
 	}

@@ -293,7 +293,7 @@ func (p *part) undo(ctx context.Context, epoch uint64) error {
 	c, err := p.current(epoch)
 	switch {
 	case err != nil:
-		return nil //nolint:nilerr // there is nothing to undo
+		return nil // there is nothing to undo
 	case c.applied:
 		return p.back(ctx, c)
 	}
@@ -313,7 +313,7 @@ func (p *part) commit(ctx context.Context, epoch uint64) error {
 	c, err := p.current(epoch)
 	switch {
 	case err != nil:
-		return nil //nolint:nilerr // there is nothing to commit
+		return nil // there is nothing to commit
 	case !c.applied:
 		return fmt.Errorf("%w: epoch %d is prepared, and not applied", ErrFenced, epoch)
 	}

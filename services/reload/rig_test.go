@@ -73,7 +73,7 @@ type node struct {
 // rig is what is different in a test.
 type rig struct {
 	secret  bool
-	instead *reload.ErrBoot
+	instead *reload.BootError
 	modules []lua.Module
 	change  func(cfg *reload.Config)
 }
