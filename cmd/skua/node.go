@@ -66,7 +66,7 @@ type node struct {
 	scripts      *servedFiles
 	reload       *reload.Service
 	instead      *reload.BootError // why it begins with an older version
-	watching     bool            // reloads what is changed in the folder
+	watching     bool              // reloads what is changed in the folder
 	data         *sharedata.Service
 	sockets      *socket.Sockets
 	mongo        *mongodb.Clients
