@@ -16,7 +16,7 @@ import (
 // Under load good and broken reloads fail no request, lose no state, and leave all actors on one version and no memory behind; agents come and go meanwhile.
 func TestRequestsDoNotFailWhileVersionsChange(t *testing.T) {
 	nodes := rig{}.nodes(t, clustertest.Start(t, 2, clustertest.Config{}), "agent.lua", counter("0"))
-	const agents, rounds = 10, 12
+	const agents, rounds = 4, 12
 	var answered, asked atomic.Int64
 	stop := make(chan struct{})
 	var players sync.WaitGroup
