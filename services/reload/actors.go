@@ -126,7 +126,7 @@ func (p *part) bring(ctx context.Context, t target, to *code.Version, u *updates
 			return nil, fmt.Errorf("reload: %s answers %T, expected a report", t, v)
 		case errors.Is(err, code.ErrVersion): // somebody who shares its VM was faster
 			last = err
-		case underWay(err) && pause(ctx): // somebody who shares its VM is being brought over
+		case isUpgrading(err) && pause(ctx): // somebody who shares its VM is being brought over
 			try = 0
 		case p.gone(t, err):
 			return nil, nil //nolint:nilnil // nothing is to be done
@@ -164,8 +164,8 @@ func clip(text string) string {
 // lookAgain is how often it is looked whether a VM has come over that somebody else brings there.
 const lookAgain = 5 * time.Millisecond
 
-// underWay tells whether a VM has refused an upgrade since another one has not ended there. It is what lua says; the two have no name for it in common yet.
-func underWay(err error) bool {
+// isUpgrading tells whether a VM has refused an upgrade since another one has not ended there. It is what lua says; the two have no name for it in common yet.
+func isUpgrading(err error) bool {
 	return strings.Contains(err.Error(), "another upgrade of the VM is under way")
 }
 

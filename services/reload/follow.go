@@ -93,11 +93,9 @@ func (s *Service) adopt(ctx context.Context, current *Current) error {
 		s.refused.Store(nil)
 		s.metrics.fallback(false)
 	}
-	s.part.mu.Lock()
-	c, epoch := s.part.change, s.part.newest
-	s.part.mu.Unlock()
+	c, applied, epoch := s.part.underWay() // if another change is prepared from here on, its epoch is newer, and this one gives way
 	if c != nil {
-		if c.applied && c.to.ID() == current.ID {
+		if applied && c.to.ID() == current.ID {
 			return s.part.commit(ctx, c.epoch)
 		}
 		return nil // resolve ends it
@@ -142,9 +140,7 @@ func (s *Service) wasBefore(ctx context.Context, from, to string) bool {
 
 // resolve ends a change whose leader is gone: by the record of what is current, which the leader has written last, or has not.
 func (s *Service) resolve(ctx context.Context) {
-	s.part.mu.Lock()
-	c := s.part.change
-	s.part.mu.Unlock()
+	c, applied, _ := s.part.underWay()
 	if c == nil || time.Since(c.since) < s.cfg.Timeout/2 {
 		return
 	}
@@ -160,7 +156,7 @@ func (s *Service) resolve(ctx context.Context) {
 		s.log.Warn("reload: whoever led a change is gone, and what is current is not known", "version", c.to.ID(), "error", err)
 		return
 	}
-	if c.applied && current.ID == c.to.ID() {
+	if applied && current.ID == c.to.ID() {
 		err = s.part.commit(ctx, c.epoch)
 	} else {
 		err = s.part.undo(ctx, c.epoch)

@@ -78,6 +78,16 @@ func newPart(cfg *Config, text func(ctx context.Context, id string) (*code.Versi
 	return &part{cfg: cfg, log: cfg.Log, text: text, turn: make(chan struct{}, 1), late: map[actor.Ref]target{}}
 }
 
+// underWay is the change that is prepared or applied, if there is one, and the highest epoch that was seen.
+func (p *part) underWay() (c *change, applied bool, newest uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.change == nil {
+		return nil, false, p.newest
+	}
+	return p.change, p.change.applied, p.newest
+}
+
 // take waits for the turn.
 func (p *part) take(ctx context.Context) error {
 	select {
