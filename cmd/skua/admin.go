@@ -68,6 +68,7 @@ func (n *node) adminServer(peers admin.Peers) (s *admin.Server, closeIt func() e
 	if s.Refusals, err = admin.OpenAudit(filepath.Join(cfg.Path(cfg.Data), refusedFile), refusedBytes, refusedLogs); err != nil {
 		return nil, nil, errors.Join(err, s.Audit.Close())
 	}
+	n.auditReloads(s.Audit)
 	return s, func() error {
 		s.Close()
 		return errors.Join(s.Audit.Close(), s.Refusals.Close())

@@ -21,8 +21,8 @@ func (n *node) adminAPI(peers admin.Peers) *admin.API {
 	return &admin.API{
 		System: n.sys, Nodes: n.nodes, Sessions: clients{n.sessions}, Dead: n.dead,
 		Store:    func() (admin.Store, error) { return storeState(n.metrics) },
-		Settings: func() []admin.Setting { return settings },
-		Peers:    peers, Log: n.lines, Directory: directory{n},
+		Settings: func() []admin.Setting { return settings }, Reload: n.reload,
+		Peers: peers, Log: n.lines, Directory: directory{n},
 	}
 }
 

@@ -2,17 +2,22 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/skua-go/skua/services/reload"
 )
 
 func newRunCommand(ext extension) *cobra.Command {
 	var f runFlags
+	var watch bool
 	cmd := &cobra.Command{
 		Use:   "run [DIR] [-- ARGUMENT...]",
 		Short: "Run a node: the project in DIR, or the demo world",
@@ -48,12 +53,27 @@ With --join it is one more node of the cluster of another one, whose listen.clus
 			defer stop()
 			// A second signal ends the process at once.
 			context.AfterFunc(ctx, stop)
-			n := &node{project: p, args: rest, log: log, ready: func(line string) { fmt.Fprintln(cmd.OutOrStdout(), line) }}
-			return n.Serve(ctx)
+			return serveNode(ctx, log, func(instead *reload.BootError) *node {
+				return &node{
+					project: p, args: rest, log: log, instead: instead, watching: watch, ready: func(line string) { fmt.Fprintln(cmd.OutOrStdout(), line) },
+				}
+			})
 		},
 	}
 	f.define(cmd)
+	cmd.Flags().BoolVar(&watch, "watch", false, "reload scripts whenever one is saved, for development")
 	return cmd
+}
+
+// serveNode runs a node. One that can't begin with the version that ran last is made anew with the last one that a node has begun with.
+func serveNode(ctx context.Context, log *slog.Logger, made func(instead *reload.BootError) *node) error {
+	err := made(nil).Serve(ctx)
+	var failed *reload.BootError
+	if !errors.As(err, &failed) || ctx.Err() != nil {
+		return err
+	}
+	log.Error("the node can't begin with the current version of the scripts, and tries an older one", "version", failed.Version, "older", failed.Fallback, "error", failed.Err)
+	return made(failed).Serve(ctx)
 }
 
 // runFlags are keys of the configuration that are set on the command line.

@@ -36,6 +36,7 @@ type Config struct {
 	Login   LoginConfig   `toml:"login" envPrefix:"LOGIN_"`
 	Store   StoreConfig   `toml:"store" envPrefix:"STORE_"`
 	Lua     LuaConfig     `toml:"lua" envPrefix:"LUA_"`
+	Reload  ReloadConfig  `toml:"reload" envPrefix:"RELOAD_"`
 	Socket  SocketConfig  `toml:"socket" envPrefix:"SOCKET_"`
 	Mongo   MongoConfig   `toml:"mongo" envPrefix:"MONGO_"`
 	Media   MediaConfig   `toml:"media" envPrefix:"MEDIA_"`
@@ -426,6 +427,7 @@ func DefaultConfig() Config {
 		},
 		Store:  StoreConfig{Database: "skua", Autosave: Duration{2 * time.Second}, FlushBatch: 500, MaxPending: 100_000, MaxPendingBytes: 256 << 20, CacheTTL: Duration{10 * time.Second}, CacheBytes: 64 << 20},
 		Lua:    LuaConfig{Path: []string{"scripts"}, CallTimeout: Duration{5 * time.Second}, MemoryLimit: 256 << 20, Engine: engineLua54, Integers: integersError},
+		Reload: reloadDefaults(),
 		Socket: SocketConfig{MaxSockets: 10_000, ConnectTimeout: Duration{10 * time.Second}},
 		Media:  mediaDefaults(),
 		Trace:  TraceConfig{Sample: 0.01},

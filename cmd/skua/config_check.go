@@ -68,6 +68,7 @@ func (c *Config) validate() error {
 	c.validateListen(&k)
 	c.validateGates(&k)
 	c.validateGrains(&k)
+	c.validateReload(&k)
 	c.validateKCP(&k)
 	c.validateTLS(&k)
 	c.validateServices(&k)

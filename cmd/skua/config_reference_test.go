@@ -105,7 +105,7 @@ func tomlText(t *testing.T, k configKey) string {
 func fieldComments(t *testing.T) map[string]string {
 	t.Helper()
 	comments := make(map[string]string)
-	for _, name := range []string{"config.go", "config_gates.go", "config_grains.go", "config_media.go", "config_webrtc.go"} {
+	for _, name := range []string{"config.go", "config_gates.go", "config_grains.go", "config_media.go", "config_webrtc.go", "config_reload.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

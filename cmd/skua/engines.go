@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -109,4 +110,15 @@ func (c *LuaConfig) checkServices(has func(script string) bool) error {
 		}
 	}
 	return c.checkTrusted(has)
+}
+
+// distinct are engines without those that are there twice.
+func distinct(first vm.Engine, others map[string]vm.Engine) []vm.Engine {
+	all := []vm.Engine{first}
+	for _, script := range slices.Sorted(maps.Keys(others)) {
+		if e := others[script]; !slices.Contains(all, e) {
+			all = append(all, e)
+		}
+	}
+	return all
 }

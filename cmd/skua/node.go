@@ -24,6 +24,7 @@ import (
 	"github.com/skua-go/skua/cluster/names"
 	"github.com/skua-go/skua/internal/mongouri"
 	"github.com/skua-go/skua/lua"
+	"github.com/skua-go/skua/lua/vm"
 	"github.com/skua-go/skua/scripts"
 	"github.com/skua-go/skua/services/admin"
 	"github.com/skua-go/skua/services/cron"
@@ -32,6 +33,7 @@ import (
 	"github.com/skua-go/skua/services/login"
 	"github.com/skua-go/skua/services/mongodb"
 	"github.com/skua-go/skua/services/multicast"
+	"github.com/skua-go/skua/services/reload"
 	"github.com/skua-go/skua/services/sharedata"
 	"github.com/skua-go/skua/services/socket"
 	"github.com/skua-go/skua/services/store"
@@ -60,6 +62,11 @@ type node struct {
 	// coordination is the actors of names, topics, locks and the datacenter, in the order of starting
 	coordination []actor.Spec
 	rt           *lua.Runtime
+	engines      []vm.Engine // each once, that of most services first
+	scripts      *servedFiles
+	reload       *reload.Service
+	instead      *reload.BootError // why it begins with an older version
+	watching     bool              // reloads what is changed in the folder
 	data         *sharedata.Service
 	sockets      *socket.Sockets
 	mongo        *mongodb.Clients
@@ -138,7 +145,7 @@ func (n *node) Serve(ctx context.Context) (err error) {
 	}
 	// Actors end while they can still reach those of other nodes, which are told only then.
 	defer func() { err = errors.Join(err, n.stop(), n.closeGrains(), leave()) }()
-	if err := n.build(abort); err != nil {
+	if err := n.build(ctx, abort); err != nil {
 		return err
 	}
 	lost, err := n.startServices(ctx, backend)
@@ -152,7 +159,7 @@ func (n *node) Serve(ctx context.Context) (err error) {
 		if ctx.Err() != nil {
 			return nil // told to stop before it served
 		}
-		return err
+		return n.reload.Failed(ctx, err)
 	}
 	return n.serveClients(ctx, listeners, lost)
 }
@@ -279,7 +286,7 @@ func (w *watcher) Receive(_ *actor.Context, msg any) {
 }
 
 // build makes the parts that know each other.
-func (n *node) build(abort func()) error {
+func (n *node) build(ctx context.Context, abort func()) error {
 	n.metrics.MustRegister(systemMetrics(n.sys))
 	var more []lua.Module
 	if n.trial != nil {
@@ -287,6 +294,11 @@ func (n *node) build(abort func()) error {
 	}
 	if err := n.buildScripts(abort, more...); err != nil {
 		return err
+	}
+	if n.trial == nil { // tests run what lies in the folder
+		if err := n.openReload(ctx); err != nil {
+			return err
+		}
 	}
 	if err := n.project.cfg.Lua.checkServices(n.rt.Has); err != nil {
 		return err
@@ -314,7 +326,9 @@ func (n *node) buildScripts(abort func(), more ...lua.Module) error {
 	if n.sessions == nil { // of a migration, which has no clients
 		n.sessions = gate.NewSessions()
 	}
-	n.data = sharedata.New(sharedata.Config{Files: n.project.scripts, Log: n.log})
+	n.engines = distinct(engine, engines)
+	n.scripts = &servedFiles{folder: n.project.scripts}
+	n.data = sharedata.New(sharedata.Config{Files: n.scripts, Log: n.log})
 	n.grainScripts = grains.New(grains.Config{})
 	modules := []lua.Module{
 		n.sessions.Module(), n.data.Module(), multicast.New(multicast.Config{}).Module(), n.sockets.Module(), n.mongo.Module(), n.grainScripts.Module(),
@@ -325,7 +339,7 @@ func (n *node) buildScripts(abort func(), more ...lua.Module) error {
 		now = n.sys.Now
 	}
 	rt, err := lua.NewRuntime(lua.Config{
-		Scripts: n.project.scripts, Library: scripts.FS(), Log: n.log, Abort: abort, Engine: engine, Engines: engines, Modules: append(modules, more...),
+		Scripts: n.scripts, Library: scripts.FS(), Log: n.log, Abort: abort, Engine: engine, Engines: engines, Modules: append(modules, more...),
 		Env: map[string]string{"node": cfg.Name, "start": cfg.Start}, Now: now, MemoryLimit: int64(cfg.Lua.MemoryLimit), Trusted: cfg.Lua.trusts,
 	})
 	if err != nil {
@@ -411,9 +425,15 @@ func (n *node) serveClients(ctx context.Context, l *listeners, lost <-chan error
 		doors.Go(func() error { return l.webrtc.Serve(serving) })
 	}
 	doors.Go(func() error { return l.renew(serving) })
+	doors.Go(func() error { return n.reload.Serve(serving) })
+	doors.Go(func() error { return n.hangUp(serving) })
+	if n.watching {
+		doors.Go(func() error { return n.watchFolder(serving) })
+	}
 	stopAdmin, err := n.openAdmin(serving, l, doors)
 	if err != nil {
-		return errors.Join(err, stopControl())
+		end()
+		return errors.Join(err, doors.Wait(), stopControl())
 	}
 	doors.Go(func() error {
 		defer end()
@@ -433,6 +453,7 @@ func (n *node) serveClients(ctx context.Context, l *listeners, lost <-chan error
 			return err
 		}
 	})
+	n.keepVersions(serving)
 	n.ready("ready" + l.String())
 	n.log.Info("serving", "addresses", strings.TrimSpace(l.String()))
 	err = doors.Wait()

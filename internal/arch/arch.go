@@ -130,6 +130,7 @@ func known() map[string][]string {
 		"net/rtmp":       {"net/flv", "net/media"},
 		"services/login": {"services/store"},
 		"services/gate":  {"services/login", "services/store"},
+		"services/admin": {"services/reload"},
 		"cmd/skua":       {"examples"},
 	}
 }

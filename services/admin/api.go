@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,6 +42,8 @@ type API struct {
 	Settings func() []Setting
 	// Dead keeps the last messages that could not be delivered.
 	Dead *DeadLetters
+	// Reload changes the version of the scripts.
+	Reload Reloads
 	// Peers are asked for what other nodes have.
 	Peers Peers
 	// Log has the last lines of the node's log.
@@ -51,7 +54,7 @@ type API struct {
 
 // CallError is the answer to what failed.
 type CallError struct {
-	Code    string `json:"code" enum:"bad_request,no_role,not_found,busy,failed" doc:"Why, for programs."`
+	Code    string `json:"code" enum:"bad_request,no_role,not_found,conflict,busy,failed" doc:"Why, for programs."`
 	Message string `json:"error" doc:"Why, for people."`
 }
 
@@ -71,6 +74,7 @@ const (
 	codeBad      = "bad_request"
 	codeRole     = "no_role"
 	codeNotFound = "not_found"
+	codeConflict = "conflict"
 	codeBusy     = "busy"
 	codeFailed   = "failed"
 )
@@ -87,6 +91,8 @@ func (f *CallError) status() int {
 		return http.StatusForbidden
 	case codeNotFound:
 		return http.StatusNotFound
+	case codeConflict:
+		return http.StatusConflict
 	case codeBusy:
 		return http.StatusGatewayTimeout
 	default:
@@ -125,13 +131,14 @@ type query struct {
 	text   map[string]string
 	number map[string]int
 	body   any // a pointer to a value of the route's kind
-	// detail is more of what is done, for the audit log.
-	detail string
+	// detail is more of what is done, for the audit log, and outcome what comes of it if that is not Done. What is audited already is not again.
+	detail, outcome string
+	audited         bool
 }
 
 // routes are what is served of what there is.
 func (s *Server) routes() []route {
-	all := slices.Concat(s.actorRoutes(), s.touchRoutes(), s.tailRoutes(), s.sessionRoutes(), s.nodeRoutes(), s.directoryRoutes())
+	all := slices.Concat(s.actorRoutes(), s.touchRoutes(), s.tailRoutes(), s.sessionRoutes(), s.nodeRoutes(), s.directoryRoutes(), s.reloadRoutes())
 	all = append(all, route{
 		method: http.MethodGet, path: "/openapi.json", id: "openapi", role: View, summary: "This document", answer: map[string]any{}, here: true,
 		serve: func(*query) (any, error) { return s.document(), nil },
@@ -187,11 +194,11 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, rt *route) (any,
 // perform does what a request asks for, and audits it if it is a change.
 func (s *Server) perform(rt *route, q *query) (any, error) {
 	answer, err := rt.serve(q)
-	if rt.method == http.MethodGet {
+	if rt.method == http.MethodGet || q.audited {
 		return answer, err
 	}
 	e := Entry{
-		Node: s.Version.Node, Who: q.who.Name, Role: q.who.Role.String(), From: q.r.RemoteAddr, Action: rt.id, Target: clip(q.path1), Detail: clip(q.detail), Outcome: Done,
+		Node: s.Version.Node, Who: q.who.Name, Role: q.who.Role.String(), From: q.r.RemoteAddr, Action: rt.id, Target: clip(q.path1), Detail: clip(q.detail), Outcome: cmp.Or(q.outcome, Done),
 	}
 	if err != nil {
 		e.Outcome, e.Error = Failed, clip(err.Error())

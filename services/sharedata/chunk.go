@@ -20,7 +20,8 @@ import (
 var chunkSource string
 
 // make runs what makes a table, and takes the table out of its VM.
-func (srv *Service) make(ctx context.Context, job load) (*frozen, error) {
+func (m *maker) make(ctx context.Context, job load) (*frozen, error) {
+	srv := m.srv
 	began := time.Now()
 	var machine vm.VM
 	tick := func() error {
@@ -37,7 +38,7 @@ func (srv *Service) make(ctx context.Context, job load) (*frozen, error) {
 	s := machine.Main()
 	name, text := "="+job.name, job.source
 	if file, isFile := strings.CutPrefix(job.source, "@"); isFile {
-		data, err := srv.readFile(file)
+		data, err := m.readFile(file)
 		if err != nil {
 			return nil, err
 		}
@@ -46,7 +47,7 @@ func (srv *Service) make(ctx context.Context, job load) (*frozen, error) {
 	if err := s.Load("=sharedata", chunkSource); err != nil {
 		return nil, err
 	}
-	s.PushFunc("find", srv.find)
+	s.PushFunc("find", m.find)
 	s.PushFunc("print", func(s vm.State) int {
 		parts := make([]string, 0, s.Top())
 		for i := 1; i <= s.Top(); i++ {
@@ -85,15 +86,16 @@ func (srv *Service) takeOff(s vm.State, cycles bool) (root *frozen, err error) {
 	return root, problem
 }
 
-func (srv *Service) readFile(name string) (string, error) {
-	if srv.cfg.Files == nil {
+func (m *maker) readFile(name string) (string, error) {
+	if m.files == nil {
 		return "", fmt.Errorf("file %q: this node has no files", name)
 	}
 	name = strings.TrimPrefix(name, "./")
 	if !fs.ValidPath(name) {
 		return "", fmt.Errorf("file %q: a path inside of the project's scripts is expected", name)
 	}
-	text, err := fs.ReadFile(srv.cfg.Files, name)
+	m.asked[name] = true
+	text, err := fs.ReadFile(m.files, name)
 	if err != nil {
 		return "", fmt.Errorf("file %q: %w", name, err)
 	}
@@ -101,30 +103,30 @@ func (srv *Service) readFile(name string) (string, error) {
 }
 
 // find pushes the function that makes a module, and the name of its file; or nil and what is wrong.
-func (srv *Service) find(s vm.State) int {
+func (m *maker) find(s vm.State) int {
 	name, ok := s.String(1)
 	if !ok {
 		s.Errorf("require: the name of a module is expected, got %s", s.Type(1))
 	}
 	base := strings.ReplaceAll(name, ".", "/")
 	for _, file := range []string{base + ".lua", base + "/init.lua"} {
-		text, err := srv.readFile(file)
+		text, err := m.readFile(file)
 		if err == nil {
 			if err = s.Load("@"+file, text); err == nil {
 				s.PushString(file)
 				return 2
 			}
 		}
-		if srv.cfg.Files != nil && !errors.Is(err, fs.ErrNotExist) {
+		if m.files != nil && !errors.Is(err, fs.ErrNotExist) {
 			s.PushNil()
 			s.PushString(err.Error())
 			return 2
 		}
 	}
-	for _, m := range lib.Modules(srv.cfg.Files) {
-		if m.Name == name {
+	for _, own := range lib.Modules(m.files) {
+		if own.Name == name {
 			s.PushFunc(name, func(s vm.State) int {
-				m.Open(s)
+				own.Open(s)
 				return 1
 			})
 			s.PushString(":go:")

@@ -99,14 +99,15 @@ func (l *loader) run(c *actor.Context, job load) {
 			ctx, cancel := context.WithTimeout(ctx, l.srv.cfg.LoadTimeout)
 			defer cancel()
 			defer context.AfterFunc(l.stopping, cancel)() //nolint:contextcheck // the actor ends, not the request
-			root, err := l.srv.make(ctx, job)
+			m := newMaker(l.srv, l.srv.cfg.Files)
+			root, err := m.make(ctx, job)
 			switch {
 			case l.stopping.Err() != nil:
 				return nil, fmt.Errorf("%s %s: the node stops", job.kind, job.name)
 			case err != nil:
 				return nil, fmt.Errorf("%s %s: %w", job.kind, job.name, err)
 			}
-			return nil, l.srv.reg.put(job.kind, job.name, job.mode, root)
+			return nil, l.srv.reg.put(job.kind, job.name, job.mode, root, m.origin(job))
 		}, func(_ any, err error) {
 			if err != nil {
 				job.promise.Reply(nil, err)

@@ -69,7 +69,7 @@ func (c *client) apiPut(s vm.State) int {
 		s.Errorf("%s %s: a table is expected, got %s", k, name, s.Type(4))
 	}
 	if err == nil {
-		if err = c.srv.reg.put(k, name, m, root); err != nil {
+		if err = c.srv.reg.put(k, name, m, root, nil); err != nil {
 			s.Errorf("%s", err.Error())
 		}
 		c.adopt()

@@ -66,6 +66,7 @@ type object struct {
 	name string
 	now  atomic.Pointer[frozen]
 	gone atomic.Bool
+	from atomic.Pointer[origin] // nil for what scripts have made themselves
 
 	mu       sync.Mutex
 	watchers map[weak.Pointer[client]]struct{} // the VMs that have asked for it; one that is gone is forgotten at the next look
@@ -96,23 +97,28 @@ func (r *registry) allowed(k kind, name string, m mode) error {
 }
 
 // put publishes a table and tells those who read the one before.
-func (r *registry) put(k kind, name string, m mode, root *frozen) error {
+func (r *registry) put(k kind, name string, m mode, root *frozen, from *origin) error {
 	if err := r.allowed(k, name, m); err != nil {
 		return err
 	}
-	o, err := r.place(k, name, m, root)
+	o, err := r.place(k, name, m, root, from)
 	if err != nil {
 		return err
 	}
 	if o != nil {
-		o.now.Store(root)
-		o.tell()
+		o.publish(root, from)
 	}
 	return nil
 }
 
+func (o *object) publish(root *frozen, from *origin) {
+	o.from.Store(from)
+	o.now.Store(root)
+	o.tell()
+}
+
 // place makes the object of a name, or gives the one that is there.
-func (r *registry) place(k kind, name string, m mode, root *frozen) (*object, error) {
+func (r *registry) place(k kind, name string, m mode, root *frozen, from *origin) (*object, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if o := r.byName[k][name]; o != nil {
@@ -129,6 +135,7 @@ func (r *registry) place(k kind, name string, m mode, root *frozen) (*object, er
 	}
 	o := &object{kind: k, name: name, lookAt: 16}
 	o.now.Store(root)
+	o.from.Store(from)
 	r.byName[k][name] = o
 	return nil, nil //nolint:nilnil // nobody reads a new one yet
 }

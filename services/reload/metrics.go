@@ -1,0 +1,56 @@
+package reload
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	changes  *prometheus.CounterVec
+	seconds  prometheus.Histogram
+	refused  prometheus.Counter
+	behind   prometheus.Gauge
+	fellBack prometheus.Gauge
+}
+
+func newMetrics() *metrics {
+	return &metrics{
+		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "skua_reload_changes_total", Help: "Changes of versions that this node was asked for, by action (reload, rollback) and outcome (done, undone).",
+		}, []string{"action", "outcome"}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "skua_reload_seconds", Help: "Time of changes of versions that this node was asked for, on all nodes.", Buckets: prometheus.ExponentialBuckets(0.01, 2, 14),
+		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "skua_reload_refused_total", Help: "Orders of other nodes about versions that were not taken.",
+		}),
+		behind: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "skua_reload_behind", Help: "1 while this node can't come over to the version of the cluster.",
+		}),
+		fellBack: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "skua_reload_fallback", Help: "1 while this node runs an older version, as it could not begin with the current one.",
+		}),
+	}
+}
+
+func (m *metrics) register(to prometheus.Registerer) error {
+	return errors.Join(to.Register(m.changes), to.Register(m.seconds), to.Register(m.refused), to.Register(m.behind), to.Register(m.fellBack))
+}
+
+func (m *metrics) ended(c *Change) {
+	m.changes.WithLabelValues(c.Action, c.State).Inc()
+	m.seconds.Observe((time.Duration(c.Took) * time.Millisecond).Seconds())
+}
+
+func set(g prometheus.Gauge, on bool) {
+	if on {
+		g.Set(1)
+	} else {
+		g.Set(0)
+	}
+}
+
+func (m *metrics) isBehind(on bool) { set(m.behind, on) }
+func (m *metrics) fallback(on bool) { set(m.fellBack, on) }
