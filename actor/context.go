@@ -48,6 +48,9 @@ func (c *Context) Log() *slog.Logger {
 	m := c.p.more()
 	if m.log == nil {
 		m.log = c.p.sys.log.With("actor", c.Name())
+		if kind := c.p.opts.kind; kind != "" {
+			m.log = m.log.With("kind", kind)
+		}
 	}
 	return m.log
 }

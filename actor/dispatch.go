@@ -45,6 +45,7 @@ type worker struct {
 	goroutine atomic.Pointer[[]byte]  // its number
 	yielded   int64                   // when it last let other goroutines have its core
 	clock     int64                   // the end of the last thing that it did, in ns since d.start
+	part      uint8                   // where it counts its times
 	guest     bool                    // it belongs to a goroutine from outside,
 	begun     int64                   // which has had it since then
 
@@ -143,7 +144,7 @@ func (d *dispatcher) enlist() {
 		w.wake <- struct{}{}
 		return
 	}
-	w := &worker{d: d, wake: make(chan struct{}, 1), index: len(d.workers), woken: true}
+	w := &worker{d: d, wake: make(chan struct{}, 1), index: len(d.workers), part: uint8(len(d.workers) % timeParts), woken: true}
 	d.workers = append(d.workers, w)
 	d.running.Add(1)
 	go w.work(nil)

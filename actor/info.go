@@ -57,6 +57,23 @@ func (s *System) Stuck(of Ref) (since time.Time, stack string, ok bool) {
 	return since, stackOf(in), true
 }
 
+// StuckActors are the actors of this node that are in one handler for longer than Config.StuckAfter, and since when at least. It is cheap while there are none.
+func (s *System) StuckActors() map[Ref]time.Time {
+	m := &s.disp.monitor
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var stuck map[Ref]time.Time
+	for w, suspect := range m.suspects {
+		if suspect.told && w.current.Load() == suspect.p && suspect.p.hasNotSeen(opBeat) {
+			if stuck == nil {
+				stuck = map[Ref]time.Time{}
+			}
+			stuck[suspect.p.self] = suspect.at
+		}
+	}
+	return stuck
+}
+
 // Waiting is how many messages wait for the actor, the one that it handles left out. Unlike Info.Waiting it is exact: for actors that shed load.
 func (c *Context) Waiting() int {
 	p := c.p

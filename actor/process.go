@@ -228,8 +228,11 @@ func (p *process) rest(w *worker) {
 func (p *process) count(w *worker) int {
 	now := w.d.now()
 	p.busy += now - w.clock
-	w.clock = now
 	n := w.counted
+	if n > 0 {
+		p.opts.times.add(w.part, now-w.clock, n)
+	}
+	w.clock = now
 	w.counted = 0
 	p.processed += uint64(n)
 	p.taken = 0

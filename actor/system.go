@@ -74,18 +74,20 @@ type System struct {
 	dead    deadLetters
 	fails   atomic.Int64
 	restart atomic.Int64
+	asks    [2]times // of requests that were answered, and that failed
 
 	mu     sync.RWMutex
 	names  map[string]*process
-	last   *process // of the list of those without a parent, in the order they were spawned
-	opts   *options // of the actor spawned last
+	last   *process          // of the list of those without a parent, in the order they were spawned
+	opts   *options          // of the actor spawned last
+	times  map[string]*times // of handlers, by kind
 	closed bool
 }
 
 // New makes a System that is ready to use.
 func New(cfg Config) *System {
 	cfg.defaults()
-	s := &System{cfg: cfg, log: cfg.Log, wheel: newWheel(cfg.Clock), names: map[string]*process{}, opts: ordinaryOptions, quiet: make(chan struct{})}
+	s := &System{cfg: cfg, log: cfg.Log, wheel: newWheel(cfg.Clock), names: map[string]*process{}, times: map[string]*times{}, quiet: make(chan struct{})}
 	s.node = &Node{name: cfg.Node, local: s}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	s.pool = pool{limit: cfg.Blocking, queueLimit: cfg.BlockingQueue}

@@ -48,7 +48,8 @@ With --join it is one more node of the cluster of another one, whose listen.clus
 			defer stop()
 			// A second signal ends the process at once.
 			context.AfterFunc(ctx, stop)
-			n := &node{project: p, args: rest, log: log, ready: func(line string) { fmt.Fprintln(cmd.OutOrStdout(), line) }}
+			defer log.close()
+			n := &node{project: p, args: rest, log: log.Logger, levels: log.levels, ready: func(line string) { fmt.Fprintln(cmd.OutOrStdout(), line) }}
 			return n.Serve(ctx)
 		},
 	}

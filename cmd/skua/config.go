@@ -57,6 +57,8 @@ type Config struct {
 type LogConfig struct {
 	// Least level that is written: `debug`, `info`, `warn` or `error`. `debug` costs speed under load.
 	Level string `toml:"level" env:"LEVEL"`
+	// Levels of single components, `gate = "debug"`: what lines say as `part` or `kind` (`gate` is for `gate.session`, too), the name of an actor, or `"lua:SCRIPT"`. Operators change them live: `skua log level`.
+	Levels map[string]string `toml:"levels" env:"LEVELS"`
 	// `text` for people, `json` for log collectors. Both go to standard error.
 	Format string `toml:"format" env:"FORMAT"`
 }

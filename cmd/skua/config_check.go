@@ -64,6 +64,11 @@ func (c *Config) validate() error {
 	k.that(c.Data != "", "data", c.Data, "a directory")
 	k.that(c.NATS == "" || isNATS(c.NATS.Reveal()), "nats", c.NATS, "URLs such as nats://127.0.0.1:4222, separated by commas, or nothing")
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	for component, level := range c.Log.Levels {
+		k.that(component != "" && len(component) <= maxComponent, "log.levels", component, fmt.Sprintf("the name of a component, of 1 to %d bytes", maxComponent))
+		k.oneOf("log.levels."+component, level, "debug", "info", "warn", "error")
+	}
+	k.that(len(c.Log.Levels) <= maxLogLevels, "log.levels", len(c.Log.Levels), fmt.Sprintf("up to %d components", maxLogLevels))
 	k.oneOf("log.format", c.Log.Format, "text", "json")
 	c.validateListen(&k)
 	c.validateGates(&k)

@@ -41,6 +41,11 @@ type API struct {
 	Settings func() []Setting
 	// Dead keeps the last messages that could not be delivered.
 	Dead *DeadLetters
+	// Tracing is what operators choose to be traced, beside Sample of all.
+	Tracing Tracing
+	Sample  float64
+	// Levels are those of the log.
+	Levels Levels
 }
 
 // CallError is the answer to what failed.
@@ -115,6 +120,7 @@ type query struct {
 // routes are what is served of what there is.
 func (s *Server) routes() []route {
 	all := slices.Concat(s.actorRoutes(), s.sessionRoutes(), s.nodeRoutes())
+	all = append(all, slices.Concat(s.traceRoutes(), s.levelRoutes())...)
 	return append(all, route{
 		method: http.MethodGet, path: "/openapi.json", id: "openapi", role: View, summary: "This document", answer: map[string]any{},
 		serve: func(*query) (any, error) { return s.document(), nil },
