@@ -89,7 +89,7 @@ func (c *Context) AskFor(to Ref, msg any, timeout time.Duration, then func(any, 
 	if then == nil {
 		then = func(any, error) {}
 	}
-	r := &request{sys: p.sys, asker: p, life: p.life, then: then, in: *in, to: to, when: p.sys.tickAfter(timeout)}
+	r := &request{sys: p.sys, asker: p, life: p.life, then: then, in: *in, to: to, when: p.sys.tickAfter(timeout), since: p.sys.begins()}
 	if in.req != nil && in.req.state.Load() != answered {
 		r.when = min(r.when, in.req.whenIn(p.sys))
 		r.parent.Store(in.req)

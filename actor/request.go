@@ -171,9 +171,6 @@ func (p Promise) Open() bool { return p.req != nil && !p.req.done() }
 
 // ask sends r. An answer, if only that there is nobody, comes to r in any case.
 func (s *System) ask(r *request, from Ref, msg any, w *worker) {
-	if sampled() {
-		r.since = s.disp.now()
-	}
 	p := s.process(r.to)
 	if p == nil {
 		if remote := r.to.away(); remote != nil {

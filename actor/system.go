@@ -138,7 +138,7 @@ func (s *System) Ask(ctx context.Context, to Ref, msg any) (any, error) {
 		timeout = time.Until(d)
 	}
 	r := &outside{request: request{
-		sys: s, to: to, when: s.tickAfter(timeout), callee: s.process(to), in: frame{span: s.spanIn(ctx)}, inline: true,
+		sys: s, to: to, when: s.tickAfter(timeout), since: s.begins(), callee: s.process(to), in: frame{span: s.spanIn(ctx)}, inline: true,
 		then: func(answer any, failure error) { v, err = answer, failure; close(done) },
 	}}
 	r.due = r

@@ -94,8 +94,13 @@ func (s *System) HandlerTimes() map[string]Histogram {
 // is measured, chosen at random: looking at the clock costs a good part of what a request does.
 func (s *System) AskTimes() (answered, failed Histogram) { return s.asks[0].read(), s.asks[1].read() }
 
-// sampled tells whether a request is measured.
-func sampled() bool { return rand.Uint32()&15 == 0 }
+// begins is when a request begins that is measured; 0 for others.
+func (s *System) begins() int64 {
+	if rand.Uint32()&15 != 0 {
+		return 0
+	}
+	return s.disp.now()
+}
 
 // measured counts a request that has ended.
 func (r *request) measured(err error) {

@@ -141,6 +141,13 @@ const leastPace = 20 * time.Millisecond
 
 // tick is the watch over a handler that computes: see Config.Budget. It lets others have the core, who would wait 10 ms for it otherwise, until Go takes it.
 func (h *Host) tick() error {
+	if g := h.guard.Load(); g != nil {
+		if skip, err := h.looked(g); skip || err != nil {
+			return err
+		}
+	} else if h.fast {
+		h.slowDown()
+	}
 	runtime.Gosched()
 	if h.began.IsZero() {
 		h.began, h.ticks = time.Now(), 0

@@ -105,6 +105,16 @@ func TestLevelsAreBounded(t *testing.T) {
 	}
 }
 
+// burn logs from one place, wherever it is called.
+//
+//go:noinline
+func burn(log *slog.Logger, n int) {
+	for i := range n {
+		log.Error("it burns", "n", i)
+		log.Info("it is warm")
+	}
+}
+
 func TestAStormOfErrorsIsFolded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, text := logged(t, LogConfig{})
@@ -124,12 +134,7 @@ func TestAStormOfErrorsIsFolded(t *testing.T) {
 			}
 			return lines, again
 		}
-		fire := func(n int) {
-			for i := range n {
-				part.Error("it burns", "n", i)
-				part.Info("it is warm")
-			}
-		}
+		fire := func(n int) { burn(part, n) }
 		fire(5000)
 		if lines, again := count(); lines != stormFirst || again != 0 {
 			t.Errorf("at first %d lines, %d", lines, again)

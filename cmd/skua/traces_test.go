@@ -431,7 +431,7 @@ func TestTracesAreSwitchedOnLive(t *testing.T) {
 		return all
 	}
 	ask("ann", "buy") // not traced
-	if got := switched("player", "ann", "--for", "1m"); len(got.Rules) != 1 || got.Rules[0].Player != "ann" || time.Until(got.Rules[0].Until) > time.Minute {
+	if got := switched("player", "guest:ann", "--for", "1m"); len(got.Rules) != 1 || got.Rules[0].Player != "guest:ann" || time.Until(got.Rules[0].Until) > time.Minute {
 		t.Fatalf("got %+v", got)
 	}
 	ask("ann", "buy")

@@ -48,8 +48,8 @@ func (s *Server) levelRoutes() []route {
 
 func (s *Server) setLevel(q *query) (any, error) {
 	o := q.body.(*LevelOrder) //nolint:forcetypeassert // what the route says
-	if len(o.Component) > maxText || strings.ContainsFunc(o.Component, func(r rune) bool { return r <= ' ' }) {
-		return nil, failure(codeBad, "component: found %q, expected up to %d bytes without spaces", clip(o.Component), maxText)
+	if len(o.Component) > maxOperand || strings.ContainsFunc(o.Component, func(r rune) bool { return r <= ' ' }) {
+		return nil, failure(codeBad, "component: found %q, expected up to %d bytes without spaces", clip(o.Component), maxOperand)
 	}
 	within, err := readFor(o.For, 0)
 	if err != nil {

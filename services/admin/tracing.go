@@ -51,8 +51,8 @@ const (
 	// usualTrace is how long a rule holds, usualLevel how long a level of the log if nothing is said, and maxFor the longest time of both.
 	usualTrace = 5 * time.Minute
 	maxFor     = 24 * time.Hour
-	// maxText bounds the names that operators give.
-	maxText = 256
+	// maxOperand bounds the names that operators give.
+	maxOperand = 256
 )
 
 // readFor is how long something is to last.
@@ -97,8 +97,8 @@ func (s *Server) trace(q *query) (any, error) {
 			set++
 		}
 	}
-	if set != 1 || o.Share < 0 || o.Share > 1 || len(o.Player) > maxText || len(o.Route) > maxText {
-		return nil, failure(codeBad, "expected one of: player, route, each up to %d bytes; share, above 0 and up to 1", maxText)
+	if set != 1 || o.Share < 0 || o.Share > 1 || len(o.Player) > maxOperand || len(o.Route) > maxOperand {
+		return nil, failure(codeBad, "expected one of: player, route, each up to %d bytes; share, above 0 and up to 1", maxOperand)
 	}
 	within, err := readFor(o.For, usualTrace)
 	if err != nil {

@@ -192,8 +192,8 @@ func TestEachAlertFiresInItsTrouble(t *testing.T) {
 			}
 			d := openData(t)
 			const most = 90
-			for name, values := range series {
-				for i := range most {
+			for i := range most { // in the order of time, as a Prometheus gets them
+				for name, values := range series {
 					d.put(t, name, begin.Add(time.Duration(i)*time.Minute), values[min(i, len(values)-1)])
 				}
 			}

@@ -212,7 +212,7 @@ func play(t *testing.T) *data {
 	for _, n := range []*process{a, b} {
 		for _, transport := range []string{"tcp", "kcp"} {
 			go func() {
-				out, err := exec.CommandContext(ctx, bin, "bot", "--addr", n.addrs[transport], "--transport", transport, "--clients", "10", "--duration", "4s").CombinedOutput()
+				out, err := exec.CommandContext(ctx, bin, "bot", "--addr", n.addrs[transport], "--transport", transport, "--prefix", n.name+transport, "--clients", "10", "--duration", "4s").CombinedOutput()
 				if err != nil {
 					err = fmt.Errorf("bots of %s over %s: %w\n%s", n.name, transport, err, out)
 				}
