@@ -84,7 +84,7 @@ const (
 func (d *dispatcher) init(s *System) {
 	d.cores, d.start = max(2, runtime.GOMAXPROCS(0)), time.Now()
 	d.done, d.scheduler = s.quiet, s.cfg.Scheduler
-	d.monitor = monitor{d: d, log: s.log, limit: s.cfg.StuckAfter}
+	d.monitor = monitor{d: d, log: s.log, limit: s.cfg.StuckAfter, explain: s.cfg.Explain}
 }
 
 // now is the time in ns since the dispatcher was made.

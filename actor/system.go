@@ -23,6 +23,9 @@ type Config struct {
 	BlockingQueue int
 	// StuckAfter is how long an actor may be in one handler before it is logged, with its stack. Default 5 s; negative: for ever.
 	StuckAfter time.Duration
+	// Explain, if it is set, says more of an actor that is stuck in a handler, for the log: where its script is, say. It is called once each time, by a goroutine of its own, and must
+	// return soon, whatever the actor does.
+	Explain func(of Ref) string
 	// Tracer makes spans of what actors handle. Default nil: no tracing, at no cost.
 	Tracer Tracer
 	// Scheduler runs the actors instead of the system's own workers: for tests that decide who handles its next message, see package actortest.

@@ -2,10 +2,12 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/trace"
 	"github.com/skua-go/skua/services/admin"
 )
@@ -13,6 +15,7 @@ import (
 // observable adds to the API what operators change of traces and of the log.
 func (n *node) observable(api *admin.API) {
 	api.Tracing, api.Sample = tracing{n.traces}, n.project.cfg.Trace.Sample
+	api.Scripts = n.rt
 	if n.levels != nil {
 		api.Levels = levels{n.levels}
 	}
@@ -80,3 +83,21 @@ func (l levels) Set(component, text string, within time.Duration) error {
 
 // Reset is part of admin.Levels.
 func (l levels) Reset(component string) { l.of.reset(component) }
+
+// explainTimeout is how long a script that is stuck may take to say where it is.
+const explainTimeout = time.Second
+
+// explain is where in a script an actor is, for the log.
+func (n *node) explain(of actor.Ref) string {
+	rt := n.scripted.Load()
+	if rt == nil {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), explainTimeout)
+	defer cancel()
+	where, err := rt.Where(ctx, n.sys, of)
+	if err != nil {
+		return "" // it is in Go, whose stack is there
+	}
+	return where
+}

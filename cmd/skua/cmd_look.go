@@ -31,7 +31,7 @@ type look struct {
 // newLookCommands are those by which operators see into a node and touch what is in it.
 func newLookCommands(ext extension) []*cobra.Command {
 	makers := []func(l *look) *cobra.Command{newPsCommand, newTopCommand, newTreeCommand, newInfoCommand, newSessionsCommand, newKickCommand, newDeadCommand, newKillCommand, newAuditCommand}
-	makers = append(makers, newTraceCommand, newLogCommand)
+	makers = append(makers, newTraceCommand, newLogCommand, newStuckCommand, newSignalCommand, newProfileCommand)
 	all := make([]*cobra.Command, 0, len(makers))
 	for _, make := range makers {
 		l := &look{at: adminPlace{ext: ext}}

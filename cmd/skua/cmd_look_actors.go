@@ -72,7 +72,7 @@ func newInfoCommand(l *look) *cobra.Command {
 					fmt.Fprintf(w, "memory of its VM: %d KiB\n", d.Memory>>10)
 				}
 				if d.Busy != "" {
-					fmt.Fprintf(w, "%s\n%s\n", d.Busy, d.Stack)
+					fmt.Fprintf(w, "%s\n%s%s\n", d.Busy, luaFirst(d.LuaStack), d.Stack)
 				}
 				for _, h := range d.Handlers {
 					fmt.Fprintf(w, "waiting: %s\n%s\n", h.Name, h.Stack)

@@ -62,6 +62,7 @@ type node struct {
 	// coordination is the actors of names, topics, locks and the datacenter, in the order of starting
 	coordination []actor.Spec
 	rt           *lua.Runtime
+	scripted     atomic.Pointer[lua.Runtime] // the same, for those who may come before it
 	data         *sharedata.Service
 	sockets      *socket.Sockets
 	mongo        *mongodb.Clients
@@ -123,7 +124,7 @@ func (n *node) Serve(ctx context.Context) (err error) {
 	}
 	defer n.traces.close() // behind the actors: their last spans are sent, too
 
-	acting := actor.Config{Node: cfg.Name, CallTimeout: cfg.Lua.CallTimeout.Duration, Tracer: n.traces.tracer(), Log: n.log}
+	acting := actor.Config{Node: cfg.Name, CallTimeout: cfg.Lua.CallTimeout.Duration, Tracer: n.traces.tracer(), Log: n.log, Explain: n.explain}
 	if n.trial != nil {
 		acting.Clock, acting.Scheduler = n.trial.clock, n.trial.turns
 	}
@@ -326,6 +327,7 @@ func (n *node) buildScripts(abort func(), more ...lua.Module) error {
 		return err
 	}
 	n.rt = rt
+	n.scripted.Store(rt)
 	return nil
 }
 

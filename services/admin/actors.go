@@ -53,6 +53,7 @@ type ActorDetail struct {
 	Handlers []Waiting `json:"handlers,omitempty" doc:"Handlers of a script that wait for something, up to 100."`
 	Busy     string    `json:"busy,omitempty" doc:"Why the actor did not tell of itself within 3 s."`
 	Stack    string    `json:"stack,omitempty" doc:"Where in Go it has been for so long."`
+	LuaStack string    `json:"lua_stack,omitempty" doc:"Where in the script it is, if it is not in a function of Go."`
 }
 
 // Waiting is a handler that waits.
@@ -220,6 +221,7 @@ func (s *Server) stuck(d *ActorDetail, ref actor.Ref) {
 		return
 	}
 	d.Busy, d.Stack = "busy in one handler since "+since.UTC().Format(time.RFC3339), clipTo(stack, maxStack)
+	d.LuaStack = clipTo(s.where(context.Background(), ref), maxStack)
 }
 
 // askScript has a service of a script tell its memory and what waits in it, by the commands of Skynet's console.

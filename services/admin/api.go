@@ -46,6 +46,8 @@ type API struct {
 	Sample  float64
 	// Levels are those of the log.
 	Levels Levels
+	// Scripts are where their handlers can be seen, ended and watched.
+	Scripts Scripts
 }
 
 // CallError is the answer to what failed.
@@ -120,7 +122,7 @@ type query struct {
 // routes are what is served of what there is.
 func (s *Server) routes() []route {
 	all := slices.Concat(s.actorRoutes(), s.sessionRoutes(), s.nodeRoutes())
-	all = append(all, slices.Concat(s.traceRoutes(), s.levelRoutes())...)
+	all = append(all, slices.Concat(s.traceRoutes(), s.levelRoutes(), s.guardRoutes())...)
 	return append(all, route{
 		method: http.MethodGet, path: "/openapi.json", id: "openapi", role: View, summary: "This document", answer: map[string]any{},
 		serve: func(*query) (any, error) { return s.document(), nil },
