@@ -276,6 +276,8 @@ type LuaConfig struct {
 	Path []string `toml:"path" env:"PATH"`
 	// Deadline of `skynet.call` unless the call names another, inherited down the chain of calls.
 	CallTimeout Duration `toml:"call_timeout" env:"CALL_TIMEOUT"`
+	// Time that a handler may compute without a wait before it gets an error. More lets it hold up the others of its service; from 5 s on it is in the log and in `skua stuck`, and `skua signal` ends it.
+	Budget Duration `toml:"budget" env:"BUDGET"`
 	// Bytes that the VM of a service may keep, which agents that share one share; 0 sets no limit. A script that asks for more gets an error, and a service that keeps more is stopped, alone.
 	MemoryLimit int `toml:"memory_limit" env:"MEMORY_LIMIT"`
 	// Engine of the services: `lua54` is Lua 5.4; `gopher` is Lua 5.1, whose services take less memory. docs/lua-engines.md has the differences.
@@ -416,7 +418,7 @@ func DefaultConfig() Config {
 			HookTimeout: Duration{3 * time.Second},
 		},
 		Store:  StoreConfig{Database: "skua", Autosave: Duration{2 * time.Second}, FlushBatch: 500, MaxPending: 100_000, MaxPendingBytes: 256 << 20, CacheTTL: Duration{10 * time.Second}, CacheBytes: 64 << 20},
-		Lua:    LuaConfig{Path: []string{"scripts"}, CallTimeout: Duration{5 * time.Second}, MemoryLimit: 256 << 20, Engine: engineLua54, Integers: integersError},
+		Lua:    LuaConfig{Path: []string{"scripts"}, CallTimeout: Duration{5 * time.Second}, Budget: Duration{time.Second}, MemoryLimit: 256 << 20, Engine: engineLua54, Integers: integersError},
 		Socket: SocketConfig{MaxSockets: 10_000, ConnectTimeout: Duration{10 * time.Second}},
 		Trace:  TraceConfig{Sample: 0.01},
 		Cluster: ClusterConfig{
