@@ -22,6 +22,8 @@ type Info struct {
 	Dropped uint64
 	// Busy is the time that handlers have taken, ended batches only.
 	Busy time.Duration
+	// Quarantined ones handle nothing until they are let go, see System.Quarantine.
+	Quarantined bool
 	// Restarting actors wait for the end of their pause after a failure, Stopping ones for the end of what they have begun.
 	Restarting, Stopping bool
 }
@@ -104,7 +106,7 @@ func (p *process) info() Info {
 		i.Waiting, i.Dropped = l.count, l.dropped
 	}
 	i.MostWaiting, i.Processed, i.Busy = int(p.most), p.processed, time.Duration(p.busy)
-	i.Restarting, i.Stopping = p.paused, p.state != alive
+	i.Restarting, i.Stopping, i.Quarantined = p.paused, p.state != alive, p.held
 	return i
 }
 

@@ -113,6 +113,8 @@ const (
 	opBeat
 	opTap
 	opUntap
+	opHold
+	opRelease
 )
 
 // resume is something that goes on in an actor: work that came back, a call from outside.
@@ -153,7 +155,7 @@ func (p *process) run(w *worker) {
 			p.mu.Unlock()
 			continue
 		}
-		if p.state == dead || p.paused {
+		if p.state == dead || p.resting() {
 			p.rest(w)
 			return
 		}
@@ -308,7 +310,7 @@ func (p *process) steps() bool {
 func (p *process) halted() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.state == dead || p.paused
+	return p.state == dead || p.resting()
 }
 
 func (p *process) handle(e *envelope) {

@@ -77,6 +77,7 @@ type System struct {
 	dead    deadLetters
 	fails   atomic.Int64
 	restart atomic.Int64
+	aside   sync.Map // of Refs in quarantine, to Quarantined
 	asks    [2]times // of requests that were answered, and that failed
 
 	mu     sync.RWMutex

@@ -118,6 +118,13 @@ func (h *Host) overfull(err *fullError) {
 			h.started(&Error{Script: h.script, Message: err.Error(), Traceback: err.Error()})
 			return
 		}
+		if h.putAside(err) {
+			m := &h.memory
+			m.full = false
+			h.setMemoryLimit(err.size + err.size/4) // for when it is let go
+			m.plan(err.size)
+			return
+		}
 		h.c.Stop(h.c.Self(), err)
 		return
 	}
