@@ -294,6 +294,52 @@ func ExampleSystem_StuckActors() {
 	// Output: that is all
 }
 
+func ExampleSystem_Quarantine() {
+	with(func(sys *actor.System) error {
+		ref, err := sys.Spawn(actor.Spec{Name: "bank", New: newTally})
+		if err != nil {
+			return err
+		}
+		if err := sys.Quarantine(ref, errors.New("it is greedy")); err != nil {
+			return err
+		}
+		fmt.Println(len(sys.InQuarantine()), sys.Release(ref), len(sys.InQuarantine()))
+		return nil
+	})
+	// Output: 1 true 0
+}
+
+func ExampleSystem_InQuarantine() {
+	with(func(sys *actor.System) error {
+		for ref, why := range sys.InQuarantine() {
+			fmt.Println(ref, "since", why.Since, "for", why.Reason)
+		}
+		fmt.Println("that is all")
+		return nil
+	})
+	// Output: that is all
+}
+
+func ExampleSystem_Release() {
+	with(func(sys *actor.System) error {
+		ref, err := sys.Spawn(actor.Spec{Name: "bank", New: newTally})
+		fmt.Println(sys.Release(ref)) // it is in no quarantine
+		return err
+	})
+	// Output: false
+}
+
+func ExampleSystem_Peek() {
+	with(func(sys *actor.System) error {
+		ref, err := sys.Spawn(actor.Spec{Name: "bank", New: newTally})
+		for _, kept := range sys.Peek(ref, 10) {
+			fmt.Println(kept.From, kept.Type, kept.Request)
+		}
+		return err
+	})
+	// Output:
+}
+
 func ExampleSystem_HandlerTimes() {
 	with(func(sys *actor.System) error {
 		ref, err := sys.Spawn(actor.Spec{Kind: "upper", New: of(upper).New})

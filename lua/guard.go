@@ -70,9 +70,8 @@ type pacer interface {
 // looked is called by a tick of a VM with a guard. skip tells that the tick is one of those that are there for a profile only.
 func (h *Host) looked(g *guard) (skip bool, err error) {
 	g.mu.Lock()
-	where := ""
 	if len(g.wheres) > 0 {
-		where = h.whereabouts()
+		where := h.whereabouts()
 		for _, w := range g.wheres {
 			w <- where // of one place
 		}

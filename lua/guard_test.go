@@ -49,7 +49,8 @@ return M`
 func newGuarded(t *testing.T) (*node, actor.Ref) {
 	t.Helper()
 	n := newNodeWith(t, lua.Config{Budget: time.Minute, Engine: testEngine(t)}, actor.Config{CallTimeout: time.Minute, StuckAfter: 100 * time.Millisecond}, "main.lua", endless)
-	return n, n.start("main")
+	ref := n.start("main")
+	return n, ref
 }
 
 // spin has the service run an endless handler, and waits until it does.
@@ -77,6 +78,12 @@ func (n *node) where(ref actor.Ref, within time.Duration) (string, error) {
 	return n.rt.Where(ctx, n.sys, ref)
 }
 
+func (n *node) interrupt(ref actor.Ref, why string) error {
+	ctx, cancel := context.WithTimeout(n.t.Context(), 10*time.Second)
+	defer cancel()
+	return n.rt.Interrupt(ctx, n.sys, ref, why)
+}
+
 func TestAnEndlessHandlerIsSeenAndInterrupted(t *testing.T) {
 	onBoth(t, func(t *testing.T) {
 		for command, line := range map[string]string{"caught": "main.lua:6", "inside": "main.lua:12"} {
@@ -86,9 +93,7 @@ func TestAnEndlessHandlerIsSeenAndInterrupted(t *testing.T) {
 			if err != nil || !strings.Contains(where, line) {
 				t.Errorf("%s is at %q, %v", command, where, err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			defer cancel()
-			if err := n.rt.Interrupt(ctx, n.sys, ref, "too long"); err != nil {
+			if err := n.interrupt(ref, "too long"); err != nil {
 				t.Fatal(err)
 			}
 			var failed *lua.Error

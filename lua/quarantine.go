@@ -52,7 +52,7 @@ func (e *greedyError) Error() string {
 // putAside puts the service in quarantine, if that is what happens to those beyond their limits.
 func (h *Host) putAside(why error) bool {
 	sys := h.c.System()
-	if !h.rt.cfg.Quarantine || !h.ready || len(sys.InQuarantine()) >= maxAside {
+	if !h.rt.cfg.Quarantine || !h.ready || h.keeps || len(sys.InQuarantine()) >= maxAside {
 		return false
 	}
 	return sys.Quarantine(h.c.Self(), why) == nil

@@ -61,7 +61,7 @@ func TestAStuckHandlerIsNamedProfiledAndInterrupted(t *testing.T) {
 				t.Errorf("the log does not say where:\n%s", log)
 			}
 			file := filepath.Join(t.TempDir(), "lua.pprof")
-			if code, _, text := r.look("profile", ".spinner", "--seconds", "1", "-o", file); code != exitDone {
+			if code, _, text := r.look("profile", stuck[0].ID, "--seconds", "1", "-o", file); code != exitDone {
 				t.Fatal(text)
 			}
 			top, err := exec.CommandContext(t.Context(), "go", "tool", "pprof", "-top", "-sample_index=samples", file).CombinedOutput()
@@ -71,7 +71,7 @@ func TestAStuckHandlerIsNamedProfiledAndInterrupted(t *testing.T) {
 			if code, _, text := r.look("signal", "launcher"); code != exitFailed || !strings.Contains(text, "nothing to interrupt") {
 				t.Errorf("%d %s", code, text)
 			}
-			if code, out, text := r.look("signal", ".spinner", "--reason", "it spins"); code != exitDone || !strings.Contains(out, "is interrupted") {
+			if code, out, text := r.look("signal", stuck[0].ID, "--reason", "it spins"); code != exitDone || !strings.Contains(out, "is interrupted") {
 				t.Fatalf("%d %s%s", code, out, text)
 			}
 			r.log.waitFor(t, "it lives on")
@@ -102,16 +102,28 @@ func TestLevelsOfTheLogAreChangedByOperators(t *testing.T) {
 		t.Errorf("got %+v", levels)
 	}
 	code, out, _ := r.look("audit")
-	if code != exitDone || !strings.Contains(out, "mesh=debug for 10m0s") || !strings.Contains(out, "mesh=loud") {
+	if code != exitDone || !strings.Contains(out, "mesh=debug for 10m0s") || !strings.Contains(out, `found "loud"`) {
 		t.Errorf("the audit log: %s", out)
 	}
 	r.stop()
 }
 
+// idler is the id of the project's service.
+func (r *running) idler() string {
+	r.t.Helper()
+	var found admin.ActorPage
+	r.found(&found, "ps", "lua:idler")
+	if len(found.Actors) != 1 {
+		r.t.Fatalf("got %+v", found)
+	}
+	return found.Actors[0].ID
+}
+
 // What a profile of a script that is none, or nobody, says.
 func TestProfilesOfWhatIsNoScript(t *testing.T) {
 	r := start(t, idlerProject(t))
-	for query, want := range map[string]int{"actor=launcher": http.StatusBadRequest, "actor=nobody": http.StatusNotFound, "actor=.idler&seconds=0": http.StatusBadRequest, "actor=.idler&seconds=0.05": http.StatusOK} {
+	idler := "actor=" + r.idler()
+	for query, want := range map[string]int{"actor=launcher": http.StatusBadRequest, "actor=nobody": http.StatusNotFound, idler + "&seconds=0": http.StatusBadRequest, idler + "&seconds=0.05": http.StatusOK} {
 		req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+r.addrs["admin"]+"/debug/pprof/lua?"+query, http.NoBody)
 		if err != nil {
 			t.Fatal(err)
@@ -130,5 +142,36 @@ func TestProfilesOfWhatIsNoScript(t *testing.T) {
 	if string(none) != "[]" {
 		t.Errorf("got %s", none)
 	}
+	r.stop()
+}
+
+func TestOperatorsPutActorsInQuarantineAndLetThemGo(t *testing.T) {
+	r := start(t, idlerProject(t))
+	idler := r.idler()
+	do := func(want int, text string, args ...string) {
+		t.Helper()
+		if code, out, failed := r.look(args...); code != want || !strings.Contains(out+failed, text) {
+			t.Errorf("%v: %d %s%s", args, code, out, failed)
+		}
+	}
+	do(exitFailed, "in no quarantine", "release", idler)
+	do(exitFailed, "can't do without", "quarantine", "store")
+	do(exitDone, "is in quarantine", "quarantine", idler, "--reason", "it looks odd")
+	var all []admin.Aside
+	await(t, "the API lists it", func() bool {
+		r.found(&all, "quarantine")
+		return len(all) == 1
+	})
+	if a := all[0]; a.Kind != "lua:idler" || a.Reason != "it looks odd" || a.First == nil {
+		t.Errorf("got %+v", a)
+	}
+	do(exitDone, "it looks odd", "quarantine")
+	do(exitDone, "quarantined", "ps", "lua:idler")
+	do(exitDone, "goes on", "release", idler)
+	r.found(&all, "quarantine")
+	if len(all) != 0 {
+		t.Errorf("got %+v", all)
+	}
+	do(exitDone, "quarantine", "audit")
 	r.stop()
 }

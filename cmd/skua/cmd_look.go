@@ -30,8 +30,11 @@ type look struct {
 
 // newLookCommands are those by which operators see into a node and touch what is in it.
 func newLookCommands(ext extension) []*cobra.Command {
-	makers := []func(l *look) *cobra.Command{newPsCommand, newTopCommand, newTreeCommand, newInfoCommand, newSessionsCommand, newKickCommand, newDeadCommand, newKillCommand, newAuditCommand}
-	makers = append(makers, newTraceCommand, newLogCommand, newStuckCommand, newSignalCommand, newProfileCommand)
+	makers := []func(l *look) *cobra.Command{
+		newPsCommand, newTopCommand, newTreeCommand, newInfoCommand, newSessionsCommand, newKickCommand, newDeadCommand, newKillCommand, newAuditCommand,
+		newTraceCommand, newLogCommand, newStuckCommand, newSignalCommand, newProfileCommand, newQuarantineCommand, newReleaseCommand,
+	}
+
 	all := make([]*cobra.Command, 0, len(makers))
 	for _, make := range makers {
 		l := &look{at: adminPlace{ext: ext}}

@@ -111,6 +111,7 @@ func (c *Config) validateServices(k *check) {
 	c.Store.validate(k)
 	k.that(len(c.Lua.Path) > 0 && !slices.Contains(c.Lua.Path, ""), "lua.path", strings.Join(c.Lua.Path, ","), "at least one directory")
 	k.duration("lua.call_timeout", c.Lua.CallTimeout, time.Millisecond, time.Hour)
+	k.oneOf("lua.over_limit", c.Lua.OverLimit, overStop, overQuarantine)
 	k.duration("lua.budget", c.Lua.Budget, 10*time.Millisecond, time.Hour)
 	k.that(c.Lua.MemoryLimit == 0 || c.Lua.MemoryLimit >= 1<<20, "lua.memory_limit", c.Lua.MemoryLimit, "0 or at least 1048576")
 	c.validateEngines(k)

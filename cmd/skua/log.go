@@ -23,7 +23,7 @@ func newLog(w io.Writer, cfg LogConfig) (*nodeLog, error) {
 		return nil, fmt.Errorf("config: %w", err)
 	}
 	const all = slog.Level(math.MinInt32) // levels decide
-	var lines slog.Handler = tint.NewTextHandler(w, &tint.Options{Level: all, TimeFormat: "15:04:05.000", NoColor: true})
+	lines := tint.NewTextHandler(w, &tint.Options{Level: all, TimeFormat: "15:04:05.000", NoColor: true})
 	if cfg.Format == "json" {
 		lines = slog.NewJSONHandler(w, &slog.HandlerOptions{Level: all})
 	}

@@ -32,8 +32,13 @@ func TestLevelsAreOfComponents(t *testing.T) {
 		log  *slog.Logger
 		name string
 	}{
-		{l.Logger, "node"}, {l.With("part", "mesh"), "mesh"}, {l.With("part", "lease"), "lease"}, {l.With("service", "shop:0000002a"), "shop"},
-		{l.With("service", "noisy:0000002a"), "noisy"}, {l.With("actor", "store"), "store"}, {l.With("actor", "n/2a").With("kind", "gate.session"), "session"},
+		{l.Logger, "node"},
+		{l.With("part", "mesh"), "mesh"},
+		{l.With("part", "lease"), "lease"},
+		{l.With("service", "shop:0000002a"), "shop"},
+		{l.With("service", "noisy:0000002a"), "noisy"},
+		{l.With("actor", "store"), "store"},
+		{l.With("actor", "n/2a").With("kind", "gate.session"), "session"},
 		{l.With("part", "mesh").WithGroup("more").With("part", "lease"), "grouped"},
 	} {
 		of.log.Debug(of.name + " debug")

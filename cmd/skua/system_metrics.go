@@ -13,6 +13,7 @@ func systemMetrics(sys *actor.System) prometheus.Collector {
 		actors:   prometheus.NewDesc("skua_actors", "Actors that live now.", nil, nil),
 		working:  prometheus.NewDesc("skua_actor_work", "Pieces of work off their actors, at databases say, that run or wait to run.", nil, nil),
 		stuck:    prometheus.NewDesc("skua_actor_stuck_handlers", "Actors that are in one handler for more than 5 s.", nil, nil),
+		aside:    prometheus.NewDesc("skua_actor_quarantined", "Actors in quarantine, which wait for an operator.", nil, nil),
 		dead:     prometheus.NewDesc("skua_dead_letters_total", "Messages that could not be delivered.", nil, nil),
 		failures: prometheus.NewDesc("skua_actor_failures_total", "Handlers that panicked.", nil, nil),
 		restarts: prometheus.NewDesc("skua_actor_restarts_total", "Restarts of actors by their supervision.", nil, nil),
@@ -24,13 +25,13 @@ func systemMetrics(sys *actor.System) prometheus.Collector {
 }
 
 type systemCollector struct {
-	sys                                                              *actor.System
-	actors, working, stuck, dead, failures, restarts, handlers, asks *prometheus.Desc
+	sys                                                                     *actor.System
+	actors, working, stuck, aside, dead, failures, restarts, handlers, asks *prometheus.Desc
 }
 
 // Describe is part of prometheus.Collector.
 func (c *systemCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.actors, c.working, c.stuck, c.dead, c.failures, c.restarts, c.handlers, c.asks} {
+	for _, d := range []*prometheus.Desc{c.actors, c.working, c.stuck, c.aside, c.dead, c.failures, c.restarts, c.handlers, c.asks} {
 		ch <- d
 	}
 }
@@ -41,6 +42,7 @@ func (c *systemCollector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(c.actors, prometheus.GaugeValue, float64(s.Actors))
 	ch <- prometheus.MustNewConstMetric(c.working, prometheus.GaugeValue, float64(s.Working))
 	ch <- prometheus.MustNewConstMetric(c.stuck, prometheus.GaugeValue, float64(len(c.sys.StuckActors())))
+	ch <- prometheus.MustNewConstMetric(c.aside, prometheus.GaugeValue, float64(len(c.sys.InQuarantine())))
 	ch <- prometheus.MustNewConstMetric(c.dead, prometheus.CounterValue, float64(s.DeadLetters))
 	ch <- prometheus.MustNewConstMetric(c.failures, prometheus.CounterValue, float64(s.Failures))
 	ch <- prometheus.MustNewConstMetric(c.restarts, prometheus.CounterValue, float64(s.Restarts))

@@ -412,7 +412,7 @@ func TestTracesAreSwitchedOnLive(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer p.Close()
+		t.Cleanup(func() { p.Close() })
 		players[name] = p
 		if err := p.Request(t.Context(), "login", map[string]string{"name": name}, nil); err != nil {
 			t.Fatal(err)

@@ -35,7 +35,7 @@ type Actor struct {
 	Processed   uint64 `json:"processed" doc:"Messages that were handled."`
 	Dropped     uint64 `json:"dropped" doc:"Messages that a bounded mailbox has dropped."`
 	BusyMicros  int64  `json:"busy_us" doc:"Time in handlers, in microseconds."`
-	State       string `json:"state" enum:"alive,restarting,stopping"`
+	State       string `json:"state" enum:"alive,restarting,stopping,quarantined"`
 }
 
 // ActorPage is some of the actors.
@@ -105,6 +105,8 @@ func actorOf(i *actor.Info) Actor {
 		a.State = "stopping"
 	case i.Restarting:
 		a.State = "restarting"
+	case i.Quarantined:
+		a.State = "quarantined"
 	}
 	return a
 }

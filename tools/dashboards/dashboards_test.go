@@ -169,6 +169,7 @@ var trouble = map[string]map[string][]float64{ //nolint:gochecknoglobals // a ta
 	"SkuaClientsTooSlow":   {`skua_gate_too_slow_total{instance="a"}`: {0, 100, 200, 300, 400, 500, 600, 700, 800, 900, 1000, 1100, 1200, 1300, 1400, 1500, 1600, 1700, 1800, 1900, 2000}},
 	"SkuaLoginKeysMissing": {`skua_login_jwt_keys{instance="a"}`: {0}, `skua_login_jwks_fetches_total{instance="a",result="failed"}`: {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}},
 	"SkuaHandlerStuck":     {`skua_actor_stuck_handlers{instance="a"}`: {0, 1}},
+	"SkuaQuarantine":       {`skua_actor_quarantined{instance="a"}`: {0, 1}},
 	"SkuaHandlersSlow": {
 		`skua_actor_handler_seconds_count{instance="a",kind="lua:shop"}`:           {0, 100, 200, 300, 400, 500, 600, 700, 800, 900, 1000, 1100, 1200},
 		`skua_actor_handler_seconds_bucket{instance="a",kind="lua:shop",le="0.1"}`: {0, 80, 160, 240, 320, 400, 480, 560, 640, 720, 800, 880, 960},
