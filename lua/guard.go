@@ -40,13 +40,10 @@ type stop struct {
 // over tells whether nobody wants anything any more. The lock is held.
 func (g *guard) over() bool { return len(g.wheres) == 0 && g.stop == nil && g.profile == nil }
 
-// guarding guards the making and ending of guards, which happens rarely.
-var guarding sync.Mutex //nolint:gochecknoglobals // no state of anybody
-
 // guarded has f change what is left with the VM.
 func (c *cell) guarded(f func(g *guard)) {
-	guarding.Lock()
-	defer guarding.Unlock()
+	c.guarding.Lock()
+	defer c.guarding.Unlock()
 	g := c.guard.Load()
 	if g == nil {
 		g = &guard{}
