@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -150,6 +151,14 @@ func TestTheDocumentIsValidAndItsAnswersAreWhatIsAnswered(t *testing.T) {
 			switch {
 			case strings.HasSuffix(path, "/kill"):
 				asked = "/actors/victim/kill"
+			case strings.HasSuffix(path, "/quarantine") && strings.Contains(path, "{id}"):
+				asked = fmt.Sprintf("/actors/%x/quarantine", c.spawn(idle()).ID())
+			case strings.HasSuffix(path, "/release"):
+				held := c.spawn(idle())
+				if err := c.sys.Quarantine(held, nil); err != nil {
+					t.Fatal(err)
+				}
+				asked = fmt.Sprintf("/actors/%x/release", held.ID())
 			case strings.Contains(path, "/actors/{id}"):
 				asked = strings.TrimPrefix(strings.ReplaceAll(path, "{id}", "shop"), "/api/v1")
 			}
