@@ -14,7 +14,10 @@ import (
 
 // observable adds to the API what operators change of traces and of the log.
 func (n *node) observable(api *admin.API) {
-	api.Tracing, api.Sample = tracing{n.traces}, n.project.cfg.Trace.Sample
+	api.Tracing = tracing{n.traces}
+	if n.traces != nil {
+		api.Sample = n.project.cfg.Trace.Sample
+	}
 	api.Scripts = n.rt
 	if n.levels != nil {
 		api.Levels = levels{n.levels}
