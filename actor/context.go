@@ -48,6 +48,9 @@ func (c *Context) Log() *slog.Logger {
 	m := c.p.more()
 	if m.log == nil {
 		m.log = c.p.sys.log.With("actor", c.Name())
+		if kind := c.p.opts.kind; kind != "" {
+			m.log = m.log.With("kind", kind)
+		}
 	}
 	return m.log
 }
@@ -86,7 +89,7 @@ func (c *Context) AskFor(to Ref, msg any, timeout time.Duration, then func(any, 
 	if then == nil {
 		then = func(any, error) {}
 	}
-	r := &request{sys: p.sys, asker: p, life: p.life, then: then, in: *in, to: to, when: p.sys.tickAfter(timeout)}
+	r := &request{sys: p.sys, asker: p, life: p.life, then: then, in: *in, to: to, when: p.sys.tickAfter(timeout), since: p.sys.begins()}
 	if in.req != nil && in.req.state.Load() != answered {
 		r.when = min(r.when, in.req.whenIn(p.sys))
 		r.parent.Store(in.req)

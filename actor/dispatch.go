@@ -45,6 +45,7 @@ type worker struct {
 	goroutine atomic.Pointer[[]byte]  // its number
 	yielded   int64                   // when it last let other goroutines have its core
 	clock     int64                   // the end of the last thing that it did, in ns since d.start
+	part      uint8                   // where it counts its times
 	guest     bool                    // it belongs to a goroutine from outside,
 	begun     int64                   // which has had it since then
 
@@ -83,7 +84,7 @@ const (
 func (d *dispatcher) init(s *System) {
 	d.cores, d.start = max(2, runtime.GOMAXPROCS(0)), time.Now()
 	d.done, d.scheduler = s.quiet, s.cfg.Scheduler
-	d.monitor = monitor{d: d, log: s.log, limit: s.cfg.StuckAfter}
+	d.monitor = monitor{d: d, log: s.log, limit: s.cfg.StuckAfter, explain: s.cfg.Explain}
 }
 
 // now is the time in ns since the dispatcher was made.
@@ -143,7 +144,7 @@ func (d *dispatcher) enlist() {
 		w.wake <- struct{}{}
 		return
 	}
-	w := &worker{d: d, wake: make(chan struct{}, 1), index: len(d.workers), woken: true}
+	w := &worker{d: d, wake: make(chan struct{}, 1), index: len(d.workers), part: uint8(len(d.workers) % timeParts), woken: true}
 	d.workers = append(d.workers, w)
 	d.running.Add(1)
 	go w.work(nil)

@@ -282,6 +282,94 @@ func ExampleSystem_Stuck() {
 	// Output: false 0
 }
 
+func ExampleSystem_StuckActors() {
+	with(func(sys *actor.System) error {
+		_, err := sys.Spawn(actor.Spec{Name: "bank", New: newTally})
+		for ref, since := range sys.StuckActors() {
+			fmt.Println(ref, "is in one handler since", since)
+		}
+		fmt.Println("that is all")
+		return err
+	})
+	// Output: that is all
+}
+
+func ExampleSystem_Quarantine() {
+	with(func(sys *actor.System) error {
+		ref, err := sys.Spawn(actor.Spec{Name: "bank", New: newTally})
+		if err != nil {
+			return err
+		}
+		if err := sys.Quarantine(ref, errors.New("it is greedy")); err != nil {
+			return err
+		}
+		fmt.Println(len(sys.InQuarantine()), sys.Release(ref), len(sys.InQuarantine()))
+		return nil
+	})
+	// Output: 1 true 0
+}
+
+func ExampleSystem_InQuarantine() {
+	with(func(sys *actor.System) error {
+		for ref, why := range sys.InQuarantine() {
+			fmt.Println(ref, "since", why.Since, "for", why.Reason)
+		}
+		fmt.Println("that is all")
+		return nil
+	})
+	// Output: that is all
+}
+
+func ExampleSystem_Release() {
+	with(func(sys *actor.System) error {
+		ref, err := sys.Spawn(actor.Spec{Name: "bank", New: newTally})
+		fmt.Println(sys.Release(ref)) // it is in no quarantine
+		return err
+	})
+	// Output: false
+}
+
+func ExampleSystem_Peek() {
+	with(func(sys *actor.System) error {
+		ref, err := sys.Spawn(actor.Spec{Name: "bank", New: newTally})
+		for _, kept := range sys.Peek(ref, 10) {
+			fmt.Println(kept.From, kept.Type, kept.Request)
+		}
+		return err
+	})
+	// Output:
+}
+
+func ExampleSystem_HandlerTimes() {
+	with(func(sys *actor.System) error {
+		ref, err := sys.Spawn(actor.Spec{Kind: "upper", New: of(upper).New})
+		if err != nil {
+			return err
+		}
+		if _, err := sys.Ask(context.Background(), ref, "a"); err != nil {
+			return err
+		}
+		sys.Stop(ref, nil)
+		<-sys.Ended(ref)
+		all := uint64(0)
+		for _, n := range sys.HandlerTimes()["upper"].Counts {
+			all += n
+		}
+		fmt.Println(all)
+		return nil
+	})
+	// Output: 1
+}
+
+func ExampleSystem_AskTimes() {
+	with(func(sys *actor.System) error {
+		answered, failed := sys.AskTimes()
+		fmt.Println(answered.Sum, failed.Sum)
+		return nil
+	})
+	// Output: 0s 0s
+}
+
 func ExampleSystem_Actors() {
 	with(func(sys *actor.System) error {
 		_, err := sys.Spawn(actor.Spec{Name: "bank", New: newTally})

@@ -22,6 +22,8 @@ type Info struct {
 	Dropped uint64
 	// Busy is the time that handlers have taken, ended batches only.
 	Busy time.Duration
+	// Quarantined ones handle nothing until they are let go, see System.Quarantine.
+	Quarantined bool
 	// Restarting actors wait for the end of their pause after a failure, Stopping ones for the end of what they have begun.
 	Restarting, Stopping bool
 }
@@ -57,6 +59,23 @@ func (s *System) Stuck(of Ref) (since time.Time, stack string, ok bool) {
 	return since, stackOf(in), true
 }
 
+// StuckActors are the actors of this node that are in one handler for longer than Config.StuckAfter, and since when at least. It is cheap while there are none.
+func (s *System) StuckActors() map[Ref]time.Time {
+	m := &s.disp.monitor
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var stuck map[Ref]time.Time
+	for w, suspect := range m.suspects {
+		if suspect.told && w.current.Load() == suspect.p && suspect.p.hasNotSeen(opBeat) {
+			if stuck == nil {
+				stuck = map[Ref]time.Time{}
+			}
+			stuck[suspect.p.self] = suspect.at
+		}
+	}
+	return stuck
+}
+
 // Waiting is how many messages wait for the actor, the one that it handles left out. Unlike Info.Waiting it is exact: for actors that shed load.
 func (c *Context) Waiting() int {
 	p := c.p
@@ -87,7 +106,7 @@ func (p *process) info() Info {
 		i.Waiting, i.Dropped = l.count, l.dropped
 	}
 	i.MostWaiting, i.Processed, i.Busy = int(p.most), p.processed, time.Duration(p.busy)
-	i.Restarting, i.Stopping = p.paused, p.state != alive
+	i.Restarting, i.Stopping, i.Quarantined = p.paused, p.state != alive, p.held
 	return i
 }
 

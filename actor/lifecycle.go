@@ -61,6 +61,8 @@ func (p *process) handleSystemMsg(m systemMsg) {
 		p.alarmed()
 	case opTap, opUntap:
 		p.setTap(m.tap, m.op == opTap)
+	case opHold, opRelease:
+		p.hold(m.op == opHold)
 	case opLook, opBeat: // that it was come to is all
 	}
 }
@@ -236,7 +238,7 @@ func (p *process) beginStop(reason error) {
 	}
 	p.state = stopping
 	resting := p.paused
-	p.paused = false
+	p.paused, p.held = false, false
 	waiting := p.waiting()
 	p.mu.Unlock()
 	if resting {

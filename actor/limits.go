@@ -98,7 +98,7 @@ func (p *process) postLimited(e envelope, w *worker) Code {
 		}
 	}
 	warn := p.enqueue(e, key)
-	wake := !p.scheduled && !p.paused
+	wake := !p.scheduled && !p.resting()
 	if wake {
 		p.scheduled = true
 	}

@@ -42,6 +42,7 @@ type mailbox struct {
 	limits    *limits // of a mailbox that is bounded or serial, nil for others; never changes
 	scheduled bool    // a worker has, or is about to have, the process
 	paused    bool    // a failed actor that waits for its restart; only system messages move
+	held      bool    // in quarantine; the same
 	state     state
 	urgent    atomic.Bool // system is not empty, or the actor has not begun
 	warnAt    uint32
@@ -69,6 +70,9 @@ func (e *envelope) content() any {
 	return e.msg
 }
 
+// resting tells whether only messages of the system are handled. The lock is held.
+func (m *mailbox) resting() bool { return m.paused || m.held }
+
 type state uint8
 
 const (
@@ -89,6 +93,10 @@ func (p *process) post(e envelope, w *worker) Code {
 		p.mu.Unlock()
 		return Stopped
 	}
+	if p.held && e.kind.ordinary() && p.length() >= maxHeld {
+		p.mu.Unlock()
+		return Overloaded
+	}
 	if len(p.queue) == cap(p.queue) {
 		p.makeSpace()
 	}
@@ -97,7 +105,7 @@ func (p *process) post(e envelope, w *worker) Code {
 	if warn {
 		p.warnAt *= 2
 	}
-	wake := !p.scheduled && !p.paused
+	wake := !p.scheduled && !p.resting()
 	if wake {
 		p.scheduled = true
 	}

@@ -16,6 +16,7 @@ type monitor struct {
 	d       *dispatcher
 	log     *slog.Logger
 	limit   time.Duration
+	explain func(Ref) string
 	running atomic.Bool
 
 	mu       sync.Mutex
@@ -90,10 +91,28 @@ func (m *monitor) look(now time.Time) (working bool) {
 		}
 		if now.Sub(s.at) >= m.limit && !s.told {
 			s.told = true
-			m.log.Error("handler does not return", "actor", p.name(), "for", now.Sub(s.at).Round(time.Millisecond), "stack", stackOf(w))
+			m.tell(w, p, now.Sub(s.at))
 		}
 	}
 	return len(current) > 0
+}
+
+// tell names an actor that is stuck. Where there is somebody to say more of it, that is waited for elsewhere.
+func (m *monitor) tell(w *worker, p *process, since time.Duration) {
+	args := []any{"actor", p.name(), "for", since.Round(time.Millisecond), "stack", stackOf(w)}
+	if p.opts.kind != "" {
+		args = append(args, "kind", p.opts.kind)
+	}
+	if m.explain == nil {
+		m.log.Error("handler does not return", args...)
+		return
+	}
+	m.d.running.Go(func() {
+		if more := m.explain(p.self); more != "" {
+			args = append(args, "script", more)
+		}
+		m.log.Error("handler does not return", args...)
+	})
 }
 
 // hasNotSeen tells whether the process has not come to a message of the system yet.

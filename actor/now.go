@@ -61,7 +61,7 @@ func (d *dispatcher) invite() *worker {
 		g.idle = g.idle[:n-1]
 		return w
 	}
-	w := &worker{d: d, guest: true, index: len(g.all)}
+	w := &worker{d: d, guest: true, index: len(g.all), part: uint8(len(g.all) % timeParts)}
 	g.all = append(g.all, w)
 	return w
 }

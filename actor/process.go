@@ -113,6 +113,8 @@ const (
 	opBeat
 	opTap
 	opUntap
+	opHold
+	opRelease
 )
 
 // resume is something that goes on in an actor: work that came back, a call from outside.
@@ -153,7 +155,7 @@ func (p *process) run(w *worker) {
 			p.mu.Unlock()
 			continue
 		}
-		if p.state == dead || p.paused {
+		if p.state == dead || p.resting() {
 			p.rest(w)
 			return
 		}
@@ -228,8 +230,11 @@ func (p *process) rest(w *worker) {
 func (p *process) count(w *worker) int {
 	now := w.d.now()
 	p.busy += now - w.clock
-	w.clock = now
 	n := w.counted
+	if n > 0 {
+		p.opts.times.add(w.part, now-w.clock, n)
+	}
+	w.clock = now
 	w.counted = 0
 	p.processed += uint64(n)
 	p.taken = 0
@@ -305,7 +310,7 @@ func (p *process) steps() bool {
 func (p *process) halted() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.state == dead || p.paused
+	return p.state == dead || p.resting()
 }
 
 func (p *process) handle(e *envelope) {

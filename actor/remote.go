@@ -220,7 +220,7 @@ type Served struct{ r request }
 // Serve gives an actor a request from another node.
 func (s *System) Serve(a Asked) *Served {
 	v := &Served{request{
-		sys: s, to: s.RefOf(a.To), when: s.tickAfter(a.Timeout), in: frame{span: a.Span}, inline: true, then: a.Then,
+		sys: s, to: s.RefOf(a.To), when: s.tickAfter(a.Timeout), since: s.begins(), in: frame{span: a.Span}, inline: true, then: a.Then,
 		depth: uint8(min(max(a.Depth, 0), maxDepth)), before: uint8(min(max(a.Depth, 0), maxDepth+1)),
 	}}
 	s.ask(&v.r, a.From, a.Message, nil)

@@ -17,6 +17,7 @@ type request struct {
 	in     frame // the message that the asker was handling
 	to     Ref
 	when   int64 // its deadline, in ticks
+	since  int64 // when it was asked, in ns of the dispatcher; 0 if it is not measured
 	life   uint32
 	inline bool  // then is called by whoever completes the request, and not in the asker
 	depth  uint8 // how many requests waited for this one when it was made
@@ -80,6 +81,9 @@ func (r *request) complete(state uint32, v any, err error, w *worker) bool {
 		r.callee.closeRequest(r)
 	}
 	r.endSpan(err)
+	if r.since != 0 {
+		r.measured(err)
+	}
 	if state >= expired {
 		if next := r.forwarded.Load(); next != nil {
 			next.complete(state, nil, err, w)

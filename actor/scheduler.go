@@ -31,7 +31,7 @@ func (r Runnable) Step() (more bool) {
 	} else {
 		waits := p.limits != nil && p.busyWithLast()
 		p.mu.Lock()
-		ok := !p.paused && p.state != dead && p.fetchOne(w, waits)
+		ok := !p.resting() && p.state != dead && p.fetchOne(w, waits)
 		p.mu.Unlock()
 		if ok {
 			p.finishBatch(w, true)
@@ -41,7 +41,7 @@ func (r Runnable) Step() (more bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.count(w)
-	p.scheduled = p.system != nil || !p.paused && p.state != dead && p.has(waits)
+	p.scheduled = p.system != nil || !p.resting() && p.state != dead && p.has(waits)
 	return p.scheduled
 }
 

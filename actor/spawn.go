@@ -79,7 +79,11 @@ func (s *System) spawn(spec Spec, parent *process) (*process, error) {
 	if _, taken := s.names[spec.Name]; taken { // never for the empty name
 		return nil, fmt.Errorf("%w: %q", ErrNameTaken, spec.Name)
 	}
-	s.opts = spec.options(s.opts)
+	kind := spec.Kind
+	if kind == "" && parent == nil {
+		kind = spec.Name // of the few that a node begins with
+	}
+	s.opts = spec.options(s.opts, s.timesOf(kind))
 	p.opts = s.opts
 	if !s.table.add(p, s.node) {
 		return nil, &Error{Code: Overloaded, Actor: spec.Name, Text: "16 million actors are alive"}

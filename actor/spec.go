@@ -81,13 +81,12 @@ type options struct {
 	allForOne   bool
 	turn        sync.Locker
 	kind        string
+	times       *times // of the kind
 }
 
-var ordinaryOptions = (&Spec{}).options(nil) //nolint:gochecknoglobals // a constant, shared so that an idle actor stays small
-
 // options returns those of the Spec with their defaults; was is shared if they are the same.
-func (s *Spec) options(was *options) *options {
-	o := options{supervision: s.Supervision, stopTimeout: s.StopTimeout, allForOne: s.AllForOne, turn: s.Turn, kind: s.Kind}
+func (s *Spec) options(was *options, times *times) *options {
+	o := options{supervision: s.Supervision, stopTimeout: s.StopTimeout, allForOne: s.AllForOne, turn: s.Turn, kind: s.Kind, times: times}
 	if o.supervision.Limit == 0 {
 		o.supervision.Limit = 5
 	}

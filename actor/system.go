@@ -23,6 +23,9 @@ type Config struct {
 	BlockingQueue int
 	// StuckAfter is how long an actor may be in one handler before it is logged, with its stack. Default 5 s; negative: for ever.
 	StuckAfter time.Duration
+	// Explain, if it is set, says more of an actor that is stuck in a handler, for the log: where its script is, say. It is called once each time, by a goroutine of its own, and must
+	// return soon, whatever the actor does.
+	Explain func(of Ref) string
 	// Tracer makes spans of what actors handle. Default nil: no tracing, at no cost.
 	Tracer Tracer
 	// Scheduler runs the actors instead of the system's own workers: for tests that decide who handles its next message, see package actortest.
@@ -74,18 +77,21 @@ type System struct {
 	dead    deadLetters
 	fails   atomic.Int64
 	restart atomic.Int64
+	aside   sync.Map // of Refs in quarantine, to Quarantined
+	asks    [2]times // of requests that were answered, and that failed
 
 	mu     sync.RWMutex
 	names  map[string]*process
-	last   *process // of the list of those without a parent, in the order they were spawned
-	opts   *options // of the actor spawned last
+	last   *process          // of the list of those without a parent, in the order they were spawned
+	opts   *options          // of the actor spawned last
+	times  map[string]*times // of handlers, by kind
 	closed bool
 }
 
 // New makes a System that is ready to use.
 func New(cfg Config) *System {
 	cfg.defaults()
-	s := &System{cfg: cfg, log: cfg.Log, wheel: newWheel(cfg.Clock), names: map[string]*process{}, opts: ordinaryOptions, quiet: make(chan struct{})}
+	s := &System{cfg: cfg, log: cfg.Log, wheel: newWheel(cfg.Clock), names: map[string]*process{}, times: map[string]*times{}, quiet: make(chan struct{})}
 	s.node = &Node{name: cfg.Node, local: s}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	s.pool = pool{limit: cfg.Blocking, queueLimit: cfg.BlockingQueue}
@@ -136,7 +142,7 @@ func (s *System) Ask(ctx context.Context, to Ref, msg any) (any, error) {
 		timeout = time.Until(d)
 	}
 	r := &outside{request: request{
-		sys: s, to: to, when: s.tickAfter(timeout), callee: s.process(to), in: frame{span: s.spanIn(ctx)}, inline: true,
+		sys: s, to: to, when: s.tickAfter(timeout), since: s.begins(), callee: s.process(to), in: frame{span: s.spanIn(ctx)}, inline: true,
 		then: func(answer any, failure error) { v, err = answer, failure; close(done) },
 	}}
 	r.due = r

@@ -62,6 +62,28 @@ func (h Handling) ActorType() string {
 // Message is the type of the message: what a Typed one says, else its Go type.
 func (h Handling) Message() string { return typeName(h.msg) }
 
+// User is the user for whom the actor acts, as an ActsFor says; else empty.
+func (h Handling) User() string {
+	if a, ok := h.p.actor.(ActsFor); ok {
+		return a.User()
+	}
+	return ""
+}
+
+// Route is what a Routed message asks for; else empty.
+func (h Handling) Route() string {
+	if m, ok := h.msg.(Routed); ok {
+		return m.MessageRoute()
+	}
+	return ""
+}
+
+// ActsFor is an actor that acts for one user, so that traces can be of that user's requests. User is called by the actor's own goroutine; empty is nobody yet.
+type ActsFor interface{ User() string }
+
+// Routed is a message that says what it asks for, so that traces can be of such requests.
+type Routed interface{ MessageRoute() string }
+
 // TypedActor is an actor that tells what kind of actor it is, for traces: one of few short texts. It is called by the actor's own goroutine.
 type TypedActor interface{ ActorType() string }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/lua/vm"
@@ -19,9 +20,12 @@ type cell struct {
 	pool   []*coroutine
 	memory memory
 
-	turn  sync.Mutex // held by the service whose turn it is, if there are several
-	now   *Host      // that service
-	first *Host      // the service, or the keeper
+	turn     sync.Mutex            // held by the service whose turn it is, if there are several
+	now      *Host                 // that service
+	guard    atomic.Pointer[guard] // what operators do to it, mostly nil
+	guarding sync.Mutex            // of those who change guard
+	fast     bool                  // its ticks come more often than usual, for a profile
+	first    *Host                 // the service, or the keeper
 
 	manages   bool // skynet.manager has been required
 	loop      int  // the function that coroutines run

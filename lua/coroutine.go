@@ -228,6 +228,9 @@ func (h *Host) resume(co *coroutine, n int, throw bool) {
 	outer := h.cur
 	if outer == nil {
 		h.began = time.Time{} // tick looks at the clock
+		if g := h.guard.Load(); g != nil {
+			h.slice(g, true)
+		}
 	}
 	h.cur, co.yield = co, yieldNone
 	co.watch.resumed()
@@ -238,6 +241,11 @@ func (h *Host) resume(co *coroutine, n int, throw bool) {
 		status = co.th.Resume(n)
 	}
 	co.watch.stopped()
+	if outer == nil {
+		if g := h.guard.Load(); g != nil {
+			h.slice(g, false)
+		}
+	}
 	h.cur = outer
 	var failure *Error
 	switch {

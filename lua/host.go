@@ -38,6 +38,7 @@ type Host struct {
 	leaving   bool // it has called skynet.exit before it was ready
 	keeps     bool // it has the VM of agents that share it, and handles nothing itself
 	shares    bool // it is such an agent
+	overruns  *overruns
 	overran   bool // a handler has exceeded its budget since skynet.endless last asked
 	limited   bool // by skynet.memlimit
 	ended     bool
@@ -141,6 +142,13 @@ const leastPace = 20 * time.Millisecond
 
 // tick is the watch over a handler that computes: see Config.Budget. It lets others have the core, who would wait 10 ms for it otherwise, until Go takes it.
 func (h *Host) tick() error {
+	if g := h.guard.Load(); g != nil {
+		if skip, err := h.looked(g); skip || err != nil {
+			return err
+		}
+	} else if h.fast {
+		h.slowDown()
+	}
 	runtime.Gosched()
 	if h.began.IsZero() {
 		h.began, h.ticks = time.Now(), 0
@@ -150,6 +158,7 @@ func (h *Host) tick() error {
 	budget := h.rt.cfg.Budget
 	if ran := time.Since(h.began); ran > budget && h.ticks > int(budget/leastPace) {
 		h.overran = true
+		h.overrun()
 		return fmt.Errorf("CPU budget exceeded: the handler has run for %v without a wait, %v are allowed", ran.Round(time.Millisecond), budget)
 	}
 	return nil

@@ -74,6 +74,12 @@ func (l *Launcher) Receive(c *actor.Context, msg any) {
 		l.born(c, m.host)
 	case forget:
 		l.forget(c, m.key)
+	case find:
+		var host *Host
+		if of := l.hosts[m.ref]; of != nil {
+			host = of.host
+		}
+		c.Reply(host, nil)
 	case fullCell:
 		l.full(c, m)
 	case actor.Terminated:

@@ -112,6 +112,12 @@ func (h *Host) overfull(err *fullError) {
 	m := &h.memory
 	m.full = true
 	h.vm.SetMemoryLimit(err.size + err.limit/4) // for what stop does
+	if h.first == h && h.putAside(err) {
+		m.full = false
+		h.setMemoryLimit(err.size + err.size/4) // for when it is let go
+		m.plan(err.size)
+		return
+	}
 	h.first.log.Error("the service is stopped: it keeps too much memory", "MiB", err.size>>20, "allowed", allowed(err.limit))
 	if h.first == h && !h.keeps {
 		if !h.ready { // then whoever has started it is told, and that ends it

@@ -52,6 +52,9 @@ type Config struct {
 	// MemoryLimit is how many bytes a service's VM may keep: its script gets the error "not enough memory" where it asks for more, and if it keeps more when a
 	// handler has ended, the service is stopped. Agents that share a VM share the limit. Default 0: no limit.
 	MemoryLimit int64
+	// Quarantine has a service that keeps more than MemoryLimit, or of which three handlers have exceeded Budget within a minute, put in quarantine for an operator to look at,
+	// see actor.System.Quarantine, in place of being stopped, or going on. Up to 16 services are at a time; services that share a VM are never for its memory. Default false.
+	Quarantine bool
 	// StartTimeout bounds newservice. Default 30 s.
 	StartTimeout time.Duration
 	// AgentsPerVM is how many agents share a VM that the launcher chooses, see Launch.Shared. Default 256.

@@ -61,7 +61,7 @@ func (c *chain) send(to actor.Ref, msg any) {
 	<-c.been
 }
 
-func never() bool { return false }
+func never(actor.Handling) bool { return false }
 
 // discarding is a provider with a sampler whose spans go nowhere.
 func discarding(sampler sdk.Sampler) *sdk.TracerProvider {
@@ -182,10 +182,10 @@ func BenchmarkCostOfTracing(b *testing.B) {
 		t    actor.Tracer
 	}{
 		{"off", nil},
-		{"share=0", trace.New(trace.Config{Provider: always, Choose: trace.Share(0)})},
-		{"share=0.01", trace.New(trace.Config{Provider: always, Choose: trace.Share(0.01)})},
+		{"share=0", trace.New(trace.Config{Provider: always, Choose: trace.NewChooser(0).Choose})},
+		{"share=0.01", trace.New(trace.Config{Provider: always, Choose: trace.NewChooser(0.01).Choose})},
 		{"sampler=0.01", trace.New(trace.Config{Provider: ratio})},
-		{"share=1", trace.New(trace.Config{Provider: always, Choose: trace.Share(1)})},
+		{"share=1", trace.New(trace.Config{Provider: always, Choose: trace.NewChooser(1).Choose})},
 	} {
 		for _, what := range []struct {
 			name string

@@ -21,7 +21,7 @@ type (
 func Example() {
 	kept := tracetest.NewInMemoryExporter()
 	provider := sdk.NewTracerProvider(sdk.WithSyncer(kept), sdk.WithSampler(sdk.ParentBased(sdk.AlwaysSample())))
-	sys := actor.New(actor.Config{Tracer: trace.New(trace.Config{Provider: provider, Choose: trace.Share(1)})})
+	sys := actor.New(actor.Config{Tracer: trace.New(trace.Config{Provider: provider, Choose: trace.NewChooser(1).Choose})})
 	spawn := func(name string, f actor.Func) actor.Ref {
 		ref, err := sys.Spawn(actor.Spec{Name: name, New: func() actor.Actor { return f }})
 		if err != nil {

@@ -17,7 +17,6 @@ package trace
 
 import (
 	"context"
-	"math/rand/v2"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -34,18 +33,15 @@ type Config struct {
 	// Provider makes the spans. Its sampler decides whether a message from outside of all actors begins a trace. It should be a parent-based one, so that
 	// what follows is part of the same trace or of none.
 	Provider otel.TracerProvider
-	// Choose is asked before the provider about each message from outside; false is no trace, at no further cost. Any goroutine calls it. Default nil: the
-	// provider alone decides, which takes it some hundred nanoseconds and a few allocations.
-	Choose func() bool
+	// Choose is asked before the provider about each message from outside; false is no trace, at no further cost. Any goroutine calls it, see Chooser. Default
+	// nil: the provider alone decides, which takes it some hundred nanoseconds and a few allocations.
+	Choose func(h actor.Handling) bool
 	// MaxSpans is how many spans of one trace are made here; what is sent then is not traced. It bounds a trace that begins with a message to thousands.
 	// Default 1,000.
 	MaxSpans int
 	// MaxAge is how long after the beginning of a trace spans are added to it. It bounds a trace of actors that keep each other busy for ever. Default 1 min.
 	MaxAge time.Duration
 }
-
-// Share makes a Config.Choose that is true for this share of all, 0 to 1.
-func Share(of float64) func() bool { return func() bool { return rand.Float64() < of } }
 
 // Tracer is an actor.Tracer, and an actor.Carrier. All its methods may be called by any goroutine; none blocks.
 type Tracer struct {
@@ -101,7 +97,7 @@ func (t *Tracer) Begin(parent actor.Span, h actor.Handling) actor.Span {
 			kind = kindOf(h)
 		}
 	} else {
-		if t.cfg.Choose != nil && !t.cfg.Choose() {
+		if t.cfg.Choose != nil && !t.cfg.Choose(h) {
 			return nil
 		}
 		j = newJourney()

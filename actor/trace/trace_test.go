@@ -509,7 +509,7 @@ func TestTheCallersSpanIsTheParent(t *testing.T) {
 // What is not traced does not begin a trace half-way: neither in a handler's context, nor in work off the actor, nor where it is forwarded, nor behind it.
 func TestWhatIsNotTracedStaysSo(t *testing.T) {
 	chosen := 0
-	r := start(t, trace.Config{Choose: func() bool { chosen++; return chosen != 1 }}, sdk.ParentBased(sdk.AlwaysSample()))
+	r := start(t, trace.Config{Choose: func(actor.Handling) bool { chosen++; return chosen != 1 }}, sdk.ParentBased(sdk.AlwaysSample()))
 	span := func(ctx context.Context) {
 		_, s := r.provider.Tracer("library").Start(ctx, "query")
 		s.End()

@@ -18,12 +18,14 @@ import (
 // adminAPI is what operators see of the node.
 func (n *node) adminAPI(peers admin.Peers) *admin.API {
 	settings := n.project.cfg.settings(environMap(os.Environ()))
-	return &admin.API{
+	api := &admin.API{
 		System: n.sys, Nodes: n.nodes, Sessions: clients{n.sessions}, Dead: n.dead,
 		Store:    func() (admin.Store, error) { return storeState(n.metrics) },
 		Settings: func() []admin.Setting { return settings }, Reload: n.reload,
 		Peers: peers, Log: n.lines, Directory: directory{n},
 	}
+	n.observable(api)
+	return api
 }
 
 // nodes are the cluster's.

@@ -294,7 +294,7 @@ func startNode(t *testing.T, change func(*Config)) *node {
 		t.Fatal(err)
 	}
 	ready := make(chan struct{})
-	n := &node{project: p, log: logger, ready: func(string) { close(ready) }}
+	n := &node{project: p, log: logger.Logger, ready: func(string) { close(ready) }}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- n.Serve(ctx) }()

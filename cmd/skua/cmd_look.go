@@ -39,6 +39,7 @@ func newLookCommands(ext extension) []*cobra.Command {
 	makers := []func(l *look) *cobra.Command{
 		newPsCommand, newTopCommand, newTreeCommand, newInfoCommand, newTaskCommand, newSessionsCommand, newKickCommand, newDeadCommand, newKillCommand, newCallCommand, newStartCommand, newInjectCommand,
 		newTailCommand, newLogCommand, newGrainsCommand, newNamesCommand, newLeasesCommand, newAuditCommand, newReloadCommand, newRollbackCommand, newVersionsCommand,
+		newTraceCommand, newStuckCommand, newSignalCommand, newProfileCommand, newQuarantineCommand, newReleaseCommand,
 	}
 	all := make([]*cobra.Command, 0, len(makers))
 	for _, make := range makers {

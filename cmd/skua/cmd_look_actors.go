@@ -82,6 +82,8 @@ func writeInfo(w io.Writer, d *admin.ActorDetail) error {
 func writeStuck(w io.Writer, s *admin.Stuck) {
 	if s.Busy != "" {
 		fmt.Fprintln(w, dash(s.Busy))
+		writeText(w, luaFirst(s.LuaStack))
+		writeText(w, luaFirst(s.LuaStack))
 		writeText(w, s.Stack)
 	}
 }

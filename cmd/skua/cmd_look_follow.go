@@ -132,6 +132,7 @@ func newLogCommand(l *look) *cobra.Command {
 		filter[name] = new(string)
 		cmd.Flags().StringVar(filter[name], name, "", usage)
 	}
+	addLogLevel(cmd, l.at.ext)
 	return cmd
 }
 

@@ -53,9 +53,11 @@ With --join it is one more node of the cluster of another one, whose listen.clus
 			defer stop()
 			// A second signal ends the process at once.
 			context.AfterFunc(ctx, stop)
-			return serveNode(ctx, log, func(instead *reload.BootError) *node {
+			defer log.close()
+			return serveNode(ctx, log.Logger, func(instead *reload.BootError) *node {
 				return &node{
-					project: p, args: rest, log: log, instead: instead, watching: watch, ready: func(line string) { fmt.Fprintln(cmd.OutOrStdout(), line) },
+					project: p, args: rest, log: log.Logger, levels: log.levels, instead: instead, watching: watch,
+					ready: func(line string) { fmt.Fprintln(cmd.OutOrStdout(), line) },
 				}
 			})
 		},

@@ -61,9 +61,10 @@ func (f *testFile) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	defer log.close()
 	f.clock, f.turns = &actor.Clock{}, newTurns()
 	f.core = newTestModule(f)
-	n := &node{project: p, log: log, trial: &trial{clock: f.clock, turns: f.turns, module: f.core, play: f.play}}
+	n := &node{project: p, log: log.Logger, trial: &trial{clock: f.clock, turns: f.turns, module: f.core, play: f.play}}
 	began := time.Now()
 	f.report.begin(f.module())
 	if err := n.Serve(ctx); err != nil {

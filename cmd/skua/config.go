@@ -59,6 +59,8 @@ type Config struct {
 type LogConfig struct {
 	// Least level that is written: `debug`, `info`, `warn` or `error`. `debug` costs speed under load.
 	Level string `toml:"level" env:"LEVEL"`
+	// Levels of single components, `gate = "debug"`: what lines say as `part` or `kind` (`gate` is for `gate.session`, too), the name of an actor, or `"lua:SCRIPT"`. Operators change them live: `skua log level`.
+	Levels map[string]string `toml:"levels" env:"LEVELS"`
 	// `text` for people, `json` for log collectors. Both go to standard error.
 	Format string `toml:"format" env:"FORMAT"`
 }
@@ -274,14 +276,21 @@ type StoreConfig struct {
 	Indexes map[string]string `toml:"indexes" env:"INDEXES"`
 }
 
+// Values of lua.over_limit.
+const overStop, overQuarantine = "stop", "quarantine"
+
 // LuaConfig is the table [lua].
 type LuaConfig struct {
 	// Directories where scripts and modules are looked for, in order, relative to the project's directory.
 	Path []string `toml:"path" env:"PATH"`
 	// Deadline of `skynet.call` unless the call names another, inherited down the chain of calls.
 	CallTimeout Duration `toml:"call_timeout" env:"CALL_TIMEOUT"`
+	// Time that a handler may compute without a wait before it gets an error. More lets it hold up the others of its service; from 5 s on it is in the log and in `skua stuck`, and `skua signal` ends it.
+	Budget Duration `toml:"budget" env:"BUDGET"`
 	// Bytes that the VM of a service may keep, which agents that share one share; 0 sets no limit. A script that asks for more gets an error, and a service that keeps more is stopped, alone.
 	MemoryLimit int `toml:"memory_limit" env:"MEMORY_LIMIT"`
+	// What becomes of a service that keeps more than `lua.memory_limit`, or of which three handlers have exceeded `lua.budget` within a minute: `stop` ends the first and lets the second go on; `quarantine` keeps it with its messages, up to 16 services at a time, until an operator lets it go on or ends it: `skua quarantine`. It holds on to its memory. Services that share a VM are stopped.
+	OverLimit string `toml:"over_limit" env:"OVER_LIMIT"`
 	// Engine of the services: `lua54` is Lua 5.4; `gopher` is Lua 5.1, whose services take less memory. docs/lua-engines.md has the differences.
 	Engine string `toml:"engine" env:"ENGINE"`
 	// What services on `gopher` get for an integer beyond 2^53, which their numbers would round: `error` that names its field, or `text`, its digits as a string.
@@ -426,7 +435,7 @@ func DefaultConfig() Config {
 			HookTimeout: Duration{3 * time.Second},
 		},
 		Store:  StoreConfig{Database: "skua", Autosave: Duration{2 * time.Second}, FlushBatch: 500, MaxPending: 100_000, MaxPendingBytes: 256 << 20, CacheTTL: Duration{10 * time.Second}, CacheBytes: 64 << 20},
-		Lua:    LuaConfig{Path: []string{"scripts"}, CallTimeout: Duration{5 * time.Second}, MemoryLimit: 256 << 20, Engine: engineLua54, Integers: integersError},
+		Lua:    LuaConfig{Path: []string{"scripts"}, CallTimeout: Duration{5 * time.Second}, Budget: Duration{time.Second}, MemoryLimit: 256 << 20, OverLimit: overStop, Engine: engineLua54, Integers: integersError},
 		Reload: reloadDefaults(),
 		Socket: SocketConfig{MaxSockets: 10_000, ConnectTimeout: Duration{10 * time.Second}},
 		Media:  mediaDefaults(),

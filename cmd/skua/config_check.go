@@ -64,6 +64,11 @@ func (c *Config) validate() error {
 	k.that(c.Data != "", "data", c.Data, "a directory")
 	k.that(c.NATS == "" || isNATS(c.NATS.Reveal()), "nats", c.NATS, "URLs such as nats://127.0.0.1:4222, separated by commas, or nothing")
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	for component, level := range c.Log.Levels {
+		k.that(component != "" && len(component) <= maxComponent, "log.levels", component, fmt.Sprintf("the name of a component, of 1 to %d bytes", maxComponent))
+		k.oneOf("log.levels."+component, level, "debug", "info", "warn", "error")
+	}
+	k.that(len(c.Log.Levels) <= maxLogLevels, "log.levels", len(c.Log.Levels), fmt.Sprintf("up to %d components", maxLogLevels))
 	k.oneOf("log.format", c.Log.Format, "text", "json")
 	c.validateListen(&k)
 	c.validateGates(&k)
@@ -111,6 +116,8 @@ func (c *Config) validateServices(k *check) {
 	c.Store.validate(k)
 	k.that(len(c.Lua.Path) > 0 && !slices.Contains(c.Lua.Path, ""), "lua.path", strings.Join(c.Lua.Path, ","), "at least one directory")
 	k.duration("lua.call_timeout", c.Lua.CallTimeout, time.Millisecond, time.Hour)
+	k.oneOf("lua.over_limit", c.Lua.OverLimit, overStop, overQuarantine)
+	k.duration("lua.budget", c.Lua.Budget, 10*time.Millisecond, time.Hour)
 	k.that(c.Lua.MemoryLimit == 0 || c.Lua.MemoryLimit >= 1<<20, "lua.memory_limit", c.Lua.MemoryLimit, "0 or at least 1048576")
 	c.validateEngines(k)
 }

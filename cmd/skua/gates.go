@@ -51,9 +51,9 @@ func (n *node) buildGate(name, key string, g *GateConfig, login gate.Login) erro
 	if n.members != nil {
 		made.Others = &gate.Others{Members: n.members, Mesh: n.mesh, Keys: n.login.TokenKeys, AgentRole: g.AgentRole}
 	}
-	made.Bodies, made.Metrics, made.Log = bodies, gate.NewMetrics(), n.log
+	made.Bodies, made.Metrics, made.Log = bodies, gate.NewMetrics(), n.log.With("part", "gate")
 	if name != mainGate {
-		made.Log = n.log.With("gate", name)
+		made.Log = made.Log.With("gate", name)
 	}
 	prometheus.WrapRegistererWith(prometheus.Labels{"gate": name}, n.metrics).MustRegister(made.Metrics)
 	if n.gates[name], err = gate.New(n.sys, made); err != nil {

@@ -47,10 +47,12 @@ type node struct {
 	project *project
 	args    []string // for the first service
 	log     *slog.Logger
+	levels  *logLevels           // of it, which operators change; nil: they can't
 	ready   func(line string)    // told once, when clients can come
 	trial   *trial               // for `skua test`
 	metrics *prometheus.Registry // made by Serve
 
+	traces  *traces // nil: nothing is traced
 	peers   *cluster.Node
 	sys     *actor.System
 	members *cluster.Members
@@ -62,7 +64,8 @@ type node struct {
 	// coordination is the actors of names, topics, locks and the datacenter, in the order of starting
 	coordination []actor.Spec
 	rt           *lua.Runtime
-	engines      []vm.Engine // each once, that of most services first
+	scripted     atomic.Pointer[lua.Runtime] // the same as rt, for those who may come before it
+	engines      []vm.Engine                 // each once, that of most services first
 	scripts      *servedFiles
 	reload       *reload.Service
 	instead      *reload.BootError // why it begins with an older version
@@ -127,13 +130,12 @@ func (n *node) Serve(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, backend.Close()) }()
 
-	traces, err := n.openTraces(ctx)
-	if err != nil {
+	if n.traces, err = n.openTraces(ctx); err != nil {
 		return err
 	}
-	defer traces.close() // behind the actors: their last spans are sent, too
+	defer n.traces.close() // behind the actors: their last spans are sent, too
 
-	acting := actor.Config{Node: cfg.Name, CallTimeout: cfg.Lua.CallTimeout.Duration, Tracer: traces.tracer(), Log: n.log}
+	acting := actor.Config{Node: cfg.Name, CallTimeout: cfg.Lua.CallTimeout.Duration, Tracer: n.traces.tracer(), Log: n.log, Explain: n.explain}
 	if n.trial != nil {
 		acting.Clock, acting.Scheduler = n.trial.clock, n.trial.turns
 	}
@@ -340,12 +342,13 @@ func (n *node) buildScripts(abort func(), more ...lua.Module) error {
 	}
 	rt, err := lua.NewRuntime(lua.Config{
 		Scripts: n.scripts, Library: scripts.FS(), Log: n.log, Abort: abort, Engine: engine, Engines: engines, Modules: append(modules, more...),
-		Env: map[string]string{"node": cfg.Name, "start": cfg.Start}, Now: now, MemoryLimit: int64(cfg.Lua.MemoryLimit), Trusted: cfg.Lua.trusts,
+		Env: map[string]string{"node": cfg.Name, "start": cfg.Start}, Now: now, Budget: cfg.Lua.Budget.Duration, Quarantine: cfg.Lua.OverLimit == overQuarantine, MemoryLimit: int64(cfg.Lua.MemoryLimit), Trusted: cfg.Lua.trusts,
 	})
 	if err != nil {
 		return err
 	}
 	n.rt = rt
+	n.scripted.Store(rt)
 	return nil
 }
 
@@ -470,34 +473,4 @@ func (n *node) stop() error {
 		n.log.Info("stopped")
 	}
 	return err
-}
-
-// systemMetrics are the actor system's counters.
-func systemMetrics(sys *actor.System) prometheus.Collector {
-	return &systemCollector{
-		sys:      sys,
-		actors:   prometheus.NewDesc("skua_actors", "Actors that live now.", nil, nil),
-		dead:     prometheus.NewDesc("skua_dead_letters_total", "Messages that could not be delivered.", nil, nil),
-		failures: prometheus.NewDesc("skua_actor_failures_total", "Handlers that panicked.", nil, nil),
-		restarts: prometheus.NewDesc("skua_actor_restarts_total", "Restarts of actors by their supervision.", nil, nil),
-	}
-}
-
-type systemCollector struct {
-	sys                              *actor.System
-	actors, dead, failures, restarts *prometheus.Desc
-}
-
-func (c *systemCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.actors, c.dead, c.failures, c.restarts} {
-		ch <- d
-	}
-}
-
-func (c *systemCollector) Collect(ch chan<- prometheus.Metric) {
-	s := c.sys.Stats()
-	ch <- prometheus.MustNewConstMetric(c.actors, prometheus.GaugeValue, float64(s.Actors))
-	ch <- prometheus.MustNewConstMetric(c.dead, prometheus.CounterValue, float64(s.DeadLetters))
-	ch <- prometheus.MustNewConstMetric(c.failures, prometheus.CounterValue, float64(s.Failures))
-	ch <- prometheus.MustNewConstMetric(c.restarts, prometheus.CounterValue, float64(s.Restarts))
 }

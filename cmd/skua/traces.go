@@ -20,6 +20,7 @@ import (
 // traces sends the node's spans to a collector. A nil one is a node that traces nothing.
 type traces struct {
 	own      *trace.Tracer
+	chooser  *trace.Chooser // of what is traced, which operators change
 	provider *sdk.TracerProvider
 	tally    *spanTally
 	giveUp   context.CancelFunc // of what is being sent, and all that is to be
@@ -83,8 +84,9 @@ func newTraces(exporter sdk.SpanExporter, share float64, node string, log *slog.
 		sdk.WithResource(resource.NewSchemaless(
 			attribute.String("service.name", node), attribute.String("service.version", version), attribute.String("vcs.ref.head.revision", commit))),
 	)
+	chooser := trace.NewChooser(share)
 	return &traces{
-		own: trace.New(trace.Config{Provider: provider, Choose: trace.Share(share)}), provider: provider, tally: tally,
+		own: trace.New(trace.Config{Provider: provider, Choose: chooser.Choose}), chooser: chooser, provider: provider, tally: tally,
 		giveUp: giveUp, patience: flushTimeout, log: log,
 	}
 }

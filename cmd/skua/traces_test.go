@@ -29,6 +29,7 @@ import (
 	"github.com/skua-go/skua/actor"
 	client "github.com/skua-go/skua/clients/go"
 	"github.com/skua-go/skua/internal/logtest"
+	"github.com/skua-go/skua/services/admin"
 )
 
 // collector takes OTLP over HTTP, as the OpenTelemetry Collector does.
@@ -377,4 +378,107 @@ func TestACollectorThatHangsIsGivenUpWhenTheNodeStops(t *testing.T) {
 	if log.Count("spans of traces are lost") == 0 || log.Count("context canceled") == 0 {
 		t.Errorf("log:\n%s", log)
 	}
+}
+
+const keepingAgent = `
+local skynet = require "skynet"
+local store = require "store"
+local M = { client = {} }
+function M.client.buy(self, request)
+  store.claim("bag", "ann")
+  store.commit("bag", "ann", { n = request.n })
+  return { left = 10 - request.n }
+end
+function M.client.look(self) return { left = 7 } end
+return M
+`
+
+// The client's connection is at one node; its agent, and the store that this writes to, are at another. Nothing is traced but what an operator asks for.
+func TestTracesAreSwitchedOnLive(t *testing.T) {
+	c := startCollector(t)
+	project := tracedProject(t, c.URL, 0)
+	put(t, filepath.Join(project, "skua.toml"), strings.Replace(fmt.Sprintf(tracedConfig, c.URL, 0), "[gate]", "[cluster]\nbeat = \"100ms\"\n[gate]\nagent_role = \"world\"", 1))
+	put(t, filepath.Join(project, "scripts", "agent.lua"), keepingAgent)
+	t.Setenv("SKUA_CLUSTER_SECRET", clusterSecret)
+	t.Setenv("SKUA_CLUSTER_ROLES", "gate")
+	door := start(t, project, "--name", "door", "--listen-cluster", "127.0.0.1:0", "--listen-tcp", "127.0.0.1:0")
+	t.Setenv("SKUA_CLUSTER_ROLES", "world")
+	world := start(t, project, "--name", "world", "--join", door.addrs["cluster"])
+	await(t, "the nodes see each other", func() bool { return door.member("world") == "alive" && world.member("door") == "alive" })
+
+	players := map[string]*client.Client{}
+	for _, name := range []string{"ann", "bob"} {
+		p, err := client.Dial(t.Context(), "tcp://"+door.addrs["tcp"], client.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { p.Close() })
+		players[name] = p
+		if err := p.Request(t.Context(), "login", map[string]string{"name": name}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask := func(name, route string) {
+		t.Helper()
+		var got struct{ Left int }
+		if err := players[name].Request(t.Context(), route, map[string]int{"n": 3}, &got); err != nil || got.Left != 7 {
+			t.Fatalf("%s asks for %s: %+v, %v", name, route, got, err)
+		}
+	}
+	switched := func(args ...string) (all admin.Traces) {
+		t.Helper()
+		door.found(&all, append([]string{"trace"}, args...)...)
+		return all
+	}
+	ask("ann", "buy") // not traced
+	if got := switched("player", "guest:ann", "--for", "1m"); len(got.Rules) != 1 || got.Rules[0].Player != "guest:ann" || time.Until(got.Rules[0].Until) > time.Minute {
+		t.Fatalf("got %+v", got)
+	}
+	ask("ann", "buy")
+	ask("bob", "look") // nobody asks for it
+	door.found(new(admin.Ended), "trace", "off")
+	ask("ann", "buy")
+	switched("route", "look")
+	ask("bob", "look")
+	ask("ann", "buy")
+	if code, _, text := door.look("trace", "share", "0%"); code != exitUsage || !strings.Contains(text, "more than 0%") {
+		t.Errorf("a share of nothing: %d %s", code, text)
+	}
+	world.stop()
+	door.stop()
+
+	want := `SERVER session request buy
+  SERVER agent client buy
+    INTERNAL store store.Claim
+    INTERNAL store store.Commit
+`
+	if got := c.draw("session request buy"); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	if got := c.draw("session request look"); got != "SERVER session request look\n  SERVER agent client look\n" {
+		t.Errorf("got\n%s", got)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := len(c.spans); n != 6 {
+		t.Errorf("%d spans, expected those of two requests", n)
+	}
+	for _, s := range c.spans {
+		at := "world"
+		if strings.HasPrefix(s.GetName(), "session") {
+			at = "door"
+		}
+		if c.services[s] != at {
+			t.Errorf("%s was seen by %s, expected %s", s.GetName(), c.services[s], at)
+		}
+	}
+}
+
+func TestWithoutACollectorNothingCanBeTraced(t *testing.T) {
+	r := start(t, idlerProject(t))
+	code, _, text := r.look("trace", "player", "ann")
+	if code != exitFailed || !strings.Contains(text, "trace.endpoint") {
+		t.Errorf("%d %s", code, text)
+	}
+	r.stop()
 }

@@ -30,6 +30,7 @@ type machine struct {
 
 	count       int  // instructions until the next look at the clock
 	every       int  // from one to the next
+	pace        int  // the same, while nothing is interrupted
 	interrupted bool // tick has found that the time is over
 	depth       int  // of coroutines that have resumed coroutines
 
@@ -56,7 +57,7 @@ func (e *Engine) New(o vm.Options) vm.VM {
 	root.Options = lua.Options{ // of the threads that are made from it
 		CallStackSize: callDepth, RegistrySize: 64, RegistryMaxSize: 1 << 20, RegistryGrowStep: 256, MinimizeStackMemory: true,
 	}
-	m := &machine{engine: e, o: &e.o, root: root, callGo: *e.o.loop(root), tick: o.Tick, count: tickEvery, every: tickEvery, refs: []lua.LValue{lua.LNil}}
+	m := &machine{engine: e, o: &e.o, root: root, callGo: *e.o.loop(root), tick: o.Tick, count: tickEvery, every: tickEvery, pace: tickEvery, refs: []lua.LValue{lua.LNil}}
 	m.look, m.most = firstLook, noLimit
 	root.G.Registry = &lua.LTable{Metatable: lua.LNil} // nothing is kept there; what the library reserves for it would be kept
 	l, _ := root.NewThread()
@@ -100,17 +101,31 @@ func (m *machine) spend(l *lua.LState, steps int) {
 	}
 }
 
+// SetPace has tick called each so many instructions, 0 is the usual, and returns how many these are usually. Only the VM's own goroutine may call it, as all else.
+func (m *machine) SetPace(steps int) (usual int) {
+	if steps <= 0 {
+		steps = tickEvery
+	}
+	m.ran += m.every - m.count
+	m.pace, m.every, m.count = steps, steps, steps
+	return tickEvery
+}
+
+// Running is the thread that runs now.
+func (m *machine) Running() vm.State { return stateOf(m.root.G.CurrentThread) }
+
 // ask asks tick whether the time is over. Whoever catches its error gets the next one at once, until nothing is left to catch it.
 func (m *machine) ask(l *lua.LState) {
 	m.ran += m.every - m.count
-	m.count = tickEvery
+	m.count = m.pace
 	t := stateOf(l)
 	var err error
 	if m.tick != nil {
 		err = m.tick()
 	}
 	if m.interrupted = err != nil; !m.interrupted {
-		m.every = tickEvery
+		m.every = m.pace
+		m.count = m.pace
 		m.watch(t)
 		return
 	}

@@ -10,6 +10,7 @@ import (
 type machine struct {
 	// What each message needs comes first: a node has thousands of VMs, and none of them in a near cache.
 	fuel      int    // steps until the host is asked
+	pace      int    // from one time to the next
 	limit     int64  // bytes, 0 none
 	allocated int64  // bytes since the last measurement
 	measured  int64  // bytes found alive then
@@ -34,8 +35,20 @@ type machine struct {
 	ahead   *survey                // that of the next one, as far as it has been done ahead
 }
 
-// tickEvery is how many steps a thread makes between two looks at the clock.
+// tickEvery is how many steps a thread makes between two looks at the clock, if nobody has set a pace.
 const tickEvery = 100_000
+
+// SetPace has the host asked each so many steps, 0 is the usual, and returns how many these are usually. Only the VM's own goroutine may call it, as all else.
+func (m *machine) SetPace(steps int) (usual int) {
+	if steps <= 0 {
+		steps = tickEvery
+	}
+	m.pace, m.fuel = steps, min(m.fuel, steps)
+	return tickEvery
+}
+
+// Running is the thread that runs now.
+func (m *machine) Running() vm.State { return m.running }
 
 var _ vm.VM = (*machine)(nil)
 

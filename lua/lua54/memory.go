@@ -73,7 +73,7 @@ func (th *thread) refuel() {
 			th.throw(stringValue(errMemory.Error()))
 		}
 	}
-	m.fuel = tickEvery
+	m.fuel = m.pace
 	if m.tick == nil {
 		return
 	}

@@ -38,7 +38,7 @@ type Actor struct {
 	Processed   uint64 `json:"processed" doc:"Messages that were handled."`
 	Dropped     uint64 `json:"dropped" doc:"Messages that a bounded mailbox has dropped."`
 	BusyMicros  int64  `json:"busy_us" doc:"Time in handlers, in microseconds."`
-	State       string `json:"state" enum:"alive,restarting,stopping"`
+	State       string `json:"state" enum:"alive,restarting,stopping,quarantined"`
 }
 
 // ActorPage is some of the actors.
@@ -69,6 +69,8 @@ type Rates struct {
 type Stuck struct {
 	Busy  string `json:"busy,omitempty" doc:"Why the actor did not answer within 2.5 s."`
 	Stack string `json:"stack,omitempty" doc:"Where in Go it has been for so long."`
+	// LuaStack is empty for an actor in Go, and for a script that is in a function of Go.
+	LuaStack string `json:"lua_stack,omitempty" doc:"Where in the script it is, if it is not in a function of Go."`
 }
 
 // Failure is an error that an actor has logged.
@@ -158,6 +160,8 @@ func actorOf(i *actor.Info) Actor {
 		a.State = "stopping"
 	case i.Restarting:
 		a.State = "restarting"
+	case i.Quarantined:
+		a.State = "quarantined"
 	}
 	return a
 }
@@ -281,7 +285,9 @@ func (s *Server) stuck(ref actor.Ref, why error) Stuck {
 	since, stack, ok := s.API.System.Stuck(ref)
 	switch {
 	case ok:
-		return Stuck{"busy in one handler since " + since.UTC().Format(time.RFC3339), clipTo(stack, maxStack)}
+		return Stuck{
+			Busy: "busy in one handler since " + since.UTC().Format(time.RFC3339), Stack: clipTo(stack, maxStack), LuaStack: clipTo(s.where(context.Background(), ref), maxStack),
+		}
 	case why != nil:
 		return Stuck{Busy: why.Error()}
 	}

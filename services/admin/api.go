@@ -50,6 +50,13 @@ type API struct {
 	Log *LogTail
 	// Directory tells who is known by which name.
 	Directory Directory
+	// Tracing is what operators choose to be traced, beside Sample of all.
+	Tracing Tracing
+	Sample  float64
+	// Levels are those of the log.
+	Levels Levels
+	// Scripts are where their handlers can be seen, ended and watched.
+	Scripts Scripts
 }
 
 // CallError is the answer to what failed.
@@ -139,6 +146,7 @@ type query struct {
 // routes are what is served of what there is.
 func (s *Server) routes() []route {
 	all := slices.Concat(s.actorRoutes(), s.touchRoutes(), s.tailRoutes(), s.sessionRoutes(), s.nodeRoutes(), s.directoryRoutes(), s.reloadRoutes())
+	all = append(all, slices.Concat(s.traceRoutes(), s.levelRoutes(), s.guardRoutes())...)
 	all = append(all, route{
 		method: http.MethodGet, path: "/openapi.json", id: "openapi", role: View, summary: "This document", answer: map[string]any{}, here: true,
 		serve: func(*query) (any, error) { return s.document(), nil },

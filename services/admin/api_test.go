@@ -199,6 +199,14 @@ func TestTheDocumentIsValidAndItsAnswersAreWhatIsAnswered(t *testing.T) {
 				asked = strings.TrimPrefix(strings.ReplaceAll(path, "{id}", "5"), "/api/v1")
 			case asked == "/kill":
 				asked = "/actors/victim/kill"
+			case asked == "/quarantine":
+				asked = "/actors/" + admin.ActorID(c.spawn(idle())) + asked
+			case asked == "/release":
+				held := c.spawn(idle())
+				if err := c.sys.Quarantine(held, nil); err != nil {
+					t.Fatal(err)
+				}
+				asked = "/actors/" + admin.ActorID(held) + asked
 			default:
 				asked = "/actors/" + bench + asked
 			}

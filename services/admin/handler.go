@@ -54,6 +54,9 @@ func (s *Server) handler() (http.Handler, error) {
 	mux.HandleFunc("GET /debug/pprof/profile", s.need(Operate, pprof.Profile))
 	mux.HandleFunc("GET /debug/pprof/symbol", s.need(Operate, pprof.Symbol))
 	mux.HandleFunc("GET /debug/pprof/trace", s.need(Operate, pprof.Trace))
+	if s.API != nil && s.API.Scripts != nil {
+		mux.HandleFunc("GET /debug/pprof/lua", s.need(Operate, s.luaProfile))
+	}
 	if s.Cluster != nil {
 		mux.HandleFunc("GET /cluster", s.need(View, s.cluster))
 		mux.HandleFunc("POST /cluster/drain", s.need(Operate, s.drain))

@@ -43,6 +43,7 @@ func (s *session) write(result value.Value, raw []byte, err error) {
 	frame, failure := s.encode(dst, m, result, raw, err)
 	endSpan(m.span, failure)
 	s.respond(m, frame)
+	s.gate.cfg.Metrics.times.add(m, failure == nil)
 	if buf != nil {
 		if cap(frame) <= keptBuffer {
 			*buf = frame[:0]

@@ -116,7 +116,7 @@ func (p *players) arrive(c *actor.Context, m arrive) {
 		place.Data = data
 	}
 	ref, err := c.Spawn(actor.Spec{
-		New: func() actor.Actor { return &session{Session: place, from: m.parcel} }, Supervision: actor.Supervision{Limit: -1},
+		Kind: sessionKind, New: func() actor.Actor { return &session{Session: place, from: m.parcel} }, Supervision: actor.Supervision{Limit: -1},
 	})
 	if err != nil {
 		c.Reply(nil, err)

@@ -17,7 +17,7 @@ var errGone = &refusal{packet.Reason{Code: goneLost, Msg: "the node of the sessi
 func (p *players) standIn(c *actor.Context, at actor.Ref, uid string, inflates bool) (actor.Ref, error) {
 	place := &Session{gate: p.gate, stage: elsewhere, at: at, state: state{uid: uid, inflates: inflates, in: true}}
 	return c.Spawn(actor.Spec{
-		New: func() actor.Actor { return &session{Session: place} }, Supervision: actor.Supervision{Limit: -1},
+		Kind: sessionKind, New: func() actor.Actor { return &session{Session: place} }, Supervision: actor.Supervision{Limit: -1},
 	})
 }
 

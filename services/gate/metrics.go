@@ -16,6 +16,7 @@ type Metrics struct {
 	tooFast, tooSlow, dropped, coalesced, rehomed               prometheus.Counter
 	resumes, moves                                              *prometheus.CounterVec
 	ringBytes                                                   atomic.Int64
+	times                                                       *routeTimes
 	waiting                                                     func() int
 
 	mu         sync.Mutex
@@ -49,6 +50,7 @@ func NewMetrics() *Metrics {
 			Namespace: "skua", Subsystem: "gate", Name: "moves_total", Help: "Sessions that came from the gate of another node (in), or went there (out).",
 		}, []string{"direction"}),
 		rehomed: counter("rehomed_total", "Sessions that were given another agent, because the node of the one that they had was gone, or about to go."),
+		times:   newRouteTimes(),
 		waiting: func() int { return 0 },
 
 		transports: map[string]*transport.Stats{}, descs: newTransportDescs(),
@@ -74,7 +76,7 @@ func (m *Metrics) transport(name string) *transport.Stats {
 }
 
 func (m *Metrics) own() []prometheus.Collector {
-	return []prometheus.Collector{m.sessions, m.requests, m.failed, m.pushes, m.pushErr, m.logins, m.denied, m.replaced, m.tooFast, m.tooSlow, m.dropped, m.coalesced, m.resumes, m.moves, m.rehomed}
+	return []prometheus.Collector{m.sessions, m.requests, m.failed, m.pushes, m.pushErr, m.logins, m.denied, m.replaced, m.tooFast, m.tooSlow, m.dropped, m.coalesced, m.resumes, m.moves, m.rehomed, m.times.vec}
 }
 
 // transportDescs describe what is read from the transports' own counters.

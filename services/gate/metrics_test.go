@@ -1,11 +1,14 @@
 package gate_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
+	"github.com/skua-go/skua/actor"
 	client "github.com/skua-go/skua/clients/go"
 	"github.com/skua-go/skua/services/gate"
 )
@@ -75,6 +78,40 @@ func TestCountersCount(t *testing.T) {
 	}
 	if got["skua_transport_bytes_total in tcp"] == 0 || got["skua_transport_packets_total out tcp"] == 0 {
 		t.Errorf("nothing went over the wire: %v", got)
+	}
+}
+
+// A client can ask for as many routes as it likes, and a handler may answer all of them.
+func TestRoutesThatClientsMakeUpAreNoSeries(t *testing.T) {
+	n := startSmall(t, gate.Config{Handle: func(_ *actor.Context, r *gate.Request) {
+		if strings.HasPrefix(r.Route, "no.") {
+			r.Fail("no", "no such thing")
+			return
+		}
+		r.Reply(r.Body)
+	}})
+	p := n.peer()
+	p.ackEvery = 1
+	must(t, p.connect(never, never))
+	count := func() (series int) {
+		for name := range gathered2(t, n.metrics) {
+			if strings.HasPrefix(name, "skua_gate_request_seconds ") {
+				series++
+			}
+		}
+		return series
+	}
+	for i, of := range []struct {
+		routes string
+		series int
+	}{{"no.", 1}, {"yes.", 65}} {
+		for route := range 300 {
+			p.ask(fmt.Sprint(of.routes, route), "")
+			must(t, p.hear(300*i+route+1))
+		}
+		if got := count(); got != of.series {
+			t.Errorf("%d routes are told apart after 300 of %q, expected %d", got, of.routes, of.series)
+		}
 	}
 }
 

@@ -132,7 +132,7 @@ func (p *players) open(c *actor.Context, m open) {
 	g.cfg.Metrics.sessions.Inc() // until the place's end
 	l.place.Store(place)
 	ref, err := c.Spawn(actor.Spec{
-		New: func() actor.Actor { return &session{Session: place} },
+		Kind: sessionKind, New: func() actor.Actor { return &session{Session: place} },
 		// What panics here is a defect; the client has to begin anew, since nobody knows which of its requests were handled.
 		Supervision: actor.Supervision{Limit: -1},
 	})

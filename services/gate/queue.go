@@ -16,6 +16,7 @@ type inbound struct {
 	route string
 	body  []byte
 	fast  bool // it came faster than its route allows
+	came  time.Time
 
 	next *inbound // in the queue
 
@@ -34,6 +35,7 @@ func newInbound(m *packet.Message) *inbound {
 	in := inbounds.Get().(*inbound) //nolint:forcetypeassert // what the pool makes
 	in.typ, in.id, in.route = m.Type, m.ID, m.Route
 	in.body = append(in.body[:0], m.Body...)
+	in.came = time.Now()
 	return in
 }
 
@@ -54,6 +56,9 @@ const maxName = 64
 func (m *inbound) MessageType() string {
 	return m.typ.String() + " " + m.route[:min(len(m.route), maxName)]
 }
+
+// MessageRoute is by what traces choose it.
+func (m *inbound) MessageRoute() string { return m.route }
 
 // Awaited tells whether the client waits for an answer.
 func (m *inbound) Awaited() bool { return m.typ == packet.Request }

@@ -63,8 +63,17 @@ type look struct{}
 // Expendable: an actor may have ended before its Session.
 func (look) Expendable() {}
 
+// What kind of actor a session is.
+const (
+	sessionKind = "gate.session"
+	sessionType = "session" // in traces
+)
+
 // ActorType is what traces call it.
-func (*session) ActorType() string { return "session" }
+func (*session) ActorType() string { return sessionType }
+
+// User is by what traces choose its requests.
+func (s *session) User() string { return s.UID() }
 
 // Start makes the session known, and lets a client in at once where no login is asked for.
 func (s *session) Start(c *actor.Context) error {

@@ -44,7 +44,7 @@ func (s *Service) refuse(c *actor.Context, d *document, w *Write, err error) {
 	for _, p := range d.told {
 		heard = p.Open() || heard
 	}
-	answer(&d.told, err)
+	s.answer(&d.told, err)
 	if heard && errors.Is(err, ErrDuplicate) {
 		c.Log().Info("write refused", "document", d.String(), "error", err) // a name that is taken, say: whoever asked for it knows
 	} else {

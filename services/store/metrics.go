@@ -11,7 +11,7 @@ type Metrics struct {
 	saves, commits, writes, unchanged, retries, refused, quarantined, overloaded prometheus.Counter
 	patches, bodyBytes, sentBytes, hits, misses                                  prometheus.Counter
 	pending, bytes, due, down, cacheBytes                                        prometheus.Gauge
-	batch, size                                                                  prometheus.Histogram
+	batch, size, commit                                                          prometheus.Histogram
 }
 
 // NewMetrics makes the counters; register them where the operator looks.
@@ -45,6 +45,10 @@ func NewMetrics() *Metrics {
 			Namespace: "skua", Subsystem: "store", Name: "batch_seconds", Help: "Time of one batch of writes.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15),
 		}),
+		commit: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "skua", Subsystem: "store", Name: "commit_seconds", Help: "Time from a commit to its answer that it is durable.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15),
+		}),
 		size: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "skua", Subsystem: "store", Name: "batch_documents", Help: "Documents in one batch of writes.",
 			Buckets: prometheus.ExponentialBuckets(1, 4, 8),
@@ -55,7 +59,7 @@ func NewMetrics() *Metrics {
 func (m *Metrics) all() []prometheus.Collector {
 	return []prometheus.Collector{
 		m.saves, m.commits, m.writes, m.unchanged, m.retries, m.refused, m.quarantined, m.overloaded, m.patches, m.bodyBytes, m.sentBytes, m.hits, m.misses,
-		m.pending, m.bytes, m.due, m.down, m.cacheBytes, m.batch, m.size,
+		m.pending, m.bytes, m.due, m.down, m.cacheBytes, m.batch, m.size, m.commit,
 	}
 }
 

@@ -43,8 +43,8 @@ type outbox struct {
 	timer   *actor.Timer
 	wakes   time.Time // when timer fires
 
-	held     []actor.Promise // of commits that are done, see pressure.go
-	pressed  bool            // the log has warned
+	held     []waiter // of commits that are done, see pressure.go
+	pressed  bool     // the log has warned
 	failures int
 	narrow   int       // how often the size of a batch is halved
 	failed   time.Time // when a batch did last

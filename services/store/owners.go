@@ -27,10 +27,10 @@ type document struct {
 	checked bool     // known has passed CheckBody
 	change  delta    // that has led to known
 
-	next    time.Time       // when known is to be written; zero: it is no newer than write
-	waiting []actor.Promise // commits of known
-	write   *Write          // on its way, or to be tried again just as it is
-	told    []actor.Promise // commits of write
+	next    time.Time // when known is to be written; zero: it is no newer than write
+	waiting []waiter  // commits of known
+	write   *Write    // on its way, or to be tried again just as it is
+	told    []waiter  // commits of write
 
 	place place
 	due   time.Time // when it may leave the queue

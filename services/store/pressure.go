@@ -64,7 +64,7 @@ func (s *Service) weigh(d *document) {
 func (s *Service) hold(c *actor.Context, d *document) {
 	o := &s.out
 	if o.bytes <= s.cfg.MaxPendingBytes/2 || o.stopping {
-		answer(&d.told, nil)
+		s.answer(&d.told, nil)
 		return
 	}
 	if len(o.held) == 0 && len(d.told) > 0 {
@@ -75,7 +75,7 @@ func (s *Service) hold(c *actor.Context, d *document) {
 }
 
 // relieve answers the commits that were held back.
-func (s *Service) relieve() { answer(&s.out.held, nil) }
+func (s *Service) relieve() { s.answer(&s.out.held, nil) }
 
 // eased is called when content has stopped waiting.
 func (s *Service) eased() {

@@ -214,10 +214,11 @@ func (s *Service) commit(c *actor.Context, n name, body bson.Raw) {
 
 func (s *Service) commitTo(c *actor.Context, d *document, body bson.Raw) {
 	s.cfg.Metrics.commits.Inc()
+	now := time.Now()
 	if !s.out.down() {
-		d.waiting = append(d.waiting, c.Promise())
+		d.waiting = append(d.waiting, waiter{c.Promise(), now})
 	}
-	s.change(c, d, body, time.Now())
+	s.change(c, d, body, now)
 	if s.out.down() {
 		c.Reply(nil, s.kept(d))
 	}
@@ -245,10 +246,10 @@ func (s *Service) settleOf(c *actor.Context, n name) {
 		c.Reply(nil, s.kept(d))
 		return
 	case d.next.IsZero():
-		d.told = append(d.told, c.Promise())
+		d.told = append(d.told, waiter{Promise: c.Promise()})
 		s.out.put(d, d.due)
 	default:
-		d.waiting = append(d.waiting, c.Promise())
+		d.waiting = append(d.waiting, waiter{Promise: c.Promise()})
 		s.out.want(d, time.Now())
 	}
 	s.pumpSoon(c)

@@ -203,12 +203,12 @@ func (s *Service) settle(c *actor.Context, d *document, err error) {
 			d.known = d.written // one copy is enough
 		}
 		s.takeIn(c, d)
-		answer(&d.told, nil)
+		s.answer(&d.told, nil)
 	case errors.Is(err, ErrFenced), errors.Is(err, ErrConflict):
 		s.cfg.Metrics.refused.Inc()
 		c.Log().Error("write refused", "document", d.String(), "error", err)
-		answer(&d.told, err)
-		answer(&d.waiting, err)
+		s.answer(&d.told, err)
+		s.answer(&d.waiting, err)
 		d.next = time.Time{}
 		s.weigh(d)
 		s.lose(c, d, err)
@@ -223,10 +223,19 @@ func (s *Service) settle(c *actor.Context, d *document, err error) {
 	s.forget(d)
 }
 
-// answer keeps all promises of a list.
-func answer(list *[]actor.Promise, err error) {
-	for _, p := range *list {
-		p.Reply(nil, err)
+// waiter is somebody who waits until a document's content is written.
+type waiter struct {
+	actor.Promise
+	since time.Time // of a commit; zero for who has committed nothing
+}
+
+// answer tells all waiters of a list, and counts how long those have waited whose commit is done.
+func (s *Service) answer(list *[]waiter, err error) {
+	for _, w := range *list {
+		if err == nil && !w.since.IsZero() {
+			s.cfg.Metrics.commit.Observe(time.Since(w.since).Seconds())
+		}
+		w.Reply(nil, err)
 	}
 	*list = nil
 }
@@ -256,8 +265,8 @@ func (s *Service) setBack(c *actor.Context, b *batch, again []*document, cause e
 	o.each(func(d *document) {
 		if d.awaited() {
 			why := s.unavailable("commit " + d.String() + " (kept until the database is back)")
-			answer(&d.told, why)
-			answer(&d.waiting, why)
+			s.answer(&d.told, why)
+			s.answer(&d.waiting, why)
 		}
 	})
 	s.relieve()

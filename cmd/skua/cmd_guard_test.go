@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/skua-go/skua/services/admin"
+)
+
+const spinner = `
+local skynet = require "skynet"
+require "skynet.manager"
+local function turn(n)
+  for i = 1, 1000 do n = n + i end
+  return n
+end
+skynet.start(function()
+  skynet.dispatch("lua", function(_, _, command)
+    if command == "spin" then
+      while true do pcall(function() while true do turn(1) end end) end
+    end
+    skynet.retpack("pong")
+  end)
+  skynet.register ".spinner"
+end)
+`
+
+const spinnerMain = `
+local skynet = require "skynet"
+skynet.start(function()
+  local spinner = skynet.uniqueservice("spinner")
+  skynet.send(spinner, "lua", "spin")
+  skynet.fork(function() skynet.call(spinner, "lua", "ping") skynet.error("it lives on") end)
+end)
+`
+
+func TestAStuckHandlerIsNamedProfiledAndInterrupted(t *testing.T) {
+	for _, engine := range engineNames {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			put(t, filepath.Join(dir, "scripts", "main.lua"), spinnerMain)
+			put(t, filepath.Join(dir, "scripts", "spinner.lua"), spinner)
+			put(t, filepath.Join(dir, configFile), "name = \"spins\"\n[lua]\nbudget = \"1h\"\ncall_timeout = \"2m\"\nengine = \""+engine+"\"\n")
+			r := start(t, dir)
+			var stuck []admin.StuckActor
+			await(t, "the API names it", func() bool {
+				r.found(&stuck, "stuck")
+				return len(stuck) == 1
+			})
+			if s := stuck[0]; s.Kind != "lua:spinner" || !strings.Contains(s.LuaStack, "spinner.lua:") || !strings.Contains(s.GoStack, "goroutine") || s.Waiting < 1 {
+				t.Errorf("got %+v", s)
+			}
+			r.log.waitFor(t, "handler does not return")
+			if log := r.log.text(); !strings.Contains(log, "spinner.lua:") {
+				t.Errorf("the log does not say where:\n%s", log)
+			}
+			file := filepath.Join(t.TempDir(), "lua.pprof")
+			if code, _, text := r.look("profile", stuck[0].ID, "--seconds", "1", "-o", file); code != exitDone {
+				t.Fatal(text)
+			}
+			top, err := exec.CommandContext(t.Context(), "go", "tool", "pprof", "-top", "-sample_index=samples", file).CombinedOutput()
+			if err != nil || !strings.Contains(string(top), "turn") || !strings.Contains(string(top), "Type: samples") {
+				t.Errorf("pprof: %v\n%s", err, top)
+			}
+			if code, _, text := r.look("signal", "launcher"); code != exitFailed || !strings.Contains(text, "nothing to interrupt") {
+				t.Errorf("%d %s", code, text)
+			}
+			if code, out, text := r.look("signal", stuck[0].ID, "--reason", "it spins"); code != exitDone || !strings.Contains(out, "is interrupted") {
+				t.Fatalf("%d %s%s", code, out, text)
+			}
+			r.log.waitFor(t, "it lives on")
+			if log := r.log.text(); !strings.Contains(log, "interrupted by an operator: it spins") {
+				t.Errorf("the log has no error:\n%s", log)
+			}
+			r.found(&stuck, "stuck")
+			if len(stuck) != 0 {
+				t.Errorf("got %+v", stuck)
+			}
+			r.stop()
+		})
+	}
+}
+
+func TestLevelsOfTheLogAreChangedByOperators(t *testing.T) {
+	r := start(t, idlerProject(t))
+	var levels []admin.LogLevel
+	r.found(&levels, "log", "level", "mesh=debug", "--for", "10m")
+	if len(levels) != 2 || levels[0].Level != "info" || levels[1].Component != "mesh" || levels[1].Level != "debug" || levels[1].Until == nil {
+		t.Errorf("got %+v", levels)
+	}
+	if code, _, text := r.look("log", "level", "mesh=loud"); code != exitFailed || !strings.Contains(text, `found "loud", expected debug, info, warn or error`) {
+		t.Errorf("%d %s", code, text)
+	}
+	r.found(&levels, "log", "level", "mesh=default")
+	if len(levels) != 1 {
+		t.Errorf("got %+v", levels)
+	}
+	code, out, _ := r.look("audit")
+	if code != exitDone || !strings.Contains(out, "mesh=debug for 10m0s") || !strings.Contains(out, `found "loud"`) {
+		t.Errorf("the audit log: %s", out)
+	}
+	r.stop()
+}
+
+// idler is the id of the project's service.
+func (r *running) idler() string {
+	r.t.Helper()
+	var found admin.ActorPage
+	r.found(&found, "ps", "lua:idler")
+	if len(found.Actors) != 1 {
+		r.t.Fatalf("got %+v", found)
+	}
+	return found.Actors[0].ID
+}
+
+// What a profile of a script that is none, or nobody, says.
+func TestProfilesOfWhatIsNoScript(t *testing.T) {
+	r := start(t, idlerProject(t))
+	idler := "actor=" + r.idler()
+	for query, want := range map[string]int{"actor=launcher": http.StatusBadRequest, "actor=nobody": http.StatusNotFound, idler + "&seconds=0": http.StatusBadRequest, idler + "&seconds=0.05": http.StatusOK} {
+		req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+r.addrs["admin"]+"/debug/pprof/lua?"+query, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s: %s, expected %d", query, resp.Status, want)
+		}
+	}
+	var none json.RawMessage
+	r.found(&none, "stuck")
+	if string(none) != "[]" {
+		t.Errorf("got %s", none)
+	}
+	r.stop()
+}
+
+func TestOperatorsPutActorsInQuarantineAndLetThemGo(t *testing.T) {
+	r := start(t, idlerProject(t))
+	idler := r.idler()
+	do := func(want int, text string, args ...string) {
+		t.Helper()
+		if code, out, failed := r.look(args...); code != want || !strings.Contains(out+failed, text) {
+			t.Errorf("%v: %d %s%s", args, code, out, failed)
+		}
+	}
+	do(exitFailed, "in no quarantine", "release", idler)
+	do(exitFailed, "can't do without", "quarantine", "store")
+	do(exitDone, "is in quarantine", "quarantine", idler, "--reason", "it looks odd")
+	var all []admin.Aside
+	await(t, "the API lists it", func() bool {
+		r.found(&all, "quarantine")
+		return len(all) == 1
+	})
+	if a := all[0]; a.Kind != "lua:idler" || a.Reason != "it looks odd" || a.First == nil {
+		t.Errorf("got %+v", a)
+	}
+	do(exitDone, "it looks odd", "quarantine")
+	do(exitDone, "quarantined", "ps", "lua:idler")
+	do(exitDone, "goes on", "release", idler)
+	r.found(&all, "quarantine")
+	if len(all) != 0 {
+		t.Errorf("got %+v", all)
+	}
+	do(exitDone, "quarantine", "audit")
+	r.stop()
+}

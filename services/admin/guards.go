@@ -1,0 +1,129 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/lua"
+)
+
+// Scripts is what operators do to services while they run. It is a lua.Runtime.
+type Scripts interface {
+	// Where is the Lua stack of what runs in a service, until ctx ends.
+	Where(ctx context.Context, sys *actor.System, of actor.Ref) (string, error)
+	// Interrupt ends the handler that runs in a service with an error.
+	Interrupt(ctx context.Context, sys *actor.System, of actor.Ref, why string) error
+	// Profile watches a service until ctx ends.
+	Profile(ctx context.Context, sys *actor.System, of actor.Ref) (samples []lua.Sample, every time.Duration, err error)
+}
+
+// StuckActor is one that is in one handler for long.
+type StuckActor struct {
+	ID       string    `json:"id"`
+	Name     string    `json:"name,omitempty"`
+	Kind     string    `json:"kind,omitempty"`
+	Since    time.Time `json:"since" doc:"At least."`
+	Waiting  int       `json:"waiting" doc:"Messages that wait meanwhile."`
+	LuaStack string    `json:"lua_stack,omitempty" doc:"Where the script is; empty for an actor in Go, and for a script that is in a long function of Go."`
+	GoStack  string    `json:"go_stack,omitempty"`
+}
+
+const (
+	// maxStuck bounds those that are told of at once, and whereTimeout the time that a script may take to say where it is.
+	maxStuck     = 20
+	whereTimeout = 250 * time.Millisecond
+	// signalTimeout bounds the wait for the end of a handler.
+	signalTimeout = askTimeout
+)
+
+func (s *Server) guardRoutes() []route {
+	all := []route{{
+		method: http.MethodGet, path: "/stuck", id: "stuck", role: View, summary: "The actors that are in one handler for more than 5 s, up to 20, with their stacks", answer: []StuckActor{}, serve: s.stuckActors,
+	}}
+	one := &param{name: "id", doc: "An actor's id, or its name."}
+	all = append(all,
+		route{method: http.MethodGet, path: "/quarantine", id: "quarantined", role: View, summary: "The actors in quarantine, with their first messages", answer: []Aside{}, serve: s.quarantined},
+		route{
+			method: http.MethodPost, path: "/actors/{id}/quarantine", id: "quarantine", role: Operate, summary: "Have an actor handle nothing until it is released; its messages are kept",
+			path1: one, body: Reason{}, answer: Nothing{}, serve: s.quarantine,
+		},
+		route{
+			method: http.MethodPost, path: "/actors/{id}/release", id: "release", role: Operate, summary: "Let an actor in quarantine go on with the messages that were kept",
+			path1: one, body: Reason{}, answer: Nothing{}, serve: s.release,
+		})
+	if s.API.Scripts != nil {
+		all = append(all, route{
+			method: http.MethodPost, path: "/actors/{id}/signal", id: "signal", role: Operate, summary: "End the handler that a script is in for long with an error; the service lives on",
+			path1: one, body: Reason{}, answer: Nothing{}, serve: s.signal,
+		})
+	}
+	return all
+}
+
+// stuckActors tells of them, those that have been stuck for longest first.
+func (s *Server) stuckActors(q *query) (any, error) {
+	all := []StuckActor{}
+	ctx, cancel := context.WithTimeout(q.r.Context(), askTimeout)
+	defer cancel()
+	found := s.API.System.StuckActors()
+	refs := make([]actor.Ref, 0, len(found))
+	for ref := range found {
+		refs = append(refs, ref)
+	}
+	slices.SortFunc(refs, func(a, b actor.Ref) int { return found[a].Compare(found[b]) })
+	for _, ref := range refs[:min(len(refs), maxStuck)] {
+		info, alive := s.API.System.Inspect(ref)
+		since, stack, still := s.API.System.Stuck(ref)
+		if !alive || !still {
+			continue
+		}
+		all = append(all, StuckActor{
+			ID: ActorID(ref), Name: info.Name, Kind: info.Kind, Since: since.UTC(), Waiting: info.Waiting, LuaStack: clipTo(s.where(ctx, ref), maxStack), GoStack: clipTo(stack, maxStack),
+		})
+	}
+	return all, nil
+}
+
+// where is the Lua stack of a script that runs, or nothing.
+func (s *Server) where(ctx context.Context, ref actor.Ref) string {
+	if s.API.Scripts == nil {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, whereTimeout)
+	defer cancel()
+	where, err := s.API.Scripts.Where(ctx, s.API.System, ref)
+	if err != nil {
+		return "" // it is in Go
+	}
+	return where
+}
+
+func (s *Server) signal(q *query) (any, error) {
+	info, err := s.find(q.path1)
+	if err != nil {
+		return nil, err
+	}
+	why := q.body.(*Reason).Reason //nolint:forcetypeassert // what the route says
+	q.detail = why
+	if why == "" {
+		why = "by " + q.who.Name
+	}
+	if _, _, busy := s.API.System.Stuck(info.Ref); !busy {
+		return nil, failure(codeBad, "%s is in no handler that has run for seconds: there is nothing to interrupt", clip(q.path1))
+	}
+	ctx, cancel := context.WithTimeout(q.r.Context(), signalTimeout)
+	defer cancel()
+	switch err := s.API.Scripts.Interrupt(ctx, s.API.System, info.Ref, why); {
+	case errors.Is(err, lua.ErrNotScript):
+		return nil, failure(codeBad, "%s is no service of a script: only those can be interrupted", clip(q.path1))
+	case errors.Is(err, lua.ErrNotRunning):
+		return nil, failure(codeBusy, "%s has not come to a step of its script within %v: it is in a function of Go, which can't be interrupted", clip(q.path1), signalTimeout)
+	case err != nil:
+		return nil, err
+	}
+	return Nothing{}, nil
+}
