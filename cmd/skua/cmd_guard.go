@@ -20,7 +20,9 @@ func newStuckCommand(l *look) *cobra.Command {
 	return &cobra.Command{
 		Use: "stuck", Short: "Name the handlers that do not return, and where they are", Args: positional(cobra.NoArgs),
 		Long: "Names the actors that are in one handler for more than 5 s, with the stack in Lua and in Go. A script's can be ended with `skua signal`.",
-		RunE: func(*cobra.Command, []string) error { return show(l, http.MethodGet, "/stuck", nil, nil, writeStuckActors) },
+		RunE: func(*cobra.Command, []string) error {
+			return show(l, http.MethodGet, "/stuck", nil, nil, writeStuckActors)
+		},
 	}
 }
 

@@ -329,7 +329,7 @@ type AdminConfig struct {
 	Tokens map[string]Secret `toml:"tokens" env:"TOKENS" envSeparator:" " envKeyValSeparator:"="`
 	// File of the authorities, in PEM, that sign the certificates of `admin.certificates`; empty takes none. The listener needs TLS: `admin` in `tls.listeners`.
 	ClientCA string `toml:"client_ca" env:"CLIENT_CA"`
-	// Who may come with a certificate instead of a token, by the names that the audit log calls them, `alice = "alice@example.com"`: each a name, address or URI that the certificate is for, its common name, or `sha256:` and its fingerprint in hexadecimal.
+	// Who may come with a certificate instead of a token, by the names that the audit log calls them, `alice = "alice@example.com"`: each a name, address or URI that the certificate is for, its common name, or `sha256:` and its fingerprint in hexadecimal. In the variable they stand apart by spaces, `alice=NAME bob=NAME`.
 	Certificates map[string]string `toml:"certificates" env:"CERTIFICATES" envSeparator:" " envKeyValSeparator:"="`
 	// The roles of tokens and certificates: `view` (the default) looks, `operate` acts on what runs, `admin` may do all there is: also run code in services.
 	Roles map[string]string `toml:"roles" env:"ROLES"`

@@ -338,6 +338,9 @@ func sample(k configKey) (text string, want any) {
 	case map[string]float64:
 		return "chat:2,walk:0.5", map[string]float64{"chat": 2, "walk": 0.5}
 	case map[string]string:
+		if k.path == "admin.certificates" { // whose values may have a colon
+			return "alice=spiffe://a.example/alice ci=sha256:00", map[string]string{"alice": "spiffe://a.example/alice", "ci": "sha256:00"}
+		}
 		return "world.map:gopher,chat:lua54", map[string]string{"world.map": "gopher", "chat": "lua54"}
 	case map[string]Secret:
 		return "logs=mongodb://h1:1,h2:2/?a=b more=env:MORE", map[string]Secret{"logs": "mongodb://h1:1,h2:2/?a=b", "more": "env:MORE"}
