@@ -187,7 +187,7 @@ func (c *adminClient) do(ctx context.Context, method, path string, body []byte) 
 	if json.Unmarshal(text, &known) == nil && known.Message != "" {
 		return nil, fmt.Errorf("%s: %w", c.base, &known)
 	}
-	if resp.StatusCode == http.StatusNotFound {
+	if resp.StatusCode == http.StatusNotFound && bytes.HasPrefix(text, []byte("404 page not found")) {
 		return nil, fmt.Errorf("%s%s: not found: no node of this version listens there", c.base, path)
 	}
 	return nil, fmt.Errorf("%s: %s", c.base, strings.TrimSpace(string(text)))

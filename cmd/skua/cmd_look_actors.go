@@ -51,7 +51,7 @@ func micros(n int64) time.Duration { return time.Duration(n) * time.Microsecond 
 
 func newInfoCommand(l *look) *cobra.Command {
 	return &cobra.Command{
-		Use: "info ACTOR", Short: "Tell of one actor, by its name or its id: of a script also its memory and the stacks of what waits in it", Args: positional(cobra.ExactArgs(1)),
+		Use: "info ACTOR", Short: "Tell of one actor, by its name, its id or the script that no other one runs: of a script also its memory and the stacks of what waits in it", Args: positional(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return show(l, http.MethodGet, actorPath(args[0], ""), url.Values{"over": {"500"}}, nil, writeInfo)
 		},

@@ -23,7 +23,8 @@ func newQuarantineCommand(l *look) *cobra.Command {
 			if len(args) == 0 {
 				return show(l, http.MethodGet, "/quarantine", nil, nil, writeQuarantine)
 			}
-			return show(l, http.MethodPost, "/actors/"+url.PathEscape(args[0])+"/quarantine", nil, admin.Reason{Reason: reason}, func(w io.Writer, _ *admin.Nothing) error {
+			return show(l, http.MethodPost, "/actors/"+url.PathEscape(args[0])+"/quarantine", nil, admin.Reason{Reason: reason}, func(w io.Writer, stuck *admin.Stuck) error {
+				writeStuck(w, stuck)
 				_, err := fmt.Fprintf(w, "%s is in quarantine\n", args[0])
 				return err
 			})
@@ -49,7 +50,8 @@ func newReleaseCommand(l *look) *cobra.Command {
 	return &cobra.Command{
 		Use: "release ACTOR", Short: "Let an actor in quarantine go on", Args: positional(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return show(l, http.MethodPost, "/actors/"+url.PathEscape(args[0])+"/release", nil, admin.Reason{}, func(w io.Writer, _ *admin.Nothing) error {
+			return show(l, http.MethodPost, "/actors/"+url.PathEscape(args[0])+"/release", nil, admin.Reason{}, func(w io.Writer, stuck *admin.Stuck) error {
+				writeStuck(w, stuck)
 				_, err := fmt.Fprintf(w, "%s goes on\n", args[0])
 				return err
 			})

@@ -96,7 +96,7 @@ type Reason struct {
 type Nothing struct{}
 
 func (s *Server) actorRoutes() []route {
-	one := &param{name: "id", doc: "An actor's id, or its name."}
+	one := &param{name: "id", doc: "An actor's id, its name, or a script that no other one runs."}
 	list := append(pageParams(),
 		param{name: "prefix", kind: "string", doc: "Only those whose name or kind begins so."},
 		param{name: "parent", kind: "string", doc: "Only those that this one has spawned."},
@@ -174,21 +174,32 @@ func parseID(text string) (uint64, bool) {
 	return id, err == nil && id > 0 && id <= actor.MaxID
 }
 
-// find is the actor that a text means: a name or an id. A name that looks like an id is a name.
+// find is the actor that a text means: a name, an id, or the script that it is the only one to run, in this order.
 func (s *Server) find(text string) (actor.Info, error) {
-	ref, ok := s.API.System.Lookup(text)
-	if !ok {
-		id, isID := parseID(text)
-		if !isID {
-			return actor.Info{}, failure(codeNotFound, "no actor is called %q, and it is no id", clip(text))
-		}
-		ref = s.API.System.RefOf(id)
+	sys := s.API.System
+	ref, named := sys.Lookup(text)
+	id, isID := parseID(text)
+	if !named && isID {
+		ref = sys.RefOf(id)
 	}
-	info, ok := s.API.System.Inspect(ref)
-	if !ok {
+	if info, ok := sys.Inspect(ref); ok {
+		return info, nil
+	}
+	of, running := actor.Info{}, 0
+	for i := range sys.Actors() {
+		if i.Kind == lua.KindPrefix+text {
+			of, running = i, running+1
+		}
+	}
+	switch {
+	case running == 1:
+		return of, nil
+	case running > 1:
+		return actor.Info{}, failure(codeConflict, "%d actors run the script %q: say which by its id", running, clip(text))
+	case named || isID:
 		return actor.Info{}, failure(codeNotFound, "there is no actor %q on this node", clip(text))
 	}
-	return info, nil
+	return actor.Info{}, failure(codeNotFound, "no actor is called %q, none runs a script of this name, and it is no id", clip(text))
 }
 
 func (s *Server) listActors(q *query) (any, error) {

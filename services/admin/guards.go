@@ -44,16 +44,16 @@ func (s *Server) guardRoutes() []route {
 	all := []route{{
 		method: http.MethodGet, path: "/stuck", id: "stuck", role: View, summary: "The actors that are in one handler for more than 5 s, up to 20, with their stacks", answer: []StuckActor{}, serve: s.stuckActors,
 	}}
-	one := &param{name: "id", doc: "An actor's id, or its name."}
+	one := &param{name: "id", doc: "An actor's id, its name, or a script that no other one runs."}
 	all = append(all,
 		route{method: http.MethodGet, path: "/quarantine", id: "quarantined", role: View, summary: "The actors in quarantine, with their first messages", answer: []Aside{}, serve: s.quarantined},
 		route{
 			method: http.MethodPost, path: "/actors/{id}/quarantine", id: "quarantine", role: Operate, summary: "Have an actor handle nothing until it is released; its messages are kept",
-			path1: one, body: Reason{}, answer: Nothing{}, serve: s.quarantine,
+			path1: one, body: Reason{}, answer: Stuck{}, serve: s.quarantine,
 		},
 		route{
 			method: http.MethodPost, path: "/actors/{id}/release", id: "release", role: Operate, summary: "Let an actor in quarantine go on with the messages that were kept",
-			path1: one, body: Reason{}, answer: Nothing{}, serve: s.release,
+			path1: one, body: Reason{}, answer: Stuck{}, serve: s.release,
 		})
 	if s.API.Scripts != nil {
 		all = append(all, route{

@@ -65,7 +65,7 @@ func (s *Server) quarantine(q *query) (any, error) {
 	}
 	why := q.body.(*Reason).Reason //nolint:forcetypeassert // what the route says
 	q.detail = why
-	return Nothing{}, s.API.System.Quarantine(info.Ref, errors.New(cmp.Or(why, "by "+q.who.Name)))
+	return s.stuck(info.Ref, nil), s.API.System.Quarantine(info.Ref, errors.New(cmp.Or(why, "by "+q.who.Name)))
 }
 
 func (s *Server) release(q *query) (any, error) {
@@ -77,5 +77,5 @@ func (s *Server) release(q *query) (any, error) {
 	if !s.API.System.Release(info.Ref) {
 		return nil, failure(codeBad, "%s is in no quarantine", clip(q.path1))
 	}
-	return Nothing{}, nil
+	return s.stuck(info.Ref, nil), nil
 }

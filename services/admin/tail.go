@@ -73,7 +73,7 @@ func (s *Server) tailRoutes() []route {
 		{name: "wait", kind: "integer", most: maxWait, def: 1, doc: "How many milliseconds to wait if there is nothing."},
 	}
 	messages := route{
-		method: http.MethodGet, path: "/actors/{id}/tail", id: "tail", role: Operate, path1: &param{name: "id", doc: "An actor's id, or its name."},
+		method: http.MethodGet, path: "/actors/{id}/tail", id: "tail", role: Operate, path1: &param{name: "id", doc: "An actor's id, its name, or a script that no other one runs."},
 		summary: "The messages of an actor as they come, from the first request on until nobody has asked for 10 s", query: follow, answer: TailPage{}, serve: s.tail,
 	}
 	if s.API.Log == nil {

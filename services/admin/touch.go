@@ -79,7 +79,7 @@ type Tasks struct {
 
 // touchRoutes are about services of scripts.
 func (s *Server) touchRoutes() []route {
-	one := &param{name: "id", doc: "An actor's id, or its name."}
+	one := &param{name: "id", doc: "An actor's id, its name, or a script that no other one runs."}
 	return []route{
 		{method: http.MethodGet, path: "/actors/{id}/tasks", id: "tasks", role: View, summary: "What each handler of a script waits for", path1: one, answer: Tasks{}, serve: s.tasks},
 		{
