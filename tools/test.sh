@@ -8,9 +8,9 @@ echo "== vet"
 go vet ./...
 echo "== lint"
 go tool -modfile=tools/go.mod golangci-lint run
-# Without a vet of their own: that was the first check.
+# Without a vet of their own: that was the first check. Three at a time also on two cores: many of them mostly wait.
 echo "== test"
-go test -vet=off -race -shuffle=on -timeout 15m ./...
+go test -p 3 -vet=off -race -shuffle=on -timeout 15m ./...
 echo "== test what the race detector sets aside"
 grep -rl 'racetest\.SetAside' --include=*_test.go . | xargs -n1 dirname | sort -u | xargs go test -vet=off -shuffle=on -timeout 10m
 # Modules of their own, so that their dependencies are not the product's.
