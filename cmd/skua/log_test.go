@@ -163,7 +163,10 @@ func TestAStormOfErrorsIsFolded(t *testing.T) {
 		if lines, again := count(); lines != stormFirst+2 || again != 5000-stormFirst+3 {
 			t.Errorf("in the end %d lines, %d more", lines, again)
 		}
-		if n := len(l.storms.storms); n != 0 || l.storms.timer != nil {
+		l.storms.mu.Lock()
+		n, waits := len(l.storms.storms), l.storms.timer != nil
+		l.storms.mu.Unlock()
+		if n != 0 || waits {
 			t.Errorf("%d storms are remembered", n)
 		}
 		fire(1)
