@@ -14,6 +14,7 @@ import (
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/net/flv"
 	"github.com/skua-go/skua/net/media"
+	"github.com/skua-go/skua/net/record"
 	"github.com/skua-go/skua/net/rtmp"
 	"github.com/skua-go/skua/services/room"
 )
@@ -29,6 +30,7 @@ type liveMedia struct {
 	rooms *room.Rooms
 	rtmp  *rtmp.Server
 	flv   *flv.HTTP
+	tapes *record.Recorder // nil without media.record_dir
 }
 
 // buildMedia makes what [media] says.
@@ -43,9 +45,13 @@ func (n *node) buildMedia() (*liveMedia, error) {
 	told := cfg.rooms()
 	told.Metrics = room.NewMetrics()
 	n.metrics.MustRegister(told.Metrics)
-	m := &liveMedia{rooms: room.New(n.sys, told)}
 	log := n.log.With("part", "media")
-	var err error
+	tapes, err := n.buildRecorder(log)
+	if err != nil {
+		return nil, err
+	}
+	told.Recorder = tapes
+	m := &liveMedia{rooms: room.New(n.sys, told), tapes: tapes}
 	if m.rtmp, err = rtmp.New(rtmp.Config{
 		Rooms: rtmpRooms{m.rooms}, MaxConns: cfg.MaxConnections, WriteTimeout: cfg.WriteTimeout.Duration, WriteBuffer: cfg.WriteBuffer, MaxMessage: cfg.MaxFrame, Log: log,
 	}); err != nil {
@@ -79,6 +85,9 @@ func (m *liveMedia) serve(ctx context.Context, doors *errgroup.Group, ln net.Lis
 		return
 	}
 	doors.Go(func() error { return m.flv.Serve(ctx) })
+	if m.tapes != nil {
+		doors.Go(func() error { return m.tapes.Serve(ctx) })
+	}
 	if ln != nil {
 		doors.Go(func() error { return m.rtmp.Serve(ctx, ln) })
 	}

@@ -1,6 +1,7 @@
 package fmp4
 
 import (
+	"cmp"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/av1"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
-	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg1audio"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/vp9"
 	mp4 "github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4"
@@ -43,9 +43,8 @@ func describe(p *media.Params, first []byte) (codec mp4.Codec, rate int64, sets 
 	case media.Opus:
 		codec, rate = &mp4.CodecOpus{ChannelCount: max(p.Channels, 1)}, 48000
 	case media.MP3:
-		var c mp4.CodecMPEG1Audio
-		c, err = mpeg(p, first)
-		codec, rate = &c, int64(c.SampleRate)
+		// Decoders look into the packets, which come later; what is said here must only be there.
+		codec = &mp4.CodecMPEG1Audio{SampleRate: cmp.Or(p.SampleRate, 44100), ChannelCount: cmp.Or(p.Channels, 2)}
 	default:
 		err = errors.New("no player takes it there")
 	}
@@ -105,22 +104,6 @@ func obu(p *media.Params, first []byte) (mp4.Codec, error) {
 		}
 	}
 	return nil, errors.New("there is no sequence header")
-}
-
-// mpeg is what a packet of MP3 says of itself, or what its publisher has said.
-func mpeg(p *media.Params, first []byte) (c mp4.CodecMPEG1Audio, err error) {
-	if len(first) == 0 && p.SampleRate > 0 {
-		return mp4.CodecMPEG1Audio{SampleRate: p.SampleRate, ChannelCount: max(p.Channels, 1)}, nil
-	}
-	var h mpeg1audio.FrameHeader
-	if err := h.Unmarshal(first); err != nil {
-		return c, err
-	}
-	c = mp4.CodecMPEG1Audio{SampleRate: h.SampleRate, ChannelCount: 2}
-	if h.ChannelMode == mpeg1audio.ChannelModeMono {
-		c.ChannelCount = 1
-	}
-	return c, nil
 }
 
 // Codecs names the tracks as RFC 6381 does, for playlists and players that ask before they read. A track whose name can't be told is left out.

@@ -46,7 +46,7 @@ type track struct {
 type Track struct {
 	*media.Track
 	Params *media.Params
-	// First is a key frame, or a packet of sound, of VP9, MP3 and of AV1 whose parameters do not have all. The others need none.
+	// First is a key frame, of VP9 and of AV1 whose parameters have no sequence header. The others need none.
 	First []byte
 }
 

@@ -1,7 +1,6 @@
 package record
 
 import (
-	"errors"
 	"slices"
 	"time"
 
@@ -130,6 +129,3 @@ func (o *flvFile) end() ([]byte, error) {
 	o.waiting = nil
 	return piece, nil
 }
-
-// errTracks: there is nothing that can be recorded.
-var errTracks = errors.New("record: no track can be in this format")

@@ -27,6 +27,8 @@ var (
 	ErrQuota = errors.New("record: the quota of the disk is used up")
 	// ErrDisk: a file could not be made or written.
 	ErrDisk = errors.New("record: the disk has failed")
+	// ErrTracks: nothing of the stream can be in the format.
+	ErrTracks = errors.New("record: no track can be in this format")
 	// ErrStopped: it was asked to end, or the node stops.
 	ErrStopped = errors.New("record: stopped")
 )
@@ -174,7 +176,7 @@ func (r *Recorder) start(v *media.Viewer, room string, opt Options, done func(Fi
 	case opt.Bytes < minBytes:
 		return nil, fmt.Errorf("%w: a new file each %d bytes, expected %d or more", ErrOptions, opt.Bytes, int64(minBytes))
 	}
-	one := &Recording{r: r, v: v, room: room, opt: opt, done: done}
+	one := &Recording{r: r, v: v, room: room, opt: opt, done: done, end: make(chan struct{})}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {

@@ -16,6 +16,7 @@ type Recording struct {
 	room string
 	opt  Options
 	done func(File)
+	end  chan struct{}
 
 	// of its goroutine
 	out     *output
@@ -39,12 +40,16 @@ const patience = 5 * time.Second
 // Stop ends it. The file is finished a little later: done is told.
 func (r *Recording) Stop() { r.v.Close(ErrStopped) }
 
+// Done is closed when it has ended and its last file is finished.
+func (r *Recording) Done() <-chan struct{} { return r.end }
+
 // run writes until the viewer ends.
 func (r *Recording) run() {
 	err := r.frames()
 	r.v.Close(err)
 	err = r.finish(err, true)
 	r.r.ended(r, err)
+	close(r.end)
 }
 
 func (r *Recording) frames() error {
@@ -135,7 +140,7 @@ func (r *Recording) begin(f *media.Frame) error {
 	if r.opt.Format == FLV {
 		form = newFLV(r.v.Described(), f, r.r.cfg.Flush)
 	} else if form, left, err = newMP4(r.v.Described(), f, r.r.cfg.Flush); err != nil {
-		return fmt.Errorf("%w: %w", errTracks, err)
+		return fmt.Errorf("%w: %w", ErrTracks, err)
 	}
 	if left != nil && left.Error() != r.left {
 		r.left = left.Error()
