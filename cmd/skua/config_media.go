@@ -46,6 +46,8 @@ type MediaConfig struct {
 	WriteTimeout Duration `toml:"write_timeout" env:"WRITE_TIMEOUT"`
 	// Bytes that the system keeps for a viewer, asked for. More bridges slower links and shows later that a viewer is slow.
 	WriteBuffer int `toml:"write_buffer" env:"WRITE_BUFFER"`
+	// Viewers over HLS, of all rooms. Further ones are refused. Each is some 1 KiB; each room that is watched so has its last 10 segments in memory.
+	MaxHLSSessions int `toml:"max_hls_sessions" env:"MAX_HLS_SESSIONS"`
 	// Directory of recordings, which `room:record_start` of `skua.room` begins; a relative one is in the project's. Empty: there are none.
 	RecordDir string `toml:"record_dir" env:"RECORD_DIR"`
 	// Bytes that all files in it may have, those of others too. Recordings end when they are reached; nothing is deleted.
@@ -64,7 +66,7 @@ func mediaDefaults() MediaConfig {
 	return MediaConfig{
 		Admit: admitOff, RulesTimeout: Duration{5 * time.Second}, Reconnect: Duration{15 * time.Second}, MaxRooms: 1000, MaxViewers: 10_000, MaxConnections: 10_000,
 		RingBytes: 16 << 20, MaxFrame: 8 << 20, Lag: Duration{2 * time.Second}, Patience: Duration{20 * time.Second}, WriteTimeout: Duration{10 * time.Second}, WriteBuffer: 256 << 10,
-		RecordQuota: 10 << 30, MaxRecordings: 100, RecordEvery: Duration{time.Hour}, RecordBytes: 1 << 30, RecordFlush: Duration{time.Second},
+		MaxHLSSessions: 10_000, RecordQuota: 10 << 30, MaxRecordings: 100, RecordEvery: Duration{time.Hour}, RecordBytes: 1 << 30, RecordFlush: Duration{time.Second},
 	}
 }
 
@@ -88,6 +90,7 @@ func (c *Config) validateMedia(k *check) {
 	k.duration("media.patience", m.Patience, time.Second, time.Hour)
 	k.duration("media.write_timeout", m.WriteTimeout, 100*time.Millisecond, 10*time.Minute)
 	k.between("media.write_buffer", m.WriteBuffer, 4<<10, 64<<20)
+	k.between("media.max_hls_sessions", m.MaxHLSSessions, 1, 1_000_000)
 	k.between("media.record_quota", m.RecordQuota, 1<<20, math.MaxInt)
 	k.between("media.max_recordings", m.MaxRecordings, 1, 10_000)
 	k.duration("media.record_every", m.RecordEvery, time.Second, 7*24*time.Hour)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/net/flv"
+	"github.com/skua-go/skua/net/hls"
 	"github.com/skua-go/skua/net/media"
 	"github.com/skua-go/skua/net/record"
 	"github.com/skua-go/skua/net/rtmp"
@@ -30,6 +31,7 @@ type liveMedia struct {
 	rooms *room.Rooms
 	rtmp  *rtmp.Server
 	flv   *flv.HTTP
+	hls   *hls.Server
 	tapes *record.Recorder // nil without media.record_dir
 }
 
@@ -68,6 +70,10 @@ func (n *node) buildMedia() (*liveMedia, error) {
 		}),
 	)
 	m.flv, err = flv.NewHTTP(flv.HTTPConfig{Join: m.joinHTTP, Status: mediaStatus, WriteTimeout: cfg.WriteTimeout.Duration, WriteBuffer: cfg.WriteBuffer, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	m.hls, err = hls.New(hls.Config{Join: m.joinHLS, Status: mediaStatus, MaxSessions: cfg.MaxHLSSessions, Log: log})
 	return m, err
 }
 
@@ -85,6 +91,7 @@ func (m *liveMedia) serve(ctx context.Context, doors *errgroup.Group, ln net.Lis
 		return
 	}
 	doors.Go(func() error { return m.flv.Serve(ctx) })
+	doors.Go(func() error { return m.hls.Serve(ctx) })
 	if m.tapes != nil {
 		doors.Go(func() error { return m.tapes.Serve(ctx) })
 	}
@@ -97,6 +104,7 @@ func (m *liveMedia) serve(ctx context.Context, doors *errgroup.Group, ln net.Lis
 func (m *liveMedia) mount(mux *http.ServeMux) {
 	if m != nil {
 		mux.Handle(livePath, m.flv)
+		mux.Handle(livePath+"{room}/{file}", m.hls)
 	}
 }
 
@@ -110,6 +118,12 @@ func (m *liveMedia) joinHTTP(r *http.Request) (*media.Viewer, error) {
 	if r.Header.Get("Upgrade") != "" {
 		e.Protocol = "ws-flv"
 	}
+	return m.rooms.Join(r.Context(), e, media.ViewerConfig{})
+}
+
+// joinHLS lets a viewer of /live/NAME/index.m3u8 in.
+func (m *liveMedia) joinHLS(r *http.Request) (*media.Viewer, error) {
+	e := room.Entry{Room: r.PathValue("room"), Protocol: "hls", Addr: r.RemoteAddr, Agent: r.UserAgent(), Query: r.URL.Query()}
 	return m.rooms.Join(r.Context(), e, media.ViewerConfig{})
 }
 

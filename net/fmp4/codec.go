@@ -12,7 +12,7 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/vp9"
-	mp4 "github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4"
+	mp4 "github.com/bluenviron/mediacommon/v2/pkg/formats/mp4/codecs"
 
 	"github.com/skua-go/skua/net/media"
 )
@@ -33,18 +33,18 @@ func describe(p *media.Params, first []byte) (codec mp4.Codec, rate int64, sets 
 		if err = h.Unmarshal(first); err == nil && h.NonKeyFrame {
 			err = errors.New("it does not begin with a key frame")
 		}
-		codec = &mp4.CodecVP9{
+		codec = &mp4.VP9{
 			Width: h.Width(), Height: h.Height(), Profile: h.Profile, BitDepth: h.ColorConfig.BitDepth, ChromaSubsampling: h.ChromaSubsampling(), ColorRange: h.ColorConfig.ColorRange,
 		}
 	case media.AAC:
 		var c mpeg4audio.AudioSpecificConfig
 		err = c.Unmarshal(p.Config)
-		codec, rate = &mp4.CodecMPEG4Audio{Config: c}, int64(c.SampleRate)
+		codec, rate = &mp4.MPEG4Audio{Config: c}, int64(c.SampleRate)
 	case media.Opus:
-		codec, rate = &mp4.CodecOpus{ChannelCount: max(p.Channels, 1)}, 48000
+		codec, rate = &mp4.Opus{ChannelCount: max(p.Channels, 1)}, 48000
 	case media.MP3:
 		// Decoders look into the packets, which come later; what is said here must only be there.
-		codec = &mp4.CodecMPEG1Audio{SampleRate: cmp.Or(p.SampleRate, 44100), ChannelCount: cmp.Or(p.Channels, 2)}
+		codec = &mp4.MPEG1Audio{SampleRate: cmp.Or(p.SampleRate, 44100), ChannelCount: cmp.Or(p.Channels, 2)}
 	default:
 		err = errors.New("no player takes it there")
 	}
@@ -77,13 +77,13 @@ func nal(p *media.Params) (mp4.Codec, []byte, error) {
 		}
 	}
 	if p.Codec == media.H264 {
-		c := &mp4.CodecH264{SPS: first[int(h264.NALUTypeSPS)], PPS: first[int(h264.NALUTypePPS)]}
+		c := &mp4.H264{SPS: first[int(h264.NALUTypeSPS)], PPS: first[int(h264.NALUTypePPS)]}
 		if c.SPS == nil || c.PPS == nil {
 			return nil, nil, errors.New("its parameters have no SPS or no PPS")
 		}
 		return c, more, nil
 	}
-	c := &mp4.CodecH265{VPS: first[int(h265.NALUType_VPS_NUT)], SPS: first[int(h265.NALUType_SPS_NUT)], PPS: first[int(h265.NALUType_PPS_NUT)]}
+	c := &mp4.H265{VPS: first[int(h265.NALUType_VPS_NUT)], SPS: first[int(h265.NALUType_SPS_NUT)], PPS: first[int(h265.NALUType_PPS_NUT)]}
 	if c.VPS == nil || c.SPS == nil || c.PPS == nil {
 		return nil, nil, errors.New("its parameters have no VPS, no SPS or no PPS")
 	}
@@ -99,7 +99,7 @@ func obu(p *media.Params, first []byte) (mp4.Codec, error) {
 		}
 		for _, u := range units {
 			if len(u) > 0 && av1.OBUType(u[0]>>3&0xf) == av1.OBUTypeSequenceHeader {
-				return &mp4.CodecAV1{SequenceHeader: u}, nil
+				return &mp4.AV1{SequenceHeader: u}, nil
 			}
 		}
 	}
@@ -122,19 +122,19 @@ func (m *Muxer) Size() (width, height int) { return m.lead.params.Width, m.lead.
 
 func codecName(p *media.Params, codec mp4.Codec) string {
 	switch c := codec.(type) {
-	case *mp4.CodecH264:
+	case *mp4.H264:
 		return "avc1." + hex.EncodeToString(c.SPS[1:4]) // longer than that, else it would not have been parsed
-	case *mp4.CodecH265:
+	case *mp4.H265:
 		return hevcName(p.Config)
-	case *mp4.CodecAV1:
+	case *mp4.AV1:
 		return av1Name(p.Config)
-	case *mp4.CodecVP9:
+	case *mp4.VP9:
 		return fmt.Sprintf("vp09.%02d.10.%02d", c.Profile, c.BitDepth)
-	case *mp4.CodecMPEG4Audio:
+	case *mp4.MPEG4Audio:
 		return fmt.Sprintf("mp4a.40.%d", c.Config.Type)
-	case *mp4.CodecOpus:
+	case *mp4.Opus:
 		return "opus"
-	case *mp4.CodecMPEG1Audio:
+	case *mp4.MPEG1Audio:
 		return "mp4a.6B"
 	default:
 		return ""

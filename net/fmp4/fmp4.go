@@ -14,6 +14,7 @@ import (
 
 	mp4 "github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4/seekablebuffer"
+	"github.com/bluenviron/mediacommon/v2/pkg/formats/mp4/codecs"
 
 	"github.com/skua-go/skua/net/media"
 )
@@ -39,7 +40,7 @@ type track struct {
 	rate   int64
 	sets   []byte         // parameter sets that the beginning has no place for, put before key frames
 	queue  []*media.Frame // the last one's duration is not known
-	codec  mp4.Codec
+	codec  codecs.Codec
 }
 
 // Track is what a file has to know of one of its tracks.

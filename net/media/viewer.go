@@ -112,6 +112,9 @@ func (v *Viewer) Params() []*Params {
 	return all
 }
 
+// Stream is what it watches.
+func (v *Viewer) Stream() *Stream { return v.s }
+
 // Described is a track with its parameters.
 type Described struct {
 	*Track

@@ -33,7 +33,7 @@ type mp4File struct {
 
 // newMP4 begins a file with its first frame. It returns an error when none of the tracks can be in one; left says what can't.
 func newMP4(tracks []media.Described, first *media.Frame, flush time.Duration) (_ format, left, err error) {
-	var told []fmp4.Track
+	told := make([]fmp4.Track, 0, len(tracks))
 	for _, t := range tracks {
 		one := fmp4.Track{Track: t.Track, Params: t.Params}
 		if t.Track == first.Track {
@@ -62,8 +62,8 @@ func (m *mp4File) add(f *media.Frame) ([]byte, error) {
 
 func (m *mp4File) end() ([]byte, error) { return m.piece(m.mux.End) }
 
-func (m *mp4File) piece(make func() (fmp4.Fragment, error)) ([]byte, error) {
-	frag, err := make()
+func (m *mp4File) piece(next func() (fmp4.Fragment, error)) ([]byte, error) {
+	frag, err := next()
 	if err != nil || frag.Data == nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/skua-go/skua/net/record"
 )
 
-// ErrRecord: a recording can't be begun. It comes wrapped with why.
+// ErrRecord tells that a recording can't be begun. It comes wrapped with why.
 var ErrRecord = errors.New("room: not recorded")
 
 // recorded is a file that is finished. It goes to the service, since the room may have ended before its file.

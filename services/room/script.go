@@ -99,9 +99,9 @@ const maxShown = 1000
 // table is the room as scripts see it.
 func (r *room) table() map[string]any {
 	counts := r.stream.Counts()
-	viewers, taped := r.stream.Viewers(), r.recording()
-	if taped {
-		viewers-- // nobody watches a recording
+	viewers := len(r.members) // not the stream's: recordings and what makes segments are viewers of that, too
+	if r.publisher != nil {
+		viewers--
 	}
 	tracks := []any{}
 	for _, t := range r.stream.Tracks() {
@@ -123,7 +123,7 @@ func (r *room) table() map[string]any {
 		members = append(members, r.members[id].table(""))
 	}
 	return map[string]any{
-		"name": r.name, "live": r.publisher != nil, "viewers": max(viewers, 0), "recording": taped, "tracks": tracks, "members": members,
+		"name": r.name, "live": r.publisher != nil, "viewers": viewers, "recording": r.recording(), "tracks": tracks, "members": members,
 		"frames": int64(counts.Frames), "bytes": int64(counts.Bytes), "jumps": int64(counts.Jumps),
 	}
 }

@@ -24,7 +24,7 @@ func run(tb testing.TB, name string, args ...string) []byte {
 		}
 		tb.Skipf("%s is missing: tools/deps.sh installs it", name)
 	}
-	cmd := exec.CommandContext(tb.Context(), name, args...)
+	cmd := exec.CommandContext(tb.Context(), name, args...) //nolint:gosec // the two that the functions below name
 	var told bytes.Buffer
 	cmd.Stderr = &told
 	out, err := cmd.Output()
@@ -59,7 +59,7 @@ func Stamps(tb testing.TB, stream, file string) []string {
 	return strings.Fields(Show(tb, "-select_streams", stream, "-show_entries", "packet=dts_time,pts_time", "-of", "csv=p=0", file))
 }
 
-// Feed publishes an FLV file: at once, or at its own pace, which is what its timestamps say.
+// Feed publishes an FLV file until the publisher is closed: at once, or at its own pace, which is what its timestamps say.
 func Feed(tb testing.TB, to *media.Publisher, file []byte, paced bool) {
 	tb.Helper()
 	in := flv.Ingest{To: to}
@@ -74,7 +74,11 @@ func Feed(tb testing.TB, to *media.Publisher, file []byte, paced bool) {
 				return
 			}
 		}
-		if err := in.Feed(rest[0], ms, bytes.Clone(rest[11:11+size])); err != nil && !errors.Is(err, flv.ErrFormat) {
+		err := in.Feed(rest[0], ms, bytes.Clone(rest[11:11+size]))
+		if errors.Is(err, media.ErrClosed) {
+			return
+		}
+		if err != nil && !errors.Is(err, flv.ErrFormat) {
 			tb.Error(err)
 			return
 		}
