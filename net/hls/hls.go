@@ -260,14 +260,18 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, one *session, na
 		if status == http.StatusOK {
 			w.Header().Set("Content-Type", kind)
 			for _, b := range got {
-				if _, err := w.Write(b); err != nil {
+				if _, err := w.Write(b); err != nil { //nolint:gosec // what is of the request in it was encoded as a query, in text that is no HTML
 					return
 				}
 			}
 			return
 		}
 		if status != 0 || ended != nil {
-			http.Error(w, name+" is not there", cmp.Or(status, http.StatusNotFound))
+			text := "there is no such file"
+			if ended != nil {
+				text += ": " + ended.Error()
+			}
+			http.Error(w, text, cmp.Or(status, http.StatusNotFound))
 			return
 		}
 		select {
@@ -276,7 +280,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, one *session, na
 			http.Error(w, ErrStopping.Error(), http.StatusServiceUnavailable)
 			return
 		case <-ctx.Done():
-			http.Error(w, name+" does not come: the publisher sends nothing", http.StatusServiceUnavailable)
+			http.Error(w, "it does not come: the publisher sends nothing", http.StatusServiceUnavailable)
 			return
 		}
 	}

@@ -49,7 +49,6 @@ type head struct {
 type packager struct {
 	epoch  string // part of all names: caches must not take those of another packager for these
 	viewer *media.Viewer
-	fps    int
 
 	mu       sync.Mutex
 	segments []*segment
@@ -150,7 +149,6 @@ func (p *packager) add(f *media.Frame, lead bool) error {
 		if err := p.flush(); err != nil {
 			return err
 		}
-		waits = 0
 	}
 	cuts := lead && f.Key && p.length(f) >= segmentTarget || lead && p.length(f) >= segmentMost || p.open.size > segmentBytes
 	p.mux.Add(f)
@@ -171,9 +169,6 @@ func (p *packager) add(f *media.Frame, lead bool) error {
 // length is how long the open segment is when a frame ends it.
 func (p *packager) length(f *media.Frame) time.Duration {
 	waits, _, _ := p.mux.Waiting()
-	if waits == 0 && p.open.duration == 0 && p.last == 0 {
-		return 0
-	}
 	return p.open.duration + waits + f.DTS - p.last
 }
 
