@@ -253,8 +253,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, one *session, na
 		changed, ended := p.changed, p.ended
 		got, kind, status := p.look(name, query, r.URL.Query())
 		p.mu.Unlock()
-		if err := one.viewer.Err(); err != nil && ended == nil {
-			http.Error(w, err.Error(), http.StatusForbidden) // it was put out
+		// Put out: at the end of the stream what is left comes first.
+		if err := one.viewer.Err(); err != nil && ended == nil && one.stream.Err() == nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
 			return
 		}
 		if status == http.StatusOK {

@@ -257,3 +257,18 @@ func TestParametersThatChangeAreADiscontinuity(t *testing.T) {
 		t.Errorf("playlist\n%s", text)
 	}
 }
+
+func TestWhoIsPutOutGetsNoMore(t *testing.T) {
+	var h *hall
+	joined := make(chan *media.Viewer, 1)
+	h = open(t, hls.Config{Join: func(*http.Request) (*media.Viewer, error) {
+		v, err := h.stream.Join(media.ViewerConfig{})
+		joined <- v
+		return v, err
+	}})
+	list := h.watch(clip(t, 3))
+	(<-joined).Close(errors.New("too loud"))
+	if status, text := h.get(list); status != http.StatusForbidden || !strings.Contains(text, "too loud") {
+		t.Errorf("%d %s", status, text)
+	}
+}
