@@ -65,6 +65,7 @@ type packager struct {
 	head   *head
 	last   time.Duration // DTS of the newest frame by which segments are measured
 	origin time.Duration
+	clock  time.Time // when the first segment was begun
 	begun  bool
 	moved  bool
 	never  [media.MaxTracks]*media.Params
@@ -192,7 +193,7 @@ func (p *packager) renew(f *media.Frame) error {
 		return err
 	}
 	if !p.begun {
-		p.begun, p.origin = true, f.DTS-leadIn
+		p.begun, p.origin, p.clock = true, f.DTS-leadIn, time.Now()
 	}
 	mux.Origin(p.origin)
 	p.mu.Lock()
@@ -223,7 +224,7 @@ func (p *packager) begin(fresh bool) {
 	if n := len(p.segments); n > 0 {
 		number = p.segments[n-1].number + 1
 	}
-	p.open = &segment{number: number, head: p.head, fresh: fresh, began: time.Now()}
+	p.open = &segment{number: number, head: p.head, fresh: fresh, began: p.clock.Add(p.last - p.origin - leadIn)}
 }
 
 func (p *packager) flush() error {

@@ -189,7 +189,7 @@ func (r *Recording) finish(reason error, last bool) error {
 	r.lost = counts.Lost + counts.Skipped
 	r.r.lost.Add(r.file.Lost)
 	r.file.Last, r.file.Err = last, reason
-	r.r.cfg.Log.Info("a recording has a file", "room", r.room, "file", r.file.Name, "bytes", r.file.Bytes, "seconds", r.file.Duration.Seconds(), "lost", r.file.Lost,
+	r.r.cfg.Log.Info("a recording has a file", "room", r.room, "file", r.file.Name, "bytes", r.file.Bytes, "duration", r.file.Duration.Round(time.Millisecond), "lost", r.file.Lost,
 		"last", last, "reason", reason)
 	if !r.over && r.done != nil {
 		r.done(r.file)
