@@ -214,14 +214,18 @@ func (r *Recorder) Counts() Counts {
 	}
 }
 
-// ended takes a recording out.
-func (r *Recorder) ended(one *Recording, reason error) {
+// count tells why a recording has ended.
+func (r *Recorder) count(reason error) {
 	switch {
 	case errors.Is(reason, ErrQuota):
 		r.overQuota.Add(1)
 	case errors.Is(reason, ErrDisk):
 		r.failed.Add(1)
 	}
+}
+
+// ended takes a recording out.
+func (r *Recorder) ended(one *Recording) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.now, one)

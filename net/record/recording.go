@@ -47,8 +47,8 @@ func (r *Recording) Done() <-chan struct{} { return r.end }
 func (r *Recording) run() {
 	err := r.frames()
 	r.v.Close(err)
-	err = r.finish(err, true)
-	r.r.ended(r, err)
+	_ = r.finish(err, true) // done is told
+	r.r.ended(r)
 	close(r.end)
 }
 
@@ -191,7 +191,10 @@ func (r *Recording) finish(reason error, last bool) error {
 	r.file.Last, r.file.Err = last, reason
 	r.r.cfg.Log.Info("a recording has a file", "room", r.room, "file", r.file.Name, "bytes", r.file.Bytes, "duration", r.file.Duration.Round(time.Millisecond), "lost", r.file.Lost,
 		"last", last, "reason", reason)
-	if !r.over && r.done != nil {
+	if last {
+		r.r.count(reason)
+	}
+	if r.done != nil {
 		r.done(r.file)
 	}
 	r.over = last
