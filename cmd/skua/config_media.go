@@ -45,7 +45,21 @@ type MediaConfig struct {
 	// Time that a viewer may take nothing at all, before it is closed.
 	WriteTimeout Duration `toml:"write_timeout" env:"WRITE_TIMEOUT"`
 	// Bytes that the system keeps for a viewer, asked for. More bridges slower links and shows later that a viewer is slow.
-	WriteBuffer int          `toml:"write_buffer" env:"WRITE_BUFFER"`
+	WriteBuffer int `toml:"write_buffer" env:"WRITE_BUFFER"`
+	// Viewers over HLS, of all rooms. Further ones are refused. Each is some 1 KiB; each room that is watched so has its last 10 segments in memory.
+	MaxHLSSessions int `toml:"max_hls_sessions" env:"MAX_HLS_SESSIONS"`
+	// Directory of recordings, which `room:record_start` of `skua.room` begins; a relative one is in the project's. Empty: there are none.
+	RecordDir string `toml:"record_dir" env:"RECORD_DIR"`
+	// Bytes that all files in it may have, those of others too. Recordings end when they are reached; nothing is deleted.
+	RecordQuota int `toml:"record_quota" env:"RECORD_QUOTA"`
+	// Recordings at a time. Further ones are refused.
+	MaxRecordings int `toml:"max_recordings" env:"MAX_RECORDINGS"`
+	// Time after which a recording begins a new file, at the next key frame, unless the script asks for another.
+	RecordEvery Duration `toml:"record_every" env:"RECORD_EVERY"`
+	// Bytes after which it does so.
+	RecordBytes int `toml:"record_bytes" env:"RECORD_BYTES"`
+	// Time of the stream that is written at once: what a killed node loses of a recording at most. Less makes larger files of MP4.
+	RecordFlush Duration     `toml:"record_flush" env:"RECORD_FLUSH"`
 	WebRTC      WebRTCConfig `toml:"webrtc" envPrefix:"WEBRTC_"`
 }
 
@@ -53,6 +67,7 @@ func mediaDefaults() MediaConfig {
 	return MediaConfig{
 		Admit: admitOff, RulesTimeout: Duration{5 * time.Second}, Reconnect: Duration{15 * time.Second}, MaxRooms: 1000, MaxViewers: 10_000, MaxConnections: 10_000,
 		RingBytes: 16 << 20, MaxFrame: 8 << 20, Lag: Duration{2 * time.Second}, Patience: Duration{20 * time.Second}, WriteTimeout: Duration{10 * time.Second}, WriteBuffer: 256 << 10,
+		MaxHLSSessions: 10_000, RecordQuota: 10 << 30, MaxRecordings: 100, RecordEvery: Duration{time.Hour}, RecordBytes: 1 << 30, RecordFlush: Duration{time.Second},
 		WebRTC: webRTCDefaults(),
 	}
 }
@@ -77,6 +92,12 @@ func (c *Config) validateMedia(k *check) {
 	k.duration("media.patience", m.Patience, time.Second, time.Hour)
 	k.duration("media.write_timeout", m.WriteTimeout, 100*time.Millisecond, 10*time.Minute)
 	k.between("media.write_buffer", m.WriteBuffer, 4<<10, 64<<20)
+	k.between("media.max_hls_sessions", m.MaxHLSSessions, 1, 1_000_000)
+	k.between("media.record_quota", m.RecordQuota, 1<<20, math.MaxInt)
+	k.between("media.max_recordings", m.MaxRecordings, 1, 10_000)
+	k.duration("media.record_every", m.RecordEvery, time.Second, 7*24*time.Hour)
+	k.between("media.record_bytes", m.RecordBytes, 64<<10, math.MaxInt)
+	k.duration("media.record_flush", m.RecordFlush, 100*time.Millisecond, 10*time.Second)
 }
 
 // rooms is what the rooms are told.

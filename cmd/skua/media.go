@@ -13,7 +13,9 @@ import (
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/net/flv"
+	"github.com/skua-go/skua/net/hls"
 	"github.com/skua-go/skua/net/media"
+	"github.com/skua-go/skua/net/record"
 	"github.com/skua-go/skua/net/rtmp"
 	"github.com/skua-go/skua/services/room"
 )
@@ -29,6 +31,8 @@ type liveMedia struct {
 	rooms *room.Rooms
 	rtmp  *rtmp.Server
 	flv   *flv.HTTP
+	hls   *hls.Server
+	tapes *record.Recorder // nil without media.record_dir
 }
 
 // buildMedia makes what [media] says.
@@ -43,9 +47,13 @@ func (n *node) buildMedia() (*liveMedia, error) {
 	told := cfg.rooms()
 	told.Metrics = room.NewMetrics()
 	n.metrics.MustRegister(told.Metrics)
-	m := &liveMedia{rooms: room.New(n.sys, told)}
 	log := n.log.With("part", "media")
-	var err error
+	tapes, err := n.buildRecorder(log)
+	if err != nil {
+		return nil, err
+	}
+	told.Recorder = tapes
+	m := &liveMedia{rooms: room.New(n.sys, told), tapes: tapes}
 	if m.rtmp, err = rtmp.New(rtmp.Config{
 		Rooms: rtmpRooms{m.rooms}, MaxConns: cfg.MaxConnections, WriteTimeout: cfg.WriteTimeout.Duration, WriteBuffer: cfg.WriteBuffer, MaxMessage: cfg.MaxFrame, Log: log,
 	}); err != nil {
@@ -62,6 +70,10 @@ func (n *node) buildMedia() (*liveMedia, error) {
 		}),
 	)
 	m.flv, err = flv.NewHTTP(flv.HTTPConfig{Join: m.joinHTTP, Status: mediaStatus, WriteTimeout: cfg.WriteTimeout.Duration, WriteBuffer: cfg.WriteBuffer, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	m.hls, err = hls.New(hls.Config{Join: m.joinHLS, Status: mediaStatus, MaxSessions: cfg.MaxHLSSessions, Log: log})
 	return m, err
 }
 
@@ -79,6 +91,10 @@ func (m *liveMedia) serve(ctx context.Context, doors *errgroup.Group, ln net.Lis
 		return
 	}
 	doors.Go(func() error { return m.flv.Serve(ctx) })
+	doors.Go(func() error { return m.hls.Serve(ctx) })
+	if m.tapes != nil {
+		doors.Go(func() error { return m.tapes.Serve(ctx) })
+	}
 	if ln != nil {
 		doors.Go(func() error { return m.rtmp.Serve(ctx, ln) })
 	}
@@ -88,6 +104,7 @@ func (m *liveMedia) serve(ctx context.Context, doors *errgroup.Group, ln net.Lis
 func (m *liveMedia) mount(mux *http.ServeMux) {
 	if m != nil {
 		mux.Handle(livePath, m.flv)
+		mux.Handle(livePath+"{room}/{file}", m.hls)
 	}
 }
 
@@ -101,6 +118,12 @@ func (m *liveMedia) joinHTTP(r *http.Request) (*media.Viewer, error) {
 	if r.Header.Get("Upgrade") != "" {
 		e.Protocol = "ws-flv"
 	}
+	return m.rooms.Join(r.Context(), e, media.ViewerConfig{})
+}
+
+// joinHLS lets a viewer of /live/NAME/index.m3u8 in.
+func (m *liveMedia) joinHLS(r *http.Request) (*media.Viewer, error) {
+	e := room.Entry{Room: r.PathValue("room"), Protocol: "hls", Addr: r.RemoteAddr, Agent: r.UserAgent(), Query: r.URL.Query()}
 	return m.rooms.Join(r.Context(), e, media.ViewerConfig{})
 }
 

@@ -115,6 +115,7 @@ func TestMediaConfigurationIsChecked(t *testing.T) {
 		"media.admit = \"open\"\nmedia.rules = \"live\"":   `nothing, as media.admit is not "rules"`,
 		`media.admit = "signed"`:                           `at least one key`,
 		"media.admit = \"signed\"\nmedia.keys = \"short\"": `keys of 32 characters or more`,
+		"media.admit = \"open\"\nmedia.record_quota = 1":   `media.record_quota`,
 		`listen.rtmp = "127.0.0.1:1935"`:                   `"off", as media.admit is "off"`,
 		"media.admit = \"open\"\nmedia.lag = \"1ms\"":      `media.lag`,
 		"media.admit = \"open\"\nmedia.ring_bytes = 1":     `media.ring_bytes`,
@@ -123,5 +124,62 @@ func TestMediaConfigurationIsChecked(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", text, err, want)
 		}
+	}
+}
+
+func TestANodeServesHLSAndRecords(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "scripts"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "scripts", "live.lua"), []byte(`
+local room = require "skua.room"
+local M = {}
+function M.on_publish(self, name) room.of(name):record_start() return true end
+function M.on_join(self, name, who) return who == "bob", "who are you?" end
+return M
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := openDoors(t, dir, openGate+`
+listen.rtmp = "127.0.0.1:0"
+media.admit = "rules"
+media.rules = "live"
+media.record_dir = "tapes"
+media.reconnect = "1s"
+`)
+	page := "http://" + d.addr["http"] + "/live/arena/index.m3u8"
+	if got := d.get(page+"?who=bob", nil); !strings.HasPrefix(got, "404 room: nobody publishes in arena") {
+		t.Error(got)
+	}
+	published := make(chan error, 1)
+	go func() {
+		_, err := ffmpeg(t, tone("6", "rtmp://"+d.addr["rtmp"]+"/live/arena")...)
+		published <- err
+	}()
+	await(t, "it publishes", func() bool { return d.scraped(`skua_media_members{action="publish",protocol="rtmp"} 1`) })
+	if got := d.get(page+"?who=eve", nil); !strings.HasPrefix(got, "403 room: denied: room arena: who are you?") {
+		t.Error(got)
+	}
+	index := d.get(page+"?who=bob", nil)
+	if !strings.Contains(index, `CODECS="mp4a.40.2"`) || !strings.Contains(index, "stream.m3u8?session=") {
+		t.Error(index)
+	}
+	if !d.scraped(`skua_media_members{action="play",protocol="hls"} 1`) || !d.scraped("skua_media_recordings 1") {
+		t.Error("the metrics do not tell")
+	}
+	if told, err := ffmpeg(t, "-i", page+"?who=bob", "-t", "2", "-f", "null", "-"); err != nil {
+		t.Errorf("%v %s", err, told)
+	}
+	if err := <-published; err != nil {
+		t.Error(err)
+	}
+	await(t, "the file is finished", func() bool { return d.scraped("skua_media_record_files_total 1") })
+	files, err := filepath.Glob(filepath.Join(dir, "tapes", "arena-*.mp4"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("files %v, %v", files, err)
+	}
+	if told, err := ffmpeg(t, "-i", files[0], "-f", "null", "-"); err != nil || told != "" {
+		t.Errorf("%v %s", err, told)
 	}
 }

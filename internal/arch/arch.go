@@ -128,6 +128,9 @@ func known() map[string][]string {
 		// Protocols of media carry its frames; RTMP's messages are the bodies of FLV's tags.
 		"net/flv":        {"net/media"},
 		"net/rtmp":       {"net/flv", "net/media"},
+		"net/fmp4":       {"net/media"},
+		"net/record":     {"net/flv", "net/fmp4", "net/media"},
+		"net/hls":        {"net/fmp4", "net/media"},
 		"services/login": {"services/store"},
 		"services/gate":  {"services/login", "services/store"},
 		"services/admin": {"services/reload"},

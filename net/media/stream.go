@@ -166,6 +166,13 @@ func (s *Stream) Close(reason error) {
 	}
 }
 
+// Err is why it was closed, or nil.
+func (s *Stream) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
 // Join adds a viewer, which begins at the newest key frame that the ring has, or waits for one. There need not be a publisher. It returns ErrFull, or the reason of Close.
 func (s *Stream) Join(opt ViewerConfig) (*Viewer, error) {
 	s.mu.Lock()

@@ -112,6 +112,26 @@ func (v *Viewer) Params() []*Params {
 	return all
 }
 
+// Stream is what it watches.
+func (v *Viewer) Stream() *Stream { return v.s }
+
+// Described is a track with its parameters.
+type Described struct {
+	*Track
+	Params *Params
+}
+
+// Described are those of its tracks that have parameters now. Only its reader may ask.
+func (v *Viewer) Described() []Described {
+	var all []Described
+	for _, t := range v.Tracks() {
+		if p := v.s.Params(t); p != nil {
+			all = append(all, Described{t, p})
+		}
+	}
+	return all
+}
+
 // Next fills frames with what the viewer has not had, at least one, and waits for it. It returns why the viewer has ended, by Close or for being slow, at once, and
 // why the stream has been closed once everything of it was read.
 func (v *Viewer) Next(frames []*Frame) (int, error) {

@@ -39,6 +39,16 @@ function Room:close(reason)
   return skynet.call("rooms", "lua", "close", self.name, reason) or 0
 end
 
+-- Begins to write the room to files: options are format ("mp4" or "flv"), and after how many seconds or bytes a new one is begun. Gives false if there is no such room.
+function Room:record_start(options)
+  return skynet.call("rooms", "lua", "record_start", self.name, options) or false
+end
+
+-- Ends that: on_record is told of the file. Gives whether it was recorded.
+function Room:record_stop()
+  return skynet.call("rooms", "lua", "record_stop", self.name) or false
+end
+
 -- Gives what there is to know of the room, or nil if nobody is in it.
 function Room:info()
   return skynet.call("rooms", "lua", "info", self.name)

@@ -11,6 +11,7 @@ import (
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/net/media"
+	"github.com/skua-go/skua/net/record"
 )
 
 // describe asks a room for its Info.
@@ -56,7 +57,8 @@ type room struct {
 	deciding  int    // admissions that the rules have
 	handled   uint64
 	window    *actor.Timer // while viewers wait for a publisher
-	stopped   atomic.Bool  // nobody needs to be told of members any more
+	tape      *record.Recording
+	stopped   atomic.Bool // nobody needs to be told of members any more
 }
 
 // member is somebody who is in.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/net/media"
+	"github.com/skua-go/skua/net/record"
 )
 
 // ServiceName is the name under which a node's rooms are found. A room itself is that, a slash, its name, a dot and a number.
@@ -92,6 +93,8 @@ type Config struct {
 	Stream media.Config
 	// Lag and Patience are those of media.ViewerConfig, for who sets none.
 	Lag, Patience time.Duration
+	// Recorder writes rooms to files; nil: none are.
+	Recorder *record.Recorder
 	// Metrics counts; nil is fine.
 	Metrics *Metrics
 	// Now is the wall clock, for signatures. Default time.Now.

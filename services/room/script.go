@@ -11,7 +11,7 @@ import (
 	"github.com/skua-go/skua/net/media"
 )
 
-// fromScript takes the commands of scripts/skua/room.lua: kick, mute, close, info; each begins with the room's name, which has been found.
+// fromScript takes the commands of scripts/skua/room.lua: kick, mute, close, info, record_start and record_stop; each begins with the room's name, which has been found.
 func (r *room) fromScript(c *actor.Context, m lua.Message) {
 	var cmd, name string
 	_ = m.Args.Scan(&cmd, &name) // the service has done so
@@ -32,8 +32,12 @@ func (r *room) fromScript(c *actor.Context, m lua.Message) {
 			n++
 		}
 		c.Reply(value.Of(n), nil)
+	case "record_start":
+		r.record(c, args)
+	case "record_stop":
+		r.stopRecord(c)
 	default:
-		c.Reply(nil, fmt.Errorf("room %s: %q is no command: kick, mute, close or info is expected", r.name, cmd))
+		c.Reply(nil, fmt.Errorf("room %s: %q is no command: kick, mute, close, info, record_start or record_stop is expected", r.name, cmd))
 	}
 }
 
@@ -95,7 +99,10 @@ const maxShown = 1000
 // table is the room as scripts see it.
 func (r *room) table() map[string]any {
 	counts := r.stream.Counts()
-	viewers := r.stream.Viewers()
+	viewers := len(r.members) // not the stream's: recordings and what makes segments are viewers of that, too
+	if r.publisher != nil {
+		viewers--
+	}
 	tracks := []any{}
 	for _, t := range r.stream.Tracks() {
 		if p := r.stream.Params(t); p != nil {
@@ -116,7 +123,7 @@ func (r *room) table() map[string]any {
 		members = append(members, r.members[id].table(""))
 	}
 	return map[string]any{
-		"name": r.name, "live": r.publisher != nil, "viewers": viewers, "tracks": tracks, "members": members,
+		"name": r.name, "live": r.publisher != nil, "viewers": viewers, "recording": r.recording(), "tracks": tracks, "members": members,
 		"frames": int64(counts.Frames), "bytes": int64(counts.Bytes), "jumps": int64(counts.Jumps),
 	}
 }

@@ -23,6 +23,7 @@ type idle struct {
 // service is the actor that has a node's rooms as its children.
 type service struct {
 	rooms *Rooms
+	rules rules
 	made  uint64 // rooms so far
 	table map[string]*place
 	byRef map[actor.Ref]string
@@ -37,7 +38,7 @@ type place struct {
 // Spec is that of the service. It stops before those whom its rooms ask: the launcher.
 func (r *Rooms) Spec() actor.Spec {
 	return actor.Spec{Name: ServiceName, New: func() actor.Actor {
-		return &service{rooms: r, table: map[string]*place{}, byRef: map[actor.Ref]string{}}
+		return &service{rooms: r, rules: rules{script: r.cfg.Rules, timeout: r.cfg.RulesTimeout}, table: map[string]*place{}, byRef: map[actor.Ref]string{}}
 	}, Supervision: actor.Supervision{Limit: -1}}
 }
 
@@ -48,6 +49,8 @@ func (s *service) Receive(c *actor.Context, msg any) {
 		s.admit(c, m)
 	case idle:
 		s.idle(c, m)
+	case recorded:
+		s.rules.tell(c, "on_record", m.file.Room, fileTable(m.file))
 	case List:
 		s.list(c)
 	case lua.Message:

@@ -8,6 +8,7 @@ local heard = {}
 function M.on_publish(self, name, who, info)
   if info.query.fail then error("rules are broken") end
   if info.query.wait then skynet.sleep(tonumber(info.query.wait)) end
+  if info.query.record then room.of(name):record_start{ format = info.query.record } end
   if info.query.let ~= "in" then return false, "not you, " .. who end
   return true
 end
@@ -21,11 +22,17 @@ function M.on_leave(self, name, who, info)
   heard[#heard + 1] = ("leave %s %s %s %s"):format(name, who, info.action, tostring(info.reason))
 end
 
+function M.on_record(self, name, file)
+  heard[#heard + 1] = ("record %s %s %s %s"):format(name, tostring(file.last), tostring(file.failed), file.reason or file.format)
+end
+
 -- What was heard so far.
 function M.heard() return table.concat(heard, "; ") end
 
 function M.kick(self, name, whom, reason) return room.of(name):kick(whom, reason) end
 function M.mute(self, name, kind, on) return room.of(name):mute(kind, on) end
+function M.record(self, name, options) return room.of(name):record_start(options) end
+function M.unrecord(self, name) return room.of(name):record_stop() end
 function M.close(self, name, reason) return room.of(name):close(reason) end
 function M.rooms() return table.concat(room.list(), " ") end
 function M.sign(self, name, action, who, seconds) return room.sign(name, action, who, seconds) end
