@@ -31,12 +31,29 @@ func offerToReceive(t *testing.T) string {
 	return offer.SDP
 }
 
+const webRTCRules = `
+local M = {}
+function M.on_publish(self, name, who, info) return info.query.token == "letmein", "the token is wrong" end
+function M.on_join(self, name, who, info) return info.query.token == "letmein", "the token is wrong" end
+return M
+`
+
 func TestRoomsOfWebRTCAreAtTheHTTPListener(t *testing.T) {
-	d := openDoors(t, t.TempDir(), `
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "scripts"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "scripts", "live.lua"), []byte(webRTCRules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := openDoors(t, dir, openGate+`
+[media]
+admit = "rules"
+rules = "live"
+
 [media.webrtc]
 udp = "127.0.0.1:0"
 tcp = "127.0.0.1:0"
-play_token = "letmein"
 ice_servers = ["stun:stun.example.com"]
 `)
 	for _, name := range []string{"webrtc", "webrtc.tcp"} {

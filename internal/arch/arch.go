@@ -128,6 +128,7 @@ func known() map[string][]string {
 		// Protocols of media carry its frames; RTMP's messages are the bodies of FLV's tags.
 		"net/flv":        {"net/media"},
 		"net/rtmp":       {"net/flv", "net/media"},
+		"net/rtc":        {"net/media"},
 		"services/login": {"services/store"},
 		"services/gate":  {"services/login", "services/store"},
 		"cmd/skua":       {"examples"},

@@ -164,6 +164,9 @@ func (p *Publisher) Mute(kind Kind, on bool) {
 	}
 }
 
+// Watched tells whether the stream has viewers: what is written while it has none, only those who come later see.
+func (p *Publisher) Watched() bool { return p.s.Viewers() > 0 }
+
 // Err is why it ended, or nil.
 func (p *Publisher) Err() error {
 	p.s.mu.Lock()

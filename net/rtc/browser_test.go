@@ -103,11 +103,11 @@ func TestBrowserPublishesAndAnotherWatches(t *testing.T) {
 		t.Run(strings.TrimPrefix(mime, "video/"), func(t *testing.T) {
 			room := strings.ToLower(strings.TrimPrefix(mime, "video/"))
 			publisher, viewer := tab(t, chrome, web.URL), tab(t, chrome, web.URL)
-			do(t, publisher, `publish('/whip/`+room+`?name=anna', '`+mime+`')`)
+			do(t, publisher, `publish('/whip/`+room+`?who=anna', '`+mime+`')`)
 			if look(t, publisher, func(s seen) bool { return s.Missing || s.Session != "" }).Missing {
 				t.Skip("this browser can't encode it")
 			}
-			do(t, viewer, `watch('/whep/`+room+`?name=bert')`)
+			do(t, viewer, `watch('/whep/`+room+`?who=bert')`)
 			s := look(t, viewer, func(s seen) bool { return s.Frames >= 30 && s.Samples > 48_000 && len(s.Slots.Slots) == 2 })
 			if !strings.EqualFold(s.Codec, mime) || s.Width != 640 || s.Slots.Slots[1].Who != "anna" {
 				t.Errorf("the page sees %+v", s)
@@ -122,8 +122,8 @@ func TestBrowserPublishesAndAnotherWatches(t *testing.T) {
 	}
 	t.Run("simulcast", func(t *testing.T) {
 		publisher, viewer := tab(t, chrome, web.URL), tab(t, chrome, web.URL)
-		do(t, publisher, `publish('/whip/layers?name=anna', 'video/VP8', [{ rid: 'h' }, { rid: 'l', scaleResolutionDownBy: 2 }])`)
-		do(t, viewer, `watch('/whep/layers?name=bert')`)
+		do(t, publisher, `publish('/whip/layers?who=anna', 'video/VP8', [{ rid: 'h' }, { rid: 'l', scaleResolutionDownBy: 2 }])`)
+		do(t, viewer, `watch('/whep/layers?who=bert')`)
 		look(t, viewer, func(s seen) bool { return s.Frames >= 30 && s.Width == 640 })
 		if n := len(d.Members("layers")); n != 2 {
 			t.Errorf("%d members", n)
