@@ -44,6 +44,9 @@ func (n *node) buildMedia() (*liveMedia, error) {
 	told.Metrics = room.NewMetrics()
 	n.metrics.MustRegister(told.Metrics)
 	m := &liveMedia{rooms: room.New(n.sys, told)}
+	if n.guests != nil {
+		n.guests(m.rooms)
+	}
 	log := n.log.With("part", "media")
 	var err error
 	if m.rtmp, err = rtmp.New(rtmp.Config{

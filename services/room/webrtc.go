@@ -11,14 +11,15 @@ import (
 	"github.com/skua-go/skua/net/rtc"
 )
 
-// WebRTC are the rooms as rtc.Server asks for them: who comes by WHIP or WHEP is a member like any, whose media goes through the server.
+// WebRTC are the rooms as rtc.Server asks for them: who comes by WHIP or WHEP is a member like any, whose media goes through the server. The zero value is what a server
+// is told as its rules; Use has to follow before that serves anybody.
 type WebRTC struct{ rooms *Rooms }
 
-// WebRTC gives the rules for a server, to which Use then has the rooms give orders.
-func (r *Rooms) WebRTC() *WebRTC { return &WebRTC{r} }
-
-// Use tells the rooms of the server. It is called before that serves anybody.
-func (r *Rooms) Use(server *rtc.Server) { r.webrtc.Store(server) }
+// Use joins the rooms and the server that has these rules: it asks them, and they give it orders.
+func (r *Rooms) Use(rules *WebRTC, server *rtc.Server) {
+	rules.rooms = r
+	r.webrtc.Store(server)
+}
 
 // guest is a member who comes by WebRTC, as the server knows it.
 type guest struct {
