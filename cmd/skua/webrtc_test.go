@@ -129,7 +129,7 @@ media.webrtc.origins = ["*"]
 `)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(rtctest.Page)) }))
 	t.Cleanup(web.Close)
-	return d, func() context.Context { return rtctest.Tab(t, chrome, web.URL) }
+	return d, func() context.Context { return rtctest.Tab(chrome, t, web.URL) }
 }
 
 // TestBrowserWatchesByWHEPWhatFFmpegPublishesOverRTMP: the pictures; that there is no sound it is told.
@@ -152,8 +152,8 @@ func TestBrowserWatchesByWHEPWhatFFmpegPublishesOverRTMP(t *testing.T) {
 		t.Errorf("the answer says %q", got)
 	}
 	viewer := tab()
-	rtctest.Do(t, viewer, `watch('http://`+d.addr["http"]+`/whep/arena?who=bert')`)
-	s := rtctest.Look(t, viewer, func(s rtctest.Seen) bool { return s.Frames >= 90 && len(s.Slots.Slots) == 2 })
+	rtctest.Do(viewer, t, `watch('http://`+d.addr["http"]+`/whep/arena?who=bert')`)
+	s := rtctest.Look(viewer, t, func(s rtctest.Seen) bool { return s.Frames >= 90 && len(s.Slots.Slots) == 2 })
 	if s.Codec != "video/H264" || s.Width != 640 || s.Slots.Slots[1].Who != "ann" || s.Slots.Slots[0].Who != "" {
 		t.Errorf("the page sees %+v", s)
 	}
@@ -181,8 +181,8 @@ func background(t *testing.T, args ...string) (stop func()) {
 func TestFFprobeReadsOverHTTPWhatABrowserPublishesByWHIP(t *testing.T) {
 	d, tab := live(t)
 	publisher := tab()
-	rtctest.Do(t, publisher, `publish('http://`+d.addr["http"]+`/whip/cam?who=anna', 'video/H264')`)
-	if rtctest.Look(t, publisher, func(s rtctest.Seen) bool { return s.Missing || s.Session != "" }).Missing {
+	rtctest.Do(publisher, t, `publish('http://`+d.addr["http"]+`/whip/cam?who=anna', 'video/H264')`)
+	if rtctest.Look(publisher, t, func(s rtctest.Seen) bool { return s.Missing || s.Session != "" }).Missing {
 		t.Skip("this browser can't encode H.264")
 	}
 	file := filepath.Join(t.TempDir(), "cam.flv")

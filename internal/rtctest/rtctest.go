@@ -69,7 +69,7 @@ type Seen struct {
 }
 
 // Look asks a page what it sees until that is enough.
-func Look(t *testing.T, page context.Context, enough func(Seen) bool) Seen {
+func Look(page context.Context, t *testing.T, enough func(Seen) bool) Seen {
 	t.Helper()
 	var s Seen
 	for late := time.Now().Add(40 * time.Second); ; {
@@ -90,7 +90,7 @@ func Look(t *testing.T, page context.Context, enough func(Seen) bool) Seen {
 }
 
 // Do runs a function of the page.
-func Do(t *testing.T, page context.Context, script string) {
+func Do(page context.Context, t *testing.T, script string) {
 	t.Helper()
 	if _, err := chromedp.Run(page, chromedp.Evaluate[string](script+`.then(() => 'done')`, chromedp.EvalAwaitPromise)); err != nil {
 		t.Fatalf("%s: %v", script, err)
@@ -98,7 +98,7 @@ func Do(t *testing.T, page context.Context, script string) {
 }
 
 // Tab opens a page.
-func Tab(t *testing.T, chrome context.Context, url string) context.Context {
+func Tab(chrome context.Context, t *testing.T, url string) context.Context {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(chrome)
 	t.Cleanup(cancel)
@@ -112,13 +112,13 @@ func Tab(t *testing.T, chrome context.Context, url string) context.Context {
 func Browser(t *testing.T) context.Context {
 	t.Helper()
 	path := chromium(t)
-	opts := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
-	}
-	for _, flag := range []string{
+	flags := []string{
 		"disable-quic", "disable-background-networking", "disable-component-update", "disable-sync", "use-fake-device-for-media-stream", "use-fake-ui-for-media-stream",
 		"disable-renderer-backgrounding", "disable-background-timer-throttling", "disable-backgrounding-occluded-windows",
-	} {
+	}
+	opts := make([]chromedp.ExecAllocatorOption, 0, 6+len(flags))
+	opts = append(opts, chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun)
+	for _, flag := range flags {
 		opts = append(opts, chromedp.Flag(flag, true))
 	}
 	allocator, cancel := chromedp.NewExecAllocator(context.Background(), opts...)

@@ -21,13 +21,13 @@ func TestBrowserPublishesAndAnotherWatches(t *testing.T) {
 	for _, mime := range []string{"video/VP8", "video/VP9", "video/AV1", "video/H264"} {
 		t.Run(strings.TrimPrefix(mime, "video/"), func(t *testing.T) {
 			room := strings.ToLower(strings.TrimPrefix(mime, "video/"))
-			publisher, viewer := rtctest.Tab(t, chrome, web.URL), rtctest.Tab(t, chrome, web.URL)
-			rtctest.Do(t, publisher, `publish('/whip/`+room+`?who=anna', '`+mime+`')`)
-			if rtctest.Look(t, publisher, func(s rtctest.Seen) bool { return s.Missing || s.Session != "" }).Missing {
+			publisher, viewer := rtctest.Tab(chrome, t, web.URL), rtctest.Tab(chrome, t, web.URL)
+			rtctest.Do(publisher, t, `publish('/whip/`+room+`?who=anna', '`+mime+`')`)
+			if rtctest.Look(publisher, t, func(s rtctest.Seen) bool { return s.Missing || s.Session != "" }).Missing {
 				t.Skip("this browser can't encode it")
 			}
-			rtctest.Do(t, viewer, `watch('/whep/`+room+`?who=bert')`)
-			s := rtctest.Look(t, viewer, func(s rtctest.Seen) bool { return s.Frames >= 30 && s.Samples > 48_000 && len(s.Slots.Slots) == 2 })
+			rtctest.Do(viewer, t, `watch('/whep/`+room+`?who=bert')`)
+			s := rtctest.Look(viewer, t, func(s rtctest.Seen) bool { return s.Frames >= 30 && s.Samples > 48_000 && len(s.Slots.Slots) == 2 })
 			if !strings.EqualFold(s.Codec, mime) || s.Width != 640 || s.Slots.Slots[1].Who != "anna" {
 				t.Errorf("the page sees %+v", s)
 			}
@@ -40,10 +40,10 @@ func TestBrowserPublishesAndAnotherWatches(t *testing.T) {
 		})
 	}
 	t.Run("simulcast", func(t *testing.T) {
-		publisher, viewer := rtctest.Tab(t, chrome, web.URL), rtctest.Tab(t, chrome, web.URL)
-		rtctest.Do(t, publisher, `publish('/whip/layers?who=anna', 'video/VP8', [{ rid: 'h' }, { rid: 'l', scaleResolutionDownBy: 2 }])`)
-		rtctest.Do(t, viewer, `watch('/whep/layers?who=bert')`)
-		rtctest.Look(t, viewer, func(s rtctest.Seen) bool { return s.Frames >= 30 && s.Width == 640 })
+		publisher, viewer := rtctest.Tab(chrome, t, web.URL), rtctest.Tab(chrome, t, web.URL)
+		rtctest.Do(publisher, t, `publish('/whip/layers?who=anna', 'video/VP8', [{ rid: 'h' }, { rid: 'l', scaleResolutionDownBy: 2 }])`)
+		rtctest.Do(viewer, t, `watch('/whep/layers?who=bert')`)
+		rtctest.Look(viewer, t, func(s rtctest.Seen) bool { return s.Frames >= 30 && s.Width == 640 })
 		if n := len(d.Members("layers")); n != 2 {
 			t.Errorf("%d members", n)
 		}
