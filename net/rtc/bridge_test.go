@@ -164,7 +164,7 @@ func moment(t *testing.T, v *peer, track *pion.TrackRemote, ts uint32) time.Time
 	return time.Time{}
 }
 
-// TestFramesOfALossyPublisherAreWhole publishes H.264 by WHIP of which packets get lost for good: all frames of the stream are whole, and go on at a key frame.
+// TestFramesOfALossyPublisherAreWhole publishes H.264 by WHIP of which packets get lost for good, of key frames, too: all frames of the stream are whole, and go on at a key frame.
 func TestFramesOfALossyPublisherAreWhole(t *testing.T) {
 	d := open(t, func(c *rtc.Config) { c.KeyInterval = 20 * time.Millisecond })
 	_, feeds := publish(t, d, "stage", "anna", pion.MimeTypeH264)
@@ -227,7 +227,7 @@ func TestFramesOfALossyPublisherAreWhole(t *testing.T) {
 			for _, u := range [][]byte{sps, pps, unit(idr, n, 5000)} {
 				all = append(append(all, start...), u...)
 			}
-			send(all, false)
+			send(all, n%4 == 0)
 			return
 		}
 		send(append(append([]byte(nil), start...), unit(reference, n, 3000)...), n%40 == 0)

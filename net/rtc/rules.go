@@ -31,7 +31,7 @@ type Request struct {
 // Permit is what somebody who comes in is given.
 type Permit struct {
 	// Who is the member's name in the room. Two publishers of a name are one who has come back: the newer one takes the place of the other. Default: Request.Name,
-	// or the session's id where that is empty.
+	// or # and something random where that is empty.
 	Who string
 	// Watch names the publishers that a viewer sees, and no others; empty: all of the room, but itself.
 	Watch []string

@@ -50,7 +50,7 @@ func newID() string { return rand.Text() }
 func (srv *Server) open(r *room, d Direction, p Permit) (*session, error) {
 	s := &session{Session: Session{ID: newID(), Room: r.name, Who: p.Who, Direction: d, Tag: p.Tag}, server: srv, room: r, permit: p, etag: `"0"`}
 	if s.Who == "" {
-		s.Who = s.ID
+		s.Who = "#" + newID()[:8] // others are told it: not the id, by which the session is ended
 	}
 	var err error
 	if s.pc, err = srv.api(d).NewPeerConnection(pion.Configuration{Certificates: srv.certificates()}); err != nil {

@@ -37,7 +37,7 @@ func (st *stage) tap(src *source) {
 		return // the stream's publisher has ended
 	}
 	st.taken[kind] = true
-	t := &tap{src: src, stage: st, track: track, wake: make(chan struct{}, 1), lost: kind == media.Video}
+	t := &tap{src: src, stage: st, track: track, wake: make(chan struct{}, 1), lost: kind == media.Video, resync: kind == media.Video}
 	if src.start(t) {
 		src.askKey()
 	}
@@ -70,6 +70,8 @@ type tap struct {
 	make    *assembly // nil: a codec that streams do not get
 	told    *media.Params
 	lost    bool      // pictures are, up to the next key frame
+	resync  bool      // it begins with the first packet of one: what comes before may be the rest of a frame
+	torn    uint32    // timestamp of the frame that is not whole
 	keyed   time.Time // when the last key frame came
 
 	clock  media.Unwrap
@@ -150,9 +152,13 @@ func (t *tap) pump(now time.Time) error {
 
 // gap leaves out what can't be complete any more.
 func (t *tap) gap() {
+	if len(t.frame) > 0 {
+		t.torn = t.frame[0].ts
+	}
+	clear(t.frame)
 	t.frame, t.size, t.missing = t.frame[:0], 0, time.Time{}
 	if t.track.Kind == media.Video {
-		t.lost = true
+		t.lost, t.resync = true, true
 		t.src.askKey()
 	}
 }
@@ -164,6 +170,13 @@ func (t *tap) take(p *packet, now time.Time) error {
 	}
 	if t.make == nil || len(p.payload) == 0 {
 		return nil
+	}
+	if t.resync {
+		if !p.key || p.ts == t.torn {
+			t.torn = p.ts
+			return nil
+		}
+		t.resync = false
 	}
 	if len(t.frame) > 0 && t.frame[0].ts != p.ts {
 		if err := t.finish(now); err != nil { // whose last packet had no mark

@@ -3,6 +3,7 @@ package room
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 
@@ -71,6 +72,9 @@ func (w *WebRTC) Admit(ctx context.Context, asked rtc.Request) (rtc.Permit, erro
 		return rtc.Permit{}, &rtc.RefusalError{Status: HTTPStatus(err), Reason: err.Error()}
 	}
 	g := a.guest
+	if a.who == "" {
+		a.who = fmt.Sprintf("#%d", g.id) // which nobody can call themselves
+	}
 	return rtc.Permit{Who: a.who, Watch: query["watch"], MuteAudio: g.mute[media.Audio], MuteVideo: g.mute[media.Video], Notes: g.notes, Tag: g}, nil
 }
 
