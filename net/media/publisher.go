@@ -155,7 +155,7 @@ func (p *Publisher) AtEnd(f func(reason error)) {
 func (p *Publisher) Mute(kind Kind, on bool) {
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()
-	if int(kind) >= len(p.muted) {
+	if int(kind) >= len(p.muted) || p.muted[kind] == on {
 		return
 	}
 	p.muted[kind] = on

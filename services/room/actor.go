@@ -59,6 +59,8 @@ type room struct {
 	stopped   atomic.Bool   // nobody needs to be told of members any more
 	relay     *media.Viewer // what viewers by WebRTC see of a publisher that does not come by it; nil: nothing
 	asked     int           // messages of members that the rules have
+	viewers   int           // members that watch, by whatever protocol
+	guests    int           // of them, those by WebRTC
 }
 
 // member is somebody who is in.
@@ -157,7 +159,7 @@ func (r *room) possible(a *admission) error {
 	switch {
 	case a.action == Play && r.publisher == nil && r.window == nil:
 		return fmt.Errorf("%w in %s", ErrOffline, r.name)
-	case a.action == Play && r.watching() >= r.cfg.Stream.MaxViewers:
+	case a.action == Play && r.viewers >= r.cfg.Stream.MaxViewers:
 		return fmt.Errorf("room %s: %w: %d viewers", r.name, media.ErrFull, r.cfg.Stream.MaxViewers)
 	case a.guest != nil: // of whom there may be any number
 	case a.action == Publish && r.publisher != nil && (a.who == "" || a.who != r.publisher.Who):
@@ -198,6 +200,7 @@ func (r *room) enter(c *actor.Context, id uint64, a *admission) error {
 		return fmt.Errorf("room %s: %w", r.name, err)
 	}
 	r.members[id] = m
+	r.count(m, 1)
 	r.cfg.Metrics.entered(m)
 	r.grant(m, a, told)
 	r.bridge(c)
@@ -244,15 +247,15 @@ func (r *room) onStage(m *member) {
 	}
 }
 
-// watching is how many viewers there are, by whatever protocol.
-func (r *room) watching() int {
-	n := 0
-	for _, m := range r.members {
-		if m.Action == Play {
-			n++
-		}
+// count keeps the numbers of those who watch.
+func (r *room) count(m *member, n int) {
+	if m.Action != Play {
+		return
 	}
-	return n
+	r.viewers += n
+	if m.guest != nil {
+		r.guests += n
+	}
 }
 
 // gone is for a member that has left, of itself or not.
@@ -262,6 +265,7 @@ func (r *room) gone(c *actor.Context, m left) {
 		return
 	}
 	delete(r.members, m.id)
+	r.count(one, -1)
 	r.cfg.Metrics.left(one)
 	reason := ""
 	if m.reason != nil && !errors.Is(m.reason, media.ErrClosed) {

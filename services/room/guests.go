@@ -125,10 +125,7 @@ func (r *room) hush(m *member) {
 // bridge shows a publisher that does not come by WebRTC to those who watch by it, as long as there are both.
 func (r *room) bridge(c *actor.Context) {
 	server := r.rooms.webrtc.Load()
-	watched := false
-	for _, m := range r.members {
-		watched = watched || m.guest != nil && m.Action == Play
-	}
+	watched := r.guests > 0
 	foreign := r.publisher != nil && r.publisher.guest == nil
 	if r.relay != nil && (r.relay.Err() != nil || !watched || r.publisher != nil && !foreign) {
 		r.relay.Close(nil)

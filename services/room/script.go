@@ -116,7 +116,6 @@ const maxShown = 1000
 // table is the room as scripts see it.
 func (r *room) table() map[string]any {
 	counts := r.stream.Counts()
-	viewers := r.watching()
 	tracks := []any{}
 	for _, t := range r.stream.Tracks() {
 		if p := r.stream.Params(t); p != nil {
@@ -137,7 +136,7 @@ func (r *room) table() map[string]any {
 		members = append(members, r.members[id].table(""))
 	}
 	return map[string]any{
-		"name": r.name, "live": r.publisher != nil, "viewers": viewers, "tracks": tracks, "members": members,
+		"name": r.name, "live": r.publisher != nil, "viewers": r.viewers, "tracks": tracks, "members": members,
 		"frames": int64(counts.Frames), "bytes": int64(counts.Bytes), "jumps": int64(counts.Jumps),
 	}
 }
