@@ -44,8 +44,6 @@ func (c *Config) resolveSecrets(env map[string]string) error {
 		{"login.jwt_secret", &c.Login.JWTSecret},
 		{"media.keys", &c.Media.Keys},
 		{"cluster.secret", &c.Cluster.Secret},
-		{"media.webrtc.publish_token", &c.Media.WebRTC.PublishToken},
-		{"media.webrtc.play_token", &c.Media.WebRTC.PlayToken},
 		{"media.webrtc.turn_password", &c.Media.WebRTC.TURNPassword},
 		{"media.webrtc.turn_secret", &c.Media.WebRTC.TURNSecret},
 	} {

@@ -280,7 +280,7 @@ func TestImpossibleValuesNameTheKeyFoundAndExpected(t *testing.T) {
 		{`trace.headers = "a=%zz"`, "trace.headers"},
 		{`media.webrtc.udp = "7088"`, `media.webrtc.udp (SKUA_MEDIA_WEBRTC_UDP): found "7088", expected an address`},
 		{`media.webrtc.tcp = "127.0.0.1:0"`, `media.webrtc.tcp (SKUA_MEDIA_WEBRTC_TCP): found "127.0.0.1:0", expected off, as long as media.webrtc.udp is off`},
-		{`media.webrtc.udp = "0.0.0.0:7088"`, `media.webrtc.publish_token (SKUA_MEDIA_WEBRTC_PUBLISH_TOKEN): found "", expected a token`},
+		{`media.webrtc.udp = "127.0.0.1:0"`, `media.webrtc.udp (SKUA_MEDIA_WEBRTC_UDP): found "127.0.0.1:0", expected off, as long as media.admit is "off"`},
 		{"media.webrtc.udp = \"127.0.0.1:0\"\nlisten.http = \"off\"", `media.webrtc.udp (SKUA_MEDIA_WEBRTC_UDP): found "127.0.0.1:0", expected off, as long as listen.http is off`},
 		{`media.webrtc.hosts = ["example.com"]`, `media.webrtc.hosts (SKUA_MEDIA_WEBRTC_HOSTS): found "example.com", expected an IP address`},
 		{`media.webrtc.ice_servers = ["http://a"]`, `media.webrtc.ice_servers (SKUA_MEDIA_WEBRTC_ICE_SERVERS): found "http://a", expected a server such as stun:`},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -12,9 +11,9 @@ import (
 	"github.com/skua-go/skua/net/rtc"
 )
 
-// WebRTCConfig is the table [media.webrtc]: rooms of sound and pictures that browsers publish to by WHIP and watch by WHEP, at `listen.http`.
+// WebRTCConfig is the table [media.webrtc]: the rooms as browsers publish to them by WHIP and watch them by WHEP, at `listen.http`; docs/webrtc.md.
 type WebRTCConfig struct {
-	// Address for media over UDP, one port for all, such as `127.0.0.1:7088`; `off`: no rooms. With `0.0.0.0:7088` each address of the machine is told to clients. Anything but a loopback address needs `media.webrtc.publish_token`.
+	// Address for media over UDP, one port for all, such as `127.0.0.1:7088`; `off`: no WebRTC. With `0.0.0.0:7088` each address of the machine is told to clients.
 	UDP string `toml:"udp" env:"UDP"`
 	// Address for clients whose network lets no UDP through, or `off`. It may have the number of the UDP one.
 	TCP string `toml:"tcp" env:"TCP"`
@@ -28,10 +27,6 @@ type WebRTCConfig struct {
 	TURNPassword Secret `toml:"turn_password" env:"TURN_PASSWORD"`
 	// Instead of user and password: what the TURN servers have in common with the node (`static-auth-secret` of coturn). Each client gets credentials of its own then, for an hour. May be `env:NAME` or `file:PATH`.
 	TURNSecret Secret `toml:"turn_secret" env:"TURN_SECRET"`
-	// Token that publishers show (`Authorization: Bearer`); empty lets everybody publish. May be `env:NAME` or `file:PATH`.
-	PublishToken Secret `toml:"publish_token" env:"PUBLISH_TOKEN"`
-	// Token that viewers show; empty lets everybody watch. May be `env:NAME` or `file:PATH`.
-	PlayToken Secret `toml:"play_token" env:"PLAY_TOKEN"`
 	// Pages' origins (such as `https://play.example.com`) that may come in besides the node's own; `*` admits all.
 	Origins []string `toml:"origins" env:"ORIGINS"`
 	// Publishers and viewers together; further ones are told to come again later. Each takes up to 400 KB.
@@ -68,17 +63,7 @@ func (c *Config) validateWebRTC(k *check) {
 		return
 	}
 	k.that(Listens(c.Listen.HTTP), table+"udp", w.UDP, "off, as long as listen.http is off: clients come in there")
-	k.that(w.PublishToken != "" || isLoopback(w.UDP), table+"publish_token", "", "a token, since "+w.UDP+" is reached from outside: strangers would publish")
-}
-
-// isLoopback tells whether an address is reached from this machine only.
-func isLoopback(addr string) bool {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return false
-	}
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
+	k.that(c.Media.Admit != admitOff, table+"udp", w.UDP, `off, as long as media.admit is "off"`)
 }
 
 // server is what the door for media is told.

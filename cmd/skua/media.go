@@ -54,6 +54,9 @@ func (n *node) buildMedia() (*liveMedia, error) {
 	}
 	told.Recorder = tapes
 	m := &liveMedia{rooms: room.New(n.sys, told), tapes: tapes}
+	if n.guests != nil {
+		n.guests(m.rooms)
+	}
 	if m.rtmp, err = rtmp.New(rtmp.Config{
 		Rooms: rtmpRooms{m.rooms}, MaxConns: cfg.MaxConnections, WriteTimeout: cfg.WriteTimeout.Duration, WriteBuffer: cfg.WriteBuffer, MaxMessage: cfg.MaxFrame, Log: log,
 	}); err != nil {
@@ -132,22 +135,10 @@ var errNoPage = errors.New("media: no such page")
 
 // mediaStatus is the HTTP status for why somebody is not let in.
 func mediaStatus(err error) int {
-	for _, s := range []struct {
-		err    error
-		status int
-	}{
-		{errNoPage, http.StatusNotFound},
-		{room.ErrOffline, http.StatusNotFound},
-		{room.ErrName, http.StatusBadRequest},
-		{room.ErrSignature, http.StatusForbidden},
-		{room.ErrDenied, http.StatusForbidden},
-		{media.ErrFull, http.StatusServiceUnavailable},
-	} {
-		if errors.Is(err, s.err) {
-			return s.status
-		}
+	if errors.Is(err, errNoPage) {
+		return http.StatusNotFound
 	}
-	return http.StatusServiceUnavailable
+	return room.HTTPStatus(err)
 }
 
 // rtmpRooms are the rooms as RTMP asks for them: rtmp://HOST/live/NAME.

@@ -24,14 +24,20 @@ return M
 // ffmpeg runs it to its end, and gives what it complains of. Without it the test is skipped, but in CI.
 func ffmpeg(t *testing.T, args ...string) (string, error) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	return ffmpegFor(ctx, t, args...)
+}
+
+// ffmpegFor is ffmpeg that is killed when ctx ends.
+func ffmpegFor(ctx context.Context, t *testing.T, args ...string) (string, error) {
+	t.Helper()
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("ffmpeg is missing: tools/deps.sh installs it")
 		}
 		t.Skip("ffmpeg is missing: tools/deps.sh installs it")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
 	cmd := exec.CommandContext(ctx, "ffmpeg", append([]string{"-nostdin", "-hide_banner", "-loglevel", "error"}, args...)...)
 	var told bytes.Buffer
 	cmd.Stderr = &told

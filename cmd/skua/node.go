@@ -34,6 +34,7 @@ import (
 	"github.com/skua-go/skua/services/mongodb"
 	"github.com/skua-go/skua/services/multicast"
 	"github.com/skua-go/skua/services/reload"
+	"github.com/skua-go/skua/services/room"
 	"github.com/skua-go/skua/services/sharedata"
 	"github.com/skua-go/skua/services/socket"
 	"github.com/skua-go/skua/services/store"
@@ -73,7 +74,8 @@ type node struct {
 	data         *sharedata.Service
 	sockets      *socket.Sockets
 	mongo        *mongodb.Clients
-	media        *liveMedia // nil without media.admit
+	media        *liveMedia              // nil without media.admit
+	guests       func(rooms *room.Rooms) // joins the rooms and the door of WebRTC, which opens before there are any; nil without it
 	login        login.Config
 	gates        map[string]*gate.Gate // by the name of their table, mainGate among them
 	grainScripts *grains.Scripts

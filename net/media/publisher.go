@@ -155,7 +155,7 @@ func (p *Publisher) AtEnd(f func(reason error)) {
 func (p *Publisher) Mute(kind Kind, on bool) {
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()
-	if int(kind) >= len(p.muted) {
+	if int(kind) >= len(p.muted) || p.muted[kind] == on {
 		return
 	}
 	p.muted[kind] = on
@@ -163,6 +163,9 @@ func (p *Publisher) Mute(kind Kind, on bool) {
 		p.keyed = 0
 	}
 }
+
+// Watched tells whether the stream has viewers: what is written while it has none, only those who come later see.
+func (p *Publisher) Watched() bool { return p.s.Viewers() > 0 }
 
 // Err is why it ended, or nil.
 func (p *Publisher) Err() error {

@@ -132,6 +132,9 @@ func (v *Viewer) Described() []Described {
 	return all
 }
 
+// When is the moment at which a frame was written.
+func (v *Viewer) When(f *Frame) time.Time { return v.s.made.Add(f.Arrived) }
+
 // Next fills frames with what the viewer has not had, at least one, and waits for it. It returns why the viewer has ended, by Close or for being slow, at once, and
 // why the stream has been closed once everything of it was read.
 func (v *Viewer) Next(frames []*Frame) (int, error) {

@@ -1,114 +1,33 @@
 package rtc_test
 
 import (
-	"context"
-	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/chromedp/chromedp"
+	"github.com/skua-go/skua/internal/rtctest"
 )
-
-// page is a client of a few lines, as the drafts have it: no library. It leaves what it sees in the window's variable seen.
-const page = `<!doctype html><title>rtc</title><video id="v" autoplay muted playsinline></video><script>
-window.seen = {}
-async function terms(pc, path) {
-  await pc.setLocalDescription()
-  const answer = await fetch(path, { method: 'POST', headers: { 'Content-Type': 'application/sdp' }, body: pc.localDescription.sdp })
-  if (answer.status != 201) throw new Error(answer.status + ' ' + await answer.text())
-  await pc.setRemoteDescription({ type: 'answer', sdp: await answer.text() })
-  return answer.headers.get('Location')
-}
-async function publish(path, mime, layers) {
-  const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 640, height: 360 } })
-  const pc = window.publisher = new RTCPeerConnection()
-  for (const track of stream.getTracks()) {
-    const line = pc.addTransceiver(track, { direction: 'sendonly', streams: [stream], sendEncodings: track.kind == 'video' && layers ? layers : undefined })
-    if (track.kind == 'video') {
-      const codecs = RTCRtpSender.getCapabilities('video').codecs.filter(c => c.mimeType == mime)
-      if (codecs.length == 0) { window.seen.missing = true; return }
-      line.setCodecPreferences(codecs)
-    }
-  }
-  window.seen.session = await terms(pc, path)
-}
-async function watch(path) {
-  const pc = window.viewer = new RTCPeerConnection()
-  const events = pc.createDataChannel('events')
-  events.onmessage = e => { const m = JSON.parse(e.data); window.seen[m.event] = m }
-  pc.addTransceiver('audio', { direction: 'recvonly' })
-  pc.addTransceiver('video', { direction: 'recvonly' })
-  pc.ontrack = e => { document.getElementById('v').srcObject = e.streams[0] }
-  await terms(pc, path)
-}
-async function look() {
-  if (!window.viewer) return JSON.stringify(window.seen)
-  for (const r of (await window.viewer.getStats()).values()) {
-    if (r.type != 'inbound-rtp') continue
-    if (r.kind == 'video') Object.assign(window.seen, { frames: r.framesDecoded || 0, width: r.frameWidth, lost: r.packetsLost })
-    if (r.kind == 'audio') window.seen.samples = r.totalSamplesReceived || 0
-  }
-  for (const r of (await window.viewer.getStats()).values()) if (r.type == 'codec' && r.mimeType.startsWith('video/')) window.seen.codec = r.mimeType
-  return JSON.stringify(window.seen)
-}
-</script>`
-
-type seen struct {
-	Session       string
-	Missing       bool
-	Codec         string
-	Frames, Width int
-	Lost, Samples int
-	Slots         struct {
-		Slots []struct{ Track, Kind, Who string }
-	}
-}
-
-// look asks a page what it sees until that is enough.
-func look(t *testing.T, page context.Context, enough func(seen) bool) seen {
-	t.Helper()
-	var s seen
-	for late := time.Now().Add(40 * time.Second); ; {
-		text, err := chromedp.Run(page, chromedp.Evaluate[string](`new Promise(done => setTimeout(() => done(look()), 100))`, chromedp.EvalAwaitPromise))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := json.Unmarshal([]byte(text), &s); err != nil {
-			t.Fatalf("%v: %s", err, text)
-		}
-		if enough(s) {
-			return s
-		}
-		if time.Now().After(late) {
-			t.Fatalf("after 40 s the page sees %s", text)
-		}
-	}
-}
 
 func TestBrowserPublishesAndAnotherWatches(t *testing.T) {
 	d := open(t, nil)
 	mux := http.NewServeMux()
 	mux.Handle("/whip/", d.Server)
 	mux.Handle("/whep/", d.Server)
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(page)) })
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(rtctest.Page)) })
 	web := httptest.NewServer(mux)
 	t.Cleanup(web.Close)
-	chrome := browser(t)
+	chrome := rtctest.Browser(t)
 	for _, mime := range []string{"video/VP8", "video/VP9", "video/AV1", "video/H264"} {
 		t.Run(strings.TrimPrefix(mime, "video/"), func(t *testing.T) {
 			room := strings.ToLower(strings.TrimPrefix(mime, "video/"))
-			publisher, viewer := tab(t, chrome, web.URL), tab(t, chrome, web.URL)
-			do(t, publisher, `publish('/whip/`+room+`?name=anna', '`+mime+`')`)
-			if look(t, publisher, func(s seen) bool { return s.Missing || s.Session != "" }).Missing {
+			publisher, viewer := rtctest.Tab(chrome, t, web.URL), rtctest.Tab(chrome, t, web.URL)
+			rtctest.Do(publisher, t, `publish('/whip/`+room+`?who=anna', '`+mime+`')`)
+			if rtctest.Look(publisher, t, func(s rtctest.Seen) bool { return s.Missing || s.Session != "" }).Missing {
 				t.Skip("this browser can't encode it")
 			}
-			do(t, viewer, `watch('/whep/`+room+`?name=bert')`)
-			s := look(t, viewer, func(s seen) bool { return s.Frames >= 30 && s.Samples > 48_000 && len(s.Slots.Slots) == 2 })
+			rtctest.Do(viewer, t, `watch('/whep/`+room+`?who=bert')`)
+			s := rtctest.Look(viewer, t, func(s rtctest.Seen) bool { return s.Frames >= 30 && s.Samples > 48_000 && len(s.Slots.Slots) == 2 })
 			if !strings.EqualFold(s.Codec, mime) || s.Width != 640 || s.Slots.Slots[1].Who != "anna" {
 				t.Errorf("the page sees %+v", s)
 			}
@@ -121,10 +40,10 @@ func TestBrowserPublishesAndAnotherWatches(t *testing.T) {
 		})
 	}
 	t.Run("simulcast", func(t *testing.T) {
-		publisher, viewer := tab(t, chrome, web.URL), tab(t, chrome, web.URL)
-		do(t, publisher, `publish('/whip/layers?name=anna', 'video/VP8', [{ rid: 'h' }, { rid: 'l', scaleResolutionDownBy: 2 }])`)
-		do(t, viewer, `watch('/whep/layers?name=bert')`)
-		look(t, viewer, func(s seen) bool { return s.Frames >= 30 && s.Width == 640 })
+		publisher, viewer := rtctest.Tab(chrome, t, web.URL), rtctest.Tab(chrome, t, web.URL)
+		rtctest.Do(publisher, t, `publish('/whip/layers?who=anna', 'video/VP8', [{ rid: 'h' }, { rid: 'l', scaleResolutionDownBy: 2 }])`)
+		rtctest.Do(viewer, t, `watch('/whep/layers?who=bert')`)
+		rtctest.Look(viewer, t, func(s rtctest.Seen) bool { return s.Frames >= 30 && s.Width == 640 })
 		if n := len(d.Members("layers")); n != 2 {
 			t.Errorf("%d members", n)
 		}
@@ -132,63 +51,4 @@ func TestBrowserPublishesAndAnotherWatches(t *testing.T) {
 	if n := d.count(t, "skua_webrtc_invalid_packets_total"); n != 0 {
 		t.Errorf("%v packets of the browser could not be read", n)
 	}
-}
-
-func do(t *testing.T, page context.Context, script string) {
-	t.Helper()
-	if _, err := chromedp.Run(page, chromedp.Evaluate[string](script+`.then(() => 'done')`, chromedp.EvalAwaitPromise)); err != nil {
-		t.Fatalf("%s: %v", script, err)
-	}
-}
-
-func tab(t *testing.T, chrome context.Context, url string) context.Context {
-	t.Helper()
-	ctx, cancel := chromedp.NewContext(chrome)
-	t.Cleanup(cancel)
-	if err := chromedp.Do(ctx, chromedp.Navigate(url)); err != nil {
-		t.Fatal(err)
-	}
-	return ctx
-}
-
-// browser starts one Chromium with a camera and a microphone that are made up.
-func browser(t *testing.T) context.Context {
-	t.Helper()
-	path := chromium(t)
-	opts := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
-	}
-	for _, flag := range []string{
-		"disable-quic", "disable-background-networking", "disable-component-update", "disable-sync", "use-fake-device-for-media-stream", "use-fake-ui-for-media-stream",
-		"disable-renderer-backgrounding", "disable-background-timer-throttling", "disable-backgrounding-occluded-windows",
-	} {
-		opts = append(opts, chromedp.Flag(flag, true))
-	}
-	allocator, cancel := chromedp.NewExecAllocator(context.Background(), opts...)
-	t.Cleanup(cancel)
-	ctx, cancelBrowser := chromedp.NewContext(allocator)
-	t.Cleanup(cancelBrowser)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := chromedp.Cancel(ctx); err != nil { // waits for the process
-			t.Error(err)
-		}
-	})
-	return ctx
-}
-
-func chromium(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatal("no chromium on this machine: apt-get install chromium")
-	}
-	t.Skip("no chromium on this machine: apt-get install chromium")
-	return ""
 }

@@ -73,7 +73,7 @@ func TestViewerThatStopsReadingDelaysNobody(t *testing.T) {
 	slow.rewrite = func(answer string) string {
 		return strings.ReplaceAll(answer, " "+from+" typ host tcptype", " "+by+" typ host tcptype")
 	}
-	slow.connect(d, "/whep/stage?name=slow")
+	slow.connect(d, "/whep/stage?who=slow")
 	d.await(t, "all are there", func() bool { return len(d.joined) == 3 })
 	block()
 	large := append(keyFrame(1), make([]byte, 1100)...)

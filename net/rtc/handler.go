@@ -1,6 +1,7 @@
 package rtc
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/skua-go/skua/net/media"
 )
 
 // Paths of the two protocols; the room follows, and in PATCH and DELETE the session.
@@ -26,13 +29,14 @@ const (
 	typeSDP      = "application/sdp"
 	typeFragment = "application/trickle-ice-sdpfrag"
 	admitTime    = 5 * time.Second
+	noteHeader   = "Skua-Note"
 )
 
 // ServeHTTP answers WHIP and WHEP: POST makes a session, PATCH adds candidates or restarts ICE, DELETE ends it.
 func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d, room, id, ok := route(r.URL.Path)
 	if !ok {
-		srv.fail(w, d, http.StatusNotFound, "expected "+WHIPPath+"ROOM or "+WHEPPath+"ROOM, with a room of 1 to 64 letters, digits, - _ and .")
+		srv.fail(w, d, http.StatusNotFound, "expected "+WHIPPath+"ROOM or "+WHEPPath+"ROOM, with a room of "+media.NameForm)
 		return
 	}
 	if !srv.cors(w, r) {
@@ -79,7 +83,7 @@ func route(path string) (d Direction, room, id string, ok bool) {
 		}
 	}
 	room, id, deep := strings.Cut(rest, "/")
-	return d, room, id, validName(room) && (!deep || id != "" && !strings.Contains(id, "/"))
+	return d, room, id, media.ValidName(room) && (!deep || id != "" && !strings.Contains(id, "/"))
 }
 
 // cors tells a page's browser that it may read the answer. ok is false for pages that may not come in.
@@ -94,7 +98,7 @@ func (srv *Server) cors(w http.ResponseWriter, r *http.Request) (ok bool) {
 		return false
 	}
 	w.Header().Set("Access-Control-Allow-Origin", origin)
-	w.Header().Set("Access-Control-Expose-Headers", "Location, ETag, Link")
+	w.Header().Set("Access-Control-Expose-Headers", "Location, ETag, Link, "+noteHeader)
 	return true
 }
 
@@ -134,10 +138,10 @@ func (srv *Server) post(w http.ResponseWriter, r *http.Request, d Direction, roo
 	ctx, cancel := context.WithTimeout(r.Context(), admitTime)
 	defer cancel()
 	request := Request{
-		Direction: d, Room: room, Name: r.URL.Query().Get("name"), Token: token(r), Query: r.URL.RawQuery, Remote: remote(r), Audio: l.audio, Video: l.video,
+		Direction: d, Room: room, Name: r.URL.Query().Get("who"), Token: token(r), Query: r.URL.RawQuery, Remote: remote(r), Agent: r.UserAgent(), Audio: l.audio, Video: l.video,
 	}
-	if request.Name != "" && !validName(request.Name) {
-		srv.fail(w, d, http.StatusBadRequest, "name: expected 1 to 64 letters, digits, - _ and .")
+	if request.Name != "" && !media.ValidName(request.Name) {
+		srv.fail(w, d, http.StatusBadRequest, "who: expected "+media.NameForm)
 		return
 	}
 	permit, err := srv.cfg.Rules.Admit(ctx, request)
@@ -161,6 +165,9 @@ func (srv *Server) post(w http.ResponseWriter, r *http.Request, d Direction, roo
 	for _, link := range srv.links(s.Who, time.Now()) {
 		h.Add("Link", link)
 	}
+	for _, note := range permit.Notes {
+		h.Add(noteHeader, note)
+	}
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, answer) //nolint:gosec // SDP, as its type says; who has gone by now never connects
 }
@@ -169,7 +176,7 @@ func (srv *Server) post(w http.ResponseWriter, r *http.Request, d Direction, roo
 func (srv *Server) admit(ctx context.Context, d Direction, name string, permit Permit, offer string, l lines) (_ *session, answer string, err error) {
 	r, err := srv.enter(name)
 	if err != nil {
-		srv.cfg.Rules.Left(Session{Room: name, Who: permit.Who, Direction: d}, err.Error())
+		srv.cfg.Rules.Left(Session{Room: name, Who: permit.Who, Direction: d, Tag: permit.Tag}, err.Error())
 		return nil, "", err
 	}
 	s, err := srv.open(r, d, permit)
@@ -179,9 +186,10 @@ func (srv *Server) admit(ctx context.Context, d Direction, name string, permit P
 	if err != nil {
 		srv.connecting.Add(-1)
 		srv.leave(r)
-		srv.cfg.Rules.Left(Session{Room: name, Who: permit.Who, Direction: d}, err.Error())
+		srv.cfg.Rules.Left(Session{Room: name, Who: permit.Who, Direction: d, Tag: permit.Tag}, err.Error())
 		return nil, "", err
 	}
+	s.lines = l
 	srv.metrics.sessions.WithLabelValues(string(d)).Inc()
 	defer func() {
 		if err != nil {
@@ -275,11 +283,14 @@ func (srv *Server) failWith(w http.ResponseWriter, d Direction, err error) {
 	var wrong *offerError
 	var none *fullError
 	switch {
-	case errors.As(err, &refused) && refused.Unknown:
-		w.Header().Set("WWW-Authenticate", `Bearer realm="media"`)
-		srv.fail(w, d, http.StatusUnauthorized, refused.Reason)
 	case errors.As(err, &refused):
-		srv.fail(w, d, http.StatusForbidden, refused.Reason)
+		switch refused.Status {
+		case http.StatusUnauthorized:
+			w.Header().Set("WWW-Authenticate", `Bearer realm="media"`)
+		case http.StatusServiceUnavailable:
+			w.Header().Set("Retry-After", "5")
+		}
+		srv.fail(w, d, cmp.Or(refused.Status, http.StatusForbidden), refused.Reason)
 	case errors.As(err, &wrong):
 		srv.fail(w, d, http.StatusBadRequest, strings.TrimPrefix(wrong.Error(), "rtc: "))
 	case errors.Is(err, errStale):

@@ -277,7 +277,7 @@ func publish(t testing.TB, d *door, room, name string, mimes ...string) (*peer, 
 	for i, mime := range mimes {
 		feeds[i] = p.addFeed(mime)
 	}
-	p.connect(d, "/whip/"+room+"?name="+name)
+	p.connect(d, "/whip/"+room+"?who="+name)
 	return p, feeds
 }
 

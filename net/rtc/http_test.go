@@ -32,7 +32,7 @@ func TestWrongRequestsAreRefusedWithAReason(t *testing.T) {
 		switch r.Room {
 		case "locked":
 			if r.Token != "open sesame" {
-				return rtc.Permit{}, &rtc.RefusalError{Unknown: true, Reason: "show a token"}
+				return rtc.Permit{}, &rtc.RefusalError{Status: http.StatusUnauthorized, Reason: "show a token"}
 			}
 			return rtc.Permit{}, &rtc.RefusalError{Reason: "the party is over"}
 		case "broken":
@@ -60,7 +60,7 @@ func TestWrongRequestsAreRefusedWithAReason(t *testing.T) {
 		{"too long", "POST", "/whep/a", sdp, strings.Repeat("a", 200_000), nil, 413, "131072 bytes"},
 		{"nothing to receive", "POST", "/whip/a", sdp, offer, nil, 400, "expected a=sendonly"},
 		{"too many lines", "POST", "/whep/a", sdp, many.offer(), nil, 400, "more than 1 lines"},
-		{"a name with a slash", "POST", "/whep/a?name=a%2Fb", sdp, offer, nil, 400, "name: expected"},
+		{"a name with a slash", "POST", "/whep/a?who=a%2Fb", sdp, offer, nil, 400, "who: expected"},
 		{"no token", "POST", "/whep/locked", sdp, offer, nil, 401, "show a token"},
 		{"a token", "POST", "/whep/locked", sdp, offer, []string{"Authorization", "Bearer open sesame"}, 403, "the party is over"},
 		{"a token in the URL", "POST", "/whep/locked?token=open%20sesame", sdp, offer, nil, 403, "the party is over"},
@@ -101,7 +101,7 @@ func TestAnswerTellsWhereTheSessionIsAndWhichServersThereAre(t *testing.T) {
 	if resp.StatusCode != http.StatusNoContent || resp.Header.Get("Access-Control-Allow-Origin") != page[1] || !strings.Contains(resp.Header.Get("Access-Control-Allow-Methods"), "POST") {
 		t.Errorf("OPTIONS: %s, %v", resp.Status, resp.Header)
 	}
-	resp, answer := ask(t, "POST", d.url+"/whep/a?name=bert", "application/sdp", viewerOffer(t), page...)
+	resp, answer := ask(t, "POST", d.url+"/whep/a?who=bert", "application/sdp", viewerOffer(t), page...)
 	if resp.StatusCode != http.StatusCreated || resp.Header.Get("Content-Type") != "application/sdp" || !strings.Contains(answer, "a=ice-lite") {
 		t.Fatalf("POST: %s: %s", resp.Status, answer)
 	}

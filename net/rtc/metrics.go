@@ -16,6 +16,7 @@ type Metrics struct {
 	invalid         prometheus.Counter
 	keysAsked       prometheus.Counter
 	messagesDropped prometheus.Counter
+	disordered      prometheus.Counter
 }
 
 // NewMetrics makes them.
@@ -40,6 +41,7 @@ func NewMetrics() *Metrics {
 		unsupported:     counter("unsupported_total", "Times that a viewer was to get a track in a codec that it has not got."),
 		invalid:         counter("invalid_packets_total", "RTP and RTCP packets that could not be read."),
 		keysAsked:       counter("key_frames_asked_total", "Key frames that publishers were asked for."),
+		disordered:      counter("b_frames_left_out_total", "Pictures of streams that came by other protocols and that viewers did not get, since WebRTC can't show them in their order."),
 		messagesDropped: counter("messages_dropped_total", "Messages on data channels that were too large, too many, or for a client that is too slow."),
 	}
 }
@@ -57,7 +59,7 @@ func (m *Metrics) ended(d Direction, reason string) {
 
 func (m *Metrics) all() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.sessions, m.ends, m.refused, m.received, m.sent, m.receivedBytes, m.sentBytes, m.again, m.failed, m.skipped, m.unsupported, m.invalid, m.keysAsked, m.messagesDropped,
+		m.sessions, m.ends, m.refused, m.received, m.sent, m.receivedBytes, m.sentBytes, m.again, m.failed, m.skipped, m.unsupported, m.invalid, m.keysAsked, m.messagesDropped, m.disordered,
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	pion "github.com/pion/webrtc/v4"
+
+	"github.com/skua-go/skua/net/media"
 )
 
 // Kind is what a track carries.
@@ -36,6 +38,34 @@ func (srv *Server) Kick(room, who, reason string) error {
 	}
 	for _, s := range all {
 		s.close(reason)
+	}
+	return nil
+}
+
+// End ends one session, which is told why. It fails with ErrNoMember if there is none of this id.
+func (srv *Server) End(id, reason string) error {
+	s := srv.session(id)
+	if s == nil {
+		return fmt.Errorf("%w: session %q", ErrNoMember, id)
+	}
+	s.close(reason)
+	return nil
+}
+
+// Feed has what a session publishes written to a stream as well, for viewers by other protocols: its first track of each kind, until the session or the
+// stream's publisher ends. It fails with ErrNoMember if there is no such session that publishes.
+func (srv *Server) Feed(id string, to *media.Publisher) error {
+	s := srv.session(id)
+	if s == nil || s.Direction != Publish {
+		return fmt.Errorf("%w: session %q", ErrNoMember, id)
+	}
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
+	s.stage = &stage{server: srv, to: to, lines: s.lines, taken: map[media.Kind]bool{}}
+	if p := s.room.find(s.Who); p != nil && p.session == s {
+		for _, src := range p.sources {
+			s.stage.tap(src)
+		}
 	}
 	return nil
 }

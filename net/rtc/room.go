@@ -20,7 +20,7 @@ type room struct {
 	speaking   bool         // somebody does
 	beats      int64
 
-	inside int // sessions, those that have not got through included; the server's lock guards it
+	inside int // sessions, those that have not got through included, and relays; the server's lock guards it
 }
 
 // publisher is a member that publishes. It outlives its session while a newer one takes its place.
@@ -32,9 +32,10 @@ type publisher struct {
 	muted   map[pion.RTPCodecType]bool
 }
 
+// find gives the one of that name who is connected over WebRTC.
 func (r *room) find(who string) *publisher {
 	for _, p := range r.publishers {
-		if p.who == who {
+		if p.who == who && p.session != nil {
 			return p
 		}
 	}
@@ -79,6 +80,7 @@ func (r *room) add(s *session, src *source) (ok bool) {
 		return false
 	}
 	r.addTo(p, src)
+	s.stage.tap(src)
 	return true
 }
 

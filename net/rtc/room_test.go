@@ -173,7 +173,7 @@ func TestLineGoesOnWhenThePublisherComesBack(t *testing.T) {
 	tr := v.track()
 	until(t, tr, keyFrame(1))
 	bad := "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 VP8/90000\r\na=sendonly\r\n"
-	if resp, text := ask(t, "POST", d.url+"/whip/stage?name=anna", "application/sdp", bad); resp.StatusCode != http.StatusBadRequest {
+	if resp, text := ask(t, "POST", d.url+"/whip/stage?who=anna", "application/sdp", bad); resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("an offer that can't be taken: %s: %s", resp.Status, text)
 	}
 	last := until(t, tr, deltaFrame(1)) // it is still her
@@ -303,7 +303,7 @@ func TestKickedMemberIsToldWhy(t *testing.T) {
 	events.OnMessage(func(m pion.DataChannelMessage) { said <- string(m.Data) })
 	opened := make(chan struct{})
 	events.OnOpen(func() { close(opened) })
-	v.connect(d, "/whep/stage?name=bert")
+	v.connect(d, "/whep/stage?who=bert")
 	<-opened
 	if err := d.Kick("stage", "carl", "no"); !errors.Is(err, rtc.ErrNoMember) {
 		t.Errorf("kicking nobody: %v", err)
@@ -334,7 +334,7 @@ func TestMembersTalkOverTheDataChannel(t *testing.T) {
 		said, opened := make(chan string, 10), make(chan struct{})
 		c.OnMessage(func(m pion.DataChannelMessage) { said <- string(m.Data) })
 		c.OnOpen(func() { close(opened) })
-		p.connect(d, "/whep/talk?name="+name)
+		p.connect(d, "/whep/talk?who="+name)
 		<-opened
 		return p, c, said
 	}
@@ -357,7 +357,7 @@ func TestMembersTalkOverTheDataChannel(t *testing.T) {
 
 func TestVanishedViewerIsForgotten(t *testing.T) {
 	d := open(t, func(c *rtc.Config) { c.Silence = 500 * time.Millisecond })
-	v := watch(t, d, "/whep/stage?name=bert", 1, 0)
+	v := watch(t, d, "/whep/stage?who=bert", 1, 0)
 	v.link.cut.Store(true)
 	d.await(t, "bert is forgotten", func() bool { return d.left["bert"] == rtc.ReasonSilent })
 	if got := d.Members("stage"); len(got) != 0 {
@@ -369,7 +369,7 @@ func TestOneWhoNeverConnectsIsForgotten(t *testing.T) {
 	d := open(t, func(c *rtc.Config) { c.ConnectTimeout = 100 * time.Millisecond })
 	p := newPeer(t, false)
 	p.receive(1, 1)
-	resp, text := ask(t, "POST", d.url+"/whep/stage?name=bert", "application/sdp", p.offer())
+	resp, text := ask(t, "POST", d.url+"/whep/stage?who=bert", "application/sdp", p.offer())
 	if resp.StatusCode != http.StatusCreated {
 		t.Fatalf("%s: %s", resp.Status, text)
 	}

@@ -18,11 +18,12 @@ const (
 // Request is somebody who wants in.
 type Request struct {
 	Direction Direction
-	Room      string     // from the path: 1 to 64 letters, digits, - _ and .
-	Name      string     // who the client says it is (?name=), or nothing; the same form as Room
+	Room      string     // from the path, of the form that media.ValidName tells
+	Name      string     // who the client says it is (?who=), or nothing; the same form as Room
 	Token     string     // of the header Authorization: Bearer, or else of ?token=
 	Query     string     // raw, for signatures over the URL
 	Remote    netip.Addr // of the HTTP request
+	Agent     string     // what its client calls itself
 	Audio     int        // lines of audio that are offered
 	Video     int        // of video
 }
@@ -30,12 +31,16 @@ type Request struct {
 // Permit is what somebody who comes in is given.
 type Permit struct {
 	// Who is the member's name in the room. Two publishers of a name are one who has come back: the newer one takes the place of the other. Default: Request.Name,
-	// or the session's id where that is empty.
+	// or # and something random where that is empty.
 	Who string
 	// Watch names the publishers that a viewer sees, and no others; empty: all of the room, but itself.
 	Watch []string
 	// MuteAudio and MuteVideo: what a publisher sends of it goes nowhere, until Server.Mute lets it.
 	MuteAudio, MuteVideo bool
+	// Notes are told to the client in headers Skua-Note of the answer: what it will not get, and why.
+	Notes []string
+	// Tag is the Rules' own; Session has it again.
+	Tag any
 }
 
 // Session is somebody who is in.
@@ -43,6 +48,7 @@ type Session struct {
 	ID        string
 	Room, Who string
 	Direction Direction
+	Tag       any // of the Permit
 }
 
 // Rules are the room's: services hand them in. Methods are called from many goroutines, and hold up the one who comes in (Admit), or events of the room (the others): these
@@ -69,9 +75,9 @@ type Speaker struct {
 
 // RefusalError is why somebody does not come in, in words for the client.
 type RefusalError struct {
-	// Unknown tells that a token may help: it is missing, wrong or old (401). Else it is what the room does not want (403).
-	Unknown bool
-	Reason  string
+	// Status is the one of HTTP. Default 403.
+	Status int
+	Reason string
 }
 
 // Error is the reason.
@@ -92,17 +98,3 @@ var (
 	ErrNoMember = errors.New("rtc: no such member")
 	ErrClosed   = errors.New("rtc: server closed")
 )
-
-// validName holds for names of rooms and members: they are parts of paths, file names and log lines elsewhere.
-func validName(s string) bool {
-	if s == "" || len(s) > 64 || s[0] == '.' {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
-			return false
-		}
-	}
-	return true
-}

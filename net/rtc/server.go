@@ -29,6 +29,8 @@ type Server struct {
 	publishing, playing *pion.API
 	identity            atomic.Pointer[[]pion.Certificate]
 
+	began time.Time // on the wall's clock alone, from where relays and taps count
+
 	connecting atomic.Int64 // sessions that have not got through
 	wait       sync.WaitGroup
 
@@ -36,6 +38,7 @@ type Server struct {
 	rooms    map[string]*room
 	sessions map[string]*session
 	inside   int // sessions, and those that are being made
+	relays   map[*relay]struct{}
 	closed   bool
 
 	ending sync.Once
@@ -56,7 +59,7 @@ func Listen(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	logs := logs{cfg.Log}
-	srv := &Server{cfg: cfg, log: cfg.Log, metrics: cfg.Metrics, rooms: map[string]*room{}, sessions: map[string]*session{}}
+	srv := &Server{cfg: cfg, log: cfg.Log, metrics: cfg.Metrics, rooms: map[string]*room{}, sessions: map[string]*session{}, relays: map[*relay]struct{}{}, began: time.Now().Round(0)}
 	if err := srv.renew(); err != nil {
 		return nil, err
 	}
@@ -160,6 +163,9 @@ func (srv *Server) end() error {
 	srv.mu.Lock()
 	srv.closed = true
 	all := slices.Collect(maps.Values(srv.sessions))
+	for r := range srv.relays {
+		r.from.Close(ErrClosed)
+	}
 	srv.mu.Unlock()
 	for _, s := range all {
 		s.close(ReasonStopping)
@@ -208,6 +214,17 @@ func (srv *Server) enter(name string) (*room, error) {
 	if srv.connecting.Load() >= int64(srv.cfg.MaxConnecting) {
 		return nil, errFull("sessions that are about to connect", srv.cfg.MaxConnecting)
 	}
+	r, err := srv.hold(name)
+	if err != nil {
+		return nil, err
+	}
+	srv.inside++
+	srv.connecting.Add(1)
+	return r, nil
+}
+
+// hold gives a room, made if there is none, which stays until it is released as often. Called with the server's lock.
+func (srv *Server) hold(name string) (*room, error) {
 	r := srv.rooms[name]
 	if r == nil {
 		if len(srv.rooms) >= srv.cfg.MaxRooms {
@@ -216,10 +233,15 @@ func (srv *Server) enter(name string) (*room, error) {
 		r = &room{name: name, server: srv}
 		srv.rooms[name] = r
 	}
-	srv.inside++
 	r.inside++
-	srv.connecting.Add(1)
 	return r, nil
+}
+
+func (srv *Server) release(r *room) {
+	r.inside--
+	if r.inside == 0 && srv.rooms[r.name] == r {
+		delete(srv.rooms, r.name)
+	}
 }
 
 // leave gives a place back.
@@ -227,10 +249,7 @@ func (srv *Server) leave(r *room) {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	srv.inside--
-	r.inside--
-	if r.inside == 0 && srv.rooms[r.name] == r {
-		delete(srv.rooms, r.name)
-	}
+	srv.release(r)
 }
 
 // remember makes a session known by its id, and waits for its release before it ends. ok is false when the server is closed.

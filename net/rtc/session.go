@@ -35,7 +35,9 @@ type session struct {
 	closed    bool
 	patience  *time.Timer // until it has got through
 
+	lines   lines   // that it has offered
 	slots   []*slot // of a viewer, fixed
+	stage   *stage  // of a publisher whose frames a stream gets; the room's lock guards it
 	channel channels
 }
 
@@ -46,9 +48,9 @@ func newID() string { return rand.Text() }
 
 // open makes the connection's end at the node. The session is not in the room yet.
 func (srv *Server) open(r *room, d Direction, p Permit) (*session, error) {
-	s := &session{Session: Session{ID: newID(), Room: r.name, Who: p.Who, Direction: d}, server: srv, room: r, permit: p, etag: `"0"`}
+	s := &session{Session: Session{ID: newID(), Room: r.name, Who: p.Who, Direction: d, Tag: p.Tag}, server: srv, room: r, permit: p, etag: `"0"`}
 	if s.Who == "" {
-		s.Who = s.ID
+		s.Who = "#" + newID()[:8] // others are told it: not the id, by which the session is ended
 	}
 	var err error
 	if s.pc, err = srv.api(d).NewPeerConnection(pion.Configuration{Certificates: srv.certificates()}); err != nil {

@@ -40,6 +40,7 @@ type source struct {
 	shards []*shard
 	view   atomic.Pointer[[]*shard]
 	stop   chan struct{}
+	tap    atomic.Pointer[tap] // or nil: what makes frames of it
 	wait   sync.WaitGroup
 	closed bool
 }
@@ -61,6 +62,7 @@ func newSource(kind pion.RTPCodecType, who, group string, layer int, clock uint3
 // write takes a packet in and passes it on. It does not wait for anybody but the network's own socket.
 func (s *source) write(p *packet, now time.Time) {
 	s.put(p)
+	defer s.tap.Load().ring()
 	newest := s.newest.Load()
 	if newest != 0 && p.seq <= newest {
 		for _, sh := range *s.view.Load() {

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/skua-go/skua/net/media"
 )
 
 // senderClock is how far a publisher's clock is behind the node's. It is one for all its tracks, so that what was together stays together.
@@ -52,6 +54,24 @@ func (t *timeline) report(ntp uint64, ts uint32, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.reported, t.at, t.ts = true, theirs, ts
+}
+
+// set notes what belongs together on the sender's clock, for a sender whose clock is kept by somebody else.
+func (t *timeline) set(theirs time.Time, ts uint32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.reported, t.at, t.ts = true, theirs, ts
+}
+
+// moment is when a timestamp was, on the node's clock. It is a guess by when packets have come until the publisher has reported.
+func (t *timeline) moment(ts uint32) (at time.Time, reported bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	at = t.at
+	if t.reported {
+		at = at.Add(time.Duration(t.sender.behind.Load()))
+	}
+	return at.Add(media.FromTicks(int64(int32(ts-t.ts)), t.rate)), t.reported
 }
 
 // when is the timestamp of a moment of the node's clock. ok is false before anything is known.

@@ -29,9 +29,14 @@ function Room:kick(whom, reason)
   return skynet.call("rooms", "lua", "kick", self.name, whom, reason) or 0
 end
 
--- Leaves out the room's "audio" or "video" until on is false.
-function Room:mute(kind, on)
-  return skynet.call("rooms", "lua", "mute", self.name, kind, on ~= false)
+-- Leaves out the "audio" or "video" of all the room, or of one member by its id or name, until on is false.
+function Room:mute(kind, on, whom)
+  return skynet.call("rooms", "lua", "mute", self.name, kind, on ~= false, whom)
+end
+
+-- Says something to the members who come by WebRTC and listen on the data channel "room", or to those of a name only. Gives how many.
+function Room:tell(text, who)
+  return skynet.call("rooms", "lua", "tell", self.name, text, who) or 0
 end
 
 -- Puts everybody out. Gives how many.

@@ -58,7 +58,11 @@ type room struct {
 	handled   uint64
 	window    *actor.Timer // while viewers wait for a publisher
 	tape      *record.Recording
-	stopped   atomic.Bool // nobody needs to be told of members any more
+	stopped   atomic.Bool   // nobody needs to be told of members any more
+	relay     *media.Viewer // what viewers by WebRTC see of a publisher that does not come by it; nil: nothing
+	asked     int           // messages of members that the rules have
+	viewers   int           // members that watch, by whatever protocol
+	guests    int           // of them, those by WebRTC
 }
 
 // member is somebody who is in.
@@ -67,6 +71,8 @@ type member struct {
 	began     time.Time
 	publisher *media.Publisher
 	viewer    *media.Viewer
+	guest     *guest              // or nil: it does not come by WebRTC
+	muted     map[media.Kind]bool // of itself, beside the room's
 }
 
 func newRoom(rooms *Rooms, name string) *room {
@@ -90,6 +96,9 @@ func (r *room) Stop(*actor.Context, error) {
 	r.stream.Close(fmt.Errorf("%w: room %s has ended", ErrOffline, r.name))
 	for _, m := range r.members {
 		r.cfg.Metrics.left(m)
+		if m.guest != nil {
+			r.dismiss(m, fmt.Errorf("%w: room %s has ended", ErrOffline, r.name))
+		}
 	}
 }
 
@@ -100,6 +109,12 @@ func (r *room) Receive(c *actor.Context, msg any) {
 		r.admit(c, m)
 	case left:
 		r.gone(c, m)
+	case arrived:
+		r.arrived(c, m)
+	case speaking:
+		r.speaking(c, m)
+	case said:
+		r.said(c, m)
 	case describe:
 		c.Reply(r.info(), nil)
 	case lua.Message:
@@ -146,6 +161,9 @@ func (r *room) possible(a *admission) error {
 	switch {
 	case a.action == Play && r.publisher == nil && r.window == nil:
 		return fmt.Errorf("%w in %s", ErrOffline, r.name)
+	case a.action == Play && r.viewers >= r.cfg.Stream.MaxViewers:
+		return fmt.Errorf("room %s: %w: %d viewers", r.name, media.ErrFull, r.cfg.Stream.MaxViewers)
+	case a.guest != nil: // of whom there may be any number
 	case a.action == Publish && r.publisher != nil && (a.who == "" || a.who != r.publisher.Who):
 		return fmt.Errorf("room %s: %w", r.name, media.ErrBusy)
 	}
@@ -154,7 +172,7 @@ func (r *room) possible(a *admission) error {
 
 // enter makes a member.
 func (r *room) enter(c *actor.Context, id uint64, a *admission) error {
-	m := &member{began: time.Now(), MemberInfo: MemberInfo{
+	m := &member{began: time.Now(), guest: a.guest, muted: map[media.Kind]bool{}, MemberInfo: MemberInfo{
 		ID: id, Who: a.who, Protocol: a.entry.Protocol, Addr: a.entry.Addr, Agent: a.entry.Agent, Action: a.action,
 	}}
 	sys, self := c.System(), c.Self()
@@ -164,9 +182,12 @@ func (r *room) enter(c *actor.Context, id uint64, a *admission) error {
 		}
 	}
 	var err error
-	if a.action == Publish {
+	switch {
+	case a.guest != nil:
+		err = r.welcome(c, m, a)
+	case a.action == Publish:
 		err = r.publish(m, a, told)
-	} else {
+	default:
 		opt := a.options
 		opt.Left = told
 		if opt.Lag <= 0 {
@@ -181,36 +202,62 @@ func (r *room) enter(c *actor.Context, id uint64, a *admission) error {
 		return fmt.Errorf("room %s: %w", r.name, err)
 	}
 	r.members[id] = m
+	r.count(m, 1)
 	r.cfg.Metrics.entered(m)
-	if !a.grant(m.publisher, m.viewer) { // who asked has given up: it leaves the usual way
-		if m.publisher != nil {
-			m.publisher.Close()
-		} else {
-			m.viewer.Close(nil)
-		}
-	}
+	r.grant(m, a, told)
+	r.bridge(c)
 	c.Log().Info("in the room", "room", r.name, "member", id, "who", m.Who, "action", string(m.Action), "protocol", m.Protocol, "addr", m.Addr)
 	return nil
+}
+
+// grant gives who asked what it has asked for. If it has given up the member leaves the usual way.
+func (r *room) grant(m *member, a *admission, told func(error)) {
+	switch {
+	case m.guest != nil: // who hears of its publisher only through the room
+		if !a.grant(nil, nil, told) {
+			told(nil)
+		}
+	case a.grant(m.publisher, m.viewer, nil):
+	case m.publisher != nil:
+		m.publisher.Close()
+	default:
+		m.viewer.Close(nil)
+	}
 }
 
 // publish puts a publisher in the place of the one there is, if it is the same again.
 func (r *room) publish(m *member, a *admission, told func(error)) (err error) {
 	if r.publisher != nil {
-		r.publisher.publisher.End(ErrReplaced)
+		r.put(r.publisher, ErrReplaced)
+		r.publisher.publisher.Close()
 	}
 	if m.publisher, err = r.stream.Publish(a.ended); err != nil {
 		return err
 	}
 	m.publisher.AtEnd(told)
-	for kind, on := range r.muted {
-		m.publisher.Mute(kind, on)
-	}
+	r.hush(m)
+	r.onStage(m)
+	return nil
+}
+
+// onStage makes a member the one whom the room's stream shows.
+func (r *room) onStage(m *member) {
 	r.publisher = m
 	if r.window != nil {
 		r.window.Cancel()
 		r.window = nil
 	}
-	return nil
+}
+
+// count keeps the numbers of those who watch.
+func (r *room) count(m *member, n int) {
+	if m.Action != Play {
+		return
+	}
+	r.viewers += n
+	if m.guest != nil {
+		r.guests += n
+	}
 }
 
 // gone is for a member that has left, of itself or not.
@@ -220,6 +267,7 @@ func (r *room) gone(c *actor.Context, m left) {
 		return
 	}
 	delete(r.members, m.id)
+	r.count(one, -1)
 	r.cfg.Metrics.left(one)
 	reason := ""
 	if m.reason != nil && !errors.Is(m.reason, media.ErrClosed) {
@@ -227,10 +275,16 @@ func (r *room) gone(c *actor.Context, m left) {
 	}
 	c.Log().Info("left the room", "room", r.name, "member", m.id, "who", one.Who, "action", string(one.Action), "reason", reason)
 	r.rules.tell(c, "on_leave", r.name, one.Who, one.table(reason))
+	if one.publisher != nil {
+		one.publisher.Close() // a guest's may still be open
+	}
 	if one == r.publisher {
 		r.publisher = nil
-		r.window = c.After(r.cfg.Reconnect, func() { r.over(c) })
+		if !r.promote(c) {
+			r.window = c.After(r.cfg.Reconnect, func() { r.over(c) })
+		}
 	}
+	r.bridge(c)
 	r.rest(c)
 }
 
@@ -239,6 +293,11 @@ func (r *room) over(c *actor.Context) {
 	r.window = nil
 	r.stream.Close(fmt.Errorf("%w in %s any more", ErrOffline, r.name))
 	r.stream = media.New(r.cfg.Stream)
+	for _, m := range r.members {
+		if m.guest != nil {
+			r.put(m, fmt.Errorf("%w in %s any more", ErrOffline, r.name))
+		}
+	}
 	r.rest(c)
 }
 

@@ -13,9 +13,11 @@ type admission struct {
 	who     string
 	ended   func(error)
 	options media.ViewerConfig
+	guest   *guest // who comes by WebRTC
 
 	mu        sync.Mutex
-	given     error // why it is no longer asked
+	given     error              // why it is no longer asked
+	told      func(reason error) // how the room hears that a guest who is in has left
 	publisher *media.Publisher
 	viewer    *media.Viewer
 }
@@ -24,8 +26,11 @@ type admission struct {
 func (a *admission) abandon(reason error) {
 	a.mu.Lock()
 	a.given = reason
-	p, v := a.publisher, a.viewer
+	p, v, told := a.publisher, a.viewer, a.told
 	a.mu.Unlock()
+	if told != nil {
+		told(reason)
+	}
 	if p != nil {
 		p.Close()
 	}
@@ -35,12 +40,12 @@ func (a *admission) abandon(reason error) {
 }
 
 // grant gives what was asked for; false when nobody waits for it.
-func (a *admission) grant(p *media.Publisher, v *media.Viewer) bool {
+func (a *admission) grant(p *media.Publisher, v *media.Viewer, told func(reason error)) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.given != nil {
 		return false
 	}
-	a.publisher, a.viewer = p, v
+	a.publisher, a.viewer, a.told = p, v, told
 	return true
 }

@@ -14,6 +14,7 @@ type Metrics struct {
 	members                                      *prometheus.GaugeVec
 	entries, refused                             *prometheus.CounterVec
 	frames, bytes, skips, skipped, lost, tooSlow prometheus.Counter
+	dropped                                      prometheus.Counter
 }
 
 // NewMetrics makes the counters; register them where the operator looks.
@@ -36,12 +37,13 @@ func NewMetrics() *Metrics {
 		skips:   counter("viewer_skips_total", "Times that a viewer was too slow and went on at a newer key frame, counted when it leaves."),
 		skipped: counter("viewer_skipped_frames_total", "Pictures that viewers have not had by that."),
 		lost:    counter("viewer_lost_frames_total", "Frames that viewers came for too late, so that even sound is missing."),
+		dropped: counter("messages_dropped_total", "What members said over WebRTC while the script of rules had too many messages to decide on."),
 		tooSlow: counter("viewers_too_slow_total", "Viewers that were closed since they stayed behind."),
 	}
 }
 
 func (m *Metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.rooms, m.members, m.entries, m.refused, m.frames, m.bytes, m.skips, m.skipped, m.lost, m.tooSlow}
+	return []prometheus.Collector{m.rooms, m.members, m.entries, m.refused, m.frames, m.bytes, m.skips, m.skipped, m.lost, m.tooSlow, m.dropped}
 }
 
 // Describe is part of prometheus.Collector.

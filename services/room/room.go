@@ -12,12 +12,13 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
+	"sync/atomic"
 	"time"
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/net/media"
 	"github.com/skua-go/skua/net/record"
+	"github.com/skua-go/skua/net/rtc"
 )
 
 // ServiceName is the name under which a node's rooms are found. A room itself is that, a slash, its name, a dot and a number.
@@ -55,12 +56,10 @@ const (
 // MaxName bounds the name of a room, and that of who comes.
 const MaxName = 64
 
-var roomName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
-
 // CheckName returns an ErrName unless a room may be called so: names stand in URLs, in files and in metrics.
 func CheckName(name string) error {
-	if !roomName.MatchString(name) {
-		return fmt.Errorf("%w %q: expected a letter or a digit, then up to %d letters, digits, - and _", ErrName, name[:min(len(name), MaxName)], MaxName-1)
+	if !media.ValidName(name) {
+		return fmt.Errorf("%w %q: expected %s", ErrName, name[:min(len(name), MaxName)], media.NameForm)
 	}
 	return nil
 }
@@ -110,6 +109,9 @@ func (c Config) withDefaults() Config {
 	if c.MaxRooms <= 0 {
 		c.MaxRooms = 1000
 	}
+	if c.Stream.MaxViewers <= 0 {
+		c.Stream.MaxViewers = 10_000
+	}
 	if c.Metrics == nil {
 		c.Metrics = NewMetrics()
 	}
@@ -121,8 +123,9 @@ func (c Config) withDefaults() Config {
 
 // Rooms is how protocols reach a node's rooms. Its methods may be called by anybody.
 type Rooms struct {
-	sys *actor.System
-	cfg Config
+	sys    *actor.System
+	cfg    Config
+	webrtc atomic.Pointer[rtc.Server] // nil without WebRTC
 }
 
 // New makes the rooms of a system; its Spec has to be spawned there.

@@ -11,6 +11,7 @@ import (
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/lua"
+	"github.com/skua-go/skua/net/rtc"
 )
 
 // rules asks a script of the project. It is the unique service of that script, which the launcher starts with the first who comes, and again should it end.
@@ -99,10 +100,7 @@ func (r *rules) tell(c *actor.Context, handler string, args ...any) {
 		}
 		c.AskFor(ref, lua.Command(handler, args...), r.timeout, func(_ any, err error) {
 			if none, ok := errors.AsType[*lua.NoHandlerError](err); ok && none.Name == handler {
-				if r.absent == nil {
-					r.absent = map[string]bool{}
-				}
-				r.absent[handler] = true
+				r.forget(handler)
 				return
 			}
 			if err != nil {
@@ -110,6 +108,45 @@ func (r *rules) tell(c *actor.Context, handler string, args ...any) {
 			}
 		})
 	})
+}
+
+// edit has on_message decide on what a member says: it is passed on as it is for true or nothing, not at all for false, and a text is passed on instead.
+func (r *rules) edit(c *actor.Context, room string, m *member, text string, then func(text string, ok bool)) {
+	const handler = "on_message"
+	r.with(c, func(ref actor.Ref, err error) {
+		if err != nil {
+			c.Log().Warn("a message was not passed on: the rules were not asked", "script", r.script, "room", room, "error", err)
+			then("", false)
+			return
+		}
+		c.AskFor(ref, lua.Command(handler, room, m.Who, text, m.table("")), r.timeout, func(v any, err error) {
+			if none, ok := errors.AsType[*lua.NoHandlerError](err); ok && none.Name == handler {
+				r.forget(handler)
+				then(text, true)
+				return
+			}
+			if err != nil {
+				c.Log().Warn("a message was not passed on: the rules failed", "script", r.script, "room", room, "error", err)
+				then("", false)
+				return
+			}
+			list, _ := v.(value.List)
+			said := list.At(0)
+			if other, ok := said.Str(); ok {
+				then(other[:min(len(other), rtc.MaxMessage)], true)
+				return
+			}
+			then(text, said.IsNil() || said.Bool())
+		})
+	})
+}
+
+// forget notes that the script has no handler of this name.
+func (r *rules) forget(handler string) {
+	if r.absent == nil {
+		r.absent = map[string]bool{}
+	}
+	r.absent[handler] = true
 }
 
 // params is a URL's query for scripts: the first value of each parameter but the signature.

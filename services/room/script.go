@@ -28,16 +28,18 @@ func (r *room) fromScript(c *actor.Context, m lua.Message) {
 		reason, _ := args.At(0).Str()
 		n := 0
 		for _, one := range r.members {
-			one.put(kicked(reason))
+			r.put(one, kicked(reason))
 			n++
 		}
 		c.Reply(value.Of(n), nil)
+	case "tell":
+		r.tell(c, args)
 	case "record_start":
 		r.record(c, args)
 	case "record_stop":
 		r.stopRecord(c)
 	default:
-		c.Reply(nil, fmt.Errorf("room %s: %q is no command: kick, mute, close, info, record_start or record_stop is expected", r.name, cmd))
+		c.Reply(nil, fmt.Errorf("room %s: %q is no command: kick, mute, close, tell, info, record_start or record_stop is expected", r.name, cmd))
 	}
 }
 
@@ -50,28 +52,38 @@ func kicked(reason string) error {
 
 // kick puts members out: the one of an id, or all that go by a name. It gives how many.
 func (r *room) kick(whom value.Value, reason string) int {
-	id, byID := whom.Int()
-	who, _ := whom.Str()
 	n := 0
 	for _, one := range r.members {
-		if byID && one.ID == uint64(id) || !byID && who != "" && one.Who == who {
-			one.put(kicked(reason))
+		if one.is(whom) {
+			r.put(one, kicked(reason))
 			n++
 		}
 	}
 	return n
 }
 
+// is tells whether a script means a member: by its id, or its name.
+func (m *member) is(whom value.Value) bool {
+	if id, ok := whom.Int(); ok {
+		return m.ID == uint64(id)
+	}
+	who, _ := whom.Str()
+	return who != "" && m.Who == who
+}
+
 // put ends a member; it leaves the usual way.
-func (m *member) put(reason error) {
-	if m.publisher != nil {
+func (r *room) put(m *member, reason error) {
+	switch {
+	case m.guest != nil:
+		r.dismiss(m, reason)
+	case m.publisher != nil:
 		m.publisher.End(reason)
-	} else {
+	default:
 		m.viewer.Close(reason)
 	}
 }
 
-// mute leaves out the room's sound or pictures, of later publishers, too, until it is taken back.
+// mute leaves out sound or pictures until it is taken back: the room's, of later publishers, too, or those of one member while it is in.
 func (r *room) mute(c *actor.Context, args value.List) {
 	kinds := map[string]media.Kind{media.Audio.String(): media.Audio, media.Video.String(): media.Video}
 	name, _ := args.At(0).Str()
@@ -81,9 +93,18 @@ func (r *room) mute(c *actor.Context, args value.List) {
 		return
 	}
 	on := args.At(1).IsNil() || args.At(1).Bool()
-	r.muted[kind] = on
-	if r.publisher != nil {
-		r.publisher.publisher.Mute(kind, on)
+	whom := args.At(2)
+	if whom.IsNil() {
+		r.muted[kind] = on
+	}
+	for _, one := range r.members {
+		if one.Action != Publish || !whom.IsNil() && !one.is(whom) {
+			continue
+		}
+		if !whom.IsNil() {
+			one.muted[kind] = on
+		}
+		r.hush(one)
 	}
 	c.Reply(value.Of(on), nil)
 }
@@ -99,10 +120,6 @@ const maxShown = 1000
 // table is the room as scripts see it.
 func (r *room) table() map[string]any {
 	counts := r.stream.Counts()
-	viewers := len(r.members) // not the stream's: recordings and what makes segments are viewers of that, too
-	if r.publisher != nil {
-		viewers--
-	}
 	tracks := []any{}
 	for _, t := range r.stream.Tracks() {
 		if p := r.stream.Params(t); p != nil {
@@ -123,7 +140,7 @@ func (r *room) table() map[string]any {
 		members = append(members, r.members[id].table(""))
 	}
 	return map[string]any{
-		"name": r.name, "live": r.publisher != nil, "viewers": viewers, "recording": r.recording(), "tracks": tracks, "members": members,
+		"name": r.name, "live": r.publisher != nil, "viewers": r.viewers, "recording": r.recording(), "tracks": tracks, "members": members,
 		"frames": int64(counts.Frames), "bytes": int64(counts.Bytes), "jumps": int64(counts.Jumps),
 	}
 }

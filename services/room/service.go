@@ -53,6 +53,10 @@ func (s *service) Receive(c *actor.Context, msg any) {
 		s.rules.tell(c, "on_record", m.file.Room, fileTable(m.file))
 	case List:
 		s.list(c)
+	case speaking:
+		s.pass(c, m.room)
+	case said:
+		s.pass(c, m.room)
 	case lua.Message:
 		s.fromScript(c, m)
 	case actor.Terminated:
@@ -92,6 +96,13 @@ func (s *service) admit(c *actor.Context, a *admission) {
 	}
 	at.sent++
 	c.Forward(at.ref)
+}
+
+// pass hands on what concerns a room, if it is still there.
+func (s *service) pass(c *actor.Context, name string) {
+	if at := s.table[name]; at != nil {
+		c.Forward(at.ref)
+	}
 }
 
 // idle ends a room with nobody, unless somebody is on the way to it.

@@ -26,13 +26,25 @@ function M.on_record(self, name, file)
   heard[#heard + 1] = ("record %s %s %s %s"):format(name, tostring(file.last), tostring(file.failed), file.reason or file.format)
 end
 
+function M.on_speaking(self, name, speakers)
+  local who = {}
+  for i, s in ipairs(speakers) do who[i] = s.who .. " " .. s.level end
+  heard[#heard + 1] = ("speaking %s %s"):format(name, table.concat(who, ", "))
+end
+
+function M.on_message(self, name, who, text, info)
+  if text == "rude" then return false end
+  if text == "shout" then return who .. " whispers by " .. info.protocol end
+end
+
 -- What was heard so far.
 function M.heard() return table.concat(heard, "; ") end
 
 function M.kick(self, name, whom, reason) return room.of(name):kick(whom, reason) end
-function M.mute(self, name, kind, on) return room.of(name):mute(kind, on) end
 function M.record(self, name, options) return room.of(name):record_start(options) end
 function M.unrecord(self, name) return room.of(name):record_stop() end
+function M.mute(self, name, kind, on, whom) return room.of(name):mute(kind, on, whom) end
+function M.tell(self, name, text, who) return room.of(name):tell(text, who) end
 function M.close(self, name, reason) return room.of(name):close(reason) end
 function M.rooms() return table.concat(room.list(), " ") end
 function M.sign(self, name, action, who, seconds) return room.sign(name, action, who, seconds) end

@@ -67,7 +67,7 @@ func stage(ctx context.Context, p *measure.Process, viewers int) (_ *crowd, end 
 	c := &crowd{addr: p.Addr}
 	ctx, cancel := context.WithCancel(ctx)
 	end = func() { cancel(); c.close() }
-	track, err := c.publish(ctx, "/whip/stage?name=a", pion.MimeTypeVP8)
+	track, err := c.publish(ctx, "/whip/stage?who=a", pion.MimeTypeVP8)
 	if err == nil {
 		go stream(ctx, streamInterval, streamPacket, track)
 		err = c.each(ctx, viewers, func(ctx context.Context, _ int) error { return c.watch(ctx, "/whep/stage", pion.RTPCodecTypeVideo, 1) })
@@ -90,7 +90,7 @@ func Voice(rooms int) measure.Func {
 			defer cancel()
 			tracks := make([]*pion.TrackLocalStaticRTP, rooms*members)
 			err := c.each(ctx, len(tracks), func(ctx context.Context, i int) (err error) {
-				at := fmt.Sprintf("%d?name=m%d", i/members, i%members)
+				at := fmt.Sprintf("%d?who=m%d", i/members, i%members)
 				if tracks[i], err = c.publish(ctx, "/whip/r"+at, pion.MimeTypeOpus); err != nil {
 					return err
 				}
