@@ -50,9 +50,10 @@ type CanaryError struct {
 func (e *CanaryError) Error() string { return "reload: the canary is taken back: " + e.Why }
 
 // canary has the group run the version, and watches it for its time. It returns nil if the version is to go on to all.
+//
+//nolint:contextcheck // the two contexts are on purpose: what is begun is ended, also when the canary is to end
 func (s *Service) canary(ctx context.Context, l *lease.Lease, o Order, g *Group) error {
-	var trying context.Context
-	s.with(func(c *Change) { trying = c.trying })
+	trying := s.tryingNow()
 	s.metrics.canary(true)
 	defer s.metrics.canary(false)
 	err := s.watch(ctx, trying, l, o, g)
@@ -79,6 +80,13 @@ func (s *Service) canary(ctx context.Context, l *lease.Lease, o Order, g *Group)
 	return err
 }
 
+// tryingNow ends when the canary is to end, or the node.
+func (s *Service) tryingNow() context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now.trying
+}
+
 func (s *Service) watch(ctx, trying context.Context, l *lease.Lease, o Order, g *Group) error {
 	w := &watch{s: s, epoch: l.Epoch(), group: g, heard: map[string]time.Time{}, vms: map[string]int{}, figures: map[string]map[string]map[string]lua.Figures{}}
 	s.with(func(c *Change) { w.from, w.to = c.From, c.To })
@@ -96,6 +104,7 @@ func (s *Service) watch(ctx, trying context.Context, l *lease.Lease, o Order, g 
 	if err := w.begin(ctx); err != nil {
 		return err
 	}
+	w.tally()
 	s.with(func(c *Change) { c.Canary.Until = time.Now().Add(o.CanaryTime).UTC() })
 	s.log.Info("reload: a canary has begun", "group", g.String(), "from", w.from, "to", w.to, "who", o.Who, "time", o.CanaryTime)
 	end := time.NewTimer(o.CanaryTime)
@@ -120,7 +129,7 @@ func (s *Service) watch(ctx, trying context.Context, l *lease.Lease, o Order, g 
 		if outcome, why := s.cfg.Limits.judge(all); outcome != "" {
 			return &CanaryError{outcome, why}
 		}
-		if n := handled(all); over && n < uint64(s.cfg.Limits.Messages) { //nolint:gosec // G115: not below 0
+		if n := handled(all); over && n < uint64(s.cfg.Limits.Messages) {
 			return &CanaryError{outcomeFew, fmt.Sprintf("nothing is known of it: the group has handled %d messages within %v, expected at least %d", n, o.CanaryTime, s.cfg.Limits.Messages)}
 		}
 		if over {

@@ -83,3 +83,19 @@ func TestAGroupIsReadAsOperatorsWriteIt(t *testing.T) {
 		}
 	}
 }
+
+// A leader that dies can't take anything back: the others find out by the record of what is current.
+func TestACanaryWhoseLeaderDiesIsTakenBackByTheOthers(t *testing.T) {
+	cluster, nodes := pair(t, func(cfg *reload.Config) { cfg.CanaryTime, cfg.Timeout = time.Minute, time.Second })
+	c := newCrowd(4, nodes[1])
+	nodes[0].folder.put("agent.lua", worker("two", ""))
+	if _, err := nodes[0].svc.Begin(reload.Order{Who: "anna", Canary: "25%"}, 0); err != nil {
+		t.Fatal(err)
+	}
+	clustertest.Eventually(t, "the group has gone over", func() bool { run, _ := c.run("two"); return run == 1 })
+	cluster.Nodes[0].Kill()
+	clustertest.Eventually(t, "all are back", func() bool { run, failed := c.run("one"); return run == len(c.agents) && failed == 0 })
+	if v := nodes[1].call(nodes[1].launch("agent", false), "version"); v != "one" {
+		t.Errorf("a new agent runs %s", v)
+	}
+}

@@ -17,6 +17,7 @@ type canary struct {
 	concerns func(script string) bool
 	measured *lua.Measurement
 	vms      map[actor.Ref]bool // of the group, for players
+	since    time.Time
 }
 
 // CanaryRuns tells of a canary on a node.
@@ -147,5 +148,5 @@ func (p *part) trying() *CanaryRuns {
 	if c == nil || c.canary == nil || !c.begun || c.applied {
 		return nil
 	}
-	return &CanaryRuns{Version: c.to.ID(), Group: c.canary.group.String(), Since: c.since.UTC()}
+	return &CanaryRuns{Version: c.to.ID(), Group: c.canary.group.String(), Since: c.canary.since.UTC()}
 }

@@ -110,7 +110,7 @@ func (l Limits) fails(f *lua.Figures, expected float64) bool {
 
 // slow tells whether the p99 is beyond the limit. Times are known to a factor of two, of which the new version gets the better.
 func (l Limits) slow(h *Handlers) (limit time.Duration, slow bool) {
-	if h.old.Handled < uint64(l.Messages) { //nolint:gosec // G115: not below 0
+	if h.old.Handled < uint64(l.Messages) {
 		return 0, false // it is not known how long they took
 	}
 	limit = max(time.Duration(l.Slower*float64(h.old.Quantile(0.99))), unfelt)

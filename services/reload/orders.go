@@ -209,8 +209,10 @@ func (s *Service) send(ctx context.Context, to *cluster.Member, o order) (answer
 		return a, fmt.Errorf("reload: %w", err)
 	}
 	// A node that is told to go on may have to go back, which takes as long again.
-	patience := map[string]time.Duration{stepPrepare: prepareTime, stepApply: 2 * s.cfg.Timeout, stepUndo: s.cfg.Timeout, stepCommit: leadTime, stepSurvey: surveyTime,
-		stepTry: 2 * s.cfg.Timeout, stepLook: s.cfg.Timeout, stepEnd: 2 * s.cfg.Timeout}
+	patience := map[string]time.Duration{
+		stepPrepare: prepareTime, stepApply: 2 * s.cfg.Timeout, stepUndo: s.cfg.Timeout, stepCommit: leadTime, stepSurvey: surveyTime,
+		stepTry: 2 * s.cfg.Timeout, stepLook: s.cfg.Timeout, stepEnd: 2 * s.cfg.Timeout,
+	}
 	ctx, cancel := context.WithTimeout(ctx, patience[o.Step]+time.Second)
 	defer cancel()
 	m, err := s.cfg.Node.Conn().RequestMsgWithContext(ctx, &nats.Msg{Subject: orderSubject(to.Name), Data: append(s.signed(body), body...)})

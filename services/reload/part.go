@@ -231,6 +231,9 @@ func (p *part) mark(c *change, all bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.begun, c.applied = true, all
+	if !all {
+		c.canary.since = time.Now()
+	}
 }
 
 // bringAll has all actors of the node run a version, and all that start from now on.
