@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/skua-go/skua/actor/value"
+	client "github.com/skua-go/skua/clients/go"
 	"github.com/skua-go/skua/lua"
 )
 
