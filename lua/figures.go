@@ -48,8 +48,11 @@ type Measurement struct {
 	only map[actor.Ref]bool // nil: all services
 
 	mu sync.Mutex
-	by map[string]*counters
+	by map[handlersOf]*counters
 }
+
+// handlersOf are those of one script in one version.
+type handlersOf struct{ script, version string }
 
 // counters are Figures that many services count in.
 type counters struct {
@@ -61,7 +64,7 @@ type counters struct {
 // Measure counts from now on what handlers do that begin from now on, by the version that their service runs then, until Stop. With services, only theirs. It
 // costs two looks at the clock a message while it goes on, and nothing before and after. There may be several.
 func (rt *Runtime) Measure(services ...actor.Ref) *Measurement {
-	m := &Measurement{rt: rt, by: map[string]*counters{}}
+	m := &Measurement{rt: rt, by: map[handlersOf]*counters{}}
 	if len(services) > 0 {
 		m.only = make(map[actor.Ref]bool, len(services))
 		for _, ref := range services {
@@ -101,13 +104,51 @@ func (m *Measurement) Stop() {
 
 // Figures gives what has been counted up to now, by the version, which is empty for services that run none.
 func (m *Measurement) Figures() map[string]Figures {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	all := make(map[string]Figures, len(m.by))
-	for version, c := range m.by {
-		all[version] = c.figures()
+	all := map[string]Figures{}
+	for _, versions := range m.Scripts() {
+		for version, f := range versions {
+			sum := all[version]
+			sum.Add(f)
+			all[version] = sum
+		}
 	}
 	return all
+}
+
+// Scripts gives what has been counted up to now, by the script and then by the version.
+func (m *Measurement) Scripts() map[string]map[string]Figures {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := map[string]map[string]Figures{}
+	for of, c := range m.by {
+		if all[of.script] == nil {
+			all[of.script] = map[string]Figures{}
+		}
+		all[of.script][of.version] = c.figures()
+	}
+	return all
+}
+
+// Add counts what others have done, too.
+func (f *Figures) Add(other Figures) {
+	f.Handled += other.Handled
+	f.Failed += other.Failed
+	f.Refused += other.Refused
+	f.Time += other.Time
+	f.Max = max(f.Max, other.Max)
+	for i, n := range other.Buckets {
+		f.Buckets[i] += n
+	}
+}
+
+// Slower counts those that have surely taken longer than a time, to a factor of two.
+func (f *Figures) Slower(than time.Duration) (n uint64) {
+	for i := 1; i < len(f.Buckets); i++ {
+		if firstBucket<<(i-1) >= than {
+			n += f.Buckets[i]
+		}
+	}
+	return n
 }
 
 func (c *counters) figures() Figures {
@@ -120,13 +161,13 @@ func (c *counters) figures() Figures {
 	return f
 }
 
-func (m *Measurement) of(version string) *counters {
+func (m *Measurement) of(h handlersOf) *counters {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	c := m.by[version]
+	c := m.by[h]
 	if c == nil {
 		c = &counters{}
-		m.by[version] = c
+		m.by[h] = c
 	}
 	return c
 }
@@ -178,7 +219,7 @@ func (h *Host) measure() *measured {
 	var in []*counters
 	for _, m := range *list {
 		if m.only == nil || m.only[h.c.Self()] {
-			in = append(in, m.of(version))
+			in = append(in, m.of(handlersOf{h.script, version}))
 		}
 	}
 	if in == nil {

@@ -47,6 +47,9 @@ func TestHandlersAreCountedByTheVersionThatTheyBeginWith(t *testing.T) {
 			results(t, n, refs[0], "work", 10)
 			results(t, n, refs[1], "work", 100)
 		}
+		if f := all.Scripts()["main"][two.ID()]; f.Handled != 4 || f.Slower(500*time.Millisecond) != 4 || f.Slower(2*time.Second) != 0 {
+			t.Errorf("by its script: %+v", f)
+		}
 		second.Stop()
 		results(t, n, refs[1], "work", 5)
 		check := func(name string, f lua.Figures, want string, p50 time.Duration) {

@@ -21,11 +21,12 @@ type AskRunning struct{}
 
 // Running is what a service runs.
 type Running struct {
-	Version string   // the ID; empty if it began before the runtime had a version
-	Waiting []string // the stacks of Behind
-	Behind  []Behind // the handlers that still run code of a version before
-	Agents  int      // how many share the VM and go over together, this one included
-	Keeper  bool     // it keeps the VM of agents that share it, and handles nothing itself
+	Version string    // the ID; empty if it began before the runtime had a version
+	Waiting []string  // the stacks of Behind
+	Behind  []Behind  // the handlers that still run code of a version before
+	Agents  int       // how many share the VM and go over together, this one included
+	Keeper  bool      // it keeps the VM of agents that share it, and handles nothing itself
+	VM      actor.Ref // who keeps the VM: itself, unless it shares one
 }
 
 // Behind is a handler that runs code of a version before that of its VM, until it ends.
@@ -325,7 +326,7 @@ func (h *Host) catchUp() {
 
 // running tells which version the service runs, and what is under way with another.
 func (h *Host) running() Running {
-	r := Running{Agents: 1, Keeper: h.keeps}
+	r := Running{Agents: 1, Keeper: h.keeps, VM: h.first.c.Self()}
 	if h.keeps || h.shares {
 		r.Agents = len(h.reload.agents)
 	}

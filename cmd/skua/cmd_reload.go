@@ -24,25 +24,57 @@ const pollEvery = 200 * time.Millisecond
 
 func newReloadCommand(l *look) *cobra.Command {
 	var o admin.ReloadOrder
+	var canaryTime time.Duration
 	cmd := &cobra.Command{
 		Use: "reload", Short: "Have all nodes run the scripts in the folder of the node that is asked, or none", Args: positional(cobra.NoArgs),
 		Long: `Have all nodes of the cluster run the scripts that lie in the folder of the node that is asked. They are checked first, as skua check does, and
 compiled on all nodes; then every live service and agent goes over between two messages, with its state. If anything fails on any node, all go back, and
 the error names file:line.
 
+With --canary some try it first: a share of the VMs of each script that changes ("5%"), the services of a script ("service shop"), the agents of some
+players ("player 7,12"), or a node ("node a"); "service=shop" works, too. When they have handled enough messages, and neither fail more often nor take
+longer than the old version, all others follow when the time is over; else they are brought back, and the reason is told. skua rollback ends it.
+
 Exit codes: 0 done, 1 nothing has changed, 2 wrong use.`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return l.change(cmd.Context(), "/reload", o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := canaryFlags(&o, canaryTime, cmd.Flags().Changed("canary-time")); err != nil {
+				return err
+			}
+			return l.change(cmd.Context(), "/reload", o)
+		},
 	}
+	cmd.Flags().StringVar(&o.Canary, "canary", "", `who tries it first: "5%", "service NAME", "player ID,ID" or "node NAME"`)
+	cmd.Flags().DurationVar(&canaryTime, "canary-time", 0, "for how long they are watched (default reload.canary_time of the node)")
 	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, "only tell what would be done")
 	cmd.Flags().BoolVar(&o.Test, "test", false, "run the project's *_test.lua files first, on the node, in a process of its own")
 	cmd.Flags().StringVar(&o.Label, "label", "", "what the version is called in the history")
 	return cmd
 }
 
+// canaryFlags checks what the flags say, so that a wrong one is wrong use.
+func canaryFlags(o *admin.ReloadOrder, wanted time.Duration, given bool) error {
+	if o.Canary != "" {
+		if _, err := reload.ParseGroup(o.Canary); err != nil {
+			return &usageError{err}
+		}
+	}
+	if !given {
+		return nil
+	}
+	if o.Canary == "" {
+		return &usageError{errors.New("--canary-time: there is no --canary")}
+	}
+	if wanted < reload.MinCanaryTime || wanted > reload.MaxCanaryTime {
+		return &usageError{fmt.Errorf("--canary-time: found %v, expected %v to %v", wanted, reload.MinCanaryTime, reload.MaxCanaryTime)}
+	}
+	o.CanaryTime = wanted.Milliseconds()
+	return nil
+}
+
 func newRollbackCommand(l *look) *cobra.Command {
 	var o admin.RollbackOrder
 	cmd := &cobra.Command{
-		Use: "rollback [VERSION]", Short: "Have all nodes run the version before the current one, or another one that is kept", Args: positional(cobra.MaximumNArgs(1)),
+		Use: "rollback [VERSION]", Short: "Have all nodes run the version before the current one, or another one that is kept; or end a canary", Args: positional(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				o.ID = args[0]
@@ -67,9 +99,10 @@ func (l *look) change(ctx context.Context, path string, order any) error {
 	if err := c.ask(ctx, http.MethodPost, path, nil, order, last); err != nil {
 		return err
 	}
-	told := 0
+	told, tries := 0, false
 	for number := last.Number; last.State == reload.Running; {
 		told = l.tellStuck(last, told)
+		tries = l.tellCanary(last, tries)
 		select {
 		case <-ctx.Done():
 			return errors.New("interrupted; the node goes on with it: `skua versions` tells what came of it")
@@ -91,6 +124,9 @@ func (l *look) change(ctx context.Context, path string, order any) error {
 	} else {
 		writeChange(l.cmd.OutOrStdout(), last)
 	}
+	if last.State == reload.Undone && path == "/rollback" && last.Canary != nil && last.Canary.EndedBy != "" {
+		return err // which is what was asked for
+	}
 	if last.State == reload.Undone {
 		fmt.Fprintf(l.cmd.ErrOrStderr(), "skua: nothing has changed:\n%s\n", cleanLines(last.Error))
 		return errSilent
@@ -104,6 +140,15 @@ func (l *look) tellStuck(c *reload.Change, told int) int {
 		fmt.Fprintf(l.cmd.ErrOrStderr(), "waiting for %s, which does not come to the end of a handler:\n%s\n", dash(s.Actor), inset(s.Stack))
 	}
 	return max(told, len(c.Stuck))
+}
+
+// tellCanary says once that a canary goes on, for whoever waits for its end.
+func (l *look) tellCanary(c *reload.Change, told bool) bool {
+	if told || c.Canary == nil || c.Canary.Until.IsZero() {
+		return told
+	}
+	fmt.Fprintf(l.cmd.ErrOrStderr(), "%s runs in %d VMs (%s) until %s, then in all if it is not worse; `skua rollback` ends it\n", c.To, c.Canary.VMs, dash(c.Canary.Group), c.Canary.Until.Local().Format(time.TimeOnly))
+	return true
 }
 
 // cleanLines is a text of several lines, without what would steer the terminal.
@@ -126,7 +171,12 @@ func writeChange(w io.Writer, c *reload.Change) {
 	if p := c.Plan; p != nil {
 		writePlan(w, p)
 	}
+	if c.Canary != nil {
+		writeCanary(w, c.Canary)
+	}
 	switch {
+	case c.Canary != nil && c.Canary.EndedBy != "":
+		fmt.Fprintf(w, "the canary is ended, and all run the version before it\n")
 	case c.State == reload.Undone:
 	case c.From == c.To:
 		fmt.Fprintf(w, "version %s runs already: nothing to change\n", c.To)
@@ -135,6 +185,18 @@ func writeChange(w io.Writer, c *reload.Change) {
 	default:
 		writeApplied(w, c)
 	}
+}
+
+func writeCanary(w io.Writer, c *reload.Canary) {
+	fmt.Fprintf(w, "canary %s, %d VMs: %s\n", dash(c.Group), c.VMs, dash(c.Outcome))
+	for i := range c.Handlers {
+		h := &c.Handlers[i]
+		fmt.Fprintf(w, "  %s: new %s, old %s\n", dash(h.Script), handlersDid(&h.New), handlersDid(&h.Old))
+	}
+}
+
+func handlersDid(d *reload.Tally) string {
+	return fmt.Sprintf("%d messages, %d failed, p99 %v", d.Handled, d.Failed, time.Duration(d.P99)*time.Microsecond)
 }
 
 func writePlan(w io.Writer, p *reload.Plan) {
@@ -243,6 +305,9 @@ func writeVersions(w io.Writer, v *reload.Versions) error {
 				files = append(files, fmt.Sprintf("%d more", more))
 			}
 			outcome := e.Outcome
+			if e.Canary != "" {
+				outcome += ", canary " + e.Canary
+			}
 			if e.Error != "" {
 				outcome += ": " + e.Error
 			}
@@ -263,6 +328,9 @@ func firstLine(text string) string {
 func writeOld(w io.Writer, n *reload.Runs) {
 	if n.Error != "" {
 		fmt.Fprintf(w, "%s does not tell: %s\n", n.Node, dash(n.Error))
+	}
+	if c := n.Canary; c != nil {
+		fmt.Fprintf(w, "%s: canary: %s since %s: `skua rollback` ends it\n", n.Node, dash(c.Version+" for "+c.Group), c.Since.Local().Format(time.TimeOnly))
 	}
 	if n.Behind != "" {
 		fmt.Fprintf(w, "%s runs %s, and not the version of the cluster: %s\n", n.Node, n.Version, dash(n.Behind))

@@ -16,10 +16,22 @@ type ReloadConfig struct {
 	Parallel int `toml:"parallel" env:"PARALLEL"`
 	// Versions that are kept, to go back to.
 	Keep int `toml:"keep" env:"KEEP"`
+	// Time for which a canary is watched whose order does not say. Longer finds what happens rarely.
+	CanaryTime Duration `toml:"canary_time" env:"CANARY_TIME"`
+	// By how much the share of handlers that fail may be larger with the new version, until a canary is taken back: 0.02 is two of a hundred.
+	CanaryMargin float64 `toml:"canary_margin" env:"CANARY_MARGIN"`
+	// By which factor the p99 of handlers may be longer with the new version. Times are measured to a factor of two, in favour of the new version, and below 5 ms nothing is slow.
+	CanarySlower float64 `toml:"canary_slower" env:"CANARY_SLOWER"`
+	// Messages that the group of a canary has to have handled in its time; with fewer it is taken back, since nothing is known of it.
+	CanaryMessages int `toml:"canary_messages" env:"CANARY_MESSAGES"`
 }
 
 func reloadDefaults() ReloadConfig {
-	return ReloadConfig{Start: string(reload.Auto), Timeout: Duration{10 * time.Second}, Parallel: 2, Keep: 50}
+	limits := reload.DefaultLimits()
+	return ReloadConfig{
+		Start: string(reload.Auto), Timeout: Duration{10 * time.Second}, Parallel: 2, Keep: 50,
+		CanaryTime: Duration{30 * time.Second}, CanaryMargin: limits.Margin, CanarySlower: limits.Slower, CanaryMessages: limits.Messages,
+	}
 }
 
 func (c *Config) validateReload(k *check) {
@@ -29,4 +41,8 @@ func (c *Config) validateReload(k *check) {
 	k.duration("reload.timeout", r.Timeout, 100*time.Millisecond, 2*time.Minute)
 	k.between("reload.parallel", r.Parallel, 1, 64)
 	k.between("reload.keep", r.Keep, 2, 1000)
+	k.duration("reload.canary_time", r.CanaryTime, reload.MinCanaryTime, reload.MaxCanaryTime)
+	k.that(r.CanaryMargin >= 0 && r.CanaryMargin < 1, "reload.canary_margin", r.CanaryMargin, "0 to below 1")
+	k.that(r.CanarySlower >= 1 && r.CanarySlower <= 1000, "reload.canary_slower", r.CanarySlower, "1 to 1000")
+	k.between("reload.canary_messages", r.CanaryMessages, 1, 1_000_000)
 }

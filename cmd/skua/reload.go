@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/cluster"
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/lua/lint"
@@ -53,6 +54,9 @@ func (n *node) openReload(ctx context.Context) error {
 		Node: n.peers, Members: n.members, Leases: n.leases, Key: key, Clustered: cfg.shared(), Start: reload.Start(cfg.Reload.Start),
 		Timeout: cfg.Reload.Timeout.Duration, Parallel: cfg.Reload.Parallel, Keep: cfg.Reload.Keep, Log: n.log.With("part", "reload"), Metrics: n.metrics,
 	}
+	r := &cfg.Reload
+	c.CanaryTime, c.Limits = r.CanaryTime.Duration, reload.Limits{Margin: r.CanaryMargin, Slower: r.CanarySlower, Messages: r.CanaryMessages}
+	c.Players = n.agentsOf
 	c.Shared = func(ctx context.Context, files fs.FS, changed func(file string) bool) (reload.Tables, error) {
 		staged, err := n.data.Stage(ctx, files, changed)
 		if err != nil {
@@ -72,6 +76,19 @@ func (n *node) openReload(ctx context.Context) error {
 	}
 	n.scripts.rt = n.rt
 	return nil
+}
+
+// agentsOf are the agents on this node of some players, at whatever gate.
+func (n *node) agentsOf(ctx context.Context, uids []string) ([]actor.Ref, error) {
+	var all []actor.Ref
+	for _, g := range n.gates {
+		agents, err := g.Agents(ctx, uids)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, agents...)
+	}
+	return all, nil
 }
 
 // checkVersion is what `skua check` says of scripts, and does not say of those before.

@@ -3,7 +3,9 @@ package admin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/skua-go/skua/services/reload"
@@ -29,6 +31,9 @@ type ReloadOrder struct {
 	DryRun bool   `json:"dry_run,omitempty" doc:"Only tell what would be done."`
 	Test   bool   `json:"test,omitempty" doc:"Run the project's tests first."`
 	Label  string `json:"label,omitempty" doc:"What the version is called in the history."`
+	Canary string `json:"canary,omitempty" doc:"Who tries it first: \"5%\", \"service NAME\", \"player ID,ID\" or \"node NAME\". Empty: all at once."`
+	// CanaryTime is in milliseconds.
+	CanaryTime int64 `json:"canary_time_ms,omitempty" doc:"For how long the group is watched; 0: reload.canary_time."`
 }
 
 // RollbackOrder asks for a version that is kept.
@@ -54,7 +59,10 @@ func (s *Server) reloadRoutes() []route {
 			summary: "Have all nodes run the scripts in this node's folder, or none. One that takes longer than a moment goes on: GET tells how far it is",
 			serve: func(q *query) (any, error) {
 				o := q.body.(*ReloadOrder) //nolint:forcetypeassert // what the route says
-				return s.beginReload(q, reload.Order{DryRun: o.DryRun, Test: o.Test, Label: o.Label})
+				if o.CanaryTime < 0 || o.CanaryTime > reload.MaxCanaryTime.Milliseconds() {
+					return nil, failure(codeBad, "canary_time_ms: found %d, expected 0 to %d", o.CanaryTime, reload.MaxCanaryTime.Milliseconds())
+				}
+				return s.beginReload(q, reload.Order{DryRun: o.DryRun, Test: o.Test, Label: o.Label, Canary: o.Canary, CanaryTime: time.Duration(o.CanaryTime) * time.Millisecond})
 			},
 		},
 		{
@@ -70,7 +78,7 @@ func (s *Server) reloadRoutes() []route {
 		},
 		{
 			method: http.MethodPost, path: "/rollback", id: "rollback", role: Operate, here: true, body: RollbackOrder{}, answer: reload.Change{},
-			summary: "Have all nodes run a version that is kept, or none",
+			summary: "Have all nodes run a version that is kept, or none. Without an ID it ends the canary that goes on, if there is one",
 			serve: func(q *query) (any, error) {
 				o := q.body.(*RollbackOrder) //nolint:forcetypeassert // what the route says
 				return s.beginReload(q, reload.Order{Rollback: true, To: o.ID, DryRun: o.DryRun, Label: o.Label})
@@ -116,9 +124,11 @@ func (s *Server) beginReload(q *query, o reload.Order) (any, error) {
 	if err != nil {
 		return nil, failure(codeBad, "%v", err)
 	}
-	if c.State == reload.Running {
+	switch {
+	case c.State == reload.Running:
 		q.outcome = Begun
-	} else {
+	case o.Rollback && c.Canary != nil: // what comes of the canary is audited for who has begun it
+	default:
 		q.audited = !o.DryRun
 	}
 	return c, nil
@@ -127,6 +137,9 @@ func (s *Server) beginReload(q *query, o reload.Order) (any, error) {
 // ReloadEntry is a line of the audit log for a change that has ended, whoever has asked for it.
 func ReloadEntry(node string, c *reload.Change) Entry {
 	e := Entry{Node: node, Who: c.Who, Action: c.Action, Target: c.To, Detail: clip(c.Label), Outcome: Done}
+	if c.Canary != nil {
+		e.Detail = clip(strings.TrimSpace(fmt.Sprintf("%s (canary %s: %s)", c.Label, c.Canary.Group, c.Canary.Outcome)))
+	}
 	if c.State == reload.Undone {
 		e.Outcome, e.Error = Failed, clip(c.Error)
 	}

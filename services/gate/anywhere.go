@@ -1,6 +1,9 @@
 package gate
 
 import (
+	"context"
+	"fmt"
+
 	"github.com/skua-go/skua/actor"
 )
 
@@ -15,11 +18,40 @@ func (p *players) forPlayer(c *actor.Context, msg any) {
 		}
 	case who:
 		c.Reply(p.sessionOf(m.UID) != nil, nil)
+	case agentsOf:
+		c.Reply(p.agentsOf(m.uids), nil)
 	case everywhere:
 		p.everywhere(c, m.toPlayer)
 	case anywhere:
 		p.anywhere(c, m)
 	}
+}
+
+// agentsOf asks for the agents that players have on this node.
+type agentsOf struct{ uids []string }
+
+func (p *players) agentsOf(uids []string) []actor.Ref {
+	var agents []actor.Ref
+	for _, uid := range uids {
+		if pl := p.byUID[uid]; pl != nil && pl.stage == ready {
+			agents = append(agents, pl.agent)
+		}
+	}
+	return agents
+}
+
+// Agents are those that some players have on this node. It waits for the gate's actor.
+func (g *Gate) Agents(ctx context.Context, uids []string) ([]actor.Ref, error) {
+	players, ok := g.sys.Lookup(g.cfg.Name)
+	if !ok {
+		return nil, nil // it has not begun, or has ended: it has nobody
+	}
+	v, err := g.sys.Ask(ctx, players, agentsOf{uids})
+	if err != nil {
+		return nil, fmt.Errorf("gate: the agents of players: %w", err)
+	}
+	agents, _ := v.([]actor.Ref)
+	return agents, nil
 }
 
 // everywhere sends a push to a player on whatever node it is.

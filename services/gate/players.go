@@ -110,7 +110,7 @@ func (p *players) Receive(c *actor.Context, msg any) {
 		p.yield(c, m)
 	case drain:
 		p.drain(c)
-	case toPlayer, who, everywhere, anywhere:
+	case toPlayer, who, agentsOf, everywhere, anywhere:
 		p.forPlayer(c, m)
 	case actor.Terminated:
 		if pl := p.byAgent[m.Ref]; pl != nil {

@@ -175,13 +175,14 @@ func pause(ctx context.Context) bool {
 
 // Runs is what the VMs of a node run.
 type Runs struct {
-	Node    string  `json:"node"`
-	Version string  `json:"version" doc:"What services get that start now."`
-	Actors  []Count `json:"actors,omitempty" doc:"How many actors run which version."`
-	Old     []Old   `json:"old,omitempty" doc:"Actors that still run code of a version before, and why; up to 100."`
-	OldMore int     `json:"old_more,omitempty" doc:"How many more of those there are."`
-	Behind  string  `json:"behind,omitempty" doc:"Why the node does not run the version of the cluster, if so."`
-	Error   string  `json:"error,omitempty" doc:"Why the node has not told."`
+	Node    string      `json:"node"`
+	Version string      `json:"version" doc:"What services get that start now."`
+	Actors  []Count     `json:"actors,omitempty" doc:"How many actors run which version."`
+	Old     []Old       `json:"old,omitempty" doc:"Actors that still run code of a version before, and why; up to 100."`
+	OldMore int         `json:"old_more,omitempty" doc:"How many more of those there are."`
+	Canary  *CanaryRuns `json:"canary,omitempty" doc:"The canary that goes on, whose actors run another version than the rest."`
+	Behind  string      `json:"behind,omitempty" doc:"Why the node does not run the version of the cluster, if so."`
+	Error   string      `json:"error,omitempty" doc:"Why the node has not told."`
 }
 
 // Count is how many actors of a script run a version.
@@ -210,7 +211,7 @@ const (
 func (p *part) survey(ctx context.Context, wait time.Duration) Runs {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	runs := Runs{Node: p.cfg.Name}
+	runs := Runs{Node: p.cfg.Name, Canary: p.trying()}
 	if v := p.cfg.Runtime.Version(); v != nil {
 		runs.Version = v.ID()
 	}
@@ -242,7 +243,7 @@ func (p *part) survey(ctx context.Context, wait time.Duration) Runs {
 			return
 		case r.Version == "":
 			return // it has failed to begin
-		case r.Version != runs.Version:
+		case r.Version != runs.Version && (runs.Canary == nil || r.Version != runs.Canary.Version):
 			o.Why = "it has not come over to version " + runs.Version + ": see the node's log"
 			old(o)
 		case len(r.Waiting) > 0:

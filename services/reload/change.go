@@ -22,6 +22,10 @@ type Order struct {
 	Test  bool
 	Label string
 	Who   string
+	// Canary is the group that tries the version first, as ParseGroup reads it; empty: all go over at once.
+	Canary string
+	// CanaryTime is how long it is watched. Default Config.CanaryTime.
+	CanaryTime time.Duration
 }
 
 // The states of a Change.
@@ -43,18 +47,22 @@ type Change struct {
 	Who    string    `json:"who"`
 	Began  time.Time `json:"began"`
 	State  string    `json:"state" enum:"running,done,undone" doc:"undone: nothing has changed, and error says why."`
-	Step   string    `json:"step" enum:"read,check,test,prepare,apply,undo,record,end"`
+	Step   string    `json:"step" enum:"read,check,test,prepare,measure,canary,apply,undo,record,end"`
 	From   string    `json:"from,omitempty"`
 	To     string    `json:"to,omitempty" doc:"The same as from if there is nothing to do."`
 	Plan   *Plan     `json:"plan,omitempty"`
+	Canary *Canary   `json:"canary,omitempty"`
 	Nodes  []Applied `json:"nodes,omitempty" doc:"What was done on each node."`
 	Stuck  []Stuck   `json:"stuck,omitempty" doc:"Actors that keep the others waiting."`
 	Error  string    `json:"error,omitempty"`
 	Took   int64     `json:"took_ms,omitempty"`
 
 	failure  error
-	revision uint64           // of the record of what is current
-	others   []cluster.Member // that take part
+	revision uint64                  // of the record of what is current
+	others   []cluster.Member        // that take part
+	group    *Group                  // of a canary
+	trying   context.Context         //nolint:containedctx // ends when the canary is to end
+	cancel   context.CancelCauseFunc // of trying; nil when it is too late for that
 }
 
 // Plan is what a change does.
@@ -83,6 +91,13 @@ func (s *Service) Begin(o Order, wait time.Duration) (Change, error) {
 	if o.To != "" && !isID(o.To) {
 		return Change{}, fmt.Errorf("reload: found %q, expected the ID of a version: 16 hexadecimal digits, as `skua versions` lists them", clip(o.To))
 	}
+	group, err := o.canary(s.cfg.CanaryTime)
+	if err != nil {
+		return Change{}, err
+	}
+	if o.endsCanary() && s.tries() {
+		return s.rollbackCanary(o.Who, wait)
+	}
 	s.mu.Lock()
 	if s.life == nil || s.life.Err() != nil || s.closed {
 		s.mu.Unlock()
@@ -90,7 +105,11 @@ func (s *Service) Begin(o Order, wait time.Duration) (Change, error) {
 	}
 	if s.now != nil && s.now.State == Running {
 		defer s.mu.Unlock()
-		return Change{}, fmt.Errorf("%w: %s by %s, since %s", ErrBusy, s.now.Action, s.now.Who, s.now.Began.Format(time.TimeOnly))
+		err := fmt.Errorf("%w: %s by %s, since %s", ErrBusy, s.now.Action, s.now.Who, s.now.Began.Format(time.TimeOnly))
+		if s.now.cancel != nil {
+			err = fmt.Errorf("%w; it is a canary, which `skua rollback` ends", err)
+		}
+		return Change{}, err
 	}
 	c := &Change{Number: 1, Action: "reload", DryRun: o.DryRun, Label: o.Label, Who: o.Who, Began: time.Now().UTC(), State: Running, Step: "read"}
 	if o.Rollback {
@@ -102,6 +121,10 @@ func (s *Service) Begin(o Order, wait time.Duration) (Change, error) {
 	end := make(chan struct{})
 	s.now, s.end = c, end
 	life := s.life
+	if c.group = group; group != nil && !o.DryRun {
+		c.Canary = &Canary{Group: group.String(), Time: o.CanaryTime.Milliseconds()}
+		c.trying, c.cancel = context.WithCancelCause(life)
+	}
 	s.task(func() { s.run(life, o, end) })
 	s.mu.Unlock()
 	timer := time.NewTimer(wait)
@@ -168,6 +191,10 @@ func (s *Service) run(life context.Context, o Order, end chan struct{}) {
 	if err != nil {
 		c.State, c.Error = Undone, err.Error()
 	}
+	if c.cancel != nil {
+		c.cancel(nil)
+		c.cancel = nil
+	}
 	last, ended := *c, s.ended
 	s.mu.Unlock()
 	defer close(end)
@@ -182,8 +209,14 @@ func (s *Service) tell(c *Change) {
 		return
 	}
 	s.metrics.ended(c)
-	log := s.log.With("action", c.Action, "who", c.Who, "from", c.From, "to", c.To, "took", time.Duration(c.Took)*time.Millisecond)
+	log := s.log
+	if c.Canary != nil {
+		log = log.With("canary", c.Canary.Group, "outcome", c.Canary.Outcome)
+	}
+	log = log.With("action", c.Action, "who", c.Who, "from", c.From, "to", c.To, "took", time.Duration(c.Took)*time.Millisecond)
 	switch {
+	case c.Canary != nil && c.Canary.Outcome == outcomeEnded:
+		log.Info("reload: the canary is ended, and nothing has changed", "by", c.Canary.EndedBy)
 	case c.State == Undone:
 		log.Error("reload: nothing has changed", "error", c.Error)
 	case c.From == c.To:
@@ -210,6 +243,9 @@ func (s *Service) change(ctx context.Context, o Order) error {
 		return err
 	}
 	l, err := s.lead(ctx, o.Who)
+	if errors.Is(err, ErrBusy) && o.endsCanary() {
+		return s.endElsewhere(ctx, &o, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -262,7 +298,7 @@ func (s *Service) plan(ctx context.Context, o Order, epoch uint64) (*code.Versio
 	if err != nil {
 		return nil, err
 	}
-	plans, err := s.prepareAll(ctx, &order{Epoch: epoch, To: to.ID(), Sum: sum, Down: o.Rollback, Dry: epoch == 0}, to)
+	plans, err := s.prepareAll(ctx, &order{Epoch: epoch, To: to.ID(), Sum: sum, Down: o.Rollback, Dry: epoch == 0, Group: o.Canary}, to)
 	if err != nil {
 		return to, errors.Join(err, s.undoAll(ctx, epoch))
 	}

@@ -112,7 +112,7 @@ func (s *Service) adopt(ctx context.Context, current *Current) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.part.prepare(ctx, epoch, to, s.wasBefore(ctx, now.ID(), to.ID()), true); err != nil {
+	if _, err := s.part.prepare(ctx, epoch, to, s.wasBefore(ctx, now.ID(), to.ID()), true, nil); err != nil {
 		return err
 	}
 	done, err := s.part.apply(ctx, epoch)

@@ -77,10 +77,17 @@ func (s *Service) prepareAll(ctx context.Context, o *order, to *code.Version) ([
 	if len(others) > 0 && s.cfg.Key == nil {
 		return nil, fmt.Errorf("%w: %s is there, too", ErrNoSecret, others[0].Name)
 	}
+	group, err := o.group()
+	if err == nil && group != nil {
+		err = group.check(s.cfg.Name, others)
+	}
+	if err != nil {
+		return nil, err
+	}
 	plans, failures := make([]NodePlan, 1+len(others)), make([]error, 1+len(others))
 	o.Step = stepPrepare
 	var all sync.WaitGroup
-	all.Go(func() { plans[0], failures[0] = s.part.prepare(ctx, o.Epoch, to, o.Down, !o.Dry) })
+	all.Go(func() { plans[0], failures[0] = s.part.prepare(ctx, o.Epoch, to, o.Down, !o.Dry, group) })
 	for i := range others {
 		all.Go(func() {
 			a, err := s.send(ctx, &others[i], *o)
@@ -95,10 +102,18 @@ func (s *Service) prepareAll(ctx context.Context, o *order, to *code.Version) ([
 
 // everywhere applies what all have prepared, and makes it current; or has all go back.
 func (s *Service) everywhere(ctx context.Context, l *lease.Lease, o Order, to *code.Version) error {
-	s.step("apply")
 	var change Change
 	s.with(func(c *Change) { change = *c })
-	err := s.applyAll(ctx, l.Epoch())
+	var err error
+	if change.group != nil {
+		if err = s.canary(ctx, l, o, change.group); err == nil {
+			err = s.newcomers(ctx, l, to)
+		}
+	}
+	if err == nil {
+		s.step("apply")
+		err = s.applyAll(ctx, l.Epoch())
+	}
 	if err == nil && !l.Held() {
 		err = fmt.Errorf("%w: the right to change versions was lost meanwhile", ErrFenced)
 	}
@@ -194,6 +209,9 @@ func (s *Service) record(ctx context.Context, outcome string, why error) {
 	defer cancel()
 	c, _ := s.Last()
 	e := HistoryEntry{Action: c.Action, Outcome: outcome, ID: c.To, From: c.From, Label: c.Label, Who: c.Who, Node: s.cfg.Name}
+	if c.group != nil {
+		e.Canary = fmt.Sprintf("%s for %v", c.group, time.Duration(c.Canary.Time)*time.Millisecond)
+	}
 	if why != nil {
 		e.Error = why.Error()
 	}

@@ -10,6 +10,8 @@ import (
 type metrics struct {
 	changes  *prometheus.CounterVec
 	seconds  prometheus.Histogram
+	canaries *prometheus.CounterVec
+	trying   prometheus.Gauge
 	refused  prometheus.Counter
 	behind   prometheus.Gauge
 	fellBack prometheus.Gauge
@@ -22,6 +24,12 @@ func newMetrics() *metrics {
 		}, []string{"action", "outcome"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "skua_reload_seconds", Help: "Time of changes of versions that this node was asked for, on all nodes.", Buckets: prometheus.ExponentialBuckets(0.01, 2, 14),
+		}),
+		canaries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "skua_reload_canaries_total", Help: "Canaries that this node was asked for, by outcome: passed, or why they were taken back (errors, time, few, node, ended, failed).",
+		}, []string{"outcome"}),
+		trying: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "skua_reload_canary", Help: "1 while a canary goes on that this node was asked for.",
 		}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "skua_reload_refused_total", Help: "Orders of other nodes about versions that were not taken.",
@@ -36,7 +44,7 @@ func newMetrics() *metrics {
 }
 
 func (m *metrics) register(to prometheus.Registerer) error {
-	return errors.Join(to.Register(m.changes), to.Register(m.seconds), to.Register(m.refused), to.Register(m.behind), to.Register(m.fellBack))
+	return errors.Join(to.Register(m.changes), to.Register(m.seconds), to.Register(m.canaries), to.Register(m.trying), to.Register(m.refused), to.Register(m.behind), to.Register(m.fellBack))
 }
 
 func (m *metrics) ended(c *Change) {
@@ -54,3 +62,4 @@ func set(g prometheus.Gauge, on bool) {
 
 func (m *metrics) isBehind(on bool) { set(m.behind, on) }
 func (m *metrics) fallback(on bool) { set(m.fellBack, on) }
+func (m *metrics) canary(on bool)   { set(m.trying, on) }

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/skua-go/skua/cluster"
+	"github.com/skua-go/skua/lua"
 )
 
 // A node takes orders at skua.reload.NAME: HMAC-SHA256 of the rest by a key made of cluster.secret, then JSON. Each names the incarnation that is meant and the epoch
@@ -36,6 +37,9 @@ const (
 	stepUndo    = "undo"
 	stepCommit  = "commit"
 	stepSurvey  = "survey"
+	stepTry     = "try"  // the group of a canary goes over
+	stepLook    = "look" // what has been counted
+	stepEnd     = "end"  // the canary that this node leads
 )
 
 type order struct {
@@ -48,6 +52,8 @@ type order struct {
 	Sum         string `json:"sum,omitempty"`
 	Down        bool   `json:"down,omitempty"`
 	Dry         bool   `json:"dry,omitempty"`
+	Group       string `json:"group,omitempty"`
+	Who         string `json:"who,omitempty"`
 }
 
 type answer struct {
@@ -55,6 +61,19 @@ type answer struct {
 	Plan    *NodePlan `json:"plan,omitempty"`
 	Applied *Applied  `json:"applied,omitempty"`
 	Runs    *Runs     `json:"runs,omitempty"`
+	// Of a canary: what handlers have done, by script and version; what it was from and to.
+	Figures map[string]map[string]lua.Figures `json:"figures,omitempty"`
+	From    string                            `json:"from,omitempty"`
+	To      string                            `json:"to,omitempty"`
+}
+
+// group is the one of a canary; nil if the order is for all.
+func (o *order) group() (*Group, error) {
+	if o.Group == "" {
+		return nil, nil //nolint:nilnil // it is for all
+	}
+	g, err := ParseGroup(o.Group)
+	return &g, err
 }
 
 func (s *Service) signed(body []byte) []byte {
@@ -133,12 +152,33 @@ func (s *Service) obey(ctx context.Context, m *nats.Msg) {
 func (s *Service) carryOut(ctx context.Context, o *order, a *answer) error {
 	switch o.Step {
 	case stepPrepare:
+		group, err := o.group()
+		if err != nil {
+			return err
+		}
 		to, err := s.kept.load(ctx, o.To, o.Sum)
 		if err != nil {
 			return err
 		}
-		plan, err := s.part.prepare(ctx, o.Epoch, to, o.Down, !o.Dry)
+		plan, err := s.part.prepare(ctx, o.Epoch, to, o.Down, !o.Dry, group)
 		a.Plan = &plan
+		return err
+	case stepTry, stepLook:
+		var done Applied
+		var err error
+		if o.Step == stepTry {
+			done, err = s.part.try(ctx, o.Epoch)
+		} else {
+			done, a.Figures, err = s.part.look(ctx, o.Epoch)
+		}
+		a.Applied = &done
+		return err
+	case stepEnd:
+		c, err := s.endCanary(ctx, o.Who)
+		if err == nil && c.State == Running {
+			err = errors.New("reload: the canary is being taken back, and that takes long: `skua versions` tells what came of it")
+		}
+		a.From, a.To = c.To, c.From
 		return err
 	case stepApply:
 		done, err := s.part.apply(ctx, o.Epoch)
@@ -154,7 +194,7 @@ func (s *Service) carryOut(ctx context.Context, o *order, a *answer) error {
 		a.Runs = &runs
 		return nil
 	}
-	return fmt.Errorf("reload: found an order to %q, expected one of prepare, apply, undo, commit, survey", clip(o.Step))
+	return fmt.Errorf("reload: found an order to %q, expected one of prepare, try, look, apply, undo, commit, survey, end", clip(o.Step))
 }
 
 // send gives a node an order, and waits until it has carried it out. Its errors name the node.
@@ -169,7 +209,10 @@ func (s *Service) send(ctx context.Context, to *cluster.Member, o order) (answer
 		return a, fmt.Errorf("reload: %w", err)
 	}
 	// A node that is told to go on may have to go back, which takes as long again.
-	patience := map[string]time.Duration{stepPrepare: prepareTime, stepApply: 2 * s.cfg.Timeout, stepUndo: s.cfg.Timeout, stepCommit: leadTime, stepSurvey: surveyTime}
+	patience := map[string]time.Duration{
+		stepPrepare: prepareTime, stepApply: 2 * s.cfg.Timeout, stepUndo: s.cfg.Timeout, stepCommit: leadTime, stepSurvey: surveyTime,
+		stepTry: 2 * s.cfg.Timeout, stepLook: s.cfg.Timeout, stepEnd: 2 * s.cfg.Timeout,
+	}
 	ctx, cancel := context.WithTimeout(ctx, patience[o.Step]+time.Second)
 	defer cancel()
 	m, err := s.cfg.Node.Conn().RequestMsgWithContext(ctx, &nats.Msg{Subject: orderSubject(to.Name), Data: append(s.signed(body), body...)})

@@ -36,7 +36,9 @@ type change struct {
 	updates *updates
 	tables  Tables // shared data that is made anew
 	undo    func() // puts the tables back that were before; nil until they are published
-	applied bool   // or may be, in part
+	canary  *canary
+	begun   bool // some may run it: those of the canary, or all
+	applied bool // all may run it
 	since   time.Time
 }
 
@@ -110,8 +112,9 @@ func (p *part) current(epoch uint64) (*change, error) {
 	return p.change, nil
 }
 
-// prepare gets a change ready, from whatever the node runs. Nothing is changed, and nobody waits for it. With keep it stays ready for apply.
-func (p *part) prepare(ctx context.Context, epoch uint64, to *code.Version, down, keep bool) (NodePlan, error) {
+// prepare gets a change ready, from whatever the node runs. Nothing is changed, and nobody waits for it. With keep it stays ready for apply; with a group, for try, and handlers
+// are counted from now on.
+func (p *part) prepare(ctx context.Context, epoch uint64, to *code.Version, down, keep bool, group *Group) (NodePlan, error) {
 	if err := p.take(ctx); err != nil {
 		return NodePlan{}, err
 	}
@@ -146,9 +149,10 @@ func (p *part) prepare(ctx context.Context, epoch uint64, to *code.Version, down
 	}
 	made := NodePlan{Node: p.cfg.Name, plan: plan, Tables: c.tables.Names, Actors: p.affected(ctx, plan, to)}
 	if keep {
-		p.mu.Lock()
-		p.change = c
-		p.mu.Unlock()
+		if group != nil {
+			c.canary = &canary{group: *group, concerns: reaches(to, plan), measured: p.cfg.Runtime.Measure()}
+		}
+		p.hold(c)
 	}
 	return made, nil
 }
@@ -158,15 +162,31 @@ func (p *part) admit(epoch uint64, keep bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case p.change != nil && p.change.applied:
+	case p.change != nil && p.change.begun:
 		return fmt.Errorf("%w: version %s is applied, and it is not decided yet whether it stays", ErrBusy, p.change.to.ID())
 	case !keep:
 		return nil
 	case epoch < p.newest:
 		return fmt.Errorf("%w: epoch %d, after %d", ErrFenced, epoch, p.newest)
 	}
-	p.newest, p.change = epoch, nil
+	p.newest = epoch
+	p.holds(nil)
 	return nil
+}
+
+// hold has a change be the one that is under way; nil when none is.
+func (p *part) hold(c *change) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.holds(c)
+}
+
+// holds is hold, with the lock held.
+func (p *part) holds(c *change) {
+	if was := p.change; was != nil && was.canary != nil {
+		was.canary.measured.Stop()
+	}
+	p.change = c
 }
 
 // affected counts the actors of scripts that a plan is about.
@@ -194,7 +214,7 @@ func (p *part) apply(ctx context.Context, epoch uint64) (Applied, error) {
 	case c.applied:
 		return Applied{}, fmt.Errorf("%w: epoch %d is applied already", ErrBusy, epoch)
 	}
-	p.mark(c)
+	p.mark(c, true)
 	limited, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer cancel()
 	done, err := p.bringAll(limited, c, c.to, c.down)
@@ -207,23 +227,32 @@ func (p *part) apply(ctx context.Context, epoch uint64) (Applied, error) {
 	return done, nil
 }
 
-func (p *part) mark(c *change) {
+func (p *part) mark(c *change, all bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c.applied = true
+	c.begun, c.applied = true, all
+	if !all {
+		c.canary.since = time.Now()
+	}
 }
 
 // bringAll has all actors of the node run a version, and all that start from now on.
 func (p *part) bringAll(ctx context.Context, c *change, to *code.Version, down bool) (Applied, error) {
-	began := time.Now()
 	// First for those that begin: whoever is not among the targets then asks for its version later.
 	p.cfg.Runtime.Use(to)
+	p.cfg.Runtime.Choose(nil)
+	return p.bringThese(ctx, c, p.targets(), to, down)
+}
+
+// bringThese has some actors run a version.
+func (p *part) bringThese(ctx context.Context, c *change, list []target, to *code.Version, down bool) (Applied, error) {
+	began := time.Now()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	done := Applied{Node: p.cfg.Name}
 	var mu sync.Mutex
 	var failed error
-	p.each(ctx, p.targets(), func(t target) {
+	p.each(ctx, list, func(t target) {
 		told := time.AfterFunc(p.cfg.StuckAfter, func() { p.tellStuck(t, to) })
 		report, err := p.bring(ctx, t, to, c.updates, down)
 		told.Stop()
@@ -284,9 +313,7 @@ func (p *part) back(ctx context.Context, c *change) error {
 	}
 	_, err := p.bringAll(ctx, c, c.from, !c.down)
 	c.updates.leave(c.from.ID())
-	p.mu.Lock()
-	p.change = nil
-	p.mu.Unlock()
+	p.hold(nil)
 	if err != nil {
 		p.log.Error("reload: not all actors are back on the version before", "version", c.from.ID(), "error", err)
 		return fmt.Errorf("reload: not all are back on version %s: %w", c.from.ID(), err)
@@ -304,13 +331,11 @@ func (p *part) undo(ctx context.Context, epoch uint64) error {
 	switch {
 	case err != nil:
 		return nil // there is nothing to undo
-	case c.applied:
+	case c.begun:
 		return p.back(ctx, c)
 	}
 	c.updates.leave(c.from.ID())
-	p.mu.Lock()
-	p.change = nil
-	p.mu.Unlock()
+	p.hold(nil)
 	return nil
 }
 
@@ -329,8 +354,9 @@ func (p *part) commit(ctx context.Context, epoch uint64) error {
 	}
 	c.updates.leave(c.to.ID())
 	p.mu.Lock()
-	p.change, p.behind = nil, ""
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	p.holds(nil)
+	p.behind = ""
 	return nil
 }
 

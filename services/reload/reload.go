@@ -73,6 +73,12 @@ type Config struct {
 	Parallel int
 	// Keep is how many versions are kept. Default 50.
 	Keep int
+	// CanaryTime is how long a canary is watched whose order does not say. Default 30 s.
+	CanaryTime time.Duration
+	// Limits say when a canary is worse. Default DefaultLimits.
+	Limits Limits
+	// Players are the agents on this node of some players, for canaries. Nil: there are none.
+	Players func(ctx context.Context, ids []string) ([]actor.Ref, error)
 	// Log gets what happens. Default slog.Default().
 	Log *slog.Logger
 	// Metrics is where the metrics are registered; nil leaves them out.
@@ -100,6 +106,12 @@ func (cfg *Config) defaults() error {
 	}
 	if cfg.Keep <= 1 {
 		cfg.Keep = 50
+	}
+	if cfg.CanaryTime <= 0 {
+		cfg.CanaryTime = 30 * time.Second
+	}
+	if cfg.Limits == (Limits{}) {
+		cfg.Limits = DefaultLimits()
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()

@@ -50,6 +50,7 @@ type HistoryEntry struct {
 	ID      string       `json:"id"`
 	From    string       `json:"from,omitempty" doc:"The version before."`
 	Label   string       `json:"label,omitempty"`
+	Canary  string       `json:"canary,omitempty" doc:"The group that tried it first, and for how long."`
 	Who     string       `json:"who,omitempty"`
 	Node    string       `json:"node,omitempty" doc:"That was asked."`
 	Error   string       `json:"error,omitempty" doc:"Why it was undone."`
