@@ -212,7 +212,7 @@ func TestFFprobeReadsOverHTTPWhatABrowserPublishesByWHIP(t *testing.T) {
 	t.Logf("%d pictures of %dx%d, %d packets of sound, begin at %s and %s", len(pictures), video.Width, video.Height, len(sound), pictures[0], sound[0])
 }
 
-// record writes so long a piece of a stream over HTTP-FLV into a file, and gives the times of its frames.
+// recordFLV writes so long a piece of a stream over HTTP-FLV into a file, and gives the times of its frames.
 func recordFLV(t *testing.T, url, file string, long time.Duration) map[media.Codec][]time.Duration {
 	t.Helper()
 	var resp *http.Response

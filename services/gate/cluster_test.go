@@ -99,6 +99,8 @@ func (l *mortal) Accept() (net.Conn, error) {
 
 func (l *mortal) Close() error {
 	err := l.Listener.Close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	select {
 	case <-l.closed:
 	default:
