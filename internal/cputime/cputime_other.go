@@ -1,0 +1,8 @@
+//go:build !linux
+
+package cputime
+
+import "time"
+
+// Thread is how long the calling thread has run so far. The caller has locked itself to it.
+func Thread() time.Duration { return passed() }
