@@ -269,7 +269,7 @@ func TestWhatNobodyExpectsIsRefused(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]int{
-		"/actors/nobody": 404, "/actors/ffff": 404, "/actors/..%2f..%2fversion": 404, "/actors/%00": 404, "/actors/fffffffffffffffffffff": 404,
+		"/actors/nobody": 404, "/actors/ffff": 404, "/actors/..%2f..%2fversion": 400, "/actors/%2e%2e/config": 400, "/actors/%00": 404, "/actors/fffffffffffffffffffff": 404,
 	} {
 		if code := c.call(viewToken, http.MethodGet, path, "", nil); code != want {
 			t.Errorf("%s: %d", path, code)
@@ -282,6 +282,15 @@ func TestWhatNobodyExpectsIsRefused(t *testing.T) {
 	}
 	if len(c.clients.kicked) > 0 {
 		t.Error("somebody was kicked")
+	}
+	var p admin.AuditPage
+	if code := c.call(operateToken, http.MethodGet, "/audit?limit=2", "", &p); code != http.StatusOK || len(p.Entries) != 2 {
+		t.Fatalf("%d %+v", code, p)
+	}
+	for _, e := range p.Entries {
+		if e.Outcome != admin.Refused || e.Who != "grafana" || e.Detail != "path" || !strings.Contains(e.Target, "..") {
+			t.Errorf("a path that leads elsewhere: %+v", e)
+		}
 	}
 }
 

@@ -66,7 +66,7 @@ func TestAnotherNodeIsAskedByItsName(t *testing.T) {
 	}
 	var f admin.CallError
 	for path, want := range map[string]int{
-		"/actors/nobody?node=b": 404, "/actors/shop?node=c": 404, "/actors?limit=0&node=b": 400, "/actors?node=b&node=n": 400, "/actors/..%2f..%2faudit?node=b": 404, "/openapi.json?node=b": 400,
+		"/actors/nobody?node=b": 404, "/actors/shop?node=c": 404, "/actors?limit=0&node=b": 400, "/actors?node=b&node=n": 400, "/openapi.json?node=b": 400,
 		"/sessions?uid=x%26limit=0&node=b": 200, "/log?node=b": 403,
 	} {
 		if code := n.call(viewToken, http.MethodGet, path, "", &f); code != want {

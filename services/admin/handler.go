@@ -100,7 +100,7 @@ func (s *Server) prepare() (http.Handler, error) {
 // countDenials makes the server's counters; a registry that has them from another server keeps those.
 func (s *Server) countDenials(registry *prometheus.Registry) error {
 	s.denied = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "skua_admin_denied_total", Help: "Requests to the admin listener that were refused, by reason: host, token, certificate, expired, role.",
+		Name: "skua_admin_denied_total", Help: "Requests to the admin listener that were refused, by reason: host, token, certificate, expired, role, path.",
 	}, []string{"reason"})
 	s.unaudited = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "skua_admin_unaudited_total", Help: "Entries that the audit log could not be given.",
@@ -126,6 +126,11 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
 		who, err := s.identify(r)
+		if err == nil && climbs(r.URL.Path) {
+			s.deny(r, who, "path")
+			plain(w, http.StatusBadRequest, fmt.Sprintf("path: found %q, expected one without . and .. as a part", clip(r.URL.Path)))
+			return
+		}
 		if err == nil || r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
 			next.ServeHTTP(w, r.WithContext(withIdentity(r.Context(), who)))
 			return
@@ -145,6 +150,16 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h.Set("WWW-Authenticate", `Bearer realm="skua admin"`)
 		plain(w, http.StatusUnauthorized, err.Error())
 	})
+}
+
+// climbs tells whether a path has a part that leads elsewhere, also an escaped one. No client sends such a path unless somebody tries something.
+func climbs(path string) bool {
+	for part := range strings.SplitSeq(path, "/") {
+		if part == "." || part == ".." {
+			return true
+		}
+	}
+	return false
 }
 
 // deadline bounds how long a peer may take to read its answer: as long as the profile that it asked for, and some more.
