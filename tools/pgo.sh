@@ -2,6 +2,7 @@
 # Makes cmd/skua/skua.pgo anew, by which the compiler optimizes what is hot (https://go.dev/doc/pgo): a profile of nodes under the clients of the benchmarks.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+export GOFLAGS=-trimpath # the profile is for all machines, and names none
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 for only in net/tcp-lua net/tcp-own-vm-1000 net/tcp-go net/kcp-lua net/ws-lua net/login-tcp; do
