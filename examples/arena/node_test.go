@@ -145,21 +145,6 @@ func (s *safeBuffer) String() string {
 	return s.b.String()
 }
 
-// chromium finds the browser. A machine without one skips the page's tests, unless it is the one that has to run them all.
-func chromium(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatal("no chromium on this machine: apt-get install chromium")
-	}
-	t.Skip("no chromium on this machine: apt-get install chromium")
-	return ""
-}
-
 func TestTheEmbeddedProjectIsTheWholeProject(t *testing.T) {
 	want := map[string]bool{}
 	for _, pattern := range []string{"skua.toml", "scripts/*.lua", "web/*"} {

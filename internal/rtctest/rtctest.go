@@ -4,12 +4,12 @@ package rtctest
 import (
 	"context"
 	"encoding/json"
-	"os"
-	"os/exec"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/skua-go/skua/internal/browsertest"
 )
 
 // Page is a client of a few lines, as the drafts have it: no library. It leaves what it sees in the window's variable seen.
@@ -111,41 +111,6 @@ func Tab(chrome context.Context, t *testing.T, url string) context.Context {
 // Browser starts one Chromium with a camera and a microphone that are made up.
 func Browser(t *testing.T) context.Context {
 	t.Helper()
-	path := chromium(t)
-	flags := []string{
-		"disable-quic", "disable-background-networking", "disable-component-update", "disable-sync", "use-fake-device-for-media-stream", "use-fake-ui-for-media-stream",
-		"disable-renderer-backgrounding", "disable-background-timer-throttling", "disable-backgrounding-occluded-windows",
-	}
-	opts := make([]chromedp.ExecAllocatorOption, 0, 6+len(flags))
-	opts = append(opts, chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun)
-	for _, flag := range flags {
-		opts = append(opts, chromedp.Flag(flag, true))
-	}
-	allocator, cancel := chromedp.NewExecAllocator(context.Background(), opts...)
-	t.Cleanup(cancel)
-	ctx, cancelBrowser := chromedp.NewContext(allocator)
-	t.Cleanup(cancelBrowser)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := chromedp.Cancel(ctx); err != nil { // waits for the process
-			t.Error(err)
-		}
-	})
-	return ctx
-}
-
-func chromium(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatal("no chromium on this machine: apt-get install chromium")
-	}
-	t.Skip("no chromium on this machine: apt-get install chromium")
-	return ""
+	return browsertest.Start(t, "use-fake-device-for-media-stream", "use-fake-ui-for-media-stream", "disable-renderer-backgrounding", "disable-background-timer-throttling",
+		"disable-backgrounding-occluded-windows")
 }

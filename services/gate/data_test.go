@@ -116,19 +116,7 @@ func TestASessionWhoseDataCanNotBeReadStaysWhereItWas(t *testing.T) {
 		}
 		return nil
 	}}
-	c := meet(t, 2, nil, d.config)
-	r := c.rove("ann", 0)
-	must(t, r.ask(2, 0))
-	r.move(c.nodes[1])
-	tried.Wait()
-	r.move(c.nodes[0])
-	must(t, r.ask(1, 0))
-	if asked, node, _ := r.asked(t); !slices.Equal(asked, upTo(2)) || node != "n0" {
-		t.Errorf("at %s the session remembers %v", node, asked)
-	}
-	must(t, r.inOrder())
-	must(t, d.once(2))
-	c.settledAt(0)
+	stays(t, &d, &tried)
 }
 
 func TestASessionWhoseDataCanNotBePackedStaysWhereItIs(t *testing.T) {
@@ -137,6 +125,12 @@ func TestASessionWhoseDataCanNotBePackedStaysWhereItIs(t *testing.T) {
 	tried.Add(1)
 	first := sync.OnceFunc(tried.Done)
 	d := diarists{packed: func(int) error { first(); return errors.New("it has something that can't be written") }}
+	stays(t, &d, &tried)
+}
+
+// stays expects that a session is where it was, with all it had, when its data could not be taken to another gate.
+func stays(t *testing.T, d *diarists, tried *sync.WaitGroup) {
+	t.Helper()
 	c := meet(t, 2, nil, d.config)
 	r := c.rove("ann", 0)
 	must(t, r.ask(2, 0))
