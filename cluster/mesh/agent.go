@@ -12,10 +12,14 @@ const maxWatches = 1 << 20
 
 type (
 	watchFor struct {
+		p     *peer
+		id    uint64
+		noted chan struct{} // of peer.noting
+	}
+	unwatchFor struct {
 		p  *peer
 		id uint64
 	}
-	unwatchFor  watchFor
 	dropWatches struct{ p *peer }
 )
 
@@ -48,6 +52,7 @@ func (a *agent) Receive(c *actor.Context, msg any) {
 	switch msg := msg.(type) {
 	case watchFor:
 		a.watch(c, msg.p, a.m.sys.RefOf(msg.id))
+		msg.p.noting.end(msg.id, msg.noted)
 	case unwatchFor:
 		a.unwatch(c, msg.p, a.m.sys.RefOf(msg.id))
 	case dropWatches:

@@ -67,6 +67,40 @@ func TestAWatcherHearsOfAnEndOnAnotherNode(t *testing.T) {
 	<-b.System.Ended(drained)
 }
 
+func TestWhoWatchesAndThenEndsAnActorOfAnotherNodeHearsTheReason(t *testing.T) {
+	c := clustertest.Start(t, 2, clustertest.Config{})
+	a, b := c.Nodes[0], c.Nodes[1]
+	reason := errors.New("as planned")
+	told := make(chan actor.Terminated, 1)
+	for i := range 300 {
+		ref := a.See(b.Spawn(actor.Spec{New: func() actor.Actor {
+			return actor.Func(func(c *actor.Context, msg any) {
+				if _, ok := msg.(int); ok {
+					c.Stop(c.Self(), reason)
+				}
+			})
+		}}))
+		a.System.Send(a.Spawn(actor.Spec{New: func() actor.Actor {
+			return actor.Func(func(c *actor.Context, msg any) {
+				switch msg := msg.(type) {
+				case string:
+					c.Watch(ref)
+					if i%2 == 0 {
+						a.System.Kill(ref, reason)
+					} else {
+						c.Send(ref, 1)
+					}
+				case actor.Terminated:
+					told <- msg
+				}
+			})
+		}}), "begin")
+		if m := <-told; m.Ref != ref || errors.Is(m.Reason, actor.ErrNoActor) || m.Reason == nil {
+			t.Fatalf("%d: %+v", i, m)
+		}
+	}
+}
+
 func TestADeadNodeFailsItsCallsAndItsWatchersAtOnce(t *testing.T) {
 	c := clustertest.Start(t, 3, clustertest.Config{})
 	a, b := c.Nodes[0], c.Nodes[1]

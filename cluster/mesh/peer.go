@@ -24,6 +24,7 @@ type peer struct {
 	chokes  chokes
 	served  served
 	watched watched
+	noting  noting
 
 	up    atomic.Bool
 	armed atomic.Bool   // its goroutine comes around by itself

@@ -191,7 +191,8 @@ func (p *peer) takeNews(k kind, r *wire.Reader) error {
 			p.m.metrics.refused.WithLabelValues("no_such_call").Inc()
 		}
 	case frameWatch:
-		p.m.tell(watchFor{p, number & actor.MaxID})
+		id := number & actor.MaxID
+		p.m.tell(watchFor{p, id, p.noting.begin(id)})
 	case frameUnwatch:
 		p.m.tell(unwatchFor{p, number & actor.MaxID})
 	case frameEnded:
@@ -220,6 +221,7 @@ func (p *peer) takeSend(r *wire.Reader) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+	p.noting.await(to & actor.MaxID)
 	if code := p.m.sys.Deliver(to, from, msg, span); code != 0 {
 		p.m.sys.DeadLetter(actor.DeadLetter{To: p.m.sys.RefOf(to), From: from, Message: msg, Reason: code})
 		return 0, nil
@@ -245,6 +247,7 @@ func (p *peer) takeAsk(r *wire.Reader) (uint64, error) {
 		p.answer(call, nil, refusal(err))
 		return 0, err
 	}
+	p.noting.await(to & actor.MaxID)
 	v := p.m.sys.Serve(actor.Asked{
 		To: to, From: from, Message: msg, Timeout: left, Depth: depth, Span: span,
 		Then: func(v any, err error) { p.answered(call, v, err) },
@@ -318,6 +321,7 @@ func (p *peer) takeAcked(r *wire.Reader) (uint64, error) {
 		if bad != nil {
 			return refusal(bad)
 		}
+		p.noting.await(to & actor.MaxID)
 		if code := p.m.sys.Deliver(to, from, msg, span); code != 0 {
 			return &actor.Error{Code: code, Actor: p.m.sys.RefOf(to).String()}
 		}
@@ -336,6 +340,7 @@ func (p *peer) takeOrder(r *wire.Reader) error {
 	if bad != nil {
 		return bad
 	}
+	p.noting.await(to & actor.MaxID)
 	ref := p.m.sys.RefOf(to)
 	switch verb {
 	case actor.VerbStop:

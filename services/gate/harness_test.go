@@ -283,4 +283,4 @@ func (n *node) quiet(before int64) {
 }
 
 // limits are short enough to wait for, and long enough for a machine that is busy.
-var limits = transport.Config{HandshakeTimeout: 2 * time.Second, FrameTimeout: 2 * time.Second, Linger: 200 * time.Millisecond}
+var limits = transport.Config{HandshakeTimeout: 5 * time.Second, FrameTimeout: 2 * time.Second, Linger: 200 * time.Millisecond}

@@ -148,7 +148,7 @@ func (n *node) players() (stop func()) {
 					n.t.Errorf("the good player over %s got %+v, %v, want %d", kind, got, err, i)
 					return
 				}
-				if took := time.Since(began); took > 3*time.Second {
+				if took := time.Since(began); took > patience {
 					n.t.Errorf("the good player over %s waited %v", kind, took)
 				}
 			}
