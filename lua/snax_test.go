@@ -135,6 +135,7 @@ local snax = require "skynet.snax"
 local M = {}
 function M.run()
   local kept = snax.bind(1, "cell")
+  collectgarbage()
   local before = collectgarbage("count")
   for i = 2, 10000 do
     local o = snax.bind(i, "cell")
@@ -144,6 +145,7 @@ function M.run()
       skynet.yield()
     end
   end
+  collectgarbage()
   return collectgarbage("count") - before
 end
 return M`)
