@@ -211,31 +211,47 @@ func (w *watcher) tell(e Event) {
 	}
 }
 
-// greet tells new watchers who is there.
+// greet tells new watchers who is there, and what has happened since they asked: who looks for a node after Watch misses nothing that comes of it.
 func (l *loop) greet() {
 	m := l.m
+	news := map[*watcher][]Event{}
 	m.mu.Lock()
-	var fresh []*watcher
 	for _, w := range m.watchers {
 		if !w.started {
 			w.started = true
-			fresh = append(fresh, w)
-		}
-	}
-	var there []Member
-	if len(fresh) > 0 {
-		for _, k := range m.byName {
-			if k.State.Reachable() {
-				there = append(there, k.Member)
-			}
+			news[w] = m.since(w.there)
+			w.there = nil
 		}
 	}
 	m.mu.Unlock()
-	for _, w := range fresh {
-		for _, k := range there {
-			w.tell(Event{Member: k})
+	for w, events := range news {
+		for _, e := range events {
+			w.tell(e)
 		}
 	}
+}
+
+// since is what there is to tell of who was there before, and who is there now. The lock is held.
+func (m *Members) since(before map[string]Member) []Event {
+	var events []Event
+	for _, old := range before {
+		events = append(events, Event{Member: old})
+		k := m.byName[old.Name]
+		switch {
+		case k == nil || k.Incarnation != old.Incarnation:
+			gone := old
+			gone.State = Dead
+			events = append(events, Event{gone, old.State})
+		case k.State != old.State || k.Draining != old.Draining || k.Held != old.Held:
+			events = append(events, Event{k.Member, old.State})
+		}
+	}
+	for name, k := range m.byName {
+		if old, known := before[name]; k.State.Reachable() && (!known || old.Incarnation != k.Incarnation) {
+			events = append(events, Event{Member: k.Member})
+		}
+	}
+	return events
 }
 
 // tell sends a beat when one is due.

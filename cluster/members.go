@@ -156,7 +156,8 @@ type known struct {
 // watcher is one who hears of events. Only the goroutine of Members calls f.
 type watcher struct {
 	f       func(Event)
-	started bool // it has been told who is there
+	there   map[string]Member // who was there when it began to watch
+	started bool              // it has been told who is there
 	gone    atomic.Bool
 }
 
@@ -257,11 +258,16 @@ func (m *Members) Reachable(name string, incarnation uint64) bool {
 	return ok && known == incarnation
 }
 
-// Watch has f called for each Event, in order and by one goroutine, beginning with one for each other node that is there. f must not wait. After cancel it is called no more,
+// Watch has f called for each Event, in order and by one goroutine, beginning with one for each other node that is there when it is called. f must not wait. After cancel it is called no more,
 // but for a call that has begun.
 func (m *Members) Watch(f func(Event)) (cancel func()) {
-	w := &watcher{f: f}
+	w := &watcher{f: f, there: map[string]Member{}}
 	m.mu.Lock()
+	for name, k := range m.byName {
+		if k.State.Reachable() {
+			w.there[name] = k.Member
+		}
+	}
 	m.watchers = append(m.watchers, w)
 	m.mu.Unlock()
 	m.poke()

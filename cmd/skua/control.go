@@ -255,7 +255,10 @@ func (c *control) awaitLeft(ctx context.Context, to cluster.Member, tell func(ad
 	})
 	defer cancel()
 	if m, ok := c.n.members.Find(to.Name); ok && m.Incarnation == to.Incarnation && m.State == cluster.Left {
-		left <- nil
+		select {
+		case left <- nil:
+		default: // it has been told meanwhile
+		}
 	}
 	select {
 	case err := <-left:
