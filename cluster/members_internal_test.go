@@ -24,9 +24,10 @@ func TestAWatcherMissesNothingThatHappensBeforeItIsGreeted(t *testing.T) {
 		hear(beat{Name: name, Incarnation: 1})
 	}
 	var told []string
-	defer m.Watch(func(e Event) {
+	cancel := m.Watch(func(e Event) {
 		told = append(told, fmt.Sprintf("%s %d %v %v", e.Member.Name, e.Member.Incarnation, e.Member.State, e.Member.Draining))
-	})()
+	})
+	defer cancel()
 	hear(beat{Name: "leaves", Incarnation: 1, Left: true})
 	hear(beat{Name: "returns", Incarnation: 2})
 	hear(beat{Name: "drains", Incarnation: 1, Draining: true})
