@@ -64,15 +64,15 @@ func TestHeartbeatsAreAnsweredWithoutAWorker(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	served, lent := make(chan error, 1), make(chan struct{})
 	go func() { served <- g.Serve(ctx, "kcp", l) }()
-	var alone, left int
-	counted := make(chan struct{})
+	counts := make(chan [2]int)
 	go func() {
 		defer close(lent)
 		lend := <-l.lend
+		var alone, left int
 		for tell := range l.news {
 			switch {
 			case tell == nil:
-				counted <- struct{}{}
+				counts <- [2]int{alone, left}
 			case lend(tell):
 				left++
 			default:
@@ -80,9 +80,10 @@ func TestHeartbeatsAreAnsweredWithoutAWorker(t *testing.T) {
 			}
 		}
 	}()
-	count := func() { // an answer is there before the turn that wrote it is counted
+	count := func() (alone, left int) { // an answer is there before the turn that wrote it is counted
 		l.news <- nil
-		<-counted
+		c := <-counts
+		return c[0], c[1]
 	}
 	c, err := kcp.Dial(t.Context(), ln.Addr().String(), kcp.Config{})
 	must(t, err)
@@ -106,20 +107,18 @@ func TestHeartbeatsAreAnsweredWithoutAWorker(t *testing.T) {
 	ready, err := packet.AppendPacket(nil, packet.HandshakeAck, nil)
 	must(t, err)
 	say(ready, packet.Heartbeat)
-	count()
-	was := left
+	_, was := count()
 	for range 5 {
 		say(packet.AppendHeartbeat(nil), packet.Heartbeat)
 	}
-	count()
-	if n := left - was; n > 0 || alone == 0 {
-		t.Errorf("%d heartbeats were left to workers, %d times nothing was", n, alone)
+	alone, left := count()
+	if left > was || alone == 0 {
+		t.Errorf("%d heartbeats were left to workers, %d times nothing was", left-was, alone)
 	}
 	request, err := packet.AppendData(nil, packet.Message{Type: packet.Request, ID: 1, Route: "echo", Body: []byte("{}")}, nil)
 	must(t, err)
 	say(request, packet.Data)
-	count()
-	if left == was {
+	if _, left := count(); left == was {
 		t.Error("a request was not left to workers")
 	}
 	must(t, c.Close())
