@@ -27,6 +27,7 @@ type lending struct {
 	net.Listener
 	lend chan func(tell func()) bool
 	news chan func()
+	over chan struct{} // closed when nobody takes news any more
 }
 
 func (l *lending) Lend(f func(tell func()) (left bool)) { l.lend <- f }
@@ -36,12 +37,12 @@ func (l *lending) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &lendingConn{c.(teller), l.news}, nil
+	return &lendingConn{c.(teller), l}, nil
 }
 
 type lendingConn struct {
 	teller
-	news chan func()
+	l *lending
 }
 
 func (c *lendingConn) Notify(f func()) {
@@ -49,7 +50,12 @@ func (c *lendingConn) Notify(f func()) {
 		c.teller.Notify(nil)
 		return
 	}
-	c.teller.Notify(func() { c.news <- f })
+	c.teller.Notify(func() {
+		select {
+		case c.l.news <- f:
+		case <-c.l.over:
+		}
+	})
 }
 
 func TestHeartbeatsAreAnsweredWithoutAWorker(t *testing.T) {
@@ -60,7 +66,7 @@ func TestHeartbeatsAreAnsweredWithoutAWorker(t *testing.T) {
 	must(t, err)
 	ln, err := kcp.Listen("127.0.0.1:0", kcp.Config{})
 	must(t, err)
-	l := &lending{ln, make(chan func(func()) bool, 1), make(chan func(), 100)}
+	l := &lending{ln, make(chan func(func()) bool, 1), make(chan func(), 100), make(chan struct{})}
 	ctx, cancel := context.WithCancel(t.Context())
 	served, lent := make(chan error, 1), make(chan struct{})
 	go func() { served <- g.Serve(ctx, "kcp", l) }()
@@ -69,14 +75,19 @@ func TestHeartbeatsAreAnsweredWithoutAWorker(t *testing.T) {
 		defer close(lent)
 		lend := <-l.lend
 		var alone, left int
-		for tell := range l.news {
-			switch {
-			case tell == nil:
-				counts <- [2]int{alone, left}
-			case lend(tell):
-				left++
-			default:
-				alone++
+		for {
+			select {
+			case <-l.over:
+				return
+			case tell := <-l.news:
+				switch {
+				case tell == nil:
+					counts <- [2]int{alone, left}
+				case lend(tell):
+					left++
+				default:
+					alone++
+				}
 			}
 		}
 	}()
@@ -124,7 +135,7 @@ func TestHeartbeatsAreAnsweredWithoutAWorker(t *testing.T) {
 	must(t, c.Close())
 	cancel()
 	must(t, <-served)
-	close(l.news)
+	close(l.over)
 	<-lent
 	must(t, sys.Shutdown(context.Background()))
 }
