@@ -190,6 +190,42 @@ func (c *conn) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
+// WriteLate is Write, but what it has written may leave only when the listener's SendLate is called. If it has to wait, everything that others have written so leaves before.
+func (c *conn) WriteLate(p []byte) (int, error) {
+	if n, err, done := c.writeLate(p); done {
+		return n, err
+	}
+	c.sh.l.SendLate()
+	return c.Write(p)
+}
+
+// writeLate writes what there is room for, all or nothing.
+func (c *conn) writeLate(p []byte) (n int, err error, done bool) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	sh := c.sh
+	sh.mu.Lock()
+	now := sh.now()
+	if err := c.writable(now); err != nil {
+		err = c.wrap("write", err)
+		sh.leave()
+		return 0, err, true
+	}
+	if c.block.room() < len(p) {
+		sh.leave()
+		return 0, nil, false
+	}
+	c.block.write(p)
+	c.flush(now)
+	c.schedule(now)
+	if len(sh.out) < batchSize && len(sh.wakes) == 0 {
+		sh.mu.Unlock()
+	} else {
+		sh.leave()
+	}
+	return len(p), nil, true
+}
+
 // Room is how many bytes Write takes now without waiting. Only other Writes make it less.
 func (c *conn) Room() int {
 	c.sh.mu.Lock()

@@ -129,6 +129,14 @@ func (l *listener) Accept() (net.Conn, error) {
 // written meanwhile leaves behind it. It tells whether others are doing the rest. nil takes it away.
 func (l *listener) Lend(f func(tell func()) (left bool)) { l.beat.lendTo(f) }
 
+// SendLate sends what connections have written by WriteLate.
+func (l *listener) SendLate() {
+	for _, sh := range l.shards {
+		sh.mu.Lock()
+		sh.leave()
+	}
+}
+
 // Addr is the UDP address that is listened on.
 func (l *listener) Addr() net.Addr { return l.addr }
 
