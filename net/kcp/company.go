@@ -65,3 +65,12 @@ func (c *company) stop() {
 		c.timer.Stop()
 	}
 }
+
+// sendAlone sends the acknowledgement that has waited for company in vain.
+func (l *link) sendAlone() {
+	q := l.mem.packet(l.crypt.head())
+	if q.bytes, _ = l.company.join(q.bytes, 0); len(q.bytes) > l.crypt.head() {
+		l.send(l.crypt.seal(q.bytes))
+	}
+	l.mem.done(q)
+}

@@ -190,40 +190,37 @@ func (c *conn) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// WriteLate is Write, but what it has written may leave only when the listener's SendLate is called. If it has to wait, everything that others have written so leaves before.
+// WriteLate is Write, but what it has written may leave only with the listener's next SendLate. Before it waits it has everything leave that was written so.
 func (c *conn) WriteLate(p []byte) (int, error) {
-	if n, err, done := c.writeLate(p); done {
-		return n, err
+	if done, err := c.writeLate(p); err != nil {
+		return 0, err
+	} else if done {
+		return len(p), nil
 	}
 	c.sh.l.SendLate()
 	return c.Write(p)
 }
 
-// writeLate writes what there is room for, all or nothing.
-func (c *conn) writeLate(p []byte) (n int, err error, done bool) {
+// writeLate writes all, or nothing if there is no room for it.
+func (c *conn) writeLate(p []byte) (done bool, err error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	sh := c.sh
 	sh.mu.Lock()
 	now := sh.now()
-	if err := c.writable(now); err != nil {
-		err = c.wrap("write", err)
-		sh.leave()
-		return 0, err, true
+	if err = c.writable(now); err == nil && c.block.room() >= len(p) {
+		c.block.write(p)
+		c.flush(now)
+		c.schedule(now)
+		if len(sh.out) < batchSize && len(sh.wakes) == 0 {
+			sh.mu.Unlock()
+			return true, nil
+		}
+		done = true
 	}
-	if c.block.room() < len(p) {
-		sh.leave()
-		return 0, nil, false
-	}
-	c.block.write(p)
-	c.flush(now)
-	c.schedule(now)
-	if len(sh.out) < batchSize && len(sh.wakes) == 0 {
-		sh.mu.Unlock()
-	} else {
-		sh.leave()
-	}
-	return len(p), nil, true
+	err = c.wrap("write", err)
+	sh.leave()
+	return done, err
 }
 
 // Room is how many bytes Write takes now without waiting. Only other Writes make it less.

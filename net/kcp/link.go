@@ -131,15 +131,6 @@ func (l *link) WriteTo(p []byte, _ net.Addr) (int, error) {
 	return len(p), nil
 }
 
-// sendAlone sends the acknowledgement that has waited for company in vain.
-func (l *link) sendAlone() {
-	q := l.mem.packet(l.crypt.head())
-	if q.bytes, _ = l.company.join(q.bytes, 0); len(q.bytes) > l.crypt.head() {
-		l.send(l.crypt.seal(q.bytes))
-	}
-	l.mem.done(q)
-}
-
 func (l *link) send(d []byte) {
 	udp := l.socket()
 	if udp == nil {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Listen listens on the UDP address addr ("127.0.0.1:7000"; port 0 picks a free one). The connections it accepts are net.Conns with CloseWrite, ReadNow and
-// Notify.
+// Listen listens on the UDP address addr ("127.0.0.1:7000"; port 0 picks a free one). The connections it accepts are net.Conns with CloseWrite, ReadNow,
+// Notify, Room and WriteLate, see package transport.
 //
 // Closing the listener ends Accept, and the sessions that nobody has accepted; the sockets stay open until the accepted connections are closed too, since
 // they share them.

@@ -31,7 +31,7 @@ func (l *late) flush(c *Conn, now int64) {
 	}
 }
 
-// write writes to all of them.
+// write writes to all of them, and has it leave together where the listener can do that.
 func (l *late) write() {
 	for i, c := range l.conns {
 		l.conns[i] = nil

@@ -143,7 +143,7 @@ func (c *Conn) write(*worker) {
 }
 
 // writeRounds writes until nothing waits, or leaves it to others after some rounds. Whoever calls it has set out.running, and holds c.mu, which it releases.
-// late: and calls server.sendLate behind it.
+// late: it will call server.sendLate soon.
 func (c *Conn) writeRounds(now int64, rounds int, late bool) {
 	returned := false
 	defer func() {
