@@ -284,7 +284,7 @@ func (c *Conn) writeBatch(b *batch, late bool) error {
 
 func (c *Conn) writeBytes(p []byte, late bool) error {
 	for {
-		n, err := c.writeChunk(p[:min(len(p), writeChunk)], late)
+		n, err := c.writeSome(p[:min(len(p), writeChunk)], late)
 		c.bytesOut.Add(uint64(n))
 		if err != nil {
 			return err
@@ -299,7 +299,8 @@ func (c *Conn) writeBytes(p []byte, late bool) error {
 	}
 }
 
-func (c *Conn) writeChunk(p []byte, late bool) (int, error) {
+// writeSome is the connection's Write, or WriteLate if it has that.
+func (c *Conn) writeSome(p []byte, late bool) (int, error) {
 	if late && c.later != nil {
 		return c.later.WriteLate(p)
 	}
