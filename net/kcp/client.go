@@ -36,10 +36,15 @@ func newClient(l *link) (*client, error) {
 	if cfg.DataShards > 0 {
 		c.mss -= fecHeader
 	}
-	if cfg.Repeat && cfg.DataShards == 0 { // else parity is made of the datagrams before they come here
-		l.repeater = &repeater{mtu: mtu}
+	if cfg.DataShards == 0 { // else parity is made of the datagrams before they come here
+		if cfg.Repeat {
+			l.repeater = &repeater{mtu: mtu}
+		}
+		if !cfg.AckNoDelay {
+			l.company = &company{mtu: mtu, alone: l.sendAlone}
+		}
 	}
-	l.peer, l.busy = c.peer, func() { c.pulse.wake() }
+	l.peer, l.busy = c.peer, func(now time.Time) { c.pulse.wake(now) }
 	s, err := kcpgo.NewConn4(l.conv, l.remote, nil, cfg.DataShards, cfg.ParityShards, true, l)
 	if err != nil {
 		_ = l.Close()
@@ -115,7 +120,7 @@ func (c *client) Write(p []byte) (int, error) {
 	case len(p) == 0:
 		return 0, nil
 	}
-	c.pulse.wake()
+	c.pulse.wake(time.Now())
 	n, err := c.s.Write(p)
 	if n > 0 {
 		c.link.wrote((n + c.mss - 1) / c.mss)

@@ -190,6 +190,39 @@ func (c *conn) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
+// WriteLate is Write, but what it has written may leave only with the listener's next SendLate. Before it waits it has everything leave that was written so.
+func (c *conn) WriteLate(p []byte) (int, error) {
+	if done, err := c.writeLate(p); err != nil {
+		return 0, err
+	} else if done {
+		return len(p), nil
+	}
+	c.sh.l.SendLate()
+	return c.Write(p)
+}
+
+// writeLate writes all, or nothing if there is no room for it.
+func (c *conn) writeLate(p []byte) (done bool, err error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	sh := c.sh
+	sh.mu.Lock()
+	now := sh.now()
+	if err = c.writable(now); err == nil && c.block.room() >= len(p) {
+		c.block.write(p)
+		c.flush(now)
+		c.schedule(now)
+		if len(sh.out) < batchSize && len(sh.wakes) == 0 {
+			sh.mu.Unlock()
+			return true, nil
+		}
+		done = true
+	}
+	err = c.wrap("write", err)
+	sh.leave()
+	return done, err
+}
+
 // Room is how many bytes Write takes now without waiting. Only other Writes make it less.
 func (c *conn) Room() int {
 	c.sh.mu.Lock()

@@ -67,7 +67,7 @@ func dial(ctx context.Context, addr string, cfg Config) (*client, error) {
 		return nil, fmt.Errorf("%T, expected a UDP address", udp.RemoteAddr())
 	}
 	tune(udp, cfg)
-	l := &link{cfg: cfg, crypt: cr, mem: new(memory), remote: remote, udp: udp, ready: make(chan struct{})}
+	l := &link{cfg: cfg, crypt: cr, mem: &clientMemory, remote: remote, udp: udp, ready: make(chan struct{})}
 	if cfg.Raw {
 		var b [4]byte
 		_, _ = rand.Read(b[:]) // never fails: it would end the program
@@ -78,6 +78,9 @@ func dial(ctx context.Context, addr string, cfg Config) (*client, error) {
 	}
 	return newClient(l)
 }
+
+// clientMemory is that of all clients, of which a process may have thousands: what one has just used is in the processor's caches for the next.
+var clientMemory memory //nolint:gochecknoglobals // a cache
 
 // tune sets a client socket's options. They are wishes.
 func tune(udp *net.UDPConn, cfg Config) {

@@ -148,3 +148,35 @@ func Age(ln net.Listener, by time.Duration) {
 		sh.mu.Unlock()
 	}
 }
+
+// Company is where a client's acknowledgements wait, with an MTU; alone gets what has waited in vain.
+type Company struct{ c company }
+
+// NewCompany returns one.
+func NewCompany(mtu int, alone func(d []byte)) *Company {
+	c := &Company{company{mtu: mtu}}
+	c.c.alone = func() {
+		if d, _ := c.c.join(nil, 0); d != nil {
+			alone(d)
+		}
+	}
+	return c
+}
+
+// Send returns what leaves now because a datagram does.
+func (c *Company) Send(d []byte) (datagrams [][]byte) {
+	if c.c.keep(d) {
+		return nil
+	}
+	before, full := c.c.join(nil, len(d))
+	if full {
+		return [][]byte{before, d}
+	}
+	return [][]byte{append(before, d...)}
+}
+
+// Stop is company's.
+func (c *Company) Stop() { c.c.stop() }
+
+// AckWait is how long they wait.
+const AckWait = ackWait

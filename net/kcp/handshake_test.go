@@ -2,6 +2,7 @@ package kcp_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -203,6 +204,71 @@ func TestRoomIsWhatAWriteTakesWithoutWaiting(t *testing.T) {
 	}
 	if left := room(); left != 0 {
 		t.Errorf("room for %d bytes more than the %d that there was room for", left, all)
+	}
+}
+
+// What is due by then takes along what waits. So it is tried again if it has not.
+func TestWhatIsWrittenLateLeavesTogether(t *testing.T) {
+	const tries = 20
+	type late interface {
+		net.Conn
+		WriteLate(p []byte) (int, error)
+	}
+	buf := make([]byte, 2000)
+	together := func() bool {
+		var stats kcp.Stats
+		ln := listen(t, kcp.Config{Raw: true, Stats: &stats, Sockets: 2})
+		client := socket(t, ln)
+		_ = client.SetReadDeadline(time.Now().Add(patience))
+		join := func(conv uint32) late {
+			if _, err := client.Write(segment(conv, 81, 0, 0, 0, []byte("x"))); err != nil {
+				t.Fatal(err)
+			}
+			c, err := ln.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = c.Close() })
+			if _, err := client.Read(buf); err != nil { // the acknowledgement, so nothing is due any more
+				t.Fatal(err)
+			}
+			return c.(late)
+		}
+		expect := func(conv uint32) {
+			t.Helper()
+			if n, err := client.Read(buf); err != nil || n < 25 || binary.LittleEndian.Uint32(buf) != conv || buf[4] != 81 {
+				t.Fatalf("% x, %v, expected data of conversation %d", buf[:n], err, conv)
+			}
+		}
+		c, d := join(1), join(2) // of different sockets
+		before := stats.Snapshot().DatagramsOut
+		for _, c := range []late{c, d} {
+			if n, err := c.WriteLate([]byte("a")); n != 1 || err != nil {
+				t.Fatalf("%d, %v", n, err)
+			}
+		}
+		if stats.Snapshot().DatagramsOut != before {
+			return false
+		}
+		ln.(interface{ SendLate() }).SendLate()
+		expect(1)
+		expect(2)
+		// What has to wait, here until its time is over, is sent behind what others have written.
+		if _, err := c.WriteLate([]byte("b")); err != nil {
+			t.Fatal(err)
+		}
+		_ = d.SetWriteDeadline(time.Now().Add(20 * time.Millisecond))
+		if n, err := d.WriteLate(make([]byte, 1<<20)); n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Logf("%d bytes, %v", n, err)
+			return false
+		}
+		expect(1)
+		return true
+	}
+	for n := 1; !together(); n++ {
+		if n == tries {
+			t.Fatalf("not in %d tries", n)
+		}
 	}
 }
 

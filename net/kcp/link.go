@@ -23,7 +23,7 @@ type link struct {
 	conv   uint32
 	key    [keyLen]byte              // of no use with Config.Raw
 	peer   func(end bool, err error) // what becomes known of the server's stream
-	busy   func()                    // data has come
+	busy   func(now time.Time)       // data has come
 
 	mu       sync.Mutex
 	udp      *net.UDPConn
@@ -44,6 +44,7 @@ type link struct {
 	endWait  time.Duration
 
 	repeater *repeater // nil: nothing is repeated
+	company  *company  // nil: acknowledgements do not wait
 
 	delivered func() // to be called when the server has everything; nil while nobody waits for that
 }
@@ -90,9 +91,9 @@ func (l *link) ReadFrom(p []byte) (int, net.Addr, error) {
 			continue
 		}
 		if kind == 0 {
-			l.hear()
-			l.note(d)
-			l.busy()
+			now := time.Now()
+			l.note(d, now)
+			l.busy(now)
 			return copy(p, d), l.remote, nil
 		}
 		if !l.cfg.Raw {
@@ -103,15 +104,26 @@ func (l *link) ReadFrom(p []byte) (int, net.Addr, error) {
 
 // WriteTo sends a datagram of KCP. It never fails: what is lost is repeated, by another socket if this one is of no more use.
 func (l *link) WriteTo(p []byte, _ net.Addr) (int, error) {
-	if l.crypt.head() == 0 && l.repeater == nil {
+	if l.company != nil && l.company.keep(p) {
+		return len(p), nil
+	}
+	if l.crypt.head() == 0 && l.repeater == nil && l.company == nil {
 		l.send(p)
 		return len(p), nil
 	}
-	q := l.mem.packet(l.crypt.head())
+	head := l.crypt.head()
+	q := l.mem.packet(head)
+	if l.company != nil {
+		var full bool
+		if q.bytes, full = l.company.join(q.bytes, len(p)); full {
+			l.send(l.crypt.seal(q.bytes))
+			q.bytes = q.store[:head]
+		}
+	}
 	q.bytes = append(q.bytes, p...)
 	if l.repeater != nil {
 		l.mu.Lock()
-		q.bytes = l.repeater.follow(q.bytes, p, l.acked, time.Now())
+		q.bytes = l.repeater.follow(q.bytes, q.bytes[head:], l.acked, time.Now())
 		l.mu.Unlock()
 	}
 	l.send(l.crypt.seal(q.bytes))
@@ -158,29 +170,37 @@ func (l *link) socket() *net.UDPConn {
 }
 
 // note finds out what the server has received.
-func (l *link) note(d []byte) {
-	switch {
-	case d[5] == 0 && d[4] == fecParity:
-		return
-	case d[5] == 0 && d[4] == fecData:
-		d = d[fecHeader:]
-	}
-	if len(d) < overhead {
-		return
-	}
-	una := binary.LittleEndian.Uint32(d[16:]) // which is the same in all segments of a datagram
-	l.mu.Lock()
-	if since(una, l.acked) > 0 {
-		l.acked = una // it may be ahead of written, which is counted behind a Write
-	}
+func (l *link) note(d []byte, now time.Time) {
+	una, ok := unaOf(d)
 	var f func()
-	if since(l.acked, l.written) >= 0 {
-		f = l.delivered
+	l.mu.Lock()
+	l.heard, l.asked = now, 0
+	if ok {
+		if since(una, l.acked) > 0 {
+			l.acked = una // it may be ahead of written, which is counted behind a Write
+		}
+		if since(l.acked, l.written) >= 0 {
+			f = l.delivered
+		}
 	}
 	l.mu.Unlock()
 	if f != nil {
 		go f() // which closes what this goroutine is to read on
 	}
+}
+
+// unaOf is the number up to which the sender of KCP's datagram has received everything. Parity does not tell.
+func unaOf(d []byte) (una uint32, ok bool) {
+	if d[5] == 0 && (d[4] == fecData || d[4] == fecParity) {
+		if d[4] == fecParity {
+			return 0, false
+		}
+		d = d[fecHeader:]
+	}
+	if len(d) < overhead {
+		return 0, false
+	}
+	return binary.LittleEndian.Uint32(d[16:]), true // which is the same in all segments of a datagram
 }
 
 // unacknowledged says whether segments wait for the server, and whether there is room for more in the window.
@@ -399,6 +419,9 @@ func (l *link) Close() error {
 	l.closed = true
 	if l.timer != nil {
 		l.timer.Stop()
+	}
+	if l.company != nil {
+		l.company.stop()
 	}
 	return l.udp.Close()
 }

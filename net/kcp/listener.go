@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Listen listens on the UDP address addr ("127.0.0.1:7000"; port 0 picks a free one). The connections it accepts are net.Conns with CloseWrite, ReadNow and
-// Notify.
+// Listen listens on the UDP address addr ("127.0.0.1:7000"; port 0 picks a free one). The connections it accepts are net.Conns with CloseWrite, ReadNow,
+// Notify, Room and WriteLate, see package transport.
 //
 // Closing the listener ends Accept, and the sessions that nobody has accepted; the sockets stay open until the accepted connections are closed too, since
 // they share them.
@@ -128,6 +128,14 @@ func (l *listener) Accept() (net.Conn, error) {
 // goroutine may do then what these ask for, as far as that neither waits nor takes long, since thousands of idle sessions wait for it, and what is
 // written meanwhile leaves behind it. It tells whether others are doing the rest. nil takes it away.
 func (l *listener) Lend(f func(tell func()) (left bool)) { l.beat.lendTo(f) }
+
+// SendLate sends what connections have written by WriteLate.
+func (l *listener) SendLate() {
+	for _, sh := range l.shards {
+		sh.mu.Lock()
+		sh.leave()
+	}
+}
 
 // Addr is the UDP address that is listened on.
 func (l *listener) Addr() net.Addr { return l.addr }

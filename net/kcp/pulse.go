@@ -41,11 +41,10 @@ func (p *pulse) setInterval(d time.Duration) {
 func (p *pulse) interval() time.Duration { return time.Duration(p.cfg.Interval) * time.Millisecond }
 
 // wake is called when something is about to be sent, or has come that is to be acknowledged.
-func (p *pulse) wake() {
+func (p *pulse) wake(now time.Time) {
 	if p.interval() >= restInterval {
 		return
 	}
-	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.last = now

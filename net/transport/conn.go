@@ -17,6 +17,7 @@ import (
 type Conn struct {
 	nc     net.Conn
 	frames frameWriter // nc, if it must know where frames end
+	later  lateWriter  // nc, if it and its listener can
 	steps  *steps      // of a connection that is read without a goroutine of its own
 	srv    *server
 	recv   Receiver
@@ -44,6 +45,9 @@ type Conn struct {
 func newConn(s *server, nc net.Conn) *Conn {
 	c := &Conn{nc: nc, srv: s, addr: addrOf(nc.RemoteAddr()), opened: s.now(), idle: s.cfg.Idle, slot: s.nextSlot.Add(1)}
 	c.frames, _ = nc.(frameWriter)
+	if s.gathers {
+		c.later, _ = nc.(lateWriter)
+	}
 	c.steps = stepsOf(nc)
 	c.in.lastFrame = c.opened
 	return c

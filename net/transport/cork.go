@@ -70,7 +70,7 @@ func (c *Conn) uncork() {
 // flush ends a step: it writes what was kept back, on the calling goroutine, which may wait for the client. It holds back only that client, and others go on sending.
 func (c *Conn) flush(now int64) {
 	if c.settle(now) {
-		c.writeCorked(now)
+		c.writeCorked(now, false)
 	}
 }
 
@@ -88,8 +88,8 @@ func (c *Conn) settle(now int64) bool {
 	return true
 }
 
-// writeCorked takes the cork out and writes what was kept back.
-func (c *Conn) writeCorked(now int64) {
+// writeCorked takes the cork out and writes what was kept back; late as with writeRounds.
+func (c *Conn) writeCorked(now int64, late bool) {
 	c.mu.Lock()
 	c.uncork()
 	if c.out.running || !c.more() {
@@ -97,7 +97,7 @@ func (c *Conn) writeCorked(now int64) {
 		return
 	}
 	c.out.running = true
-	c.writeRounds(now, ownRounds)
+	c.writeRounds(now, ownRounds, late)
 }
 
 // watch looks after what is kept back and after those who wait for a blocked worker of the crew.

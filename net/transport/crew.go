@@ -170,7 +170,7 @@ func (w *crew) enlist() {
 
 func (w *crew) work() {
 	finished := false
-	me := &worker{wake: make(chan struct{}, 1), place: -1, since: w.srv.now()}
+	me := &worker{wake: make(chan struct{}, 1), place: -1, since: w.srv.now(), late: late{srv: w.srv}}
 	defer func() {
 		if !finished { // a handler called runtime.Goexit
 			me.late.abandon()

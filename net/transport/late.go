@@ -12,6 +12,7 @@ const (
 
 // late is the corked connections whose steps are over, and which their worker has not written to. The watch looks after them if the worker is held up.
 type late struct {
+	srv   *server
 	conns []*Conn
 	since int64
 }
@@ -30,17 +31,24 @@ func (l *late) flush(c *Conn, now int64) {
 	}
 }
 
-// write writes to all of them.
+// write writes to all of them, and has it leave together where the listener can do that.
 func (l *late) write() {
 	for i, c := range l.conns {
 		l.conns[i] = nil
-		c.writeCorked(c.srv.now()) // the one before may have taken its time
+		c.writeCorked(c.srv.now(), true) // the one before may have taken its time
 	}
 	l.conns = l.conns[:0]
+	l.srv.sendLate()
+}
+
+// lateWriter is a connection whose listener can send at once what several have written; the package comment has its contract.
+type lateWriter interface {
+	WriteLate(p []byte) (n int, err error)
 }
 
 // abandon leaves them to other workers: this one's goroutine ends.
 func (l *late) abandon() {
+	l.srv.sendLate()
 	for _, c := range l.conns {
 		if c == nil {
 			continue

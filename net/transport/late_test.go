@@ -1,8 +1,11 @@
 package transport_test
 
 import (
+	"bytes"
 	"fmt"
+	"net"
 	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,12 +19,18 @@ func TestAHandlerThatDoesNotReturnKeepsNobodyElsesAnswersBack(t *testing.T) {
 		"ends its goroutine":  func(chan struct{}) { runtime.Goexit() },
 		"blocks, then leaves": func(release chan struct{}) { <-release; runtime.Goexit() },
 	} {
-		t.Run(what, func(t *testing.T) {
+		whether(t, what, func(t *testing.T, gathers bool) {
 			synctest.Test(t, func(t *testing.T) {
 				const clients, every = 200, 5
 				release := make(chan struct{})
 				begin := make(chan struct{})
-				s, m := inMemory(t, false, transport.Config{}, func(s *session, body string) error {
+				m := newMemory()
+				var ln net.Listener = m
+				g := &gathering{memory: m}
+				if gathers {
+					ln = g
+				}
+				s := serveOn(t, ln, transport.Config{}, func(s *session, body string) error {
 					<-begin // all of them have something to be handled by now, so workers go from one to the next
 					if body == "stay" {
 						stay(release)
@@ -54,9 +63,64 @@ func TestAHandlerThatDoesNotReturnKeepsNobodyElsesAnswersBack(t *testing.T) {
 				if took := time.Since(begun); took > 100*time.Millisecond {
 					t.Errorf("the answers took %v", took)
 				}
+				if most := g.most(); gathers && most < 2 {
+					t.Errorf("at most %d answers have left together", most)
+				}
 				close(release)
 				s.stop()
 			})
 		})
 	}
+}
+
+// whether runs a test over connections whose listener sends together what several have written, and over others.
+func whether(t *testing.T, name string, f func(t *testing.T, gathers bool)) {
+	t.Run(name+"/apart", func(t *testing.T) { f(t, false) })
+	t.Run(name+"/together", func(t *testing.T) { f(t, true) })
+}
+
+// gathering is a listener that sends together what its connections have written.
+type gathering struct {
+	*memory
+	mu      sync.Mutex
+	late    []func()
+	longest int
+}
+
+func (g *gathering) Accept() (net.Conn, error) {
+	c, err := g.memory.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &gathered{c.(*memConn), g}, nil
+}
+
+func (g *gathering) SendLate() {
+	g.mu.Lock()
+	late := g.late
+	g.late, g.longest = nil, max(g.longest, len(late))
+	g.mu.Unlock()
+	for _, send := range late {
+		send()
+	}
+}
+
+// most is how many have left together at most.
+func (g *gathering) most() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.longest
+}
+
+type gathered struct {
+	*memConn
+	g *gathering
+}
+
+func (c *gathered) WriteLate(p []byte) (int, error) {
+	p = bytes.Clone(p)
+	c.g.mu.Lock()
+	defer c.g.mu.Unlock()
+	c.g.late = append(c.g.late, func() { _, _ = c.Write(p) }) // it takes everything
+	return len(p), nil
 }

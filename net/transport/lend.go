@@ -163,5 +163,5 @@ func (c *Conn) flushNow(now int64) {
 		return
 	}
 	c.out.running = true // who else writes waits for us, so there will not be less room
-	c.writeRounds(now, 1)
+	c.writeRounds(now, 1, false)
 }

@@ -26,6 +26,9 @@ func Serve(ctx context.Context, ln net.Listener, h Handler, cfg Config) error {
 	if p, ok := ln.(interface{ Poll() }); ok {
 		s.poll = p.Poll
 	}
+	if l, ok := ln.(interface{ SendLate() }); ok {
+		s.sendLate, s.gathers = l.SendLate, true
+	}
 	if l, ok := ln.(lender); ok {
 		l.Lend(s.crew.lend)
 	}
@@ -56,6 +59,8 @@ type server struct {
 	refusals       chan struct{}  // a slot for each refusal under way
 	crew           crew
 	poll           func() // looks whether connections have something to read, as the runtime does too seldom while handlers compute
+	sendLate       func() // has leave what connections have written by WriteLate
+	gathers        bool   // they may
 	corks          [corkSlots]corkSlot
 	nextSlot       atomic.Uint32
 
@@ -76,7 +81,7 @@ func newServer(h Handler, cfg Config) *server {
 	s.packets, s.bytes = cfg.rates()
 	s.limited = cfg.PacketRate > 0 || cfg.ByteRate > 0
 	s.crew.init(s)
-	s.poll = func() {}
+	s.poll, s.sendLate = func() {}, func() {}
 	s.buffers.New = func() any { b := make([]byte, readBuffer); return &b }
 	s.batches.New = func() any { return new(batch) }
 	return s

@@ -28,6 +28,13 @@
 //
 // Brief is what a Receiver says is brief, by a method Brief(frame []byte) bool: Frame would return at once, and neither it nor Drained would wait for anything.
 //
+//	// WriteLate is Write, but what it has written may leave only with the listener's next SendLate, which follows soon. If it has to wait, it calls that before.
+//	WriteLate(p []byte) (n int, err error)
+//	// SendLate, of the listener, has everything leave that its connections have written by WriteLate. Any goroutine may call it.
+//	SendLate()
+//
+// With both, the answers that a worker writes one after the other leave together.
+//
 //	// WriteFrames writes whole frames, for a connection that must know where they end, such as a WebSocket. The bytes are valid until it returns.
 //	WriteFrames(frames [][]byte) error
 //	// CloseWrite ends the own half, so that the last frame arrives before the end.

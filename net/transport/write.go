@@ -139,11 +139,12 @@ func (c *Conn) NotifyDrained() {
 func (c *Conn) write(*worker) {
 	now := c.srv.now()
 	c.mu.Lock()
-	c.writeRounds(now, 1<<30)
+	c.writeRounds(now, 1<<30, false)
 }
 
 // writeRounds writes until nothing waits, or leaves it to others after some rounds. Whoever calls it has set out.running, and holds c.mu, which it releases.
-func (c *Conn) writeRounds(now int64, rounds int) {
+// late: it will call server.sendLate soon.
+func (c *Conn) writeRounds(now int64, rounds int, late bool) {
 	returned := false
 	defer func() {
 		if !returned { // Drained has ended the goroutine
@@ -174,7 +175,7 @@ func (c *Conn) writeRounds(now int64, rounds int) {
 		err := c.allow(now)
 		c.mu.Unlock()
 		if err == nil {
-			err = c.writeBatch(b)
+			err = c.writeBatch(b, late)
 		}
 		if err != nil {
 			c.abort(writeError(err))
@@ -248,9 +249,9 @@ func (c *Conn) stopWriting() {
 }
 
 // writeBatch writes it, in chunks that each have their time. The first one's has been allowed.
-func (c *Conn) writeBatch(b *batch) error {
+func (c *Conn) writeBatch(b *batch, late bool) error {
 	if c.frames == nil {
-		if err := c.writeBytes(b.bytes); err != nil {
+		if err := c.writeBytes(b.bytes, late); err != nil {
 			return err
 		}
 		c.framesOut.Add(uint64(b.frames))
@@ -281,9 +282,9 @@ func (c *Conn) writeBatch(b *batch) error {
 	return nil
 }
 
-func (c *Conn) writeBytes(p []byte) error {
+func (c *Conn) writeBytes(p []byte, late bool) error {
 	for {
-		n, err := c.nc.Write(p[:min(len(p), writeChunk)])
+		n, err := c.writeSome(p[:min(len(p), writeChunk)], late)
 		c.bytesOut.Add(uint64(n))
 		if err != nil {
 			return err
@@ -296,6 +297,14 @@ func (c *Conn) writeBytes(p []byte) error {
 			return err
 		}
 	}
+}
+
+// writeSome is the connection's Write, or WriteLate if it has that.
+func (c *Conn) writeSome(p []byte, late bool) (int, error) {
+	if late && c.later != nil {
+		return c.later.WriteLate(p)
+	}
+	return c.nc.Write(p)
 }
 
 // wrote counts bytes that have been written.
