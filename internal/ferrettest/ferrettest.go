@@ -1,4 +1,4 @@
-// Package ferrettest gives tests a server that speaks MongoDB's wire protocol: it builds tools/ferretdb with the go
+// Package ferrettest gives tests and benchmarks a server that speaks MongoDB's wire protocol: it builds tools/ferretdb with the go
 // command, once for all tests, and runs it as a process that a test can stop, kill and bring back.
 //
 // What FerretDB can't show (its updates are not atomic, for one) is in tools/ferretdb. URI allows one connection; a Door lets several clients in.
@@ -35,24 +35,37 @@ const readyWithin = 30 * time.Second
 // or fails where CI=true says that everything has to be there.
 func Start(tb testing.TB) *Server {
 	tb.Helper()
-	binary, err := build(tb.Context())
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			tb.Fatalf("ferrettest: %v", err)
-		}
-		tb.Skipf("ferrettest: no server of MongoDB's wire protocol here: %v", err)
+	s, err := Run(tb.Context(), tb.TempDir())
+	switch {
+	case err == nil:
+		tb.Cleanup(s.Kill)
+	case errors.Is(err, ErrNotBuilt) && os.Getenv("CI") != "true":
+		tb.Skipf("%v", err)
+	default:
+		tb.Fatalf("%v", err)
 	}
-	s := &Server{binary: binary, dir: tb.TempDir()}
-	tb.Cleanup(s.Kill)
+	return s
+}
+
+// ErrNotBuilt is wrapped by the error of Run where the server can't be built.
+var ErrNotBuilt = errors.New("ferrettest: no server of MongoDB's wire protocol here")
+
+// Run is Start for who has no test: the server has its files in dir, and runs until it is killed.
+func Run(ctx context.Context, dir string) (*Server, error) {
+	binary, err := build(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotBuilt, err)
+	}
+	s := &Server{binary: binary, dir: dir}
 	// A fixed port outside of those that the system gives to clients, so that a restart finds it free.
 	for try := 0; ; try++ {
 		s.addr = fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))
-		err := s.launch()
+		err := s.launch() //nolint:contextcheck // it runs until it is killed
 		if err == nil {
-			return s
+			return s, nil
 		}
 		if try == 20 {
-			tb.Fatalf("ferrettest: %v", err)
+			return nil, fmt.Errorf("ferrettest: %w", err)
 		}
 	}
 }

@@ -25,6 +25,8 @@ type Benchmark struct {
 	Once bool // Ours is a median already, of at least five measurements of what takes long to set up
 	// Note says what base is and how it was measured.
 	Note string
+	// On, if there is one, tells what both were measured on, when they have been: it ends the note.
+	On func() string
 }
 
 // Result is what one benchmark prints: one line of JSON.
@@ -124,6 +126,9 @@ func (r Runner) one(ctx context.Context, b Benchmark) (Result, error) {
 		}
 	}
 	result := Result{ID: b.ID, Value: round(Median(ours)), Unit: b.Unit, Note: b.Note}
+	if b.On != nil {
+		result.Note += "; on " + b.On()
+	}
 	fmt.Fprintf(r.Text, "%-28s %10.4g %-12s of %s", b.ID, Median(ours), b.Unit, list(ours))
 	if b.Base != nil {
 		baseline, ratio := round(Median(base)), round(Median(ours)/Median(base))

@@ -93,6 +93,21 @@ func TestResultWithoutABaseHasNone(t *testing.T) {
 	}
 }
 
+func TestNoteSaysWhatWasMeasuredOn(t *testing.T) {
+	var out bytes.Buffer
+	on := "nothing"
+	measured := func(context.Context) (float64, error) {
+		on = "a server 1.2"
+		return 1, nil
+	}
+	err := measure.Runner{Runs: 1, JSON: &out, Text: &bytes.Buffer{}}.Run(t.Context(), []measure.Benchmark{
+		{ID: "a/b", Unit: "s", Ours: measured, Note: "of five", On: func() string { return on }},
+	})
+	if want := `{"id":"a/b","value":1,"unit":"s","note":"of five; on a server 1.2"}` + "\n"; err != nil || out.String() != want {
+		t.Errorf("%v, %s", err, out.String())
+	}
+}
+
 func TestFailingBenchmarkDoesNotStopTheOthers(t *testing.T) {
 	var asked []string
 	var out bytes.Buffer

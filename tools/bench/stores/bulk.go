@@ -17,7 +17,7 @@ const bulkDocs = 10_000
 func SaveBulk(patches bool) measure.Func {
 	return func(ctx context.Context) (float64, error) {
 		return onEmbedded(ctx, bulkDocs, small(0), func(db store.Backend) (float64, error) {
-			return rate(ctx, saver(db, patches))
+			return rate(ctx, bulkDocs, saver(db, patches))
 		})
 	}
 }
@@ -26,7 +26,7 @@ func SaveBulk(patches bool) measure.Func {
 func BareBulk(ctx context.Context) (float64, error) {
 	bodies := versions()
 	return onBare(ctx, bulkDocs, bodies[0], func(b *bare) (float64, error) {
-		return rate(ctx, func(ctx context.Context, from, to, round int) error { return b.write(ctx, from, to, bodies[round%2]) })
+		return rate(ctx, bulkDocs, func(ctx context.Context, from, to, round int) error { return b.write(ctx, from, to, bodies[round%2]) })
 	})
 }
 
@@ -40,7 +40,7 @@ func saver(db store.Backend, patches bool) func(ctx context.Context, from, to, r
 	return func(ctx context.Context, from, to, round int) error {
 		writes := make([]store.Write, 0, to-from)
 		for i := from; i < to; i++ {
-			w := store.Write{Kind: kind, ID: docID(i), Version: int64(round), Nonce: store.NewNonce(), Body: bodies[round%2]}
+			w := store.Write{Kind: kind, ID: docID(i), Version: int64(round), Epoch: owner, Nonce: store.NewNonce(), Body: bodies[round%2]}
 			if patches {
 				w.Patch = diffs[round%2]
 			}
@@ -50,20 +50,21 @@ func saver(db store.Backend, patches bool) func(ctx context.Context, from, to, r
 	}
 }
 
-// rate is documents a second; the first round of all documents is the first one, which only warms up.
-func rate(ctx context.Context, save func(ctx context.Context, from, to, round int) error) (float64, error) {
+// rate is documents a second of so many; the first round of all of them is the first one, which only warms up.
+func rate(ctx context.Context, all int, save func(ctx context.Context, from, to, round int) error) (float64, error) {
 	const enough = 2 * time.Second
 	var begun time.Time
 	docs := 0
 	for round := 1; ; round++ {
-		for from := 0; from < bulkDocs; from += batch {
-			if err := save(ctx, from, from+batch, round); err != nil {
+		for from := 0; from < all; from += batch {
+			to := min(from+batch, all)
+			if err := save(ctx, from, to, round); err != nil {
 				return 0, err
 			}
 			if round == 1 {
 				continue
 			}
-			docs += batch
+			docs += to - from
 			if took := time.Since(begun); took >= enough {
 				return float64(docs) / took.Seconds(), nil
 			}

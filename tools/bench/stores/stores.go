@@ -87,12 +87,15 @@ func onEmbedded(ctx context.Context, docs int, body bson.Raw, f func(db store.Ba
 	})
 }
 
-// fill writes documents, which are then at version 1 and owned by nobody.
+// owner is the epoch in which documents are written, as those that have an owner are.
+const owner = 1
+
+// fill writes documents, which are then at version 1.
 func fill(ctx context.Context, db store.Backend, docs int, body bson.Raw) error {
 	for from := 0; from < docs; from += batch {
 		var writes []store.Write
 		for i := from; i < min(from+batch, docs); i++ {
-			writes = append(writes, store.Write{Kind: kind, ID: docID(i), Nonce: store.NewNonce(), Body: body})
+			writes = append(writes, store.Write{Kind: kind, ID: docID(i), Epoch: owner, Nonce: store.NewNonce(), Body: body})
 		}
 		if err := apply(ctx, db, writes); err != nil {
 			return err
