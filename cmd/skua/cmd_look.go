@@ -45,15 +45,20 @@ func newLookCommands(ext extension) []*cobra.Command {
 	for _, make := range makers {
 		l := &look{at: adminPlace{ext: ext}}
 		l.cmd = make(l)
-		l.at.define(l.cmd.Flags())
-		l.cmd.Flags().BoolVar(&l.asJSON, "json", false, "write JSON")
+		l.define()
 		if strings.Contains(l.cmd.Use, " ACTOR") {
 			l.cmd.ValidArgsFunction = l.completeActor
 		}
-		l.cmd.Flags().StringVar(&l.node, "node", "", "node of the cluster that is asked, by its name, over the one that --admin says; * for each of them")
 		all = append(all, l.cmd)
 	}
 	return all
+}
+
+// define gives the command the flags that all of these have.
+func (l *look) define() {
+	l.at.define(l.cmd.Flags())
+	l.cmd.Flags().BoolVar(&l.asJSON, "json", false, "write JSON")
+	l.cmd.Flags().StringVar(&l.node, "node", "", "node of the cluster that is asked, by its name, over the one that --admin says; * for each of them")
 }
 
 // ask reads the answer of the API into what into points to.

@@ -79,6 +79,13 @@ func TestAnOperatorAsksOtherNodesOverOne(t *testing.T) {
 	a.says(exitFailed, []string{`there is no node "c": found b, game`}, "ps", "--node", "c")
 	a.says(exitDone, []string{"no handler waits"}, "task", "bench", "--node", "b")
 	a.says(exitDone, []string{"serving"}, "log", "--node", "b")
+	a.says(exitDone, []string{"bench ", "debug"}, "log", "level", "bench=debug", "--for", "10m", "--node", "b")
+	a.says(exitDone, []string{"node b:\n", "node game:\n", "(all others)", "bench "}, "log", "level", "--node", "*")
+	if _, out, _ := a.look("log", "level"); strings.Contains(out, "bench") {
+		t.Errorf("the node that has passed it on writes more, too:\n%s", out)
+	}
+	a.says(exitFailed, []string{"b: ", "trace.endpoint"}, "trace", "player", "ann", "--node", "b")
+	a.says(exitDone, []string{"node b:\n", "of all requests"}, "trace", "--node", "*")
 	a.says(exitDone, []string{"KEY", "NODE"}, "leases", "--node", "b")
 	a.says(exitDone, []string{"NAME"}, "names")
 	a.says(exitDone, []string{"KIND"}, "grains")

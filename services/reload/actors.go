@@ -104,13 +104,13 @@ func (p *part) bring(ctx context.Context, t target, to *code.Version, u *updates
 		case err != nil && p.gone(t, err):
 			return nil, nil //nolint:nilnil // nothing is to be done
 		case err != nil:
-			return nil, p.silent(t, err)
+			return nil, p.silent(t, u.back, err)
 		case r.Version == to.ID() || r.Version == "": // without a version, it has failed to begin
 			return nil, nil //nolint:nilnil // nothing is to be done
 		}
 		if _, err := p.cfg.System.Ask(ctx, t.ref, lua.Ready{}); err != nil {
 			if ctx.Err() != nil && !p.gone(t, err) {
-				return nil, p.silent(t, err)
+				return nil, p.silent(t, u.back, err)
 			}
 			return nil, nil //nolint:nilnil // it has failed to start, which is known elsewhere, and is about to end
 		}
@@ -131,7 +131,7 @@ func (p *part) bring(ctx context.Context, t target, to *code.Version, u *updates
 		case p.gone(t, err):
 			return nil, nil //nolint:nilnil // nothing is to be done
 		case ctx.Err() != nil:
-			return nil, p.silent(t, err)
+			return nil, p.silent(t, u.back, err)
 		default:
 			return nil, fmt.Errorf("%s: %w", t, err)
 		}
@@ -142,11 +142,9 @@ func (p *part) bring(ctx context.Context, t target, to *code.Version, u *updates
 // ErrStuck is wrapped when an actor did not come to the end of a handler in time.
 var ErrStuck = errors.New("reload: an actor is stuck in a handler")
 
-// silent notes that an actor has not answered. What it was asked for may still be done, which settle puts right.
-func (p *part) silent(t target, err error) error {
-	p.mu.Lock()
-	p.late[t.ref] = t
-	p.mu.Unlock()
+// silent notes that an actor has not answered. What it was asked for may still be done, which settle puts right: by a downgrade if back.
+func (p *part) silent(t target, back bool, err error) error {
+	p.missing(t, back)
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%s: %w", t, err)
 	}
@@ -181,8 +179,27 @@ type Runs struct {
 	Old     []Old       `json:"old,omitempty" doc:"Actors that still run code of a version before, and why; up to 100."`
 	OldMore int         `json:"old_more,omitempty" doc:"How many more of those there are."`
 	Canary  *CanaryRuns `json:"canary,omitempty" doc:"The canary that goes on, whose actors run another version than the rest."`
+	Change  *UnderWay   `json:"change,omitempty" doc:"A change to another version that the node takes part in, and that is not decided yet."`
 	Behind  string      `json:"behind,omitempty" doc:"Why the node does not run the version of the cluster, if so."`
 	Error   string      `json:"error,omitempty" doc:"Why the node has not told."`
+}
+
+// UnderWay is a node's part in a change that is neither current nor undone yet.
+type UnderWay struct {
+	Version string    `json:"version" doc:"What it is to."`
+	Applied bool      `json:"applied" doc:"The node's actors are brought over to it, or have been."`
+	Since   time.Time `json:"since"`
+}
+
+// undecided tells of the change that the node takes part in; a canary is told of as such.
+func (p *part) undecided() *UnderWay {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.change
+	if c == nil || c.begun && !c.applied {
+		return nil
+	}
+	return &UnderWay{Version: c.to.ID(), Applied: c.applied, Since: c.since.UTC()}
 }
 
 // Count is how many actors of a script run a version.
@@ -211,7 +228,7 @@ const (
 func (p *part) survey(ctx context.Context, wait time.Duration) Runs {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	runs := Runs{Node: p.cfg.Name, Canary: p.trying()}
+	runs := Runs{Node: p.cfg.Name, Canary: p.trying(), Change: p.undecided()}
 	if v := p.cfg.Runtime.Version(); v != nil {
 		runs.Version = v.ID()
 	}
@@ -244,7 +261,7 @@ func (p *part) survey(ctx context.Context, wait time.Duration) Runs {
 		case r.Version == "":
 			return // it has failed to begin
 		case r.Version != runs.Version && (runs.Canary == nil || r.Version != runs.Canary.Version):
-			o.Why = "it has not come over to version " + runs.Version + ": see the node's log"
+			o.Why = p.whyOld(t, runs.Version)
 			old(o)
 		case len(r.Waiting) > 0:
 			o.Why = "handlers that have begun with a version before wait for something"

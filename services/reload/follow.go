@@ -13,7 +13,6 @@ const (
 	lookEvery = time.Second
 	readEvery = 5 // looks
 	readTime  = 5 * time.Second
-	tryEvery  = 30 * time.Second // a version that could not be adopted
 )
 
 // follow has the node come to the current version, until ctx ends.
@@ -69,7 +68,7 @@ func (s *Service) come(ctx context.Context, failed *attempt) {
 	case err != nil:
 		s.log.Warn("reload: it is not known which version is current", "error", err)
 		return
-	case current == nil || failed.id == current.ID && time.Since(failed.at) < tryEvery:
+	case current == nil || failed.id == current.ID && time.Since(failed.at) < s.cfg.TryEvery:
 		return
 	}
 	if err := s.adopt(ctx, current); err != nil {
@@ -78,7 +77,7 @@ func (s *Service) come(ctx context.Context, failed *attempt) {
 		s.part.behind = fmt.Sprintf("it can't come over to version %s: %v", current.ID, err)
 		s.part.mu.Unlock()
 		s.metrics.isBehind(true)
-		s.log.Error("reload: the node does not run the version of the cluster, and tries again", "version", current.ID, "after", tryEvery, "error", err)
+		s.log.Error("reload: the node does not run the version of the cluster, and tries again", "version", current.ID, "after", s.cfg.TryEvery, "error", err)
 		return
 	}
 	failed.id = ""

@@ -156,6 +156,9 @@ func (s *Service) carryOut(ctx context.Context, o *order, a *answer) error {
 		if err != nil {
 			return err
 		}
+		if !o.Dry && s.part.isOver(o.Epoch) {
+			return fmt.Errorf("%w: the change of epoch %d has ended here", ErrFenced, o.Epoch)
+		}
 		to, err := s.kept.load(ctx, o.To, o.Sum)
 		if err != nil {
 			return err
@@ -174,7 +177,7 @@ func (s *Service) carryOut(ctx context.Context, o *order, a *answer) error {
 		a.Applied = &done
 		return err
 	case stepEnd:
-		c, err := s.endCanary(ctx, o.Who)
+		c, err := s.endCanary(ctx, o.Who, o.Epoch)
 		if err == nil && c.State == Running {
 			err = errors.New("reload: the canary is being taken back, and that takes long: `skua versions` tells what came of it")
 		}

@@ -11,6 +11,7 @@ import (
 
 // updates are those that a change of versions needs, each made once: one for each engine, and one more for each other version that some VM still runs.
 type updates struct {
+	back bool // what brings a VM back from them is a downgrade
 	text func(id string) (*code.Version, error)
 
 	mu   sync.Mutex
@@ -23,8 +24,8 @@ type updateKey struct {
 	down     bool
 }
 
-func newUpdates(text func(id string) (*code.Version, error)) *updates {
-	return &updates{text: text, made: map[updateKey]*code.Update{}}
+func newUpdates(back bool, text func(id string) (*code.Version, error)) *updates {
+	return &updates{back: back, text: text, made: map[updateKey]*code.Update{}}
 }
 
 // get prepares an update, or gives the one that is there.
