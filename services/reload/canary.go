@@ -359,7 +359,7 @@ func (s *Service) endElsewhere(ctx context.Context, o *Order, busy error) error 
 	if err != nil {
 		return errors.Join(busy, err)
 	}
-	s.with(func(c *Change) { c.From, c.To = a.From, a.To })
+	s.with(func(c *Change) { c.From, c.To, c.Canary = a.From, a.To, a.Canary })
 	return nil
 }
 

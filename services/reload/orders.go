@@ -65,6 +65,7 @@ type answer struct {
 	Figures map[string]map[string]lua.Figures `json:"figures,omitempty"`
 	From    string                            `json:"from,omitempty"`
 	To      string                            `json:"to,omitempty"`
+	Canary  *Canary                           `json:"canary,omitempty"`
 }
 
 // group is the one of a canary; nil if the order is for all.
@@ -181,7 +182,7 @@ func (s *Service) carryOut(ctx context.Context, o *order, a *answer) error {
 		if err == nil && c.State == Running {
 			err = errors.New("reload: the canary is being taken back, and that takes long: `skua versions` tells what came of it")
 		}
-		a.From, a.To = c.To, c.From
+		a.From, a.To, a.Canary = c.To, c.From, c.Canary
 		return err
 	case stepApply:
 		done, err := s.part.apply(ctx, o.Epoch)
