@@ -148,11 +148,28 @@ func (p *part) silent(t target, back bool, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%s: %w", t, err)
 	}
-	since, stack, known := p.cfg.System.Stuck(t.ref)
+	since, stack, known := p.stuckAt(t)
 	if !known {
 		return fmt.Errorf("%w: %s has not answered: %w", ErrStuck, t, err)
 	}
-	return fmt.Errorf("%w: %s, since %s:\n%s", ErrStuck, t, since.UTC().Format(time.RFC3339), clip(stack))
+	return fmt.Errorf("%w: %s, since %s:\n%s", ErrStuck, t, since.UTC().Format(time.RFC3339), stack)
+}
+
+// whereTime is how long a script may take to say where it is.
+const whereTime = 250 * time.Millisecond
+
+// stuckAt tells since when an actor is in one handler, and where: in its script if that says so, and in Go.
+func (p *part) stuckAt(t target) (since time.Time, stack string, ok bool) {
+	since, stack, ok = p.cfg.System.Stuck(t.ref)
+	if !ok {
+		return since, "", false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), whereTime)
+	defer cancel()
+	if script, err := p.cfg.Runtime.Where(ctx, p.cfg.System, t.ref); err == nil {
+		stack = script + "\n" + stack
+	}
+	return since, clip(stack), true
 }
 
 func clip(text string) string {
@@ -224,6 +241,9 @@ const (
 	planTime   = 500 * time.Millisecond
 )
 
+// errAside is of an actor that is not asked, as it is in quarantine.
+var errAside = errors.New("reload: in quarantine")
+
 // survey asks all actors for what they run. One that does not answer within that time is named as such.
 func (p *part) survey(ctx context.Context, wait time.Duration) Runs {
 	ctx, cancel := context.WithTimeout(ctx, wait)
@@ -241,20 +261,26 @@ func (p *part) survey(ctx context.Context, wait time.Duration) Runs {
 			runs.OldMore++
 		}
 	}
+	aside := p.cfg.System.InQuarantine()
 	p.each(ctx, p.targets(), func(t target) {
-		r, err := p.running(ctx, t)
-		if err != nil && p.gone(t, err) {
-			return
+		o := Old{Actor: t.String(), Script: t.script}
+		r, err := lua.Running{}, errAside
+		if why, is := aside[t.ref]; is {
+			o.Why = fmt.Sprintf("it is in quarantine, and comes over when it is released: %v", why.Reason)
+		} else if r, err = p.running(ctx, t); err != nil {
+			if p.gone(t, err) {
+				return
+			}
+			o.Why = fmt.Sprintf("it has not told within %v", wait)
+			if since, stack, ok := p.stuckAt(t); ok {
+				o.Why, o.Stacks = "it is in one handler since "+since.UTC().Format(time.RFC3339), []string{stack}
+			}
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		o := Old{Actor: t.String(), Script: t.script, Version: r.Version}
+		o.Version = r.Version
 		switch {
 		case err != nil:
-			o.Why = fmt.Sprintf("it has not told within %v", wait)
-			if since, stack, ok := p.cfg.System.Stuck(t.ref); ok {
-				o.Why, o.Stacks = "it is in one handler since "+since.UTC().Format(time.RFC3339), []string{clip(stack)}
-			}
 			old(o)
 			counts[Count{Script: t.script}]++
 			return

@@ -248,6 +248,7 @@ func (p *part) bringAll(ctx context.Context, c *change, to *code.Version, down b
 // bringThese has some actors run a version.
 func (p *part) bringThese(ctx context.Context, c *change, list []target, to *code.Version, down bool) (Applied, error) {
 	began := time.Now()
+	list = p.awake(list, down)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	done := Applied{Node: p.cfg.Name}
@@ -300,8 +301,8 @@ func (a *Applied) add(r *code.Report) {
 // tellStuck says at once that an actor keeps all waiting.
 func (p *part) tellStuck(t target, to *code.Version) {
 	where := "it waits behind others, or computes"
-	if _, stack, ok := p.cfg.System.Stuck(t.ref); ok {
-		where = clip(stack)
+	if _, stack, ok := p.stuckAt(t); ok {
+		where = stack
 	}
 	p.log.Warn("reload: an actor does not come to the end of a handler", "actor", t.String(), "version", to.ID(), "waited", p.cfg.StuckAfter, "gives_up_after", p.cfg.Timeout, "stack", where)
 	if p.cfg.stuck != nil {

@@ -10,10 +10,10 @@ import (
 	code "github.com/skua-go/skua/lua/reload"
 )
 
-// straggler is an actor that may not run what its node does: it has not answered, or it can't go back from a change that was undone.
+// straggler is an actor that may not run what its node does: it has not answered, it is in quarantine, or it can't go back from a change that was undone.
 type straggler struct {
 	target
-	down bool // what brings it back is a downgrade
+	down bool // what brings it to the node's version is a downgrade
 	// why is what its hook has said; empty if it has not answered, and is looked at as soon as it does. due is when it is asked again.
 	why string
 	due time.Time
@@ -35,6 +35,26 @@ func (p *part) refuses(t target, down bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.late[t.ref] = straggler{target: t, down: down, why: clip(err.Error()), due: time.Now().Add(p.cfg.TryEvery)}
+}
+
+// awake leaves out those in quarantine, who handle nothing until they are released: settle brings them over then, in the same direction.
+func (p *part) awake(list []target, down bool) []target {
+	aside := p.cfg.System.InQuarantine()
+	if len(aside) == 0 {
+		return list
+	}
+	awake := make([]target, 0, len(list))
+	for _, t := range list {
+		if _, is := aside[t.ref]; is {
+			p.missing(t, down)
+			continue
+		}
+		awake = append(awake, t)
+	}
+	if n := len(list) - len(awake); n > 0 {
+		p.log.Warn("reload: actors in quarantine come over when they are released", "actors", n)
+	}
+	return awake
 }
 
 // refusing counts the actors that can't go back.
@@ -123,8 +143,12 @@ func (p *part) due() map[actor.Ref]straggler {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	late := map[actor.Ref]straggler{}
+	if len(p.late) == 0 {
+		return late
+	}
+	aside := p.cfg.System.InQuarantine()
 	for ref, s := range p.late {
-		if !time.Now().Before(s.due) {
+		if _, is := aside[ref]; !is && !time.Now().Before(s.due) {
 			late[ref] = s
 		}
 	}

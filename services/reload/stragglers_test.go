@@ -1,6 +1,7 @@
 package reload_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,31 @@ func TestAnActorThatCantGoBackStaysAndIsAskedAgain(t *testing.T) {
 	n.call(fights, "fight", false)
 	clustertest.Eventually(t, "it goes back when the fight is over", func() bool { return n.call(fights, "version") == "one" })
 	clustertest.Eventually(t, "nobody is behind", func() bool { return len(n.versions().Nodes[0].Old) == 0 && n.Metric("skua_reload_stragglers") == 0 })
+}
+
+// An actor in quarantine keeps nobody waiting: it comes over when it is released.
+func TestAnActorInQuarantineComesOverWhenItIsReleased(t *testing.T) {
+	n := rig{}.alone(t, "agent.lua", counter("one"))
+	aside, other := n.launch("agent", false), n.launch("agent", false)
+	n.call(aside, "add")
+	if err := n.System.Quarantine(aside, errors.New("it eats memory")); err != nil {
+		t.Fatal(err)
+	}
+	n.reload("agent.lua", counter("two"))
+	if got := n.call(other, "version"); got != "two" {
+		t.Errorf("the other runs %s", got)
+	}
+	if old := n.versions().Nodes[0].Old; len(old) != 1 || !strings.Contains(old[0].Why, "in quarantine") || !strings.Contains(old[0].Why, "it eats memory") {
+		t.Errorf("%+v", old)
+	}
+	if !n.System.Release(aside) {
+		t.Fatal("it was in no quarantine")
+	}
+	clustertest.Eventually(t, "it comes over", func() bool { return n.call(aside, "version") == "two" })
+	if got := n.call(aside, "add"); got != "2" {
+		t.Errorf("its count is %s", got)
+	}
+	clustertest.Eventually(t, "nobody is behind", func() bool { return len(n.versions().Nodes[0].Old) == 0 })
 }
 
 // The next change takes such an actor along, from the version that it runs.
