@@ -323,7 +323,11 @@ func (s *Service) newcomers(ctx context.Context, l *lease.Lease, to *code.Versio
 func (s *Service) endCanary(ctx context.Context, who string, epoch uint64) (Change, error) {
 	s.mu.Lock()
 	c, end := s.now, s.end
-	if c == nil || c.State != Running || c.cancel == nil || epoch != 0 && c.epoch != epoch {
+	if c != nil && epoch != 0 && c.epoch != epoch {
+		s.mu.Unlock()
+		return Change{}, fmt.Errorf("%w: it is to end the canary of epoch %d, and this is %d", ErrFenced, epoch, c.epoch)
+	}
+	if c == nil || c.State != Running || c.cancel == nil {
 		s.mu.Unlock()
 		return Change{}, fmt.Errorf("%w: and it is no canary, or has gone on to all", ErrBusy)
 	}

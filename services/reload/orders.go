@@ -130,10 +130,11 @@ func (s *Service) obey(ctx context.Context, m *nats.Msg) {
 	if err == nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), prepareTime+2*s.cfg.Timeout) // what is begun is ended
 		defer cancel()
-		err = s.carryOut(ctx, &o, &a)
+		if err = s.carryOut(ctx, &o, &a); errors.Is(err, ErrFenced) {
+			s.refuses(err)
+		}
 	} else {
-		s.metrics.refused.Inc()
-		s.log.Warn("reload: an order is refused", "error", err)
+		s.refuses(err)
 	}
 	if err != nil {
 		a.Error = clip(err.Error())
@@ -148,6 +149,11 @@ func (s *Service) obey(ctx context.Context, m *nats.Msg) {
 	if err != nil {
 		s.log.Debug("reload: whoever has sent an order is not answered", "error", err)
 	}
+}
+
+func (s *Service) refuses(why error) {
+	s.metrics.refused.Inc()
+	s.log.Warn("reload: an order is refused", "error", why)
 }
 
 func (s *Service) carryOut(ctx context.Context, o *order, a *answer) error {
