@@ -28,7 +28,7 @@ type look struct {
 	at     adminPlace
 	asJSON bool
 	node   string // which is asked; "" is the one at at, * all
-	here   bool   // it is for the node at at only, or for the cluster
+	here   bool   // it is for the node that --admin says, or for the whole cluster
 	cmd    *cobra.Command
 }
 

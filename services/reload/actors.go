@@ -104,13 +104,13 @@ func (p *part) bring(ctx context.Context, t target, to *code.Version, u *updates
 		case err != nil && p.gone(t, err):
 			return nil, nil //nolint:nilnil // nothing is to be done
 		case err != nil:
-			return nil, p.silent(t, u.back, err)
+			return nil, p.silent(ctx, t, u.back, err)
 		case r.Version == to.ID() || r.Version == "": // without a version, it has failed to begin
 			return nil, nil //nolint:nilnil // nothing is to be done
 		}
 		if _, err := p.cfg.System.Ask(ctx, t.ref, lua.Ready{}); err != nil {
 			if ctx.Err() != nil && !p.gone(t, err) {
-				return nil, p.silent(t, u.back, err)
+				return nil, p.silent(ctx, t, u.back, err)
 			}
 			return nil, nil //nolint:nilnil // it has failed to start, which is known elsewhere, and is about to end
 		}
@@ -131,7 +131,7 @@ func (p *part) bring(ctx context.Context, t target, to *code.Version, u *updates
 		case p.gone(t, err):
 			return nil, nil //nolint:nilnil // nothing is to be done
 		case ctx.Err() != nil:
-			return nil, p.silent(t, u.back, err)
+			return nil, p.silent(ctx, t, u.back, err)
 		default:
 			return nil, fmt.Errorf("%s: %w", t, err)
 		}
@@ -143,12 +143,12 @@ func (p *part) bring(ctx context.Context, t target, to *code.Version, u *updates
 var ErrStuck = errors.New("reload: an actor is stuck in a handler")
 
 // silent notes that an actor has not answered. What it was asked for may still be done, which settle puts right: by a downgrade if back.
-func (p *part) silent(t target, back bool, err error) error {
+func (p *part) silent(ctx context.Context, t target, back bool, err error) error {
 	p.missing(t, back)
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%s: %w", t, err)
 	}
-	since, stack, known := p.stuckAt(t)
+	since, stack, known := p.stuckAt(ctx, t)
 	if !known {
 		return fmt.Errorf("%w: %s has not answered: %w", ErrStuck, t, err)
 	}
@@ -158,13 +158,13 @@ func (p *part) silent(t target, back bool, err error) error {
 // whereTime is how long a script may take to say where it is.
 const whereTime = 250 * time.Millisecond
 
-// stuckAt tells since when an actor is in one handler, and where: in its script if that says so, and in Go.
-func (p *part) stuckAt(t target) (since time.Time, stack string, ok bool) {
+// stuckAt tells since when an actor is in one handler, and where: in its script if that says so, and in Go. Whoever asks may have run out of time by now.
+func (p *part) stuckAt(ctx context.Context, t target) (since time.Time, stack string, ok bool) {
 	since, stack, ok = p.cfg.System.Stuck(t.ref)
 	if !ok {
 		return since, "", false
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), whereTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), whereTime)
 	defer cancel()
 	if script, err := p.cfg.Runtime.Where(ctx, p.cfg.System, t.ref); err == nil {
 		stack = script + "\n" + stack
@@ -272,7 +272,7 @@ func (p *part) survey(ctx context.Context, wait time.Duration) Runs {
 				return
 			}
 			o.Why = fmt.Sprintf("it has not told within %v", wait)
-			if since, stack, ok := p.stuckAt(t); ok {
+			if since, stack, ok := p.stuckAt(ctx, t); ok {
 				o.Why, o.Stacks = "it is in one handler since "+since.UTC().Format(time.RFC3339), []string{stack}
 			}
 		}

@@ -159,8 +159,32 @@ func (s *Service) resolve(ctx context.Context) {
 		err = s.part.commit(ctx, c.epoch)
 	} else {
 		err = s.part.undo(ctx, c.epoch)
+		s.noteOrphan(ctx, c)
 	}
-	s.log.Warn("reload: whoever led a change is gone: the node runs what is current", "version", current.ID, "change_to", c.to.ID(), "error", err)
+	log := s.log.With("version", current.ID, "change_to", c.to.ID())
+	if err != nil {
+		log = log.With("error", err)
+	}
+	log.Warn("reload: whoever led a change is gone: the node runs what is current")
+}
+
+// noteOrphan adds a change to the history that was undone as its leader is gone, who would have. Of the nodes that are left, one does: the first by name.
+func (s *Service) noteOrphan(ctx context.Context, c *change) {
+	for _, other := range s.others() {
+		if other.Name < s.cfg.Name {
+			return
+		}
+	}
+	e := HistoryEntry{Action: "reload", Outcome: "undone", ID: c.to.ID(), From: c.from.ID(), Files: changes(c.from, c.to, false), Error: "the node that led it is gone"}
+	if c.down {
+		e.Action = "rollback"
+	}
+	if holder, err := s.cfg.Leases.Holder(ctx, leaseKey()); err == nil && holder.Epoch == c.epoch {
+		e.Node = holder.Node
+	}
+	if err := s.kept.note(ctx, &e); err != nil {
+		s.log.Error("reload: the history can't be written", "id", e.ID, "outcome", e.Outcome, "error", err)
+	}
 }
 
 // isLed tells whether the node that leads a change still does.

@@ -113,6 +113,10 @@ func TestALeaderThatDiesBetweenApplyAndRecord(t *testing.T) {
 			t.Errorf("%s does not say why", n.Name)
 		}
 	}
+	clustertest.Eventually(t, "the history has it", func() bool { return other.versions().History[0].ID != v.Current })
+	if e := other.versions().History[0]; e.Outcome != "undone" || e.Error != "the node that led it is gone" || e.Node != "n0" || e.From != v.Current || len(e.Files) != 1 {
+		t.Errorf("%+v", e)
+	}
 	r.survives("one", v.Current)
 }
 

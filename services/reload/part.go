@@ -255,7 +255,7 @@ func (p *part) bringThese(ctx context.Context, c *change, list []target, to *cod
 	var mu sync.Mutex
 	var failed error
 	p.each(ctx, list, func(t target) {
-		told := time.AfterFunc(p.cfg.StuckAfter, func() { p.tellStuck(t, to) })
+		told := time.AfterFunc(p.cfg.StuckAfter, func() { p.tellStuck(ctx, t, to) })
 		report, err := p.bring(ctx, t, to, c.updates, down)
 		told.Stop()
 		mu.Lock()
@@ -299,9 +299,9 @@ func (a *Applied) add(r *code.Report) {
 }
 
 // tellStuck says at once that an actor keeps all waiting.
-func (p *part) tellStuck(t target, to *code.Version) {
+func (p *part) tellStuck(ctx context.Context, t target, to *code.Version) {
 	where := "it waits behind others, or computes"
-	if _, stack, ok := p.stuckAt(t); ok {
+	if _, stack, ok := p.stuckAt(ctx, t); ok {
 		where = stack
 	}
 	p.log.Warn("reload: an actor does not come to the end of a handler", "actor", t.String(), "version", to.ID(), "waited", p.cfg.StuckAfter, "gives_up_after", p.cfg.Timeout, "stack", where)
