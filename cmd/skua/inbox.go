@@ -37,6 +37,8 @@ const (
 	// refusedHeader has the reason of the answer to a letter that was refused.
 	refusedHeader = "Skua-Refused"
 	maxRefusal    = 1 << 10
+	// maxSender is how much of a name is logged: without a secret anybody writes it.
+	maxSender = 64
 )
 
 func inboxSubject(name string) string { return "skua.ctl." + name }
@@ -176,7 +178,7 @@ func (b *inbox) refuse(m *nats.Msg, from, reason string, why error) {
 	b.refused.WithLabelValues(reason).Inc()
 	if now := time.Now(); now.Sub(b.told) > inboxReport {
 		b.told = now
-		b.log.Warn("control: what another node says is refused", "reason", reason, "from", from, "err", why)
+		b.log.Warn("control: what another node says is refused", "reason", reason, "from", from[:min(len(from), maxSender)], "err", why)
 	}
 	if m.Reply == "" {
 		return

@@ -266,7 +266,7 @@ func (p *part) survey(ctx context.Context, wait time.Duration) Runs {
 		o := Old{Actor: t.String(), Script: t.script}
 		r, err := lua.Running{}, errAside
 		if why, is := aside[t.ref]; is {
-			o.Why = fmt.Sprintf("it is in quarantine, and comes over when it is released: %v", why.Reason)
+			o.Why = fmt.Sprintf("it is in quarantine, tells nothing, and comes to the version of its node when it is released: %v", why.Reason)
 		} else if r, err = p.running(ctx, t); err != nil {
 			if p.gone(t, err) {
 				return
