@@ -155,17 +155,20 @@ func (s *Service) resolve(ctx context.Context) {
 		s.log.Warn("reload: whoever led a change is gone, and what is current is not known", "version", c.to.ID(), "error", err)
 		return
 	}
-	if applied && current.ID == c.to.ID() {
+	stays := applied && current.ID == c.to.ID()
+	if stays {
 		err = s.part.commit(ctx, c.epoch)
 	} else {
 		err = s.part.undo(ctx, c.epoch)
-		s.noteOrphan(ctx, c)
 	}
 	log := s.log.With("version", current.ID, "change_to", c.to.ID())
 	if err != nil {
 		log = log.With("error", err)
 	}
 	log.Warn("reload: whoever led a change is gone: the node runs what is current")
+	if !stays {
+		s.noteOrphan(ctx, c)
+	}
 }
 
 // noteOrphan adds a change to the history that was undone as its leader is gone, who would have. Of the nodes that are left, one does: the first by name.
