@@ -25,8 +25,8 @@ func (rt *Runtime) Lint(list []lint.Script, api *lint.API) []lint.Problem {
 }
 
 // Check is Lint for the scripts of a version, before anything runs them. A module has to be one of them, one in Go, or one of Config.Library: what lies in
-// Config.Scripts besides may be another thing on the next node. Problems that the version before has in the same file as well are left out, since it runs; before
-// may be nil.
+// Config.Scripts besides may be another thing on the next node. Problems that the version before has in the same file as well are left out, since it runs; so is a file that
+// does not compile, if it is the same in both: nobody could use it, and nobody else is to wait for that. before may be nil.
 func (rt *Runtime) Check(v, before *reload.Version, api *lint.API) []lint.Problem {
 	problems := rt.checkVersion(v, api)
 	if before == nil || len(problems) == 0 {
@@ -41,9 +41,14 @@ func (rt *Runtime) Check(v, before *reload.Version, api *lint.API) []lint.Proble
 		had[kind{p.File, p.Message, p.Rule}]++
 	}
 	return slices.DeleteFunc(problems, func(p lint.Problem) bool {
+		if p.Rule == lint.Syntax {
+			text, _ := v.Text(p.File)
+			was, is := before.Text(p.File)
+			return is && text == was
+		}
 		k := kind{p.File, p.Message, p.Rule}
 		had[k]--
-		return p.Rule != lint.Syntax && had[k] >= 0
+		return had[k] >= 0
 	})
 }
 

@@ -289,7 +289,7 @@ func (c *reloadCase) reload(down bool, fails string) error {
 		next = c.at - 1
 	}
 	to := c.versions[next]
-	u, err := reload.Prepare(c.engine, from, to, reload.Options{Down: down})
+	u, err := reload.Prepare(c.engine, from, to, reload.Options{Down: down, Ran: down})
 	if err == nil {
 		plan, _ := json.MarshalIndent(u.Plan(), "", " ")
 		c.plan = plain(plan)

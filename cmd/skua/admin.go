@@ -22,17 +22,15 @@ const (
 	refusedLogs  = 2
 )
 
-// openAdmin has operators look at the node, at its listeners, as far as it has them, and from other nodes. stop is to be called when doors are closed.
+// openAdmin has operators look at the node, and order it to do things: at its listeners, as far as it has them, and from other nodes. stop is to be called when doors are closed.
 func (n *node) openAdmin(ctx context.Context, l *listeners, doors *errgroup.Group) (stop func() error, err error) {
-	peers, err := n.newAdminPeers()
-	if err != nil {
-		return nil, err
-	}
+	peers := n.newAdminPeers(ctx)
 	server, closeServer, err := n.adminServer(peers)
 	if err != nil {
 		return nil, err
 	}
-	stopPeers, err := peers.serve(ctx, server)
+	peers.server = server
+	stopInbox, err := n.inbox.serve()
 	if err != nil {
 		return nil, errors.Join(err, closeServer())
 	}
@@ -42,7 +40,7 @@ func (n *node) openAdmin(ctx context.Context, l *listeners, doors *errgroup.Grou
 	if l.console != nil {
 		doors.Go(func() error { return server.ServeConsole(ctx, l.console) })
 	}
-	return func() error { return errors.Join(stopPeers(), closeServer()) }, nil
+	return func() error { return errors.Join(stopInbox(), closeServer()) }, nil
 }
 
 // adminServer is what operators look at. It is to be closed when nobody asks it any more.

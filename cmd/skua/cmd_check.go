@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -14,11 +15,13 @@ import (
 
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/lua/lint"
+	code "github.com/skua-go/skua/lua/reload"
 	"github.com/skua-go/skua/scripts"
 	"github.com/skua-go/skua/services/gate"
 	"github.com/skua-go/skua/services/grains"
 	"github.com/skua-go/skua/services/mongodb"
 	"github.com/skua-go/skua/services/multicast"
+	"github.com/skua-go/skua/services/reload"
 	"github.com/skua-go/skua/services/sharedata"
 	"github.com/skua-go/skua/services/socket"
 	"github.com/skua-go/skua/services/store/documents"
@@ -106,9 +109,56 @@ func tellJSON(out io.Writer, checked int, problems []lint.Problem) error {
 
 // check looks at all scripts and tests of a project, and at the scripts that its configuration names. The problems are sorted by their place.
 func (p *project) check() (checked int, problems []lint.Problem, err error) {
-	engine, engines, err := p.cfg.Lua.engines()
+	rt, err := p.checker(p.scripts)
 	if err != nil {
 		return 0, nil, err
+	}
+	list, err := p.sources()
+	if err != nil {
+		return 0, nil, err
+	}
+	api, err := lint.Load(scripts.Meta())
+	if err != nil {
+		return 0, nil, err
+	}
+	problems = append(p.missing(rt), rt.Lint(list, api)...)
+	slices.SortFunc(problems, lint.Problem.Compare)
+	return len(list), problems, nil
+}
+
+// checkVersion is what check says of a version, and does not say of the one before.
+func (p *project) checkVersion(v, before *code.Version) error {
+	rt, err := p.checker(reload.Tree{Version: v})
+	if err != nil {
+		return err
+	}
+	was, err := p.checker(reload.Tree{Version: before})
+	if err != nil {
+		return err
+	}
+	api, err := lint.Load(scripts.Meta())
+	if err != nil {
+		return err
+	}
+	known := p.missing(was)
+	problems := slices.DeleteFunc(p.missing(rt), func(m lint.Problem) bool { return slices.Contains(known, m) })
+	problems = append(problems, rt.Check(v, before, api)...)
+	wrong := make([]error, 0, len(problems))
+	for _, one := range problems {
+		wrong = append(wrong, errors.New(one.String()))
+	}
+	const most = 20
+	if len(wrong) > most {
+		wrong = append(wrong[:most], fmt.Errorf("and %d more", len(wrong)-most))
+	}
+	return errors.Join(wrong...)
+}
+
+// checker is a runtime that knows what scripts of the project may require. It runs nothing.
+func (p *project) checker(tree fs.FS) (*lua.Runtime, error) {
+	engine, engines, err := p.cfg.Lua.engines()
+	if err != nil {
+		return nil, err
 	}
 	known := []lua.Module{
 		{Name: gate.ServiceName},
@@ -120,12 +170,11 @@ func (p *project) check() (checked int, problems []lint.Problem, err error) {
 		{Name: grains.ModuleName},
 		{Name: testCore},
 	}
-	rt, err := lua.NewRuntime(lua.Config{
-		Scripts: p.scripts, Library: scripts.FS(), Modules: known, Engine: engine, Engines: engines, Log: discard(),
-	})
-	if err != nil {
-		return 0, nil, err
-	}
+	return lua.NewRuntime(lua.Config{Scripts: tree, Library: scripts.FS(), Modules: known, Engine: engine, Engines: engines, Log: discard()})
+}
+
+// missing are the scripts that the configuration names and that are not there.
+func (p *project) missing(rt *lua.Runtime) (problems []lint.Problem) {
 	named := map[string]string{"start": p.cfg.Start, "gate.agent": p.cfg.Gate.Agent}
 	for kind, g := range p.cfg.Grains {
 		named["grains."+kind+".script"] = g.script(kind)
@@ -136,17 +185,7 @@ func (p *project) check() (checked int, problems []lint.Problem, err error) {
 			problems = append(problems, lint.Problem{File: configFile, Rule: lint.Require, Message: msg})
 		}
 	}
-	list, err := p.sources()
-	if err != nil {
-		return 0, nil, err
-	}
-	api, err := lint.Load(scripts.Meta())
-	if err != nil {
-		return 0, nil, err
-	}
-	problems = append(problems, rt.Lint(list, api)...)
-	slices.SortFunc(problems, lint.Problem.Compare)
-	return len(list), problems, nil
+	return problems
 }
 
 // sources are the scripts of lua.path and the tests beside them.

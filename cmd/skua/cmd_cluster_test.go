@@ -232,50 +232,6 @@ func TestANodeThatIsToldToStopDrainsFirst(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotSignedIsRefusedAndCounted(t *testing.T) {
-	t.Setenv("SKUA_CLUSTER_SECRET", clusterSecret)
-	project := shopProject(t)
-	a := startNode(t, func(c *Config) { c.Listen.Cluster = "127.0.0.1:0"; c.Name = "a" })
-	b := start(t, project, "--join", a.peers.ListensAt().String(), "--name", "b")
-	await(t, "both are there", func() bool { return b.member("a") == "alive" })
-	key, err := cluster.Key(clusterSecret, "orders")
-	if err != nil {
-		t.Fatal(err)
-	}
-	right, wrong := seal{key}, seal{make([]byte, 32)}
-	to, _ := a.members.Find("b")
-	order := func(v int, incarnation uint64, ms int64) []byte {
-		text, err := json.Marshal(controlOrder{V: v, From: "x", Incarnation: incarnation, Drain: admin.DrainOrder{Timeout: ms}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return text
-	}
-	good := order(1, to.Incarnation, 1000)
-	for want, data := range map[string][]byte{
-		"not signed":                 good,
-		"is not signed":              wrong.sign(good),
-		"it is not signed":           nil,
-		"of version 1":               right.sign([]byte("{")),
-		"order of version 1":         right.sign(order(2, to.Incarnation, 1000)),
-		"it is for incarnation":      right.sign(order(1, to.Incarnation-1, 1000)),
-		"a time of up to":            right.sign(order(1, to.Incarnation, 0)),
-		"signed by this cluster's s": bytes.Repeat([]byte{1}, maxControl+1),
-	} {
-		reply, err := a.peers.Conn().Request(controlSubject("b"), data, time.Minute)
-		if err != nil || !strings.Contains(string(reply.Data), want) {
-			t.Errorf("%s: %v, %v", want, reply, err)
-		}
-	}
-	if b.member("b") != "alive" {
-		t.Error("it drains")
-	}
-	p := &program{t: t, addrs: b.addrs}
-	if got := p.metric(`skua_control_refused_total{reason="signature"}`); got < 4 {
-		t.Errorf("%v orders were counted as not signed", got)
-	}
-}
-
 // startNode serves a node in this process until the test ends.
 func startNode(t *testing.T, change func(*Config)) *node {
 	t.Helper()

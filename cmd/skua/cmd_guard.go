@@ -36,9 +36,10 @@ func writeStuckActors(w io.Writer, all *[]admin.StuckActor) error {
 		if stack == "" {
 			stack = s.GoStack
 		}
-		if _, err := fmt.Fprintf(w, "%s %s %s: in one handler for %v, %d messages wait\n%s\n", s.ID, dash(s.Name), dash(s.Kind), time.Since(s.Since).Round(time.Second), s.Waiting, stack); err != nil {
+		if _, err := fmt.Fprintf(w, "%s %s %s: in one handler for %v, %d messages wait\n", s.ID, dash(s.Name), dash(s.Kind), time.Since(s.Since).Round(time.Second), s.Waiting); err != nil {
 			return err
 		}
+		writeText(w, stack)
 	}
 	return nil
 }
@@ -78,6 +79,7 @@ Time in which it waits or is idle does not count. Where agents share a VM the pr
 const maxProfileSize = 256 << 20
 
 func newProfileCommand(l *look) *cobra.Command {
+	l.here = true
 	var seconds int
 	var file string
 	cmd := &cobra.Command{
@@ -103,6 +105,9 @@ func newProfileCommand(l *look) *cobra.Command {
 			}
 			if err := os.WriteFile(filepath.Clean(file), text, 0o600); err != nil {
 				return err
+			}
+			if l.asJSON {
+				return writeJSON(cmd.OutOrStdout(), map[string]any{"actor": args[0], "seconds": seconds, "file": file, "bytes": len(text)})
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: go tool pprof -http : %s\n", file, file)
 			return err

@@ -61,8 +61,13 @@ func TestAStuckHandlerIsNamedProfiledAndInterrupted(t *testing.T) {
 				t.Errorf("the log does not say where:\n%s", log)
 			}
 			file := filepath.Join(t.TempDir(), "lua.pprof")
-			if code, _, text := r.look("profile", stuck[0].ID, "--seconds", "1", "-o", file); code != exitDone {
-				t.Fatal(text)
+			var profile struct{ File string }
+			r.found(&profile, "profile", stuck[0].ID, "--seconds", "1", "-o", file)
+			if profile.File != file {
+				t.Errorf("the profile is said to be in %q", profile.File)
+			}
+			if _, out, _ := r.look("task", "spinner"); strings.Count(out, "stack traceback:") > 1 {
+				t.Errorf("the stack is told more than once:\n%s", out)
 			}
 			top, err := exec.CommandContext(t.Context(), "go", "tool", "pprof", "-top", "-sample_index=samples", file).CombinedOutput()
 			if err != nil || !strings.Contains(string(top), "turn") || !strings.Contains(string(top), "Type: samples") {

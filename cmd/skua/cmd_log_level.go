@@ -44,8 +44,7 @@ func addLogLevel(parent *cobra.Command, ext extension) {
 			return show(l, http.MethodPost, "/log/levels", nil, o, writeLevels)
 		},
 	}
-	l.at.define(l.cmd.Flags())
-	l.cmd.Flags().BoolVar(&l.asJSON, "json", false, "write JSON")
+	l.define()
 	l.cmd.Flags().DurationVar(&within, "for", 0, "how long, 1s to 24h, after which the configured level holds again; else until the node ends")
 	parent.AddCommand(l.cmd)
 }

@@ -28,6 +28,7 @@ type look struct {
 	at     adminPlace
 	asJSON bool
 	node   string // which is asked; "" is the one at at, * all
+	here   bool   // it is for the node that --admin says, or for the whole cluster
 	cmd    *cobra.Command
 }
 
@@ -45,15 +46,24 @@ func newLookCommands(ext extension) []*cobra.Command {
 	for _, make := range makers {
 		l := &look{at: adminPlace{ext: ext}}
 		l.cmd = make(l)
-		l.at.define(l.cmd.Flags())
-		l.cmd.Flags().BoolVar(&l.asJSON, "json", false, "write JSON")
+		l.define()
 		if strings.Contains(l.cmd.Use, " ACTOR") {
-			l.cmd.ValidArgsFunction = l.completeActor
+			l.cmd.ValidArgsFunction = l.completes((*look).actors)
 		}
-		l.cmd.Flags().StringVar(&l.node, "node", "", "node of the cluster that is asked, by its name, over the one that --admin says; * for each of them")
 		all = append(all, l.cmd)
 	}
 	return all
+}
+
+// define gives the command the flags that all of these have.
+func (l *look) define() {
+	l.at.define(l.cmd.Flags())
+	l.cmd.Flags().BoolVar(&l.asJSON, "json", false, "write JSON")
+	if l.here {
+		return
+	}
+	l.cmd.Flags().StringVar(&l.node, "node", "", "node of the cluster that is asked, by its name, over the one that --admin says; * for each of them")
+	l.completesFlag("node", (*look).nodes)
 }
 
 // ask reads the answer of the API into what into points to.
@@ -80,33 +90,6 @@ func (c *adminClient) ask(ctx context.Context, method, path string, values url.V
 		return fmt.Errorf("%s: the answer is not a node's: %w", c.base, err)
 	}
 	return nil
-}
-
-// completeTimeout is how long a shell waits for names.
-const completeTimeout = time.Second
-
-// completeActor has a shell complete the name of an actor, as the first argument. A node that does not answer has none to offer.
-func (l *look) completeActor(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveDefault // files, for inject
-	}
-	c, err := l.at.open()
-	if err != nil || l.node == everyNode {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), completeTimeout)
-	defer cancel()
-	all, err := askNodes[admin.ActorPage](ctx, l, c, http.MethodGet, "/services", url.Values{"limit": {strconv.Itoa(admin.MaxPage)}}, nil)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for _, a := range all[0].Answer.Actors {
-		if strings.HasPrefix(a.Name, begun) {
-			names = append(names, cobra.CompletionWithDesc(a.Name, a.Kind))
-		}
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // answered is what one node has answered.
@@ -279,7 +262,7 @@ func dash(text string) string {
 func newKickCommand(l *look) *cobra.Command {
 	var reason string
 	cmd := &cobra.Command{
-		Use: "kick SESSION", Short: "End a client's session, with a reason that it reads", Args: positional(cobra.ExactArgs(1)),
+		Use: "kick SESSION", Short: "End a client's session, with a reason that it reads", Args: positional(cobra.ExactArgs(1)), ValidArgsFunction: l.completes((*look).sessions),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return show(l, http.MethodPost, "/sessions/"+url.PathEscape(args[0])+"/kick", nil, admin.Reason{Reason: reason}, func(w io.Writer, _ *admin.Nothing) error {
 				_, err := fmt.Fprintf(w, "session %s is kicked\n", args[0])

@@ -83,7 +83,6 @@ func writeStuck(w io.Writer, s *admin.Stuck) {
 	if s.Busy != "" {
 		fmt.Fprintln(w, dash(s.Busy))
 		writeText(w, luaFirst(s.LuaStack))
-		writeText(w, luaFirst(s.LuaStack))
 		writeText(w, s.Stack)
 	}
 }

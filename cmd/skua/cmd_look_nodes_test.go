@@ -12,6 +12,7 @@ import (
 
 	"github.com/skua-go/skua/internal/testcert"
 	"github.com/skua-go/skua/services/admin"
+	"github.com/skua-go/skua/services/reload"
 )
 
 const benchMain = `
@@ -79,6 +80,13 @@ func TestAnOperatorAsksOtherNodesOverOne(t *testing.T) {
 	a.says(exitFailed, []string{`there is no node "c": found b, game`}, "ps", "--node", "c")
 	a.says(exitDone, []string{"no handler waits"}, "task", "bench", "--node", "b")
 	a.says(exitDone, []string{"serving"}, "log", "--node", "b")
+	a.says(exitDone, []string{"bench ", "debug"}, "log", "level", "bench=debug", "--for", "10m", "--node", "b")
+	a.says(exitDone, []string{"node b:\n", "node game:\n", "(all others)", "bench "}, "log", "level", "--node", "*")
+	if _, out, _ := a.look("log", "level"); strings.Contains(out, "bench") {
+		t.Errorf("the node that has passed it on writes more, too:\n%s", out)
+	}
+	a.says(exitFailed, []string{"b: ", "trace.endpoint"}, "trace", "player", "ann", "--node", "b")
+	a.says(exitDone, []string{"node b:\n", "of all requests"}, "trace", "--node", "*")
 	a.says(exitDone, []string{"KEY", "NODE"}, "leases", "--node", "b")
 	a.says(exitDone, []string{"NAME"}, "names")
 	a.says(exitDone, []string{"KIND"}, "grains")
@@ -89,14 +97,40 @@ func TestAnOperatorAsksOtherNodesOverOne(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 
-	var completed, told bytes.Buffer
-	if code := run(t.Context(), []string{"__complete", "info", "--node", "b", "--admin", a.addrs["admin"], "sto"}, &completed, &told); code != exitDone || !strings.HasPrefix(completed.String(), "store") {
-		t.Errorf("completion: %d %s%s", code, completed.String(), told.String())
+	for _, c := range []struct {
+		want  string
+		typed []string
+	}{
+		{"store", []string{"info", "--node", "b", "sto"}},
+		{"main\tlua:main", []string{"info", "ma"}},
+		{"b\talive\n", []string{"ps", "--node", "b"}},
+		{"game\talive\n", []string{"log", "level", "--node", "ga"}},
+		{a.version(), []string{"rollback", ""}},
+	} {
+		var completed, told bytes.Buffer
+		typed := append([]string{"__complete", c.typed[0], "--admin", a.addrs["admin"]}, c.typed[1:]...)
+		if c.typed[1] == "level" {
+			typed = append([]string{"__complete", "log", "level", "--admin", a.addrs["admin"]}, c.typed[2:]...)
+		}
+		if code := run(t.Context(), typed, &completed, &told); code != exitDone || !strings.HasPrefix(completed.String(), c.want) {
+			t.Errorf("%q is completed as %q, expected %q: %d %s", c.typed, completed.String(), c.want, code, told.String())
+		}
+	}
+	for _, command := range []string{"reload", "rollback", "versions", "profile"} {
+		a.says(exitUsage, []string{"unknown flag: --node"}, command, "--node", "b")
 	}
 
 	b.stop()
 	await(t, "b has left", func() bool { return a.member("b") == "left" })
 	a.says(exitDone, []string{"node game:"}, "ps", "--node", "*")
+}
+
+// version is what the cluster runs.
+func (r *running) version() string {
+	r.t.Helper()
+	var v reload.Versions
+	r.found(&v, "versions")
+	return v.Current
 }
 
 func TestWithoutASecretOtherNodesCanBeSeenAndNotTouched(t *testing.T) {

@@ -97,7 +97,7 @@ func isCommandName(text string) bool {
 // writeLines writes a text without what could steer the terminal.
 func writeLines(w io.Writer, text string) {
 	for line := range strings.Lines(text) {
-		fmt.Fprintln(w, dash(strings.TrimRight(line, "\n")))
+		fmt.Fprintln(w, dash(strings.ReplaceAll(strings.TrimRight(line, "\n"), "\t", "    ")))
 	}
 }
 

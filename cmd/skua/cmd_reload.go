@@ -23,6 +23,7 @@ import (
 const pollEvery = 200 * time.Millisecond
 
 func newReloadCommand(l *look) *cobra.Command {
+	l.here = true
 	var o admin.ReloadOrder
 	var canaryTime time.Duration
 	cmd := &cobra.Command{
@@ -72,9 +73,11 @@ func canaryFlags(o *admin.ReloadOrder, wanted time.Duration, given bool) error {
 }
 
 func newRollbackCommand(l *look) *cobra.Command {
+	l.here = true
 	var o admin.RollbackOrder
 	cmd := &cobra.Command{
 		Use: "rollback [VERSION]", Short: "Have all nodes run the version before the current one, or another one that is kept; or end a canary", Args: positional(cobra.MaximumNArgs(1)),
+		ValidArgsFunction: l.completes((*look).versions),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				o.ID = args[0]
@@ -171,7 +174,7 @@ func writeChange(w io.Writer, c *reload.Change) {
 	if p := c.Plan; p != nil {
 		writePlan(w, p)
 	}
-	if c.Canary != nil {
+	if c.Canary != nil && c.Canary.Outcome != "" {
 		writeCanary(w, c.Canary)
 	}
 	switch {
@@ -251,6 +254,7 @@ func writeApplied(w io.Writer, c *reload.Change) {
 }
 
 func newVersionsCommand(l *look) *cobra.Command {
+	l.here = true
 	limit, diff := 20, ""
 	cmd := &cobra.Command{
 		Use: "versions", Short: "List which version of the scripts runs where, who still runs old code, and the history", Args: positional(cobra.NoArgs),
@@ -331,6 +335,13 @@ func writeOld(w io.Writer, n *reload.Runs) {
 	}
 	if c := n.Canary; c != nil {
 		fmt.Fprintf(w, "%s: canary: %s since %s: `skua rollback` ends it\n", n.Node, dash(c.Version+" for "+c.Group), c.Since.Local().Format(time.TimeOnly))
+	}
+	if c := n.Change; c != nil {
+		what := "is prepared for " + c.Version + ", and runs what it did"
+		if c.Applied {
+			what = "goes over, or has gone, to " + c.Version
+		}
+		fmt.Fprintf(w, "%s %s: it is not decided yet, since %s\n", n.Node, dash(what), c.Since.Local().Format(time.TimeOnly))
 	}
 	if n.Behind != "" {
 		fmt.Fprintf(w, "%s runs %s, and not the version of the cluster: %s\n", n.Node, n.Version, dash(n.Behind))

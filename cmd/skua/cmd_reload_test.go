@@ -196,3 +196,20 @@ func TestANodeThatCanNotBeginWithAVersionFallsBack(t *testing.T) {
 		t.Errorf("%d %s%s", code, out, failed)
 	}
 }
+
+// A file that has not compiled before, and that nobody uses, stands in nobody's way; and it can be mended.
+func TestWhatWasWrongBeforeHindersNobody(t *testing.T) {
+	dir := tellerProject(t)
+	save(t, dir, "scripts/draft.lua", "local =\n")
+	r := start(t, dir)
+	r.log.waitFor(t, "one sells for 10")
+	save(t, dir, "scripts/teller.lua", strings.Replace(teller, "VERSION", "two", 1))
+	r.says(exitDone, []string{"on 1 nodes"}, "reload")
+	r.log.waitFor(t, "two sells for 10")
+	save(t, dir, "scripts/draft.lua", "local x =\n")
+	r.says(exitFailed, []string{"draft.lua:2:1: ", "nothing has changed"}, "reload")
+	save(t, dir, "scripts/draft.lua", "return {}\n")
+	r.says(exitDone, []string{"changed  draft.lua"}, "reload")
+	r.says(exitDone, []string{"draft.lua does not compile in that version"}, "rollback")
+	r.says(exitDone, []string{"runs in"}, "reload")
+}

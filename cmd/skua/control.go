@@ -10,122 +10,58 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/skua-go/skua/cluster"
 	"github.com/skua-go/skua/services/admin"
 )
 
-// A node takes orders from others at skua.ctl.NAME: HMAC-SHA256 of the rest by a key made of cluster.secret, then JSON. It names the incarnation that is meant, so that an order that somebody has seen is of no use against
-// a successor. Who may publish there without the secret is refused, counted, and logged once in 5 s.
+// drainKind is the kind of letter by which a node is told to give what it has to others. It is answered by lines of progress.
 const (
-	controlVersion = 1
-	maxControl     = 4 << 10
-	maxControls    = 64 // that wait
-	controlReport  = 5 * time.Second
+	drainKind = "drain"
 	// controlBeat is how often a node that drains says that it is still there, and controlSilence how long it may say nothing.
 	controlBeat    = time.Second
 	controlSilence = 10 * time.Second
 )
 
-func controlSubject(name string) string { return "skua.ctl." + name }
-
-// controlOrder is what one node tells another.
-type controlOrder struct {
-	V           int              `json:"v"`
-	From        string           `json:"from"`
-	Incarnation uint64           `json:"inc"` // of the node that is told
-	Drain       admin.DrainOrder `json:"drain"`
-}
-
-var errNoSecret = errors.New("nodes take orders of each other only where both have cluster.secret (SKUA_CLUSTER_SECRET): ask the node itself, at its listen.admin")
-
 // control is a node's part in orders between nodes.
 type control struct {
-	n    *node
-	seal seal
-	log  *slog.Logger
-	life context.Context //nolint:containedctx // of drains, which outlive the message that began them
-	sub  *nats.Subscription
-
-	tasks   sync.WaitGroup
-	refused *prometheus.CounterVec
-	mu      sync.Mutex
-	told    time.Time
+	n     *node
+	inbox *inbox
+	log   *slog.Logger
+	life  context.Context //nolint:containedctx // of drains, which outlive the message that began them
 }
 
-// controlFlush bounds the wait for the server to know the subscription.
-const controlFlush = 5 * time.Second
-
-// openControl takes orders of other nodes until stop is called.
-func (n *node) openControl(ctx context.Context) (stop func() error, err error) {
-	c := &control{n: n, log: n.log.With("part", "control"), life: ctx}
-	c.refused = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "skua_control_refused_total", Help: "Orders of other nodes that were not taken, by reason.",
-	}, []string{"reason"})
-	if err := n.metrics.Register(c.refused); err != nil {
-		return nil, fmt.Errorf("control: %w", err)
-	}
-	if c.seal, err = n.newSeal("orders"); err != nil {
-		return nil, err
-	}
-	if c.sub, err = n.peers.Conn().Subscribe(controlSubject(n.project.cfg.Name), c.take); err == nil {
-		err = c.sub.SetPendingLimits(maxControls, maxControls*maxControl)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("control: %w", err)
-	}
-	// Whoever reads that this node is ready may send orders over another connection. Without a connection the subscription goes out with the next one.
-	_ = n.peers.Conn().FlushTimeout(controlFlush)
-	n.control = c
-	return func() error {
-		err := c.sub.Unsubscribe()
-		c.tasks.Wait()
-		if errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrBadSubscription) {
-			return nil
-		}
+// openControl has the node take orders of others, as soon as its inbox is served, until ctx ends.
+func (n *node) openControl(ctx context.Context) error {
+	var err error
+	if n.inbox, err = n.newInbox(); err != nil {
 		return err
-	}, nil
+	}
+	n.control = &control{n: n, inbox: n.inbox, log: n.inbox.log, life: ctx}
+	n.inbox.kinds[drainKind] = letterKind{take: n.control.take}
+	return nil
 }
 
-// read takes an order apart, or says why it is none.
-func (c *control) read(data []byte) (o controlOrder, reason string, err error) {
-	if c.seal.key == nil {
-		return o, "no_secret", errNoSecret
+// take runs on the goroutine of the inbox.
+func (c *control) take(m *nats.Msg, l *letter) (reason string, err error) {
+	var o admin.DrainOrder
+	if err := json.Unmarshal(l.Body, &o); err != nil {
+		return "order", errors.New("expected an order to drain")
 	}
-	text, err := c.seal.open(data[:min(len(data), maxControl+1)])
-	if err != nil {
-		return o, "signature", err
+	if o.Timeout <= 0 || o.Timeout > admin.MaxDrain.Milliseconds() {
+		return "order", fmt.Errorf("a time of up to %v is expected", admin.MaxDrain)
 	}
-	if err := json.Unmarshal(text, &o); err != nil || o.V != controlVersion {
-		return o, "version", fmt.Errorf("expected an order of version %d", controlVersion)
-	}
-	if own := c.n.members.Self().Incarnation; o.Incarnation != own {
-		return o, "incarnation", fmt.Errorf("it is for incarnation %d, this node is %d", o.Incarnation, own)
-	}
-	if o.Drain.Timeout <= 0 || o.Drain.Timeout > admin.MaxDrain.Milliseconds() {
-		return o, "order", fmt.Errorf("a time of up to %v is expected", admin.MaxDrain)
-	}
-	return o, "", nil
-}
-
-// take runs on the goroutine of the subscription.
-func (c *control) take(m *nats.Msg) {
-	o, reason, err := c.read(m.Data)
-	if err != nil {
-		c.refuse(reason, err)
-		c.answer(m.Reply, admin.DrainProgress{End: true, Error: err.Error()})
-		return
-	}
-	c.log.Info("drain: ordered by another node", "from", o.From, "within", time.Duration(o.Drain.Timeout)*time.Millisecond, "stay", o.Drain.Stay)
-	c.tasks.Go(func() { c.drain(m.Reply, o.Drain) })
+	c.log.Info("drain: ordered by another node", "from", l.From, "within", time.Duration(o.Timeout)*time.Millisecond, "stay", o.Stay)
+	return c.inbox.begin(func() { c.drain(m.Reply, o) })
 }
 
 // drain does it, and tells whoever has asked.
 func (c *control) drain(reply string, o admin.DrainOrder) {
 	ctx, done := context.WithCancel(c.life)
+	var beats sync.WaitGroup
+	defer beats.Wait()
 	defer done()
-	c.tasks.Go(func() {
+	beats.Go(func() {
 		tick := time.NewTicker(controlBeat)
 		defer tick.Stop()
 		for {
@@ -157,37 +93,27 @@ func (c *control) answer(reply string, p admin.DrainProgress) {
 	}
 }
 
-func (c *control) refuse(reason string, err error) {
-	c.refused.WithLabelValues(reason).Inc()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if now := time.Now(); now.Sub(c.told) > controlReport {
-		c.told = now
-		c.log.Warn("control: an order is refused", "reason", reason, "err", err)
-	}
-}
-
 // order has another node do something, and hears how far that is.
 func (c *control) order(ctx context.Context, o admin.DrainOrder, tell func(admin.DrainProgress)) error {
-	if c.seal.key == nil {
+	if c.inbox.seal.key == nil {
 		return errNoSecret
 	}
 	to, ok := c.n.members.Find(o.Node)
 	if !ok || !to.State.Reachable() {
 		return fmt.Errorf("no node %q is alive: `skua cluster status` lists them", o.Node)
 	}
-	body, err := json.Marshal(controlOrder{V: controlVersion, From: c.n.project.cfg.Name, Incarnation: to.Incarnation, Drain: o})
+	data, err := c.inbox.write(&to, drainKind, o)
 	if err != nil {
 		return err
 	}
 	conn := c.n.peers.Conn()
-	inbox := conn.NewRespInbox()
-	sub, err := conn.SubscribeSync(inbox)
+	answers := conn.NewRespInbox()
+	sub, err := conn.SubscribeSync(answers)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = sub.Unsubscribe() }() // the connection may be gone
-	if err := conn.PublishRequest(controlSubject(o.Node), inbox, c.seal.sign(body)); err != nil {
+	if err := conn.PublishRequest(inboxSubject(o.Node), answers, data); err != nil {
 		return err
 	}
 	if err := c.follow(ctx, sub, to, tell); err != nil || o.Stay {
@@ -214,6 +140,9 @@ func (c *control) follow(ctx context.Context, sub *nats.Subscription, to cluster
 		}
 		if m.Header.Get("Status") == "503" && len(m.Data) == 0 {
 			return fmt.Errorf("%s takes no orders: it is about to stop, or of an older version", to.Name)
+		}
+		if err := refusal(m); err != nil {
+			return fmt.Errorf("%s: %w", to.Name, err)
 		}
 		var p admin.DrainProgress
 		if err := json.Unmarshal(m.Data, &p); err != nil {

@@ -60,6 +60,7 @@ type node struct {
 	mesh    *mesh.Mesh
 	leases  *lease.Leases
 	names   *names.Names
+	inbox   *inbox   // what other nodes tell and ask
 	control *control // orders of operators
 	drainer *drainer
 	// coordination is the actors of names, topics, locks and the datacenter, in the order of starting
@@ -413,8 +414,7 @@ func (n *node) serveClients(ctx context.Context, l *listeners, lost <-chan error
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	doors, serving := errgroup.WithContext(life)
-	stopControl, err := n.openControl(serving)
-	if err != nil {
+	if err := n.openControl(serving); err != nil {
 		return err
 	}
 	for _, d := range l.clients {
@@ -438,7 +438,7 @@ func (n *node) serveClients(ctx context.Context, l *listeners, lost <-chan error
 	stopAdmin, err := n.openAdmin(serving, l, doors)
 	if err != nil {
 		end()
-		return errors.Join(err, doors.Wait(), stopControl())
+		return errors.Join(err, doors.Wait())
 	}
 	doors.Go(func() error {
 		defer end()
@@ -463,7 +463,7 @@ func (n *node) serveClients(ctx context.Context, l *listeners, lost <-chan error
 	n.log.Info("serving", "addresses", strings.TrimSpace(l.String()))
 	err = doors.Wait()
 	n.log.Info("stopping")
-	return errors.Join(err, stopAdmin(), stopControl())
+	return errors.Join(err, stopAdmin())
 }
 
 // stop ends all actors, the newest first.

@@ -186,31 +186,40 @@ func (p *program) stop() {
 	}
 }
 
-// metric reads a counter or gauge without labels.
+// metric reads a counter or gauge, with its labels if it has some.
 func (p *program) metric(name string) float64 {
 	p.t.Helper()
-	req, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, "http://"+p.addrs["admin"]+"/metrics", http.NoBody)
+	v, is := scrape(p.t, p.addrs["admin"], name)
+	if !is {
+		p.t.Fatalf("no metric %s", name)
+	}
+	return v
+}
+
+// scrape reads a counter or gauge of the node whose admin listener is there; false if it has none.
+func scrape(t *testing.T, admin, name string) (v float64, is bool) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+admin+"/metrics", http.NoBody)
 	if err != nil {
-		p.t.Fatal(err)
+		t.Fatal(err)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		p.t.Fatal(err)
+		t.Fatal(err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		p.t.Fatal(err)
+		t.Fatal(err)
 	}
 	m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\S+)$`).FindSubmatch(body)
 	if m == nil {
-		p.t.Fatalf("no metric %s", name)
+		return 0, false
 	}
-	v, err := strconv.ParseFloat(string(m[1]), 64)
-	if err != nil {
-		p.t.Fatal(err)
+	if v, err = strconv.ParseFloat(string(m[1]), 64); err != nil {
+		t.Fatal(err)
 	}
-	return v
+	return v, true
 }
 
 // await polls a condition.

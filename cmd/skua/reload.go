@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -17,8 +16,6 @@ import (
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/cluster"
 	"github.com/skua-go/skua/lua"
-	"github.com/skua-go/skua/lua/lint"
-	code "github.com/skua-go/skua/lua/reload"
 	"github.com/skua-go/skua/services/admin"
 	"github.com/skua-go/skua/services/reload"
 )
@@ -89,45 +86,6 @@ func (n *node) agentsOf(ctx context.Context, uids []string) ([]actor.Ref, error)
 		all = append(all, agents...)
 	}
 	return all, nil
-}
-
-// checkVersion is what `skua check` says of scripts, and does not say of those before.
-func (p *project) checkVersion(v, before *code.Version) error {
-	now, err := p.problems(v)
-	if err != nil || len(now) == 0 {
-		return err
-	}
-	was, err := p.problems(before)
-	if err != nil {
-		return err
-	}
-	type place struct {
-		file, message string
-		rule          lint.Rule
-	}
-	known := map[place]int{}
-	for i := range was {
-		known[place{was[i].File, was[i].Message, was[i].Rule}]++
-	}
-	var wrong []error
-	for i := range now {
-		at := place{now[i].File, now[i].Message, now[i].Rule}
-		if known[at]--; known[at] < 0 {
-			wrong = append(wrong, errors.New(now[i].String()))
-		}
-	}
-	const most = 20
-	if len(wrong) > most {
-		wrong = append(wrong[:most], fmt.Errorf("and %d more", len(wrong)-most))
-	}
-	return errors.Join(wrong...)
-}
-
-func (p *project) problems(v *code.Version) ([]lint.Problem, error) {
-	other := *p
-	other.cfg.Dir, other.scripts = "", reload.Tree{Version: v} // without the tests beside the scripts, which are no part of a version
-	_, problems, err := other.check()
-	return problems, err
 }
 
 // Bounds of tests that are run for a reload.

@@ -39,6 +39,9 @@ func (u *Update) makePlan() Plan {
 			p.Removed = append(p.Removed, file)
 		}
 	}
+	for _, file := range u.broken {
+		p.Warnings = append(p.Warnings, file+" does not compile in that version: who has something from it keeps that")
+	}
 	for _, file := range p.Files {
 		f := u.files[file]
 		f.planFunctions(&p)

@@ -23,6 +23,7 @@ type Update struct {
 	to     *Version
 	down   bool
 	files  map[string]*fileUpdate
+	broken []string // files that change and don't compile
 	plan   Plan
 	keep   bool // applying it may fail half-way: what VMs have is remembered until it has not
 }
@@ -44,6 +45,8 @@ type fileUpdate struct {
 type Options struct {
 	// Down says that the new version is one that was there before: the hook on_downgrade is called in place of on_upgrade.
 	Down bool
+	// Ran says that the new version has run. A file of it that does not compile stands in nobody's way, then, as it has not before: whoever has something from it keeps that.
+	Ran bool
 }
 
 // ErrEngine is for engines whose functions can't be replaced.
@@ -70,6 +73,13 @@ func Prepare(engine vm.Engine, from, to *Version, o Options) (*Update, error) {
 				wrong = append(wrong, err)
 			}
 			continue
+		}
+		if o.Ran && engine.Check(file, text) != nil {
+			u.broken = append(u.broken, file)
+			continue
+		}
+		if engine.Check(file, before) != nil { // nobody has anything from it but what an older version had there
+			before = ""
 		}
 		f, err := u.file(file, before, text)
 		if err != nil {

@@ -240,6 +240,9 @@ func (s *Server) blame(ref actor.Ref, err error) error {
 		if stuck := s.stuck(ref, nil); stuck.Busy != "" {
 			return failure(codeBusy, "%s: it is %s", e.Message, stuck.Busy)
 		}
+		if aside, is := s.API.System.InQuarantine()[ref]; is {
+			return failure(codeBusy, "%s: it is in quarantine since %s: %v", e.Message, aside.Since.UTC().Format(time.RFC3339), aside.Reason)
+		}
 		return failure(codeBusy, "%s: its handler waits, or others are before it", e.Message)
 	}
 	var script *lua.Error

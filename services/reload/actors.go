@@ -104,13 +104,13 @@ func (p *part) bring(ctx context.Context, t target, to *code.Version, u *updates
 		case err != nil && p.gone(t, err):
 			return nil, nil //nolint:nilnil // nothing is to be done
 		case err != nil:
-			return nil, p.silent(t, err)
+			return nil, p.silent(ctx, t, u.back, err)
 		case r.Version == to.ID() || r.Version == "": // without a version, it has failed to begin
 			return nil, nil //nolint:nilnil // nothing is to be done
 		}
 		if _, err := p.cfg.System.Ask(ctx, t.ref, lua.Ready{}); err != nil {
 			if ctx.Err() != nil && !p.gone(t, err) {
-				return nil, p.silent(t, err)
+				return nil, p.silent(ctx, t, u.back, err)
 			}
 			return nil, nil //nolint:nilnil // it has failed to start, which is known elsewhere, and is about to end
 		}
@@ -131,7 +131,7 @@ func (p *part) bring(ctx context.Context, t target, to *code.Version, u *updates
 		case p.gone(t, err):
 			return nil, nil //nolint:nilnil // nothing is to be done
 		case ctx.Err() != nil:
-			return nil, p.silent(t, err)
+			return nil, p.silent(ctx, t, u.back, err)
 		default:
 			return nil, fmt.Errorf("%s: %w", t, err)
 		}
@@ -142,19 +142,34 @@ func (p *part) bring(ctx context.Context, t target, to *code.Version, u *updates
 // ErrStuck is wrapped when an actor did not come to the end of a handler in time.
 var ErrStuck = errors.New("reload: an actor is stuck in a handler")
 
-// silent notes that an actor has not answered. What it was asked for may still be done, which settle puts right.
-func (p *part) silent(t target, err error) error {
-	p.mu.Lock()
-	p.late[t.ref] = t
-	p.mu.Unlock()
+// silent notes that an actor has not answered. What it was asked for may still be done, which settle puts right: by a downgrade if back.
+func (p *part) silent(ctx context.Context, t target, back bool, err error) error {
+	p.missing(t, back)
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%s: %w", t, err)
 	}
-	since, stack, known := p.cfg.System.Stuck(t.ref)
+	since, stack, known := p.stuckAt(ctx, t)
 	if !known {
 		return fmt.Errorf("%w: %s has not answered: %w", ErrStuck, t, err)
 	}
-	return fmt.Errorf("%w: %s, since %s:\n%s", ErrStuck, t, since.UTC().Format(time.RFC3339), clip(stack))
+	return fmt.Errorf("%w: %s, since %s:\n%s", ErrStuck, t, since.UTC().Format(time.RFC3339), stack)
+}
+
+// whereTime is how long a script may take to say where it is.
+const whereTime = 250 * time.Millisecond
+
+// stuckAt tells since when an actor is in one handler, and where: in its script if that says so, and in Go. Whoever asks may have run out of time by now.
+func (p *part) stuckAt(ctx context.Context, t target) (since time.Time, stack string, ok bool) {
+	since, stack, ok = p.cfg.System.Stuck(t.ref)
+	if !ok {
+		return since, "", false
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), whereTime)
+	defer cancel()
+	if script, err := p.cfg.Runtime.Where(ctx, p.cfg.System, t.ref); err == nil {
+		stack = script + "\n" + stack
+	}
+	return since, clip(stack), true
 }
 
 func clip(text string) string {
@@ -181,8 +196,27 @@ type Runs struct {
 	Old     []Old       `json:"old,omitempty" doc:"Actors that still run code of a version before, and why; up to 100."`
 	OldMore int         `json:"old_more,omitempty" doc:"How many more of those there are."`
 	Canary  *CanaryRuns `json:"canary,omitempty" doc:"The canary that goes on, whose actors run another version than the rest."`
+	Change  *UnderWay   `json:"change,omitempty" doc:"A change to another version that the node takes part in, and that is not decided yet."`
 	Behind  string      `json:"behind,omitempty" doc:"Why the node does not run the version of the cluster, if so."`
 	Error   string      `json:"error,omitempty" doc:"Why the node has not told."`
+}
+
+// UnderWay is a node's part in a change that is neither current nor undone yet.
+type UnderWay struct {
+	Version string    `json:"version" doc:"What it is to."`
+	Applied bool      `json:"applied" doc:"The node's actors are brought over to it, or have been."`
+	Since   time.Time `json:"since"`
+}
+
+// undecided tells of the change that the node takes part in; a canary is told of as such.
+func (p *part) undecided() *UnderWay {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.change
+	if c == nil || c.begun && !c.applied {
+		return nil
+	}
+	return &UnderWay{Version: c.to.ID(), Applied: c.applied, Since: c.since.UTC()}
 }
 
 // Count is how many actors of a script run a version.
@@ -207,11 +241,14 @@ const (
 	planTime   = 500 * time.Millisecond
 )
 
+// errAside is of an actor that is not asked, as it is in quarantine.
+var errAside = errors.New("reload: in quarantine")
+
 // survey asks all actors for what they run. One that does not answer within that time is named as such.
 func (p *part) survey(ctx context.Context, wait time.Duration) Runs {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	runs := Runs{Node: p.cfg.Name, Canary: p.trying()}
+	runs := Runs{Node: p.cfg.Name, Canary: p.trying(), Change: p.undecided()}
 	if v := p.cfg.Runtime.Version(); v != nil {
 		runs.Version = v.ID()
 	}
@@ -224,27 +261,33 @@ func (p *part) survey(ctx context.Context, wait time.Duration) Runs {
 			runs.OldMore++
 		}
 	}
+	aside := p.cfg.System.InQuarantine()
 	p.each(ctx, p.targets(), func(t target) {
-		r, err := p.running(ctx, t)
-		if err != nil && p.gone(t, err) {
-			return
+		o := Old{Actor: t.String(), Script: t.script}
+		r, err := lua.Running{}, errAside
+		if why, is := aside[t.ref]; is {
+			o.Why = fmt.Sprintf("it is in quarantine, tells nothing, and comes to the version of its node when it is released: %v", why.Reason)
+		} else if r, err = p.running(ctx, t); err != nil {
+			if p.gone(t, err) {
+				return
+			}
+			o.Why = fmt.Sprintf("it has not told within %v", wait)
+			if since, stack, ok := p.stuckAt(ctx, t); ok {
+				o.Why, o.Stacks = "it is in one handler since "+since.UTC().Format(time.RFC3339), []string{stack}
+			}
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		o := Old{Actor: t.String(), Script: t.script, Version: r.Version}
+		o.Version = r.Version
 		switch {
 		case err != nil:
-			o.Why = fmt.Sprintf("it has not told within %v", wait)
-			if since, stack, ok := p.cfg.System.Stuck(t.ref); ok {
-				o.Why, o.Stacks = "it is in one handler since "+since.UTC().Format(time.RFC3339), []string{clip(stack)}
-			}
 			old(o)
 			counts[Count{Script: t.script}]++
 			return
 		case r.Version == "":
 			return // it has failed to begin
 		case r.Version != runs.Version && (runs.Canary == nil || r.Version != runs.Canary.Version):
-			o.Why = "it has not come over to version " + runs.Version + ": see the node's log"
+			o.Why = p.whyOld(t, runs.Version)
 			old(o)
 		case len(r.Waiting) > 0:
 			o.Why = "handlers that have begun with a version before wait for something"

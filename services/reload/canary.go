@@ -319,10 +319,14 @@ func (s *Service) newcomers(ctx context.Context, l *lease.Lease, to *code.Versio
 	return nil
 }
 
-// endCanary ends the canary that this node leads, and gives what it was for. ErrBusy if there is none, or none any more.
-func (s *Service) endCanary(ctx context.Context, who string) (Change, error) {
+// endCanary ends the canary that this node leads, under that epoch unless it is 0, and gives what it was for. ErrBusy if there is none, or none any more.
+func (s *Service) endCanary(ctx context.Context, who string, epoch uint64) (Change, error) {
 	s.mu.Lock()
 	c, end := s.now, s.end
+	if c != nil && epoch != 0 && c.epoch != epoch {
+		s.mu.Unlock()
+		return Change{}, fmt.Errorf("%w: it is to end the canary of epoch %d, and this is %d", ErrFenced, epoch, c.epoch)
+	}
 	if c == nil || c.State != Running || c.cancel == nil {
 		s.mu.Unlock()
 		return Change{}, fmt.Errorf("%w: and it is no canary, or has gone on to all", ErrBusy)
@@ -359,7 +363,7 @@ func (s *Service) endElsewhere(ctx context.Context, o *Order, busy error) error 
 	if err != nil {
 		return errors.Join(busy, err)
 	}
-	s.with(func(c *Change) { c.From, c.To = a.From, a.To })
+	s.with(func(c *Change) { c.From, c.To, c.Canary = a.From, a.To, a.Canary })
 	return nil
 }
 
@@ -395,7 +399,7 @@ func (s *Service) tries() bool {
 func (s *Service) rollbackCanary(who string, wait time.Duration) (Change, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
-	c, err := s.endCanary(ctx, who)
+	c, err := s.endCanary(ctx, who, 0)
 	if err != nil || c.State == Running {
 		return c, err
 	}

@@ -58,6 +58,7 @@ type Change struct {
 	Took   int64     `json:"took_ms,omitempty"`
 
 	failure  error
+	epoch    uint64                  // of who leads it
 	revision uint64                  // of the record of what is current
 	others   []cluster.Member        // that take part
 	group    *Group                  // of a canary
@@ -250,6 +251,7 @@ func (s *Service) change(ctx context.Context, o Order) error {
 		return err
 	}
 	defer s.release(ctx, l)
+	s.with(func(c *Change) { c.epoch = l.Epoch() })
 	to, err := s.plan(ctx, o, l.Epoch())
 	if errors.Is(err, errSame) {
 		return nil

@@ -13,7 +13,6 @@ const (
 	lookEvery = time.Second
 	readEvery = 5 // looks
 	readTime  = 5 * time.Second
-	tryEvery  = 30 * time.Second // a version that could not be adopted
 )
 
 // follow has the node come to the current version, until ctx ends.
@@ -69,7 +68,7 @@ func (s *Service) come(ctx context.Context, failed *attempt) {
 	case err != nil:
 		s.log.Warn("reload: it is not known which version is current", "error", err)
 		return
-	case current == nil || failed.id == current.ID && time.Since(failed.at) < tryEvery:
+	case current == nil || failed.id == current.ID && time.Since(failed.at) < s.cfg.TryEvery:
 		return
 	}
 	if err := s.adopt(ctx, current); err != nil {
@@ -78,7 +77,7 @@ func (s *Service) come(ctx context.Context, failed *attempt) {
 		s.part.behind = fmt.Sprintf("it can't come over to version %s: %v", current.ID, err)
 		s.part.mu.Unlock()
 		s.metrics.isBehind(true)
-		s.log.Error("reload: the node does not run the version of the cluster, and tries again", "version", current.ID, "after", tryEvery, "error", err)
+		s.log.Error("reload: the node does not run the version of the cluster, and tries again", "version", current.ID, "after", s.cfg.TryEvery, "error", err)
 		return
 	}
 	failed.id = ""
@@ -156,12 +155,39 @@ func (s *Service) resolve(ctx context.Context) {
 		s.log.Warn("reload: whoever led a change is gone, and what is current is not known", "version", c.to.ID(), "error", err)
 		return
 	}
-	if applied && current.ID == c.to.ID() {
+	stays := applied && current.ID == c.to.ID()
+	if stays {
 		err = s.part.commit(ctx, c.epoch)
 	} else {
 		err = s.part.undo(ctx, c.epoch)
 	}
-	s.log.Warn("reload: whoever led a change is gone: the node runs what is current", "version", current.ID, "change_to", c.to.ID(), "error", err)
+	log := s.log.With("version", current.ID, "change_to", c.to.ID())
+	if err != nil {
+		log = log.With("error", err)
+	}
+	log.Warn("reload: whoever led a change is gone: the node runs what is current")
+	if !stays {
+		s.noteOrphan(ctx, c)
+	}
+}
+
+// noteOrphan adds a change to the history that was undone as its leader is gone, who would have. Of the nodes that are left, one does: the first by name.
+func (s *Service) noteOrphan(ctx context.Context, c *change) {
+	for _, other := range s.others() {
+		if other.Name < s.cfg.Name {
+			return
+		}
+	}
+	e := HistoryEntry{Action: "reload", Outcome: "undone", ID: c.to.ID(), From: c.from.ID(), Files: changes(c.from, c.to, false), Error: "the node that led it is gone"}
+	if c.down {
+		e.Action = "rollback"
+	}
+	if holder, err := s.cfg.Leases.Holder(ctx, leaseKey()); err == nil && holder.Epoch == c.epoch {
+		e.Node = holder.Node
+	}
+	if err := s.kept.note(ctx, &e); err != nil {
+		s.log.Error("reload: the history can't be written", "id", e.ID, "outcome", e.Outcome, "error", err)
+	}
 }
 
 // isLed tells whether the node that leads a change still does.

@@ -15,9 +15,11 @@ type metrics struct {
 	refused  prometheus.Counter
 	behind   prometheus.Gauge
 	fellBack prometheus.Gauge
+	refusing prometheus.GaugeFunc
 }
 
-func newMetrics() *metrics {
+// newMetrics makes them. refusing counts the actors that can't go back.
+func newMetrics(refusing func() int) *metrics {
 	return &metrics{
 		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "skua_reload_changes_total", Help: "Changes of versions that this node was asked for, by action (reload, rollback) and outcome (done, undone).",
@@ -40,11 +42,14 @@ func newMetrics() *metrics {
 		fellBack: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "skua_reload_fallback", Help: "1 while this node runs an older version, as it could not begin with the current one.",
 		}),
+		refusing: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "skua_reload_stragglers", Help: "Actors of this node that stay on a version that was undone, since their hook refuses to go back.",
+		}, func() float64 { return float64(refusing()) }),
 	}
 }
 
 func (m *metrics) register(to prometheus.Registerer) error {
-	return errors.Join(to.Register(m.changes), to.Register(m.seconds), to.Register(m.canaries), to.Register(m.trying), to.Register(m.refused), to.Register(m.behind), to.Register(m.fellBack))
+	return errors.Join(to.Register(m.changes), to.Register(m.seconds), to.Register(m.canaries), to.Register(m.trying), to.Register(m.refused), to.Register(m.behind), to.Register(m.fellBack), to.Register(m.refusing))
 }
 
 func (m *metrics) ended(c *Change) {

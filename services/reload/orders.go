@@ -65,6 +65,7 @@ type answer struct {
 	Figures map[string]map[string]lua.Figures `json:"figures,omitempty"`
 	From    string                            `json:"from,omitempty"`
 	To      string                            `json:"to,omitempty"`
+	Canary  *Canary                           `json:"canary,omitempty"`
 }
 
 // group is the one of a canary; nil if the order is for all.
@@ -129,10 +130,11 @@ func (s *Service) obey(ctx context.Context, m *nats.Msg) {
 	if err == nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), prepareTime+2*s.cfg.Timeout) // what is begun is ended
 		defer cancel()
-		err = s.carryOut(ctx, &o, &a)
+		if err = s.carryOut(ctx, &o, &a); errors.Is(err, ErrFenced) {
+			s.refuses(err)
+		}
 	} else {
-		s.metrics.refused.Inc()
-		s.log.Warn("reload: an order is refused", "error", err)
+		s.refuses(err)
 	}
 	if err != nil {
 		a.Error = clip(err.Error())
@@ -149,12 +151,20 @@ func (s *Service) obey(ctx context.Context, m *nats.Msg) {
 	}
 }
 
+func (s *Service) refuses(why error) {
+	s.metrics.refused.Inc()
+	s.log.Warn("reload: an order is refused", "error", why)
+}
+
 func (s *Service) carryOut(ctx context.Context, o *order, a *answer) error {
 	switch o.Step {
 	case stepPrepare:
 		group, err := o.group()
 		if err != nil {
 			return err
+		}
+		if !o.Dry && s.part.isOver(o.Epoch) {
+			return fmt.Errorf("%w: the change of epoch %d has ended here", ErrFenced, o.Epoch)
 		}
 		to, err := s.kept.load(ctx, o.To, o.Sum)
 		if err != nil {
@@ -174,11 +184,11 @@ func (s *Service) carryOut(ctx context.Context, o *order, a *answer) error {
 		a.Applied = &done
 		return err
 	case stepEnd:
-		c, err := s.endCanary(ctx, o.Who)
+		c, err := s.endCanary(ctx, o.Who, o.Epoch)
 		if err == nil && c.State == Running {
 			err = errors.New("reload: the canary is being taken back, and that takes long: `skua versions` tells what came of it")
 		}
-		a.From, a.To = c.To, c.From
+		a.From, a.To, a.Canary = c.To, c.From, c.Canary
 		return err
 	case stepApply:
 		done, err := s.part.apply(ctx, o.Epoch)

@@ -21,10 +21,11 @@ type part struct {
 	turn chan struct{} // held by whoever prepares, applies or ends something
 
 	mu     sync.Mutex
-	late   map[actor.Ref]target // that have not answered: what they run is looked at when they do
-	change *change              // that is prepared or applied; nil between changes
-	newest uint64               // the highest epoch that was seen: nothing older is obeyed
-	behind string               // why the node does not run the cluster's version
+	late   map[actor.Ref]straggler // that may not run what the node does
+	change *change                 // that is prepared or applied; nil between changes
+	newest uint64                  // the highest epoch that was seen: nothing older is obeyed
+	over   uint64                  // the highest epoch whose change has ended: nobody prepares under it any more
+	behind string                  // why the node does not run the cluster's version
 }
 
 // change is a version that replaces another one.
@@ -77,7 +78,7 @@ var (
 )
 
 func newPart(cfg *Config, text func(ctx context.Context, id string) (*code.Version, error)) *part {
-	return &part{cfg: cfg, log: cfg.Log, text: text, turn: make(chan struct{}, 1), late: map[actor.Ref]target{}}
+	return &part{cfg: cfg, log: cfg.Log, text: text, turn: make(chan struct{}, 1), late: map[actor.Ref]straggler{}}
 }
 
 // underWay is the change that is prepared or applied, if there is one, and the highest epoch that was seen.
@@ -127,7 +128,7 @@ func (p *part) prepare(ctx context.Context, epoch uint64, to *code.Version, down
 		return NodePlan{}, fmt.Errorf("%w: the node starts", ErrBusy)
 	}
 	c := &change{epoch: epoch, from: now, to: to, down: down, since: time.Now()}
-	c.updates = newUpdates(func(id string) (*code.Version, error) { //nolint:contextcheck // asked for in later steps, too, whose contexts are others
+	c.updates = newUpdates(!down, func(id string) (*code.Version, error) { //nolint:contextcheck // asked for in later steps, too, whose contexts are others
 		switch id {
 		case now.ID():
 			return now, nil
@@ -247,22 +248,27 @@ func (p *part) bringAll(ctx context.Context, c *change, to *code.Version, down b
 // bringThese has some actors run a version.
 func (p *part) bringThese(ctx context.Context, c *change, list []target, to *code.Version, down bool) (Applied, error) {
 	began := time.Now()
+	list = p.awake(list, down)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	done := Applied{Node: p.cfg.Name}
 	var mu sync.Mutex
 	var failed error
 	p.each(ctx, list, func(t target) {
-		told := time.AfterFunc(p.cfg.StuckAfter, func() { p.tellStuck(t, to) })
+		told := time.AfterFunc(p.cfg.StuckAfter, func() { p.tellStuck(ctx, t, to) })
 		report, err := p.bring(ctx, t, to, c.updates, down)
 		told.Stop()
 		mu.Lock()
 		defer mu.Unlock()
 		switch {
-		case err != nil && (failed == nil || errors.Is(failed, context.Canceled)):
-			failed = err
-			if to == c.to { // on the way back all are tried
+		case err != nil:
+			if to == c.to {
 				stop()
+			} else { // on the way back all are tried
+				p.refuses(t, !c.down, err)
+			}
+			if failed == nil || errors.Is(failed, context.Canceled) {
+				failed = err
 			}
 		case report != nil:
 			done.add(report)
@@ -293,10 +299,10 @@ func (a *Applied) add(r *code.Report) {
 }
 
 // tellStuck says at once that an actor keeps all waiting.
-func (p *part) tellStuck(t target, to *code.Version) {
+func (p *part) tellStuck(ctx context.Context, t target, to *code.Version) {
 	where := "it waits behind others, or computes"
-	if _, stack, ok := p.cfg.System.Stuck(t.ref); ok {
-		where = clip(stack)
+	if _, stack, ok := p.stuckAt(ctx, t); ok {
+		where = stack
 	}
 	p.log.Warn("reload: an actor does not come to the end of a handler", "actor", t.String(), "version", to.ID(), "waited", p.cfg.StuckAfter, "gives_up_after", p.cfg.Timeout, "stack", where)
 	if p.cfg.stuck != nil {
@@ -327,6 +333,7 @@ func (p *part) undo(ctx context.Context, epoch uint64) error {
 		return err
 	}
 	defer p.leave()
+	defer p.ends(epoch)
 	c, err := p.current(epoch)
 	switch {
 	case err != nil:
@@ -353,6 +360,7 @@ func (p *part) commit(ctx context.Context, epoch uint64) error {
 		return fmt.Errorf("%w: epoch %d is prepared, and not applied", ErrFenced, epoch)
 	}
 	c.updates.leave(c.to.ID())
+	p.ends(epoch)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.holds(nil)
@@ -360,55 +368,16 @@ func (p *part) commit(ctx context.Context, epoch uint64) error {
 	return nil
 }
 
-// settleTime bounds one look at the actors that have not answered.
-const settleTime = time.Second
+// ends notes that the change of an epoch has ended, so that an order about it that comes late, or once more, begins nothing.
+func (p *part) ends(epoch uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over = max(p.over, epoch)
+}
 
-// settle looks at the actors that have not answered in time: they may have come to what they were told since, and that may not be the node's version any more.
-func (p *part) settle(ctx context.Context) {
+// isOver tells whether the change of an epoch has ended here.
+func (p *part) isOver(epoch uint64) bool {
 	p.mu.Lock()
-	late := make([]target, 0, len(p.late))
-	for _, t := range p.late {
-		late = append(late, t)
-	}
-	p.mu.Unlock()
-	if len(late) == 0 {
-		return
-	}
-	select {
-	case p.turn <- struct{}{}:
-	default:
-		return // a change is under way, which brings them over itself
-	}
-	defer p.leave()
-	p.mu.Lock()
-	busy := p.change != nil
-	p.mu.Unlock()
-	if busy {
-		return
-	}
-	to := p.cfg.Runtime.Version()
-	u := newUpdates(func(id string) (*code.Version, error) {
-		if id == to.ID() {
-			return to, nil
-		}
-		return p.text(ctx, id)
-	})
-	limited, cancel := context.WithTimeout(ctx, settleTime)
-	defer cancel()
-	p.each(limited, late, func(t target) {
-		report, err := p.bring(limited, t, to, u, true)
-		if err != nil {
-			if limited.Err() == nil {
-				p.log.Error("reload: an actor does not come over to the node's version", "actor", t.String(), "version", to.ID(), "error", err)
-			}
-			return
-		}
-		if report != nil {
-			p.log.Info("reload: an actor that was stuck has come over", "actor", t.String(), "version", to.ID())
-		}
-		p.mu.Lock()
-		delete(p.late, t.ref)
-		p.mu.Unlock()
-	})
-	u.leave(to.ID())
+	defer p.mu.Unlock()
+	return epoch <= p.over
 }

@@ -69,6 +69,9 @@ type Config struct {
 	StuckAfter time.Duration
 	// Timeout is how long a change may take on a node until it is undone; 2 min at most. Default 10 s.
 	Timeout time.Duration
+	// TryEvery is how often what can't come over to a version is asked again: this node, if its actors refuse the cluster's version, and actors that refuse to go back from one that
+	// was undone. Default 30 s.
+	TryEvery time.Duration
 	// Parallel is how many VMs are brought over at a time. Default 2: more of them leave less of the machine to players.
 	Parallel int
 	// Keep is how many versions are kept. Default 50.
@@ -101,6 +104,9 @@ func (cfg *Config) defaults() error {
 		cfg.Timeout = 10 * time.Second
 	}
 	cfg.Timeout = min(cfg.Timeout, maxTimeout)
+	if cfg.TryEvery <= 0 {
+		cfg.TryEvery = 30 * time.Second
+	}
 	if cfg.Parallel <= 0 {
 		cfg.Parallel = 2
 	}
@@ -150,7 +156,10 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 	if err := cfg.defaults(); err != nil {
 		return nil, err
 	}
-	s := &Service{cfg: cfg, log: cfg.Log, metrics: newMetrics(), listening: make(chan struct{}), begun: make(chan struct{})}
+	s := &Service{cfg: cfg, log: cfg.Log, listening: make(chan struct{}), begun: make(chan struct{})}
+	s.cfg.stuck = s.isStuck
+	s.part = newPart(&s.cfg, func(ctx context.Context, id string) (*code.Version, error) { return s.kept.load(ctx, id, "") })
+	s.metrics = newMetrics(s.part.refusing)
 	if cfg.Metrics != nil {
 		if err := s.metrics.register(cfg.Metrics); err != nil {
 			return nil, fmt.Errorf("reload: metrics: %w", err)
@@ -160,8 +169,6 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 	if s.kept, err = openKept(ctx, cfg.Node, cfg.Key, cfg.Keep); err != nil {
 		return nil, err
 	}
-	s.cfg.stuck = s.isStuck
-	s.part = newPart(&s.cfg, func(ctx context.Context, id string) (*code.Version, error) { return s.kept.load(ctx, id, "") })
 	return s, nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 // updates are those that a change of versions needs, each made once: one for each engine, and one more for each other version that some VM still runs.
 type updates struct {
+	back bool // what brings a VM back from them is a downgrade
 	text func(id string) (*code.Version, error)
 
 	mu   sync.Mutex
@@ -23,13 +24,17 @@ type updateKey struct {
 	down     bool
 }
 
-func newUpdates(text func(id string) (*code.Version, error)) *updates {
-	return &updates{text: text, made: map[updateKey]*code.Update{}}
+func newUpdates(back bool, text func(id string) (*code.Version, error)) *updates {
+	return &updates{back: back, text: text, made: map[updateKey]*code.Update{}}
 }
 
-// get prepares an update, or gives the one that is there.
+// get prepares an update to a version that is known to be good, or gives the one that is there.
 func (u *updates) get(engine vm.Engine, from string, to *code.Version, down bool) (*code.Update, error) {
-	key := updateKey{engine, from, to.ID(), down}
+	return u.prepare(engine, from, to, code.Options{Down: down, Ran: true})
+}
+
+func (u *updates) prepare(engine vm.Engine, from string, to *code.Version, o code.Options) (*code.Update, error) {
+	key := updateKey{engine, from, to.ID(), o.Down}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if update := u.made[key]; update != nil {
@@ -39,7 +44,7 @@ func (u *updates) get(engine vm.Engine, from string, to *code.Version, down bool
 	if err != nil {
 		return nil, err
 	}
-	update, err := code.Prepare(engine, version, to, code.Options{Down: down})
+	update, err := code.Prepare(engine, version, to, o)
 	if err != nil {
 		return nil, err
 	}
@@ -47,11 +52,11 @@ func (u *updates) get(engine vm.Engine, from string, to *code.Version, down bool
 	return update, nil
 }
 
-// both prepares the way from one version to another and back, for all engines, and gives the plan.
+// both prepares the way from one version to another and back, for all engines, and gives the plan. If it is no way down the version may be new, and all of it has to compile.
 func (u *updates) both(engines []vm.Engine, from, to *code.Version, down bool) (code.Plan, error) {
 	var plan code.Plan
 	for i, engine := range engines {
-		there, err := u.get(engine, from.ID(), to, down)
+		there, err := u.prepare(engine, from.ID(), to, code.Options{Down: down, Ran: down})
 		if err != nil {
 			return plan, err
 		}
