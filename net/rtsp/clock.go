@@ -25,13 +25,18 @@ type trackClock struct {
 	exact  bool // by a report
 }
 
-// at is when a packet with this timestamp is shown. Until there is a report it goes by when packets come.
-func (t *trackClock) at(stamp uint32, now time.Time) time.Duration {
+// moment is when a frame is shown: by its track's own count, which goes on evenly, and what is added for the time that all tracks have in common.
+type moment struct{ own, offset time.Duration }
+
+func (m moment) shown() time.Duration { return m.own + m.offset }
+
+// at is that of a timestamp. Until there is a report it goes by when packets come.
+func (t *trackClock) at(stamp uint32, now time.Time) moment {
 	own := t.ticks.At(stamp)
 	if !t.placed {
 		t.placed, t.offset = true, now.Sub(t.clock.begun)-own
 	}
-	return own + t.offset
+	return moment{own, t.offset}
 }
 
 // report takes in what a publisher says. The first track that has one stays where it is.

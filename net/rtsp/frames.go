@@ -20,10 +20,11 @@ import (
 var errFrame = errors.New("rtsp: packets that make no frame")
 
 // frame writes what has come as one.
-func (t *inTrack) frame(units [][]byte, at time.Duration) error {
+func (t *inTrack) frame(units [][]byte, when moment) error {
+	at := when.shown()
 	switch t.codec {
 	case media.H264, media.H265:
-		return t.nal(units, at)
+		return t.nal(units, when)
 	case media.AV1:
 		return t.obus(units, at)
 	case media.VP8:
@@ -195,7 +196,7 @@ func (s *parameterSets) place(c media.Codec, unit []byte) (set *[]byte, key, lea
 }
 
 // nal puts the units of a picture together. Parameter sets go where streams have them.
-func (t *inTrack) nal(units [][]byte, at time.Duration) error {
+func (t *inTrack) nal(units [][]byte, when moment) error {
 	var kept [][]byte
 	key, changed := false, false
 	for _, u := range units {
@@ -219,11 +220,11 @@ func (t *inTrack) nal(units [][]byte, at time.Duration) error {
 	if len(kept) == 0 || t.params == nil || t.lost && !key {
 		return nil
 	}
-	dts, err := t.decoding.at(t.codec, t.sets, kept, key, at)
+	dts, err := t.decoding.at(t.codec, t.sets, kept, key, when.own)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errFrame, err)
 	}
-	return t.picture(media.JoinNALUs(kept...), key, dts, at)
+	return t.picture(media.JoinNALUs(kept...), key, dts+when.offset, when.shown())
 }
 
 // decodeOrder works out when pictures are decoded, of which RTP tells only when they are shown.

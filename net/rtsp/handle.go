@@ -75,7 +75,7 @@ func (s *session) answer(h base.Header, err error) (*base.Response, error) {
 		return nil, err
 	}
 	if s.over != nil {
-		h["Session"] = base.HeaderValue{s.id + ";timeout=" + strconv.Itoa(int(keepAlive.Seconds()))}
+		h["Session"] = base.HeaderValue{s.id + ";timeout=" + strconv.Itoa(max(int(s.srv.cfg.KeepAlive.Seconds()), 1))}
 	}
 	return &base.Response{StatusCode: base.StatusOK, Header: h}, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
 	"github.com/bluenviron/gortsplib/v5/pkg/sdpunmarshaler"
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/sdp/v3"
@@ -25,6 +26,8 @@ const (
 	// packetCost is what is counted for a packet besides what it carries, so that empty ones are bounded, too.
 	packetCost = 64
 	aacSamples = 1024 // of an access unit
+	// waitReport is how long the first packets over UDP wait for the report that was sent before them, on another port.
+	waitReport = 100 * time.Millisecond
 )
 
 // ingest makes a publisher's samples of packets.
@@ -55,9 +58,11 @@ type inTrack struct {
 	clock   trackClock
 	begun   bool
 	ssrc    uint32
-	stamp   uint32 // of the frame that is not complete
-	pending int    // bytes that are kept of it
-	lost    bool   // pictures are, up to the next key frame
+	first   time.Time     // when its first packet came
+	early   []*rtp.Packet // that wait for a report, so that all is placed by it from the beginning
+	stamp   uint32        // of the frame that is not complete
+	pending int           // bytes that are kept of it
+	lost    bool          // pictures are, up to the next key frame
 
 	track    *media.Track
 	params   *media.Params
@@ -146,14 +151,9 @@ func (t *inTrack) describe(f format.Format) (err error) {
 		t.sets = parameterSets{vps: f.VPS, sps: f.SPS, pps: f.PPS}
 		t.params = t.sets.params(media.H265)
 	case *format.MPEG4Audio:
-		if t.rate, err = audioRate(f.Config); err != nil {
-			return err
-		}
-		var config []byte
-		if config, err = f.Config.Marshal(); err == nil {
-			t.params, _, err = media.NewParams(media.AAC, config)
-		}
-		t.step = aacSamples * t.rate / int64(max(f.Config.SampleRate, 1))
+		err = t.aac(f.Config)
+	case *format.MPEG4AudioLATM:
+		err = t.aac(f.StreamMuxConfig.Programs[0].Layers[0].AudioSpecificConfig)
 	case *format.Opus:
 		t.params, _, err = media.NewParams(media.Opus, media.OpusConfig(max(f.ChannelCount, 1)))
 	case *format.MPEG1Audio, *format.VP8:
@@ -163,6 +163,19 @@ func (t *inTrack) describe(f format.Format) (err error) {
 		return fmt.Errorf("%w: SDP: %w", ErrProtocol, err)
 	}
 	return nil
+}
+
+func (t *inTrack) aac(c *mpeg4audio.AudioSpecificConfig) (err error) {
+	if t.rate, err = audioRate(c); err != nil {
+		return err
+	}
+	t.step = aacSamples * t.rate / int64(max(c.SampleRate, 1))
+	config, err := c.Marshal()
+	if err != nil {
+		return err
+	}
+	t.params, _, err = media.NewParams(media.AAC, config)
+	return err
 }
 
 // start makes the stream's tracks.
@@ -227,13 +240,36 @@ func (in *ingest) packet(track int, raw []byte, now time.Time) error {
 		return nil
 	}
 	if !t.begun || p.SSRC != t.ssrc { // another source: nothing of it goes on
-		t.begun, t.ssrc = true, p.SSRC
-		t.order = reorder{wait: t.order.wait}
-		if t.clock.placed && !t.clock.exact {
+		if t.begun { // else there may have been a report before its first packet
 			t.clock = trackClock{clock: &in.clock, ticks: media.Unwrap{Rate: t.rate}}
 		}
+		t.begun, t.ssrc = true, p.SSRC
+		t.order, t.decoding, t.first = reorder{wait: t.order.wait}, decodeOrder{}, now
 		t.gap()
 	}
+	if t.order.wait && !t.clock.exact && now.Sub(t.first) < waitReport && len(t.early) < window {
+		t.early = append(t.early, p)
+		return nil
+	}
+	if err := t.begin(now); err != nil {
+		return err
+	}
+	return t.put(p, now)
+}
+
+// begin reads what has waited for a report.
+func (t *inTrack) begin(now time.Time) error {
+	early := t.early
+	t.early = nil
+	for _, p := range early {
+		if err := t.put(p, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *inTrack) put(p *rtp.Packet, now time.Time) error {
 	return t.order.put(p, now, func(p *rtp.Packet, lost bool) error { return t.take(p, lost, now) })
 }
 
@@ -251,7 +287,7 @@ func (in *ingest) control(track int, raw []byte, now time.Time) error {
 			t.clock.report(r.NTPTime, r.RTPTime, now)
 		}
 	}
-	return nil
+	return t.begin(now)
 }
 
 // spoiled counts what is not understood.

@@ -128,7 +128,7 @@ func (o *output) write(frames []*media.Frame, stop <-chan struct{}) error {
 		}
 		if f.Params != t.Params {
 			if err := t.changed(f.Params); err != nil {
-				return err
+				return errors.Join(err, o.flush(b)) // what came before is right
 			}
 		}
 		b = o.reports(b, f)

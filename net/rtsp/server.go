@@ -65,6 +65,8 @@ type Config struct {
 	SetupTimeout time.Duration
 	// IdleTimeout is how long nothing may come from a publisher. Default 30 s.
 	IdleTimeout time.Duration
+	// KeepAlive is what viewers over UDP are told: they say something that often, and are gone when nothing comes for half as long again. Default 60 s.
+	KeepAlive time.Duration
 	// WriteTimeout is how long a viewer may take nothing. Default 10 s.
 	WriteTimeout time.Duration
 	// WriteBuffer is what the system keeps for a viewer, bytes: more hides longer that a viewer is slow. Default 256 KiB.
@@ -81,7 +83,7 @@ func (c Config) withDefaults() Config {
 			*v = d
 		}
 	}
-	for v, d := range map[*time.Duration]time.Duration{&c.SetupTimeout: 10 * time.Second, &c.IdleTimeout: 30 * time.Second, &c.WriteTimeout: 10 * time.Second} {
+	for v, d := range map[*time.Duration]time.Duration{&c.SetupTimeout: 10 * time.Second, &c.IdleTimeout: 30 * time.Second, &c.KeepAlive: time.Minute, &c.WriteTimeout: 10 * time.Second} {
 		if *v <= 0 {
 			*v = d
 		}

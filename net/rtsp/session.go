@@ -26,7 +26,6 @@ const (
 	maxRequest   = 64 << 10 // bytes of a request with its body
 	magic        = '$'      // what begins a packet between requests (RFC 2326 section 10.12)
 	farewellTime = time.Second
-	keepAlive    = 60 * time.Second // told to peers over UDP, who have half as much again
 )
 
 // session is one connection. Its goroutine reads; a viewer's frames are written by another.
@@ -180,7 +179,7 @@ func (s *session) silence() time.Duration {
 	case s.recording:
 		return s.srv.cfg.IdleTimeout
 	case s.overUDP():
-		return keepAlive * 3 / 2
+		return s.srv.cfg.KeepAlive * 3 / 2
 	default:
 		return 0
 	}
