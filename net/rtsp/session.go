@@ -343,10 +343,9 @@ func (s *session) send(res *base.Response) error {
 	}
 	s.write.Lock()
 	defer s.write.Unlock()
-	if s.playing == nil { // else there is a deadline
-		if err := s.conn.SetWriteDeadline(time.Now().Add(s.srv.cfg.WriteTimeout)); err != nil {
-			return err
-		}
+	// Also while frames are written: the deadline that these have left may be over, and a later one does them no harm.
+	if err := s.conn.SetWriteDeadline(time.Now().Add(s.srv.cfg.WriteTimeout)); err != nil {
+		return err
 	}
 	_, err = s.conn.Write(b)
 	return err

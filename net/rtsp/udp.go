@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	udpBuffer   = 2 << 20 // asked of the system: a key frame comes at once
-	udpPacket   = 64 << 10
-	pairedPorts = 64 // tries to find an even port and the one behind it
+	udpBuffer   = 2 << 20  // asked of the system: a key frame comes at once
+	udpPacket   = 10 << 10 // more than links take at once; longer ones are left out
+	pairedPorts = 64       // tries to find an even port and the one behind it
 )
 
 // UDP is two ports, for RTP and RTCP of all sessions. Packets that nobody has announced are left alone.
@@ -107,7 +107,7 @@ func (u *UDP) read(conn *net.UDPConn, control bool) {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err != nil {
+		if err != nil || n == len(buf) {
 			continue // a peer's port that is gone is told here, and is the session's to notice
 		}
 		u.mu.Lock()
