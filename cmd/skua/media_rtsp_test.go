@@ -38,9 +38,9 @@ media.rules = "live"
 		return append(args, "-f", "flv", url)
 	}
 	for url, want := range map[string]string{
-		rtsp + "arena?token=no":                               "403room: denied: room arena: the token is wrong",
-		rtsp + "-x?token=abc":                                 "400room: bad name",
-		"rtsp://" + d.addr["rtsp"] + "/other/arena?token=abc": "404media: no such page",
+		rtsp + "arena?token=no":                               "403 room: denied: room arena: the token is wrong",
+		rtsp + "-x?token=abc":                                 "400 Bad Request",
+		"rtsp://" + d.addr["rtsp"] + "/other/arena?token=abc": "404 media: no such page",
 	} {
 		if told, err := ffmpeg(t, publish("1", url)...); err == nil || !strings.Contains(told, want) {
 			t.Errorf("%s: %v %s, want %s", url, err, told, want)
