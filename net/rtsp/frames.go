@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/av1"
@@ -248,11 +249,11 @@ func (d *decodeOrder) at(c media.Codec, sets parameterSets, units [][]byte, key 
 	}
 	d.last = pts
 	if key {
-		all := [][]byte{sets.sps, sets.pps}
+		before := [][]byte{sets.sps, sets.pps}
 		if c == media.H265 {
-			all = [][]byte{sets.vps, sets.sps, sets.pps}
+			before = [][]byte{sets.vps, sets.sps, sets.pps}
 		}
-		units = append(all, units...)
+		units = slices.Concat(before, units)
 	}
 	dts, err := d.extract(units, media.Ticks(pts, videoRate))
 	if err != nil {

@@ -61,7 +61,7 @@ func TestGStreamerPublishesAndWatches(t *testing.T) {
 			}
 			running.Wait()
 			got := read(ctx, t, "-i", file)
-			if pictures, sound := len(got["video"]), len(got["audio"]); pictures < seconds()*30-2 || sound < seconds()*40-2 {
+			if pictures, sound := len(got["video"]), len(got["audio"]); pictures < seconds()*27 || sound < seconds()*36 {
 				t.Errorf("%d pictures and %d packets of sound, want some %d and %d", pictures, sound, seconds()*30, seconds()*40)
 			}
 			for i, u := range got["video"] {

@@ -46,11 +46,7 @@ func (s *session) handle(ctx context.Context, req *base.Request) (*base.Response
 	case base.Play:
 		return s.answer(nil, s.mayPlay())
 	case base.Pause:
-		if s.viewer == nil {
-			return s.answer(nil, refuse(base.StatusMethodNotValidInThisState, "PAUSE of what does not play"))
-		}
-		s.pause()
-		return s.answer(nil, nil)
+		return s.answer(nil, s.mayPause())
 	case base.Record:
 		return s.answer(nil, s.record())
 	case base.Teardown:
@@ -301,6 +297,20 @@ func (s *session) anySetup() bool {
 	return slices.ContainsFunc(s.over, func(r *route) bool { return r != nil })
 }
 
+// mayPause ends what runs, if there is something.
+func (s *session) mayPause() error {
+	switch {
+	case s.viewer != nil:
+		s.pause()
+	case s.publisher != nil:
+		s.recording = false
+		s.announced.pause()
+	default:
+		return refuse(base.StatusMethodNotValidInThisState, "PAUSE of what does not play")
+	}
+	return nil
+}
+
 func (s *session) mayPlay() error {
 	if s.viewer == nil || !s.anySetup() {
 		return refuse(base.StatusMethodNotValidInThisState, "PLAY without SETUP")
@@ -356,7 +366,11 @@ func (s *session) record() error {
 		return nil
 	}
 	s.announced.expect(s.over)
-	s.recording, s.settled = true, true
+	s.recording = true
+	if s.settled { // after a pause
+		return nil
+	}
+	s.settled = true
 	s.r = bufio.NewReaderSize(s.r, publisherIn)
 	s.log.Info("rtsp publisher", "path", s.path, "agent", s.agent)
 	return s.conn.SetWriteDeadline(time.Time{})

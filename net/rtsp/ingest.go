@@ -210,6 +210,13 @@ func (in *ingest) expect(over []*route) {
 	in.known()
 }
 
+// pause leaves out what comes until expect.
+func (in *ingest) pause() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.open = false
+}
+
 // known tells the stream when the parameters of all tracks are.
 func (in *ingest) known() {
 	if in.complete {
@@ -279,7 +286,7 @@ func (in *ingest) control(track int, raw []byte, now time.Time) error {
 	defer in.mu.Unlock()
 	all, err := rtcp.Unmarshal(raw)
 	if err != nil || !in.open {
-		return nil //nolint:nilerr // reports are a help, no need
+		return nil // reports are a help, no need
 	}
 	t := in.tracks[track]
 	for _, p := range all {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/pion/rtcp"
@@ -26,9 +25,6 @@ const (
 
 // errPaused: the viewer has asked for a pause.
 var errPaused = errors.New("rtsp: paused")
-
-// buffers are where packets become a viewer's own: they are taken for as long as a write takes.
-var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // output writes frames to one viewer.
 type output struct {
@@ -113,12 +109,16 @@ func (o *output) take() (int, error) {
 // write sends frames, behind reports where they are due. Between frames it may be stopped.
 func (o *output) write(frames []*media.Frame, stop <-chan struct{}) error {
 	defer clear(frames) // nothing holds a frame longer than it must
-	kept := buffers.Get().(*[]byte)
+	pool := &o.session.srv.buffers
+	kept, ok := pool.Get().(*[]byte)
+	if !ok {
+		kept = new([]byte)
+	}
 	b := (*kept)[:0]
 	defer func() {
 		if cap(b) <= largeBuffer {
 			*kept = b
-			buffers.Put(kept)
+			pool.Put(kept)
 		}
 	}()
 	for _, f := range frames {

@@ -25,11 +25,7 @@ const (
 	rtpHeader  = 12
 )
 
-var (
-	errCodec = errors.New("rtsp: a codec that RTP does not carry here")
-	zero32   uint32
-	zero16   uint16
-)
+var errCodec = errors.New("rtsp: a codec that RTP does not carry here")
 
 // packed is a frame as packets that all viewers share, as they stand in the connection: behind each other, with a magic byte, a channel and a size before each. What is a
 // viewer's own is 0: the channel, the SSRC, and the sequence number, which counts from 0 in each frame.
@@ -70,27 +66,27 @@ func packetize(f *media.Frame) ([]*rtp.Packet, error) {
 	}
 	switch f.Params.Codec {
 	case media.H264:
-		e := &rtph264.Encoder{PayloadType: videoType, SSRC: &zero32, InitialSequenceNumber: &zero16, PayloadMaxSize: maxPayload, PacketizationMode: 1}
+		e := &rtph264.Encoder{PayloadType: videoType, SSRC: new(uint32), InitialSequenceNumber: new(uint16), PayloadMaxSize: maxPayload, PacketizationMode: 1}
 		return units(f, e)
 	case media.H265:
-		e := &rtph265.Encoder{PayloadType: videoType, SSRC: &zero32, InitialSequenceNumber: &zero16, PayloadMaxSize: maxPayload}
+		e := &rtph265.Encoder{PayloadType: videoType, SSRC: new(uint32), InitialSequenceNumber: new(uint16), PayloadMaxSize: maxPayload}
 		return units(f, e)
 	case media.AV1:
 		return temporalUnit(f)
 	case media.VP8:
-		e := &rtpvp8.Encoder{PayloadType: videoType, SSRC: &zero32, InitialSequenceNumber: &zero16, PayloadMaxSize: maxPayload}
+		e := &rtpvp8.Encoder{PayloadType: videoType, SSRC: new(uint32), InitialSequenceNumber: new(uint16), PayloadMaxSize: maxPayload}
 		return made(e.Init(), e.Encode, f.Data)
 	case media.VP9:
 		return descriptors(f), nil
 	case media.AAC:
-		e := &rtpmpeg4audio.Encoder{PayloadType: audioType, SSRC: &zero32, InitialSequenceNumber: &zero16, PayloadMaxSize: maxPayload, SizeLength: 13, IndexLength: 3, IndexDeltaLength: 3}
+		e := &rtpmpeg4audio.Encoder{PayloadType: audioType, SSRC: new(uint32), InitialSequenceNumber: new(uint16), PayloadMaxSize: maxPayload, SizeLength: 13, IndexLength: 3, IndexDeltaLength: 3}
 		return made(e.Init(), e.Encode, [][]byte{f.Data})
 	case media.Opus:
-		e := &rtpsimpleaudio.Encoder{PayloadType: audioType, SSRC: &zero32, InitialSequenceNumber: &zero16, PayloadMaxSize: max(maxPayload, len(f.Data))}
+		e := &rtpsimpleaudio.Encoder{PayloadType: audioType, SSRC: new(uint32), InitialSequenceNumber: new(uint16), PayloadMaxSize: max(maxPayload, len(f.Data))}
 		p, err := made(e.Init(), e.Encode, f.Data)
 		return []*rtp.Packet{p}, err
 	case media.MP3:
-		e := &rtpmpeg1audio.Encoder{SSRC: &zero32, InitialSequenceNumber: &zero16, PayloadMaxSize: maxPayload}
+		e := &rtpmpeg1audio.Encoder{SSRC: new(uint32), InitialSequenceNumber: new(uint16), PayloadMaxSize: maxPayload}
 		return made(e.Init(), e.Encode, [][]byte{f.Data})
 	default:
 		return nil, errCodec
@@ -151,7 +147,7 @@ func temporalUnit(f *media.Frame) ([]*rtp.Packet, error) {
 	if len(kept) == 0 {
 		return nil, fmt.Errorf("%w: no OBU", media.ErrFrame)
 	}
-	e := &rtpav1.Encoder{PayloadType: videoType, SSRC: &zero32, InitialSequenceNumber: &zero16, PayloadMaxSize: maxPayload}
+	e := &rtpav1.Encoder{PayloadType: videoType, SSRC: new(uint32), InitialSequenceNumber: new(uint16), PayloadMaxSize: maxPayload}
 	return made(e.Init(), e.Encode, [][]byte(kept))
 }
 

@@ -33,7 +33,6 @@ func (r *reorder) put(p *rtp.Packet, now time.Time, each func(p *rtp.Packet, los
 			return nil // late, or twice
 		}
 		r.clear()
-		r.next, ahead = p.SequenceNumber, 0
 		return r.give(p, true, each)
 	}
 	r.stale = 0

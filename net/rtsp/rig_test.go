@@ -217,18 +217,7 @@ func (p *peer) publish(media string) {
 const (
 	sdp = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
 	vp8 = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n"
-	av1 = "m=video 0 RTP/AVP 96\r\na=rtpmap:96 AV1/90000\r\n"
 )
-
-// rtp sends a packet in the connection.
-func (p *peer) rtp(packet *rtp.Packet) {
-	p.Helper()
-	b, err := packet.Marshal()
-	if err != nil {
-		p.Fatal(err)
-	}
-	p.say(append([]byte{'$', 0, byte(len(b) >> 8), byte(len(b))}, b...))
-}
 
 // ended waits until the server has closed the connection.
 func (p *peer) ended() {

@@ -101,6 +101,8 @@ func (c Config) withDefaults() Config {
 type Server struct {
 	cfg Config
 	udp *UDP // or nil
+	// buffers are where packets become a viewer's own: they are taken for as long as a write takes.
+	buffers sync.Pool
 
 	mu       sync.Mutex
 	sessions map[*session]struct{}

@@ -176,7 +176,7 @@ func (s *session) talk(ctx context.Context) error {
 // silence is how long nothing may come from a peer that publishes or plays; 0: for ever, as the connection tells whether it is there.
 func (s *session) silence() time.Duration {
 	switch {
-	case s.recording:
+	case s.publisher != nil:
 		return s.srv.cfg.IdleTimeout
 	case s.overUDP():
 		return s.srv.cfg.KeepAlive * 3 / 2

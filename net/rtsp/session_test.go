@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -100,12 +101,12 @@ func TestPausedViewerGoesOnAtTheNewestKeyFrame(t *testing.T) {
 }
 
 func TestWhoIsRefusedIsToldWhy(t *testing.T) {
-	h := open(t, rtsp.Config{Status: func(error) int { return 404 }})
+	h := open(t, rtsp.Config{Status: func(error) int { return http.StatusNotFound }})
 	h.feed().picture(true, 10)
 	closed := "rtsp://" + h.addr + "/live/closed?who=ann"
 	for method, body := range map[base.Method]string{base.Describe: "", base.Announce: sdp + vp8} {
 		p := h.dial()
-		if res := p.ask(method, closed, "User-Agent: test\r\n", body); res.StatusCode != 404 || res.StatusMessage != errClosed.Error() {
+		if res := p.ask(method, closed, "User-Agent: test\r\n", body); res.StatusCode != base.StatusNotFound || res.StatusMessage != errClosed.Error() {
 			t.Errorf("%s: %d %s", method, res.StatusCode, res.StatusMessage)
 		}
 		p.ended()

@@ -66,7 +66,7 @@ func listenPair(ctx context.Context, at net.UDPAddr) (*UDP, error) {
 	if err != nil {
 		return nil, err
 	}
-	port := first.LocalAddr().(*net.UDPAddr).Port
+	port := portOf(first)
 	if port%2 != 0 {
 		return nil, errors.Join(fmt.Errorf("rtsp: the system has given port %d, which is not even", port), first.Close())
 	}
@@ -88,8 +88,16 @@ func (u *UDP) Close() {
 
 // ports are both, as SETUP tells them.
 func (u *UDP) ports() *[2]int {
-	port := u.rtp.LocalAddr().(*net.UDPAddr).Port
+	port := portOf(u.rtp)
 	return &[2]int{port, port + 1}
+}
+
+func portOf(conn *net.UDPConn) int {
+	at, err := netip.ParseAddrPort(conn.LocalAddr().String())
+	if err != nil {
+		return 0 // it is an address of UDP
+	}
+	return int(at.Port())
 }
 
 // serve gives packets to those who have announced them until the ports are closed.
