@@ -119,15 +119,16 @@ func (s *session) join(ctx context.Context, r Request) error {
 	if err != nil {
 		return err
 	}
-	s.viewer, s.path = v, r.Path
 	first, err := s.await(limited, v)
+	var told *described
+	if err == nil {
+		told, err = describe(v.Described())
+	}
 	if err != nil {
+		v.Close(err)
 		return err
 	}
-	if s.asked, err = describe(v.Described()); err != nil {
-		return err
-	}
-	s.out = newOutput(s, v, s.asked, first)
+	s.viewer, s.path, s.asked, s.out = v, r.Path, told, newOutput(s, v, told, first)
 	return nil
 }
 

@@ -184,6 +184,20 @@ func (t throttle) Read(b []byte) (int, error) {
 	return t.Conn.Read(b)
 }
 
+func TestRoomWithoutFramesIsNotWaitedForLonger(t *testing.T) {
+	h := open(t, rtsp.Config{SetupTimeout: 100 * time.Millisecond})
+	p := h.dial()
+	ask := fmt.Sprintf("SETUP %s/trackID=0 RTSP/1.0\r\nCSeq: 1\r\n"+overConn+"\r\n", h.url(), 0, 1)
+	p.say([]byte(ask + ask))
+	told, err := io.ReadAll(p.r)
+	if err != nil || strings.Count(string(told), "503 rtsp: nothing is sent in this room yet") != 2 {
+		t.Errorf("%s, %v", told, err)
+	}
+	if n := h.stream.Viewers(); n != 0 {
+		t.Errorf("%d viewers are left", n)
+	}
+}
+
 // TestSlowViewerSkipsAndStalledOneIsClosed has one viewer that reads a quarter of what comes and one that reads nothing, beside one that gets all.
 func TestSlowViewerSkipsAndStalledOneIsClosed(t *testing.T) {
 	const size, count, gop = 4 << 10, 250, 20
