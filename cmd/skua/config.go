@@ -79,6 +79,10 @@ type ListenConfig struct {
 	Console string `toml:"console" env:"CONSOLE"`
 	// Address for publishers and viewers of live media over RTMP, such as `127.0.0.1:1935`, or `off`. It needs `media.admit`.
 	RTMP string `toml:"rtmp" env:"RTMP"`
+	// Address for publishers and viewers of live media over RTSP, such as `127.0.0.1:8554`, or `off`. It needs `media.admit`.
+	RTSP string `toml:"rtsp" env:"RTSP"`
+	// Address of the UDP ports by which these may get and send packets, such as `127.0.0.1:8000`: an even port, and the one behind it is taken, too. With `off` all goes through the connection.
+	RTSPUDP string `toml:"rtsp_udp" env:"RTSP_UDP"`
 	// Address at which other nodes join this one (`skua run --join`), or `off`: that of the NATS server inside the process. Anything but a loopback address needs `cluster.secret`.
 	Cluster string `toml:"cluster" env:"CLUSTER"`
 	// Address at which the NATS servers inside the nodes of `cluster.routes` take each other, or `off`.
@@ -394,6 +398,9 @@ func DefaultConfig() Config {
 			HTTP:  "127.0.0.1:7080",
 			Admin: "127.0.0.1:7090",
 			RTMP:  addressOff,
+			RTSP:  addressOff,
+
+			RTSPUDP: addressOff,
 
 			Console: addressOff,
 			Cluster: addressOff,

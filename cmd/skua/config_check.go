@@ -95,6 +95,8 @@ func (c *Config) validateListen(k *check) {
 		{"listen.admin", c.Listen.Admin},
 		{"listen.console", c.Listen.Console},
 		{"listen.rtmp", c.Listen.RTMP},
+		{"listen.rtsp", c.Listen.RTSP},
+		{"listen.rtsp_udp", c.Listen.RTSPUDP},
 		{"listen.cluster", c.Listen.Cluster},
 		{"listen.routes", c.Listen.Routes},
 	} {

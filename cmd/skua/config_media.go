@@ -32,7 +32,7 @@ type MediaConfig struct {
 	MaxRooms int `toml:"max_rooms" env:"MAX_ROOMS"`
 	// Viewers of a room. Further ones are refused.
 	MaxViewers int `toml:"max_viewers" env:"MAX_VIEWERS"`
-	// Connections over RTMP. Further ones are closed.
+	// Connections over RTMP, and over RTSP. Further ones are closed.
 	MaxConnections int `toml:"max_connections" env:"MAX_CONNECTIONS"`
 	// Bytes of frames that a room keeps, from its newest key frame on and for slow viewers; each protocol that is watched takes as much again.
 	RingBytes int `toml:"ring_bytes" env:"RING_BYTES"`
@@ -81,6 +81,8 @@ func (c *Config) validateMedia(k *check) {
 	k.that(longEnough(lines(m.Keys)), "media.keys", m.Keys, "keys of 32 characters or more, one a line, or nothing")
 	k.that(m.Admit != admitSigned || len(lines(m.Keys)) > 0, "media.keys", m.Keys, `at least one key, as media.admit is "signed"`)
 	k.that(!Listens(c.Listen.RTMP) || m.Admit != admitOff, "listen.rtmp", c.Listen.RTMP, `"off", as media.admit is "off"`)
+	k.that(!Listens(c.Listen.RTSP) || m.Admit != admitOff, "listen.rtsp", c.Listen.RTSP, `"off", as media.admit is "off"`)
+	k.that(!Listens(c.Listen.RTSPUDP) || Listens(c.Listen.RTSP), "listen.rtsp_udp", c.Listen.RTSPUDP, `"off", as listen.rtsp is "off"`)
 	k.duration("media.rules_timeout", m.RulesTimeout, 10*time.Millisecond, time.Minute)
 	k.duration("media.reconnect", m.Reconnect, time.Second, time.Hour)
 	k.between("media.max_rooms", m.MaxRooms, 1, 1_000_000)

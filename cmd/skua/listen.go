@@ -12,6 +12,7 @@ import (
 
 	"github.com/skua-go/skua/net/kcp"
 	"github.com/skua-go/skua/net/rtc"
+	"github.com/skua-go/skua/net/rtsp"
 	"github.com/skua-go/skua/net/secure"
 	"github.com/skua-go/skua/net/tcp"
 	"github.com/skua-go/skua/net/ws"
@@ -24,7 +25,8 @@ type listeners struct {
 	clients     []clientDoor // of the gates
 	http, admin net.Listener
 	console     net.Listener
-	rtmp        net.Listener
+	rtmp, rtsp  net.Listener
+	rtspUDP     *rtsp.UDP            // or nil
 	webrtc      *rtc.Server          // for media
 	certs       *secure.Certificates // nil without TLS
 	names       []string             // what the ready line says of each
@@ -64,6 +66,7 @@ func (n *node) listen(ctx context.Context) (_ *listeners, err error) {
 		func() error { return o.kcp(mainGate, "listen.kcp", cfg.Listen.KCP, &cfg.Gate, cfg.TLS.Listeners) },
 		o.http,
 		o.rtmp,
+		o.rtsp,
 		o.admin,
 		o.console,
 		o.webrtc,
@@ -181,6 +184,26 @@ func (o *opener) rtmp() (err error) {
 	return nil
 }
 
+// rtsp opens those of live media over RTSP.
+func (o *opener) rtsp() (err error) {
+	listen := &o.n.project.cfg.Listen
+	if !Listens(listen.RTSP) {
+		return nil
+	}
+	if o.l.rtsp, err = tcp.Listen(o.ctx, listen.RTSP); err != nil {
+		return fmt.Errorf("listen.rtsp = %q: %w", listen.RTSP, err)
+	}
+	o.l.names = append(o.l.names, fmt.Sprintf("rtsp=%s", o.l.rtsp.Addr()))
+	if !Listens(listen.RTSPUDP) {
+		return nil
+	}
+	if o.l.rtspUDP, err = rtsp.ListenUDP(o.ctx, listen.RTSPUDP); err != nil {
+		return fmt.Errorf("listen.rtsp_udp = %q: %w", listen.RTSPUDP, err)
+	}
+	o.l.names = append(o.l.names, fmt.Sprintf("rtsp.udp=%s", o.l.rtspUDP.Addr()))
+	return nil
+}
+
 func (o *opener) admin() error {
 	cfg := &o.n.project.cfg
 	addr := cfg.Listen.Admin
@@ -292,7 +315,10 @@ func (l *listeners) close() {
 	if l.webrtc != nil {
 		_ = l.webrtc.Close() // the same
 	}
-	for _, ln := range []net.Listener{l.http, l.rtmp, l.admin, l.console} {
+	if l.rtspUDP != nil {
+		l.rtspUDP.Close()
+	}
+	for _, ln := range []net.Listener{l.http, l.rtmp, l.rtsp, l.admin, l.console} {
 		if ln != nil {
 			_ = ln.Close()
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/skua-go/skua/net/media"
 	"github.com/skua-go/skua/net/record"
 	"github.com/skua-go/skua/net/rtmp"
+	"github.com/skua-go/skua/net/rtsp"
 	"github.com/skua-go/skua/services/room"
 )
 
@@ -30,6 +30,7 @@ const (
 type liveMedia struct {
 	rooms *room.Rooms
 	rtmp  *rtmp.Server
+	rtsp  *rtsp.Server
 	flv   *flv.HTTP
 	hls   *hls.Server
 	tapes *record.Recorder // nil without media.record_dir
@@ -62,22 +63,32 @@ func (n *node) buildMedia() (*liveMedia, error) {
 	}); err != nil {
 		return nil, err
 	}
-	n.metrics.MustRegister(
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "skua_media_rtmp_connections", Help: "Connections over RTMP."}, func() float64 {
-			now, _, _ := m.rtmp.Conns()
-			return float64(now)
-		}),
-		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "skua_media_rtmp_refused_total", Help: "Connections over RTMP that were closed since there were too many."}, func() float64 {
-			_, _, refused := m.rtmp.Conns()
-			return float64(refused)
-		}),
-	)
+	if m.rtsp, err = buildRTSP(cfg, m.rooms, log); err != nil {
+		return nil, err
+	}
+	n.countConnections("RTMP", m.rtmp.Conns)
+	n.countConnections("RTSP", m.rtsp.Conns)
 	m.flv, err = flv.NewHTTP(flv.HTTPConfig{Join: m.joinHTTP, Status: mediaStatus, WriteTimeout: cfg.WriteTimeout.Duration, WriteBuffer: cfg.WriteBuffer, Log: log})
 	if err != nil {
 		return nil, err
 	}
 	m.hls, err = hls.New(hls.Config{Join: m.joinHLS, Status: mediaStatus, MaxSessions: cfg.MaxHLSSessions, Log: log})
 	return m, err
+}
+
+// countConnections has the connections of a protocol among the metrics.
+func (n *node) countConnections(protocol string, conns func() (now int, accepted, refused uint64)) {
+	name := "skua_media_" + strings.ToLower(protocol)
+	n.metrics.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name + "_connections", Help: "Connections over " + protocol + "."}, func() float64 {
+			now, _, _ := conns()
+			return float64(now)
+		}),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name + "_refused_total", Help: "Connections over " + protocol + " that were closed since there were too many."}, func() float64 {
+			_, _, refused := conns()
+			return float64(refused)
+		}),
+	)
 }
 
 // specs are the actors, which end before the scripts that they ask.
@@ -89,7 +100,7 @@ func (m *liveMedia) specs() []actor.Spec {
 }
 
 // serve runs the protocols until ctx ends.
-func (m *liveMedia) serve(ctx context.Context, doors *errgroup.Group, ln net.Listener) {
+func (m *liveMedia) serve(ctx context.Context, doors *errgroup.Group, l *listeners) {
 	if m == nil {
 		return
 	}
@@ -98,8 +109,11 @@ func (m *liveMedia) serve(ctx context.Context, doors *errgroup.Group, ln net.Lis
 	if m.tapes != nil {
 		doors.Go(func() error { return m.tapes.Serve(ctx) })
 	}
-	if ln != nil {
-		doors.Go(func() error { return m.rtmp.Serve(ctx, ln) })
+	if l.rtmp != nil {
+		doors.Go(func() error { return m.rtmp.Serve(ctx, l.rtmp) })
+	}
+	if l.rtsp != nil {
+		doors.Go(func() error { return m.rtsp.Serve(ctx, l.rtsp, l.rtspUDP) })
 	}
 }
 

@@ -123,6 +123,8 @@ func TestMediaConfigurationIsChecked(t *testing.T) {
 		"media.admit = \"signed\"\nmedia.keys = \"short\"": `keys of 32 characters or more`,
 		"media.admit = \"open\"\nmedia.record_quota = 1":   `media.record_quota`,
 		`listen.rtmp = "127.0.0.1:1935"`:                   `"off", as media.admit is "off"`,
+		`listen.rtsp = "127.0.0.1:8554"`:                   `"off", as media.admit is "off"`,
+		`listen.rtsp_udp = "127.0.0.1:8000"`:               `"off", as listen.rtsp is "off"`,
 		"media.admit = \"open\"\nmedia.lag = \"1ms\"":      `media.lag`,
 		"media.admit = \"open\"\nmedia.ring_bytes = 1":     `media.ring_bytes`,
 	} {

@@ -425,7 +425,7 @@ func (n *node) serveClients(ctx context.Context, l *listeners, lost <-chan error
 			return serveHTTP(serving, l.http, n.pages(l), n.project.cfg.Gate.MaxHalfOpen, n.log)
 		})
 	}
-	n.media.serve(serving, doors, l.rtmp)
+	n.media.serve(serving, doors, l)
 	if l.webrtc != nil {
 		doors.Go(func() error { return l.webrtc.Serve(serving) })
 	}

@@ -31,6 +31,7 @@ type Form uint8
 const (
 	FLV  Form = iota // a whole tag with the size behind it
 	RTMP             // a message in chunks
+	RTSP             // packets of RTP, as they stand in a connection
 	forms
 )
 

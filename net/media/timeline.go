@@ -43,6 +43,19 @@ func Ticks(d time.Duration, rate int64) int64 {
 	return whole*rate + (rest*rate+half)/int64(time.Second)
 }
 
+// ntpEpoch is 1900, from where RTCP counts (RFC 5905), as Unix seconds.
+const ntpEpoch = -2208988800
+
+// FromNTP is a time as RTCP's reports have it.
+func FromNTP(ntp uint64) time.Time {
+	return time.Unix(int64(ntp>>32)+ntpEpoch, int64(ntp&0xffffffff*uint64(time.Second)>>32))
+}
+
+// ToNTP is the other way around.
+func ToNTP(t time.Time) uint64 {
+	return uint64(t.Unix()-ntpEpoch)<<32 | uint64(t.Nanosecond())<<32/uint64(time.Second)
+}
+
 // Bounds of what is taken for the publisher's own time going on.
 const (
 	// maxAhead is how much more than the time that has passed a timestamp may go forward.

@@ -236,6 +236,13 @@ func (v *Viewer) take(frames []*Frame) (n, bytes int, err error) {
 	return n, bytes, nil
 }
 
+// Restart has a viewer begin anew, at the newest key frame, as who comes now does. Only its reader may ask.
+func (v *Viewer) Restart() {
+	v.s.mu.Lock()
+	defer v.s.mu.Unlock()
+	v.next, v.synced, v.from, v.troubled = v.s.start(v), 0, 0, false
+}
+
 // passes tells whether the viewer gets a frame.
 func (v *Viewer) passes(f *Frame) bool {
 	if !v.wants(f.Track) {

@@ -8,6 +8,8 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	pion "github.com/pion/webrtc/v4"
+
+	"github.com/skua-go/skua/net/media"
 )
 
 // slot is a line of media of a viewer, and the track that the library sends on it. Its source changes; what the viewer sees of it is one stream.
@@ -232,7 +234,7 @@ func (s *slot) report(now time.Time) *rtcp.SenderReport {
 	if !ok {
 		return nil
 	}
-	return &rtcp.SenderReport{SSRC: s.ssrc, NTPTime: toNTP(now), RTPTime: ts + s.addTS, PacketCount: s.packets, OctetCount: s.octets}
+	return &rtcp.SenderReport{SSRC: s.ssrc, NTPTime: media.ToNTP(now), RTPTime: ts + s.addTS, PacketCount: s.packets, OctetCount: s.octets}
 }
 
 // budget bounds what is sent again to one line: at most so many packets at once, and a second.

@@ -49,7 +49,7 @@ func (t *timeline) seen(ts uint32, now time.Time) {
 
 // report notes what a publisher says.
 func (t *timeline) report(ntp uint64, ts uint32, now time.Time) {
-	theirs := fromNTP(ntp)
+	theirs := media.FromNTP(ntp)
 	t.sender.heard(theirs, now)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -91,15 +91,4 @@ func (t *timeline) when(now time.Time) (ts uint32, ok bool) {
 // ticks is d in units of a clock, without overflow for years.
 func ticks(d time.Duration, rate int64) int64 {
 	return int64(d/time.Second)*rate + int64(d%time.Second)*rate/int64(time.Second)
-}
-
-// ntpEpoch is 1900, from where RTCP counts (RFC 5905), as Unix seconds.
-const ntpEpoch = -2208988800
-
-func fromNTP(ntp uint64) time.Time {
-	return time.Unix(int64(ntp>>32)+ntpEpoch, int64(ntp&0xffffffff*uint64(time.Second)>>32))
-}
-
-func toNTP(t time.Time) uint64 {
-	return uint64(t.Unix()-ntpEpoch)<<32 | uint64(t.Nanosecond())<<32/uint64(time.Second)
 }

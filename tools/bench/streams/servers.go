@@ -15,6 +15,7 @@ import (
 	"github.com/skua-go/skua/net/flv/amf"
 	"github.com/skua-go/skua/net/media"
 	"github.com/skua-go/skua/net/rtmp"
+	"github.com/skua-go/skua/net/rtsp"
 	"github.com/skua-go/skua/net/tcp"
 )
 
@@ -70,6 +71,35 @@ func serveRTMP(ctx context.Context, ready func(string)) error {
 	doors, ctx := errgroup.WithContext(ctx)
 	doors.Go(func() error { return feed(ctx, s) })
 	doors.Go(func() error { return server.Serve(ctx, ln) })
+	ready(ln.Addr().String())
+	return doors.Wait()
+}
+
+// lobby is the same for RTSP.
+type lobby struct{ s *media.Stream }
+
+func (l lobby) Publish(context.Context, rtsp.Request, func(error)) (*media.Publisher, error) {
+	return nil, media.ErrBusy
+}
+
+func (l lobby) Play(context.Context, rtsp.Request) (*media.Viewer, error) {
+	return l.s.Join(media.ViewerConfig{})
+}
+
+// serveRTSP is the same over RTSP.
+func serveRTSP(ctx context.Context, ready func(string)) error {
+	s := media.New(media.Config{})
+	server, err := rtsp.New(rtsp.Config{Rooms: lobby{s}})
+	if err != nil {
+		return err
+	}
+	ln, err := tcp.Listen(ctx, "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	doors, ctx := errgroup.WithContext(ctx)
+	doors.Go(func() error { return feed(ctx, s) })
+	doors.Go(func() error { return server.Serve(ctx, ln, nil) })
 	ready(ln.Addr().String())
 	return doors.Wait()
 }

@@ -4,6 +4,7 @@ package streams
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -30,9 +31,15 @@ const (
 	measureFor  = 2500 * time.Millisecond
 )
 
+// The parameters of its pictures.
+var (
+	sps = []byte("\x67\x4d\x40\x0d\xec\xa0\xa0\xcf\xcf\x80\x88\x00\x00\x03\x00\x08\x00\x00\x03\x01\xe0\x78\xa1\x4c\xb0")
+	pps = []byte("\x68\xce\x0f\xc8")
+)
+
 // Servers are those that stream to whoever connects.
 func Servers() map[string]measure.Server {
-	return map[string]measure.Server{"media-flv": serveFLV, "media-rtmp": serveRTMP, "media-bare": serveBare}
+	return map[string]measure.Server{"media-flv": serveFLV, "media-rtmp": serveRTMP, "media-rtsp": serveRTSP, "media-bare": serveBare}
 }
 
 // feed publishes the stream until ctx ends.
@@ -50,10 +57,21 @@ func feed(ctx context.Context, s *media.Stream) error {
 		return err
 	}
 	p.Complete()
-	h264 := &media.Params{Codec: media.H264, Config: make([]byte, 40)}
+	config, err := media.AVCConfig(sps, pps)
+	if err != nil {
+		return err
+	}
+	h264, _, err := media.NewParams(media.H264, config)
+	if err != nil {
+		return err
+	}
 	aac := &media.Params{Codec: media.AAC, Config: []byte{0x12, 0x10}}
 	return pace(ctx, func(at time.Duration, key bool, size int, sound bool) error {
 		sample := media.Sample{DTS: at, PTS: at, Key: key, Data: make([]byte, size), Params: h264}
+		binary.BigEndian.PutUint32(sample.Data, uint32(size-4)) // one NAL unit
+		if sample.Data[4] = 0x41; key {
+			sample.Data[4] = 0x65
+		}
 		if sound {
 			sample.Params = aac
 			return p.Write(audio, sample)
@@ -246,6 +264,19 @@ func FLV(conn net.Conn) (io.Reader, error) {
 
 // Bare gets the bytes for connecting.
 func Bare(conn net.Conn) (io.Reader, error) { return conn, nil }
+
+// RTSP asks for a stream over RTSP, all in one go.
+func RTSP(conn net.Conn) (io.Reader, error) {
+	const url = "rtsp://bench/live/bench"
+	var b []byte
+	for i, line := range []string{
+		"DESCRIBE " + url, "SETUP " + url + "/trackID=0", "SETUP " + url + "/trackID=1", "PLAY " + url,
+	} {
+		b = fmt.Appendf(b, "%s RTSP/1.0\r\nCSeq: %d\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n\r\n", line, i)
+	}
+	_, err := conn.Write(b)
+	return conn, err
+}
 
 // FanOut is what a frame costs a viewer of so many, from the publisher into the viewer's hands, without its socket: nanoseconds.
 func FanOut(viewers int) measure.Func {
