@@ -15,8 +15,12 @@ import (
 	"github.com/skua-go/skua/net/flv"
 	"github.com/skua-go/skua/net/hls"
 	"github.com/skua-go/skua/net/media"
+	"github.com/skua-go/skua/net/packet"
 	"github.com/skua-go/skua/net/record"
 	"github.com/skua-go/skua/net/rtmp"
+	"github.com/skua-go/skua/net/transport"
+	"github.com/skua-go/skua/services/gate"
+	"github.com/skua-go/skua/services/live"
 	"github.com/skua-go/skua/services/room"
 )
 
@@ -32,6 +36,7 @@ type liveMedia struct {
 	rtmp  *rtmp.Server
 	flv   *flv.HTTP
 	hls   *hls.Server
+	own   *live.Server     // in the game's own connections
 	tapes *record.Recorder // nil without media.record_dir
 }
 
@@ -76,8 +81,22 @@ func (n *node) buildMedia() (*liveMedia, error) {
 	if err != nil {
 		return nil, err
 	}
+	if m.own, err = live.New(live.Config{Rooms: m.rooms, MaxFrame: cfg.MaxFrame, Log: log}); err != nil {
+		return nil, err
+	}
 	m.hls, err = hls.New(hls.Config{Join: m.joinHLS, Status: mediaStatus, MaxSessions: cfg.MaxHLSSessions, Log: log})
 	return m, err
+}
+
+// ofGate is how the clients of a gate come to rooms; nil: it has none.
+func (m *liveMedia) ofGate(g *GateConfig) *gate.Media {
+	if m == nil || g.Codec != packet.CodecPomelo {
+		return nil
+	}
+	return &gate.Media{
+		Offer: m.own.Offer(g.MaxPacket),
+		Join:  func(c *transport.Conn, player func() string) gate.MediaClient { return m.own.Join(c, player) },
+	}
 }
 
 // specs are the actors, which end before the scripts that they ask.
@@ -95,6 +114,7 @@ func (m *liveMedia) serve(ctx context.Context, doors *errgroup.Group, ln net.Lis
 	}
 	doors.Go(func() error { return m.flv.Serve(ctx) })
 	doors.Go(func() error { return m.hls.Serve(ctx) })
+	doors.Go(func() error { return m.own.Serve(ctx) })
 	if m.tapes != nil {
 		doors.Go(func() error { return m.tapes.Serve(ctx) })
 	}

@@ -134,6 +134,7 @@ func known() map[string][]string {
 		"net/rtc":        {"net/media"},
 		"services/login": {"services/store"},
 		"services/gate":  {"services/login", "services/store"},
+		"services/live":  {"services/room"},
 		"services/admin": {"services/reload"},
 		"cmd/skua":       {"examples"},
 	}

@@ -31,6 +31,7 @@ type Form uint8
 const (
 	FLV  Form = iota // a whole tag with the size behind it
 	RTMP             // a message in chunks
+	Own              // packages of the game's own connection
 	forms
 )
 

@@ -18,6 +18,7 @@ type Conn struct {
 	nc     net.Conn
 	frames frameWriter // nc, if it must know where frames end
 	steps  *steps      // of a connection that is read without a goroutine of its own
+	room   streamer    // set by Stream
 	srv    *server
 	recv   Receiver
 	near   foresight
