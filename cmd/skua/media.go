@@ -95,7 +95,9 @@ func (m *liveMedia) ofGate(g *GateConfig) *gate.Media {
 	}
 	return &gate.Media{
 		Offer: m.own.Offer(g.MaxPacket),
-		Join:  func(c *transport.Conn, player func() string) gate.MediaClient { return m.own.Join(c, player) },
+		Join: func(c *transport.Conn, player func(context.Context) string) gate.MediaClient {
+			return m.own.Join(c, player)
+		},
 	}
 }
 

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/skua-go/skua/net/packet"
@@ -11,8 +12,9 @@ import (
 type Media struct {
 	// Offer is what clients are told in the handshake.
 	Offer packet.MediaOffer
-	// Join begins with a connection, whose client has sent its first media package. player is the uid of who has logged in, empty before.
-	Join func(c *transport.Conn, player func() string) MediaClient
+	// Join begins with a connection, whose client has sent its first media package. player is the uid of who has logged in, empty before; where nobody logs in it waits until the
+	// client is let in, or ctx ends.
+	Join func(c *transport.Conn, player func(ctx context.Context) string) MediaClient
 }
 
 // MediaClient takes what one connection sends; it is called by one goroutine at a time.
@@ -23,7 +25,7 @@ type MediaClient interface {
 	Close()
 }
 
-// media hands on a media package.
+// mediaPackage hands on a media package.
 func (l *link) mediaPackage(body []byte) error {
 	m := l.gate.cfg.Media
 	switch {
@@ -39,10 +41,41 @@ func (l *link) mediaPackage(body []byte) error {
 }
 
 // player is who has logged in over this connection.
-func (l *link) player() string {
+func (l *link) player(ctx context.Context) string {
 	s := l.place.Load()
 	if s == nil {
 		return ""
 	}
+	if l.gate.cfg.Login == LoginNone {
+		select {
+		case <-s.whenIn():
+		case <-ctx.Done():
+		}
+	}
 	return s.UID()
+}
+
+// whenIn gives a channel that is closed when the client is let in, or the session has ended.
+func (s *Session) whenIn() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.isIn == nil {
+		s.isIn = make(chan struct{})
+		if s.state.in || s.stage == over {
+			close(s.isIn)
+		}
+	}
+	return s.isIn
+}
+
+// tellIn tells those who wait for it; the lock is held.
+func (s *Session) tellIn() {
+	if s.isIn == nil {
+		return
+	}
+	select {
+	case <-s.isIn:
+	default:
+		close(s.isIn)
+	}
 }

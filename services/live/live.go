@@ -112,8 +112,8 @@ func (s *Server) start(f func()) bool {
 	return !s.stopped
 }
 
-// Join begins with a connection whose client has sent its first media package. player tells who that is, empty before it has logged in. Package and Close are called by one goroutine at a time.
-func (s *Server) Join(conn Conn, player func() string) *Client {
+// Join begins with a connection whose client has sent its first media package. player tells who that is, empty before it has logged in, and may wait for it. Package and Close are called by one goroutine at a time.
+func (s *Server) Join(conn Conn, player func(ctx context.Context) string) *Client {
 	conn.Stream()
 	c := &Client{s: s, conn: conn, player: player, opened: map[uint32]*opened{}, pieces: packet.MediaPieces{MaxFrame: s.cfg.MaxFrame}}
 	c.ctx, c.end = context.WithCancelCause(s.ctx)
@@ -124,7 +124,7 @@ func (s *Server) Join(conn Conn, player func() string) *Client {
 type Client struct {
 	s      *Server
 	conn   Conn
-	player func() string
+	player func(ctx context.Context) string
 	ctx    context.Context
 	end    context.CancelCauseFunc
 	pieces packet.MediaPieces

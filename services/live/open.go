@@ -60,15 +60,11 @@ func (o *opened) check(m *packet.MediaControl) error {
 	if err := room.CheckName(m.Room); err != nil {
 		return err
 	}
-	player := o.c.player()
-	if player == "" {
-		return errStranger
-	}
 	query, err := url.ParseQuery(m.Query)
 	if err != nil {
 		return refuse("bad_request", "the query can't be read")
 	}
-	o.entry = room.Entry{Room: m.Room, Protocol: protocol, Addr: o.c.conn.RemoteAddr().String(), Query: query, Player: player}
+	o.entry = room.Entry{Room: m.Room, Protocol: protocol, Addr: o.c.conn.RemoteAddr().String(), Query: query}
 	if o.watch {
 		return nil
 	}
@@ -103,9 +99,12 @@ func (o *opened) run(before *opened) {
 		<-before.done
 	}
 	var err error
-	if o.watch {
+	switch o.entry.Player = o.c.player(o.ctx); {
+	case o.entry.Player == "":
+		err = o.why(errStranger)
+	case o.watch:
 		err = o.play()
-	} else {
+	default:
 		err = o.publish()
 	}
 	o.c.leave(o, err)

@@ -73,7 +73,9 @@ func start(t *testing.T, o options) *rig {
 	}
 	o.gate.Media = &gate.Media{
 		Offer: server.Offer(64 << 10),
-		Join:  func(c *transport.Conn, player func() string) gate.MediaClient { return server.Join(c, player) },
+		Join: func(c *transport.Conn, player func(context.Context) string) gate.MediaClient {
+			return server.Join(c, player)
+		},
 	}
 	g, err := gate.New(r.sys, o.gate)
 	r.must(err)
@@ -128,6 +130,9 @@ func guests(c *actor.Context, msg any) {
 		return
 	}
 	name, _ := m.Body.Get("name").Str()
+	if name == "" {
+		name = login.NewUID()
+	}
 	c.Reply(login.Account{UID: name, Name: name}, nil)
 }
 

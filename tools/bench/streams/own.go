@@ -52,7 +52,9 @@ func serveOwn(kind string) measure.Server {
 			Login: gate.LoginNone, Log: log, Handle: func(_ *actor.Context, r *gate.Request) { r.Reply(r.Body) },
 			Media: &gate.Media{
 				Offer: server.Offer(64 << 10),
-				Join:  func(c *transport.Conn, player func() string) gate.MediaClient { return server.Join(c, player) },
+				Join: func(c *transport.Conn, player func(context.Context) string) gate.MediaClient {
+					return server.Join(c, player)
+				},
 			},
 		})
 		if err != nil {
