@@ -20,7 +20,7 @@ import (
 	"github.com/skua-go/skua/net/rtmp"
 	"github.com/skua-go/skua/net/transport"
 	"github.com/skua-go/skua/services/gate"
-	"github.com/skua-go/skua/services/live"
+	skualive "github.com/skua-go/skua/services/live"
 	"github.com/skua-go/skua/services/room"
 )
 
@@ -36,7 +36,7 @@ type liveMedia struct {
 	rtmp  *rtmp.Server
 	flv   *flv.HTTP
 	hls   *hls.Server
-	own   *live.Server     // in the game's own connections
+	own   *skualive.Server     // in the game's own connections
 	tapes *record.Recorder // nil without media.record_dir
 }
 
@@ -81,7 +81,7 @@ func (n *node) buildMedia() (*liveMedia, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.own, err = live.New(live.Config{Rooms: m.rooms, MaxFrame: cfg.MaxFrame, Log: log}); err != nil {
+	if m.own, err = skualive.New(skualive.Config{Rooms: m.rooms, MaxFrame: cfg.MaxFrame, Log: log}); err != nil {
 		return nil, err
 	}
 	m.hls, err = hls.New(hls.Config{Join: m.joinHLS, Status: mediaStatus, MaxSessions: cfg.MaxHLSSessions, Log: log})
