@@ -36,7 +36,7 @@ type liveMedia struct {
 	rtmp  *rtmp.Server
 	flv   *flv.HTTP
 	hls   *hls.Server
-	own   *skualive.Server     // in the game's own connections
+	own   *skualive.Server // in the game's own connections
 	tapes *record.Recorder // nil without media.record_dir
 }
 
