@@ -30,7 +30,7 @@ type Publish struct {
 // Publish opens a room and returns when the server has let the client in; a *RoomError says why it has not. ctx bounds only that.
 func (c *Client) Publish(ctx context.Context, room string, opts PublishOptions) (*Publish, error) {
 	p := &Publish{keyless: make([]bool, len(opts.Tracks))}
-	p.room = inRoom{name: room, query: encodeQuery(opts.Query), on: opts.OnEvent}
+	p.room = inRoom{name: room, query: opts.Query.Encode(), on: opts.OnEvent}
 	for i := range opts.Tracks {
 		p.room.tracks = append(p.room.tracks, wireTrack(i, &opts.Tracks[i]))
 	}

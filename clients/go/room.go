@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net/url"
 	"slices"
 	"time"
 
@@ -100,7 +99,7 @@ type inRoom struct {
 	tracks []packet.MediaTrack // that are published
 }
 
-// newRoom has c open a room, and waits for the answer.
+// enterRoom opens a room, and waits for the answer.
 func (c *Client) enterRoom(ctx context.Context, r *inRoom) error {
 	r.c, r.first, r.done = c, make(chan struct{}), make(chan struct{})
 	if err := c.askFor(ctx, r); err != nil {
@@ -301,7 +300,7 @@ func (l *link) opened(r *inRoom, m *packet.MediaControl) {
 			l.channels = map[uint32]*Watch{}
 		}
 		l.channels[m.Channel] = r.watch
-		r.watch.begin(l, m.Channel)
+		r.watch.begin(l)
 	}
 	if r.opened {
 		r.emit(RoomEvent{Kind: RoomBack})
@@ -320,5 +319,3 @@ func (l *link) forget(id uint32) {
 		}
 	}
 }
-
-func encodeQuery(q url.Values) string { return q.Encode() }

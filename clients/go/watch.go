@@ -43,7 +43,7 @@ func (c *Client) Watch(ctx context.Context, room string, opts WatchOptions) (*Wa
 		opts.MaxWaiting = 8 << 20
 	}
 	w := &Watch{opts: opts, wake: make(chan struct{}, 1)}
-	w.room = inRoom{name: room, query: encodeQuery(opts.Query), on: opts.OnEvent, watch: w}
+	w.room = inRoom{name: room, query: opts.Query.Encode(), on: opts.OnEvent, watch: w}
 	if err := c.enterRoom(ctx, &w.room); err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (w *Watch) Err() error {
 func (w *Watch) Close() { w.room.close(ErrRoomClosed) }
 
 // begin is told of a new connection; the Client's mutex is held.
-func (w *Watch) begin(l *link, _ uint32) { w.of, w.id, w.tracks = l, w.room.id, map[uint8]*Track{} }
+func (w *Watch) begin(l *link) { w.of, w.id, w.tracks = l, w.room.id, map[uint8]*Track{} }
 
 func (w *Watch) describe(t *packet.MediaTrack) {
 	if w.tracks != nil {

@@ -216,10 +216,7 @@ func (p *MediaPieces) begin(body []byte) (*MediaFrame, error) {
 	f.DTS = int64(binary.BigEndian.Uint64(body[mediaPieceLen+4:]))
 	f.Offset = int32(binary.BigEndian.Uint32(body[mediaPieceLen+12:]))
 	data := body[mediaFrameLen:]
-	most := p.MaxFrame
-	if most <= 0 {
-		most = MaxBody
-	}
+	most := p.most()
 	key := mediaPart{f.Channel, f.Track}
 	switch {
 	case f.DTS <= -maxMediaTime || f.DTS >= maxMediaTime:
@@ -241,8 +238,8 @@ func (p *MediaPieces) begin(body []byte) (*MediaFrame, error) {
 	if p.parts == nil {
 		p.parts = map[mediaPart]*pieces{}
 	}
-	const most1 = 64 << 10 // what is taken for a word: memory comes with the bytes
-	f.Data = append(make([]byte, 0, min(size, most1)), data...)
+	const believed = 64 << 10 // beyond, memory comes with the bytes
+	f.Data = append(make([]byte, 0, min(size, believed)), data...)
 	p.parts[key] = &pieces{f, size}
 	p.held += len(data)
 	return nil, nil //nolint:nilnil // it is not whole
@@ -254,10 +251,7 @@ func (p *MediaPieces) goOn(body []byte) (*MediaFrame, error) {
 	}
 	key := mediaPart{binary.BigEndian.Uint32(body[1:]), body[5]}
 	part, data := p.parts[key], body[mediaPieceLen:]
-	most := p.MaxFrame
-	if most <= 0 {
-		most = MaxBody
-	}
+	most := p.most()
 	switch {
 	case part == nil:
 		return nil, fmt.Errorf("%w: a piece of channel %d, track %d, of which no frame has begun", ErrMedia, key.channel, key.track)
@@ -274,6 +268,13 @@ func (p *MediaPieces) goOn(body []byte) (*MediaFrame, error) {
 	delete(p.parts, key)
 	p.held -= part.size
 	return &part.frame, nil
+}
+
+func (p *MediaPieces) most() int {
+	if p.MaxFrame <= 0 {
+		return MaxBody
+	}
+	return p.MaxFrame
 }
 
 // Forget drops what has come of frames of a channel that are not whole.

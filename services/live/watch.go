@@ -85,8 +85,6 @@ func (w *watcher) write(frames []*media.Frame) error {
 			w.describe(t.Track, t.Params)
 		}
 	}
-	w.packages = w.packages[:0]
-	defer func() { clear(w.packages) }()
 	for _, f := range frames {
 		if w.told[f.Track.ID] != f.Params {
 			if err := w.flush(); err != nil {
