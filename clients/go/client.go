@@ -70,6 +70,7 @@ type Client struct {
 	link    *link // the connection; nil: away
 	session session
 	calls   calls
+	rooms   []*inRoom     // that are watched or published to
 	ready   chan struct{} // closed when the session has logged in, or the client has ended; nil: it has
 	waiting int           // requests that wait for ready
 	stop    context.CancelFunc

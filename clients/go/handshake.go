@@ -94,6 +94,9 @@ func (l *link) handshake(hello []byte) (packet.HandshakeResponse, error) {
 		return welcome, fmt.Errorf("%w: code %d %s", ErrRefused, welcome.Code, welcome.Msg)
 	}
 	l.interval = welcome.Sys.Interval()
+	if o := welcome.Sys.Media; o != nil && o.Version == packet.MediaVersion {
+		l.offer = o
+	}
 	return welcome, nil
 }
 
@@ -215,6 +218,9 @@ func (c *Client) open(l *link, resumed bool) {
 		out = append(out, c.session.ring.bytes()...)
 	}
 	l.queue(out)
+	if resumed {
+		c.reopen(l)
+	}
 	if l.interval > 0 {
 		l.beat = time.AfterFunc(l.interval, l.heartbeat)
 	}

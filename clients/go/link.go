@@ -15,20 +15,26 @@ type link struct {
 	url      string
 	wire     wire
 	in       *input
-	proven   bool          // something has come after the handshake; the reader's
+	offer    *packet.MediaOffer // what the server has of rooms; nil: none
+	pieces   packet.MediaPieces // the reader's, as the next two
+	channels map[uint32]*Watch
+	proven   bool          // something has come after the handshake
 	interval time.Duration // of heartbeats; 0: none
 	heard    atomic.Int64  // when the server was heard last, in Unix nanoseconds
 
 	// The Client's mutex guards what follows.
-	why     error              // why it is being closed, if that is our doing
-	joining context.CancelFunc // ends Options.Login
-	out     []byte
-	writing bool
-	flushed chan struct{} // closed when out is empty, if somebody waits for that
-	beat    *time.Timer
-	beaten  time.Time // when the heartbeat that is not answered yet was sent
-	ended   bool      // nobody reads any more
-	over    chan struct{}
+	why      error              // why it is being closed, if that is our doing
+	joining  context.CancelFunc // ends Options.Login
+	out      []byte
+	frames   [][]byte // packages of media, which go out when nothing else waits
+	streamed int      // bytes of these
+	lastRoom uint32
+	writing  bool
+	flushed  chan struct{} // closed when out is empty, if somebody waits for that
+	beat     *time.Timer
+	beaten   time.Time // when the heartbeat that is not answered yet was sent
+	ended    bool      // nobody reads any more
+	over     chan struct{}
 }
 
 // needsGoodbye says whether the transport can't tell the server that we leave.
@@ -91,6 +97,10 @@ func (l *link) receive() error {
 			return kicked(p.Body)
 		case packet.Ack:
 			if err := l.acknowledged(p.Body); err != nil {
+				return err
+			}
+		case packet.Media:
+			if err := l.media(p.Body); err != nil {
 				return err
 			}
 		case packet.Handshake, packet.HandshakeAck:
@@ -212,7 +222,7 @@ func (l *link) flush() {
 	var buf []byte
 	for {
 		c.mu.Lock()
-		if len(l.out) == 0 || c.link != l {
+		if len(l.out) == 0 && len(l.frames) == 0 || c.link != l {
 			if cap(buf) <= kept && l.out == nil {
 				l.out = buf[:0]
 			}
@@ -224,14 +234,35 @@ func (l *link) flush() {
 			c.mu.Unlock()
 			return
 		}
-		buf, l.out = l.out, nil
+		if len(l.out) > 0 {
+			buf, l.out = l.out, nil
+		} else {
+			buf = l.frames[0]
+			l.frames[0] = nil
+			l.frames = l.frames[1:]
+			l.streamed -= len(buf)
+		}
 		c.mu.Unlock()
 		if err := l.write(buf); err != nil {
 			l.fail(err)
 			c.mu.Lock()
-			l.out = nil // nothing more goes this way
+			l.out, l.frames = nil, nil // nothing more goes this way
 			c.mu.Unlock()
 		}
+	}
+}
+
+// stream queues packages of media, whose bytes are the link's from now on; the Client's mutex is held.
+func (l *link) stream(packages []byte) {
+	l.streamed += len(packages)
+	for len(packages) > 0 {
+		var one []byte
+		one, packages = packet.NextPackage(packages)
+		l.frames = append(l.frames, one)
+	}
+	if !l.writing {
+		l.writing = true
+		l.c.running.Go(l.flush)
 	}
 }
 

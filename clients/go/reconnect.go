@@ -79,6 +79,7 @@ func (c *Client) down(l *link, err error) {
 	}
 	l.stopTimers()
 	c.link = nil
+	c.roomsAway()
 	c.follow(l.url, err)
 	what, wasIn, window := c.fateOf(err), c.ready == nil, c.session.window
 	c.away = time.Now()
@@ -250,6 +251,7 @@ func (c *Client) login(ctx context.Context, l *link) error {
 	}
 	close(c.ready)
 	c.ready = nil
+	c.reopen(l)
 	return nil
 }
 
@@ -334,6 +336,7 @@ func (c *Client) end(reason error) {
 		return
 	}
 	c.err = reason
+	c.roomsEnd(reason)
 	l, lost, ready, stop := c.link, c.calls.take(), c.ready, c.stop
 	c.link, c.ready = nil, nil
 	if l != nil {

@@ -51,6 +51,7 @@ func (n *node) buildGate(name, key string, g *GateConfig, login gate.Login) erro
 	if n.members != nil {
 		made.Others = &gate.Others{Members: n.members, Mesh: n.mesh, Keys: n.login.TokenKeys, AgentRole: g.AgentRole}
 	}
+	made.Media = n.media.ofGate(g)
 	made.Bodies, made.Metrics, made.Log = bodies, gate.NewMetrics(), n.log.With("part", "gate")
 	if name != mainGate {
 		made.Log = made.Log.With("gate", name)

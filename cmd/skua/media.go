@@ -14,9 +14,13 @@ import (
 	"github.com/skua-go/skua/net/flv"
 	"github.com/skua-go/skua/net/hls"
 	"github.com/skua-go/skua/net/media"
+	"github.com/skua-go/skua/net/packet"
 	"github.com/skua-go/skua/net/record"
 	"github.com/skua-go/skua/net/rtmp"
 	"github.com/skua-go/skua/net/rtsp"
+	"github.com/skua-go/skua/net/transport"
+	"github.com/skua-go/skua/services/gate"
+	skualive "github.com/skua-go/skua/services/live"
 	"github.com/skua-go/skua/services/room"
 )
 
@@ -33,6 +37,7 @@ type liveMedia struct {
 	rtsp  *rtsp.Server
 	flv   *flv.HTTP
 	hls   *hls.Server
+	own   *skualive.Server // in the game's own connections
 	tapes *record.Recorder // nil without media.record_dir
 }
 
@@ -72,6 +77,9 @@ func (n *node) buildMedia() (*liveMedia, error) {
 	if err != nil {
 		return nil, err
 	}
+	if m.own, err = skualive.New(skualive.Config{Rooms: m.rooms, MaxFrame: cfg.MaxFrame, Log: log}); err != nil {
+		return nil, err
+	}
 	m.hls, err = hls.New(hls.Config{Join: m.joinHLS, Status: mediaStatus, MaxSessions: cfg.MaxHLSSessions, Log: log})
 	return m, err
 }
@@ -91,6 +99,19 @@ func (n *node) countConnections(protocol string, conns func() (now int, accepted
 	)
 }
 
+// ofGate is how the clients of a gate come to rooms; nil: it has none.
+func (m *liveMedia) ofGate(g *GateConfig) *gate.Media {
+	if m == nil || g.Codec != packet.CodecPomelo {
+		return nil
+	}
+	return &gate.Media{
+		Offer: m.own.Offer(g.MaxPacket),
+		Join: func(c *transport.Conn, player func(context.Context) string) gate.MediaClient {
+			return m.own.Join(c, player)
+		},
+	}
+}
+
 // specs are the actors, which end before the scripts that they ask.
 func (m *liveMedia) specs() []actor.Spec {
 	if m == nil {
@@ -106,6 +127,7 @@ func (m *liveMedia) serve(ctx context.Context, doors *errgroup.Group, l *listene
 	}
 	doors.Go(func() error { return m.flv.Serve(ctx) })
 	doors.Go(func() error { return m.hls.Serve(ctx) })
+	doors.Go(func() error { return m.own.Serve(ctx) })
 	if m.tapes != nil {
 		doors.Go(func() error { return m.tapes.Serve(ctx) })
 	}

@@ -135,6 +135,7 @@ func known() map[string][]string {
 		"net/rtsp":       {"net/media"},
 		"services/login": {"services/store"},
 		"services/gate":  {"services/login", "services/store"},
+		"services/live":  {"services/room"},
 		"services/admin": {"services/reload"},
 		"cmd/skua":       {"examples"},
 	}

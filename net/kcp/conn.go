@@ -230,6 +230,25 @@ func (c *conn) Room() int {
 	return c.block.room()
 }
 
+// AwaitRoom waits until half of the send window is free, or until Write would fail: for who writes what may wait, so that it does not fill the window with it. Others still find room then.
+func (c *conn) AwaitRoom() {
+	for {
+		c.sh.mu.Lock()
+		now := c.sh.now()
+		if c.writable(now) != nil || c.block.room() >= int(c.block.set.sndWnd)/2*c.block.set.mss {
+			c.sh.leave()
+			return
+		}
+		if c.writers == nil {
+			c.writers = make(chan struct{})
+		}
+		wait := c.writers
+		c.schedule(now)
+		c.sh.leave()
+		<-wait
+	}
+}
+
 func (c *conn) writable(now int64) error {
 	switch {
 	case c.closed:

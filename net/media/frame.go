@@ -32,6 +32,7 @@ const (
 	FLV  Form = iota // a whole tag with the size behind it
 	RTMP             // a message in chunks
 	RTSP             // packets of RTP, as they stand in a connection
+	Own              // packages of the game's own connection
 	forms
 )
 

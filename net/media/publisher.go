@@ -18,6 +18,7 @@ type Publisher struct {
 	reason error
 	atEnd  []func(error)
 	muted  [3]bool // by Kind
+	atMute func(Kind, bool)
 }
 
 // Track gives the stream's track for what the publisher sends, made if there is none, as it is for a publisher that comes back. It returns ErrFull beyond MaxTracks.
@@ -129,6 +130,7 @@ func (p *Publisher) stop(reason error) bool {
 	p.reason = reason
 	if p.s.publisher == p {
 		p.s.publisher = nil
+		p.s.tellState()
 	}
 	told := p.atEnd
 	p.s.mu.Unlock()
@@ -153,15 +155,26 @@ func (p *Publisher) AtEnd(f func(reason error)) {
 
 // Mute leaves out what the publisher writes of one kind, until it is taken back. Pictures go on at a key frame then.
 func (p *Publisher) Mute(kind Kind, on bool) {
+	if tell := p.mute(kind, on); tell != nil {
+		tell(kind, on)
+	}
+}
+
+// mute gives whom to tell of a change.
+func (p *Publisher) mute(kind Kind, on bool) (tell func(Kind, bool)) {
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()
 	if int(kind) >= len(p.muted) || p.muted[kind] == on {
-		return
+		return nil
 	}
 	p.muted[kind] = on
 	if kind == Video {
 		p.keyed = 0
 	}
+	if p.s.publisher == p {
+		p.s.tellState()
+	}
+	return p.atMute
 }
 
 // Watched tells whether the stream has viewers: what is written while it has none, only those who come later see.

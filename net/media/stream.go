@@ -60,6 +60,7 @@ type Stream struct {
 	head atomic.Uint64 // the Seq of the next frame
 
 	settled atomic.Bool
+	state   atomic.Uint32            // a State
 	tracks  atomic.Pointer[[]*Track] // copied to be changed
 
 	mu        sync.Mutex
@@ -72,6 +73,7 @@ type Stream struct {
 	newestAt  time.Duration // when it was written
 	closed    error
 	counts    Counts
+	number    uint32
 }
 
 // trackState is what the stream knows of a track.
@@ -238,6 +240,7 @@ func (s *Stream) Publish(ended func(reason error)) (*Publisher, error) {
 		s.states[i].lastKey = 0 // nobody begins with what the one before has sent
 	}
 	s.publisher = &Publisher{s: s, ended: ended, begun: time.Since(s.made)}
+	s.tellState()
 	return s.publisher, nil
 }
 

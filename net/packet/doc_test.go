@@ -16,7 +16,7 @@ func TestTheExamplesInTheProtocolDocAreTrue(t *testing.T) {
 		t.Fatal(err)
 	}
 	dict := routes(t, map[string]uint16{"arena.move": 1, "arena.chat": 2}) // as the doc's handshake has it
-	kinds := []string{"handshake {\"sys", "handshake {\"code", "handshake ack", "heartbeat", "data request", "data response", "data error", "data notify", "data push", "kick"}
+	kinds := []string{"handshake {\"sys", "handshake {\"code", "handshake ack", "heartbeat", "data request", "data response", "data error", "data notify", "data push", "kick", "media {", "media frame", "media more"}
 	shown := make(map[string]bool)
 	for i, block := range strings.Split(string(doc), "```hex ")[1:] {
 		block, _, ended := strings.Cut(block, "\n```")
@@ -83,6 +83,9 @@ func describe(frame []byte, dict *packet.Routes) (string, error) {
 		n, err := packet.DecodeAck(p.Body)
 		return fmt.Sprintf("%s %d", p.Type, n), err
 	}
+	if err == nil && p.Type == packet.Media {
+		return describeMedia(p.Body)
+	}
 	if err != nil || p.Type != packet.Data {
 		return strings.TrimSpace(fmt.Sprintf("%s %s", p.Type, p.Body)), err
 	}
@@ -99,4 +102,23 @@ func describe(frame []byte, dict *packet.Routes) (string, error) {
 		what = append(what, m.Route)
 	}
 	return strings.Join(append(what, string(m.Body)), " "), err
+}
+
+func describeMedia(body []byte) (string, error) {
+	at := func(from, to int) uint64 {
+		n := uint64(0)
+		for _, b := range body[from:to] {
+			n = n<<8 | uint64(b)
+		}
+		return n
+	}
+	switch body[0] {
+	case 0:
+		var pieces packet.MediaPieces
+		_, _, err := pieces.Decode(body)
+		return "media " + string(body[1:]), err
+	case 5:
+		return fmt.Sprintf("media frame of channel %d, track %d, key, at %d µs, shown %d µs later, %d bytes: %s", at(1, 5), at(5, 6), at(10, 18), at(18, 22), at(6, 10), body[22:]), nil
+	}
+	return fmt.Sprintf("media more of channel %d, track %d: %s", at(1, 5), at(5, 6), body[6:]), nil
 }

@@ -105,6 +105,8 @@ type ServerSys struct {
 	Serializer string `json:"serializer,omitempty"`
 	// Resume is for clients that have asked for it; nil for all others.
 	Resume *ResumeAnswer `json:"resume,omitempty"`
+	// Media tells that the server has rooms (an extension); nil: it takes no media packages.
+	Media *MediaOffer `json:"media,omitempty"`
 }
 
 // Interval is the heartbeat interval as a duration, 0 when there is none or when it makes no sense.

@@ -32,10 +32,11 @@ const (
 	Data         Type = 4 // both: a message
 	Kick         Type = 5 // server: why you are being closed; client: I am leaving (an extension, for transports without an end of stream)
 	Ack          Type = 6 // both (an extension): I have received your data packages up to this number, see DecodeAck
+	Media        Type = 7 // both (an extension): live media, see MediaPieces
 )
 
 // types says in errors what Type may be.
-const types = "expected 0x01 to 0x06"
+const types = "expected 0x01 to 0x07"
 
 // String names the type for logs and errors.
 func (t Type) String() string {
@@ -52,11 +53,13 @@ func (t Type) String() string {
 		return "kick"
 	case Ack:
 		return "ack"
+	case Media:
+		return "media"
 	}
 	return fmt.Sprintf("unknown package type 0x%02x", byte(t))
 }
 
-func (t Type) valid() bool { return t >= Handshake && t <= Ack }
+func (t Type) valid() bool { return t >= Handshake && t <= Media }
 
 // Errors of packages and messages. They come wrapped with what was found and what was expected.
 var (

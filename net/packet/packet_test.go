@@ -123,7 +123,7 @@ func TestSplitRefusesAsSoonAsTheHeaderShowsIt(t *testing.T) {
 		err  error
 	}{
 		{"00", packet.ErrType},
-		{"07", packet.ErrType},
+		{"08", packet.ErrType},
 		{"47", packet.ErrType}, // the G of GET
 		{"04 00 00 65", packet.ErrTooLong},
 		{"06 00 00 00", packet.ErrAck},

@@ -19,6 +19,7 @@ type Conn struct {
 	frames frameWriter // nc, if it must know where frames end
 	later  lateWriter  // nc, if it and its listener can
 	steps  *steps      // of a connection that is read without a goroutine of its own
+	room   streamer    // set by Stream
 	srv    *server
 	recv   Receiver
 	near   foresight

@@ -39,6 +39,10 @@
 //	WriteFrames(frames [][]byte) error
 //	// CloseWrite ends the own half, so that the last frame arrives before the end.
 //	CloseWrite() error
+//	// AwaitRoom waits until half of what Write takes without waiting is free, or until Write would fail.
+//	AwaitRoom()
+//	// SetUnsent bounds what Write takes that was not sent yet.
+//	SetUnsent(bytes int) error
 package transport
 
 import (

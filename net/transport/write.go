@@ -171,20 +171,9 @@ func (c *Conn) writeRounds(now int64, rounds int, late bool) {
 			return
 		}
 		rounds--
-		c.out.batch, c.out.taken = nil, len(b.bytes)
-		err := c.allow(now)
-		c.mu.Unlock()
-		if err == nil {
-			err = c.writeBatch(b, late)
-		}
-		if err != nil {
-			c.abort(writeError(err))
-			c.mu.Lock()
+		if c.writeNext(now, late) != nil {
 			break
 		}
-		c.put(b)
-		c.mu.Lock()
-		c.out.taken = 0
 		if c.out.batch != nil {
 			now = c.srv.now()
 		}
@@ -192,6 +181,26 @@ func (c *Conn) writeRounds(now int64, rounds int, late bool) {
 	c.stopWriting()
 	c.mu.Unlock()
 	returned = true
+}
+
+// writeNext writes what waits, of which there must be some; c.mu is held, but not meanwhile. An error has ended the connection. late: see writeRounds.
+func (c *Conn) writeNext(now int64, late bool) error {
+	b := c.out.batch
+	c.out.batch, c.out.taken = nil, len(b.bytes)
+	err := c.allow(now)
+	c.mu.Unlock()
+	if err == nil {
+		err = c.writeBatch(b, late)
+	}
+	if err != nil {
+		c.abort(writeError(err))
+		c.mu.Lock()
+		return err
+	}
+	c.put(b)
+	c.mu.Lock()
+	c.out.taken = 0
+	return nil
 }
 
 // writeError sorts what ended a write: one to a client that has just gone fails, if that is not read before.

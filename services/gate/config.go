@@ -112,6 +112,9 @@ type Config struct {
 	PackData   func(data any) ([]byte, error)
 	UnpackData func(data []byte) (any, error)
 
+	// Media takes media packages, of codec pomelo. Nil: this gate has no rooms.
+	Media *Media
+
 	// Metrics counts; nil is fine. Gates of one node need one each.
 	Metrics *Metrics
 	// Log gets what operators should see. Default slog.Default().

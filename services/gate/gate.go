@@ -49,10 +49,11 @@ func New(sys *actor.System, cfg Config) (*Gate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gate: Config.Codec: %w", err)
 	}
-	g.welcome, err = packet.NewWelcome(packet.HandshakeResponse{
-		Code: packet.CodeOK,
-		Sys:  packet.ServerSys{Heartbeat: cfg.Heartbeat.Seconds(), Dict: routes.Map(), Serializer: cfg.Bodies.Name()},
-	})
+	told := packet.ServerSys{Heartbeat: cfg.Heartbeat.Seconds(), Dict: routes.Map(), Serializer: cfg.Bodies.Name()}
+	if cfg.Media != nil {
+		told.Media = &cfg.Media.Offer
+	}
+	g.welcome, err = packet.NewWelcome(packet.HandshakeResponse{Code: packet.CodeOK, Sys: told})
 	if err != nil {
 		return nil, fmt.Errorf("gate: handshake: %w", err)
 	}

@@ -26,8 +26,9 @@ type link struct {
 	claimed  uint64                  // data packages that a client has received whose session goes on
 	place    atomic.Pointer[Session] // nil before there is one
 
-	packages, bytes int // what has been received since the last ack
-	ahead           int // bytes of data that may wait to be written; the session's lock guards it
+	media           MediaClient // nil while it has none
+	packages, bytes int         // what has been received since the last ack
+	ahead           int         // bytes of data that may wait to be written; the session's lock guards it
 }
 
 // handshake is how far a connection is.
@@ -117,6 +118,8 @@ func (l *link) frame(frame []byte) error {
 		return l.heartbeat()
 	case packet.Ack:
 		return l.ack(p.Body)
+	case packet.Media:
+		return l.mediaPackage(p.Body)
 	default: // a kick
 		return errLeft
 	}
@@ -279,6 +282,9 @@ func (l *link) Drained() {
 
 // Closed tells the session.
 func (l *link) Closed(reason error) {
+	if l.media != nil {
+		l.media.Close()
+	}
 	if s := l.place.Load(); s != nil {
 		s.lost(l, reason)
 	}

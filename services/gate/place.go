@@ -24,9 +24,10 @@ type Session struct {
 	mu    sync.Mutex // taken before those of Sessions, tokens, waiting and the connection, and behind a Group's
 	state state
 	stage phase
-	link  *link // the connection that it has; nil while it waits for one
-	next  *link // one that has asked for the session and not acknowledged the handshake
-	why   error // why the connection was lost, or the session has ended
+	link  *link         // the connection that it has; nil while it waits for one
+	next  *link         // one that has asked for the session and not acknowledged the handshake
+	why   error         // why the connection was lost, or the session has ended
+	isIn  chan struct{} // nil while nobody waits for that
 
 	claim     uint64    // counts the copies that other gates were given
 	at        actor.Ref // where the session is that this stands in for,
@@ -92,6 +93,7 @@ func (s *Session) entered(a *login.Account) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.state.in, s.state.uid, s.state.name = true, a.UID, a.Name
+	s.tellIn()
 }
 
 // base is the number of the newest data package that is not in the ring any more.
@@ -187,6 +189,7 @@ func (s *Session) finish(why error) {
 	far := s.stage == elsewhere
 	s.stage, s.why, s.link, s.next, s.held = over, why, nil, nil, nil
 	s.state.ring, s.state.late, s.state.groups = ring{}, nil, nil
+	s.tellIn()
 	s.mu.Unlock()
 
 	g.waiting.remove(s)

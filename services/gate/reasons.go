@@ -163,7 +163,7 @@ func reasonOf(reason error) packet.Reason {
 func isPacketError(err error) bool {
 	return slices.ContainsFunc([]error{
 		packet.ErrType, packet.ErrTooLong, packet.ErrTruncated, packet.ErrTrailing, packet.ErrEmpty, packet.ErrFlag, packet.ErrMessageType,
-		packet.ErrVarint, packet.ErrRoute, packet.ErrRouteCode, packet.ErrInflate, packet.ErrInflated, packet.ErrDirection, packet.ErrHandshake, packet.ErrAck,
+		packet.ErrVarint, packet.ErrRoute, packet.ErrRouteCode, packet.ErrInflate, packet.ErrInflated, packet.ErrDirection, packet.ErrHandshake, packet.ErrAck, packet.ErrMedia,
 	}, func(e error) bool { return errors.Is(err, e) })
 }
 

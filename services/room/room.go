@@ -72,6 +72,8 @@ type Entry struct {
 	Agent    string // what it calls itself
 	// Query is that of its URL: a signature is in it, and what the script may want to know.
 	Query url.Values
+	// Player is who it is, if the game has let it in already. Who has no signature is this, and needs none where a script decides.
+	Player string
 }
 
 // Config is what rooms are told. The zero value lets everybody in.

@@ -38,6 +38,12 @@ func signature(key []byte, action Action, room, who, expires string) []byte {
 
 // verify gives who comes, as the signature has it, or says what is wrong with it. Without keys anybody is whom it says.
 func (c *Config) verify(action Action, e Entry) (who string, err error) {
+	if e.Player != "" && e.Query.Get(paramSign) == "" && (c.Rules != "" || len(c.Keys) == 0) {
+		if len(e.Player) > MaxName {
+			return "", fmt.Errorf("%w: %s: the player's name has %d bytes, up to %d are allowed", ErrSignature, e.Room, len(e.Player), MaxName)
+		}
+		return e.Player, nil
+	}
 	who = e.Query.Get(paramWho)
 	if len(who) > MaxName {
 		return "", fmt.Errorf("%w: %s: the parameter %s has %d bytes, up to %d are allowed", ErrSignature, e.Room, paramWho, len(who), MaxName)

@@ -227,14 +227,22 @@ func mediaBenchmarks() []measure.Benchmark {
 		hundreds = "300 viewers of one stream of 1.6 Mbps on loopback, over their connections, gigabits a second for each core that the server uses; "
 		loop     = "base: a loop that writes the same bytes to as many connections, same run"
 		bytes    = "resident memory of the server a viewer, with 1,000 more (RTSP: 300), without what the system keeps of their sockets"
+		overKCP  = "200 viewers, as 1,000 take more than two cores; base: a loop that writes the same bytes to as many sessions of net/kcp, same run"
 		fanout   = "from the publisher into the hands of 1,000 viewers, a frame at a time, without sockets and without waking a goroutine"
 	)
+	const kcpViewers = 200
 	base := streams.PerCore("media-bare", 1000, streams.Bare)
 	return []measure.Benchmark{
 		{ID: "media/fanout", Unit: "ns a frame and viewer", Ours: streams.FanOut(1000), Note: fanout},
 		{ID: "media/flv-1000", Unit: "Gbps/core", Ours: streams.PerCore("media-flv", 1000, streams.FLV), Base: base, Note: thousand + loop},
 		{ID: "media/rtmp-1000", Unit: "Gbps/core", Ours: streams.PerCore("media-rtmp", 1000, streams.RTMP), Base: base, Note: thousand + loop},
 		{ID: "media/rtsp-300", Unit: "Gbps/core", Ours: streams.PerCore("media-rtsp", 300, streams.RTSP), Base: streams.PerCore("media-bare", 300, streams.Bare), Note: hundreds + loop},
+		{ID: "media/own-tcp-1000", Unit: "Gbps/core", Ours: streams.PerCore("media-own-tcp", 1000, streams.Own), Base: base, Note: thousand + loop},
+		{
+			ID: "media/own-kcp-1000", Unit: "Gbps/core", Ours: streams.PerCoreOver("media-own-kcp", kcpViewers, streams.OverKCP, streams.Own),
+			Base: streams.PerCoreOver("media-bare-kcp", kcpViewers, streams.OverKCP, streams.Hello), Note: overKCP,
+		},
+		{ID: "media/own-viewer-bytes", Unit: "B/viewer", Ours: streams.ViewerBytes("media-own-tcp", 1000, streams.Own), Note: bytes},
 		{ID: "media/flv-viewer-bytes", Unit: "B/viewer", Ours: streams.ViewerBytes("media-flv", 1000, streams.FLV), Note: bytes},
 		{ID: "media/rtmp-viewer-bytes", Unit: "B/viewer", Ours: streams.ViewerBytes("media-rtmp", 1000, streams.RTMP), Note: bytes},
 		{ID: "media/rtsp-viewer-bytes", Unit: "B/viewer", Ours: streams.ViewerBytes("media-rtsp", 300, streams.RTSP), Note: bytes},

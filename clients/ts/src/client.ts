@@ -9,9 +9,11 @@ import { encodeHello, type Resume, type Welcome } from "./handshake.js";
 import { Inbox } from "./inbox.js";
 import { Link } from "./link.js";
 import { Numbering } from "./numbering.js";
+import type { MediaOffer } from "./media.js";
 import type { Credentials, LoginAnswer, Options, Session, Stats } from "./options.js";
 import { Dictionary, HEADER, RESPONSE, checkMessage, decodeMessage, decodeReason, encodeMessage, type Incoming, type Outgoing } from "./packet.js";
 import { Relogin, reenter } from "./relogin.js";
+import { Rooms, type Publish, type PublishOptions, type Watch, type WatchOptions } from "./rooms.js";
 import type {
   AnyRoutes, Args, NotifyBody, NotifyRoute, PushBody, PushRoute, RequestBody, RequestRoute, ResponseBody, Routes, UndeclaredRoute,
 } from "./routes.js";
@@ -42,6 +44,8 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
   readonly #serializer: Serializer;
   readonly #inbox: Inbox;
   readonly #calls: Calls;
+  readonly #rooms: Rooms;
+  #offer: MediaOffer | null = null; // of the connection
   readonly #stats: Stats = {
     requests: 0, notifies: 0, answers: 0, late: 0, pushes: 0, unhandled: 0, connections: 0, resumed: 0, lost: 0, bytesIn: 0, bytesOut: 0,
   };
@@ -71,6 +75,11 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
     checkTimeout(options.timeout ?? 1);
     checkTimeout(options.handshakeTimeout ?? 1);
     this.#calls = new Calls(this.#env);
+    this.#rooms = new Rooms(this.#env, {
+      send: (pkg) => this.#link?.send(pkg),
+      buffered: () => this.#link?.buffered ?? 0,
+      call: (f) => this.#call(f),
+    });
     this.#inbox = new Inbox(this.#maxPackage, Math.max(MAX_INBOX, this.#maxPackage), {
       deliver: (message, body) => this.#deliver(message, body),
       unreadable: (message, error) => this.#unreadable(message, error),
@@ -117,6 +126,19 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
 
   login(credentials: Credentials, options: RequestOptions = {}): Promise<LoginAnswer> {
     return this.#login(credentials, options, null);
+  }
+
+  /**
+   * Watches a room over this connection: resolves when the server has let us in, rejects with a RoomError when it has not. Frames begin at the newest key frame, and do so again after a lost
+   * connection.
+   */
+  watch(room: string, options: WatchOptions = {}): Promise<Watch> {
+    return this.#state.name === "closed" ? Promise.reject(this.#state.reason) : this.#rooms.watch(room, options);
+  }
+
+  /** Publishes to a room over this connection, likewise. */
+  publish(room: string, options: PublishOptions): Promise<Publish> {
+    return this.#state.name === "closed" ? Promise.reject(this.#state.reason) : this.#rooms.publish(room, options);
   }
 
   /**
@@ -300,6 +322,7 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
     const link: Link = new Link(this.#env, config, {
       welcome: (w) => this.#welcome(link, w),
       data: (body) => this.#data(body),
+      media: (body) => this.#rooms.receive(body),
       ack: (n) => {
         if (!this.#numbering) throw new ProtocolError("an ack from a server that keeps no sessions");
         this.#numbering.ring.acknowledge(n);
@@ -322,6 +345,7 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
       throw new HandshakeError("serializer", 200, `the server's bodies are ${w.serializer}, this client's ${this.#serializer.name}`);
     }
     this.#addresses.answered(w.resume?.addresses ?? [], this.#env.random());
+    this.#offer = w.media;
     const before = this.#numbering;
     if (w.resume?.resumed) {
       if (!before) throw new ProtocolError("the server resumes a session that there was not");
@@ -353,6 +377,7 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
     for (const m of numbering.ring) link.send(encodeMessage(m, w.dictionary));
     this.#stats.connections++;
     this.#stats.resumed++;
+    this.#openRooms();
     if (this.#announced && this.#link === link && link.open) this.#set({ name: "resumed" });
     else this.#announce(); // enter was through when there was no connection
   }
@@ -379,7 +404,12 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
   #opened(): void {
     this.#entered = true;
     this.#flush();
+    this.#openRooms();
     this.#announce();
+  }
+
+  #openRooms(): void {
+    if (this.#entered && this.#link?.open) this.#rooms.opened(this.#offer);
   }
 
   #announce(): void {
@@ -438,6 +468,7 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
     const link = this.#link;
     this.#link = null;
     this.#rtt = 0;
+    this.#rooms.away();
     if (!link) return;
     this.#stats.bytesIn += link.bytesIn;
     this.#stats.bytesOut += link.bytesOut;
@@ -487,6 +518,7 @@ export class Client<R extends Routes = AnyRoutes> implements Session<R> {
     this.#waiting.take();
     this.#state = { name: "closed", reason };
     this.#calls.fail(reason);
+    this.#rooms.end(reason);
     this.#set(this.#state);
   }
 

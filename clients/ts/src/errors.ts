@@ -115,3 +115,14 @@ export class ClosedError extends SkuaError {
     this.name = "ClosedError";
   }
 }
+
+/** A room can't be watched or published to, or it has ended. Codes: `no_rooms` (the server has none), `closed` (by close()), and the server's, which docs/protocol.md has. */
+export class RoomError extends SkuaError {
+  readonly room: string;
+
+  constructor(room: string, code: string, message: string, options?: ErrorOptions) {
+    super(code || "ended", message, options);
+    this.name = "RoomError";
+    this.room = room;
+  }
+}

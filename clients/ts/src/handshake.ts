@@ -1,6 +1,7 @@
 // What the two ends tell each other before they talk: docs/protocol.md, "Handshake" and the part on resume. Every field of the server's is checked.
 import { HandshakeError, ProtocolError } from "./errors.js";
 import { inflates } from "./inflate.js";
+import { decodeOffer, type MediaOffer } from "./media.js";
 import { Dictionary, shown, text, utf8, MAX_ROUTE } from "./packet.js";
 
 const DAY = 24 * 60 * 60;
@@ -32,6 +33,7 @@ export interface Welcome {
   readonly dictionary: Dictionary;
   readonly serializer: string; // "": it does not say
   readonly resume: Resume | null; // null: it keeps no sessions
+  readonly media: MediaOffer | null; // null: it has no rooms
   readonly user: unknown;
 }
 
@@ -59,12 +61,13 @@ export function decodeWelcome(body: Uint8Array): Welcome {
   }
   const { code, msg, sys, user } = object(answer, "the handshake");
   if (code !== 200) throw refusal(code, msg);
-  const { heartbeat, dict, serializer, resume } = sys === undefined ? {} : object(sys, "sys");
+  const { heartbeat, dict, serializer, resume, media } = sys === undefined ? {} : object(sys, "sys");
   return {
     heartbeat: heartbeat === undefined ? 0 : 1000 * number(heartbeat, "sys.heartbeat", 0, DAY),
     dictionary: dictionary(dict),
     serializer: serializer === undefined ? "" : string(serializer, "sys.serializer"),
     resume: resume === undefined || resume === null ? null : decodeResume(object(resume, "sys.resume")),
+    media: decodeOffer(media),
     user,
   };
 }

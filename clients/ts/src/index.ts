@@ -3,9 +3,11 @@ export { connect, type Client } from "./client.js";
 export type { RequestOptions } from "./calls.js";
 export type { Environment, SocketConstructor, SocketLike } from "./environment.js";
 export {
-  BacklogError, ClosedError, ConnectionError, HandshakeError, KickedError, ProtocolError, RequestError, ServerClosedError, SessionLostError, SkuaError,
+  BacklogError, ClosedError, ConnectionError, HandshakeError, KickedError, ProtocolError, RequestError, RoomError, ServerClosedError, SessionLostError, SkuaError,
   TimeoutError,
 } from "./errors.js";
+export { audioConfig, codecString, videoConfig, type AudioConfig, type Track, type TrackInit, type VideoConfig } from "./codecs.js";
+export type { EncodedChunk, Frame, FrameInit, Publish, PublishOptions, RoomEvent, Watch, WatchOptions } from "./rooms.js";
 export type { Credentials, LoginAnswer, Options, Session, Stats } from "./options.js";
 export { json, raw, type BodyOf, type Serializer } from "./serializer.js";
 export type {

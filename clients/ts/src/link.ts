@@ -4,7 +4,7 @@ import { ConnectionError, KickedError, ProtocolError, ServerClosedError, SkuaErr
 import { decodeWelcome, type Welcome } from "./handshake.js";
 import { inflate } from "./inflate.js";
 import {
-  ACK, DATA, HANDSHAKE, HANDSHAKE_ACK, HEARTBEAT, KICK, HEADER, Splitter, decodeAck, decodeAddresses, decodeReason, encodePackage, encodeVarint,
+  ACK, DATA, HANDSHAKE, HANDSHAKE_ACK, HEARTBEAT, KICK, HEADER, MEDIA, Splitter, decodeAck, decodeAddresses, decodeReason, encodePackage, encodeVarint,
 } from "./packet.js";
 
 /** WebSocket close codes: the client leaves for good, or only gives up this connection and means to resume (4000 to 4999 are for applications). */
@@ -20,6 +20,8 @@ export interface LinkEvents {
   welcome(w: Welcome): void;
   /** The body of a data package. */
   data(body: Uint8Array): void;
+  /** The body of a media package. */
+  media(body: Uint8Array): void;
   /** The server has our data packages up to number n. */
   ack(n: number): void;
   /** A heartbeat is about to be sent. */
@@ -104,7 +106,7 @@ export class Link {
     this.#timer("silence", 2 * heartbeat, () => this.#silence());
   }
 
-  /** Sends a data package as encodeMessage made it, when the link is open. */
+  /** Sends a package as encodeMessage and the like made it, when the link is open. */
   send(message: Uint8Array): void {
     if (this.open) this.#write(message);
   }
@@ -199,6 +201,7 @@ export class Link {
     if (!this.open) throw new ProtocolError(`a package of type ${type} (${HEADER + body.length} bytes) before the handshake is over`);
     if (type === DATA) this.#events.data(body);
     else if (type === ACK) this.#events.ack(decodeAck(body));
+    else if (type === MEDIA) this.#events.media(body);
     else throw new ProtocolError(`a server sent a package of type ${type}, which only clients send`);
   }
 

@@ -11,6 +11,7 @@ export const HEARTBEAT = 3;
 export const DATA = 4;
 export const KICK = 5;
 export const ACK = 6;
+export const MEDIA = 7;
 
 export const REQUEST = 0;
 export const NOTIFY = 1;
@@ -277,7 +278,7 @@ export class Splitter {
 
   #announced(): number {
     const [type, a, b, c] = this.#head as unknown as [number, number, number, number];
-    if (type < HANDSHAKE || type > ACK) throw new ProtocolError(`a package of type ${type}, expected ${HANDSHAKE} to ${ACK}`);
+    if (type < HANDSHAKE || type > MEDIA) throw new ProtocolError(`a package of type ${type}, expected ${HANDSHAKE} to ${MEDIA}`);
     const length = (a << 16) | (b << 8) | c;
     if (length > this.#limit) throw new ProtocolError(`a package of ${length} bytes, at most ${this.#limit} are accepted`);
     return length;

@@ -98,7 +98,7 @@ test("a stream means the same however it is cut", () => {
 });
 
 test("a header that announces too much, or nothing known, is refused before its body is there", () => {
-  for (const head of [[4, 0, 1, 1], [0, 0, 0, 0], [7, 0, 0, 0], [255, 0, 0, 0]]) {
+  for (const head of [[4, 0, 1, 1], [0, 0, 0, 0], [8, 0, 0, 0], [255, 0, 0, 0]]) {
     assert.throws(() => new Splitter(256).push(Uint8Array.from(head), () => true), ProtocolError, String(head));
   }
   new Splitter(256).push(Uint8Array.from([4, 0, 1, 0]), () => assert.fail("there is no body yet"));

@@ -39,7 +39,10 @@ var (
 
 // Servers are those that stream to whoever connects.
 func Servers() map[string]measure.Server {
-	return map[string]measure.Server{"media-flv": serveFLV, "media-rtmp": serveRTMP, "media-rtsp": serveRTSP, "media-bare": serveBare}
+	return map[string]measure.Server{
+		"media-flv": serveFLV, "media-rtmp": serveRTMP, "media-rtsp": serveRTSP, "media-bare": serveBare,
+		"media-own-tcp": serveOwn("tcp"), "media-own-kcp": serveOwn("kcp"), "media-bare-kcp": serveBareKCP,
+	}
 }
 
 // feed publishes the stream until ctx ends.
@@ -115,9 +118,14 @@ func pace(ctx context.Context, write func(at time.Duration, key bool, size int, 
 
 // PerCore is the gigabits a second that a server of this name sends to so many viewers, for each core that it uses.
 func PerCore(server string, viewers int, dial Dial) measure.Func {
+	return PerCoreOver(server, viewers, overTCP, dial)
+}
+
+// PerCoreOver is PerCore with connections of another kind.
+func PerCoreOver(server string, viewers int, connect Connect, dial Dial) measure.Func {
 	return func(ctx context.Context) (float64, error) {
 		return measure.WithServer(ctx, server, func(p *measure.Process) (float64, error) {
-			audience, err := watch(ctx, p.Addr, viewers, dial)
+			audience, err := watchOver(ctx, p.Addr, viewers, connect, dial)
 			if err != nil {
 				return 0, err
 			}
@@ -207,10 +215,21 @@ type audience struct {
 	err     atomic.Pointer[error]
 }
 
+// Connect makes a connection to a server.
+type Connect func(ctx context.Context, addr string) (net.Conn, error)
+
+func overTCP(ctx context.Context, addr string) (net.Conn, error) {
+	return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", addr)
+}
+
 func watch(ctx context.Context, addr string, viewers int, dial Dial) (*audience, error) {
+	return watchOver(ctx, addr, viewers, overTCP, dial)
+}
+
+func watchOver(ctx context.Context, addr string, viewers int, connect Connect, dial Dial) (*audience, error) {
 	a := &audience{}
 	for range viewers {
-		conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", addr)
+		conn, err := connect(ctx, addr)
 		if err != nil {
 			a.leave()
 			return nil, err
