@@ -79,6 +79,8 @@ type ListenConfig struct {
 	Console string `toml:"console" env:"CONSOLE"`
 	// Address for publishers and viewers of live media over RTMP, such as `127.0.0.1:1935`, or `off`. It needs `media.admit`.
 	RTMP string `toml:"rtmp" env:"RTMP"`
+	// Address at which other nodes of the cluster fetch and bring the frames of live rooms, or `off`: rooms are each node's own then. It is opened with `media.admit` and other nodes only. Anything but a loopback address needs `cluster.secret`.
+	Media string `toml:"media" env:"MEDIA"`
 	// Address at which other nodes join this one (`skua run --join`), or `off`: that of the NATS server inside the process. Anything but a loopback address needs `cluster.secret`.
 	Cluster string `toml:"cluster" env:"CLUSTER"`
 	// Address at which the NATS servers inside the nodes of `cluster.routes` take each other, or `off`.
@@ -394,6 +396,7 @@ func DefaultConfig() Config {
 			HTTP:  "127.0.0.1:7080",
 			Admin: "127.0.0.1:7090",
 			RTMP:  addressOff,
+			Media: "127.0.0.1:0",
 
 			Console: addressOff,
 			Cluster: addressOff,

@@ -95,6 +95,7 @@ func (c *Config) validateListen(k *check) {
 		{"listen.admin", c.Listen.Admin},
 		{"listen.console", c.Listen.Console},
 		{"listen.rtmp", c.Listen.RTMP},
+		{"listen.media", c.Listen.Media},
 		{"listen.cluster", c.Listen.Cluster},
 		{"listen.routes", c.Listen.Routes},
 	} {

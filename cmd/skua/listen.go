@@ -25,6 +25,7 @@ type listeners struct {
 	http, admin net.Listener
 	console     net.Listener
 	rtmp        net.Listener
+	media       net.Listener         // links of other nodes
 	webrtc      *rtc.Server          // for media
 	certs       *secure.Certificates // nil without TLS
 	names       []string             // what the ready line says of each
@@ -64,6 +65,7 @@ func (n *node) listen(ctx context.Context) (_ *listeners, err error) {
 		func() error { return o.kcp(mainGate, "listen.kcp", cfg.Listen.KCP, &cfg.Gate, cfg.TLS.Listeners) },
 		o.http,
 		o.rtmp,
+		o.media,
 		o.admin,
 		o.console,
 		o.webrtc,
@@ -178,6 +180,19 @@ func (o *opener) rtmp() (err error) {
 		return fmt.Errorf("listen.rtmp = %q: %w", addr, err)
 	}
 	o.l.names = append(o.l.names, fmt.Sprintf("rtmp=%s", o.l.rtmp.Addr()))
+	return nil
+}
+
+// media opens the door of other nodes' links.
+func (o *opener) media() (err error) {
+	cfg := &o.n.project.cfg
+	if !cfg.linked() {
+		return nil
+	}
+	if o.l.media, err = tcp.Listen(o.ctx, cfg.Listen.Media); err != nil {
+		return fmt.Errorf("listen.media = %q: %w", cfg.Listen.Media, err)
+	}
+	o.l.names = append(o.l.names, fmt.Sprintf("media=%s", o.l.media.Addr()))
 	return nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/skua-go/skua/net/hls"
 	"github.com/skua-go/skua/net/media"
 	"github.com/skua-go/skua/net/record"
+	"github.com/skua-go/skua/net/relay"
 	"github.com/skua-go/skua/net/rtmp"
 	"github.com/skua-go/skua/services/room"
 )
@@ -33,6 +33,7 @@ type liveMedia struct {
 	flv   *flv.HTTP
 	hls   *hls.Server
 	tapes *record.Recorder // nil without media.record_dir
+	links *relay.Server    // nil without other nodes
 }
 
 // buildMedia makes what [media] says.
@@ -53,7 +54,13 @@ func (n *node) buildMedia() (*liveMedia, error) {
 		return nil, err
 	}
 	told.Recorder = tapes
+	if told.Cluster, err = n.mediaCluster(); err != nil {
+		return nil, err
+	}
 	m := &liveMedia{rooms: room.New(n.sys, told), tapes: tapes}
+	if m.links, err = n.buildLinks(m.rooms, told.Cluster, log); err != nil {
+		return nil, err
+	}
 	if n.guests != nil {
 		n.guests(m.rooms)
 	}
@@ -89,7 +96,7 @@ func (m *liveMedia) specs() []actor.Spec {
 }
 
 // serve runs the protocols until ctx ends.
-func (m *liveMedia) serve(ctx context.Context, doors *errgroup.Group, ln net.Listener) {
+func (m *liveMedia) serve(ctx context.Context, doors *errgroup.Group, l *listeners) {
 	if m == nil {
 		return
 	}
@@ -98,8 +105,11 @@ func (m *liveMedia) serve(ctx context.Context, doors *errgroup.Group, ln net.Lis
 	if m.tapes != nil {
 		doors.Go(func() error { return m.tapes.Serve(ctx) })
 	}
-	if ln != nil {
-		doors.Go(func() error { return m.rtmp.Serve(ctx, ln) })
+	if l.rtmp != nil {
+		doors.Go(func() error { return m.rtmp.Serve(ctx, l.rtmp) })
+	}
+	if m.links != nil && l.media != nil {
+		doors.Go(func() error { return m.links.Serve(ctx, l.media) })
 	}
 }
 

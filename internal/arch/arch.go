@@ -132,6 +132,7 @@ func known() map[string][]string {
 		"net/record":     {"net/flv", "net/fmp4", "net/media"},
 		"net/hls":        {"net/fmp4", "net/media"},
 		"net/rtc":        {"net/media"},
+		"net/relay":      {"net/media"},
 		"services/login": {"services/store"},
 		"services/gate":  {"services/login", "services/store"},
 		"services/admin": {"services/reload"},

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -94,6 +95,8 @@ type Config struct {
 	Lag, Patience time.Duration
 	// Recorder writes rooms to files; nil: none are.
 	Recorder *record.Recorder
+	// Cluster has rooms be the same on several nodes; nil: each node has its own.
+	Cluster *Cluster
 	// Metrics counts; nil is fine.
 	Metrics *Metrics
 	// Now is the wall clock, for signatures. Default time.Now.
@@ -126,11 +129,17 @@ type Rooms struct {
 	sys    *actor.System
 	cfg    Config
 	webrtc atomic.Pointer[rtc.Server] // nil without WebRTC
+
+	life  context.Context //nolint:containedctx // of what rooms do beside their actors, which begins in many of their methods
+	end   context.CancelFunc
+	tasks sync.WaitGroup
 }
 
 // New makes the rooms of a system; its Spec has to be spawned there.
 func New(sys *actor.System, cfg Config) *Rooms {
-	return &Rooms{sys: sys, cfg: cfg.withDefaults()}
+	r := &Rooms{sys: sys, cfg: cfg.withDefaults()}
+	r.life, r.end = context.WithCancel(context.Background())
+	return r
 }
 
 // Publish lets a publisher in, or says why not. ended is that of media.Stream.Publish.

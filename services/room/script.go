@@ -15,6 +15,10 @@ import (
 func (r *room) fromScript(c *actor.Context, m lua.Message) {
 	var cmd, name string
 	_ = m.Args.Scan(&cmd, &name) // the service has done so
+	if r.away != nil {
+		r.scriptAway(c)
+		return
+	}
 	args := m.Args.Rest(2)
 	switch cmd {
 	case "info":
@@ -78,8 +82,10 @@ func (r *room) put(m *member, reason error) {
 		r.dismiss(m, reason)
 	case m.publisher != nil:
 		m.publisher.End(reason)
-	default:
+	case m.viewer != nil:
 		m.viewer.Close(reason)
+	default: // on another node
+		r.send(left{m.ID, reason})
 	}
 }
 
@@ -111,6 +117,10 @@ func (r *room) mute(c *actor.Context, args value.List) {
 
 // stats tells the rules how the room does.
 func (r *room) stats(c *actor.Context) {
+	if r.away != nil {
+		r.tellCounts(c)
+		return
+	}
 	r.rules.tell(c, "on_stats", r.name, r.table())
 }
 
@@ -154,7 +164,10 @@ func (m *member) table(reason string) map[string]any {
 	if reason != "" {
 		t["reason"] = reason
 	}
-	if m.viewer != nil {
+	if info.Node != "" {
+		t["node"] = info.Node
+	}
+	if m.Action == Play && m.guest == nil {
 		t["bytes"], t["skips"], t["skipped"] = int64(info.Counts.Bytes), int64(info.Counts.Skips), int64(info.Counts.Skipped)
 	}
 	return t
