@@ -54,6 +54,9 @@ func (n *node) buildMedia() (*liveMedia, error) {
 		return nil, err
 	}
 	told.Recorder = tapes
+	if told.Remotes, err = cfg.remotes(); err != nil {
+		return nil, err
+	}
 	if told.Cluster, err = n.mediaCluster(); err != nil {
 		return nil, err
 	}

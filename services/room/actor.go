@@ -68,7 +68,11 @@ type room struct {
 	viewers   int           // members that watch, by whatever protocol
 	guests    int           // of them, those by WebRTC
 
+	self actor.Ref
 	send func(msg any) // to the room itself
+
+	remotes    map[uint64]*remote
+	lastRemote uint64
 
 	// With other nodes.
 	made     time.Time // or became this node's
@@ -104,14 +108,14 @@ type member struct {
 func newRoom(rooms *Rooms, name string, found actor.Ref) *room {
 	return &room{
 		rooms: rooms, cfg: &rooms.cfg, name: name, rules: rules{script: rooms.cfg.Rules, timeout: rooms.cfg.RulesTimeout},
-		stream: media.New(rooms.cfg.Stream), members: map[uint64]*member{}, muted: map[media.Kind]bool{}, posts: map[actor.Ref]*post{}, made: time.Now(), found: found,
+		stream: media.New(rooms.cfg.Stream), members: map[uint64]*member{}, muted: map[media.Kind]bool{}, posts: map[actor.Ref]*post{}, remotes: map[uint64]*remote{}, made: time.Now(), found: found,
 	}
 }
 
 // Start begins to tell the rules how the room does, and to look after its home.
 func (r *room) Start(c *actor.Context) error {
 	sys, self := c.System(), c.Self()
-	r.send = func(msg any) { sys.Send(self, msg) }
+	r.self, r.send = self, func(msg any) { sys.Send(self, msg) }
 	if r.rules.script != "" || r.cfg.Cluster != nil {
 		c.Every(r.cfg.StatsEvery, func() { r.stats(c) })
 	}
@@ -129,6 +133,12 @@ func (r *room) Start(c *actor.Context) error {
 func (r *room) Stop(*actor.Context, error) {
 	r.stopped.Store(true)
 	r.stream.Close(fmt.Errorf("%w: room %s has ended", ErrOffline, r.name))
+	for _, o := range r.remotes {
+		o.stop()
+	}
+	if r.away != nil {
+		r.unfeed()
+	}
 	for _, m := range r.members {
 		m.cease()
 		r.cfg.Metrics.left(m)
@@ -164,6 +174,10 @@ func (r *room) Receive(c *actor.Context, msg any) {
 		r.fromScript(c, m)
 	case flowing:
 		r.flow(c, m)
+	case pulled:
+		r.pulls(c, m.remote)
+	case change:
+		r.changed(c, m)
 	case finished:
 		m.then(c)
 	case redeem:
@@ -311,7 +325,7 @@ func (r *room) enter(c *actor.Context, a *admission) (m *member, err error) {
 		return nil, fmt.Errorf("room %s: %w", r.name, err)
 	}
 	r.add(c, m)
-	if a.post == nil {
+	if a.post == nil && m.Protocol != kindPull {
 		r.grant(m, a, told)
 	}
 	if m.Action == Publish {
@@ -466,7 +480,7 @@ func (r *room) over(c *actor.Context) {
 
 // rest tells the service when there is nobody, and nobody is waited for.
 func (r *room) rest(c *actor.Context) {
-	if len(r.members) > 0 || r.deciding > 0 || r.window != nil || r.away != nil && r.away.linger != nil {
+	if len(r.members) > 0 || r.deciding > 0 || r.window != nil || r.pulling() || r.away != nil && r.away.linger != nil {
 		return
 	}
 	if service, ok := c.System().Lookup(ServiceName); ok {

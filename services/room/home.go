@@ -91,6 +91,7 @@ func (r *room) give(c *actor.Context, home actor.Ref) {
 	if r.recording() {
 		r.tape.Stop()
 	}
+	r.endRemotes(c, errElsewhere)
 	for ref := range r.posts {
 		c.Send(ref, moved{})
 		c.Unwatch(ref)

@@ -95,6 +95,8 @@ type Config struct {
 	Lag, Patience time.Duration
 	// Recorder writes rooms to files; nil: none are.
 	Recorder *record.Recorder
+	// Remotes is how scripts have rooms go to other servers, and come from there; nil: they can't.
+	Remotes *Remotes
 	// Cluster has rooms be the same on several nodes; nil: each node has its own.
 	Cluster *Cluster
 	// Metrics counts; nil is fine.

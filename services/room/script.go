@@ -11,7 +11,7 @@ import (
 	"github.com/skua-go/skua/net/media"
 )
 
-// fromScript takes the commands of scripts/skua/room.lua: kick, mute, close, info, record_start and record_stop; each begins with the room's name, which has been found.
+// fromScript takes the commands of scripts/skua/room.lua: kick, mute, close, info, record_start, forward, pull and their ends; each begins with the room's name, which has been found.
 func (r *room) fromScript(c *actor.Context, m lua.Message) {
 	var cmd, name string
 	_ = m.Args.Scan(&cmd, &name) // the service has done so
@@ -38,12 +38,14 @@ func (r *room) fromScript(c *actor.Context, m lua.Message) {
 		c.Reply(value.Of(n), nil)
 	case "tell":
 		r.tell(c, args)
+	case kindForward, kindPull, "forward_stop", "pull_stop":
+		r.remoteCommand(c, cmd, args)
 	case "record_start":
 		r.record(c, args)
 	case "record_stop":
 		r.stopRecord(c)
 	default:
-		c.Reply(nil, fmt.Errorf("room %s: %q is no command: kick, mute, close, tell, info, record_start or record_stop is expected", r.name, cmd))
+		c.Reply(nil, fmt.Errorf("room %s: %q is no command: kick, mute, close, tell, info, record_start, record_stop, forward, forward_stop, pull or pull_stop is expected", r.name, cmd))
 	}
 }
 
@@ -150,7 +152,7 @@ func (r *room) table() map[string]any {
 		members = append(members, r.members[id].table(""))
 	}
 	return map[string]any{
-		"name": r.name, "live": r.publisher != nil, "viewers": r.viewers, "recording": r.recording(), "tracks": tracks, "members": members,
+		"name": r.name, "live": r.publisher != nil, "viewers": r.viewers, "recording": r.recording(), "remotes": r.remoteTables(), "tracks": tracks, "members": members,
 		"frames": int64(counts.Frames), "bytes": int64(counts.Bytes), "jumps": int64(counts.Jumps),
 	}
 }

@@ -189,8 +189,24 @@ func (s *service) fromScript(c *actor.Context, m lua.Message) {
 			c.Forward(home)
 			return
 		}
+		if cmd == kindPull { // which makes rooms as a publisher does
+			at, err := s.pulled(c, name)
+			if err != nil {
+				c.Reply(nil, err)
+				return
+			}
+			c.Forward(at.ref)
+			return
+		}
 		c.Reply(value.Of(nil), nil)
 	}
+}
+
+func (s *service) pulled(c *actor.Context, name string) (*place, error) {
+	if err := CheckName(name); err != nil {
+		return nil, err
+	}
+	return s.open(c, name, actor.Ref{})
 }
 
 // names are those of the rooms of all nodes.
