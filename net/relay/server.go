@@ -131,6 +131,10 @@ func (s *Server) serve(ctx context.Context, conn net.Conn) {
 		s.mu.Lock()
 		s.refused++
 		s.mu.Unlock()
+		if r.From == "" && !errors.Is(err, ErrPeer) {
+			log.Debug("a link of another node has not come through", "error", err)
+			return
+		}
 		log.Warn("a link of another node is refused", "member", r.From, "room", r.Room, "error", err)
 		return
 	}

@@ -467,6 +467,7 @@ func (r *room) over(c *actor.Context) {
 	r.stream.Close(fmt.Errorf("%w in %s any more", ErrOffline, r.name))
 	r.stream = media.New(r.cfg.Stream)
 	r.streamID++
+	r.endForwards(c)
 	if r.away != nil {
 		r.renew(c)
 	}

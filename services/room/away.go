@@ -63,8 +63,7 @@ func (r *room) newFeed(c *actor.Context) *feed {
 func (r *room) renew(c *actor.Context) {
 	r.unfeed()
 	r.away.feed.stop()
-	r.away.feed = r.newFeed(c)
-	r.fetchFeed(c)
+	r.away.feed = r.newFeed(c) // look asks for it, if somebody still watches
 }
 
 // attach turns to a home, with all who are here.

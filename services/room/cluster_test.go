@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"github.com/skua-go/skua/cluster"
 	"github.com/skua-go/skua/cluster/clustertest"
 	"github.com/skua-go/skua/cluster/names"
+	"github.com/skua-go/skua/internal/cutlink"
 	"github.com/skua-go/skua/internal/logtest"
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/lua/luatest"
@@ -28,7 +28,7 @@ import (
 type branch struct {
 	*rig
 	node  *clustertest.Node
-	wire  *door
+	wire  *cutlink.Way
 	links *relay.Server
 }
 
@@ -53,10 +53,10 @@ func branches(t *testing.T, count int, cfg room.Config) (*clustertest.Cluster, [
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.wire = newDoor(t, ln.Addr().String())
+		b.wire = cutlink.New(t, ln.Addr().String())
 		mine := cfg
 		mine.Metrics = room.NewMetrics()
-		mine.Cluster = &room.Cluster{Names: n.Names(), Node: n.Name, Addr: b.wire.addr(), Link: relay.Config{Key: []byte("a key of the test")}}
+		mine.Cluster = &room.Cluster{Names: n.Names(), Node: n.Name, Addr: b.wire.Addr, Link: relay.Config{Key: []byte("a key of the test")}}
 		b.rooms = room.New(n.System, mine)
 		b.Spawn(b.rooms.Spec())
 		if b.links, err = relay.NewServer(relay.ServerConfig{Config: mine.Cluster.Link, Open: b.rooms.OpenLink, Log: log}); err != nil {
@@ -83,88 +83,6 @@ func branches(t *testing.T, count int, cfg room.Config) (*clustertest.Cluster, [
 		all = append(all, b)
 	}
 	return c, all
-}
-
-// door stands in front of a node's links and can be cut: what is sent then goes nowhere, and nobody is told.
-type door struct {
-	ln   net.Listener
-	to   string
-	wait sync.WaitGroup
-
-	mu    sync.Mutex
-	shut  bool
-	conns map[net.Conn]struct{}
-}
-
-func newDoor(t *testing.T, to string) *door {
-	t.Helper()
-	ln, err := tcp.Listen(t.Context(), "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &door{ln: ln, to: to, conns: map[net.Conn]struct{}{}}
-	d.wait.Go(d.serve)
-	t.Cleanup(func() {
-		_ = ln.Close()
-		d.mu.Lock()
-		for c := range d.conns {
-			_ = c.Close()
-		}
-		d.mu.Unlock()
-		d.wait.Wait()
-	})
-	return d
-}
-
-func (d *door) addr() string { return d.ln.Addr().String() }
-
-func (d *door) serve() {
-	for {
-		in, err := d.ln.Accept()
-		if err != nil {
-			return
-		}
-		out, err := net.Dial("tcp", d.to)
-		if err != nil {
-			_ = in.Close()
-			continue
-		}
-		d.mu.Lock()
-		d.conns[in], d.conns[out] = struct{}{}, struct{}{}
-		d.mu.Unlock()
-		d.wait.Go(func() { d.pass(in, out) })
-		d.wait.Go(func() { d.pass(out, in) })
-	}
-}
-
-func (d *door) pass(from, to net.Conn) {
-	defer from.Close()
-	defer to.Close()
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(buf)
-		if err != nil {
-			return
-		}
-		if d.cut() {
-			continue
-		}
-		if _, err := to.Write(buf[:n]); err != nil {
-			return
-		}
-	}
-}
-
-func (d *door) cut() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.shut
-}
-
-func (d *door) set(shut bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.shut = shut
 }
 
 // later is the first picture of a second publisher.
@@ -334,11 +252,10 @@ func TestNothingIsMissingAfterALinkWasCut(t *testing.T) {
 	home.show(home.published("arena", ""), 0)
 	v := other.joined("arena", "")
 	numbers := other.sees(v, 10)
-	home.wire.set(true)
+	home.wire.Cut(true)
+	other.until("another link is tried", func() bool { return home.wire.Dialed() > 1 })
+	home.wire.Cut(false)
 	begun := time.Now()
-	other.until("the link is given up", func() bool { now, _ := home.links.Links(); return now == 0 || time.Since(begun) > 4*time.Second })
-	home.wire.set(false)
-	begun = time.Now()
 	numbers = append(numbers, other.sees(v, 1000)...)
 	t.Logf("%d frames, %v after the end of the cut", len(numbers), time.Since(begun))
 	whole(t, numbers)
@@ -382,7 +299,7 @@ func TestARoomComesBackWhereItsPublisherIs(t *testing.T) {
 	p := other.show(other.published("arena", "who=ann&let=in"), 0)
 	third.sees(v, 10)
 	begun := time.Now()
-	home.wire.set(true)
+	home.wire.Cut(true)
 	c.Nodes[0].Kill()
 	third.until("frames come again", func() bool { return other.script("info", "arena") == "live true, viewers 1: ann/publish bob/play" })
 	third.sees(v, 200)
@@ -401,7 +318,7 @@ func TestViewersWaitForAPublisherWhenTheRoomsNodeHasDied(t *testing.T) {
 	home.show(home.published("arena", "who=ann"), 0)
 	v := third.joined("arena", "who=bob")
 	third.sees(v, 10)
-	home.wire.set(true)
+	home.wire.Cut(true)
 	c.Nodes[0].Kill()
 	var p *media.Publisher
 	other.until("it may publish elsewhere", func() bool {
@@ -421,7 +338,7 @@ func TestOnlyTheViewersOfADeadNodeAreLost(t *testing.T) {
 	other.sees(other.joined("arena", "who=bob&let=in"), 5)
 	v := third.joined("arena", "who=carl&let=in")
 	numbers := third.sees(v, 5)
-	other.wire.set(true)
+	other.wire.Cut(true)
 	c.Nodes[1].Kill()
 	home.until("home has noticed", func() bool {
 		return home.script("info", "arena") == "live true, viewers 1: ann/publish carl/play"

@@ -315,6 +315,15 @@ func (r *room) endRemotes(c *actor.Context, reason error) {
 	}
 }
 
+// endForwards stops those whose stream has ended.
+func (r *room) endForwards(c *actor.Context) {
+	for _, id := range slices.Sorted(maps.Keys(r.remotes)) {
+		if o := r.remotes[id]; o.kind == kindForward {
+			r.endRemote(c, o, fmt.Errorf("%w in %s any more", ErrOffline, r.name))
+		}
+	}
+}
+
 // pulling tells whether the room waits for another server's stream.
 func (r *room) pulling() bool {
 	for _, o := range r.remotes {
