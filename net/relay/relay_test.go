@@ -141,7 +141,7 @@ func (s *source) write(tb testing.TB, count int) {
 }
 
 func everything() media.ViewerConfig {
-	return media.ViewerConfig{Want: func(*media.Track) bool { return true }}
+	return media.ViewerConfig{Want: func(*media.Track) bool { return true }, Lag: time.Hour}
 }
 
 func take(tb testing.TB, v *media.Viewer, count int) []*media.Frame {
