@@ -139,7 +139,9 @@ func (r *room) Stop(*actor.Context, error) {
 	}
 	for _, m := range r.members {
 		m.cease()
-		r.cfg.Metrics.left(m)
+		if m.post == nil {
+			r.cfg.Metrics.left(m)
+		}
 		if m.up != nil && m.publisher != nil {
 			m.publisher.End(fmt.Errorf("%w: room %s has ended", ErrOffline, r.name))
 		}

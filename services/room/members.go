@@ -101,7 +101,6 @@ func (r *room) publish(m *member, a *admission, told func(error)) (err error) {
 	if r.publisher != nil {
 		r.put(r.publisher, ErrReplaced)
 		r.publisher.publisher.Close()
-		r.publisher.cease()
 	}
 	if m.publisher, err = r.stream.Publish(a.ended); err != nil {
 		return err

@@ -84,6 +84,7 @@ func (r *room) put(m *member, reason error) {
 		r.dismiss(m, reason)
 	case m.publisher != nil:
 		m.publisher.End(reason)
+		m.cease()
 	case m.viewer != nil:
 		m.viewer.Close(reason)
 	default: // on another node

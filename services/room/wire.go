@@ -104,6 +104,8 @@ func sentinels() []struct {
 		{ErrKicked, "kicked"},
 		{ErrReplaced, "replaced"},
 		{errElsewhere, "elsewhere"},
+		{media.ErrClosed, "closed"},
+		{media.ErrSlow, "slow"},
 	}
 }
 
