@@ -184,10 +184,14 @@ func (m *member) enter(back bool) enter {
 func (r *room) admitAway(c *actor.Context, a *admission, tries int) {
 	w := r.away
 	if w.home.IsZero() {
-		r.seek(c, true)
+		r.seek(c, a.action == Publish || len(r.members) > 0)
 	}
 	if r.away == nil {
 		r.admitHere(c, a)
+		return
+	}
+	if w.home.IsZero() && a.action == Play && len(r.members) == 0 { // its node has gone, and nobody publishes here
+		r.refuse(c, a, fmt.Errorf("%w in %s", ErrOffline, r.name))
 		return
 	}
 	if w.home.IsZero() || tries >= maxTries {

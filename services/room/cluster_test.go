@@ -346,3 +346,48 @@ func TestOnlyTheViewersOfADeadNodeAreLost(t *testing.T) {
 	numbers = append(numbers, third.sees(v, 50)...)
 	whole(t, numbers)
 }
+
+// TestTwoHomesBecomeOne: two nodes begin a room while NATS is away. When it is back the older one stays; the publisher of the other has to go, and its viewers see the one that is left.
+func TestTwoHomesBecomeOne(t *testing.T) {
+	c, at := branches(t, 2, room.Config{})
+	c.StopNATS()
+	older := at[0].show(at[0].published("arena", "who=ann"), 0)
+	first := at[0].joined("arena", "")
+	newer := at[1].show(at[1].published("arena", "who=bob"), later)
+	v := at[1].joined("arena", "")
+	at[1].sees(v, 5)
+	c.StartNATS()
+	at[1].until("the newer one has ended", func() bool { return newer.p.Err() != nil })
+	no(t, newer.p.Err(), media.ErrBusy, "on node n0")
+	at[1].until("its viewer sees the other", func() bool { return at[1].sees(v, 1)[0] < later })
+	whole(t, at[1].sees(v, 30))
+	whole(t, at[0].sees(first, 30))
+	if err := older.p.Err(); err != nil {
+		t.Errorf("the older one has ended, too: %v", err)
+	}
+}
+
+// TestALinkOutlivesNATS: who watches goes on while it is away, and home knows its members still when it is back.
+func TestALinkOutlivesNATS(t *testing.T) {
+	c, at := branches(t, 2, room.Config{Rules: "rules"})
+	home, other := at[0], at[1]
+	home.show(home.published("arena", "who=ann&let=in"), 0)
+	v := other.joined("arena", "who=bob&let=in")
+	numbers := other.sees(v, 5)
+	c.StopNATS()
+	other.until("the other node is taken for dead", func() bool {
+		m, ok := c.Nodes[1].Members.Find("n0")
+		return ok && !m.State.Reachable()
+	})
+	numbers = append(numbers, other.sees(v, 100)...)
+	_, err := other.join("arena", "who=carl&let=in")
+	no(t, err, room.ErrRules, "can't be reached")
+	c.StartNATS()
+	other.until("others are let in again", func() bool { w, err := other.join("arena", "who=carl&let=in"); return err == nil && w != nil })
+	home.until("home has both", func() bool { return home.script("info", "arena") == "live true, viewers 2: ann/publish bob/play carl/play" })
+	numbers = append(numbers, other.sees(v, 50)...)
+	whole(t, numbers)
+	if strings.Contains(home.script("heard"), "leave") {
+		t.Error(home.script("heard"))
+	}
+}

@@ -137,8 +137,8 @@ func (r *room) letIn(c *actor.Context, m enter) {
 		c.Reply(refused{reasonFor(errElsewhere)}, nil)
 		return
 	}
-	if err := CheckName(r.name); err != nil || m.Action != Publish && m.Action != Play {
-		c.Reply(refused{reasonFor(ErrName)}, nil)
+	if m.Action != Publish && m.Action != Play {
+		c.Reply(nil, fmt.Errorf("room %s: action %q, expected publish or play", r.name, m.Action))
 		return
 	}
 	p := r.post(c)
