@@ -38,8 +38,9 @@ func parseReach(list []string) (*reachable, error) {
 			r.networks = append(r.networks, p)
 			continue
 		}
-		name := strings.ToLower(strings.TrimPrefix(text, "*"))
-		if strings.Trim(name, ".") == "" || strings.ContainsAny(name, "*: ") || strings.HasPrefix(name, ".") == (name == strings.ToLower(text)) {
+		below, wild := strings.CutPrefix(text, "*")
+		name := strings.ToLower(below)
+		if strings.Trim(name, ".") == "" || strings.ContainsAny(name, "*: ") || strings.HasPrefix(name, ".") != wild {
 			return nil, fmt.Errorf("%q is no name of a host", text)
 		}
 		r.names = append(r.names, name)

@@ -2,6 +2,7 @@
 package cutlink
 
 import (
+	"context"
 	"net"
 	"sync"
 	"testing"
@@ -30,8 +31,10 @@ func New(tb testing.TB, to string) *Way {
 		tb.Fatal(err)
 	}
 	w := &Way{Addr: ln.Addr().String(), to: to, conns: map[net.Conn]struct{}{}}
-	w.wait.Go(func() { w.serve(ln) })
+	ctx, stop := context.WithCancel(context.WithoutCancel(tb.Context()))
+	w.wait.Go(func() { w.serve(ctx, ln) })
 	tb.Cleanup(func() {
+		stop()
 		_ = ln.Close()
 		w.mu.Lock()
 		w.closed = true
@@ -64,13 +67,13 @@ func (w *Way) Dialed() int {
 	return w.dialed
 }
 
-func (w *Way) serve(ln net.Listener) {
+func (w *Way) serve(ctx context.Context, ln net.Listener) {
 	for {
 		in, err := ln.Accept()
 		if err != nil {
 			return
 		}
-		out, err := net.Dial("tcp", w.to)
+		out, err := new(net.Dialer).DialContext(ctx, "tcp", w.to)
 		if err != nil || !w.keep(in, out) {
 			_ = in.Close()
 			continue

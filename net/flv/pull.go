@@ -12,7 +12,7 @@ import (
 	"github.com/skua-go/skua/net/media"
 )
 
-// ErrServer: a server does not have the stream that is asked for. It comes wrapped with what it says.
+// ErrServer tells that a server does not have the stream that is asked for. It comes wrapped with what it says.
 var ErrServer = errors.New("flv: refused by the server")
 
 const (

@@ -52,7 +52,7 @@ func BenchmarkFramesToAnotherNode(b *testing.B) {
 			_ = relay.Receive(b.Context(), key, n.addr, relay.Request{Ticket: "out"}, &into{p: to})
 		}()
 		for n.stream.Viewers() == 0 {
-			time.Sleep(time.Millisecond)
+			<-time.After(time.Millisecond)
 		}
 		params := &media.Params{Codec: media.VP8}
 		frames, late, sent := make([]*media.Frame, burst), make([]time.Duration, 0, b.N), 0
@@ -89,10 +89,11 @@ func BenchmarkFramesToAnotherNode(b *testing.B) {
 			if conns[i], err = nats.Connect(fmt.Sprint("nats://", srv.Addr())); err != nil {
 				b.Fatal(err)
 			}
-			defer conns[i].Close()
 		}
+		defer conns[0].Close()
+		defer conns[1].Close()
 		arrived := make(chan *nats.Msg, 2*burst)
-		if _, err := conns[1].ChanSubscribe("media.arena", arrived); err == nil {
+		if _, err = conns[1].ChanSubscribe("media.arena", arrived); err == nil {
 			err = conns[1].Flush()
 		}
 		if err != nil {

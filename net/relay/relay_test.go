@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -223,7 +224,7 @@ func TestWhatIsFetchedIsTheSame(t *testing.T) {
 		t.Errorf("%+v", here.Counts())
 	}
 	n.stream.Close(errors.New("it is over"))
-	if err := <-second; !errors.Is(err, relay.ErrEnded) || !bytes.Contains([]byte(err.Error()), []byte("it is over")) {
+	if err := <-second; !errors.Is(err, relay.ErrEnded) || !strings.Contains(err.Error(), "it is over") {
 		t.Errorf("it ended with %v", err)
 	}
 }

@@ -48,7 +48,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	if cfg.Open == nil {
 		return nil, errors.New("relay: ServerConfig.Open is needed")
 	}
-	cfg.Config = cfg.Config.withDefaults()
+	cfg.Config = cfg.withDefaults()
 	if cfg.MaxLinks <= 0 {
 		cfg.MaxLinks = 10_000
 	}

@@ -20,7 +20,7 @@ import (
 	"github.com/skua-go/skua/net/media"
 )
 
-// ErrServer: a server does not take what is sent there, or does not have what is asked for. It comes wrapped with what it says.
+// ErrServer tells that a server does not take what is sent there, or does not have what is asked for. It comes wrapped with what it says.
 var ErrServer = errors.New("rtmp: refused by the server")
 
 // Dialer brings streams to servers, and fetches them there. The zero value works.

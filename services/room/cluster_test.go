@@ -384,7 +384,9 @@ func TestALinkOutlivesNATS(t *testing.T) {
 	no(t, err, room.ErrRules, "can't be reached")
 	c.StartNATS()
 	other.until("others are let in again", func() bool { w, err := other.join("arena", "who=carl&let=in"); return err == nil && w != nil })
-	home.until("home has both", func() bool { return home.script("info", "arena") == "live true, viewers 2: ann/publish bob/play carl/play" })
+	home.until("home has both", func() bool {
+		return home.script("info", "arena") == "live true, viewers 2: ann/publish bob/play carl/play"
+	})
 	numbers = append(numbers, other.sees(v, 50)...)
 	whole(t, numbers)
 	if strings.Contains(home.script("heard"), "leave") {

@@ -168,13 +168,13 @@ func (r *room) permit(m *member) entered {
 }
 
 // station makes a member of who is on another node.
-func (r *room) station(c *actor.Context, m *member, a *admission, told func(error)) (err error) {
+func (r *room) station(c *actor.Context, m *member, a *admission, told func(error)) error {
 	if a.post.members[a.local] != nil {
 		return errElsewhere // it has been let in meanwhile, as what is asked twice
 	}
 	m.post, m.local = a.post, a.local
 	if m.Action == Publish {
-		if err = r.publish(m, a, told); err != nil {
+		if err := r.publish(m, a, told); err != nil {
 			return err
 		}
 		m.ticket = rand.Text()
@@ -217,31 +217,40 @@ func (r *room) fetch(c *actor.Context) {
 func (r *room) redeem(c *actor.Context, m redeem) {
 	for _, p := range r.posts {
 		if p.ticket != "" && p.ticket == m.asked.Ticket && p.stream == r.stream {
-			if p.link != nil {
-				p.link.Close(ErrReplaced)
-			}
-			var err error
-			p.link, err = r.stream.Join(media.ViewerConfig{
-				Want: func(*media.Track) bool { return true }, After: m.asked.After, Lag: r.cfg.Lag, Patience: r.cfg.Patience,
-			})
-			c.Reply(relay.Grant{Viewer: p.link}, err)
+			c.Reply(r.outflow(p, m.asked.After))
 			return
 		}
 	}
 	for _, one := range r.members {
-		if one.ticket != "" && one.ticket == m.asked.Ticket && one.publisher != nil {
-			if err := one.publisher.Err(); err != nil {
-				c.Reply(nil, err)
-				return
-			}
-			into := &inflow{p: one.publisher, last: one.inflow.close()}
-			one.inflow = into
-			sys, self := c.System(), c.Self()
-			c.Reply(relay.Grant{Into: into, Done: func(error) { sys.Send(self, silent{one.ID, into}) }}, nil)
+		if one.ticket != "" && one.ticket == m.asked.Ticket {
+			c.Reply(r.inflow(c, one))
 			return
 		}
 	}
 	c.Reply(nil, fmt.Errorf("%w in %s for this ticket", ErrOffline, r.name))
+}
+
+// outflow is the room's stream for another node.
+func (r *room) outflow(p *post, after uint64) (any, error) {
+	if p.link != nil {
+		p.link.Close(ErrReplaced)
+	}
+	var err error
+	p.link, err = r.stream.Join(media.ViewerConfig{
+		Want: func(*media.Track) bool { return true }, After: after, Lag: r.cfg.Lag, Patience: r.cfg.Patience,
+	})
+	return relay.Grant{Viewer: p.link}, err
+}
+
+// inflow is the place of a publisher of another node.
+func (r *room) inflow(c *actor.Context, one *member) (any, error) {
+	if err := one.publisher.Err(); err != nil {
+		return nil, err
+	}
+	into := &inflow{p: one.publisher, last: one.inflow.close()}
+	one.inflow = into
+	sys, self := c.System(), c.Self()
+	return relay.Grant{Into: into, Done: func(error) { sys.Send(self, silent{one.ID, into}) }}, nil
 }
 
 // quiet is for a publisher of another node that was cut off.

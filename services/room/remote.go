@@ -18,7 +18,7 @@ import (
 var (
 	// ErrRemote tells that a script's URL is none that a room can be forwarded to, or pulled from. It comes wrapped with why.
 	ErrRemote = errors.New("room: not forwarded or pulled")
-	// ErrReach: the operator does not let scripts reach that host. What a Remotes function returns with it is not tried again.
+	// ErrReach tells that the operator does not let scripts reach that host. What a Remotes function returns with it is not tried again.
 	ErrReach = errors.New("room: a host that scripts may not reach")
 )
 
@@ -344,7 +344,7 @@ func (o *remote) table() map[string]any {
 }
 
 func (r *room) remoteTables() []any {
-	all := []any{}
+	all := make([]any, 0, len(r.remotes))
 	for _, id := range slices.Sorted(maps.Keys(r.remotes)) {
 		all = append(all, r.remotes[id].table())
 	}

@@ -34,7 +34,8 @@ func (s *servers) remotes() *room.Remotes {
 			return errBusyServer
 		}
 		began()
-		defer context.AfterFunc(ctx, func() { v.Close(nil) })()
+		stop := context.AfterFunc(ctx, func() { v.Close(nil) })
+		defer stop()
 		for {
 			n, err := v.Next(make([]*media.Frame, 4))
 			if err != nil {
