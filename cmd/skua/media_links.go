@@ -22,6 +22,7 @@ func (n *node) mediaCluster() (*room.Cluster, error) {
 	}
 	return &room.Cluster{
 		Names: n.names, Node: cfg.Name, Addr: cmp.Or(cfg.Media.LinkAddress, n.mediaAt.Addr().String()),
+		Log:  n.log.With("part", "media"),
 		Link: relay.Config{Key: proof.key, MaxFrame: cfg.Media.MaxFrame, WriteTimeout: cfg.Media.WriteTimeout.Duration},
 	}, nil
 }

@@ -3,6 +3,7 @@ package room
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -158,7 +159,7 @@ func (f *feed) stop() {
 
 // run fetches the stream until the home says that there is none for this ticket, or ctx ends.
 func (f *feed) run(ctx context.Context, k *Cluster, room string, a attached) error {
-	return again(ctx, func() error {
+	return again(ctx, k.Log.With("room", room, "link", a.Addr), func() error {
 		one, last := f.next(a.Stream)
 		err := relay.Receive(ctx, k.Link, a.Addr, relay.Request{From: k.Node, Room: room, Ticket: a.Ticket, After: last}, one)
 		one.down()
@@ -166,8 +167,9 @@ func (f *feed) run(ctx context.Context, k *Cluster, room string, a attached) err
 	})
 }
 
-// again does what may be cut until it is refused, or ctx ends.
-func again(ctx context.Context, try func() error) error {
+// again does what may be cut until it is refused, or ctx ends. Why it fails is logged once as long as that is the same.
+func again(ctx context.Context, log *slog.Logger, try func() error) error {
+	said := ""
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		begun := time.Now()
 		err := try()
@@ -178,7 +180,11 @@ func again(ctx context.Context, try func() error) error {
 			return err
 		}
 		if time.Since(begun) > 5*time.Second {
-			pause = firstPause
+			pause, said = firstPause, ""
+		}
+		if err != nil && err.Error() != said {
+			said = err.Error()
+			log.Warn("a link to another node is tried again", "reason", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -190,7 +196,7 @@ func again(ctx context.Context, try func() error) error {
 
 // bring sends what a publisher away writes to the room's home, until that does not want it any more, or ctx ends.
 func bring(ctx context.Context, k *Cluster, room string, e entered, up *media.Stream) error {
-	return again(ctx, func() error {
+	return again(ctx, k.Log.With("room", room, "link", e.Addr), func() error {
 		v, err := up.Join(everything())
 		if err != nil {
 			return errors.Join(media.ErrClosed, err)

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"sync"
 	"sync/atomic"
@@ -116,6 +117,11 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Stream.MaxViewers <= 0 {
 		c.Stream.MaxViewers = 10_000
+	}
+	if c.Cluster != nil && c.Cluster.Log == nil {
+		with := *c.Cluster
+		with.Log = slog.New(slog.DiscardHandler)
+		c.Cluster = &with
 	}
 	if c.Metrics == nil {
 		c.Metrics = NewMetrics()

@@ -2,6 +2,7 @@ package room
 
 import (
 	"errors"
+	"log/slog"
 	"strconv"
 	"strings"
 
@@ -22,6 +23,8 @@ type Cluster struct {
 	Addr string
 	// Link bounds them.
 	Link relay.Config
+	// Log gets why links fail; nil drops it.
+	Log *slog.Logger
 }
 
 // What a room's actor away from home, in a node that only has viewers or publishers of it, and the one at home tell each other. A member is known by the number that it has away.
