@@ -231,7 +231,7 @@ func (r *room) admitHere(c *actor.Context, a *admission) {
 		case err != nil:
 		case r.away != nil:
 			err = errElsewhere
-		case a.post != nil && r.posts[a.post.ref] != a.post:
+		case a.post != nil && (r.posts[a.post.ref] != a.post || !a.post.waits(a.local)):
 			err = errGone
 		default:
 			err = r.possible(a)
@@ -253,6 +253,7 @@ func (r *room) admitHere(c *actor.Context, a *admission) {
 
 func (r *room) refuse(c *actor.Context, a *admission, err error) {
 	if a.post != nil {
+		delete(a.post.waiting, a.local)
 		c.Reply(refused{reasonFor(err)}, nil)
 	} else {
 		c.Reply(nil, err)

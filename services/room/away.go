@@ -229,7 +229,8 @@ func (r *room) admitAway(c *actor.Context, a *admission, tries int) {
 		case ok: // by a home that the room has no more
 			r.route(c, a, tries+1)
 		default:
-			if _, said := v.(refused); !said {
+			if _, said := v.(refused); !said { // home may let it in all the same, when who came has given up
+				c.Send(home, parted{m.ID, reasonFor(media.ErrClosed)})
 				err = fmt.Errorf("%w: room %s: %w", ErrRules, r.name, err)
 			}
 			r.refuse(c, a, err)

@@ -30,6 +30,13 @@ type post struct {
 	link    *media.Viewer
 	lost    bool // its actor can't be reached; the link may still be there
 	members map[uint64]*member
+	waiting map[uint64]struct{} // who may come in there, while the rules decide
+}
+
+// waits tells whether somebody who may come in there has not given up.
+func (p *post) waits(local uint64) bool {
+	_, ok := p.waiting[local]
+	return ok
 }
 
 // redeem gives what a ticket is for.
@@ -120,7 +127,7 @@ func (r *room) post(c *actor.Context) *post {
 	ref := c.From()
 	p := r.posts[ref]
 	if p == nil {
-		p = &post{ref: ref, members: map[uint64]*member{}}
+		p = &post{ref: ref, members: map[uint64]*member{}, waiting: map[uint64]struct{}{}}
 		r.posts[ref] = p
 		c.Watch(ref)
 	}
@@ -142,7 +149,7 @@ func (r *room) letIn(c *actor.Context, m enter) {
 		return
 	}
 	p := r.post(c)
-	if one := p.members[m.Local]; one != nil && m.Back {
+	if one := p.members[m.Local]; one != nil { // it is asked twice where an answer was lost
 		c.Reply(r.permit(one), nil)
 		return
 	}
@@ -151,6 +158,7 @@ func (r *room) letIn(c *actor.Context, m enter) {
 		c.Reply(refused{reasonFor(err)}, nil)
 		return
 	}
+	p.waiting[m.Local] = struct{}{}
 	r.admitHere(c, &admission{
 		entry: Entry{Room: r.name, Protocol: m.Protocol, Addr: m.Addr, Agent: m.Agent, Query: query}, action: m.Action, who: m.Who, post: p, local: m.Local, back: m.Back,
 	})
@@ -180,6 +188,7 @@ func (r *room) station(c *actor.Context, m *member, a *admission, told func(erro
 		m.ticket = rand.Text()
 		r.unheard(c, m, 0)
 	}
+	delete(a.post.waiting, a.local)
 	a.post.members[a.local] = m
 	return nil
 }
@@ -265,10 +274,14 @@ func (r *room) quiet(c *actor.Context, s silent) {
 // departed is for somebody who has left another node.
 func (r *room) departed(c *actor.Context, m parted) {
 	p := r.posts[c.From()]
-	if p == nil || p.members[m.Local] == nil {
+	if p == nil {
 		return
 	}
+	delete(p.waiting, m.Local)
 	one := p.members[m.Local]
+	if one == nil {
+		return
+	}
 	delete(p.members, m.Local)
 	r.gone(c, left{one.ID, m.Why.err()})
 }

@@ -160,6 +160,7 @@ type refused struct{ Why reason }
 
 // WireTypes adds the messages of rooms to those that go to other nodes.
 func WireTypes(t *wire.Types) {
+	wire.AddSentinel(t, "room.elsewhere", errElsewhere)
 	wire.Register[enter](t, "room.enter")
 	wire.Register[entered](t, "room.entered")
 	wire.Register[refused](t, "room.refused")
