@@ -293,7 +293,7 @@ func (r *room) changed(c *actor.Context, ch change) {
 		o.since = time.Now()
 	}
 	c.Log().Info("remote", "room", r.name, "kind", o.kind, "id", o.id, "url", o.url, "state", o.state, "reason", o.reason)
-	r.rules.tell(c, "on_remote", r.name, o.table())
+	r.report(c, o)
 }
 
 // endRemote stops one; reason nil: a script wants it so.
@@ -305,7 +305,7 @@ func (r *room) endRemote(c *actor.Context, o *remote, reason error) {
 		o.reason = reason.Error()[:min(len(reason.Error()), maxReason)]
 	}
 	c.Log().Info("remote", "room", r.name, "kind", o.kind, "id", o.id, "url", o.url, "state", o.state, "reason", o.reason)
-	r.rules.tell(c, "on_remote", r.name, o.table())
+	r.report(c, o)
 }
 
 // endRemotes stops all.
@@ -332,6 +332,18 @@ func (r *room) pulling() bool {
 		}
 	}
 	return false
+}
+
+// remoteNews is how a remote does. It goes to the service, since the room may end before the rules are told.
+type remoteNews struct {
+	room  string
+	table map[string]any
+}
+
+func (r *room) report(c *actor.Context, o *remote) {
+	if service, ok := c.System().Lookup(ServiceName); ok {
+		c.Send(service, remoteNews{r.name, o.table()})
+	}
 }
 
 // table is a remote as scripts see it.

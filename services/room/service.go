@@ -58,6 +58,8 @@ func (s *service) Receive(c *actor.Context, msg any) {
 		s.idle(c, m)
 	case recorded:
 		s.rules.tell(c, "on_record", m.file.Room, fileTable(m.file))
+	case remoteNews:
+		s.rules.tell(c, "on_remote", m.room, m.table)
 	case List:
 		s.list(c)
 	case speaking:
