@@ -37,7 +37,7 @@ func TestRoomsGoToAnotherServerAndComeFromThere(t *testing.T) {
 	d := openDoors(t, dir, openGate+"listen.rtmp = \"127.0.0.1:0\"\nmedia.admit = \"rules\"\nmedia.rules = \"live\"\n")
 	published := make(chan error, 1)
 	go func() {
-		_, err := ffmpeg(t, tone("8", "rtmp://"+d.addr["rtmp"]+"/live/arena")...)
+		_, err := ffmpeg(t, tone("6", "rtmp://"+d.addr["rtmp"]+"/live/arena")...)
 		published <- err
 	}()
 	await(t, "the other has it", func() bool { return other.scraped(`skua_media_members{action="publish",protocol="rtmp"} 1`) })
