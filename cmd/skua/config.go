@@ -83,6 +83,8 @@ type ListenConfig struct {
 	RTSP string `toml:"rtsp" env:"RTSP"`
 	// Address of the UDP ports by which these may get and send packets, such as `127.0.0.1:8000`: an even port, and the one behind it is taken, too. With `off` all goes through the connection.
 	RTSPUDP string `toml:"rtsp_udp" env:"RTSP_UDP"`
+	// Address at which other nodes of the cluster fetch and bring the frames of live rooms, or `off`: rooms are each node's own then. It is opened with `media.admit` and other nodes only. Anything but a loopback address needs `cluster.secret`.
+	Media string `toml:"media" env:"MEDIA"`
 	// Address at which other nodes join this one (`skua run --join`), or `off`: that of the NATS server inside the process. Anything but a loopback address needs `cluster.secret`.
 	Cluster string `toml:"cluster" env:"CLUSTER"`
 	// Address at which the NATS servers inside the nodes of `cluster.routes` take each other, or `off`.
@@ -398,6 +400,7 @@ func DefaultConfig() Config {
 			HTTP:  "127.0.0.1:7080",
 			Admin: "127.0.0.1:7090",
 			RTMP:  addressOff,
+			Media: "127.0.0.1:0",
 			RTSP:  addressOff,
 
 			RTSPUDP: addressOff,

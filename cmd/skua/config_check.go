@@ -97,6 +97,7 @@ func (c *Config) validateListen(k *check) {
 		{"listen.rtmp", c.Listen.RTMP},
 		{"listen.rtsp", c.Listen.RTSP},
 		{"listen.rtsp_udp", c.Listen.RTSPUDP},
+		{"listen.media", c.Listen.Media},
 		{"listen.cluster", c.Listen.Cluster},
 		{"listen.routes", c.Listen.Routes},
 	} {

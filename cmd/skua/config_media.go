@@ -2,8 +2,12 @@ package main
 
 import (
 	"math"
+	"net"
+	"net/netip"
+	"strings"
 	"time"
 
+	"github.com/skua-go/skua/cluster"
 	"github.com/skua-go/skua/net/media"
 	"github.com/skua-go/skua/services/room"
 )
@@ -59,15 +63,23 @@ type MediaConfig struct {
 	// Bytes after which it does so.
 	RecordBytes int `toml:"record_bytes" env:"RECORD_BYTES"`
 	// Time of the stream that is written at once: what a killed node loses of a recording at most. Less makes larger files of MP4.
-	RecordFlush Duration     `toml:"record_flush" env:"RECORD_FLUSH"`
-	WebRTC      WebRTCConfig `toml:"webrtc" envPrefix:"WEBRTC_"`
+	RecordFlush Duration `toml:"record_flush" env:"RECORD_FLUSH"`
+	// Hosts that `room:forward` and `room:pull` of `skua.room` may reach: networks such as `10.0.0.0/8`, names such as `live.example.com`, or `*.example.com` for all below one; empty admits none. A name is trusted whatever its address is; other names are resolved, and their addresses have to be in a network.
+	Reach []string `toml:"reach" env:"REACH"`
+	// Servers that a room may be forwarded to and pulled from at a time. Further ones are refused.
+	MaxRemotes int `toml:"max_remotes" env:"MAX_REMOTES"`
+	// Address by which other nodes reach `listen.media`, such as `10.0.0.5:7020`; empty: that address itself.
+	LinkAddress string `toml:"link_address" env:"LINK_ADDRESS"`
+	// Links that other nodes may have to this one: one for each room that is watched there, one for each publisher there. Further ones are refused.
+	MaxLinks int          `toml:"max_links" env:"MAX_LINKS"`
+	WebRTC   WebRTCConfig `toml:"webrtc" envPrefix:"WEBRTC_"`
 }
 
 func mediaDefaults() MediaConfig {
 	return MediaConfig{
 		Admit: admitOff, RulesTimeout: Duration{5 * time.Second}, Reconnect: Duration{15 * time.Second}, MaxRooms: 1000, MaxViewers: 10_000, MaxConnections: 10_000,
 		RingBytes: 16 << 20, MaxFrame: 8 << 20, Lag: Duration{2 * time.Second}, Patience: Duration{20 * time.Second}, WriteTimeout: Duration{10 * time.Second}, WriteBuffer: 256 << 10,
-		MaxHLSSessions: 10_000, RecordQuota: 10 << 30, MaxRecordings: 100, RecordEvery: Duration{time.Hour}, RecordBytes: 1 << 30, RecordFlush: Duration{time.Second},
+		MaxHLSSessions: 10_000, RecordQuota: 10 << 30, MaxRecordings: 100, RecordEvery: Duration{time.Hour}, RecordBytes: 1 << 30, RecordFlush: Duration{time.Second}, MaxLinks: 10_000, MaxRemotes: 8, Reach: []string{"127.0.0.0/8", "::1/128"},
 		WebRTC: webRTCDefaults(),
 	}
 }
@@ -99,7 +111,30 @@ func (c *Config) validateMedia(k *check) {
 	k.between("media.max_recordings", m.MaxRecordings, 1, 10_000)
 	k.duration("media.record_every", m.RecordEvery, time.Second, 7*24*time.Hour)
 	k.between("media.record_bytes", m.RecordBytes, 64<<10, math.MaxInt)
+	_, err := parseReach(m.Reach)
+	k.that(err == nil, "media.reach", strings.Join(m.Reach, ","), "networks such as 10.0.0.0/8, and names such as live.example.com or *.example.com")
+	k.between("media.max_remotes", m.MaxRemotes, 1, 1000)
+	k.between("media.max_links", m.MaxLinks, 1, 1_000_000)
+	c.validateLinks(k)
 	k.duration("media.record_flush", m.RecordFlush, 100*time.Millisecond, 10*time.Second)
+}
+
+// validateLinks looks at how rooms reach other nodes.
+func (c *Config) validateLinks(k *check) {
+	at, m := c.Listen.Media, &c.Media
+	k.that(m.LinkAddress == "" || Listens(m.LinkAddress) && isListenAddress(m.LinkAddress) && !strings.HasSuffix(m.LinkAddress, ":0"), "media.link_address", m.LinkAddress, "an address such as 10.0.0.5:7020, or nothing")
+	if !Listens(at) || !isListenAddress(at) {
+		return
+	}
+	k.that(cluster.Loopback(at) || c.Cluster.Secret != "", "listen.media", at, "a loopback address such as 127.0.0.1:7020, or cluster.secret (SKUA_CLUSTER_SECRET), as other machines reach this one")
+	host, _, _ := net.SplitHostPort(at)
+	ip, err := netip.ParseAddr(host)
+	k.that(m.LinkAddress != "" || host != "" && (err != nil || !ip.IsUnspecified()), "media.link_address", m.LinkAddress, "an address such as 10.0.0.5:7020, as listen.media is not one that others can reach")
+}
+
+// linked tells whether rooms are the same on all nodes.
+func (c *Config) linked() bool {
+	return c.Media.Admit != admitOff && Listens(c.Listen.Media) && c.shared()
 }
 
 // rooms is what the rooms are told.

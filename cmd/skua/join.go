@@ -22,6 +22,7 @@ import (
 	clusterservice "github.com/skua-go/skua/services/cluster"
 	"github.com/skua-go/skua/services/datacenter"
 	"github.com/skua-go/skua/services/gate"
+	"github.com/skua-go/skua/services/room"
 )
 
 // wireTypes are the messages that go to other nodes.
@@ -32,6 +33,7 @@ func wireTypes() *wire.Types {
 	topics.WireTypes(t)
 	datacenter.WireTypes(t)
 	gate.WireTypes(t)
+	room.WireTypes(t)
 	grain.WireTypes(t)
 	return t
 }

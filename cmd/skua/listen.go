@@ -27,6 +27,7 @@ type listeners struct {
 	console     net.Listener
 	rtmp, rtsp  net.Listener
 	rtspUDP     *rtsp.UDP            // or nil
+	media       net.Listener         // links of other nodes
 	webrtc      *rtc.Server          // for media
 	certs       *secure.Certificates // nil without TLS
 	names       []string             // what the ready line says of each
@@ -67,6 +68,7 @@ func (n *node) listen(ctx context.Context) (_ *listeners, err error) {
 		o.http,
 		o.rtmp,
 		o.rtsp,
+		o.media,
 		o.admin,
 		o.console,
 		o.webrtc,
@@ -201,6 +203,19 @@ func (o *opener) rtsp() (err error) {
 		return fmt.Errorf("listen.rtsp_udp = %q: %w", listen.RTSPUDP, err)
 	}
 	o.l.names = append(o.l.names, fmt.Sprintf("rtsp.udp=%s", o.l.rtspUDP.Addr()))
+	return nil
+}
+
+// media opens the door of other nodes' links.
+func (o *opener) media() (err error) {
+	cfg := &o.n.project.cfg
+	if !cfg.linked() {
+		return nil
+	}
+	if o.l.media, err = tcp.Listen(o.ctx, cfg.Listen.Media); err != nil {
+		return fmt.Errorf("listen.media = %q: %w", cfg.Listen.Media, err)
+	}
+	o.l.names = append(o.l.names, fmt.Sprintf("media=%s", o.l.media.Addr()))
 	return nil
 }
 

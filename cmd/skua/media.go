@@ -16,6 +16,7 @@ import (
 	"github.com/skua-go/skua/net/media"
 	"github.com/skua-go/skua/net/packet"
 	"github.com/skua-go/skua/net/record"
+	"github.com/skua-go/skua/net/relay"
 	"github.com/skua-go/skua/net/rtmp"
 	"github.com/skua-go/skua/net/rtsp"
 	"github.com/skua-go/skua/net/transport"
@@ -39,6 +40,7 @@ type liveMedia struct {
 	hls   *hls.Server
 	own   *skualive.Server // in the game's own connections
 	tapes *record.Recorder // nil without media.record_dir
+	links *relay.Server    // nil without other nodes
 }
 
 // buildMedia makes what [media] says.
@@ -59,7 +61,16 @@ func (n *node) buildMedia() (*liveMedia, error) {
 		return nil, err
 	}
 	told.Recorder = tapes
+	if told.Remotes, err = cfg.remotes(); err != nil {
+		return nil, err
+	}
+	if told.Cluster, err = n.mediaCluster(); err != nil {
+		return nil, err
+	}
 	m := &liveMedia{rooms: room.New(n.sys, told), tapes: tapes}
+	if m.links, err = n.buildLinks(m.rooms, told.Cluster, log); err != nil {
+		return nil, err
+	}
 	if n.guests != nil {
 		n.guests(m.rooms)
 	}
@@ -136,6 +147,9 @@ func (m *liveMedia) serve(ctx context.Context, doors *errgroup.Group, l *listene
 	}
 	if l.rtsp != nil {
 		doors.Go(func() error { return m.rtsp.Serve(ctx, l.rtsp, l.rtspUDP) })
+	}
+	if m.links != nil && l.media != nil {
+		doors.Go(func() error { return m.links.Serve(ctx, l.media) })
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -76,6 +77,7 @@ type node struct {
 	sockets      *socket.Sockets
 	mongo        *mongodb.Clients
 	media        *liveMedia              // nil without media.admit
+	mediaAt      net.Listener            // where other nodes fetch frames; nil: nowhere
 	guests       func(rooms *room.Rooms) // joins the rooms and the door of WebRTC, which opens before there are any; nil without it
 	login        login.Config
 	gates        map[string]*gate.Gate // by the name of their table, mainGate among them
@@ -150,6 +152,7 @@ func (n *node) Serve(ctx context.Context) (err error) {
 	}
 	// Actors end while they can still reach those of other nodes, which are told only then.
 	defer func() { err = errors.Join(err, n.stop(), n.closeGrains(), leave()) }()
+	n.mediaAt = listeners.media
 	if err := n.build(ctx, abort); err != nil {
 		return err
 	}

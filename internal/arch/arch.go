@@ -133,6 +133,7 @@ func known() map[string][]string {
 		"net/hls":        {"net/fmp4", "net/media"},
 		"net/rtc":        {"net/media"},
 		"net/rtsp":       {"net/media"},
+		"net/relay":      {"net/media"},
 		"services/login": {"services/store"},
 		"services/gate":  {"services/login", "services/store"},
 		"services/live":  {"services/room"},

@@ -40,6 +40,9 @@ func (p *Publisher) Describe(t *Track, params *Params) {
 	}
 }
 
+// Params gives those that were told of a track last, by this publisher or one before it; nil: none.
+func (p *Publisher) Params(t *Track) *Params { return p.s.Params(t) }
+
 // Complete says that all tracks have been asked for and have their parameters: viewers that were held begin.
 func (p *Publisher) Complete() {
 	p.s.mu.Lock()

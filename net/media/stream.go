@@ -196,6 +196,10 @@ func (s *Stream) Join(opt ViewerConfig) (*Viewer, error) {
 func (s *Stream) start(v *Viewer) uint64 {
 	head := s.head.Load()
 	v.joined = time.Since(s.made)
+	if next := v.cfg.After + 1; next > 1 && next >= s.tail && next <= head {
+		v.resumed, v.synced = true, ^uint32(0)
+		return next
+	}
 	if v.cfg.Live || s.publisher == nil {
 		return head
 	}

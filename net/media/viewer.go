@@ -12,6 +12,9 @@ type ViewerConfig struct {
 	Want func(t *Track) bool
 	// Live begins with what is written next instead of the newest key frame: pictures still begin at a key frame, the next one then.
 	Live bool
+	// After continues behind the frame with this Seq, as a viewer of the same stream that had it: nothing is missing then, if the ring still has what comes next. Resumed tells whether
+	// it does; else the viewer begins as any. 0 is a new viewer.
+	After uint64
 	// Lag is how far behind the publisher a viewer may be, by the time at which frames were written, before it skips to the newest key frame. Default 2 s. Sound is not skipped.
 	Lag time.Duration
 	// Patience is how long a viewer may go on that has to skip again and again before it ends with ErrSlow. Default 20 s.
@@ -38,6 +41,7 @@ type Viewer struct {
 	joined  time.Duration
 	from    uint64 // pictures begin at a key frame that is not before it
 
+	resumed  bool
 	troubled bool // it has skipped
 	since    time.Duration
 	lastSkip time.Duration
@@ -111,6 +115,9 @@ func (v *Viewer) Params() []*Params {
 	}
 	return all
 }
+
+// Resumed tells whether it goes on where ViewerConfig.After says.
+func (v *Viewer) Resumed() bool { return v.resumed }
 
 // Stream is what it watches.
 func (v *Viewer) Stream() *Stream { return v.s }

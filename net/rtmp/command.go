@@ -184,7 +184,7 @@ func (s *session) play(ctx context.Context, name string) error {
 // deliver writes a viewer's frames until it ends.
 func (s *session) deliver(v *media.Viewer) error {
 	defer v.Close(nil)
-	out := &output{session: s, viewer: v, out: media.Batch{Conn: s.conn, Timeout: s.srv.cfg.WriteTimeout}}
+	out := &output{lock: &s.write, viewer: v, out: media.Batch{Conn: s.conn, Timeout: s.srv.cfg.WriteTimeout}}
 	for {
 		n, err := v.Next(out.frames[:])
 		if err != nil {

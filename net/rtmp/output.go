@@ -1,7 +1,10 @@
 package rtmp
 
 import (
+	"sync"
+
 	"github.com/skua-go/skua/net/flv"
+	"github.com/skua-go/skua/net/flv/amf"
 	"github.com/skua-go/skua/net/media"
 )
 
@@ -10,12 +13,13 @@ const batch = 32
 
 // output writes frames to one viewer: each with all the others that wait, from memory that all viewers share.
 type output struct {
-	session *session
-	viewer  *media.Viewer
-	frames  [batch]*media.Frame
-	told    [media.MaxTracks]*media.Params
-	began   bool
-	out     media.Batch
+	lock   *sync.Mutex // around the connection's writes
+	viewer *media.Viewer
+	frames [batch]*media.Frame
+	told   [media.MaxTracks]*media.Params
+	began  bool
+	sets   bool // it goes to a server, which is asked to keep the metadata
+	out    media.Batch
 }
 
 // write sends the first n frames, behind what a player must know before them.
@@ -35,14 +39,18 @@ func (o *output) write(n int) error {
 		bufs = append(bufs, f.As(media.RTMP, encode))
 		o.frames[i] = nil // nothing holds a frame longer than it must
 	}
-	o.session.write.Lock()
-	defer o.session.write.Unlock()
+	o.lock.Lock()
+	defer o.lock.Unlock()
 	return o.out.Write(bufs)
 }
 
 // metadata tells what will come.
 func (o *output) metadata() []byte {
-	return appendMessage(nil, audioID, message{kind: msgData, stream: 1, body: flv.MetaData(o.viewer.Params())}, outChunk)
+	body := flv.MetaData(o.viewer.Params())
+	if o.sets {
+		body = append(amf.Append(nil, "@setDataFrame"), body...)
+	}
+	return appendMessage(nil, audioID, message{kind: msgData, stream: 1, body: body}, outChunk)
 }
 
 // encode makes the chunks of a frame that all viewers get. Their message stream is always 1, the only one that createStream gives.

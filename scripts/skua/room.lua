@@ -54,6 +54,26 @@ function Room:record_stop()
   return skynet.call("rooms", "lua", "record_stop", self.name) or false
 end
 
+-- Sends the room's stream to another server, rtmp://HOST/APP/STREAM, until forward_stop, and again when the connection breaks. Gives the number of it, or false if there is no such room.
+function Room:forward(url)
+  return skynet.call("rooms", "lua", "forward", self.name, url) or false
+end
+
+-- Ends that, by its number. Gives whether there was one.
+function Room:forward_stop(id)
+  return skynet.call("rooms", "lua", "forward_stop", self.name, id) or false
+end
+
+-- Has a stream of another server be the room's, until pull_stop: from rtmp://HOST/APP/STREAM or http://HOST/PATH.flv. options.who is who publishes, as the room has it. Gives the number of it.
+function Room:pull(url, options)
+  return skynet.call("rooms", "lua", "pull", self.name, url, options)
+end
+
+-- Ends that, by its number. Gives whether there was one.
+function Room:pull_stop(id)
+  return skynet.call("rooms", "lua", "pull_stop", self.name, id) or false
+end
+
 -- Gives what there is to know of the room, or nil if nobody is in it.
 function Room:info()
   return skynet.call("rooms", "lua", "info", self.name)

@@ -1,10 +1,10 @@
 package room
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -40,6 +40,8 @@ type MemberInfo struct {
 	Action                     Action
 	Since                      time.Duration
 	Counts                     media.ViewerCounts // of viewers
+	// Node is that of a member on another one.
+	Node string
 }
 
 // room is one room's actor.
@@ -63,6 +65,19 @@ type room struct {
 	asked     int           // messages of members that the rules have
 	viewers   int           // members that watch, by whatever protocol
 	guests    int           // of them, those by WebRTC
+
+	self actor.Ref
+	send func(msg any) // to the room itself
+
+	remotes    map[uint64]*remote
+	lastRemote uint64
+
+	// With other nodes.
+	made     time.Time // or became this node's
+	streamID uint64    // counts its streams
+	posts    map[actor.Ref]*post
+	away     *away     // nil: the room is at home here
+	found    actor.Ref // where it is at home when it begins; zero: here
 }
 
 // member is somebody who is in.
@@ -73,19 +88,41 @@ type member struct {
 	viewer    *media.Viewer
 	guest     *guest              // or nil: it does not come by WebRTC
 	muted     map[media.Kind]bool // of itself, beside the room's
+	query     url.Values          // of its URL, in a cluster
+
+	// Of one on another node.
+	post   *post
+	local  uint64 // its number there
+	ticket string // of a publisher's link
+	inflow *inflow
+
+	// Of a publisher here while the room is at home elsewhere, or was.
+	up        *media.Stream      // what it writes
+	stop      context.CancelFunc // ends that this is carried
+	shown     *media.Publisher   // of the room's stream, once this is home
+	dismissed bool               // home knows
 }
 
-func newRoom(rooms *Rooms, name string) *room {
+func newRoom(rooms *Rooms, name string, found actor.Ref) *room {
 	return &room{
 		rooms: rooms, cfg: &rooms.cfg, name: name, rules: rules{script: rooms.cfg.Rules, timeout: rooms.cfg.RulesTimeout},
-		stream: media.New(rooms.cfg.Stream), members: map[uint64]*member{}, muted: map[media.Kind]bool{},
+		stream: media.New(rooms.cfg.Stream), members: map[uint64]*member{}, muted: map[media.Kind]bool{}, posts: map[actor.Ref]*post{}, remotes: map[uint64]*remote{}, made: time.Now(), found: found,
 	}
 }
 
-// Start begins to tell the rules how the room does.
+// Start begins to tell the rules how the room does, and to look after its home.
 func (r *room) Start(c *actor.Context) error {
-	if r.rules.script != "" {
+	sys, self := c.System(), c.Self()
+	r.self, r.send = self, func(msg any) { sys.Send(self, msg) }
+	if r.rules.script != "" || r.cfg.Cluster != nil {
 		c.Every(r.cfg.StatsEvery, func() { r.stats(c) })
+	}
+	if r.cfg.Cluster == nil {
+		return nil
+	}
+	c.Every(lookEvery, func() { r.look(c) })
+	if !r.found.IsZero() {
+		r.leave(c, r.found)
 	}
 	return nil
 }
@@ -94,8 +131,20 @@ func (r *room) Start(c *actor.Context) error {
 func (r *room) Stop(*actor.Context, error) {
 	r.stopped.Store(true)
 	r.stream.Close(fmt.Errorf("%w: room %s has ended", ErrOffline, r.name))
+	for _, o := range r.remotes {
+		o.stop()
+	}
+	if r.away != nil {
+		r.unfeed()
+	}
 	for _, m := range r.members {
-		r.cfg.Metrics.left(m)
+		m.cease()
+		if m.post == nil {
+			r.cfg.Metrics.left(m)
+		}
+		if m.up != nil && m.publisher != nil {
+			m.publisher.End(fmt.Errorf("%w: room %s has ended", ErrOffline, r.name))
+		}
 		if m.guest != nil {
 			r.dismiss(m, fmt.Errorf("%w: room %s has ended", ErrOffline, r.name))
 		}
@@ -112,47 +161,103 @@ func (r *room) Receive(c *actor.Context, msg any) {
 	case arrived:
 		r.arrived(c, m)
 	case speaking:
-		r.speaking(c, m)
+		r.speaking(c, m.speakers)
+	case heard:
+		if r.posts[c.From()] != nil {
+			r.speaking(c, m.Speakers)
+		}
 	case said:
 		r.said(c, m)
 	case describe:
 		c.Reply(r.info(), nil)
 	case lua.Message:
 		r.fromScript(c, m)
+	case flowing:
+		r.flow(c, m)
+	case pulled:
+		r.pulls(c, m.remote)
+	case change:
+		r.changed(c, m)
+	case finished:
+		m.then(c)
+	case redeem:
+		r.redeem(c, m)
+	case silent:
+		r.quiet(c, m)
+	case enter:
+		r.letIn(c, m)
+	case attach:
+		r.fetch(c)
+	case parted:
+		r.departed(c, m)
+	case tally:
+		r.tallied(c, m)
+	case uttered:
+		r.uttered(c, m)
+	case dismissed, staged, moved, aired:
+		r.fromHome(c, m)
+	case actor.Terminated:
+		r.ended(c, m.Ref)
 	default:
 		c.Reply(nil, fmt.Errorf("room: %T is no message of a room", msg))
 	}
 }
 
-// admit asks the rules and then lets in.
+// admit lets somebody in who comes to this node, if home wants it.
 func (r *room) admit(c *actor.Context, a *admission) {
 	r.handled++
+	r.route(c, a, 0)
+}
+
+// admitHere asks the rules and then lets in.
+func (r *room) admitHere(c *actor.Context, a *admission) {
 	if err := r.possible(a); err != nil {
-		r.refuse(c, err)
+		r.refuse(c, a, err)
 		return
 	}
 	r.deciding++
-	r.last++
-	id := r.last
-	r.rules.ask(c, r.name, id, a, func(err error) {
+	if a.id == 0 {
+		r.last++
+		a.id = r.last
+	}
+	r.rules.ask(c, r.name, a.id, a, func(err error) {
 		r.deciding--
-		// The room may have got another publisher meanwhile, or lost the one there was.
-		if err == nil {
-			err = r.possible(a)
-		}
-		if err == nil {
-			err = r.enter(c, id, a)
-		}
-		if err != nil {
-			r.refuse(c, err)
+		// The room may have got another home meanwhile, or another publisher, or lost the one there was.
+		if r.away != nil && a.post == nil {
+			r.admitAway(c, a, 0)
 			return
 		}
-		c.Reply(nil, nil)
+		switch {
+		case err != nil:
+		case r.away != nil:
+			err = errElsewhere
+		case a.post != nil && (r.posts[a.post.ref] != a.post || !a.post.waits(a.local)):
+			err = errGone
+		default:
+			err = r.possible(a)
+		}
+		var m *member
+		if err == nil {
+			m, err = r.enter(c, a)
+		}
+		switch {
+		case err != nil:
+			r.refuse(c, a, err)
+		case a.post != nil:
+			c.Reply(r.permit(m), nil)
+		default:
+			c.Reply(nil, nil)
+		}
 	})
 }
 
-func (r *room) refuse(c *actor.Context, err error) {
-	c.Reply(nil, err)
+func (r *room) refuse(c *actor.Context, a *admission, err error) {
+	if a.post != nil {
+		delete(a.post.waiting, a.local)
+		c.Reply(refused{reasonFor(err)}, nil)
+	} else {
+		c.Reply(nil, err)
+	}
 	r.rest(c)
 }
 
@@ -170,94 +275,20 @@ func (r *room) possible(a *admission) error {
 	return nil
 }
 
-// enter makes a member.
-func (r *room) enter(c *actor.Context, id uint64, a *admission) error {
-	m := &member{began: time.Now(), guest: a.guest, muted: map[media.Kind]bool{}, MemberInfo: MemberInfo{
-		ID: id, Who: a.who, Protocol: a.entry.Protocol, Addr: a.entry.Addr, Agent: a.entry.Agent, Action: a.action,
-	}}
-	sys, self := c.System(), c.Self()
-	told := func(reason error) {
-		if !r.stopped.Load() {
-			sys.Send(self, left{id, reason})
-		}
-	}
-	var err error
-	switch {
-	case a.guest != nil:
-		err = r.welcome(c, m, a)
-	case a.action == Publish:
-		err = r.publish(m, a, told)
-	default:
-		opt := a.options
-		opt.Left = told
-		if opt.Lag <= 0 {
-			opt.Lag = r.cfg.Lag
-		}
-		if opt.Patience <= 0 {
-			opt.Patience = r.cfg.Patience
-		}
-		m.viewer, err = r.stream.Join(opt)
-	}
-	if err != nil {
-		return fmt.Errorf("room %s: %w", r.name, err)
-	}
-	r.members[id] = m
-	r.count(m, 1)
-	r.cfg.Metrics.entered(m)
-	r.grant(m, a, told)
-	r.bridge(c)
-	c.Log().Info("in the room", "room", r.name, "member", id, "who", m.Who, "action", string(m.Action), "protocol", m.Protocol, "addr", m.Addr)
-	return nil
-}
+// finished is what comes back of what run has begun.
+type finished struct{ then func(c *actor.Context) }
 
-// grant gives who asked what it has asked for. If it has given up the member leaves the usual way.
-func (r *room) grant(m *member, a *admission, told func(error)) {
-	switch {
-	case m.guest != nil: // who hears of its publisher only through the room
-		if !a.grant(nil, nil, told) {
-			told(nil)
+// run does what takes its time beside the room, until that is done, stop is called or the rooms end; then runs in the room, but not after stop.
+func (r *room) run(work func(ctx context.Context) error, then func(c *actor.Context, err error)) (stop context.CancelFunc) {
+	ctx, stop := context.WithCancel(r.rooms.life)
+	r.rooms.tasks.Go(func() {
+		defer stop()
+		err := work(ctx)
+		if ctx.Err() == nil && !r.stopped.Load() {
+			r.send(finished{func(c *actor.Context) { then(c, err) }})
 		}
-	case a.grant(m.publisher, m.viewer, nil):
-	case m.publisher != nil:
-		m.publisher.Close()
-	default:
-		m.viewer.Close(nil)
-	}
-}
-
-// publish puts a publisher in the place of the one there is, if it is the same again.
-func (r *room) publish(m *member, a *admission, told func(error)) (err error) {
-	if r.publisher != nil {
-		r.put(r.publisher, ErrReplaced)
-		r.publisher.publisher.Close()
-	}
-	if m.publisher, err = r.stream.Publish(a.ended); err != nil {
-		return err
-	}
-	m.publisher.AtEnd(told)
-	r.hush(m)
-	r.onStage(m)
-	return nil
-}
-
-// onStage makes a member the one whom the room's stream shows.
-func (r *room) onStage(m *member) {
-	r.publisher = m
-	if r.window != nil {
-		r.window.Cancel()
-		r.window = nil
-	}
-}
-
-// count keeps the numbers of those who watch.
-func (r *room) count(m *member, n int) {
-	if m.Action != Play {
-		return
-	}
-	r.viewers += n
-	if m.guest != nil {
-		r.guests += n
-	}
+	})
+	return stop
 }
 
 // gone is for a member that has left, of itself or not.
@@ -268,24 +299,45 @@ func (r *room) gone(c *actor.Context, m left) {
 	}
 	delete(r.members, m.id)
 	r.count(one, -1)
-	r.cfg.Metrics.left(one)
+	one.cease()
 	reason := ""
 	if m.reason != nil && !errors.Is(m.reason, media.ErrClosed) {
 		reason = m.reason.Error()
 	}
 	c.Log().Info("left the room", "room", r.name, "member", m.id, "who", one.Who, "action", string(one.Action), "reason", reason)
-	r.rules.tell(c, "on_leave", r.name, one.Who, one.table(reason))
+	if one.post == nil {
+		r.cfg.Metrics.left(one)
+	} else if one.post.members[one.local] == one {
+		delete(one.post.members, one.local)
+		c.Send(one.post.ref, dismissed{one.local, reasonFor(m.reason)})
+	}
 	if one.publisher != nil {
 		one.publisher.Close() // a guest's may still be open
 	}
+	if one.up != nil {
+		one.up.Close(nil)
+	}
+	if r.away != nil {
+		r.goneAway(c, one, m.reason)
+		return
+	}
+	r.rules.tell(c, "on_leave", r.name, one.Who, one.table(reason))
 	if one == r.publisher {
 		r.publisher = nil
 		if !r.promote(c) {
-			r.window = c.After(r.cfg.Reconnect, func() { r.over(c) })
+			r.await(c)
 		}
+		r.settle(c)
 	}
 	r.bridge(c)
 	r.rest(c)
+}
+
+// await has viewers wait for a publisher.
+func (r *room) await(c *actor.Context) {
+	if r.window == nil {
+		c.Detached(func() { r.window = c.After(r.cfg.Reconnect, func() { r.over(c) }) })
+	}
 }
 
 // over ends the viewers' waiting.
@@ -293,8 +345,13 @@ func (r *room) over(c *actor.Context) {
 	r.window = nil
 	r.stream.Close(fmt.Errorf("%w in %s any more", ErrOffline, r.name))
 	r.stream = media.New(r.cfg.Stream)
+	r.streamID++
+	r.endForwards(c)
+	if r.away != nil {
+		r.renew(c)
+	}
 	for _, m := range r.members {
-		if m.guest != nil {
+		if m.Action == Play && (m.guest != nil || m.post != nil) {
 			r.put(m, fmt.Errorf("%w in %s any more", ErrOffline, r.name))
 		}
 	}
@@ -303,7 +360,7 @@ func (r *room) over(c *actor.Context) {
 
 // rest tells the service when there is nobody, and nobody is waited for.
 func (r *room) rest(c *actor.Context) {
-	if len(r.members) > 0 || r.deciding > 0 || r.window != nil {
+	if len(r.members) > 0 || r.deciding > 0 || r.window != nil || r.pulling() || r.away != nil && r.away.linger != nil {
 		return
 	}
 	if service, ok := c.System().Lookup(ServiceName); ok {
@@ -311,22 +368,12 @@ func (r *room) rest(c *actor.Context) {
 	}
 }
 
-func (r *room) info() Info {
-	info := Info{Name: r.name, Live: r.publisher != nil, Counts: r.stream.Counts()}
-	for _, t := range r.stream.Tracks() {
-		if p := r.stream.Params(t); p != nil {
-			info.Tracks = append(info.Tracks, *p)
-		}
-	}
-	for _, id := range slices.Sorted(maps.Keys(r.members)) {
-		info.Members = append(info.Members, r.members[id].info())
-	}
-	return info
-}
-
 func (m *member) info() MemberInfo {
 	info := m.MemberInfo
 	info.Since = time.Since(m.began)
+	if m.post != nil {
+		info.Node = m.post.ref.Node()
+	}
 	if m.viewer != nil {
 		info.Counts = m.viewer.Counts()
 	}

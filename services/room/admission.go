@@ -14,6 +14,12 @@ type admission struct {
 	ended   func(error)
 	options media.ViewerConfig
 	guest   *guest // who comes by WebRTC
+	id      uint64 // in the room, once that has given one
+
+	// Of somebody on another node.
+	post  *post
+	local uint64
+	back  bool // it was in before, also here: its room has another home now
 
 	mu        sync.Mutex
 	given     error              // why it is no longer asked

@@ -122,12 +122,39 @@ func (r *room) hush(m *member) {
 	}
 }
 
+// onScreen tells whom the room's stream shows, if that does not come by WebRTC to this node.
+func (r *room) onScreen() (who string, ok bool) {
+	switch {
+	case r.own():
+		return "", false
+	case r.away != nil:
+		return r.away.stage, r.away.feed.flows()
+	case r.publisher != nil:
+		return r.publisher.Who, true
+	default:
+		return "", false
+	}
+}
+
+// own tells whether a guest of this node is on the stage.
+func (r *room) own() bool {
+	if r.away == nil {
+		return r.publisher != nil && r.publisher.guest != nil
+	}
+	for _, m := range r.members {
+		if m.up != nil && m.guest != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // bridge shows a publisher that does not come by WebRTC to those who watch by it, as long as there are both.
 func (r *room) bridge(c *actor.Context) {
 	server := r.rooms.webrtc.Load()
 	watched := r.guests > 0
-	foreign := r.publisher != nil && r.publisher.guest == nil
-	if r.relay != nil && (r.relay.Err() != nil || !watched || r.publisher != nil && !foreign) {
+	who, foreign := r.onScreen()
+	if r.relay != nil && (r.relay.Err() != nil || !watched || r.own()) {
 		r.relay.Close(nil)
 		r.relay = nil
 	}
@@ -136,7 +163,6 @@ func (r *room) bridge(c *actor.Context) {
 	}
 	v, err := r.stream.Join(media.ViewerConfig{})
 	if err == nil {
-		who := r.publisher.Who
 		if who == "" {
 			who = "#" // which nobody else can be called
 		}
@@ -152,9 +178,15 @@ func (r *room) bridge(c *actor.Context) {
 }
 
 // speaking tells the rules who speaks.
-func (r *room) speaking(c *actor.Context, s speaking) {
-	speakers := make([]any, len(s.speakers))
-	for i, one := range s.speakers {
+func (r *room) speaking(c *actor.Context, s []rtc.Speaker) {
+	if r.away != nil {
+		if !r.away.home.IsZero() {
+			c.Send(r.away.home, heard{s})
+		}
+		return
+	}
+	speakers := make([]any, len(s))
+	for i, one := range s {
 		speakers[i] = map[string]any{"who": one.Who, "level": one.Level}
 	}
 	r.rules.tell(c, "on_speaking", r.name, speakers)
@@ -166,15 +198,28 @@ func (r *room) said(c *actor.Context, s said) {
 	if !ok || r.members[g.id] == nil {
 		return
 	}
-	m := r.members[g.id]
+	if r.away == nil {
+		r.speak(c, r.members[g.id], s.from.Who, s.text)
+	} else if !r.away.home.IsZero() {
+		c.Send(r.away.home, uttered{g.id, s.from.Who, s.text})
+	}
+}
+
+// uttered is for what a member has said on another node.
+func (r *room) uttered(c *actor.Context, u uttered) {
+	if p := r.posts[c.From()]; p != nil && p.members[u.Local] != nil && len(u.Text) <= rtc.MaxMessage {
+		r.speak(c, p.members[u.Local], u.Who, u.Text)
+	}
+}
+
+func (r *room) speak(c *actor.Context, m *member, who, text string) {
 	pass := func(text string) {
-		told, err := json.Marshal(map[string]string{"from": s.from.Who, "text": text})
-		if server := r.rooms.webrtc.Load(); err == nil && server != nil {
-			server.Tell(r.name, "", told)
+		if told, err := json.Marshal(map[string]string{"from": who, "text": text}); err == nil {
+			r.broadcast(c, aired{"", string(told)})
 		}
 	}
 	if r.rules.script == "" || r.rules.absent["on_message"] {
-		pass(s.text)
+		pass(text)
 		return
 	}
 	if r.asked >= maxAsked {
@@ -182,12 +227,20 @@ func (r *room) said(c *actor.Context, s said) {
 		return
 	}
 	r.asked++
-	r.rules.edit(c, r.name, m, s.text, func(text string, ok bool) {
+	r.rules.edit(c, r.name, m, text, func(text string, ok bool) {
 		r.asked--
 		if ok {
 			pass(text)
 		}
 	})
+}
+
+// broadcast says something to members by WebRTC, on all nodes. It gives how many of this one were told.
+func (r *room) broadcast(c *actor.Context, a aired) int {
+	for ref := range r.posts {
+		c.Send(ref, a)
+	}
+	return r.air(a)
 }
 
 // tell says something to the members by WebRTC, or to those of one name, from a script.
@@ -197,10 +250,6 @@ func (r *room) tell(c *actor.Context, args value.List) {
 		c.Reply(nil, fmt.Errorf("room %s: tell: expected a text of up to %d bytes", r.name, rtc.MaxMessage))
 		return
 	}
-	n := 0
-	if server := r.rooms.webrtc.Load(); server != nil {
-		whom, _ := args.At(1).Str()
-		n = server.Tell(r.name, whom, []byte(text))
-	}
-	c.Reply(value.Of(n), nil)
+	whom, _ := args.At(1).Str()
+	c.Reply(value.Of(r.broadcast(c, aired{whom, text})), nil)
 }

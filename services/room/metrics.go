@@ -69,28 +69,6 @@ func (m *Metrics) admitted(a *admission, err error) {
 	m.refused.WithLabelValues(string(a.action), reasonOf(err)).Inc()
 }
 
-// reasonOf names why somebody was not let in, in one of few words.
-func reasonOf(err error) string {
-	for _, r := range []struct {
-		err  error
-		name string
-	}{
-		{ErrName, "name"},
-		{ErrSignature, "signature"},
-		{ErrDenied, "denied"},
-		{ErrRules, "rules"},
-		{ErrOffline, "offline"},
-		{ErrCrowded, "rooms"},
-		{media.ErrBusy, "busy"},
-		{media.ErrFull, "full"},
-	} {
-		if errors.Is(err, r.err) {
-			return r.name
-		}
-	}
-	return "other"
-}
-
 func (m *Metrics) entered(one *member) {
 	m.members.WithLabelValues(string(one.Action), one.Protocol).Inc()
 }

@@ -11,7 +11,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -96,6 +98,10 @@ type Config struct {
 	Lag, Patience time.Duration
 	// Recorder writes rooms to files; nil: none are.
 	Recorder *record.Recorder
+	// Remotes is how scripts have rooms go to other servers, and come from there; nil: they can't.
+	Remotes *Remotes
+	// Cluster has rooms be the same on several nodes; nil: each node has its own.
+	Cluster *Cluster
 	// Metrics counts; nil is fine.
 	Metrics *Metrics
 	// Now is the wall clock, for signatures. Default time.Now.
@@ -114,6 +120,11 @@ func (c Config) withDefaults() Config {
 	if c.Stream.MaxViewers <= 0 {
 		c.Stream.MaxViewers = 10_000
 	}
+	if c.Cluster != nil && c.Cluster.Log == nil {
+		with := *c.Cluster
+		with.Log = slog.New(slog.DiscardHandler)
+		c.Cluster = &with
+	}
 	if c.Metrics == nil {
 		c.Metrics = NewMetrics()
 	}
@@ -128,11 +139,17 @@ type Rooms struct {
 	sys    *actor.System
 	cfg    Config
 	webrtc atomic.Pointer[rtc.Server] // nil without WebRTC
+
+	life  context.Context //nolint:containedctx // of what rooms do beside their actors, which begins in many of their methods
+	end   context.CancelFunc
+	tasks sync.WaitGroup
 }
 
 // New makes the rooms of a system; its Spec has to be spawned there.
 func New(sys *actor.System, cfg Config) *Rooms {
-	return &Rooms{sys: sys, cfg: cfg.withDefaults()}
+	r := &Rooms{sys: sys, cfg: cfg.withDefaults()}
+	r.life, r.end = context.WithCancel(context.Background())
+	return r
 }
 
 // Publish lets a publisher in, or says why not. ended is that of media.Stream.Publish.

@@ -65,6 +65,12 @@ func (r *rules) ask(c *actor.Context, room string, id uint64, a *admission, then
 			"id": int64(id), "protocol": a.entry.Protocol, "addr": a.entry.Addr, "agent": a.entry.Agent[:min(len(a.entry.Agent), maxParam)],
 			"query": params(a.entry.Query),
 		}
+		if a.back {
+			info["back"] = true
+		}
+		if a.post != nil {
+			info["node"] = a.post.ref.Node()
+		}
 		c.AskFor(ref, lua.Command(handler, room, a.who, info), r.timeout, func(v any, err error) {
 			if err != nil {
 				failed(err)

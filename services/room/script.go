@@ -11,10 +11,14 @@ import (
 	"github.com/skua-go/skua/net/media"
 )
 
-// fromScript takes the commands of scripts/skua/room.lua: kick, mute, close, info, record_start and record_stop; each begins with the room's name, which has been found.
+// fromScript takes the commands of scripts/skua/room.lua: kick, mute, close, info, record_start, forward, pull and their ends; each begins with the room's name, which has been found.
 func (r *room) fromScript(c *actor.Context, m lua.Message) {
 	var cmd, name string
 	_ = m.Args.Scan(&cmd, &name) // the service has done so
+	if r.away != nil {
+		r.scriptAway(c)
+		return
+	}
 	args := m.Args.Rest(2)
 	switch cmd {
 	case "info":
@@ -34,12 +38,14 @@ func (r *room) fromScript(c *actor.Context, m lua.Message) {
 		c.Reply(value.Of(n), nil)
 	case "tell":
 		r.tell(c, args)
+	case kindForward, kindPull, "forward_stop", "pull_stop":
+		r.remoteCommand(c, cmd, args)
 	case "record_start":
 		r.record(c, args)
 	case "record_stop":
 		r.stopRecord(c)
 	default:
-		c.Reply(nil, fmt.Errorf("room %s: %q is no command: kick, mute, close, tell, info, record_start or record_stop is expected", r.name, cmd))
+		c.Reply(nil, fmt.Errorf("room %s: %q is no command: kick, mute, close, tell, info, record_start, record_stop, forward, forward_stop, pull or pull_stop is expected", r.name, cmd))
 	}
 }
 
@@ -78,8 +84,11 @@ func (r *room) put(m *member, reason error) {
 		r.dismiss(m, reason)
 	case m.publisher != nil:
 		m.publisher.End(reason)
-	default:
+		m.cease()
+	case m.viewer != nil:
 		m.viewer.Close(reason)
+	default: // on another node
+		r.send(left{m.ID, reason})
 	}
 }
 
@@ -111,6 +120,10 @@ func (r *room) mute(c *actor.Context, args value.List) {
 
 // stats tells the rules how the room does.
 func (r *room) stats(c *actor.Context) {
+	if r.away != nil {
+		r.tellCounts(c)
+		return
+	}
 	r.rules.tell(c, "on_stats", r.name, r.table())
 }
 
@@ -140,7 +153,7 @@ func (r *room) table() map[string]any {
 		members = append(members, r.members[id].table(""))
 	}
 	return map[string]any{
-		"name": r.name, "live": r.publisher != nil, "viewers": r.viewers, "recording": r.recording(), "tracks": tracks, "members": members,
+		"name": r.name, "live": r.publisher != nil, "viewers": r.viewers, "recording": r.recording(), "remotes": r.remoteTables(), "tracks": tracks, "members": members,
 		"frames": int64(counts.Frames), "bytes": int64(counts.Bytes), "jumps": int64(counts.Jumps),
 	}
 }
@@ -154,7 +167,10 @@ func (m *member) table(reason string) map[string]any {
 	if reason != "" {
 		t["reason"] = reason
 	}
-	if m.viewer != nil {
+	if info.Node != "" {
+		t["node"] = info.Node
+	}
+	if m.Action == Play && m.guest == nil {
 		t["bytes"], t["skips"], t["skipped"] = int64(info.Counts.Bytes), int64(info.Counts.Skips), int64(info.Counts.Skipped)
 	}
 	return t

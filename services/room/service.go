@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/skua-go/skua/actor"
@@ -42,6 +43,12 @@ func (r *Rooms) Spec() actor.Spec {
 	}, Supervision: actor.Supervision{Limit: -1}}
 }
 
+// Stop ends what rooms do beside their actors.
+func (s *service) Stop(*actor.Context, error) {
+	s.rooms.end()
+	s.rooms.tasks.Wait()
+}
+
 // Receive sends each message to its room.
 func (s *service) Receive(c *actor.Context, msg any) {
 	switch m := msg.(type) {
@@ -51,12 +58,20 @@ func (s *service) Receive(c *actor.Context, msg any) {
 		s.idle(c, m)
 	case recorded:
 		s.rules.tell(c, "on_record", m.file.Room, fileTable(m.file))
+	case remoteNews:
+		s.rules.tell(c, "on_remote", m.room, m.table)
 	case List:
 		s.list(c)
 	case speaking:
 		s.pass(c, m.room)
 	case said:
 		s.pass(c, m.room)
+	case redeem:
+		if s.table[m.asked.Room] == nil {
+			c.Reply(nil, fmt.Errorf("%w in %s", ErrOffline, m.asked.Room))
+			return
+		}
+		s.pass(c, m.asked.Room)
 	case lua.Message:
 		s.fromScript(c, m)
 	case actor.Terminated:
@@ -69,33 +84,41 @@ func (s *service) Receive(c *actor.Context, msg any) {
 func (s *service) admit(c *actor.Context, a *admission) {
 	at := s.table[a.entry.Room]
 	if at == nil {
-		if a.action == Play { // rooms are made by those who have something to show
+		home, _, elsewhere := s.rooms.cfg.Cluster.elsewhere(a.entry.Room)
+		if a.action == Play && !elsewhere { // rooms are made by those who have something to show
 			c.Reply(nil, fmt.Errorf("%w in %s", ErrOffline, a.entry.Room))
 			return
 		}
-		if len(s.table) >= s.rooms.cfg.MaxRooms {
-			c.Reply(nil, fmt.Errorf("%w: %d", ErrCrowded, len(s.table)))
+		var err error
+		if at, err = s.open(c, a.entry.Room, home); err != nil {
+			c.Reply(nil, err)
 			return
 		}
-		name := a.entry.Room
-		s.made++
-		ref, err := c.Spawn(actor.Spec{
-			// Its number, since the one before it of this name may not quite have ended.
-			Name: fmt.Sprintf("%s/%s.%d", ServiceName, name, s.made), Kind: "room", New: func() actor.Actor { return newRoom(s.rooms, name) },
-			// A room that fails ends: its publisher and its viewers are out, and come back to a new one.
-			Supervision: actor.Supervision{Limit: -1},
-		})
-		if err != nil {
-			c.Reply(nil, fmt.Errorf("room: %s: %w", name, err))
-			return
-		}
-		c.Watch(ref)
-		at = &place{ref: ref}
-		s.table[name], s.byRef[ref] = at, name
-		s.rooms.cfg.Metrics.rooms.Set(float64(len(s.table)))
 	}
 	at.sent++
 	c.Forward(at.ref)
+}
+
+// open makes a room, which is at home elsewhere unless that is nobody.
+func (s *service) open(c *actor.Context, name string, home actor.Ref) (*place, error) {
+	if len(s.table) >= s.rooms.cfg.MaxRooms {
+		return nil, fmt.Errorf("%w: %d", ErrCrowded, len(s.table))
+	}
+	s.made++
+	ref, err := c.Spawn(actor.Spec{
+		// Its number, since the one before it of this name may not quite have ended.
+		Name: fmt.Sprintf("%s/%s.%d", ServiceName, name, s.made), Kind: "room", New: func() actor.Actor { return newRoom(s.rooms, name, home) },
+		// A room that fails ends: its publisher and its viewers are out, and come back to a new one.
+		Supervision: actor.Supervision{Limit: -1},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("room: %s: %w", name, err)
+	}
+	c.Watch(ref)
+	at := &place{ref: ref}
+	s.table[name], s.byRef[ref] = at, name
+	s.rooms.cfg.Metrics.rooms.Set(float64(len(s.table)))
+	return at, nil
 }
 
 // pass hands on what concerns a room, if it is still there.
@@ -148,11 +171,11 @@ func (s *service) fromScript(c *actor.Context, m lua.Message) {
 	}
 	switch cmd {
 	case "list":
-		names := make([]any, 0, len(s.table))
-		for _, name := range slices.Sorted(maps.Keys(s.table)) {
-			names = append(names, name)
+		all := []any{}
+		for _, name := range s.names() {
+			all = append(all, name)
 		}
-		c.Reply(value.Of(names), nil)
+		c.Reply(value.Of(all), nil)
 	case "sign":
 		s.sign(c, m)
 	default:
@@ -164,9 +187,53 @@ func (s *service) fromScript(c *actor.Context, m lua.Message) {
 			c.Forward(at.ref)
 			return
 		}
+		if home, _, ok := s.rooms.cfg.Cluster.elsewhere(name); ok {
+			c.Forward(home)
+			return
+		}
+		if cmd == kindPull { // which makes rooms as a publisher does
+			at, err := s.pulled(c, name)
+			if err != nil {
+				c.Reply(nil, err)
+				return
+			}
+			c.Forward(at.ref)
+			return
+		}
 		c.Reply(value.Of(nil), nil)
 	}
 }
+
+func (s *service) pulled(c *actor.Context, name string) (*place, error) {
+	if err := CheckName(name); err != nil {
+		return nil, err
+	}
+	return s.open(c, name, actor.Ref{})
+}
+
+// names are those of the rooms of all nodes.
+func (s *service) names() []string {
+	all := slices.Collect(maps.Keys(s.table))
+	if k := s.rooms.cfg.Cluster; k != nil {
+		for after := namePrefix; ; {
+			some, _ := k.Names.List(after, maxListed)
+			for _, name := range some {
+				if name, is := strings.CutPrefix(name, namePrefix); is {
+					all = append(all, name)
+				}
+			}
+			if len(some) < maxListed || !strings.HasPrefix(some[len(some)-1], namePrefix) {
+				break
+			}
+			after = some[len(some)-1]
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// maxListed is how many names are looked through at a time.
+const maxListed = 1000
 
 func (s *service) sign(c *actor.Context, m lua.Message) {
 	var cmd, name, action, who string

@@ -19,6 +19,16 @@ local Room = {}
 ---@field skips integer?
 ---@field skipped integer?
 ---@field reason string? why it has left, in on_leave
+---@field node string? that it is on, if that is another one
+
+---@class skua.RoomRemote
+---@field id integer
+---@field kind "forward"|"pull"
+---@field url string without what may be secret
+---@field state "up"|"down"|"ended"
+---@field seconds number in that state
+---@field failures integer
+---@field reason string? why it is not up
 
 ---@class skua.RoomInfo
 ---@field name string
@@ -26,6 +36,7 @@ local Room = {}
 ---@field viewers integer
 ---@field tracks table[]
 ---@field members skua.RoomMember[]
+---@field remotes skua.RoomRemote[]
 ---@field frames integer
 ---@field bytes integer
 ---@field jumps integer
@@ -63,6 +74,27 @@ function Room:mute(kind, on) end
 ---@param reason string?
 ---@return integer how many
 function Room:close(reason) end
+
+---Sends the room to another server, again when the connection breaks. Raises an error for what is no such URL, or too many.
+---@param url string rtmp://HOST/APP/STREAM, or rtmps
+---@return integer|false number false: there is no such room
+function Room:forward(url) end
+
+---Ends that.
+---@param id integer
+---@return boolean whether there was one
+function Room:forward_stop(id) end
+
+---Has a stream of another server be the room's, which is made if there is none.
+---@param url string rtmp://HOST/APP/STREAM, rtmps, or http://HOST/PATH.flv, https
+---@param options { who: string? }?
+---@return integer number
+function Room:pull(url, options) end
+
+---Ends that.
+---@param id integer
+---@return boolean whether there was one
+function Room:pull_stop(id) end
 
 ---What there is to know of the room, or nil if nobody is in it.
 ---@return skua.RoomInfo?

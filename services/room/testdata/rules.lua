@@ -26,6 +26,10 @@ function M.on_record(self, name, file)
   heard[#heard + 1] = ("record %s %s %s %s"):format(name, tostring(file.last), tostring(file.failed), file.reason or file.format)
 end
 
+function M.on_remote(self, name, remote)
+  heard[#heard + 1] = ("%s %s %s %s %s"):format(name, remote.kind, remote.url, remote.state, tostring(remote.reason))
+end
+
 function M.on_speaking(self, name, speakers)
   local who = {}
   for i, s in ipairs(speakers) do who[i] = s.who .. " " .. s.level end
@@ -43,6 +47,15 @@ function M.heard() return table.concat(heard, "; ") end
 function M.kick(self, name, whom, reason) return room.of(name):kick(whom, reason) end
 function M.record(self, name, options) return room.of(name):record_start(options) end
 function M.unrecord(self, name) return room.of(name):record_stop() end
+function M.forward(self, name, url) return room.of(name):forward(url) end
+function M.forward_stop(self, name, id) return room.of(name):forward_stop(id) end
+function M.pull(self, name, url, options) return room.of(name):pull(url, options) end
+function M.pull_stop(self, name, id) return room.of(name):pull_stop(id) end
+function M.remotes(self, name)
+  local all = {}
+  for i, r in ipairs(room.of(name):info().remotes) do all[i] = ("%d %s %s %s"):format(r.id, r.kind, r.url, r.state) end
+  return table.concat(all, ", ")
+end
 function M.mute(self, name, kind, on, whom) return room.of(name):mute(kind, on, whom) end
 function M.tell(self, name, text, who) return room.of(name):tell(text, who) end
 function M.close(self, name, reason) return room.of(name):close(reason) end

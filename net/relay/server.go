@@ -1,0 +1,188 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/skua-go/skua/net/media"
+)
+
+// Grant is what a request gets: one of the two.
+type Grant struct {
+	// Viewer: its frames are sent. It is closed with the link.
+	Viewer *media.Viewer
+	// Into: frames are taken.
+	Into Into
+	// Done is called when the link has ended, with why; nil calls nobody.
+	Done func(reason error)
+}
+
+// ServerConfig is what a Server stands on. Open is needed.
+type ServerConfig struct {
+	Config
+	// Open gives what a ticket is for, or says why not.
+	Open func(ctx context.Context, r Request) (Grant, error)
+	// MaxLinks is how many there may be, those that have not said who they are among them. Default 10,000.
+	MaxLinks int
+	// Log gets what operators should see. Default: nothing is logged.
+	Log *slog.Logger
+}
+
+// Server is where other nodes reach this one's streams.
+type Server struct {
+	cfg ServerConfig
+
+	mu       sync.Mutex
+	conns    map[net.Conn]struct{}
+	stopping bool
+	refused  uint64
+}
+
+// NewServer makes one.
+func NewServer(cfg ServerConfig) (*Server, error) {
+	if cfg.Open == nil {
+		return nil, errors.New("relay: ServerConfig.Open is needed")
+	}
+	cfg.Config = cfg.withDefaults()
+	if cfg.MaxLinks <= 0 {
+		cfg.MaxLinks = 10_000
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Server{cfg: cfg, conns: map[net.Conn]struct{}{}}, nil
+}
+
+// Links is how many there are, and how many were refused, since there were too many or they were no nodes of the cluster.
+func (s *Server) Links() (now int, refused uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns), s.refused
+}
+
+// Serve takes links from ln until ctx ends, then ends all of them and returns when they are gone. It closes ln.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	var running sync.WaitGroup
+	defer running.Wait()
+	stop := context.AfterFunc(ctx, func() {
+		_ = ln.Close()
+		s.stop()
+	})
+	defer stop()
+	for {
+		conn, err := ln.Accept()
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+				continue
+			}
+			return fmt.Errorf("relay: %w", err)
+		}
+		if !s.add(conn) {
+			_ = conn.Close()
+			continue
+		}
+		running.Go(func() {
+			defer s.remove(conn)
+			s.serve(ctx, conn)
+		})
+	}
+}
+
+func (s *Server) add(conn net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping || len(s.conns) >= s.cfg.MaxLinks {
+		s.refused++
+		return false
+	}
+	s.conns[conn] = struct{}{}
+	return true
+}
+
+func (s *Server) remove(conn net.Conn) {
+	_ = conn.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, conn)
+}
+
+func (s *Server) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopping = true
+	for conn := range s.conns {
+		_ = conn.Close()
+	}
+}
+
+// serve is the whole life of a link.
+func (s *Server) serve(ctx context.Context, conn net.Conn) {
+	log := s.cfg.Log.With("addr", conn.RemoteAddr().String())
+	r, g, err := s.open(ctx, conn)
+	if err != nil {
+		s.mu.Lock()
+		s.refused++
+		s.mu.Unlock()
+		if r.From == "" && !errors.Is(err, ErrPeer) {
+			log.Debug("a link of another node has not come through", "error", err)
+			return
+		}
+		log.Warn("a link of another node is refused", "member", r.From, "room", r.Room, "error", err)
+		return
+	}
+	log = log.With("member", r.From, "room", r.Room)
+	log.Debug("link to another node")
+	l := s.cfg.link(conn)
+	if g.Viewer != nil {
+		err = l.send(g.Viewer)
+		g.Viewer.Close(err)
+	} else {
+		err = l.receive(g.Into)
+	}
+	if ctx.Err() != nil {
+		err = ErrStopping
+	}
+	log.Debug("link to another node ended", "reason", err)
+	if g.Done != nil {
+		g.Done(err)
+	}
+}
+
+// open does the listener's side of the beginning.
+func (s *Server) open(ctx context.Context, conn net.Conn) (r Request, g Grant, err error) {
+	if err := conn.SetDeadline(time.Now().Add(setup)); err != nil {
+		return r, g, err
+	}
+	nonce, err := greet(conn)
+	if err != nil {
+		return r, g, err
+	}
+	r, proof, err := hear(conn, s.cfg.Key, nonce)
+	if err != nil {
+		return r, g, err
+	}
+	limited, cancel := context.WithTimeout(ctx, setup)
+	defer cancel()
+	g, err = s.cfg.Open(limited, r)
+	if err == nil && g.Viewer == nil && g.Into == nil {
+		err = errors.New("relay: nothing was granted")
+	}
+	if failed := answer(conn, proof, err); err == nil && failed != nil {
+		err = failed
+		if g.Viewer != nil {
+			g.Viewer.Close(err)
+		}
+		if g.Done != nil {
+			g.Done(err)
+		}
+	}
+	return r, g, err
+}
