@@ -267,8 +267,8 @@ function showPeople(room, host) {
 function showTiles() {
   const speaking = new Set(list(state.room?.speaking));
   const onAir = list(state.room?.people).filter((p) => p.on_air);
-  for (const tile of player.tiles.values()) {
-    const who = player.session ? Player.in(tile, state.slots).video || "" : onAir[0]?.id || "";
+  for (const [number, tile] of player.tiles) {
+    const who = player.session ? Player.in(number, state.slots).video || "" : onAir[0]?.id || "";
     tile.el.hidden = player.session !== "" && who === "";
     tile.el.classList.toggle("speaking", speaking.has(who));
     tile.caption.textContent = person(who)?.name || "";

@@ -134,13 +134,13 @@ export class Player {
     events.onmessage = (e) => this.told(turn, JSON.parse(e.data));
     for (let i = 0; i < VOICES; i++) pc.addTransceiver("audio", { direction: "recvonly" });
     for (let i = 0; i < PICTURES; i++) pc.addTransceiver("video", { direction: "recvonly" });
-    const slots = new Map(); // streams, in the order in which they come: those of one number are one
-    pc.ontrack = ({ streams: [stream] }) => {
-      if (slots.has(stream.id)) return;
-      slots.set(stream.id, slots.size);
-      const { video } = this.tile(slots.get(stream.id));
-      video.srcObject = stream;
-      void this.start(video);
+    // Slots of one number are one stream, which is a tile: an id of a track, "video-0", says the kind and the number of the line.
+    pc.ontrack = ({ streams: [stream], transceiver }) => {
+      const lines = pc.getTransceivers().filter((line) => line.receiver.track.kind === transceiver.receiver.track.kind);
+      const tile = this.tile(lines.indexOf(transceiver));
+      if (tile.video.srcObject) return;
+      tile.video.srcObject = stream;
+      void this.start(tile.video);
       this.hooks.slots(null); // they may have been told before
     };
     const up = new Promise((resolve, reject) => {
@@ -175,11 +175,11 @@ export class Player {
     if (said.event === "slots") this.hooks.slots(said.slots);
   }
 
-  /** Who of these slots is in a tile, by kind. */
-  static in(tile, slots) {
+  /** Who of these slots is in the tile of a number, by kind. */
+  static in(number, slots) {
     const who = {};
     for (const slot of slots) {
-      if (tile.video.srcObject?.getTrackById(slot.track)) who[slot.kind] = slot.who;
+      if (slot.track === `${slot.kind}-${number}`) who[slot.kind] = slot.who;
     }
     return who;
   }

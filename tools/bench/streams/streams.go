@@ -32,7 +32,7 @@ const (
 
 // Servers are those that stream to whoever connects.
 func Servers() map[string]measure.Server {
-	return map[string]measure.Server{"media-flv": serveFLV, "media-rtmp": serveRTMP, "media-bare": serveBare}
+	return map[string]measure.Server{"media-flv": serveFLV, "media-rtmp": serveRTMP, "media-bare": serveBare, "media-live": serveLive, "media-bare-relay": serveBareRelay}
 }
 
 // feed publishes the stream until ctx ends.
@@ -290,15 +290,9 @@ var errNoAnswer = errors.New("streams: the server does not answer as expected")
 
 // RTMP asks for a stream over RTMP.
 func RTMP(conn net.Conn) (io.Reader, error) {
-	const packet = 1536
-	hello := make([]byte, 1+2*packet)
-	hello[0] = 3
-	if _, err := conn.Write(hello); err != nil {
-		return nil, err
-	}
 	r := bufio.NewReaderSize(conn, 4<<10)
-	if _, err := io.ReadFull(r, hello); err != nil {
-		return nil, fmt.Errorf("%w: %w", errNoAnswer, err)
+	if err := greet(conn, r); err != nil {
+		return nil, err
 	}
 	_, err := conn.Write(append(command(0, "connect", 1), command(1, "play", 2)...))
 	return r, err
