@@ -249,7 +249,7 @@ func webrtcBenchmarks() []measure.Benchmark {
 	const (
 		whep       = "300 viewers of one stream of 1.6 Mbps by WHEP, encrypted; what they got by the server's CPU time; base: the same packets written to a UDP socket, as they are, same run"
 		memory     = "resident memory of the server for each of them, while it sends"
-		firstFrame = "from the moment at which WebRTC is connected until a viewer has its first picture, which is a key frame, 95 in 100 of 100 viewers who come one after the other; the stream is one that came over RTMP, with a key frame each second"
+		firstFrame = "from the moment at which ICE has got through until a viewer has its first picture, which is a key frame, 95 in 100 of 100 viewers who come one after the other; the stream is one that came over RTMP, with a key frame each second"
 		voice      = "cores for 200 rooms of 4 members, who all send Opus each 20 ms and hear the three others; measured with 50 rooms and multiplied by 4"
 	)
 	return []measure.Benchmark{

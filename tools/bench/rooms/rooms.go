@@ -56,8 +56,6 @@ type crowd struct {
 	addr  string
 	bytes atomic.Int64 // of media, that viewers have had
 
-	connected time.Time // when the only client was
-
 	mu    sync.Mutex
 	peers []*pion.PeerConnection
 	muxes []io.Closer
@@ -112,10 +110,7 @@ func (c *crowd) connect(ctx context.Context, path string, prepare func(*pion.Pee
 	var once sync.Once
 	pc.OnConnectionStateChange(func(s pion.PeerConnectionState) {
 		if s == pion.PeerConnectionStateConnected {
-			once.Do(func() {
-				c.connected = time.Now()
-				close(up)
-			})
+			once.Do(func() { close(up) })
 		}
 	})
 	pc.OnTrack(func(t *pion.TrackRemote, _ *pion.RTPReceiver) { c.receive(t) })

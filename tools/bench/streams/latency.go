@@ -27,8 +27,8 @@ type Way struct {
 	second  bool // its viewers come to the second address
 	publish func(ctx context.Context, addr string) error
 	dial    Dial
-	// frame reads one: its beginning, of which no more is looked at than this, is good until the next call.
-	frame func(r *bufio.Reader) (head []byte, picture bool, err error)
+	// frame reads one, and gives when it was published: 0 if that does not stand in it.
+	frame func(r *bufio.Reader) (published int64, picture bool, err error)
 }
 
 // The ways that are measured.
@@ -42,52 +42,52 @@ var (
 const look = 64
 
 // tags reads HTTP-FLV, behind the head of HTTP and of the file.
-func tags(r *bufio.Reader) ([]byte, bool, error) {
+func tags(r *bufio.Reader) (int64, bool, error) {
 	for {
 		head, err := r.Peek(11)
 		if err != nil {
-			return nil, false, err
+			return 0, false, err
 		}
 		if head[0] == 'H' { // of the answer
 			for line := "-"; line != "\r\n"; {
 				if line, err = r.ReadString('\n'); err != nil {
-					return nil, false, err
+					return 0, false, err
 				}
 			}
 			if _, err := r.Discard(13); err != nil { // FLV's own, with the size of no tag
-				return nil, false, err
+				return 0, false, err
 			}
 			continue
 		}
 		kind, size := head[0], int(head[1])<<16|int(head[2])<<8|int(head[3])
 		if _, err := r.Discard(11); err != nil {
-			return nil, false, err
+			return 0, false, err
 		}
 		got, err := begin(r, size, size+4)
 		return got, kind == flv.TypeVideo, err
 	}
 }
 
-// begin gives the beginning of what is size bytes long, and reads past it, so many bytes in all.
-func begin(r *bufio.Reader, size, all int) ([]byte, error) {
-	peeked, err := r.Peek(min(size, look))
+// begin looks at the beginning of what is size bytes long, and reads past it, so many bytes in all.
+func begin(r *bufio.Reader, size, all int) (published int64, err error) {
+	head, err := r.Peek(min(size, look))
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	got := append([]byte(nil), peeked...)
+	published = when(head)
 	_, err = r.Discard(all)
-	return got, err
+	return published, err
 }
 
 // messages reads RTMP, where the server sends each on one chunk stream at a time.
-func messages(r *bufio.Reader) ([]byte, bool, error) {
+func messages(r *bufio.Reader) (int64, bool, error) {
 	head, err := r.Peek(12)
 	if err != nil {
-		return nil, false, err
+		return 0, false, err
 	}
 	kind, size := head[7], int(head[4])<<16|int(head[5])<<8|int(head[6])
 	if _, err := r.Discard(12); err != nil {
-		return nil, false, err
+		return 0, false, err
 	}
 	if size > outChunk {
 		size += (size - 1) / outChunk // the headers of the further chunks
@@ -99,14 +99,14 @@ func messages(r *bufio.Reader) ([]byte, bool, error) {
 // outChunk is the size of the server's chunks, which it tells before the first that could be longer.
 const outChunk = 60_000
 
-func bareFrames(r *bufio.Reader) ([]byte, bool, error) {
+func bareFrames(r *bufio.Reader) (int64, bool, error) {
 	head, err := r.Peek(4)
 	if err != nil {
-		return nil, false, err
+		return 0, false, err
 	}
 	size := int(binary.BigEndian.Uint32(head))
 	if _, err := r.Discard(4); err != nil {
-		return nil, false, err
+		return 0, false, err
 	}
 	got, err := begin(r, size, size)
 	return got, size > soundBytes, err
@@ -183,7 +183,7 @@ func (w Way) listen(ctx context.Context, conn net.Conn, r *bufio.Reader, begun t
 	defer stop()
 	var ages []time.Duration
 	for {
-		head, _, err := w.frame(r)
+		published, _, err := w.frame(r)
 		now := time.Now()
 		if ctx.Err() != nil {
 			return ages, nil
@@ -191,8 +191,8 @@ func (w Way) listen(ctx context.Context, conn net.Conn, r *bufio.Reader, begun t
 		if err != nil {
 			return nil, fmt.Errorf("streams: a viewer was put out: %w", err)
 		}
-		if old, ok := age(head, now); ok && now.After(begun) {
-			ages = append(ages, old)
+		if published > 0 && now.After(begun) {
+			ages = append(ages, time.Duration(now.UnixNano()-published))
 		}
 	}
 }
@@ -242,12 +242,9 @@ func (w Way) first(ctx context.Context, addr string) error {
 		return err
 	}
 	for {
-		head, picture, err := w.frame(r)
-		if err != nil {
+		published, picture, err := w.frame(r)
+		if err != nil || picture && published > 0 { // else it is parameters
 			return err
-		}
-		if _, ok := age(head, time.Now()); ok && picture { // else parameters
-			return nil
 		}
 	}
 }
@@ -289,11 +286,11 @@ func HLSBehind(ctx context.Context) (float64, error) {
 			if err != nil {
 				return 0, err
 			}
-			old, ok := age(data, time.Now())
-			if !ok {
+			published, now := when(data), time.Now()
+			if published == 0 {
 				return 0, fmt.Errorf("%w: a part of %d bytes without a frame", errNoAnswer, len(data))
 			}
-			all = append(all, old+p.holdBack)
+			all = append(all, time.Duration(now.UnixNano()-published)+p.holdBack)
 			next := *at
 			next.RawQuery += fmt.Sprintf("&_HLS_msn=%d&_HLS_part=%d", p.msn, p.next)
 			ask = &next

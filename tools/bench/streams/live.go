@@ -2,6 +2,7 @@ package streams
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -9,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -150,13 +150,13 @@ func stamped(size int, key, sound bool) []byte {
 	return data
 }
 
-// age is how long ago the last of the frames in b was published.
-func age(b []byte, now time.Time) (time.Duration, bool) {
-	at := strings.LastIndex(string(b), mark)
+// when is the moment at which the last of the frames in b was published, in Unix nanoseconds; 0 if there is none.
+func when(b []byte) int64 {
+	at := bytes.LastIndex(b, []byte(mark))
 	if at < 0 || len(b) < at+len(mark)+8 {
-		return 0, false
+		return 0
 	}
-	return time.Duration(now.UnixNano() - int64(binary.BigEndian.Uint64(b[at+len(mark):]))), true
+	return int64(binary.BigEndian.Uint64(b[at+len(mark):]))
 }
 
 // Parameter sets of H.264, of a picture of 320x180.
