@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
+	"regexp"
 	"sync"
 	"testing"
 	"time"
@@ -78,9 +78,9 @@ func TestSlowViewersAmongTwoHundredGoodOnes(t *testing.T) {
 			t.Errorf("%s: %+v", what, s)
 		}
 	}
-	for _, why := range []string{"too slow for the stream", "takes nothing"} {
-		if strings.Count(n.Log(), why) < 2 {
-			t.Errorf("the log does not say twice that somebody %s", why)
+	for _, why := range []string{`reason="media: the viewer is too slow for the stream`, `reason="media: the viewer takes nothing any more`} {
+		if left := regexp.MustCompile("left the room .*"+why).FindAllString(n.Log(), -1); len(left) != 2 {
+			t.Errorf("%d have left with %s, expected one over each protocol", len(left), why)
 		}
 	}
 	// What a room keeps, once for itself and once for each of the two protocols, and twice that until the collector has come; and what each viewer has.
