@@ -6,7 +6,10 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"io"
+	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -48,11 +51,11 @@ func clip(t *testing.T, seconds, from int, size string, more ...string) []tag {
 // sketch is a stream as it is published, and what is expected of what comes out.
 type sketch struct {
 	tags      []tag
-	pace      func(i int) time.Duration // when a tag is sent
+	meant     []uint32 // their times, in ms, without what the clock does
 	pictures  int
 	sound     bool
-	sizes     int           // of pictures, one after the other
-	gap       time.Duration // that may be between two pictures beside the usual 1/30 s
+	sizes     int     // of pictures, one after the other
+	gap       float64 // ms that may be between two pictures beside the usual 1/30 s
 	noPicture bool
 }
 
@@ -69,7 +72,7 @@ func sketches(t *testing.T) map[string]*sketch {
 	// Another encoder goes on where the first has ended, with pictures of another size.
 	half := clip(t, seconds/2, 0, "160x96")
 	other := clip(t, seconds/2, seconds/2*rate, "320x192")
-	all["another size"] = &sketch{tags: append(half, later(other, seconds/2*1000)...), pictures: seconds * rate, sound: true, sizes: 2, gap: 100 * time.Millisecond}
+	all["another size"] = &sketch{tags: append(half, later(other, seconds/2*1000)...), pictures: seconds * rate, sound: true, sizes: 2, gap: 100}
 	// The publisher's clock jumps by three hours, and back.
 	jumped := later(whole, 0)
 	for i := range jumped {
@@ -77,7 +80,7 @@ func sketches(t *testing.T) map[string]*sketch {
 			jumped[i].stamp += 3 * 3600 * 1000
 		}
 	}
-	all["jumps"] = &sketch{tags: jumped, pictures: seconds * rate, sound: true, sizes: 1, gap: 100 * time.Millisecond}
+	all["jumps"] = &sketch{tags: jumped, pictures: seconds * rate, sound: true, sizes: 1, gap: 100}
 	// Its 32 bits wrap after half of the time.
 	wrapped := later(whole, 0)
 	for i := range wrapped {
@@ -85,18 +88,21 @@ func sketches(t *testing.T) map[string]*sketch {
 	}
 	all["wraps"] = &sketch{tags: wrapped, pictures: seconds * rate, sound: true, sizes: 1}
 	for _, s := range all {
-		s.pace = func(i int) time.Duration { // by what the encoder meant
-			at := s.tags[i].stamp
-			return time.Duration(at) * time.Millisecond
-		}
+		s.meant = times(s.tags)
 	}
-	meant := func(i int) time.Duration { return time.Duration(whole[i].stamp) * time.Millisecond }
-	all["jumps"].pace, all["wraps"].pace = meant, meant
+	all["jumps"].meant, all["wraps"].meant = times(whole), times(whole)
+	return all
+}
+
+func times(tags []tag) (all []uint32) {
+	for _, g := range tags {
+		all = append(all, g.stamp)
+	}
 	return all
 }
 
 func only(tags []tag, kind byte) []tag {
-	return slices.DeleteFunc(slices.Clone(tags), func(g tag) bool { return g.kind != kind && g.kind != flv.TypeScript || g.kind == flv.TypeScript })
+	return slices.DeleteFunc(slices.Clone(tags), func(g tag) bool { return g.kind != kind })
 }
 
 func later(tags []tag, ms uint32) []tag {
@@ -121,7 +127,7 @@ func (s *sketch) send(ctx context.Context, addr, room string) error {
 	begun := time.Now()
 	for i, g := range s.tags {
 		select {
-		case <-time.After(time.Until(begun.Add(s.pace(i)))):
+		case <-time.After(time.Until(begun.Add(time.Duration(s.meant[i]) * time.Millisecond))):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -160,7 +166,11 @@ func TestTimesAreRightBehindEachConversion(t *testing.T) {
 				if way == "HLS" {
 					args = append(args, "-live_start_index", "0")
 				}
-				if _, err := tool(ctx, t, "ffmpeg", append(args, "-i", url, "-map", "0", "-c", "copy", file)...); err != nil {
+				args = append(args, "-i", url, "-map", "0", "-c", "copy", file)
+				if !s.noPicture { // decoded here, as a file would have the parameters of its beginning only
+					args = append(append(args, "-map", "0:v"), sketched(file+".bars")...)
+				}
+				if _, err := tool(ctx, t, "ffmpeg", args...); err != nil {
 					t.Errorf("%s by %s: %v", name, way, err)
 				}
 			})
@@ -172,23 +182,29 @@ func TestTimesAreRightBehindEachConversion(t *testing.T) {
 			t.Errorf("%s: recorded as %v, %v, expected %d files", name, tapes, err, max(1, s.sizes))
 		}
 		for way, file := range outputs {
-			s.check(ctx, t, name+" by "+way, s.sizes, file)
+			s.check(ctx, t, name+" by "+way, file)
 		}
-		s.check(ctx, t, name+" as it was recorded", s.sizes, tapes...)
+		s.check(ctx, t, name+" as it was recorded", tapes...)
 	}
 }
 
 // check looks at what has come out.
-func (s *sketch) check(ctx context.Context, t *testing.T, what string, sizes int, files ...string) {
+func (s *sketch) check(ctx context.Context, t *testing.T, what string, files ...string) {
 	t.Helper()
 	var numbers []byte
 	for _, file := range files {
-		if !s.noPicture {
-			numbers = append(numbers, bars(ctx, t, file)...)
+		if s.noPicture {
+			break
 		}
-		if s.sound && !s.noPicture {
-			s.inStep(ctx, t, what, file)
+		numbered := bars(ctx, t, file)
+		if len(numbered) == 0 {
+			t.Errorf("%s: no picture", what)
+			return
 		}
+		if s.sound {
+			s.inStep(ctx, t, what, file, numbered[0])
+		}
+		numbers = append(numbers, numbered...)
 	}
 	if s.noPicture {
 		if got := len(stamps(ctx, t, "a:0", files[0])); got < 100 {
@@ -208,12 +224,22 @@ func (s *sketch) check(ctx context.Context, t *testing.T, what string, sizes int
 	t.Logf("%s: pictures %d to %d, none lost, none out of order", what, numbers[0], numbers[len(numbers)-1])
 }
 
+// sketched has ffmpeg write pictures as 8 bytes each, which are their bars.
+func sketched(file string) []string {
+	return []string{"-vf", "scale=8:1:flags=area", "-vsync", "passthrough", "-pix_fmt", "gray", "-f", "rawvideo", file}
+}
+
 // bars are the numbers of the pictures of a file, in the order in which they are shown.
 func bars(ctx context.Context, t *testing.T, file string) (numbers []byte) {
 	t.Helper()
-	raw, err := tool(ctx, t, "ffmpeg", "-nostdin", "-i", file, "-map", "0:v", "-vf", "scale=8:1:flags=area", "-vsync", "passthrough", "-pix_fmt", "gray", "-f", "rawvideo", "-")
+	if _, err := os.Stat(file + ".bars"); err != nil {
+		if _, err := tool(ctx, t, "ffmpeg", append([]string{"-nostdin", "-i", file, "-map", "0:v"}, sketched(file+".bars")...)...); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+	}
+	raw, err := os.ReadFile(file + ".bars")
 	if err != nil {
-		t.Fatalf("%s: %v", file, err)
+		t.Fatal(err)
 	}
 	for ; len(raw) >= 8; raw = raw[8:] {
 		n := byte(0)
@@ -243,25 +269,83 @@ func stamps(ctx context.Context, t *testing.T, stream, file string) (all []float
 	return all
 }
 
-// inStep compares how sound and pictures go: both without a gap but those that are expected, and as long as each other.
-func (s *sketch) inStep(ctx context.Context, t *testing.T, what, file string) {
+// inStep holds sound and pictures of a file against each other: neither has a gap that the encoder did not make, and each packet of sound is as far from the pictures around it as it was meant to be.
+func (s *sketch) inStep(ctx context.Context, t *testing.T, what, file string, first byte) {
 	t.Helper()
-	v, a := stamps(ctx, t, "v:0", file), stamps(ctx, t, "a:0", file)
-	if len(v) < 30 || len(a) < 40 {
-		t.Errorf("%s: %d pictures and %d packets of sound", what, len(v), len(a))
-		return
-	}
-	const usual, sound = 1000.0 / rate, 1024 / 44.1
-	for kind, all := range map[string][]float64{"picture": v, "packet of sound": a} {
-		step := map[string]float64{"picture": usual, "packet of sound": sound}[kind]
-		for i := range all[1:] {
-			if d := all[i+1] - all[i]; d < step/3 || d > step+2+float64(s.gap.Milliseconds()) {
-				t.Errorf("%s: %s %d is %.1f ms behind the one before", what, kind, i+1, d)
-			}
+	const usual, rounding = 1000.0 / rate, 3.0
+	shown := stamps(ctx, t, "v:0", file)
+	for i := range shown[1:] {
+		if d := shown[i+1] - shown[i]; d < usual/3 || d > usual+rounding+s.gap {
+			t.Errorf("%s: picture %d is %.1f ms behind the one before", what, i+1, d)
 		}
 	}
-	t.Logf("%s: pictures from %.0f to %.0f ms, sound from %.0f to %.0f ms", what, v[0], v[len(v)-1], a[0], a[len(a)-1])
-	if begin, end := a[0]-v[0], a[len(a)-1]-v[len(v)-1]; max(begin-end, end-begin) > 2*usual+2*sound+float64(s.gap.Milliseconds()) {
-		t.Errorf("%s: sound begins %.1f ms behind the pictures and ends %.1f ms behind them", what, begin, end)
+	pictures, sounds := s.meantPictures(), s.meantSounds()
+	heard, worst := 0, 0.0
+	for sum, at := range sums(ctx, t, file) {
+		meant, ok := sounds[sum]
+		if !ok {
+			continue
+		}
+		// The picture that is shown with it, or the first or last that there is.
+		i, _ := slices.BinarySearch(pictures, meant)
+		i = min(max(i-int(first), 0), len(shown)-1)
+		apart := (at - meant) - (shown[i] - pictures[i+int(first)])
+		if worst = max(worst, apart, -apart); max(apart, -apart) > rounding+s.gap {
+			t.Errorf("%s: the sound of %.0f ms is %.1f ms from where the pictures have it", what, meant, apart)
+			return
+		}
+		heard++
 	}
+	if heard < 50 {
+		t.Errorf("%s: %d packets of sound are those of the encoder", what, heard)
+	}
+	t.Logf("%s: %d packets of sound, at most %.1f ms from where the pictures have them", what, heard, worst)
+}
+
+// meantPictures are when pictures were meant to be shown, in ms, one after the other.
+func (s *sketch) meantPictures() (all []float64) {
+	for i, g := range s.tags {
+		if g.kind == flv.TypeVideo && g.body[1] == 1 {
+			composition := int32(uint32(g.body[2])<<24|uint32(g.body[3])<<16|uint32(g.body[4])<<8) >> 8
+			all = append(all, float64(s.meant[i])+float64(composition))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// meantSounds are when packets of sound were meant to be heard, by their sums; those that are there twice are left out.
+func (s *sketch) meantSounds() map[uint32]float64 {
+	all, twice := map[uint32]float64{}, map[uint32]bool{}
+	for i, g := range s.tags {
+		if g.kind != flv.TypeAudio || g.body[1] != 1 {
+			continue
+		}
+		sum := crc32.ChecksumIEEE(g.body[2:])
+		_, there := all[sum]
+		twice[sum] = twice[sum] || there
+		all[sum] = float64(s.meant[i])
+	}
+	maps.DeleteFunc(all, func(sum uint32, _ float64) bool { return twice[sum] })
+	return all
+}
+
+// sums are when the packets of sound of a file are heard, in ms, by their sums.
+func sums(ctx context.Context, t *testing.T, file string) map[uint32]float64 {
+	t.Helper()
+	out, err := tool(ctx, t, "ffprobe", "-select_streams", "a:0", "-show_data_hash", "crc32", "-show_entries", "packet=pts_time,data_hash", "-of", "csv=p=0", file)
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	all := map[uint32]float64{}
+	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
+		at, hash, _ := strings.Cut(lines.Text(), ",")
+		seconds, err := strconv.ParseFloat(at, 64)
+		_, hash, _ = strings.Cut(hash, ":")
+		sum, err2 := strconv.ParseUint(strings.Trim(hash, ","), 16, 32)
+		if err == nil && err2 == nil {
+			all[uint32(sum)] = seconds * 1000
+		}
+	}
+	return all
 }
