@@ -37,7 +37,7 @@ func openPage(t *testing.T, browser context.Context, n *node, width, height int6
 
 func openPageAt(t *testing.T, browser context.Context, addr string, width, height int64, scale float64) page {
 	t.Helper()
-	p := page{browsertest.Open(t, browser, "http://"+addr+"/", width, height, scale)}
+	p := page{browsertest.Open(browser, t, "http://"+addr+"/", width, height, scale)}
 	p.State = "arena.state"
 	p.Run(chromedp.WaitVisible("#name"))
 	return p

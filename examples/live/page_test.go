@@ -53,9 +53,9 @@ func run(t *testing.T, env ...string) *nodetest.Node {
 // page is a tab with the page, in which somebody is logged in.
 type page struct{ *browsertest.Page }
 
-func open(t *testing.T, chrome context.Context, n *nodetest.Node, query, name string, width, height int64) page {
+func open(chrome context.Context, t *testing.T, n *nodetest.Node, query, name string, width, height int64) page {
 	t.Helper()
-	p := page{browsertest.Open(t, chrome, "http://"+n.Addr["http"]+"/"+query, width, height, 1)}
+	p := page{browsertest.Open(chrome, t, "http://"+n.Addr["http"]+"/"+query, width, height, 1)}
 	p.State = "live.state"
 	p.Run(chromedp.WaitVisible("#name"))
 	browsertest.Evaluate[string](p.Page, `document.getElementById("name").value = ""`)
@@ -82,7 +82,7 @@ func (p page) sees(way string, frames int) {
 func TestARoomWithoutWebRTC(t *testing.T) {
 	n := run(t, "SKUA_MEDIA_WEBRTC_UDP", "off")
 	chrome := rtctest.Browser(t)
-	ann := open(t, chrome, n, "", "Ann", 1360, 860)
+	ann := open(chrome, t, n, "", "Ann", 1360, 860)
 	ann.Run(chromedp.SendKeys("#title", "From OBS"+kb.Enter))
 	ann.Until("live.state.view === 'room'")
 	ann.Run(chromedp.Click("#camera"))
@@ -92,12 +92,12 @@ func TestARoomWithoutWebRTC(t *testing.T) {
 	stop := encoder(t, "rtmp://"+n.Addr["rtmp"]+"/live/"+ann.text("document.getElementById('obs-key').innerText"))
 	defer stop()
 	room := ann.text("live.state.room.name")
-	bob := open(t, chrome, n, "?room="+room, "Bob", 1360, 860)
+	bob := open(chrome, t, n, "?room="+room, "Bob", 1360, 860)
 	bob.sees("flv", 60)
 	bob.Screenshot("live-flv.png")
-	cyd := open(t, chrome, n, "?by=hls&room="+room, "Cyd", 1360, 860)
+	cyd := open(chrome, t, n, "?by=hls&room="+room, "Cyd", 1360, 860)
 	cyd.sees("hls", 60)
-	dan := open(t, chrome, n, "?by=whep&room="+room, "Dan", 1360, 860)
+	dan := open(chrome, t, n, "?by=whep&room="+room, "Dan", 1360, 860)
 	dan.Until("live.state.playing === 'stopped' && document.getElementById('curtain-text').innerText === 'This node has no WebRTC.'")
 	for _, p := range []page{bob, cyd} {
 		if c := p.Complaints("/whep/"); len(c) > 0 {
@@ -138,7 +138,7 @@ func TestTheRulesDoWhatTheirTestsSay(t *testing.T) {
 func TestARoomIsLiveFromACamera(t *testing.T) {
 	n := run(t)
 	chrome := rtctest.Browser(t)
-	ann := open(t, chrome, n, "", "Ann", 1360, 860)
+	ann := open(chrome, t, n, "", "Ann", 1360, 860)
 	ann.Until("!document.getElementById('no-rooms').hidden")
 	ann.Run(chromedp.SendKeys("#title", "Speedrun of the year"+kb.Enter))
 	ann.Until("live.state.view === 'room'")
@@ -147,7 +147,7 @@ func TestARoomIsLiveFromACamera(t *testing.T) {
 	ann.Until("live.state.live === 'camera' && live.state.room.live")
 	room := ann.text("live.state.room.name")
 
-	bob := open(t, chrome, n, "", "Bob", 412, 860)
+	bob := open(chrome, t, n, "", "Bob", 412, 860)
 	bob.Until("document.querySelector('.room-card .badge.live')")
 	bob.Screenshot("live-lobby-phone.png")
 	bob.Run(chromedp.Click(".room-card"))
@@ -160,9 +160,9 @@ func TestARoomIsLiveFromACamera(t *testing.T) {
 	bob.Prefers("dark")
 	bob.Screenshot("live-room-phone.png")
 
-	cyd := open(t, chrome, n, "?by=flv&room="+room, "Cyd", 1100, 760)
+	cyd := open(chrome, t, n, "?by=flv&room="+room, "Cyd", 1100, 760)
 	cyd.sees("flv", 60)
-	dan := open(t, chrome, n, "?by=hls&room="+room, "Dan", 1100, 760)
+	dan := open(chrome, t, n, "?by=hls&room="+room, "Dan", 1100, 760)
 	dan.sees("hls", 60)
 	ann.Until("live.state.room.viewers >= 3")
 	bob.Run(chromedp.Click("#voice"))

@@ -22,7 +22,7 @@ const Patience = 30 * time.Second
 // Page is a tab.
 type Page struct {
 	T   *testing.T
-	Ctx context.Context
+	Ctx context.Context //nolint:containedctx // the tab itself, for the library
 	// State is an expression of JavaScript, whose value tells in failures how the page is.
 	State string
 
@@ -31,7 +31,7 @@ type Page struct {
 }
 
 // Open opens a URL in a tab of this size, in focus.
-func Open(t *testing.T, browser context.Context, url string, width, height int64, scale float64) *Page {
+func Open(browser context.Context, t *testing.T, url string, width, height int64, scale float64) *Page {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser)
 	t.Cleanup(cancel)
@@ -57,7 +57,7 @@ func Open(t *testing.T, browser context.Context, url string, width, height int64
 	if _, err := chromedp.Call(ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}); err != nil {
 		t.Fatal(err)
 	}
-	p.Run(chromedp.EmulateViewport(width, height, chromedp.EmulateScale(scale)), chromedp.Navigate(url))
+	p.Run(chromedp.EmulateViewport(width, height, chromedp.EmulateScale(scale)), chromedp.Navigate(url)) //nolint:contextcheck // it is the tab's
 	return p
 }
 
@@ -135,7 +135,7 @@ func (p *Page) Screenshot(name string) {
 		dir = p.T.TempDir()
 	}
 	file := filepath.Join(dir, name)
-	if err := os.WriteFile(file, png, 0o600); err != nil {
+	if err := os.WriteFile(file, png, 0o600); err != nil { //nolint:gosec // where the developer wants it
 		p.T.Fatal(err)
 	}
 	p.T.Logf("screenshot: %s, %d bytes", file, len(png))

@@ -3,6 +3,7 @@ package nodetest
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -16,9 +17,11 @@ import (
 )
 
 // built is where the program is.
-var built string
+var built string //nolint:gochecknoglobals // for all tests of a package
 
-// build makes the program once for all tests of a package.
+// build makes the program once.
+//
+//nolint:gochecknoglobals // for all tests of a package
 var build = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "skua-node-test-")
 	if err != nil {
@@ -26,7 +29,7 @@ var build = sync.OnceValues(func() (string, error) {
 	}
 	built = dir
 	file := filepath.Join(dir, "skua")
-	out, err := exec.Command("go", "build", "-o", file, "github.com/skua-go/skua/cmd/skua").CombinedOutput()
+	out, err := exec.CommandContext(context.Background(), "go", "build", "-o", file, "github.com/skua-go/skua/cmd/skua").CombinedOutput() //nolint:gosec // into a directory of ours
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
@@ -75,7 +78,7 @@ func Program(t *testing.T) string {
 // Start runs it again after Stop.
 func (n *Node) Start() {
 	n.t.Helper()
-	n.cmd = exec.Command(Program(n.t), append([]string{"run", n.dir}, n.args...)...) //nolint:gosec // what build has made
+	n.cmd = exec.CommandContext(context.WithoutCancel(n.t.Context()), Program(n.t), append([]string{"run", n.dir}, n.args...)...) //nolint:gosec // what build has made
 	n.cmd.Stderr = &n.log
 	out, err := n.cmd.StdoutPipe()
 	if err != nil {

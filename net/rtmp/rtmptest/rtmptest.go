@@ -51,7 +51,7 @@ func (c *Client) hello() error {
 	const packet = 1536
 	shake := make([]byte, 1+2*packet)
 	shake[0] = 3
-	if _, err := c.Conn.Write(shake); err != nil {
+	if _, err := c.Write(shake); err != nil {
 		return err
 	}
 	if _, err := io.ReadFull(c.r, shake); err != nil {

@@ -170,23 +170,31 @@ func (c *crowd) overHLS(ctx context.Context, n *node, room string) error {
 	}
 	lines := strings.Fields(index)
 	for parts := 0; ; {
-		list, err := fetch(ctx, base+lines[len(lines)-1])
-		if err == nil {
-			for _, part := range partOf.FindAllStringSubmatch(list, -1) { // the last is one that is yet to come
-				if _, err = fetch(ctx, base+part[1]); err != nil {
-					break
-				}
-				parts++
-			}
+		n, err := readParts(ctx, base, lines[len(lines)-1])
+		if parts += n; err == nil {
+			continue
 		}
-		switch {
-		case err != nil && parts == 0:
+		if parts == 0 {
 			return err
-		case err != nil:
-			c.hls.Add(1)
-			return nil
 		}
+		c.hls.Add(1)
+		return nil //nolint:nilerr // the end of the room, or of the time to stay
 	}
+}
+
+// readParts reads a playlist and its parts, the last of which is yet to come.
+func readParts(ctx context.Context, base, list string) (parts int, err error) {
+	text, err := fetch(ctx, base+list)
+	if err != nil {
+		return 0, err
+	}
+	for _, part := range partOf.FindAllStringSubmatch(text, -1) {
+		if _, err := fetch(ctx, base+part[1]); err != nil {
+			return parts, err
+		}
+		parts++
+	}
+	return parts, nil
 }
 
 func fetch(ctx context.Context, url string) (string, error) {
