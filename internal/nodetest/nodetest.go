@@ -107,7 +107,7 @@ func (n *Node) Start() {
 			door, addr, _ := strings.Cut(field, "=")
 			n.Addr[door] = addr
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		n.t.Fatalf("the node is not ready:\n%s", n.log.String())
 	}
 }

@@ -2,6 +2,7 @@
 import { ClosedError, KickedError, RequestError, SessionLostError, connect } from "./skua.js";
 import { Player, WAYS } from "./player.js";
 import { Publication, deviceProblem } from "./whip.js";
+import { avatar, hue, list, make, many } from "./dom.js";
 
 const CHAT_KEPT = 200; // lines
 const RTMP = 1935; // of listen.rtmp in skua.toml
@@ -22,8 +23,6 @@ let client = null;
 let publication = null;
 let resting = 0; // a timer that plays again
 
-// An empty table of Lua is an object in JSON.
-const list = (v) => (Array.isArray(v) ? v : []);
 const person = (id) => list(state.room?.people).find((p) => p.id === id);
 
 const player = new Player($("stage"), {
@@ -144,29 +143,7 @@ function notice(text, ms = 0) {
   if (ms) noticeTimer = setTimeout(() => notice(""), ms);
 }
 
-function make(tag, className, ...children) {
-  const el = document.createElement(tag);
-  el.className = className;
-  el.append(...children.filter((c) => c !== null && c !== false));
-  return el;
-}
-
-/** A colour of one's own. */
-function hue(id) {
-  let h = 7;
-  for (const c of id) h = (h * 31 + c.charCodeAt(0)) % 360;
-  return h;
-}
-
-function avatar(id, name) {
-  const el = make("i", "avatar", [...name][0]?.toUpperCase() || "?");
-  el.style.setProperty("--hue", hue(id));
-  return el;
-}
-
 // --- The lobby ----------------------------------------------------------------------------------------------------------------------------
-
-const many = (n, one, more = `${one}s`) => `${n} ${n === 1 ? one : more}`;
 
 function showRooms(rooms) {
   const all = list(rooms);
