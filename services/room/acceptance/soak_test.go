@@ -178,7 +178,7 @@ func (c *crowd) overHLS(ctx context.Context, n *node, room string) error {
 			return err
 		}
 		c.hls.Add(1)
-		return nil //nolint:nilerr // the end of the room, or of the time to stay
+		return nil // the end of the room, or of the time to stay
 	}
 }
 
