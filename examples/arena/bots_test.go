@@ -14,8 +14,8 @@ import (
 
 // targets puts the same number of clients on each transport of the node.
 func (n *node) targets(cfg bot.Config, clients int) bot.Config {
-	cfg.Transport, cfg.Addr, cfg.Clients = "tcp", n.addr["tcp"], clients
-	cfg.Also = []bot.Target{{Transport: "kcp", Addr: n.addr["kcp"], Clients: clients}, {Transport: "ws", Addr: n.addr["http"], Clients: clients}}
+	cfg.Transport, cfg.Addr, cfg.Clients = "tcp", n.Addr["tcp"], clients
+	cfg.Also = []bot.Target{{Transport: "kcp", Addr: n.Addr["kcp"], Clients: clients}, {Transport: "ws", Addr: n.Addr["http"], Clients: clients}}
 	return cfg
 }
 
@@ -34,9 +34,9 @@ func TestBotsFindNothingWrongOverAnyTransport(t *testing.T) {
 	t.Logf("%d requests, %d pushes, %+v", report.Requests, report.Pushes, report.Latency)
 
 	// A node that is asked to stop loses nothing, not even what was not committed.
-	n.stop(syscall.SIGTERM)
+	n.Stop(syscall.SIGTERM)
 	stopped := time.Now()
-	n.start()
+	n.Start()
 	wrong, err := bot.Verify(t.Context(), n.targets(bot.Config{}, 12), report, stopped, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func TestWhatWasPromisedIsThereAfterAKill(t *testing.T) {
 	<-entered
 	<-time.After(4 * time.Second) // the loss window is 2 s: steps from before it have to be durable
 	killed := time.Now()
-	n.stop(syscall.SIGKILL)
+	n.Stop(syscall.SIGKILL)
 	cancel()
 	got := <-played
 	if got.err != nil {
@@ -76,7 +76,7 @@ func TestWhatWasPromisedIsThereAfterAKill(t *testing.T) {
 	for _, text := range report.Errors {
 		t.Error(text)
 	}
-	n.start()
+	n.Start()
 	cfg = n.targets(bot.Config{}, 8)
 	// [store] autosave and one flush.
 	const window = 2*time.Second + time.Second

@@ -4,18 +4,11 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
-	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
-	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
@@ -35,111 +28,24 @@ func browser(t *testing.T) context.Context {
 }
 
 // page is a tab with the arena.
-type page struct {
-	t   *testing.T
-	ctx context.Context
+type page struct{ *browsertest.Page }
 
-	mu     sync.Mutex
-	errors []string // what the page complained about in the console
-}
-
-func openPage(t *testing.T, browser context.Context, n *node, width, height int64, scale float64) *page {
+func openPage(t *testing.T, browser context.Context, n *node, width, height int64, scale float64) page {
 	t.Helper()
 	return openPageAt(t, browser, n.http, width, height, scale)
 }
 
-func openPageAt(t *testing.T, browser context.Context, addr string, width, height int64, scale float64) *page {
+func openPageAt(t *testing.T, browser context.Context, addr string, width, height int64, scale float64) page {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(browser)
-	t.Cleanup(cancel)
-	p := &page{t: t, ctx: ctx}
-	err := chromedp.Listen(ctx, func(event any) {
-		switch e := event.(type) {
-		case *runtime.EventExceptionThrown:
-			p.complain(fmt.Sprint(e.ExceptionDetails.Text, " ", e.ExceptionDetails.URL, ":", e.ExceptionDetails.LineNumber))
-		case *log.EventEntryAdded:
-			if e.Entry.Level == log.EntryLevelError {
-				p.complain(e.Entry.Text)
-			}
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Each tab is one person's window, in focus.
-	if _, err := chromedp.Call(ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}); err != nil {
-		t.Fatal(err)
-	}
-	p.run(
-		chromedp.EmulateViewport(width, height, chromedp.EmulateScale(scale)),
-		chromedp.Navigate("http://"+addr+"/"),
-		chromedp.WaitVisible("#name"),
-	)
+	p := page{browsertest.Open(browser, t, "http://"+addr+"/", width, height, scale)}
+	p.State = "arena.state"
+	p.Run(chromedp.WaitVisible("#name"))
 	return p
 }
 
-func (p *page) complain(text string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.errors = append(p.errors, text)
-}
-
-// complaints are the console's errors, without those that are expected.
-func (p *page) complaints(expected string) []string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var left []string
-	for _, text := range p.errors {
-		if expected == "" || !strings.Contains(text, expected) {
-			left = append(left, text)
-		}
-	}
-	return left
-}
-
-func (p *page) run(actions ...chromedp.Action[chromedp.Void]) {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
-	defer cancel()
-	if err := chromedp.Do(ctx, actions...); err != nil {
-		p.t.Fatalf("page: %v; its console: %q", err, p.complaints(""))
-	}
-}
-
-// patience is how long anything may take on a machine with much else to do.
-const patience = 30 * time.Second
-
-// evaluate gives the value of an expression of JavaScript.
-func evaluate[T any](p *page, expression string) T {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
-	defer cancel()
-	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
-	if err != nil {
-		p.t.Fatalf("page: %s: %v; its console: %q", expression, err, p.complaints(""))
-	}
-	return v
-}
-
-// becomes waits for an expression to be true, and says whether it was in time. The page's policy forbids the polls that chromedp would plant in it.
-func (p *page) becomes(expression string, within time.Duration) bool {
-	p.t.Helper()
-	for end := time.Now().Add(within); ; <-time.After(20 * time.Millisecond) {
-		if evaluate[bool](p, "Boolean("+expression+")") {
-			return true
-		}
-		if time.Now().After(end) {
-			return false
-		}
-	}
-}
-
-// until waits for an expression of JavaScript to be true.
-func (p *page) until(expression string) {
-	p.t.Helper()
-	if !p.becomes(expression, patience) {
-		p.t.Fatalf("page: waited for %s; its state: %s; its console: %q", expression, evaluate[string](p, "JSON.stringify(arena.state)"), p.complaints(""))
-	}
+func evaluate[T any](p page, expression string) T {
+	p.T.Helper()
+	return browsertest.Evaluate[T](p.Page, expression)
 }
 
 type pageState struct {
@@ -167,47 +73,47 @@ type pageState struct {
 	Chat  []struct{ Name, Text string }
 }
 
-func (p *page) state() pageState {
-	p.t.Helper()
+func (p page) state() pageState {
+	p.T.Helper()
 	return evaluate[pageState](p, "arena.state")
 }
 
-func (p *page) login(name, password string) {
-	p.t.Helper()
+func (p page) login(name, password string) {
+	p.T.Helper()
 	evaluate[string](p, `document.getElementById("name").value = document.getElementById("password").value = ""`)
-	p.run(chromedp.SendKeys("#name", name), chromedp.SendKeys("#password", password+kb.Enter))
+	p.Run(chromedp.SendKeys("#name", name), chromedp.SendKeys("#password", password+kb.Enter))
 }
 
-func (p *page) enter(name, password string) {
-	p.t.Helper()
+func (p page) enter(name, password string) {
+	p.T.Helper()
 	p.login(name, password)
-	p.until(fmt.Sprintf("arena.state.connection.online && arena.state.me.name === %q", name))
+	p.Until(fmt.Sprintf("arena.state.connection.online && arena.state.me.name === %q", name))
 }
 
 // say goes to the chat with the Enter key, as a player does, and back to the map with Escape.
-func (p *page) say(text string) {
-	p.t.Helper()
+func (p page) say(text string) {
+	p.T.Helper()
 	// Only the key going down: chromedp would send its character as well, which a browser does not once a page has taken the key.
 	enter := input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeRawKeyDown, Key: "Enter", Code: "Enter", WindowsVirtualKeyCode: 13}
-	if _, err := chromedp.Call(p.ctx, input.DispatchKeyEvent, enter); err != nil {
-		p.t.Fatal(err)
+	if _, err := chromedp.Call(p.Ctx, input.DispatchKeyEvent, enter); err != nil {
+		p.T.Fatal(err)
 	}
-	p.until("document.activeElement.id === 'text'")
-	p.run(chromedp.KeyEvent(text), chromedp.KeyEvent(kb.Enter), chromedp.KeyEvent(kb.Escape))
-	p.until("document.activeElement.id === 'map'")
+	p.Until("document.activeElement.id === 'text'")
+	p.Run(chromedp.KeyEvent(text), chromedp.KeyEvent(kb.Enter), chromedp.KeyEvent(kb.Escape))
+	p.Until("document.activeElement.id === 'map'")
 }
 
 // walk presses an arrow key and waits until the step is answered; false if there was a wall.
-func (p *page) walk(key string) bool {
-	p.t.Helper()
+func (p page) walk(key string) bool {
+	p.T.Helper()
 	before := p.state().Me
-	p.run(chromedp.KeyEvent(key))
-	return p.becomes(fmt.Sprintf("arena.state.me.n > %d", before.N), time.Second)
+	p.Run(chromedp.KeyEvent(key))
+	return p.Becomes(fmt.Sprintf("arena.state.me.n > %d", before.N), time.Second)
 }
 
 // towards walks to a spot, along the shortest way around the walls.
-func (p *page) towards(x, y int) {
-	p.t.Helper()
+func (p page) towards(x, y int) {
+	p.T.Helper()
 	for {
 		at := p.state()
 		if at.Me.X == x && at.Me.Y == y {
@@ -215,7 +121,7 @@ func (p *page) towards(x, y int) {
 		}
 		key, ok := nextStep(at, x, y)
 		if !ok || !p.walk(key) {
-			p.t.Fatalf("no way from %+v to %d,%d", at.Me, x, y)
+			p.T.Fatalf("no way from %+v to %d,%d", at.Me, x, y)
 		}
 	}
 }
@@ -257,7 +163,7 @@ func nextStep(s pageState, x, y int) (string, bool) {
 }
 
 // paints says whether the canvas shows the colour of a player on that tile, at one of two places of their body: somebody's name may be before the other.
-func (p *page) paints(id string, x, y int) string {
+func (p page) paints(id string, x, y int) string {
 	return fmt.Sprintf(`(() => {
 		const canvas = document.getElementById("map"), dpr = canvas.width / canvas.clientWidth;
 		const at = arena.toScreen(%[2]d, %[3]d), tile = arena.toScreen(1, 0).x - arena.toScreen(0, 0).x;
@@ -270,54 +176,28 @@ func (p *page) paints(id string, x, y int) string {
 	})()`, id, x, y)
 }
 
-func (p *page) screenshot(name string) {
-	p.t.Helper()
-	png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	dir := os.Getenv("ARENA_SCREENSHOTS")
-	if dir == "" {
-		dir = p.t.TempDir()
-	}
-	file := filepath.Join(dir, name)
-	if err := os.WriteFile(file, png, 0o600); err != nil {
-		p.t.Fatal(err)
-	}
-	p.t.Logf("screenshot: %s, %d bytes", file, len(png))
-}
-
-// prefers makes the page's reader one who likes dark or light.
-func (p *page) prefers(scheme string) {
-	p.t.Helper()
-	params := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}
-	if _, err := chromedp.Call(p.ctx, emulation.SetEmulatedMedia, params); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
 func TestOnePageWalksAndTheOtherSeesIt(t *testing.T) {
 	n := newNode(t, "scripts/world.lua", pageWorld)
 	b := browser(t)
 	ada, bob := openPage(t, b, n, 1280, 800, 1), openPage(t, b, n, 1100, 760, 2)
-	ada.screenshot("login.png")
-	ada.prefers("dark")
+	ada.Screenshot("login.png")
+	ada.Prefers("dark")
 	ada.enter("Ada", "secret of ada")
 	bob.enter("Bob", "secret of bob")
-	ada.until("arena.state.players.some((p) => p.name === 'Bob')")
-	bob.until("arena.state.players.some((p) => p.name === 'Ada')")
+	ada.Until("arena.state.players.some((p) => p.name === 'Bob')")
+	bob.Until("arena.state.players.some((p) => p.name === 'Ada')")
 
 	// Ada walks with real keys; each of her steps arrives at Bob's page, and is painted there.
 	id := ada.state().Me.ID
-	bob.until(bob.paints(id, ada.state().Me.X, ada.state().Me.Y))
+	bob.Until(bob.paints(id, ada.state().Me.X, ada.state().Me.Y))
 	start := *ada.state().Me
 	for range 3 {
 		if !ada.walk(kb.ArrowRight) && !ada.walk(kb.ArrowDown) && !ada.walk("a") {
 			t.Fatal("Ada can't move in any direction")
 		}
 		me := ada.state().Me
-		bob.until(fmt.Sprintf("arena.state.players.some((p) => p.id === %q && p.x === %d && p.y === %d && p.n === %d)", me.ID, me.X, me.Y, me.N))
-		bob.until(bob.paints(id, me.X, me.Y))
+		bob.Until(fmt.Sprintf("arena.state.players.some((p) => p.id === %q && p.x === %d && p.y === %d && p.n === %d)", me.ID, me.X, me.Y, me.N))
+		bob.Until(bob.paints(id, me.X, me.Y))
 	}
 	me := *ada.state().Me
 	if me.N != start.N+3 || me.X == start.X && me.Y == start.Y {
@@ -334,26 +214,26 @@ func TestOnePageWalksAndTheOtherSeesIt(t *testing.T) {
 	// A coin that Ada walks onto is hers, and gone from Bob's page.
 	coin := nearestCoin(ada.state())
 	ada.towards(coin.X, coin.Y)
-	ada.until("arena.state.me.coins >= 1 && document.getElementById('coins').textContent === String(arena.state.me.coins)")
-	bob.until(fmt.Sprintf("!arena.state.coins.some((c) => c.x === %d && c.y === %d)", coin.X, coin.Y))
+	ada.Until("arena.state.me.coins >= 1 && document.getElementById('coins').textContent === String(arena.state.me.coins)")
+	bob.Until(fmt.Sprintf("!arena.state.coins.some((c) => c.x === %d && c.y === %d)", coin.X, coin.Y))
 
 	// What is said is text, whatever it looks like.
 	bob.say(`<img src=x onerror="document.title='broken'"> hi Ada`)
 	ada.say("hello Bob, I have found a coin!")
-	bob.until("arena.state.chat.length === 2")
-	ada.until(`document.getElementById('log').innerText.includes('<img src=x onerror="document.title=\'broken\'"> hi Ada')`)
+	bob.Until("arena.state.chat.length === 2")
+	ada.Until(`document.getElementById('log').innerText.includes('<img src=x onerror="document.title=\'broken\'"> hi Ada')`)
 	if title := evaluate[string](ada, "document.title + document.querySelectorAll('#log img').length"); title != "Skua Arena0" {
 		t.Errorf("chat got into the page: %s", title)
 	}
-	ada.until("document.getElementById('near').innerText.includes('Bob')")
-	ada.until("/online · [0-9]+ ms/.test(document.getElementById('connection').innerText)")
-	ada.screenshot("arena.png")
-	bob.prefers("light")
-	bob.screenshot("arena-light.png")
-	bob.run(chromedp.EmulateViewport(390, 800, chromedp.EmulateScale(2)))
-	bob.screenshot("arena-phone.png")
-	for name, p := range map[string]*page{"Ada": ada, "Bob": bob} {
-		if c := p.complaints(""); len(c) > 0 {
+	ada.Until("document.getElementById('near').innerText.includes('Bob')")
+	ada.Until("/online · [0-9]+ ms/.test(document.getElementById('connection').innerText)")
+	ada.Screenshot("arena.png")
+	bob.Prefers("light")
+	bob.Screenshot("arena-light.png")
+	bob.Run(chromedp.EmulateViewport(390, 800, chromedp.EmulateScale(2)))
+	bob.Screenshot("arena-phone.png")
+	for name, p := range map[string]page{"Ada": ada, "Bob": bob} {
+		if c := p.Complaints(""); len(c) > 0 {
 			t.Errorf("%s's console: %q", name, c)
 		}
 	}
@@ -365,14 +245,14 @@ func TestThePageComesBackAfterTheNodeWasKilled(t *testing.T) {
 	p.enter("Ada", "secret of ada")
 	coin := nearestCoin(p.state())
 	p.towards(coin.X, coin.Y)
-	p.until("arena.state.me.coins >= 1")
+	p.Until("arena.state.me.coins >= 1")
 	before := p.state().Me
-	n.stop(syscall.SIGKILL)
-	p.until("!arena.state.connection.online")
-	p.until("!document.getElementById('notice').hidden")
-	p.screenshot("reconnecting.png")
-	n.start()
-	p.until("arena.state.connection.state === 'connected'") // and not resumed: it has logged in again
+	n.Stop(syscall.SIGKILL)
+	p.Until("!arena.state.connection.online")
+	p.Until("!document.getElementById('notice').hidden")
+	p.Screenshot("reconnecting.png")
+	n.Start()
+	p.Until("arena.state.connection.state === 'connected'") // and not resumed: it has logged in again
 	after := p.state().Me
 	// The coin was committed together with the step onto it; nothing came after that.
 	if after.ID != before.ID || after.Coins != before.Coins || after.N != before.N || after.X != before.X || after.Y != before.Y {
@@ -381,7 +261,7 @@ func TestThePageComesBackAfterTheNodeWasKilled(t *testing.T) {
 	if !p.walk(kb.ArrowLeft) && !p.walk(kb.ArrowRight) && !p.walk(kb.ArrowUp) {
 		t.Fatal("can't walk after the restart")
 	}
-	if c := p.complaints("WebSocket connection to"); len(c) > 0 {
+	if c := p.Complaints("WebSocket connection to"); len(c) > 0 {
 		t.Errorf("the console: %q", c)
 	}
 }
@@ -393,27 +273,27 @@ func TestThePageTellsPlayersWhatWentWrong(t *testing.T) {
 	first.enter("Ada", "secret of ada")
 
 	second.login("Ada", "not her secret")
-	second.until("document.getElementById('problem').innerText.includes('the password is not theirs')")
-	second.until("document.getElementById('play').disabled === false")
+	second.Until("document.getElementById('problem').innerText.includes('the password is not theirs')")
+	second.Until("document.getElementById('play').disabled === false")
 
 	// The same player from a second window: the first hears why it is out, and stays out.
 	second.enter("Ada", "secret of ada")
-	first.until("arena.state.connection.state === 'closed' && document.getElementById('problem').innerText.includes('logged in elsewhere')")
+	first.Until("arena.state.connection.state === 'closed' && document.getElementById('problem').innerText.includes('logged in elsewhere')")
 	if !second.walk(kb.ArrowLeft) && !second.walk(kb.ArrowRight) {
 		t.Error("the second window can't walk")
 	}
 
 	// Nobody there at all.
-	n.stop(syscall.SIGTERM)
+	n.Stop(syscall.SIGTERM)
 	first.login("Ada", "secret of ada")
-	first.until("document.getElementById('problem').innerText.includes(\"can't be reached\")")
+	first.Until("document.getElementById('problem').innerText.includes(\"can't be reached\")")
 	// Who is at the door decides when to try again.
-	if first.becomes("arena.state.connection.state !== 'closed'", time.Second) {
+	if first.Becomes("arena.state.connection.state !== 'closed'", time.Second) {
 		t.Errorf("the page tries by itself: %+v", first.state().Connection)
 	}
-	second.until("!arena.state.connection.online && !document.getElementById('notice').hidden")
-	for _, p := range []*page{first, second} {
-		if c := p.complaints("WebSocket connection to"); len(c) > 0 {
+	second.Until("!arena.state.connection.online && !document.getElementById('notice').hidden")
+	for _, p := range []page{first, second} {
+		if c := p.Complaints("WebSocket connection to"); len(c) > 0 {
 			t.Errorf("the console: %q", c)
 		}
 	}

@@ -106,8 +106,8 @@ func TestThePageResumesAfterItsConnectionWasCut(t *testing.T) {
 	ada, bob := openPageAt(t, b, l.addr(), 1280, 800, 1), openPage(t, b, n, 1000, 700, 1)
 	ada.enter("Ada", "secret of ada")
 	bob.enter("Bob", "secret of bob")
-	ada.until("arena.state.players.some((p) => p.name === 'Bob')")
-	bob.until("arena.state.players.some((p) => p.name === 'Ada')")
+	ada.Until("arena.state.players.some((p) => p.name === 'Bob')")
+	bob.Until("arena.state.players.some((p) => p.name === 'Ada')")
 	evaluate[bool](bob, `(() => { // Bob's page watches whether Ada ever goes
 		window.gone = 0;
 		setInterval(() => { if (!arena.state.players.some((p) => p.name === "Ada")) window.gone++; }, 10);
@@ -117,9 +117,9 @@ func TestThePageResumesAfterItsConnectionWasCut(t *testing.T) {
 	var want []string
 	for round := 1; round <= 3; round++ {
 		l.cut()
-		ada.until("arena.state.connection.state === 'away' && !document.getElementById('notice').hidden")
+		ada.Until("arena.state.connection.state === 'away' && !document.getElementById('notice').hidden")
 		if round == 1 {
-			ada.screenshot("away.png")
+			ada.Screenshot("away.png")
 		}
 		// What Bob says and does meanwhile waits for Ada, and what she says waits for the connection.
 		said := fmt.Sprintf("round %d, are you there?", round)
@@ -133,12 +133,12 @@ func TestThePageResumesAfterItsConnectionWasCut(t *testing.T) {
 		want = append(want, said, answer)
 		l.mend()
 		evaluate[bool](ada, "dispatchEvent(new Event('online'))") // as a browser says it, which spares us the back-off
-		ada.until("arena.state.connection.state === 'resumed' && document.getElementById('notice').hidden")
+		ada.Until("arena.state.connection.state === 'resumed' && document.getElementById('notice').hidden")
 		at := bob.state().Me
-		ada.until(fmt.Sprintf("arena.state.players.some((p) => p.name === 'Bob' && p.n === %d && p.x === %d && p.y === %d)", at.N, at.X, at.Y))
-		bob.until(fmt.Sprintf("arena.state.chat.length === %d", len(want)))
-		ada.until(fmt.Sprintf("arena.state.chat.length === %d", len(want)))
-		for name, p := range map[string]*page{"Ada": ada, "Bob": bob} {
+		ada.Until(fmt.Sprintf("arena.state.players.some((p) => p.name === 'Bob' && p.n === %d && p.x === %d && p.y === %d)", at.N, at.X, at.Y))
+		bob.Until(fmt.Sprintf("arena.state.chat.length === %d", len(want)))
+		ada.Until(fmt.Sprintf("arena.state.chat.length === %d", len(want)))
+		for name, p := range map[string]page{"Ada": ada, "Bob": bob} {
 			for i, line := range p.state().Chat {
 				if line.Text != want[i] {
 					t.Fatalf("round %d: line %d of %s's chat is %q, expected %q", round, i, name, line.Text, want[i])
@@ -159,8 +159,8 @@ func TestThePageResumesAfterItsConnectionWasCut(t *testing.T) {
 	if gone := evaluate[int](bob, "window.gone"); gone != 0 {
 		t.Error("Ada was gone from Bob's page for a while")
 	}
-	for name, p := range map[string]*page{"Ada": ada, "Bob": bob} {
-		if c := p.complaints("WebSocket connection to"); len(c) > 0 {
+	for name, p := range map[string]page{"Ada": ada, "Bob": bob} {
+		if c := p.Complaints("WebSocket connection to"); len(c) > 0 {
 			t.Errorf("%s's console: %q", name, c)
 		}
 	}

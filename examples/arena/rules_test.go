@@ -24,6 +24,7 @@ import (
 	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/examples/arena"
 	"github.com/skua-go/skua/examples/arena/bot"
+	"github.com/skua-go/skua/internal/nodetest"
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/lua/vm"
 	"github.com/skua-go/skua/scripts"
@@ -36,7 +37,7 @@ func TestMain(m *testing.M) {
 	// kcp-go, which the bots use, keeps timers for the whole process.
 	goleak.VerifyTestMain(m,
 		goleak.Cleanup(func(code int) {
-			_ = os.RemoveAll(built)
+			nodetest.Cleanup()
 			os.Exit(code)
 		}),
 		goleak.IgnoreAnyFunction("github.com/xtaci/kcp-go/v5.(*TimedSched).sched"),

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -182,8 +183,13 @@ func (s *session) play(ctx context.Context, name string) error {
 }
 
 // deliver writes a viewer's frames until it ends.
-func (s *session) deliver(v *media.Viewer) error {
-	defer v.Close(nil)
+func (s *session) deliver(v *media.Viewer) (err error) {
+	defer func() {
+		if errors.Is(err, media.ErrStalled) { // who watches the viewer has to hear of it; that the peer has gone is nothing to be told
+			v.Close(err)
+		}
+		v.Close(nil)
+	}()
 	out := &output{lock: &s.write, viewer: v, out: media.Batch{Conn: s.conn, Timeout: s.srv.cfg.WriteTimeout}}
 	for {
 		n, err := v.Next(out.frames[:])

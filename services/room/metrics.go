@@ -38,7 +38,7 @@ func NewMetrics() *Metrics {
 		skipped: counter("viewer_skipped_frames_total", "Pictures that viewers have not had by that."),
 		lost:    counter("viewer_lost_frames_total", "Frames that viewers came for too late, so that even sound is missing."),
 		dropped: counter("messages_dropped_total", "What members said over WebRTC while the script of rules had too many messages to decide on."),
-		tooSlow: counter("viewers_too_slow_total", "Viewers that were closed since they stayed behind."),
+		tooSlow: counter("viewers_too_slow_total", "Viewers that were closed since they stayed behind, or took nothing."),
 	}
 }
 
@@ -84,7 +84,7 @@ func (m *Metrics) left(one *member) {
 	m.skips.Add(float64(counts.Skips))
 	m.skipped.Add(float64(counts.Skipped))
 	m.lost.Add(float64(counts.Lost))
-	if errors.Is(one.viewer.Err(), media.ErrSlow) {
+	if err := one.viewer.Err(); errors.Is(err, media.ErrSlow) || errors.Is(err, media.ErrStalled) {
 		m.tooSlow.Inc()
 	}
 }

@@ -229,6 +229,9 @@ func mediaBenchmarks() []measure.Benchmark {
 		bytes    = "resident memory of the server a viewer, with 1,000 more (RTSP: 300), without what the system keeps of their sockets"
 		overKCP  = "200 viewers, as 1,000 take more than two cores; base: a loop that writes the same bytes to as many sessions of net/kcp, same run"
 		fanout   = "from the publisher into the hands of 1,000 viewers, a frame at a time, without sockets and without waking a goroutine"
+		latency  = "from an encoder's socket, over RTMP, until a viewer has all of a frame, of 99 in 100 frames of 500 viewers, who read on the same cores; base: the same frames through a loop that writes each to all, same run"
+		first    = "from the first packet of a viewer's connection until it has its first picture, which is a key frame, 95 in 100 of 150 viewers who come one after the other; key frames each second"
+		behind   = "95 in 100 parts: the age of the newest when a player has it, and the distance from it that the playlist asks for; parts of 0.2 s, key frames each second"
 	)
 	const kcpViewers = 200
 	base := streams.PerCore("media-bare", 1000, streams.Bare)
@@ -246,19 +249,26 @@ func mediaBenchmarks() []measure.Benchmark {
 		{ID: "media/flv-viewer-bytes", Unit: "B/viewer", Ours: streams.ViewerBytes("media-flv", 1000, streams.FLV), Note: bytes},
 		{ID: "media/rtmp-viewer-bytes", Unit: "B/viewer", Ours: streams.ViewerBytes("media-rtmp", 1000, streams.RTMP), Note: bytes},
 		{ID: "media/rtsp-viewer-bytes", Unit: "B/viewer", Ours: streams.ViewerBytes("media-rtsp", 300, streams.RTSP), Note: bytes},
+		{ID: "media/latency-p99/flv", Unit: "ms", Ours: streams.ByFLV.LatencyP99(500), Base: streams.ByBare.LatencyP99(500), Note: latency},
+		{ID: "media/latency-p99/rtmp", Unit: "ms", Ours: streams.ByRTMP.LatencyP99(500), Base: streams.ByBare.LatencyP99(500), Note: latency},
+		{ID: "media/first-frame-p95/flv", Unit: "ms", Ours: streams.ByFLV.FirstFrameP95(), Note: first},
+		{ID: "media/first-frame-p95/rtmp", Unit: "ms", Ours: streams.ByRTMP.FirstFrameP95(), Note: first},
+		{ID: "media/hls-behind-live", Unit: "s", Ours: streams.HLSBehind, Note: behind},
 	}
 }
 
 // webrtcBenchmarks are those of rooms of WebRTC.
 func webrtcBenchmarks() []measure.Benchmark {
 	const (
-		whep   = "300 viewers of one stream of 1.6 Mbps by WHEP, encrypted; what they got by the server's CPU time; base: the same packets written to a UDP socket, as they are, same run"
-		memory = "resident memory of the server for each of them, while it sends"
-		voice  = "cores for 200 rooms of 4 members, who all send Opus each 20 ms and hear the three others; measured with 50 rooms and multiplied by 4"
+		whep       = "300 viewers of one stream of 1.6 Mbps by WHEP, encrypted; what they got by the server's CPU time; base: the same packets written to a UDP socket, as they are, same run"
+		memory     = "resident memory of the server for each of them, while it sends"
+		firstFrame = "from the moment at which ICE has got through until a viewer has its first picture, which is a key frame, 95 in 100 of 100 viewers who come one after the other; the stream is one that came over RTMP, with a key frame each second"
+		voice      = "cores for 200 rooms of 4 members, who all send Opus each 20 ms and hear the three others; measured with 50 rooms and multiplied by 4"
 	)
 	return []measure.Benchmark{
 		{ID: "media/whep-300", Unit: "Gbps/core", Ours: rooms.WHEP(300), Base: rooms.BareUDP(300), Note: whep},
 		{ID: "media/whep-viewer-bytes", Unit: "B/viewer", Ours: rooms.WHEPBytes(300), Note: memory},
+		{ID: "media/first-frame-p95/whep", Unit: "ms", Ours: rooms.FirstFrameP95(100), Note: firstFrame},
 		{ID: "media/voice-200", Unit: "cores", Ours: rooms.Voice(50), Note: voice},
 	}
 }
@@ -323,6 +333,7 @@ func servers(args []string) map[string]measure.Server {
 	maps.Copy(all, clients.Servers(args))
 	maps.Copy(all, streams.Servers())
 	all[rooms.WebRTCServer] = rooms.ServeWebRTC
+	all[rooms.RelayServer] = rooms.ServeRelay
 	return all
 }
 

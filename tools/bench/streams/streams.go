@@ -42,6 +42,7 @@ func Servers() map[string]measure.Server {
 	return map[string]measure.Server{
 		"media-flv": serveFLV, "media-rtmp": serveRTMP, "media-rtsp": serveRTSP, "media-bare": serveBare,
 		"media-own-tcp": serveOwn("tcp"), "media-own-kcp": serveOwn("kcp"), "media-bare-kcp": serveBareKCP,
+		"media-live": serveLive, "media-bare-relay": serveBareRelay,
 	}
 }
 
@@ -340,15 +341,9 @@ var errNoAnswer = errors.New("streams: the server does not answer as expected")
 
 // RTMP asks for a stream over RTMP.
 func RTMP(conn net.Conn) (io.Reader, error) {
-	const packet = 1536
-	hello := make([]byte, 1+2*packet)
-	hello[0] = 3
-	if _, err := conn.Write(hello); err != nil {
-		return nil, err
-	}
 	r := bufio.NewReaderSize(conn, 4<<10)
-	if _, err := io.ReadFull(r, hello); err != nil {
-		return nil, fmt.Errorf("%w: %w", errNoAnswer, err)
+	if err := greet(conn, r); err != nil {
+		return nil, err
 	}
 	_, err := conn.Write(append(command(0, "connect", 1), command(1, "play", 2)...))
 	return r, err
