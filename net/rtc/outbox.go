@@ -43,7 +43,7 @@ func (srv *Server) turn(f func(*outbox)) {
 }
 
 // add encrypts a packet for a client.
-func (o *outbox) add(to *lane, seal *srtp.Context, turn uint32, h *rtp.Header, payload []byte) error {
+func (o *outbox) add(to *lane, seal *srtp.Context, h *rtp.Header, payload []byte) error {
 	if o.waiting == len(o.packets) || o.waiting > 0 && o.socket != to.socket {
 		o.flush()
 	}
@@ -55,7 +55,6 @@ func (o *outbox) add(to *lane, seal *srtp.Context, turn uint32, h *rtp.Header, p
 		return err
 	}
 	n += copy(room[n:], payload)
-	seal.SetROC(h.SSRC, turn)
 	sealed, err := seal.EncryptRTP(room, room[:n], nil)
 	if err != nil {
 		return err
@@ -82,6 +81,7 @@ func (o *outbox) flush() {
 	}
 	o.metrics.failed.Add(float64(refused))
 	o.metrics.sent.Add(float64(o.waiting - refused))
+	o.metrics.direct.Add(float64(o.waiting - refused))
 	o.metrics.sentBytes.Add(float64(o.bytes))
 	o.waiting, o.bytes, o.socket = 0, 0, nil
 }

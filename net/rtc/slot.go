@@ -195,14 +195,19 @@ func (s *slot) write(p *packet, out *outbox) {
 	}
 	number := s.sent.extend(s.header.SequenceNumber)
 	to := s.viewer.path.lane.Load()
-	if to != nil && s.seal == nil {
-		s.seal = s.viewer.path.keys.seal()
+	switch {
+	case to == nil:
+		s.seal = nil // it does not count along with the library
+	case s.seal == nil:
+		if s.seal = s.viewer.path.keys.seal(); s.seal != nil {
+			s.seal.SetROC(s.ssrc, turns(number))
+		}
 	}
-	if to == nil || s.seal == nil || s.packets == 0 || number%shown == 0 {
+	if s.seal == nil || s.packets == 0 || number%shown == 0 {
 		s.writeThrough(p, out)
 		return
 	}
-	if err := out.add(to, s.seal, turns(number), &s.header, p.payload); err != nil {
+	if err := out.add(to, s.seal, &s.header, p.payload); err != nil {
 		s.viewer.server.metrics.failed.Inc()
 		return
 	}

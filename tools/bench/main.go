@@ -241,12 +241,12 @@ func webrtcBenchmarks() []measure.Benchmark {
 	const (
 		whep   = "300 viewers of one stream of 1.6 Mbps by WHEP, encrypted; what they got by the server's CPU time; base: the same packets written to a UDP socket, as they are, same run"
 		memory = "resident memory of the server for each of them, while it sends"
-		voice  = "cores for 200 rooms of 4 members, who all send Opus each 20 ms and hear the three others; measured with 50 rooms and multiplied by 4"
+		voice  = "cores for 200 rooms of 4 members, who all send Opus each 20 ms and hear the three others; measured with 100 rooms and multiplied by 2"
 	)
 	return []measure.Benchmark{
 		{ID: "media/whep-300", Unit: "Gbps/core", Ours: rooms.WHEP(300), Base: rooms.BareUDP(300), Note: whep},
 		{ID: "media/whep-viewer-bytes", Unit: "B/viewer", Ours: rooms.WHEPBytes(300), Note: memory},
-		{ID: "media/voice-200", Unit: "cores", Ours: rooms.Voice(50), Note: voice},
+		{ID: "media/voice-200", Unit: "cores", Ours: rooms.Voice(100), Note: voice},
 	}
 }
 
