@@ -24,14 +24,17 @@ type path struct {
 	keys   handshakeKeys
 	lane   atomic.Pointer[lane]
 	claims atomic.Pointer[[]*claim]
+	mu     sync.Mutex // of changes of claims
 
-	at netip.AddrPort // where the client is, guarded by the lock of paths
+	at   netip.AddrPort // where the client is; the lock of paths guards it
+	over bool           // so does it this: the session has ended
 }
 
 // lane is where a client is, and the socket that hears it.
 type lane struct {
 	socket *socket
-	to     *net.UDPAddr
+	at     netip.AddrPort
+	to     *net.UDPAddr // the same, as the system wants it
 }
 
 // paths finds the short way of who has sent a packet.
@@ -50,9 +53,21 @@ func (ps *paths) find(from netip.AddrPort) *path {
 func (ps *paths) move(p *path, to netip.AddrPort) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	if p.at == to {
+	if p.at == to || p.over {
 		return
 	}
+	ps.put(p, to)
+}
+
+// end forgets a path.
+func (ps *paths) end(p *path) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	ps.put(p, netip.AddrPort{})
+	p.over = true // ICE may choose once more
+}
+
+func (ps *paths) put(p *path, to netip.AddrPort) {
 	if ps.by[p.at] == p {
 		delete(ps.by, p.at)
 	}
@@ -77,8 +92,8 @@ func (ps *paths) follow(p *path, pair *pion.ICECandidatePair) {
 
 // heard notes which socket hears the client: there may be one for each address of the machine.
 func (p *path) heard(s *socket, from netip.AddrPort) {
-	if l := p.lane.Load(); l == nil || l.socket != s {
-		p.lane.Store(&lane{socket: s, to: net.UDPAddrFromAddrPort(from)})
+	if l := p.lane.Load(); l == nil || l.socket != s || l.at != from {
+		p.lane.Store(&lane{socket: s, at: from, to: net.UDPAddrFromAddrPort(from)})
 	}
 }
 
@@ -106,6 +121,8 @@ func (p *path) claim(ssrc uint32, number uint64, into *intake) (ok bool) {
 		return false
 	}
 	open.SetROC(ssrc, turns(number))
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	var all []*claim
 	if old := p.claims.Load(); old != nil {
 		all = slices.Clone(*old)
@@ -116,6 +133,8 @@ func (p *path) claim(ssrc uint32, number uint64, into *intake) (ok bool) {
 
 // release ends that.
 func (p *path) release(into *intake) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if old := p.claims.Load(); old != nil {
 		p.claims.Store(new(slices.DeleteFunc(slices.Clone(*old), func(c *claim) bool { return c.into == into })))
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"slices"
 	"strconv"
 	"sync"
@@ -123,7 +122,7 @@ func (s *session) close(reason string) {
 		}
 		s.mu.Unlock()
 		s.end()
-		s.server.sockets.paths.move(&s.path, netip.AddrPort{})
+		s.server.sockets.paths.end(&s.path)
 		s.server.forget(s)
 		s.room.left(s)
 		s.server.leave(s.room)
