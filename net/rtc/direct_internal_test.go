@@ -70,7 +70,7 @@ func TestPacketsChangeTheirWayAtAnyTime(t *testing.T) {
 	}
 	through := &library{seal: viewer.path.keys.seal(), to: srv.sockets.all[0].UDPConn, at: client.LocalAddr(), t: t}
 	sl := &slot{viewer: viewer, kind: pion.RTPCodecTypeAudio, out: through, ssrc: 5}
-	short := &lane{socket: srv.sockets.all[0], to: client.LocalAddr().(*net.UDPAddr)} //nolint:forcetypeassert // of a UDP socket
+	short := &lane{socket: srv.sockets.all[0], to: client.LocalAddr().(*net.UDPAddr)}
 
 	const first = 60_000
 	buf := make([]byte, 1500)

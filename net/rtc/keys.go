@@ -65,7 +65,8 @@ func agree(hello handshake.MessageServerHello, line string) (*srtp.Config, error
 			c.Profile = srtp.ProtectionProfile(use.ProtectionProfiles[0])
 		}
 	}
-	return c, c.ExtractSessionKeysFromDTLS(exporter{secret: secret, randoms: append(client, server[:]...), suite: dtls.CipherSuiteID(*hello.CipherSuiteID)}, false)
+	err = c.ExtractSessionKeysFromDTLS(exporter{secret: secret, randoms: append(client, server[:]...), suite: dtls.CipherSuiteID(*hello.CipherSuiteID)}, false)
+	return c, err
 }
 
 // exporter is RFC 5705 for TLS 1.2, section 4.

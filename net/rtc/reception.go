@@ -1,7 +1,6 @@
 package rtc
 
 import (
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -80,9 +79,6 @@ func (r *reception) tell(ssrc uint32, now time.Time) (rtcp.ReceptionReport, bool
 	return t, true
 }
 
-// receptionID is the name under which the node reports. It sends nothing by it.
-var receptionID = rand.Uint32()
-
 // sendReceptions tells the publisher of its tracks of sound.
 func (s *session) sendReceptions(now time.Time) {
 	s.mu.Lock()
@@ -95,6 +91,6 @@ func (s *session) sendReceptions(now time.Time) {
 		}
 	}
 	for ; len(reports) > 0; reports = reports[min(len(reports), 31):] { // RFC 3550 has room for so many
-		_ = s.pc.WriteRTCP([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: receptionID, Reports: reports[:min(len(reports), 31)]}}) // the next one tells as much
+		_ = s.pc.WriteRTCP([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: s.server.reporter, Reports: reports[:min(len(reports), 31)]}}) // the next one tells as much
 	}
 }

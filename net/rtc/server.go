@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	mrand "math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
@@ -30,6 +31,7 @@ type Server struct {
 	settings pion.SettingEngine
 	terms    map[Direction]terms
 	outboxes sync.Pool
+	reporter uint32 // the SSRC of reports to publishers: nothing is sent by it
 	identity atomic.Pointer[[]pion.Certificate]
 
 	began time.Time // on the wall's clock alone, from where relays and taps count
@@ -62,7 +64,7 @@ func Listen(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	logs := logs{cfg.Log}
-	srv := &Server{cfg: cfg, log: cfg.Log, metrics: cfg.Metrics, rooms: map[string]*room{}, sessions: map[string]*session{}, relays: map[*relay]struct{}{}, began: time.Now().Round(0)}
+	srv := &Server{cfg: cfg, log: cfg.Log, metrics: cfg.Metrics, rooms: map[string]*room{}, sessions: map[string]*session{}, relays: map[*relay]struct{}{}, reporter: mrand.Uint32(), began: time.Now().Round(0)}
 	if err := srv.renew(); err != nil {
 		return nil, err
 	}
