@@ -38,14 +38,11 @@ func videoCodecs() []pion.RTPCodecParameters {
 func newMedia(d Direction) (*pion.MediaEngine, error) {
 	m := new(pion.MediaEngine)
 	feedback := []pion.RTCPFeedback{{Type: pion.TypeRTCPFBCCM, Parameter: "fir"}, {Type: pion.TypeRTCPFBNACK}, {Type: pion.TypeRTCPFBNACK, Parameter: "pli"}}
-	var audioFeedback []pion.RTCPFeedback
 	if d == Publish {
-		congestion := pion.RTCPFeedback{Type: pion.TypeRTCPFBTransportCC}
-		feedback = append(feedback, congestion)
-		audioFeedback = append(audioFeedback, congestion)
+		feedback = append(feedback, pion.RTCPFeedback{Type: pion.TypeRTCPFBTransportCC}) // of pictures, which can become fewer: sound has no numbers for it
 	}
 	opus := pion.RTPCodecParameters{PayloadType: 111, RTPCodecCapability: pion.RTPCodecCapability{
-		MimeType: pion.MimeTypeOpus, ClockRate: opusClock, Channels: 2, SDPFmtpLine: "minptime=10;useinbandfec=1", RTCPFeedback: audioFeedback,
+		MimeType: pion.MimeTypeOpus, ClockRate: opusClock, Channels: 2, SDPFmtpLine: "minptime=10;useinbandfec=1",
 	}}
 	if err := m.RegisterCodec(opus, pion.RTPCodecTypeAudio); err != nil {
 		return nil, err
@@ -72,7 +69,7 @@ func registerExtensions(m *pion.MediaEngine) error {
 		{sdp.SDESMidURI, []pion.RTPCodecType{pion.RTPCodecTypeAudio, pion.RTPCodecTypeVideo}},
 		{sdp.SDESRTPStreamIDURI, []pion.RTPCodecType{pion.RTPCodecTypeVideo}},
 		{sdp.SDESRepairRTPStreamIDURI, []pion.RTPCodecType{pion.RTPCodecTypeVideo}},
-		{sdp.TransportCCURI, []pion.RTPCodecType{pion.RTPCodecTypeAudio, pion.RTPCodecTypeVideo}},
+		{sdp.TransportCCURI, []pion.RTPCodecType{pion.RTPCodecTypeVideo}},
 	} {
 		for _, kind := range e.kinds {
 			if err := m.RegisterHeaderExtension(pion.RTPHeaderExtensionCapability{URI: e.uri}, kind); err != nil {
@@ -103,9 +100,28 @@ func newInterceptors(d Direction) (*interceptor.Registry, error) {
 		return nil, err
 	}
 	r.Add(lost)
-	r.Add(reports)
+	r.Add(ofPictures{reports})
 	r.Add(congestion)
 	return r, nil
+}
+
+// ofPictures leaves sound out, most of whose packets the library does not see: sendReceptions tells of it.
+type ofPictures struct{ interceptor.Factory }
+
+// NewInterceptor makes the one of a connection.
+func (f ofPictures) NewInterceptor(id string) (interceptor.Interceptor, error) {
+	i, err := f.Factory.NewInterceptor(id)
+	return picturesOnly{i}, err
+}
+
+type picturesOnly struct{ interceptor.Interceptor }
+
+// BindRemoteStream is called for each track of a publisher.
+func (p picturesOnly) BindRemoteStream(info *interceptor.StreamInfo, from interceptor.RTPReader) interceptor.RTPReader {
+	if strings.EqualFold(info.MimeType, pion.MimeTypeOpus) {
+		return from
+	}
+	return p.Interceptor.BindRemoteStream(info, from)
 }
 
 // payloadType finds under which number a viewer knows a codec. ok is false when it has not got it.

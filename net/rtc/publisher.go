@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/pion/rtcp"
@@ -16,20 +17,24 @@ import (
 // track is called by the library, in a goroutine of its own, for each track of a publisher that begins to send, and for each layer of it.
 func (s *session) track(remote *pion.TrackRemote, receiver *pion.RTPReceiver) {
 	layer := max(0, slices.IndexFunc(receiver.Tracks(), func(t *pion.TrackRemote) bool { return t.RID() == remote.RID() })) // they stand as in the offer
-	src := newSource(remote.Kind(), s.Who, remote.ID(), layer, remote.Codec().ClockRate, s.room.clock(s))
+	src := newSource(s.server, remote.Kind(), s.Who, remote.ID(), layer, remote.Codec().ClockRate, s.room.clock(s))
 	if remote.Kind() == pion.RTPCodecTypeVideo {
 		src.keys = &keyAsker{every: s.server.cfg.KeyInterval, send: func() {
 			s.server.metrics.keysAsked.Inc()
 			_ = s.pc.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(remote.SSRC())}}) // who needs it asks again
 		}}
 	}
-	if !s.server.spawn(func() { s.readReports(src, remote, receiver) }) {
+	in := &intake{server: s.server, src: src, remote: remote, level: levelID(receiver), came: reception{rate: float64(remote.Codec().ClockRate)}}
+	if src.kind == pion.RTPCodecTypeAudio {
+		s.listen(in)
+	}
+	if !s.server.spawn(func() { s.readReports(in, receiver) }) {
 		return
 	}
 	if !s.room.add(s, src) {
 		return
 	}
-	err := s.readPackets(src, remote, levelID(receiver))
+	err := s.readPackets(in)
 	s.room.remove(s, src)
 	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrClosedPipe) && !errors.Is(err, net.ErrClosed) {
 		s.server.log.Debug("a track ended", "room", s.Room, "who", s.Who, "error", err)
@@ -46,39 +51,72 @@ func levelID(receiver *pion.RTPReceiver) uint8 {
 	return 0
 }
 
-// readPackets passes packets on until the track ends.
-func (s *session) readPackets(src *source, remote *pion.TrackRemote, level uint8) error {
-	var (
-		numbers extender
-		header  rtp.Header
-		coding  *codec
-		pt      uint8
-		buf     = make([]byte, 1500)
-	)
+// intake makes a track's packets those of its source, whichever way they come.
+type intake struct {
+	server *Server
+	src    *source
+	remote *pion.TrackRemote
+	level  uint8
+	came   reception
+
+	mu      sync.Mutex // packets come through the library and past it
+	numbers extender
+	header  rtp.Header
+	coding  *codec
+	pt      uint8
+}
+
+// take passes a packet on. What the room has already is left out: some come both ways.
+func (in *intake) take(b []byte, now time.Time, out *outbox) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	payload, ok := split(&in.header, b)
+	if !ok {
+		in.server.metrics.invalid.Inc()
+		return
+	}
+	h := &in.header
+	if in.coding == nil || in.pt != h.PayloadType {
+		in.coding, in.pt = newCodec(in.remote.Codec().RTPCodecCapability), h.PayloadType
+	}
+	number := in.numbers.extend(h.SequenceNumber)
+	if in.src.get(number) != nil {
+		return
+	}
+	in.server.metrics.received.Inc()
+	in.server.metrics.receivedBytes.Add(float64(len(b)))
+	if in.src.kind == pion.RTPCodecTypeAudio {
+		in.came.packet(number, h.Timestamp, now)
+	}
+	if in.level != 0 {
+		if ext := h.GetExtension(in.level); len(ext) > 0 {
+			in.src.sound.heard(ext[0] & 0x7f)
+		}
+	}
+	in.src.write(&packet{
+		seq: number, ts: h.Timestamp, marker: h.Marker, codec: in.coding, key: len(payload) > 0 && in.coding.key(payload), payload: append([]byte(nil), payload...),
+	}, now, out)
+}
+
+// newest is the number of the newest packet.
+func (in *intake) newest() uint64 {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.numbers.last
+}
+
+// readPackets passes on what comes through the library until the track ends. Sound comes past it as soon as its first packets have come.
+func (s *session) readPackets(in *intake) error {
+	direct := in.src.kind != pion.RTPCodecTypeAudio // which never is
+	defer s.path.release(in)
+	buf := make([]byte, 1500)
 	for {
-		n, _, err := remote.Read(buf)
+		n, _, err := in.remote.Read(buf)
 		if err != nil {
 			return err
 		}
-		s.server.metrics.received.Inc()
-		s.server.metrics.receivedBytes.Add(float64(n))
-		payload, ok := split(&header, buf[:n])
-		if !ok {
-			s.server.metrics.invalid.Inc()
-			continue
-		}
-		if coding == nil || pt != header.PayloadType {
-			coding, pt = newCodec(remote.Codec().RTPCodecCapability), header.PayloadType
-		}
-		if level != 0 {
-			if ext := header.GetExtension(level); len(ext) > 0 {
-				src.sound.heard(ext[0] & 0x7f)
-			}
-		}
-		src.write(&packet{
-			seq: numbers.extend(header.SequenceNumber), ts: header.Timestamp, marker: header.Marker, codec: coding,
-			key: len(payload) > 0 && coding.key(payload), payload: append([]byte(nil), payload...),
-		}, time.Now())
+		s.server.turn(func(out *outbox) { in.take(buf[:n], time.Now(), out) })
+		direct = direct || s.path.claim(uint32(in.remote.SSRC()), in.newest(), in)
 	}
 }
 
@@ -100,8 +138,8 @@ func split(h *rtp.Header, b []byte) (payload []byte, ok bool) {
 }
 
 // readReports heeds what the publisher says of its clock until the track ends.
-func (s *session) readReports(src *source, remote *pion.TrackRemote, receiver *pion.RTPReceiver) {
-	buf := make([]byte, 1500)
+func (s *session) readReports(in *intake, receiver *pion.RTPReceiver) {
+	remote, buf := in.remote, make([]byte, 1500)
 	for {
 		var n int
 		var err error
@@ -120,7 +158,9 @@ func (s *session) readReports(src *source, remote *pion.TrackRemote, receiver *p
 		}
 		for _, p := range packets {
 			if r, ok := p.(*rtcp.SenderReport); ok && r.SSRC == uint32(remote.SSRC()) {
-				src.time.report(r.NTPTime, r.RTPTime, time.Now())
+				now := time.Now()
+				in.src.time.report(r.NTPTime, r.RTPTime, now)
+				in.came.sender(r.NTPTime, now)
 			}
 		}
 	}

@@ -115,12 +115,14 @@ func (r *relay) write(f *media.Frame) {
 	ts := uint32(media.Ticks(f.PTS, int64(l.codec.ClockRate)))
 	r.tellTime(l, f, ts)
 	payloads := l.pack.Payload(relayMTU, l.data(f))
-	for i, payload := range payloads {
-		l.seq++
-		l.src.write(&packet{
-			seq: l.seq, ts: ts, marker: f.Track.Kind == media.Video && i == len(payloads)-1, key: f.Track.Kind == media.Audio || f.Key && i == 0, codec: l.codec, payload: payload,
-		}, now)
-	}
+	r.server.turn(func(out *outbox) {
+		for i, payload := range payloads {
+			l.seq++
+			l.src.write(&packet{
+				seq: l.seq, ts: ts, marker: f.Track.Kind == media.Video && i == len(payloads)-1, key: f.Track.Kind == media.Audio || f.Key && i == 0, codec: l.codec, payload: payload,
+			}, now, out)
+		}
+	})
 }
 
 // tellTime keeps sound and pictures in step: both are on the stream's timeline, which is the clock of a sender.
@@ -155,7 +157,7 @@ func (r *relay) describe(l *relayLine, f *media.Frame) {
 	if f.Track.Kind == media.Audio {
 		kind = pion.RTPCodecTypeAudio
 	}
-	l.src = newSource(kind, r.shown.who, "relay", 0, capability.ClockRate, r.clock)
+	l.src = newSource(r.server, kind, r.shown.who, "relay", 0, capability.ClockRate, r.clock)
 	r.room.mu.Lock()
 	r.room.addTo(r.shown, l.src)
 	r.room.mu.Unlock()

@@ -261,12 +261,21 @@ func (r *room) beat() {
 	}
 }
 
-// sendReports tells all viewers what time it is.
+// sendReports tells all viewers what time it is, and publishers how they are heard.
 func (r *room) sendReports(now time.Time) {
 	r.mu.Lock()
 	viewers := slices.Clone(r.viewers)
+	var publishers []*session
+	for _, p := range r.publishers {
+		if p.session != nil {
+			publishers = append(publishers, p.session)
+		}
+	}
 	r.mu.Unlock()
 	for _, v := range viewers {
 		v.sendReports(now)
+	}
+	for _, p := range publishers {
+		p.sendReceptions(now)
 	}
 }

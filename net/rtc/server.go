@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	mrand "math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pion/interceptor"
 	pion "github.com/pion/webrtc/v4"
 )
 
@@ -26,8 +28,11 @@ type Server struct {
 	metrics *Metrics
 	sockets *sockets
 
-	publishing, playing *pion.API
-	identity            atomic.Pointer[[]pion.Certificate]
+	settings pion.SettingEngine
+	terms    map[Direction]terms
+	outboxes sync.Pool
+	reporter uint32 // the SSRC of reports to publishers: nothing is sent by it
+	identity atomic.Pointer[[]pion.Certificate]
 
 	began time.Time // on the wall's clock alone, from where relays and taps count
 
@@ -59,19 +64,17 @@ func Listen(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	logs := logs{cfg.Log}
-	srv := &Server{cfg: cfg, log: cfg.Log, metrics: cfg.Metrics, rooms: map[string]*room{}, sessions: map[string]*session{}, relays: map[*relay]struct{}{}, began: time.Now().Round(0)}
+	srv := &Server{cfg: cfg, log: cfg.Log, metrics: cfg.Metrics, rooms: map[string]*room{}, sessions: map[string]*session{}, relays: map[*relay]struct{}{}, reporter: mrand.Uint32(), began: time.Now().Round(0)}
 	if err := srv.renew(); err != nil {
 		return nil, err
 	}
-	if srv.sockets, err = openSockets(ctx, &cfg, logs); err != nil {
+	if srv.sockets, err = srv.openSockets(ctx, logs); err != nil {
 		return nil, err
 	}
 	settings, err := srv.sockets.settings(&cfg, logs)
 	if err == nil {
-		srv.publishing, err = newAPI(Publish, settings)
-	}
-	if err == nil {
-		srv.playing, err = newAPI(Play, settings)
+		srv.settings = settings
+		srv.terms, err = newTerms()
 	}
 	if err != nil {
 		return nil, errors.Join(err, srv.sockets.close())
@@ -79,23 +82,34 @@ func Listen(ctx context.Context, cfg Config) (*Server, error) {
 	return srv, nil
 }
 
-func newAPI(d Direction, settings pion.SettingEngine) (*pion.API, error) {
-	media, err := newMedia(d)
-	if err != nil {
-		return nil, fmt.Errorf("rtc: %w", err)
-	}
-	interceptors, err := newInterceptors(d)
-	if err != nil {
-		return nil, fmt.Errorf("rtc: %w", err)
-	}
-	return pion.NewAPI(pion.WithMediaEngine(media), pion.WithInterceptorRegistry(interceptors), pion.WithSettingEngine(settings)), nil
+// terms are what the library is told for the sessions of one direction.
+type terms struct {
+	media        *pion.MediaEngine
+	interceptors *interceptor.Registry
 }
 
-func (srv *Server) api(d Direction) *pion.API {
-	if d == Publish {
-		return srv.publishing
+func newTerms() (map[Direction]terms, error) {
+	all := map[Direction]terms{}
+	for _, d := range []Direction{Publish, Play} {
+		media, err := newMedia(d)
+		if err != nil {
+			return nil, fmt.Errorf("rtc: %w", err)
+		}
+		interceptors, err := newInterceptors(d)
+		if err != nil {
+			return nil, fmt.Errorf("rtc: %w", err)
+		}
+		all[d] = terms{media, interceptors}
 	}
-	return srv.playing
+	return all, nil
+}
+
+// api is the library for one session, of whose handshake the keys are taken.
+func (srv *Server) api(d Direction, keys *handshakeKeys) *pion.API {
+	settings, t := srv.settings, srv.terms[d]
+	settings.SetDTLSKeyLogWriter(keys)
+	settings.SetDTLSServerHelloMessageHook(keys.said)
+	return pion.NewAPI(pion.WithMediaEngine(t.media), pion.WithInterceptorRegistry(t.interceptors), pion.WithSettingEngine(settings))
 }
 
 // renew makes a new certificate for the sessions to come.

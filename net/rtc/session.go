@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -34,11 +35,13 @@ type session struct {
 	connected bool
 	closed    bool
 	patience  *time.Timer // until it has got through
+	sound     []*intake   // of a publisher, copied when it changes
 
 	lines   lines   // that it has offered
 	slots   []*slot // of a viewer, fixed
 	stage   *stage  // of a publisher whose frames a stream gets; the room's lock guards it
 	channel channels
+	path    path
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -53,12 +56,13 @@ func (srv *Server) open(r *room, d Direction, p Permit) (*session, error) {
 		s.Who = "#" + newID()[:8] // others are told it: not the id, by which the session is ended
 	}
 	var err error
-	if s.pc, err = srv.api(d).NewPeerConnection(pion.Configuration{Certificates: srv.certificates()}); err != nil {
+	if s.pc, err = srv.api(d, &s.path.keys).NewPeerConnection(pion.Configuration{Certificates: srv.certificates()}); err != nil {
 		return nil, fmt.Errorf("rtc: %w", err)
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.pc.OnConnectionStateChange(s.changed)
 	s.pc.OnDataChannel(s.opened)
+	s.pc.SCTP().Transport().ICETransport().OnSelectedCandidatePairChange(func(pair *pion.ICECandidatePair) { srv.sockets.paths.follow(&s.path, pair) })
 	if d == Publish {
 		s.pc.OnTrack(s.track)
 	}
@@ -89,6 +93,13 @@ func (s *session) changed(state pion.PeerConnectionState) {
 	}
 }
 
+// listen notes a track of sound, of which the publisher will be told.
+func (s *session) listen(in *intake) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sound = append(slices.Clone(s.sound), in)
+}
+
 // wait gives the session its time to get through.
 func (s *session) wait() {
 	s.mu.Lock()
@@ -111,6 +122,7 @@ func (s *session) close(reason string) {
 		}
 		s.mu.Unlock()
 		s.end()
+		s.server.sockets.paths.end(&s.path)
 		s.server.forget(s)
 		s.room.left(s)
 		s.server.leave(s.room)
@@ -145,12 +157,12 @@ func (s *session) serveSlot(sl *slot, sender *pion.RTPSender) {
 			s.server.metrics.invalid.Inc()
 			continue
 		}
-		sl.heed(packets, time.Now())
+		s.server.turn(func(out *outbox) { sl.heed(packets, time.Now(), out) })
 	}
 }
 
 // heed reads reports of the viewer.
-func (s *slot) heed(packets []rtcp.Packet, now time.Time) {
+func (s *slot) heed(packets []rtcp.Packet, now time.Time, out *outbox) {
 	for _, p := range packets {
 		switch p := p.(type) {
 		case *rtcp.TransportLayerNack:
@@ -158,7 +170,7 @@ func (s *slot) heed(packets []rtcp.Packet, now time.Time) {
 				continue
 			}
 			for i := range p.Nacks {
-				s.lost(p.Nacks[i].PacketList(), now)
+				s.lost(p.Nacks[i].PacketList(), now, out)
 			}
 		case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
 			if src := s.current(); src != nil {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // shard is a part of a source's slots. The first is served by the goroutine that reads from the publisher, each further one by one of its own, so that many viewers are
@@ -52,9 +53,11 @@ func (sh *shard) serve(s *source) {
 	for {
 		select {
 		case <-sh.wake:
-			if sh.pump(s) {
-				sh.ring()
-			}
+			s.server.turn(func(out *outbox) {
+				if sh.pump(s, time.Now(), out) {
+					sh.ring()
+				}
+			})
 		case <-s.stop:
 			return
 		}
@@ -62,15 +65,15 @@ func (sh *shard) serve(s *source) {
 }
 
 // pump sends what the slots have not had yet. more tells that a slot is still behind.
-func (sh *shard) pump(s *source) (more bool) {
+func (sh *shard) pump(s *source, now time.Time, out *outbox) (more bool) {
 	for _, sl := range *sh.slots.Load() {
-		more = sl.pump(s) || more
+		more = sl.pump(s, now, out) || more
 	}
 	return more
 }
 
-func (sh *shard) late(s *source, p *packet) {
+func (sh *shard) late(s *source, p *packet, out *outbox) {
 	for _, sl := range *sh.slots.Load() {
-		sl.late(s, p)
+		sl.late(s, p, out)
 	}
 }

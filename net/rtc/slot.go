@@ -7,6 +7,7 @@ import (
 
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
+	"github.com/pion/srtp/v3"
 	pion "github.com/pion/webrtc/v4"
 
 	"github.com/skua-go/skua/net/media"
@@ -41,6 +42,9 @@ type slot struct {
 	again   budget
 
 	packets, octets uint32 // sent, for reports
+
+	sent extender      // of the numbers that the viewer sees
+	seal *srtp.Context // for the short way
 }
 
 // burst is how many packets a slot that is behind is sent before others get their turn.
@@ -97,7 +101,7 @@ func (s *slot) feed(src *source, now time.Time) {
 		src.askKey()
 		return
 	}
-	s.pump(src) // what is there already: the next packet may be long in coming
+	src.server.turn(func(out *outbox) { s.pump(src, now, out) }) // what is there already: the next packet may be long in coming
 }
 
 // current is the source, or nil.
@@ -108,7 +112,7 @@ func (s *slot) current() *source {
 }
 
 // pump sends what has come since the last time. more tells that there is still more.
-func (s *slot) pump(src *source) (more bool) {
+func (s *slot) pump(src *source, now time.Time, out *outbox) (more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.source != src || s.out == nil {
@@ -124,14 +128,14 @@ func (s *slot) pump(src *source) (more bool) {
 	if newest >= s.next+src.size() { // nobody kept it: begin anew
 		s.viewer.server.metrics.skipped.Inc()
 		s.begun = false
-		s.next, _ = src.begin(time.Now())
+		s.next, _ = src.begin(now)
 	}
 	for range burst {
 		if s.next > newest {
 			return false
 		}
 		if p := src.get(s.next); p != nil {
-			s.send(src, p)
+			s.send(src, p, now, out)
 		}
 		s.next++
 	}
@@ -139,16 +143,16 @@ func (s *slot) pump(src *source) (more bool) {
 }
 
 // late sends a packet that came behind later ones, since the publisher was asked for it again.
-func (s *slot) late(src *source, p *packet) {
+func (s *slot) late(src *source, p *packet, out *outbox) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.source == src && s.out != nil && s.begun && p.seq >= s.first && p.seq < s.next {
-		s.write(p)
+		s.write(p, out)
 	}
 }
 
 // send passes a packet on if the viewer can make something of it.
-func (s *slot) send(src *source, p *packet) {
+func (s *slot) send(src *source, p *packet, now time.Time, out *outbox) {
 	if p.codec != s.codec {
 		s.codec = p.codec
 		s.pt, s.known = payloadType(s.offered, p.codec.RTPCodecCapability)
@@ -159,7 +163,6 @@ func (s *slot) send(src *source, p *packet) {
 	if !s.known {
 		return
 	}
-	now := time.Now()
 	if !s.begun {
 		if !p.key {
 			if now.Sub(s.asked) > time.Second {
@@ -172,7 +175,7 @@ func (s *slot) send(src *source, p *packet) {
 	}
 	s.lastAt = now
 	s.lastSeq, s.lastTS = uint16(p.seq)+s.addSeq, p.ts+s.addTS
-	s.write(p)
+	s.write(p, out)
 }
 
 // begin lets the source's first packet follow upon what the viewer had before: the next number, and a timestamp later by as much as time has passed.
@@ -187,10 +190,39 @@ func (s *slot) begin(p *packet, now time.Time) {
 	s.addSeq, s.addTS = seq-uint16(p.seq), ts-p.ts
 }
 
-func (s *slot) write(p *packet) {
+// write sends a packet on the session's short way, if it has one. The library encrypts the first, and one of each shown, so that it can go on with the others when the way ends.
+func (s *slot) write(p *packet, out *outbox) {
 	s.header = rtp.Header{
 		Version: 2, Marker: p.marker, PayloadType: s.pt, SequenceNumber: uint16(p.seq) + s.addSeq, Timestamp: p.ts + s.addTS, SSRC: s.ssrc,
 	}
+	number := s.sent.extend(s.header.SequenceNumber)
+	to := s.viewer.path.lane.Load()
+	switch {
+	case to == nil:
+		s.seal = nil // it does not count along with the library
+	case s.seal == nil:
+		if s.seal = s.viewer.path.keys.seal(); s.seal != nil {
+			s.seal.SetROC(s.ssrc, turns(number))
+		}
+	}
+	if s.seal == nil || s.packets == 0 || number%shown == 0 {
+		s.writeThrough(p, out)
+		return
+	}
+	if err := out.add(to, s.seal, &s.header, p.payload); err != nil {
+		s.viewer.server.metrics.failed.Inc()
+		return
+	}
+	s.packets++
+	s.octets += uint32(len(p.payload))
+}
+
+// shown is how many numbers are between packets that the library gets.
+const shown = 1 << 12
+
+// writeThrough sends a packet through the library.
+func (s *slot) writeThrough(p *packet, out *outbox) {
+	out.flush() // what is older goes first
 	n, err := s.out.WriteRTP(&s.header, p.payload)
 	m := s.viewer.server.metrics
 	if err != nil {
@@ -204,7 +236,7 @@ func (s *slot) write(p *packet) {
 }
 
 // lost sends packets again that the viewer misses, by its own numbers.
-func (s *slot) lost(seqs []uint16, now time.Time) {
+func (s *slot) lost(seqs []uint16, now time.Time, out *outbox) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.source == nil || s.out == nil || !s.begun {
@@ -218,7 +250,7 @@ func (s *slot) lost(seqs []uint16, now time.Time) {
 		}
 		if p := s.source.get(newest - back); p != nil {
 			s.viewer.server.metrics.again.Inc()
-			s.write(p)
+			s.write(p, out)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/logging"
+	"github.com/pion/transport/v4/stdnet"
 	pion "github.com/pion/webrtc/v4"
 )
 
@@ -16,14 +17,22 @@ import (
 type sockets struct {
 	udp     ice.UDPMux
 	tcp     ice.TCPMux // or nil
-	conns   []net.PacketConn
+	all     []*socket
+	open    func(*net.UDPConn) *socket
+	paths   paths
 	ln      net.Listener
 	udpAddr netip.AddrPort
 	only    netip.Addr // the one address that is listened on; else all of the machine
 }
 
-func openSockets(ctx context.Context, cfg *Config, logs logging.LoggerFactory) (_ *sockets, err error) {
-	s := new(sockets)
+func (srv *Server) openSockets(ctx context.Context, logs logging.LoggerFactory) (_ *sockets, err error) {
+	cfg := &srv.cfg
+	s := &sockets{paths: paths{by: map[netip.AddrPort]*path{}}}
+	s.open = func(udp *net.UDPConn) *socket {
+		sock := srv.newSocket(udp, &s.paths)
+		s.all = append(s.all, sock)
+		return sock
+	}
 	defer func() {
 		if err != nil {
 			_ = s.close()
@@ -35,7 +44,11 @@ func openSockets(ctx context.Context, cfg *Config, logs logging.LoggerFactory) (
 	}
 	s.udpAddr = addr
 	if addr.Addr().IsUnspecified() {
-		s.udp, err = ice.NewMultiUDPMuxFromPort(int(addr.Port()), ice.UDPMuxFromPortWithReadBufferSize(cfg.Buffer), ice.UDPMuxFromPortWithWriteBufferSize(cfg.Buffer),
+		system, err := stdnet.NewNet()
+		if err != nil {
+			return nil, fmt.Errorf("rtc: %w", err)
+		}
+		s.udp, err = ice.NewMultiUDPMuxFromPort(int(addr.Port()), ice.UDPMuxFromPortWithNet(network{system, s.open}), ice.UDPMuxFromPortWithReadBufferSize(cfg.Buffer), ice.UDPMuxFromPortWithWriteBufferSize(cfg.Buffer),
 			ice.UDPMuxFromPortWithLogger(logs.NewLogger("udp")))
 		if err != nil {
 			return nil, fmt.Errorf("rtc: listen on %s over UDP: %w", addr, err)
@@ -64,14 +77,15 @@ func (s *sockets) bind(ctx context.Context, addr netip.AddrPort, cfg *Config, lo
 	if err != nil {
 		return fmt.Errorf("rtc: listen over UDP: %w", err)
 	}
-	if udp, ok := conn.(*net.UDPConn); ok { // the system grants what it will
-		_ = udp.SetReadBuffer(cfg.Buffer)
-		_ = udp.SetWriteBuffer(cfg.Buffer)
-		s.udpAddr = udp.LocalAddr().(*net.UDPAddr).AddrPort() //nolint:forcetypeassert // of a UDP socket
+	udp, ok := conn.(*net.UDPConn)
+	if !ok {
+		return errors.Join(fmt.Errorf("rtc: %T, expected a UDP socket", conn), conn.Close())
 	}
+	_ = udp.SetReadBuffer(cfg.Buffer) // the system grants what it will
+	_ = udp.SetWriteBuffer(cfg.Buffer)
+	s.udpAddr = udp.LocalAddr().(*net.UDPAddr).AddrPort() //nolint:forcetypeassert // of a UDP socket
 	s.only = addr.Addr()
-	s.conns = append(s.conns, conn)
-	s.udp = ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: conn, Logger: logs.NewLogger("udp")})
+	s.udp = ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: s.open(udp), Logger: logs.NewLogger("udp")})
 	return nil
 }
 
@@ -80,10 +94,11 @@ func (s *sockets) close() error {
 	if s.udp != nil {
 		errs = append(errs, s.udp.Close())
 	}
-	for _, c := range s.conns {
+	for _, c := range s.all {
 		if err := c.Close(); !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+		c.readers.Wait()
 	}
 	if s.tcp != nil {
 		errs = append(errs, s.tcp.Close())
@@ -100,6 +115,9 @@ func (s *sockets) close() error {
 func (s *sockets) settings(cfg *Config, logs logging.LoggerFactory) (pion.SettingEngine, error) {
 	set := pion.SettingEngine{LoggerFactory: logs}
 	set.SetLite(true)
+	if err := set.SetAnsweringDTLSRole(pion.DTLSRoleServer); err != nil { // whose handshake tells the keys
+		return set, fmt.Errorf("rtc: %w", err)
+	}
 	set.SetICEUDPMux(s.udp)
 	types := []pion.NetworkType{pion.NetworkTypeUDP4, pion.NetworkTypeUDP6}
 	if s.tcp != nil {

@@ -19,10 +19,11 @@ func newCodec(c pion.RTPCodecCapability) *codec { return &codec{c, keyFrames(c.M
 
 // source is a track of a publisher, or one layer of it: what has come lately, and the slots that it goes to. One goroutine writes.
 type source struct {
-	kind  pion.RTPCodecType
-	who   string
-	group string // layers of one picture (simulcast) have the same
-	layer int    // 0 the one that its publisher likes best
+	server *Server
+	kind   pion.RTPCodecType
+	who    string
+	group  string // layers of one picture (simulcast) have the same
+	layer  int    // 0 the one that its publisher likes best
 
 	cache
 	oldest    atomic.Uint64 // number of the first packet; 0: none yet
@@ -48,25 +49,25 @@ type source struct {
 // shardSize is from how many viewers on a source gets a further goroutine that writes to them: a write takes some 10 µs.
 const shardSize = 20
 
-func newSource(kind pion.RTPCodecType, who, group string, layer int, clock uint32, sync *senderClock) *source {
+func newSource(srv *Server, kind pion.RTPCodecType, who, group string, layer int, clock uint32, sync *senderClock) *source {
 	size := videoCache
 	if kind == pion.RTPCodecTypeAudio {
 		size = audioCache
 	}
-	s := &source{kind: kind, who: who, group: group, layer: layer, cache: newCache(size), time: &timeline{rate: int64(clock), sender: sync}, stop: make(chan struct{})}
+	s := &source{server: srv, kind: kind, who: who, group: group, layer: layer, cache: newCache(size), time: &timeline{rate: int64(clock), sender: sync}, stop: make(chan struct{})}
 	s.shards = []*shard{newShard()}
 	s.view.Store(new(slices.Clone(s.shards)))
 	return s
 }
 
 // write takes a packet in and passes it on. It does not wait for anybody but the network's own socket.
-func (s *source) write(p *packet, now time.Time) {
+func (s *source) write(p *packet, now time.Time, out *outbox) {
 	s.put(p)
 	defer s.tap.Load().ring()
 	newest := s.newest.Load()
 	if newest != 0 && p.seq <= newest {
 		for _, sh := range *s.view.Load() {
-			sh.late(s, p)
+			sh.late(s, p, out)
 		}
 		return
 	}
@@ -82,7 +83,7 @@ func (s *source) write(p *packet, now time.Time) {
 	s.time.seen(p.ts, now)
 	for i, sh := range *s.view.Load() {
 		if i == 0 {
-			sh.pump(s)
+			sh.pump(s, now, out)
 			continue
 		}
 		sh.ring()

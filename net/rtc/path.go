@@ -1,0 +1,178 @@
+package rtc
+
+import (
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/rtp"
+	"github.com/pion/srtp/v3"
+	pion "github.com/pion/webrtc/v4"
+)
+
+// path is a session's short way between the network and the room. A packet that goes through the library is handed from goroutine to goroutine five times and is written by a system
+// call of its own: that costs more than the system does for it. On the short way sound is decrypted by the goroutine that reads the socket, which encrypts it for
+// the viewers, too, and writes many packets at once.
+//
+// ICE, DTLS, RTCP and data channels are the library's, and so is all that the short way can't take: clients over TCP, those whose keys are not known, and pictures on their way
+// in, of which it asks for what is lost. So that packets may change from one way to the other at any time, the library sees one of them now and then (see shows).
+type path struct {
+	keys   handshakeKeys
+	lane   atomic.Pointer[lane]
+	claims atomic.Pointer[[]*claim]
+	mu     sync.Mutex // of changes of claims
+
+	at   netip.AddrPort // where the client is; the lock of paths guards it
+	over bool           // so does it this: the session has ended
+}
+
+// lane is where a client is, and the socket that hears it.
+type lane struct {
+	socket *socket
+	at     netip.AddrPort
+	to     *net.UDPAddr // the same, as the system wants it
+}
+
+// paths finds the short way of who has sent a packet.
+type paths struct {
+	mu sync.RWMutex
+	by map[netip.AddrPort]*path
+}
+
+func (ps *paths) find(from netip.AddrPort) *path {
+	ps.mu.RLock()
+	defer ps.mu.RUnlock()
+	return ps.by[from]
+}
+
+// move puts a path to where its client is now; to the zero address, when that can't be reached in a short way.
+func (ps *paths) move(p *path, to netip.AddrPort) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if p.at == to || p.over {
+		return
+	}
+	ps.put(p, to)
+}
+
+// end forgets a path.
+func (ps *paths) end(p *path) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	ps.put(p, netip.AddrPort{})
+	p.over = true // ICE may choose once more
+}
+
+func (ps *paths) put(p *path, to netip.AddrPort) {
+	if ps.by[p.at] == p {
+		delete(ps.by, p.at)
+	}
+	p.lane.Store(nil) // until the client is heard
+	p.at = to
+	if to.IsValid() {
+		ps.by[to] = p
+	}
+}
+
+// follow takes the pair of addresses that ICE has chosen.
+func (ps *paths) follow(p *path, pair *pion.ICECandidatePair) {
+	if pair == nil || pair.Remote == nil {
+		return
+	}
+	var to netip.AddrPort
+	if ip, err := netip.ParseAddr(pair.Remote.Address); err == nil && pair.Remote.Protocol == pion.ICEProtocolUDP {
+		to = netip.AddrPortFrom(ip.Unmap(), pair.Remote.Port)
+	}
+	ps.move(p, to)
+}
+
+// heard notes which socket hears the client: there may be one for each address of the machine.
+func (p *path) heard(s *socket, from netip.AddrPort) {
+	if l := p.lane.Load(); l == nil || l.socket != s || l.at != from {
+		p.lane.Store(&lane{socket: s, at: from, to: net.UDPAddrFromAddrPort(from)})
+	}
+}
+
+// claim is a track whose packets come on the short way.
+type claim struct {
+	ssrc uint32
+	into *intake
+
+	mu     sync.Mutex
+	open   *srtp.Context
+	header rtp.Header
+	shown  time.Time
+}
+
+// shows is how often the library is given one of a track's packets: it believes that a client is gone that it does not hear, and has to count along.
+const shows = time.Second
+
+// claim takes over a track whose packet of this number has come through the library. ok is false if it must go on there for now.
+func (p *path) claim(ssrc uint32, number uint64, into *intake) (ok bool) {
+	if p.lane.Load() == nil || uint16(number) >= 0xf000 { // the keys change with the turn of the numbers: it is easier known when that is far
+		return false
+	}
+	open := p.keys.open()
+	if open == nil {
+		return false
+	}
+	open.SetROC(ssrc, turns(number))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []*claim
+	if old := p.claims.Load(); old != nil {
+		all = slices.Clone(*old)
+	}
+	p.claims.Store(new(append(all, &claim{ssrc: ssrc, into: into, open: open, shown: time.Now()})))
+	return true
+}
+
+// release ends that.
+func (p *path) release(into *intake) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if old := p.claims.Load(); old != nil {
+		p.claims.Store(new(slices.DeleteFunc(slices.Clone(*old), func(c *claim) bool { return c.into == into })))
+	}
+}
+
+// take takes a datagram of the client in. done is false if the library is to have it.
+func (p *path) take(b []byte, now time.Time, room []byte, out *outbox) (done bool) {
+	all := p.claims.Load()
+	if all == nil || !isRTP(b) {
+		return false
+	}
+	ssrc := binary.BigEndian.Uint32(b[8:12])
+	for _, c := range *all {
+		if c.ssrc == ssrc {
+			return c.take(b, now, room, out)
+		}
+	}
+	return false
+}
+
+func (c *claim) take(b []byte, now time.Time, room []byte, out *outbox) (done bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.header = rtp.Header{Extensions: c.header.Extensions[:0]}
+	plain, err := c.open.DecryptRTP(room[:0], b, &c.header)
+	if err != nil {
+		c.into.server.metrics.invalid.Inc()
+		return true
+	}
+	c.into.take(plain, now, out)
+	if now.Sub(c.shown) < shows {
+		return true
+	}
+	c.shown = now
+	return false
+}
+
+// isRTP tells RTP from all else that comes to one port (RFC 7983 and 5761).
+func isRTP(b []byte) bool {
+	return len(b) >= 12 && b[0]>>6 == 2 && (b[1] < 192 || b[1] > 223)
+}
