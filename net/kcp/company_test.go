@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -20,10 +21,10 @@ func TestAnAcknowledgementWaitsForTheNextDatagram(t *testing.T) {
 	push := func(size int) []byte { return segment(conv, cmdPush, 0, 3, 5, make([]byte, size)) }
 	ask := segment(conv, cmdAsk, 0, 0, 5, nil)
 	synctest.Test(t, func(t *testing.T) {
-		var alone [][]byte
+		var box box
 		send := func(d []byte, want ...[]byte) {
 			t.Helper()
-			c := kcp.NewCompany(1200, func(d []byte) { alone = append(alone, d) })
+			c := kcp.NewCompany(1200, box.put)
 			defer c.Stop()
 			if got := c.Send(ack(4, 5)); got != nil {
 				t.Errorf("% x is sent at once", got)
@@ -32,7 +33,7 @@ func TestAnAcknowledgementWaitsForTheNextDatagram(t *testing.T) {
 				t.Errorf("% x leave, expected % x", got, want)
 			}
 			time.Sleep(2 * kcp.AckWait) //nolint:forbidigo // fake time
-			if len(alone) > 0 {
+			if alone := box.all(); len(alone) > 0 {
 				t.Errorf("% x comes behind it", alone)
 			}
 		}
@@ -43,8 +44,8 @@ func TestAnAcknowledgementWaitsForTheNextDatagram(t *testing.T) {
 		send(push(1200-2*24+1), ack(4, 5), push(1200-2*24+1)) // no room
 	})
 	synctest.Test(t, func(t *testing.T) {
-		var alone [][]byte
-		c := kcp.NewCompany(1200, func(d []byte) { alone = append(alone, d) })
+		var box box
+		c := kcp.NewCompany(1200, box.put)
 		for _, d := range [][]byte{ack(5, 5), join(ack(4, 5), ack(7, 5)), push(0), ask} { // something is missing before 5
 			if got := c.Send(d); !equalBytes(got, [][]byte{d}) {
 				t.Errorf("% x leave, expected % x", got, d)
@@ -53,24 +54,42 @@ func TestAnAcknowledgementWaitsForTheNextDatagram(t *testing.T) {
 		c.Send(ack(4, 5))
 		time.Sleep(kcp.AckWait - 1) //nolint:forbidigo // fake time
 		synctest.Wait()
-		if len(alone) > 0 {
+		if alone := box.all(); len(alone) > 0 {
 			t.Errorf("% x too early", alone)
 		}
-		time.Sleep(1) //nolint:forbidigo // fake time
+		time.Sleep(time.Nanosecond) //nolint:forbidigo // fake time
 		synctest.Wait()
-		if !equalBytes(alone, [][]byte{ack(4, 5)}) {
+		if alone := box.all(); !equalBytes(alone, [][]byte{ack(4, 5)}) {
 			t.Errorf("% x instead of an acknowledgement", alone)
 		}
 		c.Send(ack(5, 6))
 		c.Stop()
 		time.Sleep(2 * kcp.AckWait) //nolint:forbidigo // fake time
-		if len(alone) > 1 {
+		if alone := box.all(); len(alone) > 1 {
 			t.Errorf("% x after the end", alone)
 		}
 		if d := ack(6, 7); !equalBytes(c.Send(d), [][]byte{d}) {
 			t.Error("something waits for ever")
 		}
 	})
+}
+
+// box is where datagrams come that are sent alone.
+type box struct {
+	mu sync.Mutex
+	ds [][]byte
+}
+
+func (b *box) put(d []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ds = append(b.ds, d)
+}
+
+func (b *box) all() [][]byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.ds)
 }
 
 func equalBytes(a, b [][]byte) bool { return slices.EqualFunc(a, b, bytes.Equal) }
