@@ -30,8 +30,10 @@ media.rules = "live"
 `)
 	rtsp := "rtsp://" + d.addr["rtsp"] + "/live/"
 	publish := func(seconds, url string) []string {
-		args := []string{"-re", "-f", "lavfi", "-i", "testsrc2=size=160x90:rate=20", "-f", "lavfi", "-i", "sine=sample_rate=44100", "-t", seconds,
-			"-c:v", "libx264", "-preset", "ultrafast", "-g", "20", "-c:a", "aac"}
+		args := []string{
+			"-re", "-f", "lavfi", "-i", "testsrc2=size=160x90:rate=20", "-f", "lavfi", "-i", "sine=sample_rate=44100", "-t", seconds,
+			"-c:v", "libx264", "-preset", "ultrafast", "-g", "20", "-c:a", "aac",
+		}
 		if strings.HasPrefix(url, "rtsp") {
 			return append(args, "-f", "rtsp", "-rtsp_transport", "tcp", url)
 		}
