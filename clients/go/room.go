@@ -118,31 +118,35 @@ func (c *Client) enterRoom(ctx context.Context, r *inRoom) error {
 // askFor opens a room over the connection that there is, or has the next one do it.
 func (c *Client) askFor(ctx context.Context, r *inRoom) error {
 	for {
-		c.mu.Lock()
-		ready := c.ready
-		switch {
-		case c.err != nil:
-			defer c.mu.Unlock()
-			return c.err
-		case ready != nil: // the session is to log in first
-			c.mu.Unlock()
-			select {
-			case <-ready:
-				continue
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-		case c.link != nil && c.link.offer == nil:
-			defer c.mu.Unlock()
-			return fmt.Errorf("%w: %s", ErrNoRooms, c.link.url)
+		ready, err := c.askNow(r)
+		if ready == nil {
+			return err
 		}
-		defer c.mu.Unlock()
-		c.rooms = append(c.rooms, r)
-		if c.link != nil {
-			return c.link.ask(r)
+		select {
+		case <-ready:
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
-		return nil
 	}
+}
+
+// askNow is askFor, but for a session that is to log in first: then there is a channel that is closed when it has.
+func (c *Client) askNow(r *inRoom) (ready <-chan struct{}, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.err != nil:
+		return nil, c.err
+	case c.ready != nil:
+		return c.ready, nil
+	case c.link != nil && c.link.offer == nil:
+		return nil, fmt.Errorf("%w: %s", ErrNoRooms, c.link.url)
+	}
+	c.rooms = append(c.rooms, r)
+	if c.link == nil {
+		return nil, nil
+	}
+	return nil, c.link.ask(r)
 }
 
 // reopen asks for all rooms over a new connection; c.mu is held.

@@ -1,6 +1,7 @@
 package live_test
 
 import (
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -67,7 +68,7 @@ func (w *raw) until(typ packet.Type) []byte {
 			continue
 		}
 		m, err := w.conn.Read(buf)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			w.Fatalf("the connection has ended before a %s package", typ)
 		}
 		w.must(err)

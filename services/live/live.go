@@ -64,8 +64,8 @@ func (c Config) withDefaults() Config {
 // Server is a node's. Its methods may be called by anybody.
 type Server struct {
 	cfg     Config
-	numbers atomic.Uint32 // of streams
-	ctx     context.Context
+	numbers atomic.Uint32   // of streams
+	ctx     context.Context //nolint:containedctx // its life is the server's
 	stop    context.CancelCauseFunc
 	running sync.WaitGroup
 
@@ -125,7 +125,7 @@ type Client struct {
 	s      *Server
 	conn   Conn
 	player func(ctx context.Context) string
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // its life is the connection's
 	end    context.CancelCauseFunc
 	pieces packet.MediaPieces
 	last   uint32 // id
@@ -145,7 +145,7 @@ func (c *Client) Package(body []byte) error {
 			return errorf("a frame of %d, which was never opened", id)
 		case o == nil || o.ctx.Err() != nil:
 			c.pieces.Forget(id)
-			return nil // it was on its way when that ended
+			return nil //nolint:nilerr // it was on its way when that ended
 		}
 	}
 	control, frame, err := c.pieces.Decode(body)

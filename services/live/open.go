@@ -19,7 +19,7 @@ type opened struct {
 	room  string
 	watch bool
 	entry room.Entry
-	ctx   context.Context
+	ctx   context.Context //nolint:containedctx // its life is what is open
 	end   context.CancelCauseFunc
 	done  chan struct{}
 	specs []track // of a publisher, as it was announced
