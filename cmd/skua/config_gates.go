@@ -91,8 +91,9 @@ func inherited[V any](table, own map[string]V) map[string]V {
 // closeDoors turns all listeners off.
 func (c *Config) closeDoors() {
 	l := &c.Listen
-	l.TCP, l.KCP, l.HTTP, l.Admin, l.RTMP = addressOff, addressOff, addressOff, addressOff, addressOff
-	c.Media.WebRTC.UDP, c.Media.WebRTC.TCP = addressOff, addressOff
+	for _, addr := range []*string{&l.TCP, &l.KCP, &l.HTTP, &l.Admin, &l.RTMP, &l.RTSP, &l.RTSPUDP, &l.Media, &c.Media.WebRTC.UDP, &c.Media.WebRTC.TCP} {
+		*addr = addressOff
+	}
 	for _, g := range c.Gates {
 		g.TCP, g.KCP, g.Path = addressOff, addressOff, ""
 	}

@@ -115,23 +115,24 @@ media.keys = "`+strings.Repeat("k", 32)+`"
 }
 
 func TestMediaConfigurationIsChecked(t *testing.T) {
+	reachable := "listen.media = \"0.0.0.0:7020\"\ncluster.secret = \"" + strings.Repeat("s", 32) + "\""
 	for text, want := range map[string]string{
-		`media.admit = "all"`:                                                                   `media.admit (SKUA_MEDIA_ADMIT): found "all", expected one of off, open, signed, rules`,
-		`media.admit = "rules"`:                                                                 `media.rules`,
-		"media.admit = \"open\"\nmedia.rules = \"live\"":                                        `nothing, as media.admit is not "rules"`,
-		`media.admit = "signed"`:                                                                `at least one key`,
-		"media.admit = \"signed\"\nmedia.keys = \"short\"":                                      `keys of 32 characters or more`,
-		"media.admit = \"open\"\nmedia.record_quota = 1":                                        `media.record_quota`,
-		`listen.rtmp = "127.0.0.1:1935"`:                                                        `"off", as media.admit is "off"`,
-		`listen.rtsp = "127.0.0.1:8554"`:                                                        `"off", as media.admit is "off"`,
-		`listen.rtsp_udp = "127.0.0.1:8000"`:                                                    `"off", as listen.rtsp is "off"`,
-		"media.admit = \"open\"\nmedia.lag = \"1ms\"":                                           `media.lag`,
-		"media.admit = \"open\"\nmedia.ring_bytes = 1":                                          `media.ring_bytes`,
-		`listen.media = "10.0.0.5:7020"`:                                                        `a loopback address such as 127.0.0.1:7020, or cluster.secret`,
-		"listen.media = \"0.0.0.0:7020\"\ncluster.secret = \"" + strings.Repeat("s", 32) + "\"": `media.link_address`,
-		`media.link_address = "10.0.0.5:0"`:                                                     `an address such as 10.0.0.5:7020, or nothing`,
-		`media.reach = ["10.0.0.0/99"]`:                                                         `networks such as 10.0.0.0/8, and names`,
-		`media.max_links = 0`:                                                                   `media.max_links`,
+		`media.admit = "all"`:                              `media.admit (SKUA_MEDIA_ADMIT): found "all", expected one of off, open, signed, rules`,
+		`media.admit = "rules"`:                            `media.rules`,
+		"media.admit = \"open\"\nmedia.rules = \"live\"":   `nothing, as media.admit is not "rules"`,
+		`media.admit = "signed"`:                           `at least one key`,
+		"media.admit = \"signed\"\nmedia.keys = \"short\"": `keys of 32 characters or more`,
+		"media.admit = \"open\"\nmedia.record_quota = 1":   `media.record_quota`,
+		`listen.rtmp = "127.0.0.1:1935"`:                   `"off", as media.admit is "off"`,
+		`listen.rtsp = "127.0.0.1:8554"`:                   `"off", as media.admit is "off"`,
+		`listen.rtsp_udp = "127.0.0.1:8000"`:               `"off", as listen.rtsp is "off"`,
+		"media.admit = \"open\"\nmedia.lag = \"1ms\"":      `media.lag`,
+		"media.admit = \"open\"\nmedia.ring_bytes = 1":     `media.ring_bytes`,
+		`listen.media = "10.0.0.5:7020"`:                   `a loopback address such as 127.0.0.1:7020, or cluster.secret`,
+		`media.link_address = "10.0.0.5:0"`:                `an address such as 10.0.0.5:7020, or nothing`,
+		`media.reach = ["10.0.0.0/99"]`:                    `networks such as 10.0.0.0/8, and names`,
+		`media.max_links = 0`:                              `media.max_links`,
+		reachable:                                          `media.link_address`,
 	} {
 		_, err := makeConfig("", configFile, []byte(text), nil)
 		if err == nil || !strings.Contains(err.Error(), want) {

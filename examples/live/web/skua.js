@@ -126,6 +126,14 @@ var ClosedError = class extends SkuaError {
     this.name = "ClosedError";
   }
 };
+var RoomError = class extends SkuaError {
+  room;
+  constructor(room, code, message, options) {
+    super(code || "ended", message, options);
+    this.name = "RoomError";
+    this.room = room;
+  }
+};
 
 // src/calls.ts
 var LONGEST = 2 ** 31 - 1;
@@ -280,6 +288,7 @@ var HEARTBEAT = 3;
 var DATA = 4;
 var KICK = 5;
 var ACK = 6;
+var MEDIA = 7;
 var REQUEST = 0;
 var NOTIFY = 1;
 var RESPONSE = 2;
@@ -489,7 +498,7 @@ var Splitter = class {
   }
   #announced() {
     const [type, a, b, c] = this.#head;
-    if (type < HANDSHAKE || type > ACK) throw new ProtocolError(`a package of type ${type}, expected ${HANDSHAKE} to ${ACK}`);
+    if (type < HANDSHAKE || type > MEDIA) throw new ProtocolError(`a package of type ${type}, expected ${HANDSHAKE} to ${MEDIA}`);
     const length = a << 16 | b << 8 | c;
     if (length > this.#limit) throw new ProtocolError(`a package of ${length} bytes, at most ${this.#limit} are accepted`);
     return length;
@@ -497,6 +506,131 @@ var Splitter = class {
 };
 function shown(s) {
   return s.length > 40 ? `${s.slice(0, 40)}...` : s;
+}
+
+// src/media.ts
+var CONTROL = 0;
+var BEGINS = 1;
+var GOES_ON = 2;
+var KIND = 3;
+var KEY = 4;
+var PIECE = 6;
+var FRAME = PIECE + 16;
+var MAX_FRAME = 16 << 20;
+var MAX_PARTS = 32;
+function decodeOffer(v) {
+  if (typeof v !== "object" || v === null) return null;
+  const { version, piece, frame } = v;
+  const size2 = (n) => typeof n === "number" && Number.isInteger(n) && n > 0 && n <= MAX_FRAME;
+  return version === 1 && size2(piece) && size2(frame) ? { piece, frame } : null;
+}
+function encodeControl(m) {
+  const json2 = utf8(JSON.stringify(m));
+  const body = new Uint8Array(1 + json2.length);
+  body[0] = CONTROL;
+  body.set(json2, 1);
+  return encodePackage(MEDIA, body);
+}
+function encodeFrame(f, piece) {
+  const packages = [];
+  for (let at = 0; at < f.data.length; at += piece) {
+    const first = at === 0;
+    const data = f.data.subarray(at, at + piece);
+    const body = new Uint8Array((first ? FRAME : PIECE) + data.length);
+    const view = new DataView(body.buffer);
+    body[0] = first ? BEGINS | (f.key ? KEY : 0) : GOES_ON;
+    view.setUint32(1, f.channel);
+    body[5] = f.track;
+    if (first) {
+      view.setUint32(PIECE, f.data.length);
+      view.setBigInt64(PIECE + 4, BigInt(Math.round(f.dts)));
+      view.setInt32(PIECE + 12, Math.round(f.offset));
+    }
+    body.set(data, first ? FRAME : PIECE);
+    packages.push(encodePackage(MEDIA, body));
+  }
+  return packages;
+}
+function channelOf(body) {
+  if (body.length < PIECE || (body[0] & KIND) === CONTROL) return -1;
+  return new DataView(body.buffer, body.byteOffset).getUint32(1);
+}
+var Pieces = class {
+  #parts = /* @__PURE__ */ new Map();
+  // by channel and track
+  #held = 0;
+  /** Reads a package's body: a control, a frame that is whole now, or neither yet. */
+  decode(body) {
+    const first = body[0];
+    if (first === CONTROL) return { control: control(body.subarray(1)) };
+    if (first === BEGINS || first === (BEGINS | KEY)) return this.#begin(body);
+    if (first === GOES_ON) return this.#goOn(body);
+    throw new ProtocolError(first === void 0 ? "an empty media package" : `a media package that begins with 0x${first.toString(16)}`);
+  }
+  /** Drops what has come of frames of a channel. */
+  forget(channel) {
+    for (const [key, part] of this.#parts) {
+      if (part.channel !== channel) continue;
+      this.#held -= part.have;
+      this.#parts.delete(key);
+    }
+  }
+  #begin(body) {
+    if (body.length <= FRAME) throw new ProtocolError(`the first piece of a frame has ${body.length} bytes, expected more than ${FRAME}`);
+    const view = new DataView(body.buffer, body.byteOffset);
+    const [channel, track, size2] = [view.getUint32(1), body[5], view.getUint32(PIECE)];
+    const data = body.subarray(FRAME);
+    const frame = { channel, track, key: (body[0] & KEY) !== 0, dts: Number(view.getBigInt64(PIECE + 4)), offset: view.getInt32(PIECE + 12), data };
+    if (size2 > MAX_FRAME || data.length > size2) throw new ProtocolError(`a piece of ${data.length} bytes of a frame of ${size2}`);
+    if (data.length === size2) return { frame };
+    const key = channel * 256 + track;
+    if (this.#parts.has(key)) throw new ProtocolError(`a frame of channel ${channel} begins before the one before it is whole`);
+    if (this.#parts.size >= MAX_PARTS) throw new ProtocolError(`more than ${MAX_PARTS} frames are on their way in pieces`);
+    this.#hold(data.length);
+    this.#parts.set(key, { ...frame, size: size2, have: data.length, pieces: [data.slice()] });
+    return {};
+  }
+  #goOn(body) {
+    if (body.length <= PIECE) throw new ProtocolError(`a piece of a frame has ${body.length} bytes, expected more than ${PIECE}`);
+    const view = new DataView(body.buffer, body.byteOffset);
+    const key = view.getUint32(1) * 256 + body[5];
+    const part = this.#parts.get(key);
+    if (!part) throw new ProtocolError(`a piece of channel ${view.getUint32(1)}, of which no frame has begun`);
+    return this.#add(key, part, body.subarray(PIECE));
+  }
+  #add(key, part, data) {
+    const size2 = part.size;
+    if (part.have + data.length > size2) throw new ProtocolError(`a piece of ${data.length} bytes of a frame that lacks ${size2 - part.have}`);
+    this.#hold(data.length);
+    part.pieces.push(data.slice());
+    part.have += data.length;
+    if (part.have < size2) return {};
+    this.#parts.delete(key);
+    this.#held -= size2;
+    const whole = new Uint8Array(size2);
+    let at = 0;
+    for (const piece of part.pieces) {
+      whole.set(piece, at);
+      at += piece.length;
+    }
+    const { channel, track, key: isKey, dts, offset } = part;
+    return { frame: { channel, track, key: isKey, dts, offset, data: whole } };
+  }
+  #hold(bytes) {
+    this.#held += bytes;
+    if (this.#held > MAX_FRAME) throw new ProtocolError(`more than ${MAX_FRAME} bytes of frames are on their way in pieces`);
+  }
+};
+function control(json2) {
+  let m;
+  try {
+    m = JSON.parse(text(json2));
+  } catch (cause) {
+    throw new ProtocolError("what the server tells of a room is not JSON", { cause });
+  }
+  const { op, id } = typeof m === "object" && m !== null ? m : {};
+  if (typeof op !== "string" || typeof id !== "number") throw new ProtocolError("what the server tells of a room has no op or id");
+  return m;
 }
 
 // src/handshake.ts
@@ -518,12 +652,13 @@ function decodeWelcome(body) {
   }
   const { code, msg, sys, user } = object(answer, "the handshake");
   if (code !== 200) throw refusal(code, msg);
-  const { heartbeat, dict, serializer, resume } = sys === void 0 ? {} : object(sys, "sys");
+  const { heartbeat, dict, serializer, resume, media } = sys === void 0 ? {} : object(sys, "sys");
   return {
     heartbeat: heartbeat === void 0 ? 0 : 1e3 * number(heartbeat, "sys.heartbeat", 0, DAY),
     dictionary: dictionary(dict),
     serializer: serializer === void 0 ? "" : string(serializer, "sys.serializer"),
     resume: resume === void 0 || resume === null ? null : decodeResume(object(resume, "sys.resume")),
+    media: decodeOffer(media),
     user
   };
 }
@@ -732,7 +867,7 @@ var Link = class {
     this.#timer("heartbeat", heartbeat, () => this.#heartbeat());
     this.#timer("silence", 2 * heartbeat, () => this.#silence());
   }
-  /** Sends a data package as encodeMessage made it, when the link is open. */
+  /** Sends a package as encodeMessage and the like made it, when the link is open. */
   send(message) {
     if (this.open) this.#write(message);
   }
@@ -818,6 +953,7 @@ var Link = class {
     if (!this.open) throw new ProtocolError(`a package of type ${type} (${HEADER + body.length} bytes) before the handshake is over`);
     if (type === DATA) this.#events.data(body);
     else if (type === ACK) this.#events.ack(decodeAck(body));
+    else if (type === MEDIA) this.#events.media(body);
     else throw new ProtocolError(`a server sent a package of type ${type}, which only clients send`);
   }
   #welcome(body) {
@@ -1063,6 +1199,274 @@ async function reenter(session) {
   }
 }
 
+// src/rooms.ts
+var MAX_UNSENT = 1 << 20;
+var SOCKET = 64 << 10;
+var PAUSE = 5;
+var Rooms = class {
+  #env;
+  #owner;
+  #rooms = /* @__PURE__ */ new Set();
+  #offer = null;
+  #open = false;
+  #last = 0;
+  // id
+  #pieces = new Pieces();
+  #queue = [];
+  #unsent = 0;
+  #pump = null;
+  constructor(env, owner) {
+    this.#env = env;
+    this.#owner = owner;
+  }
+  watch(name, options) {
+    const room = this.#room(name, options, options.query, options.onEvent, []);
+    const handle = {
+      room: name,
+      get ended() {
+        return room.ended;
+      },
+      close: () => this.#close(room)
+    };
+    return this.#enter(room).then(() => handle);
+  }
+  publish(name, options) {
+    const room = this.#room(name, null, options.query, options.onEvent, options.tracks);
+    const handle = {
+      room: name,
+      get ended() {
+        return room.ended;
+      },
+      close: () => this.#close(room),
+      write: (track, frame) => this.#write(room, track, frame),
+      configure: (track, init) => this.#configure(room, track, init)
+    };
+    return this.#enter(room).then(() => handle);
+  }
+  /** There is a connection whose session is the application's. */
+  opened(offer) {
+    this.#offer = offer;
+    this.#open = true;
+    this.#last = 0;
+    this.#pieces = new Pieces();
+    for (const room of [...this.#rooms]) this.#ask(room);
+  }
+  /** The connection is lost. */
+  away() {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#queue = [];
+    this.#unsent = 0;
+    this.#pump?.();
+    this.#pump = null;
+    for (const room of [...this.#rooms]) {
+      room.id = 0;
+      room.channel = -1;
+      if (!room.open) continue;
+      room.open = false;
+      this.#tell(room, { name: "away" });
+    }
+  }
+  /** The client has ended. */
+  end(reason) {
+    for (const room of [...this.#rooms]) this.#end(room, reason);
+  }
+  /** A media package has come. */
+  receive(body) {
+    const channel = channelOf(body);
+    if (channel >= 0 && !this.#watched(channel)) {
+      this.#pieces.forget(channel);
+      return;
+    }
+    const { control: control2, frame } = this.#pieces.decode(body);
+    if (control2) this.#control(control2);
+    else if (frame) this.#deliver(frame);
+  }
+  #room(name, watch, query, onEvent, tracks) {
+    return {
+      name,
+      watch,
+      onEvent,
+      tracks: [...tracks],
+      query: typeof query === "string" ? query : new URLSearchParams(query ?? {}).toString(),
+      id: 0,
+      channel: -1,
+      seen: /* @__PURE__ */ new Map(),
+      keyless: /* @__PURE__ */ new Set(),
+      open: false,
+      settle: null,
+      ended: null
+    };
+  }
+  #enter(room) {
+    return new Promise((resolve, reject) => {
+      room.settle = { resolve, reject };
+      this.#rooms.add(room);
+      if (this.#open) this.#ask(room);
+    });
+  }
+  #ask(room) {
+    if (!this.#offer) {
+      this.#end(room, new RoomError(room.name, "no_rooms", "the server has no rooms"));
+      return;
+    }
+    room.id = ++this.#last;
+    const m = { op: room.watch ? "watch" : "publish", id: room.id, room: room.name };
+    if (room.query) m["query"] = room.query;
+    if (!room.watch) m["tracks"] = room.tracks.map(wireTrack);
+    this.#owner.send(encodeControl(m));
+  }
+  #close(room) {
+    if (room.ended) return;
+    if (this.#open && room.id > 0) this.#stream([encodeControl({ op: "close", id: room.id })]);
+    this.#end(room, new RoomError(room.name, "closed", "the room was closed"));
+  }
+  #end(room, reason) {
+    if (room.ended) return;
+    room.ended = reason;
+    this.#rooms.delete(room);
+    if (room.channel >= 0) this.#pieces.forget(room.channel);
+    if (room.settle) room.settle.reject(reason);
+    else this.#tell(room, { name: "ended", reason });
+    room.settle = null;
+  }
+  #tell(room, event) {
+    const { onEvent } = room;
+    if (onEvent) this.#owner.call(() => onEvent(event));
+  }
+  // --- In ---
+  #watched(channel) {
+    for (const room of this.#rooms) if (room.watch && room.channel === channel) return room;
+    return void 0;
+  }
+  #control(m) {
+    const room = [...this.#rooms].find((r) => r.id === m.id);
+    if (!room) return;
+    switch (m.op) {
+      case "opened":
+        this.#opened(room, m);
+        break;
+      case "track": {
+        const track = readTrack(m["tracks"]);
+        room.seen.set(track.id, track);
+        break;
+      }
+      case "skipped":
+        this.#tell(room, { name: "skipped", frames: Number(m["frames"]) });
+        break;
+      case "waiting":
+      case "live":
+        this.#tell(room, { name: m.op });
+        break;
+      case "muted":
+        this.#tell(room, { name: "muted", kind: m["kind"] === "audio" ? "audio" : "video", on: m["on"] === true });
+        break;
+      case "ended":
+        this.#end(room, new RoomError(room.name, String(m["code"] ?? ""), String(m["msg"] ?? "")));
+        break;
+    }
+  }
+  #opened(room, m) {
+    room.open = true;
+    if (room.watch) room.channel = Number(m["channel"]);
+    room.seen.clear();
+    if (!room.settle) {
+      this.#tell(room, { name: "back" });
+      return;
+    }
+    room.settle.resolve();
+    room.settle = null;
+  }
+  #deliver(f) {
+    const room = this.#watched(f.channel);
+    const track = room?.seen.get(f.track);
+    const onFrame = room?.watch?.onFrame;
+    if (!track || !onFrame) return;
+    const frame = { type: f.key ? "key" : "delta", timestamp: f.dts + f.offset, data: f.data, track, dts: f.dts };
+    this.#owner.call(() => onFrame(frame));
+  }
+  // --- Out ---
+  #write(room, track, frame) {
+    if (room.ended) throw room.ended;
+    const init = room.tracks[track];
+    if (!init) throw new RangeError(`track ${track} of room ${room.name}, there are ${room.tracks.length}`);
+    const key = frame.type === "key";
+    const pictures = !sound(init.codec);
+    const size2 = "copyTo" in frame ? frame.byteLength : frame.data.length;
+    if (size2 === 0) throw new RangeError(`a frame of room ${room.name} without data`);
+    if (this.#offer && size2 > this.#offer.frame) throw new RangeError(`a frame of ${size2} bytes, the server takes ${this.#offer.frame}`);
+    if (!this.#open || !room.open || !this.#offer || this.#unsent > 0 && this.#unsent + size2 > MAX_UNSENT) {
+      room.keyless.add(track);
+      return false;
+    }
+    if (pictures && !key && room.keyless.has(track)) return false;
+    room.keyless.delete(track);
+    const dts = ("dts" in frame ? frame.dts : void 0) ?? frame.timestamp;
+    const packages = encodeFrame({ channel: room.id, track, key: key || !pictures, dts, offset: frame.timestamp - dts, data: bytesOf2(frame) }, this.#offer.piece);
+    this.#stream(packages);
+    return true;
+  }
+  #configure(room, track, init) {
+    if (room.ended) throw room.ended;
+    const before = room.tracks[track];
+    if (!before) throw new RangeError(`track ${track} of room ${room.name}, there are ${room.tracks.length}`);
+    const told = { ...init, group: before.group ?? 0, layer: before.layer ?? 0 };
+    room.tracks = room.tracks.map((t, i) => i === track ? told : t);
+    if (this.#open && room.open) this.#stream([encodeControl({ op: "track", id: room.id, tracks: [wireTrack(told, track)] })]);
+  }
+  // Sends packages while the socket has little to send, so that what else is sent does not wait behind them for long.
+  #stream(packages) {
+    for (const p of packages) {
+      this.#queue.push(p);
+      this.#unsent += p.length;
+    }
+    if (!this.#pump) this.#flush();
+  }
+  #flush() {
+    this.#pump = null;
+    while (this.#queue.length > 0 && this.#owner.buffered() < SOCKET) {
+      const p = this.#queue.shift();
+      this.#unsent -= p.length;
+      this.#owner.send(p);
+    }
+    if (this.#queue.length > 0) this.#pump = this.#env.after(PAUSE, () => this.#flush());
+  }
+};
+var sound = (codec) => codec === "aac" || codec === "opus" || codec === "mp3";
+function bytesOf2(frame) {
+  if (!("copyTo" in frame)) return frame.data;
+  const data = new Uint8Array(frame.byteLength);
+  frame.copyTo(data);
+  return data;
+}
+function wireTrack(t, track) {
+  const { codec, config, group, layer, width, height, sampleRate, channels } = t;
+  let base64;
+  if (config) {
+    const bytes = config instanceof Uint8Array ? config : ArrayBuffer.isView(config) ? new Uint8Array(config.buffer, config.byteOffset, config.byteLength) : new Uint8Array(config);
+    base64 = btoa(String.fromCharCode(...bytes));
+  }
+  return { track, codec, config: base64, group, layer, width, height, rate: sampleRate, channels };
+}
+function readTrack(tracks) {
+  const t = Array.isArray(tracks) && tracks.length === 1 ? tracks[0] : null;
+  if (typeof t !== "object" || t === null || typeof t["codec"] !== "string") throw new ProtocolError("what the server tells of a track is none");
+  const n = (v) => typeof v === "number" ? v : 0;
+  const track = {
+    id: n(t["track"]),
+    kind: sound(t["codec"]) ? "audio" : "video",
+    codec: t["codec"],
+    group: n(t["group"]),
+    layer: n(t["layer"]),
+    width: n(t["width"]),
+    height: n(t["height"]),
+    sampleRate: n(t["rate"]),
+    channels: n(t["channels"])
+  };
+  if (typeof t["config"] !== "string") return track;
+  return { ...track, config: Uint8Array.from(atob(t["config"]), (c) => c.charCodeAt(0)) };
+}
+
 // src/serializer.ts
 var json = {
   name: "json",
@@ -1124,7 +1528,7 @@ var Waiting = class {
 // src/client.ts
 var VERSION = "0.1.0";
 var WAITING = { packages: 1024, bytes: 1 << 18 };
-var MAX_UNSENT = 1 << 20;
+var MAX_UNSENT2 = 1 << 20;
 var MAX_INBOX = 4 << 20;
 function connect(url, options = {}) {
   return new Client(url, options);
@@ -1137,6 +1541,9 @@ var Client = class {
   #serializer;
   #inbox;
   #calls;
+  #rooms;
+  #offer = null;
+  // of the connection
   #stats = {
     requests: 0,
     notifies: 0,
@@ -1180,6 +1587,11 @@ var Client = class {
     checkTimeout(options.timeout ?? 1);
     checkTimeout(options.handshakeTimeout ?? 1);
     this.#calls = new Calls(this.#env);
+    this.#rooms = new Rooms(this.#env, {
+      send: (pkg) => this.#link?.send(pkg),
+      buffered: () => this.#link?.buffered ?? 0,
+      call: (f) => this.#call(f)
+    });
     this.#inbox = new Inbox(this.#maxPackage, Math.max(MAX_INBOX, this.#maxPackage), {
       deliver: (message, body) => this.#deliver(message, body),
       unreadable: (message, error) => this.#unreadable(message, error),
@@ -1216,6 +1628,17 @@ var Client = class {
   }
   login(credentials, options = {}) {
     return this.#login(credentials, options, null);
+  }
+  /**
+   * Watches a room over this connection: resolves when the server has let us in, rejects with a RoomError when it has not. Frames begin at the newest key frame, and do so again after a lost
+   * connection.
+   */
+  watch(room, options = {}) {
+    return this.#state.name === "closed" ? Promise.reject(this.#state.reason) : this.#rooms.watch(room, options);
+  }
+  /** Publishes to a room over this connection, likewise. */
+  publish(room, options) {
+    return this.#state.name === "closed" ? Promise.reject(this.#state.reason) : this.#rooms.publish(room, options);
   }
   /**
    * Calls handler with each push of a route, in the order of arrival, until the returned function is called. A route may have several. An await of an answer
@@ -1297,7 +1720,7 @@ var Client = class {
       return;
     }
     if (this.#numbering) this.#numbering.ring.push(m);
-    else if (this.#link && this.#link.buffered > MAX_UNSENT) throw new BacklogError(`${this.#link.buffered} bytes wait in the socket`);
+    else if (this.#link && this.#link.buffered > MAX_UNSENT2) throw new BacklogError(`${this.#link.buffered} bytes wait in the socket`);
     this.#link?.send(encodeMessage(m, this.#dictionary));
   }
   #flush() {
@@ -1378,6 +1801,7 @@ var Client = class {
     const link = new Link(this.#env, config, {
       welcome: (w) => this.#welcome(link, w),
       data: (body) => this.#data(body),
+      media: (body) => this.#rooms.receive(body),
       ack: (n) => {
         if (!this.#numbering) throw new ProtocolError("an ack from a server that keeps no sessions");
         this.#numbering.ring.acknowledge(n);
@@ -1398,6 +1822,7 @@ var Client = class {
       throw new HandshakeError("serializer", 200, `the server's bodies are ${w.serializer}, this client's ${this.#serializer.name}`);
     }
     this.#addresses.answered(w.resume?.addresses ?? [], this.#env.random());
+    this.#offer = w.media;
     const before = this.#numbering;
     if (w.resume?.resumed) {
       if (!before) throw new ProtocolError("the server resumes a session that there was not");
@@ -1428,6 +1853,7 @@ var Client = class {
     for (const m of numbering.ring) link.send(encodeMessage(m, w.dictionary));
     this.#stats.connections++;
     this.#stats.resumed++;
+    this.#openRooms();
     if (this.#announced && this.#link === link && link.open) this.#set({ name: "resumed" });
     else this.#announce();
   }
@@ -1452,7 +1878,11 @@ var Client = class {
   #opened() {
     this.#entered = true;
     this.#flush();
+    this.#openRooms();
     this.#announce();
+  }
+  #openRooms() {
+    if (this.#entered && this.#link?.open) this.#rooms.opened(this.#offer);
   }
   #announce() {
     if (!this.#entered || this.#announced || !this.#link?.open) return;
@@ -1505,6 +1935,7 @@ var Client = class {
     const link = this.#link;
     this.#link = null;
     this.#rtt = 0;
+    this.#rooms.away();
     if (!link) return;
     this.#stats.bytesIn += link.bytesIn;
     this.#stats.bytesOut += link.bytesOut;
@@ -1550,6 +1981,7 @@ var Client = class {
     this.#waiting.take();
     this.#state = { name: "closed", reason };
     this.#calls.fail(reason);
+    this.#rooms.end(reason);
     this.#set(this.#state);
   }
   // --- The application's handlers ---
@@ -1591,6 +2023,56 @@ function refusal2(r) {
   if (!r) return new SessionLostError("no_resume", "the server keeps no sessions any more");
   return new SessionLostError(r.refused?.code || "resume_unknown", r.refused?.message || "the server does not know the session");
 }
+
+// src/codecs.ts
+function videoConfig(t) {
+  const config = { codec: codecString(t) };
+  if (t.width > 0 && t.height > 0) Object.assign(config, { codedWidth: t.width, codedHeight: t.height });
+  if ((t.codec === "h264" || t.codec === "h265") && t.config) config.description = t.config;
+  return config;
+}
+function audioConfig(t) {
+  const config = { codec: codecString(t), sampleRate: t.sampleRate || 48e3, numberOfChannels: t.channels || 2 };
+  if (t.codec !== "mp3" && t.config?.length) config.description = t.config;
+  return config;
+}
+function codecString(t) {
+  const c = t.config ?? new Uint8Array(0);
+  switch (t.codec) {
+    case "h264":
+      return c.length >= 4 ? `avc1.${hex(c[1])}${hex(c[2])}${hex(c[3])}` : "avc1.42e01e";
+    case "h265":
+      return c.length >= 13 ? hevc(c) : "hvc1.1.6.L93.B0";
+    case "av1":
+      return c.length >= 4 ? av1(c) : "av01.0.04M.08";
+    case "vp9":
+      return c.length >= 7 ? `vp09.${two(c[4])}.${two(c[5])}.${two(c[6] >> 4)}` : "vp09.00.10.08";
+    case "aac":
+      return `mp4a.40.${c.length >= 2 ? objectType(c) : 2}`;
+    default:
+      return t.codec;
+  }
+}
+var hex = (n) => n.toString(16).padStart(2, "0");
+var two = (n) => String(n).padStart(2, "0");
+function hevc(c) {
+  const space = ["", "A", "B", "C"][c[1] >> 6];
+  let flags = 0;
+  for (let i = 0; i < 32; i++) flags += c[2 + (i >> 3)] >> 7 - (i & 7) & 1 ? 2 ** i : 0;
+  let constraints = [...c.subarray(6, 12)];
+  while (constraints.length > 0 && constraints.at(-1) === 0) constraints.pop();
+  const tail = constraints.map((b) => `.${b.toString(16).toUpperCase()}`).join("");
+  return `hvc1.${space}${c[1] & 31}.${flags.toString(16).toUpperCase()}.${c[1] & 32 ? "H" : "L"}${c[12]}${tail}`;
+}
+function av1(c) {
+  const [profile, level, tier] = [c[1] >> 5, c[1] & 31, c[2] >> 7 ? "H" : "M"];
+  const depth = c[2] & 64 ? profile === 2 && c[2] & 32 ? 12 : 10 : 8;
+  return `av01.${profile}.${two(level)}${tier}.${two(depth)}`;
+}
+function objectType(c) {
+  const type = c[0] >> 3;
+  return type === 31 ? 32 + ((c[0] & 7) << 3 | c[1] >> 5) : type;
+}
 export {
   BacklogError,
   ClosedError,
@@ -1599,11 +2081,15 @@ export {
   KickedError,
   ProtocolError,
   RequestError,
+  RoomError,
   ServerClosedError,
   SessionLostError,
   SkuaError,
   TimeoutError,
+  audioConfig,
+  codecString,
   connect,
   json,
-  raw
+  raw,
+  videoConfig
 };
