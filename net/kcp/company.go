@@ -56,11 +56,11 @@ func (c *company) join(dst []byte, n int) (_ []byte, full bool) {
 	return append(dst, c.ack[:]...), overhead+n > c.mtu
 }
 
-// stop has nothing wait any more; what does is not sent.
+// stop has nothing begin to wait any more. What does already is for who joins next.
 func (c *company) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.waits, c.over = false, true
+	c.over = true
 	if c.timer != nil {
 		c.timer.Stop()
 	}

@@ -3,6 +3,7 @@ package kcp_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"io"
 	"slices"
 	"sync"
@@ -68,8 +69,10 @@ func TestAnAcknowledgementWaitsForTheNextDatagram(t *testing.T) {
 		if alone := box.all(); len(alone) > 1 {
 			t.Errorf("% x after the end", alone)
 		}
-		if d := ack(6, 7); !equalBytes(c.Send(d), [][]byte{d}) {
-			t.Error("something waits for ever")
+		for _, want := range [][]byte{join(ack(5, 6), ack(6, 7)), ack(6, 7)} { // what waits leaves with the next one, and nothing waits any more
+			if got := c.Send(ack(6, 7)); !equalBytes(got, [][]byte{want}) {
+				t.Errorf("% x leave after the end, expected % x", got, want)
+			}
 		}
 	})
 }
@@ -135,4 +138,31 @@ func TestAClientsNextRequestTakesTheAcknowledgementAlong(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestARawClientThatClosesHasAcknowledgedWhatItRead(t *testing.T) {
+	cfg := kcp.Config{Raw: true}
+	var una atomic.Uint32
+	r := newRelay(t, echoServer(t, cfg), func(r *relay) {
+		r.spy = func(d []byte) { una.Store(max(una.Load(), binary.LittleEndian.Uint32(d[16:]))) }
+	})
+	c, err := kcp.Dial(context.Background(), r.addr(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetReadDeadline(time.Now().Add(patience))
+	echoes, buf := uint32(0), make([]byte, 8)
+	for ; !kcp.Waits(c); echoes++ {
+		if _, err := c.Write(buf); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, buf); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the last echo is acknowledged", func() bool { return una.Load() == echoes })
 }

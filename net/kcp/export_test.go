@@ -180,3 +180,11 @@ func (c *Company) Stop() { c.c.stop() }
 
 // AckWait is how long they wait.
 const AckWait = ackWait
+
+// Waits says whether one of a client's waits.
+func Waits(c net.Conn) bool {
+	w := c.(*client).link.company
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.waits
+}

@@ -411,6 +411,12 @@ func (l *link) rebind() error {
 
 // Close is kcp-go's.
 func (l *link) Close() error {
+	if l.company != nil {
+		l.company.stop()
+		if l.cfg.Raw { // who has said farewell need acknowledge nothing; without that the server would repeat for seconds what has arrived
+			l.sendAlone()
+		}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -419,9 +425,6 @@ func (l *link) Close() error {
 	l.closed = true
 	if l.timer != nil {
 		l.timer.Stop()
-	}
-	if l.company != nil {
-		l.company.stop()
 	}
 	return l.udp.Close()
 }

@@ -181,7 +181,7 @@ func TestDrainedIsToldOnceForEachTimeThatItWasAskedFor(t *testing.T) {
 				opened <- d
 				return d, nil
 			}
-			stop := serveHandler(t, m, plain, open)
+			stop := serveHandler(t, m.listener(plain), open)
 			c := m.dial("1")
 			d := <-opened
 			d.conn.NotifyDrained() // nothing waits
@@ -298,7 +298,7 @@ func BenchmarkBroadcastTo10000(b *testing.B) {
 	var mu sync.Mutex
 	var sessions []*session
 	var ready atomic.Int64
-	stop := serveHandler(b, m, false, func(c *transport.Conn) (transport.Receiver, error) {
+	stop := serveHandler(b, m, func(c *transport.Conn) (transport.Receiver, error) {
 		c.Ready()
 		mu.Lock()
 		defer mu.Unlock()

@@ -207,13 +207,9 @@ func text(n int) string {
 	return string(b)
 }
 
-// serveHandler starts a server in memory with a handler of the test's own.
-func serveHandler(t testing.TB, m *memory, plain bool, open func(*transport.Conn) (transport.Receiver, error)) (stop func()) {
+// serveHandler starts a server with a handler of the test's own.
+func serveHandler(t testing.TB, ln net.Listener, open func(*transport.Conn) (transport.Receiver, error)) (stop func()) {
 	t.Helper()
-	var ln net.Listener = m
-	if plain {
-		ln = streams{m}
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- transport.Serve(ctx, ln, transport.HandlerFunc(open), transport.Config{Split: split}) }()

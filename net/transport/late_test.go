@@ -73,6 +73,47 @@ func TestAHandlerThatDoesNotReturnKeepsNobodyElsesAnswersBack(t *testing.T) {
 	}
 }
 
+// busy is a session whose Drained is what a test makes it.
+type busy struct {
+	*session
+	drained func()
+}
+
+func (b *busy) Drained() { b.drained() }
+
+func TestDrainedKeepsNoAnswerBack(t *testing.T) {
+	for what, end := range map[string]func(){"blocks": func() {}, "blocks, then leaves": runtime.Goexit} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				release, called := make(chan struct{}), make(chan struct{}, 1)
+				g := &gathering{memory: newMemory()}
+				stop := serveHandler(t, g, func(c *transport.Conn) (transport.Receiver, error) {
+					c.Ready()
+					return &busy{session: &session{conn: c, frame: func(s *session, body string) error {
+						s.conn.NotifyDrained()
+						return echo(s, body)
+					}, closed: make(chan error, 1)}, drained: func() {
+						called <- struct{}{}
+						<-release
+						end()
+					}}, nil
+				})
+				c := g.dial("1")
+				c.send(frame("hi"))
+				<-called
+				if got := c.receive(t); got != "hi" {
+					t.Errorf("received %q", got)
+				}
+				if g.most() == 0 {
+					t.Error("nothing was written late")
+				}
+				close(release)
+				stop()
+			})
+		})
+	}
+}
+
 // whether runs a test over connections whose listener sends together what several have written, and over others.
 func whether(t *testing.T, name string, f func(t *testing.T, gathers bool)) {
 	t.Run(name+"/apart", func(t *testing.T) { f(t, false) })

@@ -280,11 +280,15 @@ func (s streams) Accept() (net.Conn, error) {
 func inMemory(t *testing.T, plain bool, cfg transport.Config, onFrame func(*session, string) error, onOpen func(*session) error) (*server, *memory) {
 	t.Helper()
 	m := newMemory()
-	var ln net.Listener = m
+	return serveOn(t, m.listener(plain), cfg, onFrame, onOpen), m
+}
+
+// listener is m itself, or one of plain connections.
+func (m *memory) listener(plain bool) net.Listener {
 	if plain {
-		ln = streams{m}
+		return streams{m}
 	}
-	return serveOn(t, ln, cfg, onFrame, onOpen), m
+	return m
 }
 
 // both runs a test over connections with a reading goroutine and over such without.

@@ -160,6 +160,9 @@ func (c *Conn) writeRounds(now int64, rounds int, late bool) {
 			wanted := c.out.wanted
 			c.out.wanted = 0
 			c.mu.Unlock()
+			if late {
+				c.srv.sendLate() // Drained may take its time, or end the goroutine
+			}
 			c.drained(wanted)
 			c.mu.Lock()
 			continue
