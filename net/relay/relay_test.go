@@ -244,7 +244,7 @@ func TestAStreamIsBroughtToAnotherNode(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() {
-		ended <- relay.Send(t.Context(), key, n.addr, relay.Request{From: "here", Room: "arena", Ticket: "in"}, v)
+		ended <- relay.Send(t.Context(), key, n.addr, relay.Request{From: "here", Room: "arena", Ticket: "in"}, v, func() {})
 	}()
 	src.write(t, 9)
 	if got := take(t, there, 20); string(got[19].Data) != "sound 9" {
