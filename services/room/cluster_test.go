@@ -400,6 +400,7 @@ func TestAPublisherOutlivesNATS(t *testing.T) {
 	home, other := at[0], at[1]
 	home.published("arena", "who=ann&let=in").Close()
 	v := home.joined("arena", "who=bob&let=in")
+	other.until("the room is known", func() bool { return other.script("rooms") == "arena" })
 	p := other.show(other.published("arena", "who=ann&let=in"), 0)
 	numbers := home.sees(v, 5)
 	c.StopNATS()
