@@ -413,7 +413,7 @@ func TestAPublisherOutlivesNATS(t *testing.T) {
 	numbers = append(numbers, home.sees(v, 200)...)
 	c.StartNATS()
 	home.until("both are the room's still", func() bool {
-		return other.script("info", "arena") == "live true, viewers 1: ann/publish bob/play"
+		return other.script("info", "arena") == "live true, viewers 1: bob/play ann/publish"
 	})
 	numbers = append(numbers, home.sees(v, 50)...)
 	whole(t, numbers)
