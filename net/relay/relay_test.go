@@ -30,6 +30,7 @@ type node struct {
 	addr   string
 	stream *media.Stream
 	done   chan error
+	log    *logtest.Buffer
 }
 
 func open(tb testing.TB, cfg relay.ServerConfig) *node {
@@ -49,7 +50,7 @@ func open(tb testing.TB, cfg relay.ServerConfig) *node {
 			}
 		}
 	}
-	cfg.Log, _ = logtest.New(tb)
+	cfg.Log, n.log = logtest.New(tb)
 	var err error
 	if n.server, err = relay.NewServer(cfg); err != nil {
 		tb.Fatal(err)
@@ -352,6 +353,28 @@ func TestStrangersGetNothing(t *testing.T) {
 	none()
 	if _, refused := n.server.Links(); refused < 5 {
 		t.Errorf("%d were refused", refused)
+	}
+}
+
+// TestStrangersDoNotFillTheLog: it is told once a second, with how many there were.
+func TestStrangersDoNotFillTheLog(t *testing.T) {
+	n := open(t, relay.ServerConfig{Config: key})
+	begun := time.Now()
+	const many = 50
+	for range many {
+		if err := relay.Receive(t.Context(), relay.Config{Key: []byte("another")}, n.addr, relay.Request{From: "here", Room: "arena", Ticket: "out"}, &into{}); err == nil {
+			t.Fatal("a stranger comes through")
+		}
+	}
+	for end := begun.Add(20 * time.Second); ; <-time.After(time.Millisecond) {
+		if _, refused := n.server.Links(); refused == many {
+			break
+		} else if time.Now().After(end) {
+			t.Fatalf("%d were refused", refused)
+		}
+	}
+	if told, most := strings.Count(n.log.String(), "is refused"), 2+int(time.Since(begun)/time.Second); told == 0 || told > most {
+		t.Errorf("the log is told %d times, expected 1 to %d", told, most)
 	}
 }
 

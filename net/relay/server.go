@@ -36,6 +36,9 @@ type ServerConfig struct {
 	Log *slog.Logger
 }
 
+// warnEvery is how often the log is told of refused links: strangers make as many as they like.
+const warnEvery = time.Second
+
 // Server is where other nodes reach this one's streams.
 type Server struct {
 	cfg ServerConfig
@@ -45,6 +48,8 @@ type Server struct {
 	strangers []net.Conn // the oldest first
 	stopping  bool
 	refused   uint64
+	told      uint64    // of them, when the log was told last
+	warned    time.Time // when that was
 }
 
 // NewServer makes one.
@@ -160,14 +165,8 @@ func (s *Server) serve(ctx context.Context, conn net.Conn) {
 	log := s.cfg.Log.With("addr", conn.RemoteAddr().String())
 	r, g, err := s.open(ctx, conn)
 	if err != nil {
-		s.mu.Lock()
-		s.refused++
-		s.mu.Unlock()
-		if r.From == "" && !errors.Is(err, ErrPeer) {
-			log.Debug("a link of another node has not come through", "error", err)
-			return
-		}
-		log.Warn("a link of another node is refused", "member", r.From, "room", r.Room, "error", err)
+		level, more := s.refuse(r.From != "" || errors.Is(err, ErrPeer))
+		log.Log(ctx, level, "a link of another node is refused", "member", r.From, "room", r.Room, "error", err, "more", more)
 		return
 	}
 	log = log.With("member", r.From, "room", r.Room)
@@ -186,6 +185,19 @@ func (s *Server) serve(ctx context.Context, conn net.Conn) {
 	if g.Done != nil {
 		g.Done(err)
 	}
+}
+
+// refuse counts a link that has not come through, and tells how loud to say so, with how many of which nothing was said.
+func (s *Server) refuse(matters bool) (level slog.Level, more uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused++
+	now := time.Now()
+	if !matters || now.Sub(s.warned) < warnEvery {
+		return slog.LevelDebug, 0
+	}
+	more, s.warned, s.told = s.refused-s.told-1, now, s.refused
+	return slog.LevelWarn, more
 }
 
 // open does the listener's side of the beginning.
