@@ -306,7 +306,7 @@ func TestStrangersGetNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
+		t.Cleanup(func() { _ = conn.Close() })
 		if _, err := io.ReadFull(conn, make([]byte, 40)); err != nil {
 			t.Fatal(err)
 		}

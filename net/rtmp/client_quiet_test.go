@@ -27,11 +27,11 @@ func (c *counter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// agrees is a server that says yes to whatever a client wants, and takes what comes until it is made deaf, and one message more.
-func agrees(tb testing.TB, agreed string) (client *counter, server *rtmptest.Client, deafen func()) {
+// agrees is the connection to a server, and its end of it: a server that says yes to whatever a client wants, and takes what comes until it is made deaf, and one message more.
+func agrees(tb testing.TB, agreed string) (*counter, *rtmptest.Client, func()) {
 	tb.Helper()
 	ours, theirs := net.Pipe()
-	client, server = &counter{ours, make(chan int, 1000)}, &rtmptest.Client{Conn: theirs}
+	client, server := &counter{ours, make(chan int, 1000)}, &rtmptest.Client{Conn: theirs}
 	deaf := make(chan struct{})
 	go func() { // it ends with the connection
 		buf := make([]byte, 64<<10)
@@ -101,7 +101,7 @@ func TestAServerIsAnsweredWhileNothingIsPublished(t *testing.T) {
 		}
 		synctest.Wait()
 		for range 3 {
-			time.Sleep(15 * time.Second) // nobody publishes
+			<-time.After(15 * time.Second) // nobody publishes
 			had := len(client.wrote)
 			if err := ping(server); err != nil {
 				t.Fatal(err)
