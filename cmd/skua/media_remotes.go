@@ -81,6 +81,18 @@ func (r *reachable) dial(ctx context.Context, network, addr string) (net.Conn, e
 	return d.DialContext(ctx, network, addr)
 }
 
+// maxRedirects is how often a server may send on who fetches a stream.
+const maxRedirects = 5
+
+// redirected lets a server send on to another, which is dialed like any, and is not told the address, with its secrets, that was asked for.
+func redirected(req *http.Request, via []*http.Request) error {
+	if len(via) > maxRedirects {
+		return fmt.Errorf("sent on more than %d times", maxRedirects)
+	}
+	req.Header.Del("Referer")
+	return nil
+}
+
 // remotes are the protocols by which rooms go to other servers, and come from there. One that is added stands in both tables under the schemes of its URLs.
 func (m *MediaConfig) remotes() (*room.Remotes, error) {
 	to, err := parseReach(m.Reach)
@@ -88,7 +100,10 @@ func (m *MediaConfig) remotes() (*room.Remotes, error) {
 		return nil, fmt.Errorf("media.reach: %w", err)
 	}
 	d := rtmp.Dialer{Dial: to.dial, SetupTimeout: remoteTimeout, WriteTimeout: m.WriteTimeout.Duration, MaxMessage: m.MaxFrame}
-	web := &http.Client{Transport: &http.Transport{DialContext: to.dial, ResponseHeaderTimeout: remoteTimeout, TLSHandshakeTimeout: remoteTimeout, DisableKeepAlives: true}}
+	web := &http.Client{
+		Transport:     &http.Transport{DialContext: to.dial, ResponseHeaderTimeout: remoteTimeout, TLSHandshakeTimeout: remoteTimeout, DisableKeepAlives: true},
+		CheckRedirect: redirected,
+	}
 	fromHTTP := func(ctx context.Context, from *url.URL, begin func() (*media.Publisher, error)) error {
 		return flv.Pull(ctx, web, from.String(), begin)
 	}

@@ -1,11 +1,19 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/skua-go/skua/net/media"
+	"github.com/skua-go/skua/services/room"
 )
 
 // remotesRules send each room to another server, and have one come from there.
@@ -75,5 +83,55 @@ func TestHostsThatScriptsMayReach(t *testing.T) {
 		if _, err := r.dial(t.Context(), "tcp", "127.0.0.1:1"); err == nil || !strings.Contains(err.Error(), "not in media.reach") {
 			t.Errorf("%v: %v", list, err)
 		}
+	}
+}
+
+// TestAServerThatSendsOn has an HTTP server redirect who pulls: a host that may not be reached is not, in whatever form, and none is told the address that was asked for.
+func TestAServerThatSendsOn(t *testing.T) {
+	asked := make(chan *http.Request, 16)
+	var to string
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r
+		if r.URL.Path == "/end.flv" {
+			http.NotFound(w, r)
+			return
+		}
+		http.Redirect(w, r, to, http.StatusFound)
+	}))
+	defer web.Close()
+	_, port, err := net.SplitHostPort(web.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := (&MediaConfig{Reach: []string{"127.0.0.1/32"}}).remotes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pull := func(next string) (int, error) {
+		t.Helper()
+		to = next
+		from, err := url.Parse(web.URL + "/live/arena.flv?key=hidden")
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = all.Pull["http"](t.Context(), from, func() (*media.Publisher, error) { return nil, errors.New("nothing is expected") })
+		count := len(asked)
+		for range count {
+			if r := <-asked; r.Referer() != "" {
+				t.Errorf("%s: it is told %q", next, r.Referer())
+			}
+		}
+		return count, err
+	}
+	if count, err := pull("/end.flv"); count != 2 || err == nil || !strings.Contains(err.Error(), "404") {
+		t.Errorf("%d requests, %v", count, err)
+	}
+	for _, host := range []string{"127.0.0.2", "[::ffff:127.0.0.2]", "[::1]", "0.0.0.0", "[::]", "2130706434"} {
+		if count, err := pull("http://" + net.JoinHostPort(strings.Trim(host, "[]"), port) + "/end.flv"); count != 1 || err == nil || host != "2130706434" && !errors.Is(err, room.ErrReach) {
+			t.Errorf("%s: %d requests, %v", host, count, err)
+		}
+	}
+	if count, err := pull("/live/again.flv"); count != maxRedirects+1 || err == nil || !strings.Contains(err.Error(), "sent on") {
+		t.Errorf("%d requests, %v", count, err)
 	}
 }

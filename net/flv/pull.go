@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/skua-go/skua/net/media"
@@ -48,7 +49,10 @@ func pull(ctx context.Context, client *http.Client, from string, begin func() (*
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return err
+		if about, ok := errors.AsType[*url.Error](err); ok { // which repeats the address, and what may be secret in it
+			err = about.Err
+		}
+		return fmt.Errorf("flv: %w", err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

@@ -56,3 +56,11 @@ func TestWhatIsNoFLVIsNotPulled(t *testing.T) {
 		}
 	}
 }
+
+// TestAnAddressIsNotRepeated: it may have a secret, and errors are shown to scripts, and logged.
+func TestAnAddressIsNotRepeated(t *testing.T) {
+	err := flv.Pull(t.Context(), http.DefaultClient, "http://127.0.0.1:1/live/geheim.flv?key=hidden", func() (*media.Publisher, error) { return nil, errNotIn })
+	if err == nil || strings.Contains(err.Error(), "geheim") || strings.Contains(err.Error(), "hidden") {
+		t.Error(err)
+	}
+}

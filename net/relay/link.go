@@ -279,9 +279,12 @@ func Receive(ctx context.Context, cfg Config, addr string, r Request, to Into) e
 	return cfg.withDefaults().run(ctx, addr, r, func(l *link) error { return l.receive(to) })
 }
 
-// Send brings what a viewer gets to another node until the viewer ends, the connection does, or ctx. It blocks. The viewer is the caller's.
-func Send(ctx context.Context, cfg Config, addr string, r Request, v *media.Viewer) error {
-	return cfg.withDefaults().run(ctx, addr, r, func(l *link) error { return l.send(v) })
+// Send brings what a viewer gets to another node until the viewer ends, the connection does, or ctx. It blocks. The viewer is the caller's; began is called when the other node takes frames.
+func Send(ctx context.Context, cfg Config, addr string, r Request, v *media.Viewer, began func()) error {
+	return cfg.withDefaults().run(ctx, addr, r, func(l *link) error {
+		began()
+		return l.send(v)
+	})
 }
 
 func (c Config) run(ctx context.Context, addr string, r Request, work func(l *link) error) error {

@@ -30,6 +30,7 @@ type node struct {
 	addr   string
 	stream *media.Stream
 	done   chan error
+	log    *logtest.Buffer
 }
 
 func open(tb testing.TB, cfg relay.ServerConfig) *node {
@@ -49,7 +50,7 @@ func open(tb testing.TB, cfg relay.ServerConfig) *node {
 			}
 		}
 	}
-	cfg.Log, _ = logtest.New(tb)
+	cfg.Log, n.log = logtest.New(tb)
 	var err error
 	if n.server, err = relay.NewServer(cfg); err != nil {
 		tb.Fatal(err)
@@ -244,7 +245,7 @@ func TestAStreamIsBroughtToAnotherNode(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() {
-		ended <- relay.Send(t.Context(), key, n.addr, relay.Request{From: "here", Room: "arena", Ticket: "in"}, v)
+		ended <- relay.Send(t.Context(), key, n.addr, relay.Request{From: "here", Room: "arena", Ticket: "in"}, v, func() {})
 	}()
 	src.write(t, 9)
 	if got := take(t, there, 20); string(got[19].Data) != "sound 9" {
@@ -260,7 +261,7 @@ func TestAStreamIsBroughtToAnotherNode(t *testing.T) {
 }
 
 func TestStrangersGetNothing(t *testing.T) {
-	n := open(t, relay.ServerConfig{Config: key, MaxLinks: 1})
+	n := open(t, relay.ServerConfig{Config: key, MaxLinks: 1, MaxStrangers: 2})
 	to := func(cfg relay.Config, ticket string) error {
 		return relay.Receive(t.Context(), cfg, n.addr, relay.Request{From: "here", Room: "arena", Ticket: ticket}, &into{})
 	}
@@ -298,24 +299,82 @@ func TestStrangersGetNothing(t *testing.T) {
 		_ = conn.Close()
 		none()
 	}
-	// One that says nothing has its place for a moment only, and nobody else's.
-	conn, err := net.Dial("tcp", n.addr)
+	// Those that say nothing have a place for a moment only, and nobody else's: the oldest goes.
+	var silent []net.Conn
+	for range 3 {
+		conn, err := net.Dial("tcp", n.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		if _, err := io.ReadFull(conn, make([]byte, 40)); err != nil {
+			t.Fatal(err)
+		}
+		silent = append(silent, conn)
+	}
+	begun := time.Now()
+	ended := func(conn net.Conn) time.Duration {
+		if n, _ := conn.Read(make([]byte, 1)); n != 0 {
+			t.Error("a stranger is answered")
+		}
+		return time.Since(begun)
+	}
+	ended(silent[0])
+	here := media.New(media.Config{})
+	p, err := here.Publish(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
-	if _, err := io.ReadFull(conn, make([]byte, 40)); err != nil {
-		t.Fatal(err)
+	fetched := make(chan error, 1)
+	go func() {
+		fetched <- relay.Receive(t.Context(), key, n.addr, relay.Request{From: "here", Room: "arena", Ticket: "out"}, &into{p: p})
+	}()
+	for n.stream.Viewers() == 0 {
+		select {
+		case err := <-fetched:
+			t.Fatalf("a node does not come through for strangers: %v", err)
+		case <-time.After(time.Millisecond):
+		}
 	}
-	if err := to(key, "out"); err == nil {
-		t.Error("there is place for two")
+	if now, _ := n.server.Links(); now != 1 {
+		t.Errorf("%d links", now)
 	}
-	if _, err := io.ReadAll(conn); err != nil && !errors.Is(err, net.ErrClosed) {
-		t.Log(err)
+	if err := to(key, "out"); err == nil || errors.Is(err, relay.ErrRefused) {
+		t.Errorf("a second link, which is to be tried again, ends with %v", err)
+	}
+	ended(silent[1])
+	if after := ended(silent[2]); after > 20*time.Second {
+		t.Errorf("a stranger has its place for %v", after)
+	}
+	n.stream.Close(errors.New("it is over"))
+	if err := <-fetched; !errors.Is(err, relay.ErrEnded) {
+		t.Error(err)
 	}
 	none()
 	if _, refused := n.server.Links(); refused < 5 {
 		t.Errorf("%d were refused", refused)
+	}
+}
+
+// TestStrangersDoNotFillTheLog: it is told once a second, with how many there were.
+func TestStrangersDoNotFillTheLog(t *testing.T) {
+	n := open(t, relay.ServerConfig{Config: key})
+	begun := time.Now()
+	const many = 50
+	for range many {
+		if err := relay.Receive(t.Context(), relay.Config{Key: []byte("another")}, n.addr, relay.Request{From: "here", Room: "arena", Ticket: "out"}, &into{}); err == nil {
+			t.Fatal("a stranger comes through")
+		}
+	}
+	for end := begun.Add(20 * time.Second); ; <-time.After(time.Millisecond) {
+		if _, refused := n.server.Links(); refused == many {
+			break
+		} else if time.Now().After(end) {
+			t.Fatalf("%d were refused", refused)
+		}
+	}
+	if told, most := strings.Count(n.log.String(), "is refused"), 2+int(time.Since(begun)/time.Second); told == 0 || told > most {
+		t.Errorf("the log is told %d times, expected 1 to %d", told, most)
 	}
 }
 

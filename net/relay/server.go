@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,20 +28,28 @@ type ServerConfig struct {
 	Config
 	// Open gives what a ticket is for, or says why not.
 	Open func(ctx context.Context, r Request) (Grant, error)
-	// MaxLinks is how many there may be, those that have not said who they are among them. Default 10,000.
+	// MaxLinks is how many there may be. Default 10,000.
 	MaxLinks int
+	// MaxStrangers is how many connections may not have said yet who they are. One more ends the oldest: nodes of the cluster say it at once. Default 1,000.
+	MaxStrangers int
 	// Log gets what operators should see. Default: nothing is logged.
 	Log *slog.Logger
 }
+
+// warnEvery is how often the log is told of refused links: strangers make as many as they like.
+const warnEvery = time.Second
 
 // Server is where other nodes reach this one's streams.
 type Server struct {
 	cfg ServerConfig
 
-	mu       sync.Mutex
-	conns    map[net.Conn]struct{}
-	stopping bool
-	refused  uint64
+	mu        sync.Mutex
+	links     map[net.Conn]struct{}
+	strangers []net.Conn // the oldest first
+	stopping  bool
+	refused   uint64
+	told      uint64    // of them, when the log was told last
+	warned    time.Time // when that was
 }
 
 // NewServer makes one.
@@ -52,17 +61,20 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	if cfg.MaxLinks <= 0 {
 		cfg.MaxLinks = 10_000
 	}
+	if cfg.MaxStrangers <= 0 {
+		cfg.MaxStrangers = 1000
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{cfg: cfg, conns: map[net.Conn]struct{}{}}, nil
+	return &Server{cfg: cfg, links: map[net.Conn]struct{}{}}, nil
 }
 
 // Links is how many there are, and how many were refused, since there were too many or they were no nodes of the cluster.
 func (s *Server) Links() (now int, refused uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.conns), s.refused
+	return len(s.links), s.refused
 }
 
 // Serve takes links from ln until ctx ends, then ends all of them and returns when they are gone. It closes ln.
@@ -99,26 +111,51 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 func (s *Server) add(conn net.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopping || len(s.conns) >= s.cfg.MaxLinks {
-		s.refused++
+	if s.stopping {
 		return false
 	}
-	s.conns[conn] = struct{}{}
+	if len(s.strangers) >= s.cfg.MaxStrangers {
+		_ = s.strangers[0].Close() // who serves it counts it as refused
+		s.strangers = slices.Delete(s.strangers, 0, 1)
+	}
+	s.strangers = append(s.strangers, conn)
 	return true
+}
+
+// known is for a connection of a node of the cluster. Where there are too many it is not answered, so that it is tried again.
+func (s *Server) known(conn net.Conn) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := slices.Index(s.strangers, conn)
+	switch {
+	case at < 0:
+		return net.ErrClosed
+	case len(s.links) >= s.cfg.MaxLinks:
+		return fmt.Errorf("relay: there are %d links, as many as there may be", len(s.links))
+	}
+	s.strangers = slices.Delete(s.strangers, at, at+1)
+	s.links[conn] = struct{}{}
+	return nil
 }
 
 func (s *Server) remove(conn net.Conn) {
 	_ = conn.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.conns, conn)
+	delete(s.links, conn)
+	if at := slices.Index(s.strangers, conn); at >= 0 {
+		s.strangers = slices.Delete(s.strangers, at, at+1)
+	}
 }
 
 func (s *Server) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopping = true
-	for conn := range s.conns {
+	for conn := range s.links {
+		_ = conn.Close()
+	}
+	for _, conn := range s.strangers {
 		_ = conn.Close()
 	}
 }
@@ -128,14 +165,8 @@ func (s *Server) serve(ctx context.Context, conn net.Conn) {
 	log := s.cfg.Log.With("addr", conn.RemoteAddr().String())
 	r, g, err := s.open(ctx, conn)
 	if err != nil {
-		s.mu.Lock()
-		s.refused++
-		s.mu.Unlock()
-		if r.From == "" && !errors.Is(err, ErrPeer) {
-			log.Debug("a link of another node has not come through", "error", err)
-			return
-		}
-		log.Warn("a link of another node is refused", "member", r.From, "room", r.Room, "error", err)
+		level, more := s.refuse(r.From != "" || errors.Is(err, ErrPeer))
+		log.Log(ctx, level, "a link of another node is refused", "member", r.From, "room", r.Room, "error", err, "more", more)
 		return
 	}
 	log = log.With("member", r.From, "room", r.Room)
@@ -156,6 +187,19 @@ func (s *Server) serve(ctx context.Context, conn net.Conn) {
 	}
 }
 
+// refuse counts a link that has not come through, and tells how loud to say so, with how many of which nothing was said.
+func (s *Server) refuse(matters bool) (level slog.Level, more uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused++
+	now := time.Now()
+	if !matters || now.Sub(s.warned) < warnEvery {
+		return slog.LevelDebug, 0
+	}
+	more, s.warned, s.told = s.refused-s.told-1, now, s.refused
+	return slog.LevelWarn, more
+}
+
 // open does the listener's side of the beginning.
 func (s *Server) open(ctx context.Context, conn net.Conn) (r Request, g Grant, err error) {
 	if err := conn.SetDeadline(time.Now().Add(setup)); err != nil {
@@ -167,6 +211,9 @@ func (s *Server) open(ctx context.Context, conn net.Conn) (r Request, g Grant, e
 	}
 	r, proof, err := hear(conn, s.cfg.Key, nonce)
 	if err != nil {
+		return r, g, err
+	}
+	if err := s.known(conn); err != nil {
 		return r, g, err
 	}
 	limited, cancel := context.WithTimeout(ctx, setup)

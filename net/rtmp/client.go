@@ -60,6 +60,8 @@ type client struct {
 	conn   net.Conn
 	in     *chunkReader
 	lock   sync.Mutex // around writes
+	setup  time.Time  // until when the server has to agree
+	flows  bool       // it has
 	theirs uint32
 	acked  uint64
 	calls  float64 // so far
@@ -165,7 +167,8 @@ func (d *Dialer) connect(ctx context.Context, at *url.URL) (net.Conn, error) {
 
 // enter does what comes before any stream.
 func (c *client) enter(at *url.URL, app string) error {
-	if err := c.conn.SetDeadline(time.Now().Add(c.d.SetupTimeout)); err != nil {
+	c.setup = time.Now().Add(c.d.SetupTimeout)
+	if err := c.conn.SetDeadline(c.setup); err != nil {
 		return err
 	}
 	if err := c.shake(); err != nil {
@@ -213,6 +216,13 @@ func (c *client) send(id byte, m message) error {
 	}
 	c.lock.Lock()
 	defer c.lock.Unlock()
+	end := time.Now().Add(c.d.WriteTimeout) // and not that of the frame before, which may be long ago
+	if !c.flows && c.setup.Before(end) {
+		end = c.setup
+	}
+	if err := c.conn.SetWriteDeadline(end); err != nil {
+		return err
+	}
 	_, err := c.conn.Write(appendMessage(make([]byte, 0, 64+len(m.body)), id, m, size))
 	return err
 }
@@ -335,6 +345,7 @@ func (c *client) begin(name, agrees string, command []byte) error {
 		}
 		about, _ := values[3].(amf.Object)
 		if about.Get("code") == agrees {
+			c.flows = true
 			return c.conn.SetDeadline(time.Time{})
 		}
 		if about.Get("level") == "error" {

@@ -99,6 +99,7 @@ type member struct {
 	// Of a publisher here while the room is at home elsewhere, or was.
 	up        *media.Stream      // what it writes
 	stop      context.CancelFunc // ends that this is carried
+	carried   *atomic.Bool       // whether the link to home is there; nil: none is tried
 	shown     *media.Publisher   // of the room's stream, once this is home
 	dismissed bool               // home knows
 }

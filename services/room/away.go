@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/skua-go/skua/actor"
@@ -289,8 +290,9 @@ func (r *room) enterAway(c *actor.Context, m *member, a *admission, e entered) (
 // carry brings what a publisher writes here to the room's home, from now on.
 func (r *room) carry(m *member, e entered) {
 	m.cease()
-	k, name, up := r.cfg.Cluster, r.name, m.up
-	m.stop = r.run(func(ctx context.Context) error { return bring(ctx, k, name, e, up) }, func(c *actor.Context, err error) { // home says why by a message, or has ended
+	k, name, up, flows := r.cfg.Cluster, r.name, m.up, &atomic.Bool{}
+	m.carried = flows
+	m.stop = r.run(func(ctx context.Context) error { return bring(ctx, k, name, e, up, flows) }, func(c *actor.Context, err error) { // home says why by a message, or has ended
 		c.Log().Info("a publisher's frames are not wanted any more", "room", r.name, "member", m.ID, "reason", err)
 	})
 }
@@ -299,7 +301,7 @@ func (r *room) carry(m *member, e entered) {
 func (m *member) cease() {
 	if m.stop != nil {
 		m.stop()
-		m.stop = nil
+		m.stop, m.carried = nil, nil
 	}
 	if m.shown != nil {
 		m.shown.Close()

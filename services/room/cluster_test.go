@@ -393,3 +393,34 @@ func TestALinkOutlivesNATS(t *testing.T) {
 		t.Error(home.script("heard"))
 	}
 }
+
+// TestAPublisherOutlivesNATS: it is brought home while that is away, though nobody watches on its own node.
+func TestAPublisherOutlivesNATS(t *testing.T) {
+	c, at := branches(t, 2, room.Config{Rules: "rules", Reconnect: 20 * time.Second})
+	home, other := at[0], at[1]
+	home.published("arena", "who=ann&let=in").Close()
+	v := home.joined("arena", "who=bob&let=in")
+	other.until("the room is known", func() bool { return other.script("rooms") == "arena" })
+	p := other.show(other.published("arena", "who=ann&let=in"), 0)
+	numbers := home.sees(v, 5)
+	c.StopNATS()
+	for i, from := range at {
+		from.until("the other node is taken for dead", func() bool {
+			m, ok := c.Nodes[i].Members.Find(c.Nodes[1-i].Name)
+			return ok && !m.State.Reachable()
+		})
+	}
+	numbers = append(numbers, home.sees(v, 200)...)
+	c.StartNATS()
+	home.until("both are the room's still", func() bool {
+		return other.script("info", "arena") == "live true, viewers 1: bob/play ann/publish"
+	})
+	numbers = append(numbers, home.sees(v, 50)...)
+	whole(t, numbers)
+	if err := p.p.Err(); err != nil {
+		t.Errorf("the publisher has ended: %v", err)
+	}
+	if heard := home.script("heard"); strings.Count(heard, "leave") > 1 { // that of the first
+		t.Error(heard)
+	}
+}

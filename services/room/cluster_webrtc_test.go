@@ -84,3 +84,25 @@ func TestAWHEPViewerOfAnotherNodeGetsFrames(t *testing.T) {
 	other.until("bob is told why he is out", func() bool { return bob.hears("enough") })
 	home.until("home knows", func() bool { return home.script("info", "arena") == "live true, viewers 0: ann/publish" })
 }
+
+// TestAGuestGivesWayWhereTheRoomHasCome: one that published by WebRTC for a home that has died is replaced, at once, when it comes by another protocol.
+func TestAGuestGivesWayWhereTheRoomHasCome(t *testing.T) {
+	c, at := branches(t, 2, room.Config{Rules: "rules", Reconnect: 20 * time.Second})
+	home, other := at[0], at[1]
+	url := other.withWebRTC()
+	home.published("arena", "who=ann&let=in").Close()
+	other.until("the room is known", func() bool { return other.script("rooms") == "arena" })
+	connect(t, url, "/whip/arena?who=ann&let=in")
+	other.until("ann is in", func() bool { return home.script("info", "arena") == "live true, viewers 0: ann/publish" })
+	home.wire.Cut(true)
+	c.Nodes[0].Kill()
+	other.until("the room is here", func() bool { return other.script("info", "arena") == "live true, viewers 0: ann/publish" })
+	p, err := other.publish("arena", "who=ann&let=in")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.until("only the new one is left", func() bool { return other.script("info", "arena") == "live true, viewers 0: ann/publish" })
+	if err := p.Err(); err != nil {
+		t.Error(err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/skua-go/skua/net/media"
@@ -55,6 +56,16 @@ func (i *inflow) close() uint64 {
 	defer i.mu.Unlock()
 	i.over = true
 	return i.last
+}
+
+// flows tells whether its link is there.
+func (i *inflow) flows() bool {
+	if i == nil {
+		return false
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.begun && !i.over
 }
 
 func (i *inflow) began() bool {
@@ -194,15 +205,16 @@ func again(ctx context.Context, log *slog.Logger, try func() error) error {
 	}
 }
 
-// bring sends what a publisher away writes to the room's home, until that does not want it any more, or ctx ends.
-func bring(ctx context.Context, k *Cluster, room string, e entered, up *media.Stream) error {
+// bring sends what a publisher away writes to the room's home, until that does not want it any more, or ctx ends. flows tells whether the link is there.
+func bring(ctx context.Context, k *Cluster, room string, e entered, up *media.Stream, flows *atomic.Bool) error {
 	return again(ctx, k.Log.With("room", room, "link", e.Addr), func() error {
 		v, err := up.Join(everything())
 		if err != nil {
 			return errors.Join(media.ErrClosed, err)
 		}
 		defer v.Close(nil)
-		return relay.Send(ctx, k.Link, e.Addr, relay.Request{From: k.Node, Room: room, Ticket: e.Push}, v)
+		defer flows.Store(false)
+		return relay.Send(ctx, k.Link, e.Addr, relay.Request{From: k.Node, Room: room, Ticket: e.Push}, v, func() { flows.Store(true) })
 	})
 }
 

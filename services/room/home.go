@@ -33,6 +33,19 @@ type post struct {
 	waiting map[uint64]struct{} // who may come in there, while the rules decide
 }
 
+// linked tells whether frames go there, or come from there.
+func (p *post) linked() bool {
+	if p.link != nil && p.link.Err() == nil {
+		return true
+	}
+	for _, m := range p.members {
+		if m.inflow.flows() {
+			return true
+		}
+	}
+	return false
+}
+
 // waits tells whether somebody who may come in there has not given up.
 func (p *post) waits(local uint64) bool {
 	_, ok := p.waiting[local]
@@ -85,7 +98,7 @@ func (r *room) look(c *actor.Context) {
 		return
 	}
 	for _, p := range r.posts {
-		if p.lost && (p.link == nil || p.link.Err() != nil) {
+		if p.lost && !p.linked() {
 			r.dropPost(c, p)
 		}
 	}
@@ -296,7 +309,7 @@ func (r *room) ended(c *actor.Context, ref actor.Ref) {
 	if p == nil {
 		return
 	}
-	if p.link != nil && p.link.Err() == nil { // NATS is cut, and the link is not: look sees when it ends
+	if p.linked() { // NATS is cut, and the link is not: look sees when it ends
 		p.lost = true
 		return
 	}

@@ -101,6 +101,7 @@ func (r *room) publish(m *member, a *admission, told func(error)) (err error) {
 	if r.publisher != nil {
 		r.put(r.publisher, ErrReplaced)
 		r.publisher.publisher.Close()
+		r.publisher.cease() // a guest's, which wrote for another home
 	}
 	if m.publisher, err = r.stream.Publish(a.ended); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/value"
@@ -72,6 +73,8 @@ type remote struct {
 	tries  int
 	reason string
 	stop   context.CancelFunc
+	hidden *strings.Replacer // of what servers say of it
+	member *member           // of a pull that has got through
 }
 
 // pulled asks the room for the publisher of a pull that has got through.
@@ -119,7 +122,7 @@ func (r *room) startRemote(kind string, args value.List) (id uint64, err error) 
 	if len(r.remotes) >= how.max() {
 		return 0, fmt.Errorf("there are %d already", len(r.remotes))
 	}
-	o := &remote{id: r.lastRemote + 1, kind: kind, url: shown(at), state: stateDown, since: time.Now()}
+	o := &remote{id: r.lastRemote + 1, kind: kind, url: shown(at), hidden: hide(at), state: stateDown, since: time.Now()}
 	var work func(ctx context.Context, note func(string, error)) error
 	if kind == kindForward {
 		push := how.Push[at.Scheme]
@@ -191,6 +194,43 @@ func shown(at *url.URL) string {
 	return u.String() + "/…"
 }
 
+// minSecret is how short a part of a URL may be that is left in what servers say: a key is longer, and a word of one letter stands in much.
+const minSecret = 4
+
+// hide takes out of a text what shown leaves out of a URL: servers repeat the name of a stream.
+func hide(at *url.URL) *strings.Replacer {
+	secrets := []string{at.RawQuery}
+	for _, path := range []string{at.EscapedPath(), at.Path} {
+		path = strings.TrimSuffix(path, "/")
+		secrets = append(secrets, path[strings.LastIndexByte(path, '/')+1:])
+	}
+	for _, values := range at.Query() {
+		secrets = append(secrets, values...)
+	}
+	if at.User != nil {
+		password, _ := at.User.Password()
+		secrets = append(secrets, at.User.Username(), password)
+	}
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // where one is part of another the whole goes
+	var pairs []string
+	for _, s := range slices.Compact(secrets) {
+		if len(s) >= minSecret {
+			pairs = append(pairs, s, "…")
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// because is why a remote does as it does, as scripts and logs may have it.
+func (o *remote) because(err error) string {
+	text := strings.ToValidUTF8(o.hidden.Replace(err.Error()), "?")
+	for len(text) > maxReason {
+		_, last := utf8.DecodeLastRuneInString(text)
+		text = text[:len(text)-last]
+	}
+	return text
+}
+
 // persist tries until what is tried can't succeed, or ctx ends. One that went for a while begins with short pauses again.
 func persist(ctx context.Context, first, most time.Duration, try func() error, note func(state string, reason error)) error {
 	for pause := first; ; pause = min(2*pause, most) {
@@ -256,12 +296,17 @@ func (r *room) pulls(c *actor.Context, o *remote) {
 		c.Reply(nil, fmt.Errorf("%w: the pull has been ended", ErrKicked))
 		return
 	}
+	if m := o.member; m != nil && r.members[m.ID] == m { // whoever has asked for that has not heard the answer
+		r.put(m, ErrReplaced)
+		r.gone(c, left{m.ID, ErrReplaced})
+	}
 	r.last++
 	a := &admission{entry: Entry{Room: r.name, Protocol: kindPull, Addr: o.url}, action: Publish, who: o.who, id: r.last}
 	err := r.possible(a)
 	if err == nil {
 		var m *member
 		if m, err = r.enter(c, a); err == nil {
+			o.member = m
 			c.Reply(m.publisher, nil)
 			return
 		}
@@ -283,7 +328,7 @@ func (r *room) changed(c *actor.Context, ch change) {
 		o.tries++
 		o.reason = "it has ended"
 		if ch.reason != nil {
-			o.reason = ch.reason.Error()[:min(len(ch.reason.Error()), maxReason)]
+			o.reason = o.because(ch.reason)
 		}
 	}
 	if was == ch.state && o.tries > 1 {
@@ -300,9 +345,12 @@ func (r *room) changed(c *actor.Context, ch change) {
 func (r *room) endRemote(c *actor.Context, o *remote, reason error) {
 	o.stop()
 	delete(r.remotes, o.id)
+	if m := o.member; m != nil && r.members[m.ID] == m {
+		m.publisher.Close() // its attempt may end without having heard of it
+	}
 	o.state, o.since, o.reason = stateEnded, time.Now(), "stopped"
 	if reason != nil {
-		o.reason = reason.Error()[:min(len(reason.Error()), maxReason)]
+		o.reason = o.because(reason)
 	}
 	c.Log().Info("remote", "room", r.name, "kind", o.kind, "id", o.id, "url", o.url, "state", o.state, "reason", o.reason)
 	r.report(c, o)

@@ -13,18 +13,19 @@ import (
 	"github.com/skua-go/skua/net/rtc"
 )
 
-// seek turns to the room's home, if others know one. If there is none it is here, when somebody publishes here, or is wanted: whoever comes. As long as the link flows there is one, which the
-// cluster's messages do not reach.
+// seek turns to the room's home, if others know one. If there is none it is here, when somebody publishes here, or is wanted: whoever comes. As long as a link flows, of viewers here or of a publisher,
+// there is one, which the cluster's messages do not reach.
 func (r *room) seek(c *actor.Context, wanted bool) {
 	if ref, _, ok := r.cfg.Cluster.elsewhere(r.name); ok {
 		r.attach(c, ref)
 		return
 	}
-	publishes := false
+	publishes, flows := false, r.away.feed.flows()
 	for _, m := range r.members {
 		publishes = publishes || m.up != nil
+		flows = flows || m.carried != nil && m.carried.Load()
 	}
-	if r.away.feed.flows() || !publishes && !wanted {
+	if flows || !publishes && !wanted {
 		return
 	}
 	r.take(c)
