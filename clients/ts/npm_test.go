@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 }
 
 // doors are the flags of nodes that WebSocket clients come to.
-var doors = []string{"--listen-http", "127.0.0.1:0", "--listen-tcp", "off", "--listen-kcp", "off", "--admin", "off"} //nolint:gochecknoglobals // a constant
+var doors = []string{"--listen-http", "127.0.0.1:0", "--listen-tcp", "off", "--listen-kcp", "off", "--admin", "off"}
 
 // patience is how long npm, or the node, may take on a machine with much else to do.
 const patience = 5 * time.Minute

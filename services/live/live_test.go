@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
 
 	client "github.com/skua-go/skua/clients/go"
+	"github.com/skua-go/skua/net/media"
 	"github.com/skua-go/skua/net/packet"
 	"github.com/skua-go/skua/services/room"
 )
@@ -250,6 +252,24 @@ func TestAPublishersClockMayCountFromAnywhere(t *testing.T) {
 	r.must(p.Write(pictures, client.Frame{Key: true, Data: []byte("y")}))
 	if f := r.next(w); string(f.Data) != "y" {
 		t.Errorf("%q comes", f.Data)
+	}
+}
+
+func TestAPictureThatIsShownTooLateForAPackageIsShownAsLateAsThatTells(t *testing.T) {
+	r := start(t, options{})
+	p, err := r.rooms.Publish(r.ctx(), room.Entry{Room: "arena", Protocol: "rtmp", Player: "ann", Addr: "127.0.0.1:1935"}, func(error) {})
+	r.must(err)
+	defer p.Close()
+	track, err := p.Track(media.TrackSpec{Kind: media.Video})
+	r.must(err)
+	params, _, err := media.NewParams(media.VP8, nil)
+	r.must(err)
+	p.Describe(track, params)
+	p.Complete()
+	w := r.watch(r.enter("tcp", "bob", client.Options{}), "arena", client.WatchOptions{})
+	r.must(p.Write(track, media.Sample{PTS: 2 * time.Hour, Key: true, Data: []byte("x"), Params: params}))
+	if f := r.next(w); f.PTS-f.DTS != math.MaxInt32*time.Microsecond {
+		t.Errorf("it is shown %s later", f.PTS-f.DTS)
 	}
 }
 
