@@ -3,8 +3,10 @@ package client
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/url"
 	"slices"
+	"time"
 
 	"github.com/skua-go/skua/net/packet"
 )
@@ -25,6 +27,7 @@ type Publish struct {
 
 	// The Client's mutex guards what follows.
 	keyless []bool // by track: what comes is left out up to the next key frame
+	of      *link  // that frames were written to last
 }
 
 // Publish opens a room and returns when the server has let the client in; a *RoomError says why it has not. ctx bounds only that.
@@ -48,7 +51,7 @@ func wireTrack(i int, t *Track) packet.MediaTrack {
 }
 
 // Write sends a frame of a track, and waits for nobody. The data may be used again. It returns ErrBacklog when Options.MaxBacklog bytes of frames wait to be sent already: a picture is then left out, and so are
-// those up to the next key frame (ErrNeedsKey); ErrRoomAway while there is no connection; and why the room has ended, once it has.
+// those up to the next key frame (ErrNeedsKey); ErrRoomAway while there is no connection, after which pictures go on with a key frame as well; and why the room has ended, once it has.
 func (p *Publish) Write(track int, f Frame) error {
 	r := &p.room
 	c := r.c
@@ -65,13 +68,9 @@ func (p *Publish) Write(track int, f Frame) error {
 	case !r.open || l == nil:
 		p.keyless[track] = true
 		return fmt.Errorf("%w: %s", ErrRoomAway, r.name)
-	case len(f.Data) > l.offer.Frame:
-		return fmt.Errorf("client: room %s: a frame of %d bytes, the server takes %d", r.name, len(f.Data), l.offer.Frame)
-	case l.streamed+len(f.Data) > c.opts.MaxBacklog && l.streamed > 0:
-		p.keyless[track] = true
-		return fmt.Errorf("%w: %d bytes of frames do already", ErrBacklog, l.streamed)
-	case p.keyless[track] && !f.Key && !(&Track{Codec: r.tracks[track].Codec}).isSound():
-		return fmt.Errorf("%w: room %s", ErrNeedsKey, r.name)
+	}
+	if err := p.admit(l, track, &f); err != nil {
+		return err
 	}
 	p.keyless[track] = false
 	dts := f.DTS.Microseconds()
@@ -79,6 +78,30 @@ func (p *Publish) Write(track int, f Frame) error {
 		Channel: r.id, Track: uint8(track), Key: f.Key, DTS: dts, Offset: int32(f.PTS.Microseconds() - dts), Data: f.Data,
 	}, l.offer.Piece)
 	l.stream(all)
+	return nil
+}
+
+// admit says why a frame can't go over a connection; the Client's mutex is held.
+func (p *Publish) admit(l *link, track int, f *Frame) error {
+	r := &p.room
+	if p.of != l {
+		for i := range p.keyless {
+			p.keyless[i] = p.of != nil // over the one before something has gone, which nobody has now
+		}
+		p.of = l
+	}
+	dts, later := f.DTS.Microseconds(), f.PTS.Microseconds()-f.DTS.Microseconds()
+	switch {
+	case len(f.Data) > l.offer.Frame:
+		return fmt.Errorf("client: room %s: a frame of %d bytes, the server takes %d", r.name, len(f.Data), l.offer.Frame)
+	case dts <= -packet.MaxMediaTime || dts >= packet.MaxMediaTime || later < math.MinInt32 || later > math.MaxInt32:
+		return fmt.Errorf("client: room %s: a frame that is decoded at %s and shown at %s, expected less than 142 years, and at most %s between them", r.name, f.DTS, f.PTS, math.MaxInt32*time.Microsecond)
+	case l.streamed+len(f.Data) > r.c.opts.MaxBacklog && l.streamed > 0:
+		p.keyless[track] = true
+		return fmt.Errorf("%w: %d bytes of frames do already", ErrBacklog, l.streamed)
+	case p.keyless[track] && !f.Key && !(&Track{Codec: r.tracks[track].Codec}).isSound():
+		return fmt.Errorf("%w: room %s", ErrNeedsKey, r.name)
+	}
 	return nil
 }
 

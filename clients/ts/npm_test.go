@@ -2,24 +2,31 @@
 package ts_test
 
 import (
-	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/skua-go/skua/internal/nodetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		nodetest.Cleanup()
+		os.Exit(code)
+	}))
+}
+
+// doors are the flags of nodes that WebSocket clients come to.
+var doors = []string{"--listen-http", "127.0.0.1:0", "--listen-tcp", "off", "--listen-kcp", "off", "--admin", "off"}
 
 // patience is how long npm, or the node, may take on a machine with much else to do.
 const patience = 5 * time.Minute
@@ -27,19 +34,15 @@ const patience = 5 * time.Minute
 // oldestNode is the oldest Node that runs the tests.
 const oldestNode = 18
 
-// TestTheTypeScriptClient runs what npm has to say of the client, with a program that is built once.
+// TestTheTypeScriptClient runs what npm has to say of the client.
 func TestTheTypeScriptClient(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	requireNode(ctx, t)
 	install(ctx, t)
-	bin := filepath.Join(t.TempDir(), "skua")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, "github.com/skua-go/skua/cmd/skua").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
 	t.Run("passes its tests, and those against a real node", func(t *testing.T) {
 		cmd := exec.CommandContext(ctx, "npm", "test")
-		cmd.Env = append(os.Environ(), "SKUA_URL="+startNode(ctx, t, bin, filepath.Join("testdata", "node")))
+		cmd.Env = append(os.Environ(), "SKUA_URL="+startNode(t, filepath.Join("testdata", "node")))
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("npm test: %v\n%s", err, out)
@@ -54,7 +57,7 @@ func TestTheTypeScriptClient(t *testing.T) {
 		}
 	})
 	t.Run("its example runs", func(t *testing.T) {
-		url := startNode(ctx, t, bin, filepath.Join("..", "..", "examples", "arena"))
+		url := startNode(t, filepath.Join("..", "..", "examples", "arena"))
 		out, err := exec.CommandContext(ctx, "npm", "run", "--silent", "example", "--", url).Output()
 		if err != nil {
 			t.Fatalf("npm run example: %v\n%s", err, out)
@@ -130,52 +133,7 @@ func install(ctx context.Context, t *testing.T) {
 }
 
 // startNode runs a project until the test ends. The result is where its WebSocket clients connect.
-func startNode(ctx context.Context, t *testing.T, bin, project string) string {
+func startNode(t *testing.T, project string) string {
 	t.Helper()
-	node := exec.CommandContext(context.WithoutCancel(ctx), bin, "run", project, "--data", t.TempDir(),
-		"--listen-http", "127.0.0.1:0", "--listen-tcp", "off", "--listen-kcp", "off", "--admin", "off")
-	log := new(strings.Builder) // complete, and nobody's but ours, once Wait has returned
-	node.Stderr = log
-	out, err := node.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := node.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ready := make(chan string, 1)
-	read := make(chan struct{})
-	go func() { // ends with the node
-		defer close(read)
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			for _, word := range strings.Fields(lines.Text()) {
-				if addr, ok := strings.CutPrefix(word, "http="); ok {
-					ready <- addr
-				}
-			}
-		}
-	}()
-	t.Cleanup(func() { stopNode(t, node, read, log) })
-	select {
-	case addr := <-ready:
-		return "ws://" + addr + "/ws"
-	case <-read:
-		t.Fatal("the node ended before it was ready")
-	case <-ctx.Done():
-		t.Fatal("the node is not ready")
-	}
-	return ""
-}
-
-func stopNode(t *testing.T, node *exec.Cmd, read <-chan struct{}, log fmt.Stringer) {
-	t.Helper()
-	_ = node.Process.Signal(syscall.SIGTERM)
-	dead := time.AfterFunc(patience, func() { _ = node.Process.Kill() })
-	<-read
-	if err := node.Wait(); err != nil || !dead.Stop() {
-		t.Errorf("the node did not stop well: %v", err)
-	}
-	if t.Failed() {
-		t.Logf("the node's log:\n%s", log)
-	}
+	return "ws://" + nodetest.Start(t, project, append([]string{"--data", t.TempDir()}, doors...)...).Addr["http"] + "/ws"
 }

@@ -27,8 +27,8 @@ const (
 // MediaPiece is how much of a frame goes into one package at most. Whatever else a connection has to say goes out between two of them.
 const MediaPiece = 16<<10 - HeaderSize - mediaFrameLen
 
-// maxMediaTime bounds times, in µs: 35 years, so that no sum of them overflows.
-const maxMediaTime = 1 << 50
+// MaxMediaTime is what times are below, in µs and either way: 142 years, so that a clock may count from 1970, and that the distance of two is a time.Duration, and a number of JavaScript.
+const MaxMediaTime = 1 << 52
 
 // maxMediaParts is how many frames may be on their way in pieces at a time.
 const maxMediaParts = 32
@@ -219,7 +219,7 @@ func (p *MediaPieces) begin(body []byte) (*MediaFrame, error) {
 	most := p.most()
 	key := mediaPart{f.Channel, f.Track}
 	switch {
-	case f.DTS <= -maxMediaTime || f.DTS >= maxMediaTime:
+	case f.DTS <= -MaxMediaTime || f.DTS >= MaxMediaTime:
 		return nil, fmt.Errorf("%w: a frame at %d µs", ErrMedia, f.DTS)
 	case size > most:
 		return nil, fmt.Errorf("%w: a frame of %d bytes, at most %d are accepted", ErrMedia, size, most)
@@ -279,8 +279,13 @@ func (p *MediaPieces) most() int {
 
 // Forget drops what has come of frames of a channel that are not whole.
 func (p *MediaPieces) Forget(channel uint32) {
+	p.Keep(func(c uint32) bool { return c != channel })
+}
+
+// Keep forgets all channels but those that are wanted.
+func (p *MediaPieces) Keep(wanted func(channel uint32) bool) {
 	for key, part := range p.parts {
-		if key.channel == channel {
+		if !wanted(key.channel) {
 			p.held -= len(part.frame.Data)
 			delete(p.parts, key)
 		}

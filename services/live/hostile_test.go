@@ -1,6 +1,8 @@
 package live_test
 
 import (
+	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -23,7 +25,12 @@ type raw struct {
 // shaken connects; with a gate where nobody logs in the client is in then.
 func (r *rig) shaken() *raw {
 	r.Helper()
-	conn, err := net.Dial("tcp", r.addrs["tcp"].String())
+	return r.shakenOver(new(net.Dialer).DialContext)
+}
+
+func (r *rig) shakenOver(dial func(ctx context.Context, network, addr string) (net.Conn, error)) *raw {
+	r.Helper()
+	conn, err := dial(r.ctx(), "tcp", r.addrs["tcp"].String())
 	r.must(err)
 	r.Cleanup(func() { _ = conn.Close() })
 	r.must(conn.SetDeadline(time.Now().Add(patience)))
@@ -35,6 +42,21 @@ func (r *rig) shaken() *raw {
 	w.send(hello)
 	w.until(packet.Handshake)
 	return w
+}
+
+// leaves reads what there is until the end of what has this id, and tells how many bytes of frames came before it.
+func (w *raw) leaves(id uint32) (frames int) {
+	w.Helper()
+	for {
+		var pieces packet.MediaPieces
+		body := w.until(packet.Media)
+		if _, isFrame := packet.MediaChannel(body); isFrame {
+			frames += len(body)
+		} else if m, _, err := pieces.Decode(body); err != nil || m.Op == packet.MediaEnded && m.ID == id {
+			w.must(err)
+			return frames
+		}
+	}
 }
 
 func (w *raw) send(p []byte) {
@@ -182,6 +204,48 @@ func TestWhatAPublisherDoesWrongEndsItsRoomAndNotItsConnection(t *testing.T) {
 	}
 	w.send(packet.AppendHeartbeat(nil))
 	w.until(packet.Heartbeat)
+}
+
+func TestWhoLeavesInTheMiddleOfAFrameTakesNoOthersPlace(t *testing.T) {
+	r := start(t, options{gate: gate.Config{Login: gate.LoginNone}})
+	w := r.shaken()
+	half, _ := packet.NextPackage(packet.AppendMediaFrame(nil, &packet.MediaFrame{Key: true, Data: make([]byte, 200)}, 100))
+	for id := uint32(1); id <= 40; id++ {
+		w.tell(publishes(id, packet.MediaTrack{Codec: "vp8"}))
+		w.told(packet.MediaOpened)
+		binary.BigEndian.PutUint32(half[packet.HeaderSize+1:], id)
+		w.send(half)
+		w.tell(packet.MediaControl{Op: packet.MediaClose, ID: id})
+		if m := w.told(packet.MediaEnded); m.Code != "closed" || m.ID != id {
+			t.Fatalf("%+v", m)
+		}
+	}
+}
+
+func TestAViewerThatLeavesDuringAWriteGetsNoMoreThanWasOnItsWay(t *testing.T) {
+	const size, count = 200_000, 24
+	r := start(t, options{gate: gate.Config{Login: gate.LoginNone}})
+	publisher := r.shaken()
+	publisher.tell(publishes(1, packet.MediaTrack{Codec: "vp8"}))
+	publisher.told(packet.MediaOpened)
+	for n := range count {
+		publisher.send(packet.AppendMediaFrame(nil, &packet.MediaFrame{Channel: 1, Key: n == 0, DTS: int64(n), Data: make([]byte, size)}, 0))
+	}
+	publisher.send(packet.AppendHeartbeat(nil))
+	publisher.until(packet.Heartbeat) // all was taken
+	viewer := r.shakenOver(dialNarrow(1 << 30))
+	viewer.tell(packet.MediaControl{Op: packet.MediaWatch, ID: 1, Room: "arena"})
+	viewer.told(packet.MediaOpened)
+	for began := false; !began; {
+		_, began = packet.MediaChannel(viewer.until(packet.Media))
+	}
+	viewer.tell(packet.MediaControl{Op: packet.MediaClose, ID: 1})
+	r.until("the room knows that it has gone", func() bool { return len(r.info("arena").Members) == 1 })
+	got := viewer.leaves(1)
+	t.Logf("%d bytes of frames came, of %d", got, size*count)
+	if got == 0 || got > size*count*3/4 {
+		t.Error("expected what was on its way, and no more")
+	}
 }
 
 func TestFramesThatNoDecoderCouldReadEndAPublisher(t *testing.T) {

@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
+	"strings"
 	"testing"
 	"time"
 
 	client "github.com/skua-go/skua/clients/go"
+	"github.com/skua-go/skua/net/media"
+	"github.com/skua-go/skua/net/packet"
 	"github.com/skua-go/skua/services/room"
 )
 
@@ -211,14 +215,61 @@ func TestAConnectionThatComesBackGoesOnAtTheNewestKeyFrame(t *testing.T) {
 			}
 			r.must(publisher.Reconnect(r.urls[kinds[1]]))
 			r.until("the publisher is back", ann.has(kind(client.RoomBack)))
-			if err := p.Write(pictures, picture(12, 10)); err != nil && !errors.Is(err, client.ErrNeedsKey) {
-				t.Error(err)
+			if err := p.Write(pictures, picture(12, 10)); !errors.Is(err, client.ErrNeedsKey) {
+				t.Errorf("a picture that needs those before it goes over the new connection: %v", err)
 			}
 			write(20)
 			if f := r.next(w); !bytes.HasPrefix(f.Data, []byte("20.")) {
 				t.Errorf("it goes on with %.4q, expected the publisher's key frame", f.Data)
 			}
 		})
+	}
+}
+
+func TestAPublishersClockMayCountFromAnywhere(t *testing.T) {
+	r := start(t, options{})
+	p := r.publish(r.enter("tcp", "ann", client.Options{}), "arena", client.PublishOptions{Tracks: tracks()[:1]})
+	w := r.watch(r.enter("ws", "bob", client.Options{}), "arena", client.WatchOptions{})
+	const step, end = 20 * time.Millisecond, packet.MaxMediaTime * time.Microsecond
+	last := time.Duration(-1)
+	for _, begin := range []time.Duration{time.Duration(time.Now().UnixNano()).Truncate(time.Microsecond), 1 - end + time.Microsecond, end - 5*step, 1 - end + time.Microsecond} {
+		for n := range 4 {
+			at := begin + time.Duration(n)*step
+			r.must(p.Write(pictures, client.Frame{DTS: at, PTS: at + time.Millisecond, Key: n == 0, Data: []byte("x")}))
+			f := r.next(w)
+			if f.PTS-f.DTS != time.Millisecond || f.DTS <= last || f.DTS > time.Minute || n > 0 && (f.DTS-last).Round(time.Microsecond) != step {
+				t.Errorf("what is decoded at %s and shown 1 ms later comes at %s and %s, behind one at %s", at, f.DTS, f.PTS, last)
+			}
+			last = f.DTS
+		}
+	}
+	for _, f := range []client.Frame{{DTS: end}, {DTS: -end}, {PTS: time.Hour}, {PTS: -time.Hour}} {
+		f.Key, f.Data = true, []byte("x")
+		if err := p.Write(pictures, f); err == nil || !strings.Contains(err.Error(), "arena: a frame that is decoded at") {
+			t.Errorf("%s and %s: %v", f.DTS, f.PTS, err)
+		}
+	}
+	r.must(p.Write(pictures, client.Frame{Key: true, Data: []byte("y")}))
+	if f := r.next(w); string(f.Data) != "y" {
+		t.Errorf("%q comes", f.Data)
+	}
+}
+
+func TestAPictureThatIsShownTooLateForAPackageIsShownAsLateAsThatTells(t *testing.T) {
+	r := start(t, options{})
+	p, err := r.rooms.Publish(r.ctx(), room.Entry{Room: "arena", Protocol: "rtmp", Player: "ann", Addr: "127.0.0.1:1935"}, func(error) {})
+	r.must(err)
+	defer p.Close()
+	track, err := p.Track(media.TrackSpec{Kind: media.Video})
+	r.must(err)
+	params, _, err := media.NewParams(media.VP8, nil)
+	r.must(err)
+	p.Describe(track, params)
+	p.Complete()
+	w := r.watch(r.enter("tcp", "bob", client.Options{}), "arena", client.WatchOptions{})
+	r.must(p.Write(track, media.Sample{PTS: 2 * time.Hour, Key: true, Data: []byte("x"), Params: params}))
+	if f := r.next(w); f.PTS-f.DTS != math.MaxInt32*time.Microsecond {
+		t.Errorf("it is shown %s later", f.PTS-f.DTS)
 	}
 }
 

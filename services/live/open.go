@@ -39,6 +39,11 @@ func (c *Client) open(m *packet.MediaControl) error {
 		return errorf("the id %d behind %d, expected one that is larger", m.ID, c.last)
 	}
 	c.last = m.ID
+	// Who ended in the middle of a frame may never have sent the rest, which then would take the place of others.
+	c.pieces.Keep(func(id uint32) bool {
+		o := c.find(id)
+		return o != nil && o.ctx.Err() == nil
+	})
 	o := &opened{c: c, id: m.ID, room: m.Room, watch: m.Op == packet.MediaWatch, done: make(chan struct{})}
 	if err := o.check(m); err != nil {
 		c.send(farewell(o.id, err))

@@ -2,13 +2,18 @@ package live
 
 import (
 	"context"
+	"math"
 
 	"github.com/skua-go/skua/net/media"
 	"github.com/skua-go/skua/net/packet"
 )
 
-// batch is how many frames are taken at a time.
-const batch = 32
+const (
+	// batch is how many frames are taken at a time.
+	batch = 32
+	// burst is how many bytes of them are written until it is asked again whether they are wanted still: through a slow link a batch takes long.
+	burst = 64 << 10
+)
 
 // watcher writes a room's frames to one client.
 type watcher struct {
@@ -21,6 +26,7 @@ type watcher struct {
 	skipped  uint64
 	encode   func(f *media.Frame) []byte
 	packages [][]byte
+	size     int // bytes of these
 }
 
 // play watches until either side ends it, and tells why.
@@ -49,8 +55,9 @@ func (o *opened) why(err error) error {
 
 // encode makes a frame's packages, once for all viewers of a stream.
 func encode(f *media.Frame, channel uint32) []byte {
+	later := max(math.MinInt32, min(f.PTS.Microseconds()-f.DTS.Microseconds(), math.MaxInt32)) // RTMP has more
 	return packet.AppendMediaFrame(make([]byte, 0, packet.MediaFrameSize(len(f.Data))), &packet.MediaFrame{
-		Channel: channel, Track: f.Track.ID, Key: f.Key, DTS: f.DTS.Microseconds(), Offset: int32(f.PTS.Microseconds() - f.DTS.Microseconds()), Data: f.Data,
+		Channel: channel, Track: f.Track.ID, Key: f.Key, DTS: f.DTS.Microseconds(), Offset: int32(later), Data: f.Data,
 	}, 0)
 }
 
@@ -101,15 +108,25 @@ func (w *watcher) write(frames []*media.Frame) error {
 			var one []byte
 			one, rest = packet.NextPackage(rest)
 			w.packages = append(w.packages, one)
+			w.size += len(one)
+		}
+		if w.size >= burst {
+			if err := w.flush(); err != nil {
+				return err
+			}
 		}
 	}
 	return w.flush()
 }
 
+// flush writes what is due, whole frames.
 func (w *watcher) flush() error {
+	if w.o.ctx.Err() != nil {
+		return context.Cause(w.o.ctx)
+	}
 	err := w.o.c.conn.WriteStream(w.packages)
 	clear(w.packages)
-	w.packages = w.packages[:0]
+	w.packages, w.size = w.packages[:0], 0
 	return err
 }
 

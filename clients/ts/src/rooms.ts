@@ -88,6 +88,8 @@ interface Room {
 const MAX_UNSENT = 1 << 20; // bytes of frames that wait
 const SOCKET = 64 << 10; // bytes in the socket, with which others have to wait for
 const PAUSE = 5; // ms between looks at the socket
+const MAX_TIME = 2 ** 52 - 1; // µs
+const MAX_OFFSET = 2 ** 31 - 1; // µs
 
 export interface RoomsOwner {
   send(pkg: Uint8Array): void;
@@ -161,6 +163,7 @@ export class Rooms {
       room.channel = -1;
       if (!room.open) continue;
       room.open = false;
+      if (!room.watch) room.tracks.forEach((_, track) => room.keyless.add(track)); // what was on its way nobody has
       this.#tell(room, { name: "away" });
     }
   }
@@ -298,14 +301,16 @@ export class Rooms {
     const size = "copyTo" in frame ? frame.byteLength : frame.data.length;
     if (size === 0) throw new RangeError(`a frame of room ${room.name} without data`);
     if (this.#offer && size > this.#offer.frame) throw new RangeError(`a frame of ${size} bytes, the server takes ${this.#offer.frame}`);
+    const dts = ("dts" in frame ? frame.dts : undefined) ?? frame.timestamp;
+    const offset = frame.timestamp - dts;
+    if (!(Math.abs(dts) < MAX_TIME && Math.abs(offset) < MAX_OFFSET)) throw new RangeError(`a frame of room ${room.name} at ${frame.timestamp} µs, which is decoded at ${dts} µs`);
     if (!this.#open || !room.open || !this.#offer || (this.#unsent > 0 && this.#unsent + size > MAX_UNSENT)) {
       room.keyless.add(track);
       return false;
     }
     if (pictures && !key && room.keyless.has(track)) return false;
     room.keyless.delete(track);
-    const dts = ("dts" in frame ? frame.dts : undefined) ?? frame.timestamp;
-    const packages = encodeFrame({ channel: room.id, track, key: key || !pictures, dts, offset: frame.timestamp - dts, data: bytesOf(frame) }, this.#offer.piece);
+    const packages = encodeFrame({ channel: room.id, track, key: key || !pictures, dts, offset, data: bytesOf(frame) }, this.#offer.piece);
     this.#stream(packages);
     return true;
   }
@@ -325,7 +330,8 @@ export class Rooms {
       this.#queue.push(p);
       this.#unsent += p.length;
     }
-    if (!this.#pump) this.#flush();
+    this.#pump?.(); // a page in the background is called late, but writes go on
+    this.#flush();
   }
 
   #flush(): void {

@@ -3,8 +3,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { WebSocket } from "ws";
 import { ProtocolError, RoomError, audioConfig, codecString, connect, videoConfig, type Client, type Frame, type Publish, type RoomEvent, type Track } from "../src/index.js";
-import { Pieces, channelOf, decodeOffer, encodeFrame, type MediaFrame } from "../src/media.js";
+import type { Environment } from "../src/environment.js";
+import { Pieces, channelOf, decodeOffer, encodeControl, encodeFrame, type MediaFrame } from "../src/media.js";
 import { HEADER } from "../src/packet.js";
+import { Rooms } from "../src/rooms.js";
 import { play } from "./play.js";
 
 const url = process.env["SKUA_URL"] ?? "";
@@ -170,4 +172,60 @@ test("a viewer whose connection is lost goes on at the newest key frame", { skip
   assert.equal(viewer.stats.resumed, 1);
   viewer.close();
   publisher.close();
+});
+
+test("a publisher whose connection is lost goes on with a key frame", { skip }, async () => {
+  const sockets: WebSocket[] = [];
+  class Breakable extends WebSocket {
+    constructor(at: string) {
+      super(at);
+      sockets.push(this);
+    }
+  }
+  const name = `viewer${process.pid}-${++names}`;
+  const publisher = connect(url, { WebSocket: Breakable as any, timeout: 60_000, handshakeTimeout: 60_000, enter: (s) => s.login({ name, password: `secret of ${name}` }) });
+  const events: string[] = [];
+  const p = await publisher.publish(`again-${process.pid}`, { tracks: [{ codec: "vp8" }, { codec: "opus" }], onEvent: (e) => events.push(e.name) });
+  assert.ok(p.write(0, picture(0, 100)));
+  assert.ok(p.write(0, picture(1, 100)));
+  sockets.at(-1)!.terminate();
+  await until(() => events.includes("back"));
+  assert.equal(p.write(0, picture(2, 100)), false, "nobody has what came before it");
+  assert.ok(p.write(1, { type: "delta", timestamp: 40_000, data: Uint8Array.of(1) }), "sound goes on");
+  assert.ok(p.write(0, picture(10, 100)));
+  assert.ok(p.write(0, picture(11, 100)));
+  publisher.close();
+});
+
+// aRoom is one that is published to, over a socket that is looked at by nobody: no timer ever comes.
+async function aRoom() {
+  const socket = { sent: [] as Uint8Array[], buffered: 0 };
+  const env = { after: () => () => {} } as unknown as Environment;
+  const rooms = new Rooms(env, { send: (p) => socket.sent.push(p), buffered: () => socket.buffered, call: (f) => f() });
+  rooms.opened({ piece: 1000, frame: 1 << 20 });
+  const publishing = rooms.publish("stage", { tracks: [{ codec: "vp8" }] });
+  rooms.receive(encodeControl({ op: "opened", id: 1, channel: 1 }).subarray(HEADER));
+  return { socket, p: await publishing };
+}
+
+test("what waits goes out with what is written next, when timers are late as in a page in the background", async () => {
+  const { socket, p } = await aRoom();
+  socket.buffered = 1 << 20;
+  const before = socket.sent.length;
+  assert.ok(p.write(0, picture(0, 100)));
+  assert.equal(socket.sent.length, before);
+  socket.buffered = 0;
+  assert.ok(p.write(0, picture(1, 100)));
+  assert.equal(socket.sent.length, before + 2);
+});
+
+test("times that no package has are refused here", async () => {
+  const { socket, p } = await aRoom();
+  const before = socket.sent.length;
+  assert.ok(p.write(0, { type: "key", timestamp: Date.now() * 1000, data: Uint8Array.of(1) }), "a clock may count from 1970");
+  assert.equal(socket.sent.length, before + 1);
+  for (const [timestamp, dts] of [[2 ** 52, 2 ** 52], [-(2 ** 52), -(2 ** 52)], [NaN, NaN], [2 ** 31, 0], [0, 2 ** 31]] as const) {
+    assert.throws(() => p.write(0, { type: "key", timestamp, dts, data: Uint8Array.of(1) }), RangeError);
+  }
+  assert.equal(socket.sent.length, before + 1);
 });

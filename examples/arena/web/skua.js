@@ -1203,6 +1203,8 @@ async function reenter(session) {
 var MAX_UNSENT = 1 << 20;
 var SOCKET = 64 << 10;
 var PAUSE = 5;
+var MAX_TIME = 2 ** 52 - 1;
+var MAX_OFFSET = 2 ** 31 - 1;
 var Rooms = class {
   #env;
   #owner;
@@ -1264,6 +1266,7 @@ var Rooms = class {
       room.channel = -1;
       if (!room.open) continue;
       room.open = false;
+      if (!room.watch) room.tracks.forEach((_, track) => room.keyless.add(track));
       this.#tell(room, { name: "away" });
     }
   }
@@ -1395,14 +1398,16 @@ var Rooms = class {
     const size2 = "copyTo" in frame ? frame.byteLength : frame.data.length;
     if (size2 === 0) throw new RangeError(`a frame of room ${room.name} without data`);
     if (this.#offer && size2 > this.#offer.frame) throw new RangeError(`a frame of ${size2} bytes, the server takes ${this.#offer.frame}`);
+    const dts = ("dts" in frame ? frame.dts : void 0) ?? frame.timestamp;
+    const offset = frame.timestamp - dts;
+    if (!(Math.abs(dts) < MAX_TIME && Math.abs(offset) < MAX_OFFSET)) throw new RangeError(`a frame of room ${room.name} at ${frame.timestamp} µs, which is decoded at ${dts} µs`);
     if (!this.#open || !room.open || !this.#offer || this.#unsent > 0 && this.#unsent + size2 > MAX_UNSENT) {
       room.keyless.add(track);
       return false;
     }
     if (pictures && !key && room.keyless.has(track)) return false;
     room.keyless.delete(track);
-    const dts = ("dts" in frame ? frame.dts : void 0) ?? frame.timestamp;
-    const packages = encodeFrame({ channel: room.id, track, key: key || !pictures, dts, offset: frame.timestamp - dts, data: bytesOf2(frame) }, this.#offer.piece);
+    const packages = encodeFrame({ channel: room.id, track, key: key || !pictures, dts, offset, data: bytesOf2(frame) }, this.#offer.piece);
     this.#stream(packages);
     return true;
   }
@@ -1420,7 +1425,8 @@ var Rooms = class {
       this.#queue.push(p);
       this.#unsent += p.length;
     }
-    if (!this.#pump) this.#flush();
+    this.#pump?.();
+    this.#flush();
   }
   #flush() {
     this.#pump = null;
