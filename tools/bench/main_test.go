@@ -71,7 +71,7 @@ func TestExitCodesTellWrongUseFromFailure(t *testing.T) {
 func TestTableIsWellFormed(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, b := range benchmarks(&peers.Programs{}, time.Second) {
-		if !regexp.MustCompile(`^[a-z]+/[a-z0-9-]+(/gopher)?$`).MatchString(b.ID) || seen[b.ID] {
+		if !regexp.MustCompile(`^[a-z]+/[a-z0-9-]+(/[a-z]+)?$`).MatchString(b.ID) || seen[b.ID] {
 			t.Errorf("id %q is malformed or not the only one", b.ID)
 		}
 		seen[b.ID] = true
