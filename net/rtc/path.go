@@ -115,7 +115,7 @@ const shows = time.Second
 
 // claim takes over a track whose packet of this number has come through the library, unless it must go on there for now.
 func (p *path) claim(ssrc uint32, number uint64, into *intake) {
-	if p.claimed(into) || uint16(number) >= 0xf000 { // the keys change with the turn of the numbers: it is easier known when that is far
+	if p.lane.Load() == nil || p.claimed(into) || uint16(number) >= 0xf000 { // the keys change with the turn of the numbers: it is easier known when that is far
 		return
 	}
 	open := p.keys.open()
@@ -125,7 +125,7 @@ func (p *path) claim(ssrc uint32, number uint64, into *intake) {
 	open.SetROC(ssrc, turns(number))
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.lane.Load() == nil { // it is set before claims are given up
+	if p.lane.Load() == nil { // still: it ends before claims are given up
 		return
 	}
 	var all []*claim
