@@ -20,9 +20,14 @@ type library struct {
 	at   net.Addr
 	t    *testing.T
 	had  int
+	mute int // so many are taken and go nowhere, as before it has its keys
 }
 
 func (l *library) WriteRTP(h *rtp.Header, payload []byte) (int, error) {
+	if l.mute > 0 {
+		l.mute--
+		return 0, nil
+	}
 	l.had++
 	plain, err := (&rtp.Packet{Header: *h, Payload: payload}).Marshal()
 	if err != nil {
@@ -46,8 +51,20 @@ func listenLoopback(t *testing.T) *net.UDPConn {
 	return c
 }
 
-// A viewer decrypts all packets, whichever way they come, also behind the place where their numbers begin anew, from which on the keys are others.
-func TestPacketsChangeTheirWayAtAnyTime(t *testing.T) {
+// direct is a viewer's slot with a short way, and the client at its end.
+type direct struct {
+	*testing.T
+	srv     *Server
+	slot    *slot
+	through *library
+	short   *lane
+	client  *net.UDPConn
+	opened  *srtp.Context
+	buf     []byte
+}
+
+func newDirect(t *testing.T) *direct {
+	t.Helper()
 	log, _ := logtest.New(t)
 	srv, err := Listen(t.Context(), Config{Rules: nobody{}, Log: log})
 	if err != nil {
@@ -63,47 +80,66 @@ func TestPacketsChangeTheirWayAtAnyTime(t *testing.T) {
 	viewer := &session{server: srv}
 	agreed := &srtp.Config{Profile: srtp.ProtectionProfileAeadAes128Gcm}
 	agreed.Keys.LocalMasterKey, agreed.Keys.LocalMasterSalt = bytes.Repeat([]byte{7}, 16), bytes.Repeat([]byte{9}, 12)
+	agreed.Keys.RemoteMasterKey, agreed.Keys.RemoteMasterSalt = bytes.Repeat([]byte{8}, 16), bytes.Repeat([]byte{10}, 12)
 	viewer.path.keys.agreed.Store(agreed)
 	opened, err := srtp.CreateContext(agreed.Keys.LocalMasterKey, agreed.Keys.LocalMasterSalt, agreed.Profile, srtp.SRTPReplayProtection(64))
 	if err != nil {
 		t.Fatal(err)
 	}
 	through := &library{seal: viewer.path.keys.seal(), to: srv.sockets.all[0].UDPConn, at: client.LocalAddr(), t: t}
-	sl := &slot{viewer: viewer, kind: pion.RTPCodecTypeAudio, out: through, ssrc: 5}
-	short := &lane{socket: srv.sockets.all[0], to: client.LocalAddr().(*net.UDPAddr)}
+	return &direct{
+		T: t, srv: srv, through: through, client: client, opened: opened, buf: make([]byte, 1500),
+		slot:  &slot{viewer: viewer, kind: pion.RTPCodecTypeAudio, out: through, ssrc: 5},
+		short: &lane{socket: srv.sockets.all[0], to: client.LocalAddr().(*net.UDPAddr)},
+	}
+}
 
+// write sends a packet, which the client has to get.
+func (d *direct) write(number uint64) {
+	d.Helper()
+	d.srv.turn(func(out *outbox) { d.slot.write(&packet{seq: number, payload: []byte("sound")}, out) })
+	d.gets(number)
+}
+
+// gets reads what comes next at the client.
+func (d *direct) gets(number uint64) {
+	d.Helper()
+	if err := d.client.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		d.Fatal(err)
+	}
+	n, err := d.client.Read(d.buf)
+	if err != nil {
+		d.Fatal(err)
+	}
+	plain, err := d.opened.DecryptRTP(nil, d.buf[:n], nil)
+	if err != nil {
+		d.Fatalf("packet %d: %v", number, err)
+	}
+	if !bytes.HasSuffix(plain, []byte("sound")) {
+		d.Fatalf("packet %d is %q", number, plain)
+	}
+}
+
+// A viewer decrypts all packets, whichever way they come, also behind the place where their numbers begin anew, from which on the keys are others.
+func TestPacketsChangeTheirWayAtAnyTime(t *testing.T) {
+	d := newDirect(t)
 	const first = 60_000
-	buf := make([]byte, 1500)
 	write := func(from, to uint64) {
 		for number := from; number < to; number++ {
-			srv.turn(func(out *outbox) { sl.write(&packet{seq: number, payload: []byte("sound")}, out) })
-			if err := client.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
-				t.Fatal(err)
-			}
-			n, err := client.Read(buf)
-			if err != nil {
-				t.Fatal(err)
-			}
-			plain, err := opened.DecryptRTP(nil, buf[:n], nil)
-			if err != nil {
-				t.Fatalf("packet %d: %v", number, err)
-			}
-			if !bytes.HasSuffix(plain, []byte("sound")) {
-				t.Fatalf("packet %d is %q", number, plain)
-			}
+			d.write(number)
 		}
 	}
-	viewer.path.lane.Store(short)
+	d.slot.viewer.path.lane.Store(d.short)
 	write(first, first+10_000)
-	if most := 10_000/shown + 2; through.had > most {
-		t.Errorf("%d packets went through the library, expected %d at most", through.had, most)
+	if most := 10_000/shown + 2; d.through.had > most {
+		t.Errorf("%d packets went through the library, expected %d at most", d.through.had, most)
 	}
-	viewer.path.lane.Store(nil)
+	d.slot.viewer.path.lane.Store(nil)
 	write(first+10_000, first+80_000)
-	viewer.path.lane.Store(short)
+	d.slot.viewer.path.lane.Store(d.short)
 	write(first+80_000, first+80_100)
-	if sl.packets != 80_100 {
-		t.Errorf("%d packets are counted, expected 80100", sl.packets)
+	if d.slot.packets != 80_100 {
+		t.Errorf("%d packets are counted, expected 80100", d.slot.packets)
 	}
 }
 

@@ -43,10 +43,18 @@ type paths struct {
 	by map[netip.AddrPort]*path
 }
 
-func (ps *paths) find(from netip.AddrPort) *path {
+// hear finds it, and notes which socket hears the client: there may be one for each address of the machine.
+func (ps *paths) hear(from netip.AddrPort, s *socket) *path {
 	ps.mu.RLock()
-	defer ps.mu.RUnlock()
-	return ps.by[from]
+	defer ps.mu.RUnlock() // not before it is noted: the client may be elsewhere then
+	p := ps.by[from]
+	if p == nil {
+		return nil
+	}
+	if l := p.lane.Load(); l == nil || l.socket != s || l.at != from {
+		p.lane.Store(&lane{socket: s, at: from, to: net.UDPAddrFromAddrPort(from)})
+	}
+	return p
 }
 
 // move puts a path to where its client is now; to the zero address, when that can't be reached in a short way.
@@ -72,6 +80,7 @@ func (ps *paths) put(p *path, to netip.AddrPort) {
 		delete(ps.by, p.at)
 	}
 	p.lane.Store(nil) // until the client is heard
+	p.disclaim()
 	p.at = to
 	if to.IsValid() {
 		ps.by[to] = p
@@ -90,13 +99,6 @@ func (ps *paths) follow(p *path, pair *pion.ICECandidatePair) {
 	ps.move(p, to)
 }
 
-// heard notes which socket hears the client: there may be one for each address of the machine.
-func (p *path) heard(s *socket, from netip.AddrPort) {
-	if l := p.lane.Load(); l == nil || l.socket != s || l.at != from {
-		p.lane.Store(&lane{socket: s, at: from, to: net.UDPAddrFromAddrPort(from)})
-	}
-}
-
 // claim is a track whose packets come on the short way.
 type claim struct {
 	ssrc uint32
@@ -111,24 +113,38 @@ type claim struct {
 // shows is how often the library is given one of a track's packets: it believes that a client is gone that it does not hear, and has to count along.
 const shows = time.Second
 
-// claim takes over a track whose packet of this number has come through the library. ok is false if it must go on there for now.
-func (p *path) claim(ssrc uint32, number uint64, into *intake) (ok bool) {
-	if p.lane.Load() == nil || uint16(number) >= 0xf000 { // the keys change with the turn of the numbers: it is easier known when that is far
-		return false
+// claim takes over a track whose packet of this number has come through the library, unless it must go on there for now.
+func (p *path) claim(ssrc uint32, number uint64, into *intake) {
+	if p.lane.Load() == nil || p.claimed(into) || uint16(number) >= 0xf000 { // the keys change with the turn of the numbers: it is easier known when that is far
+		return
 	}
 	open := p.keys.open()
 	if open == nil {
-		return false
+		return
 	}
 	open.SetROC(ssrc, turns(number))
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.lane.Load() == nil { // still: it ends before claims are given up
+		return
+	}
 	var all []*claim
 	if old := p.claims.Load(); old != nil {
 		all = slices.Clone(*old)
 	}
 	p.claims.Store(new(append(all, &claim{ssrc: ssrc, into: into, open: open, shown: time.Now()})))
-	return true
+}
+
+func (p *path) claimed(into *intake) bool {
+	all := p.claims.Load()
+	return all != nil && slices.ContainsFunc(*all, func(c *claim) bool { return c.into == into })
+}
+
+// disclaim gives all tracks back to the library: what comes meanwhile is not seen here, and with it may go turns of the numbers.
+func (p *path) disclaim() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.claims.Store(nil)
 }
 
 // release ends that.

@@ -83,6 +83,9 @@ func (in *intake) take(b []byte, now time.Time, out *outbox) {
 	if in.src.get(number) != nil {
 		return
 	}
+	if number+in.src.size() <= in.src.newest.Load() { // nobody knows any more whether there was one of this number: viewers must not get two
+		return
+	}
 	in.server.metrics.received.Inc()
 	in.server.metrics.receivedBytes.Add(float64(len(b)))
 	if in.src.kind == pion.RTPCodecTypeAudio {
@@ -107,7 +110,6 @@ func (in *intake) newest() uint64 {
 
 // readPackets passes on what comes through the library until the track ends. Sound comes past it as soon as its first packets have come.
 func (s *session) readPackets(in *intake) error {
-	direct := in.src.kind != pion.RTPCodecTypeAudio // which never is
 	defer s.path.release(in)
 	buf := make([]byte, 1500)
 	for {
@@ -116,7 +118,9 @@ func (s *session) readPackets(in *intake) error {
 			return err
 		}
 		s.server.turn(func(out *outbox) { in.take(buf[:n], time.Now(), out) })
-		direct = direct || s.path.claim(uint32(in.remote.SSRC()), in.newest(), in)
+		if in.src.kind == pion.RTPCodecTypeAudio {
+			s.path.claim(uint32(in.remote.SSRC()), in.newest(), in)
+		}
 	}
 }
 

@@ -43,8 +43,9 @@ type slot struct {
 
 	packets, octets uint32 // sent, for reports
 
-	sent extender      // of the numbers that the viewer sees
-	seal *srtp.Context // for the short way
+	sent  extender      // of the numbers that the viewer sees
+	shown uint64        // the highest that the library has had
+	seal  *srtp.Context // for the short way
 }
 
 // burst is how many packets a slot that is behind is sent before others get their turn.
@@ -146,10 +147,14 @@ func (s *slot) pump(src *source, now time.Time, out *outbox) (more bool) {
 func (s *slot) late(src *source, p *packet, out *outbox) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.source == src && s.out != nil && s.begun && p.seq >= s.first && p.seq < s.next {
+	if s.source == src && s.out != nil && s.begun && s.speaks(p) && p.seq >= s.first && p.seq < s.next {
 		s.write(p, out)
 	}
 }
+
+// speaks tells whether a packet is of the codec that the viewer is sent now. Others are not sent later on: the number of one that the viewer could not be sent is that of
+// another packet since, and with another payload type one would not be what it was. SRTP's ciphers must never see one number with two contents.
+func (s *slot) speaks(p *packet) bool { return s.known && p.codec == s.codec }
 
 // send passes a packet on if the viewer can make something of it.
 func (s *slot) send(src *source, p *packet, now time.Time, out *outbox) {
@@ -181,7 +186,7 @@ func (s *slot) send(src *source, p *packet, now time.Time, out *outbox) {
 // begin lets the source's first packet follow upon what the viewer had before: the next number, and a timestamp later by as much as time has passed.
 func (s *slot) begin(p *packet, now time.Time) {
 	s.begun, s.first = true, p.seq
-	seq, ts := uint16(rand.Uint32()), rand.Uint32()
+	seq, ts := uint16(rand.Uint32N(1<<15)), rand.Uint32() // far from a turn of the numbers: who misses the first packets must not miss it
 	if s.sentAny {
 		seq = s.lastSeq + 1
 		ts = s.lastTS + uint32(max(1, ticks(now.Sub(s.lastAt), int64(p.codec.ClockRate))))
@@ -190,7 +195,8 @@ func (s *slot) begin(p *packet, now time.Time) {
 	s.addSeq, s.addTS = seq-uint16(p.seq), ts-p.ts
 }
 
-// write sends a packet on the session's short way, if it has one. The library encrypts the first, and one of each shown, so that it can go on with the others when the way ends.
+// write sends a packet on the session's short way, if it has one. The library encrypts the first, and each that is shown numbers behind the last that it had, so
+// that it can go on with the others when the way ends: were it a turn behind, it would encrypt other packets as the way has encrypted before.
 func (s *slot) write(p *packet, out *outbox) {
 	s.header = rtp.Header{
 		Version: 2, Marker: p.marker, PayloadType: s.pt, SequenceNumber: uint16(p.seq) + s.addSeq, Timestamp: p.ts + s.addTS, SSRC: s.ssrc,
@@ -205,8 +211,8 @@ func (s *slot) write(p *packet, out *outbox) {
 			s.seal.SetROC(s.ssrc, turns(number))
 		}
 	}
-	if s.seal == nil || s.packets == 0 || number%shown == 0 {
-		s.writeThrough(p, out)
+	if s.seal == nil || s.packets == 0 || number >= s.shown+shown {
+		s.writeThrough(p, number, out)
 		return
 	}
 	if err := out.add(to, s.seal, &s.header, p.payload); err != nil {
@@ -221,7 +227,7 @@ func (s *slot) write(p *packet, out *outbox) {
 const shown = 1 << 12
 
 // writeThrough sends a packet through the library.
-func (s *slot) writeThrough(p *packet, out *outbox) {
+func (s *slot) writeThrough(p *packet, number uint64, out *outbox) {
 	out.flush() // what is older goes first
 	n, err := s.out.WriteRTP(&s.header, p.payload)
 	m := s.viewer.server.metrics
@@ -229,6 +235,13 @@ func (s *slot) writeThrough(p *packet, out *outbox) {
 		m.failed.Inc() // it is about to end
 		return
 	}
+	if n == 0 { // it has no keys yet
+		if s.packets == 0 {
+			s.sent = extender{} // it counts from the first that it encrypts
+		}
+		return
+	}
+	s.shown = max(s.shown, number)
 	m.sent.Inc()
 	m.sentBytes.Add(float64(n))
 	s.packets++
@@ -248,7 +261,7 @@ func (s *slot) lost(seqs []uint16, now time.Time, out *outbox) {
 		if back > newest-s.first || !s.again.take(now) {
 			continue // of another source, or not sent yet
 		}
-		if p := s.source.get(newest - back); p != nil {
+		if p := s.source.get(newest - back); p != nil && s.speaks(p) {
 			s.viewer.server.metrics.again.Inc()
 			s.write(p, out)
 		}

@@ -105,14 +105,17 @@ func (s *socket) take(m *ipv4.Message, now time.Time, plain []byte, out *outbox)
 	from := addr.AddrPort()
 	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 	b := m.Buffers[0][:m.N]
-	if p := s.paths.find(from); p != nil {
-		p.heard(s, from)
-		if p.take(b, now, plain, out) {
-			return
-		}
+	if p := s.paths.hear(from, s); p != nil && p.take(b, now, plain, out) {
+		return
 	}
 	d := datagram{room: s.spare.Get().(*[datagramRoom]byte), size: m.N, from: from} //nolint:forcetypeassert // nothing else is in there
 	copy(d.room[:], b)
+	select {
+	case s.queue <- d:
+		return
+	default:
+		out.flush() // who gets it does not wait for the library
+	}
 	select {
 	case s.queue <- d:
 	case <-s.ended:

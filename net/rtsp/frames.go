@@ -62,6 +62,7 @@ func (t *inTrack) write(data []byte, key bool, dts, pts time.Duration) error {
 	if t.codec.Kind() == media.Audio {
 		dts = pts
 	}
+	t.in.bad = 0
 	return t.in.to.Write(t.track, media.Sample{DTS: dts, PTS: pts, Key: key, Data: data, Params: t.params})
 }
 

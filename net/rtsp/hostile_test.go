@@ -126,6 +126,38 @@ func TestFramesWithoutAnEndAreBounded(t *testing.T) {
 	t.Error("it goes on for ever")
 }
 
+// TestOddPacketsAmongFramesAreLeftOut: a camera that now and then sends something odd is not put out for it, one of which nothing else comes is.
+func TestOddPacketsAmongFramesAreLeftOut(t *testing.T) {
+	s := media.New(media.Config{})
+	to, err := s.Publish(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := rtsp.ReadSDP([]byte(sdp+vp8), 1<<20, to, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	odd := []byte{0x80} // no header of RTP
+	for n := range 1000 {
+		one := rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 96, SequenceNumber: uint16(n), Timestamp: uint32(n) * 3000, Marker: true}, Payload: []byte{0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}}
+		b, err := one.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(in.Packet(0, false, b, time.Now()), in.Packet(0, false, odd, time.Now())); err != nil {
+			t.Fatalf("picture %d: %v", n, err)
+		}
+	}
+	for range 1000 {
+		if err = in.Packet(0, false, odd, time.Now()); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, rtsp.ErrProtocol) || !strings.Contains(err.Error(), "100 packets, the last: RTP: ") {
+		t.Errorf("nothing but odd packets: %v", err)
+	}
+}
+
 // TestLossOverUDPIsLeftOutUpToTheNextKeyFrame takes packets away and puts others out of order.
 func TestLossOverUDPIsLeftOutUpToTheNextKeyFrame(t *testing.T) {
 	s := media.New(media.Config{})

@@ -22,7 +22,7 @@ import (
 
 const (
 	maxTracks = 8   // of a publisher
-	maxBad    = 100 // packets that are not understood, before it is clear that none will be
+	maxBad    = 100 // packets that are not understood, without a frame among them, before it is clear that none will be
 	// packetCost is what is counted for a packet besides what it carries, so that empty ones are bounded, too.
 	packetCost = 64
 	aacSamples = 1024 // of an access unit
@@ -41,7 +41,8 @@ type ingest struct {
 	clock    clock
 	open     bool // RECORD has come
 	complete bool
-	bad      int
+	bad      int // in a row
+	warned   bool
 }
 
 // inTrack is one track of it.
@@ -299,7 +300,9 @@ func (in *ingest) control(track int, raw []byte, now time.Time) error {
 
 // spoiled counts what is not understood.
 func (in *ingest) spoiled(err error) error {
-	if in.bad++; in.bad == 1 {
+	in.bad++
+	if !in.warned {
+		in.warned = true
 		in.log.Warn("a publisher's packet is left out", "error", err)
 	}
 	if in.bad >= maxBad {

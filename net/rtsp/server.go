@@ -65,7 +65,7 @@ type Config struct {
 	SetupTimeout time.Duration
 	// IdleTimeout is how long nothing may come from a publisher. Default 30 s.
 	IdleTimeout time.Duration
-	// KeepAlive is what viewers over UDP are told: they say something that often, and are gone when nothing comes for half as long again. Default 60 s.
+	// KeepAlive is what viewers are told: those over UDP, and those that pause, say something that often, and are gone when nothing comes for half as long again. Default 60 s.
 	KeepAlive time.Duration
 	// WriteTimeout is how long a viewer may take nothing. Default 10 s.
 	WriteTimeout time.Duration

@@ -178,7 +178,7 @@ func (s *session) silence() time.Duration {
 	switch {
 	case s.publisher != nil:
 		return s.srv.cfg.IdleTimeout
-	case s.overUDP():
+	case s.overUDP(), s.playing == nil: // who pauses has nothing written to it, by which it would be known that it is gone
 		return s.srv.cfg.KeepAlive * 3 / 2
 	default:
 		return 0

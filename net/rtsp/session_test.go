@@ -293,3 +293,16 @@ func TestUDPIsForThePeersOwnPortsAndEndsWithItsSilence(t *testing.T) {
 	p.ended()
 	h.until("the log tells why", func() bool { return strings.Contains(h.log.String(), "nothing came for 300ms") })
 }
+
+// TestPausedViewerThatGoesSilentIsClosed: nothing is written to it, by which its end would be seen. Who plays goes on.
+func TestPausedViewerThatGoesSilentIsClosed(t *testing.T) {
+	h := open(t, rtsp.Config{KeepAlive: 200 * time.Millisecond})
+	h.feed().picture(true, 10)
+	p, q := h.dial(), h.dial()
+	q.watch()
+	p.watch()
+	p.must(base.Pause, p.url(), "", "")
+	p.ended()
+	h.until("the log tells", func() bool { return strings.Contains(h.log.String(), "nothing came for 300ms") })
+	q.must(base.GetParameter, q.url(), "", "")
+}
