@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/skua-go/skua/internal/accept"
 	"github.com/skua-go/skua/net/media"
 )
 
@@ -86,26 +87,21 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		s.stop()
 	})
 	defer stop()
-	for {
-		conn, err := ln.Accept()
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-				continue
-			}
-			return fmt.Errorf("relay: %w", err)
-		}
+	err := accept.Loop{Name: "media", Log: s.cfg.Log}.Run(ctx, ln, func(conn net.Conn) {
 		if !s.add(conn) {
 			_ = conn.Close()
-			continue
+			return
 		}
 		running.Go(func() {
 			defer s.remove(conn)
 			s.serve(ctx, conn)
 		})
+	})
+	if err != nil {
+		s.stop()
+		return fmt.Errorf("relay: %w", err)
 	}
+	return nil
 }
 
 func (s *Server) add(conn net.Conn) bool {

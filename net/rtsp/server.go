@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/skua-go/skua/internal/accept"
 	"github.com/skua-go/skua/net/media"
 )
 
@@ -142,28 +143,22 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, udp *UDP) error {
 		s.stop()
 	})
 	defer stop()
-	for {
-		conn, err := ln.Accept()
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-				continue
-			}
-			s.stop()
-			return fmt.Errorf("rtsp: %w", err)
-		}
+	err := accept.Loop{Name: "rtsp", Log: s.cfg.Log}.Run(ctx, ln, func(conn net.Conn) {
 		one := newSession(s, conn)
 		if !s.add(one) {
 			_ = conn.Close()
-			continue
+			return
 		}
 		peers.Go(func() {
 			defer s.remove(one)
 			one.serve(ctx)
 		})
+	})
+	if err != nil {
+		s.stop()
+		return fmt.Errorf("rtsp: %w", err)
 	}
+	return nil
 }
 
 func (s *Server) add(one *session) bool {

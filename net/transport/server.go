@@ -2,15 +2,15 @@ package transport
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"github.com/skua-go/skua/internal/accept"
 )
 
 // Serve accepts connections from ln and hands their frames to h until ctx is done or ln fails for good. Then it closes ln, closes the connections
@@ -93,51 +93,14 @@ func (s *server) now() int64 { return int64(time.Since(s.start)) }
 // at is a moment in the machine's time.
 func (s *server) at(ns int64) time.Time { return s.start.Add(time.Duration(ns)) }
 
-const (
-	maxBackoff  = time.Second
-	logInterval = 10 * time.Second
-	maxRefusals = 64
-)
+const maxRefusals = 64
 
 func (s *server) accept(ctx context.Context, ln net.Listener) error {
-	var backoff time.Duration
-	var logged time.Time
-	for {
-		nc, err := ln.Accept()
-		if err == nil {
-			backoff = 0
-			s.admit(nc)
-			continue
-		}
-		if ctx.Err() != nil {
-			return nil //nolint:nilerr // as above
-		}
-		if !passes(err) {
-			return fmt.Errorf("transport: %s listener %s: %w", s.cfg.Name, ln.Addr(), err)
-		}
-		s.cfg.Stats.acceptErr.Add(1)
-		backoff = min(max(2*backoff, 5*time.Millisecond), maxBackoff)
-		if now := time.Now(); now.Sub(logged) >= logInterval {
-			logged = now
-			s.cfg.Log.Warn("accept fails, new connections wait", "transport", s.cfg.Name, "err", err,
-				"failures", s.cfg.Stats.acceptErr.Load(), "retry_in", backoff)
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(backoff):
-		}
+	loop := accept.Loop{Name: s.cfg.Name, Log: s.cfg.Log, Failed: func() { s.cfg.Stats.acceptErr.Add(1) }}
+	if err := loop.Run(ctx, ln, s.admit); err != nil {
+		return fmt.Errorf("transport: %s listener %s: %w", s.cfg.Name, ln.Addr(), err)
 	}
-}
-
-// passes says whether a failed Accept is worth another try: the process or the system is out of something, or the client has gone already.
-func passes(err error) bool {
-	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ENOSPC, syscall.ECONNABORTED, syscall.EPROTO, syscall.ECONNRESET, syscall.EINTR} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	var ne net.Error
-	return errors.As(err, &ne) && ne.Timeout()
+	return nil
 }
 
 func (s *server) admit(nc net.Conn) {
