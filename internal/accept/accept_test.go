@@ -26,7 +26,7 @@ func (s *script) Accept() (net.Conn, error) {
 	if err, ok := next.(error); ok {
 		return nil, err
 	}
-	return next.(net.Conn), nil //nolint:forcetypeassert // the test's
+	return next.(net.Conn), nil
 }
 
 func TestRunningOutOfFilesIsWaitedOut(t *testing.T) {
