@@ -3,9 +3,11 @@
 package faulttest_test
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,6 +68,19 @@ func addModel(begin map[string]int64) porcupine.Model {
 	}
 }
 
+// tell logs the newest of the histories that are not right, since nobody may have asked for artifacts to be kept.
+func (o *oracle) tell(model porcupine.Model, history []porcupine.Operation) {
+	for _, part := range model.Partition(history) {
+		if porcupine.CheckOperationsTimeout(model, part, time.Minute) == porcupine.Ok {
+			continue
+		}
+		slices.SortFunc(part, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
+		for _, op := range part[max(0, len(part)-200):] {
+			o.t.Logf("from %v to %v: %s", time.Duration(op.Call), time.Duration(op.Return), model.DescribeOperation(op.Input, op.Output))
+		}
+	}
+}
+
 // linearizable holds a history against a model.
 func (o *oracle) linearizable(what string, model porcupine.Model, history []porcupine.Operation) {
 	result, info := porcupine.CheckOperationsVerbose(model, history, 2*time.Minute)
@@ -74,6 +89,7 @@ func (o *oracle) linearizable(what string, model porcupine.Model, history []porc
 	}
 	path := filepath.Join(o.t.ArtifactDir(), strings.ReplaceAll(what, " ", "-")+".html")
 	err := porcupine.VisualizePath(model, info, path)
+	o.tell(model, history)
 	o.fault("%s are not linearizable (%s), see %s (%v)", what, result, path, err)
 }
 
