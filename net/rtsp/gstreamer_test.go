@@ -38,7 +38,7 @@ func elements(ctx context.Context, t *testing.T, names ...string) {
 // TestGStreamerPublishesAndWatches has another implementation at both ends: pictures and sound go in by one transport and come out by the other.
 func TestGStreamerPublishesAndWatches(t *testing.T) {
 	if os.Getenv("SKUA_ACCEPTANCE") != "full" {
-		t.Skip("SKUA_ACCEPTANCE=full runs it: about one run in five does not end, and whose fault that is has not been found")
+		t.Skip("SKUA_ACCEPTANCE=full runs it: some runs do not end or have a gap, and whose fault that is has not been found")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -68,24 +68,13 @@ func TestGStreamerPublishesAndWatches(t *testing.T) {
 			stop()
 			running.Wait()
 			got := read(ctx, t, "-i", file)
-			if pictures, sound := len(got["video"]), len(got["audio"]); pictures < seconds()*22 || sound < seconds()*36 {
+			if pictures, sound := len(got["video"]), len(got["audio"]); pictures < seconds()*27 || sound < seconds()*36 {
 				t.Errorf("%d pictures and %d packets of sound, want some %d and %d", pictures, sound, seconds()*30, seconds()*40)
 			}
-			// Its first report comes late: a track may be placed anew by it, once.
-			gaps := 0
 			for i, u := range got["video"] {
-				if i == 0 {
-					continue
-				}
-				switch apart := u.at - got["video"][i-1].at; {
-				case apart <= 0 || apart > 1:
+				if i > 0 && (u.at-got["video"][i-1].at > 0.1 || u.at <= got["video"][i-1].at) {
 					t.Errorf("picture %d is shown at %.3f s, the one before at %.3f s", i, u.at, got["video"][i-1].at)
-				case apart > 0.1:
-					gaps++
 				}
-			}
-			if gaps > 1 {
-				t.Errorf("%d gaps between pictures", gaps)
 			}
 		})
 	}
