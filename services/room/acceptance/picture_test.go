@@ -28,48 +28,44 @@ var (
 	pps = []byte{0x68, 0xce, 0x0f, 0xc8}
 )
 
-// publish sends pictures, the first with number 0, and sound, until ctx ends or so many are sent.
-func publish(ctx context.Context, addr, room string, pictures int) error {
+// publish sends pictures, the first with number 0, and sound, until ctx ends, and so many at least.
+func publish(ctx context.Context, addr, room string, least int) (sent int, err error) {
 	c, err := rtmptest.Dial(ctx, addr)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer c.Close()
 	if err := c.Publish(room); err != nil {
-		return err
+		return 0, err
 	}
 	go func() { _, _ = io.Copy(io.Discard, c) }() // ends with the connection
 	config, err := media.AVCConfig(sps, pps)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if err := errors.Join(c.Send(flv.TypeVideo, 0, append([]byte{0x17, 0, 0, 0, 0}, config...)), c.Send(flv.TypeAudio, 0, []byte{0xaf, 0, 0x12, 0x10})); err != nil {
-		return err
+		return 0, err
 	}
 	tick := time.NewTicker(time.Second / rate)
 	defer tick.Stop()
-	for n := range pictures {
+	for ; sent < least || ctx.Err() == nil; sent++ {
 		body := make([]byte, pictureSize)
 		body[0], body[9] = 0x27, 0x41
-		if n%rate == 0 {
+		if sent%rate == 0 {
 			body = make([]byte, keySize)
 			body[0], body[9] = 0x17, 0x65
 		}
 		body[1] = 1
 		binary.BigEndian.PutUint32(body[5:], uint32(len(body)-9))
 		copy(body[10:], "\xff\x80") // so that nothing in it looks like the begin of a unit
-		binary.BigEndian.PutUint32(body[12:], number(n))
-		at := uint32(n * 1000 / rate)
+		binary.BigEndian.PutUint32(body[12:], number(sent))
+		at := uint32(sent * 1000 / rate)
 		if err := errors.Join(c.Send(flv.TypeVideo, at, body), c.Send(flv.TypeAudio, at, []byte{0xaf, 1, 0x21, 0x10, 0x04, 0x60, 0x8c, 0x1c})); err != nil {
-			return err
+			return sent, err
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
+		<-tick.C
 	}
-	return nil
+	return sent, nil
 }
 
 // number is n with a bit set in each byte.

@@ -16,6 +16,8 @@ import (
 // slowLink is 100 kbps, in bytes a second.
 const slowLink = 100_000 / 8
 
+var tooSlow = regexp.MustCompile("left the room .*(too slow for the stream|takes nothing any more)")
+
 // TestSlowViewersAmongTwoHundredGoodOnes: over HTTP-FLV and over RTMP one viewer has a link of 100 kbps for a stream of 1.6 Mbps, and one stops reading. The good ones, half over each, get each picture, the
 // node's memory stays within what docs/media.md says, and the slow ones skip or are closed, with the reason.
 func TestSlowViewersAmongTwoHundredGoodOnes(t *testing.T) {
@@ -23,8 +25,15 @@ func TestSlowViewersAmongTwoHundredGoodOnes(t *testing.T) {
 	n := start(t, fmt.Sprintf("admit = \"open\"\nlag = \"1s\"\npatience = \"4s\"\nwrite_timeout = \"3s\"\nreconnect = \"1s\"\nring_bytes = %d\nwrite_buffer = %d\n", ring, buffer))
 	before := n.resident()
 	seconds := sized(12, 60)
+	publishing, enough := context.WithCancel(t.Context())
+	defer enough()
 	published := make(chan error, 1)
-	go func() { published <- publish(t.Context(), n.Addr["rtmp"], "arena", seconds*rate) }()
+	var sent int
+	go func() {
+		n, err := publish(publishing, n.Addr["rtmp"], "arena", seconds*rate)
+		sent = n
+		published <- err
+	}()
 	n.until("it publishes", func() bool { return n.scrape()[`skua_media_members{action="publish",protocol="rtmp"}`] == 1 })
 
 	var watching sync.WaitGroup
@@ -50,6 +59,11 @@ func TestSlowViewersAmongTwoHundredGoodOnes(t *testing.T) {
 		return m[`skua_media_entries_total{action="play",protocol="flv"}`]+m[`skua_media_entries_total{action="play",protocol="rtmp"}`] == good+4
 	})
 	most := before
+	n.until("the slow ones are closed", func() bool {
+		most = max(most, n.resident())
+		return len(tooSlow.FindAllString(n.Log(), -1)) >= 4
+	})
+	enough()
 	for running := true; running; {
 		select {
 		case err := <-published:
@@ -61,11 +75,13 @@ func TestSlowViewersAmongTwoHundredGoodOnes(t *testing.T) {
 			most = max(most, n.resident())
 		}
 	}
-	n.until("the slow ones are closed", func() bool { return n.scrape()["skua_media_viewers_too_slow_total"] >= 4 })
 	cut() // who does not read does not hear of it
 	watching.Wait()
+	if n := n.scrape()["skua_media_viewers_too_slow_total"]; n != 4 {
+		t.Errorf("%v viewers are counted as too slow, expected 4", n)
+	}
 
-	last := seconds*rate - 1
+	last := sent - 1
 	for i, s := range all {
 		if s.wrong > 0 || s.skips > 0 || s.last != last || s.sounds < s.pictures {
 			t.Errorf("good viewer %d: %d pictures to number %d of %d, %d sounds, %d gaps; ended by %v %s", i, s.pictures, s.last, last, s.sounds, s.skips+s.wrong, s.end, s.status)

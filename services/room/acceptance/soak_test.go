@@ -111,7 +111,7 @@ func (c *crowd) run(ctx context.Context, n *node) {
 			for ctx.Err() == nil {
 				c.publishers.Add(1)
 				stay, cancel := context.WithTimeout(ctx, 2*time.Second+rand.N(4*time.Second))
-				_ = publish(stay, n.Addr["rtmp"], room, 1<<20) // a second one is refused while the first is there
+				_, _ = publish(stay, n.Addr["rtmp"], room, 0) // a second one is refused while the first is there
 				cancel()
 			}
 		})
