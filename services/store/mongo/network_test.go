@@ -2,6 +2,7 @@ package mongo_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -23,9 +24,11 @@ import (
 
 // owner is an actor that owns a document and counts in it. A call tells it to go on; it is answered when that is durable, or by why it is not.
 type owner struct {
-	id  string
-	n   int64
-	pad string
+	id      string
+	n       int64
+	pad     string
+	claimed bool
+	waiting []actor.Promise // for that
 }
 
 type step struct {
@@ -36,20 +39,37 @@ type step struct {
 type ready struct{}
 
 func (o *owner) Start(c *actor.Context) error {
+	o.claim(c)
+	return nil
+}
+
+// claim asks until it is told yes or no: on a busy machine the answer may be later than the store waits.
+func (o *owner) claim(c *actor.Context) {
 	keeper, _ := c.System().Lookup(store.ServiceName)
-	release := c.Hold()
 	c.Ask(keeper, store.Claim{Kind: "player", ID: o.id}, func(_ any, err error) {
-		release()
+		if errors.Is(err, store.ErrUnavailable) {
+			o.claim(c)
+			return
+		}
 		if err != nil {
 			c.Stop(c.Self(), err)
+			return
 		}
+		o.claimed = true
+		for _, p := range o.waiting {
+			c.ReplyTo(p, nil, nil)
+		}
+		o.waiting = nil
 	})
-	return nil
 }
 
 func (o *owner) Receive(c *actor.Context, msg any) {
 	switch m := msg.(type) {
 	case ready:
+		if !o.claimed {
+			o.waiting = append(o.waiting, c.Promise())
+			return
+		}
 		c.Reply(nil, nil)
 	case step:
 		o.n++
