@@ -24,7 +24,7 @@ import (
 // Way is how a viewer asks for the stream and takes its frames.
 type Way struct {
 	server  string
-	second  bool // its viewers come to the second address
+	viewers int // the index of the address they come to
 	publish func(ctx context.Context, addr string) error
 	dial    Dial
 	// frame reads one, and gives when it was published: 0 if that does not stand in it.
@@ -33,9 +33,10 @@ type Way struct {
 
 // The ways that are measured.
 var (
-	ByFLV  = Way{server: "media-live", second: true, publish: publishRTMP, dial: FLV, frame: tags}
+	ByFLV  = Way{server: "media-live", viewers: 1, publish: publishRTMP, dial: FLV, frame: tags}
 	ByRTMP = Way{server: "media-live", publish: publishRTMP, dial: RTMP, frame: messages}
-	ByBare = Way{server: "media-bare-relay", second: true, publish: publishBare, dial: Bare, frame: bareFrames}
+	ByOwn  = Way{server: "media-live", viewers: 2, publish: publishRTMP, dial: Own, frame: packages}
+	ByBare = Way{server: "media-bare-relay", viewers: 1, publish: publishBare, dial: Bare, frame: bareFrames}
 )
 
 // look is how much of a frame's beginning is read to find its time.
@@ -112,13 +113,10 @@ func bareFrames(r *bufio.Reader) (int64, bool, error) {
 	return got, size > soundBytes, err
 }
 
-// addr is where its publisher, or its viewers, go.
-func (w Way) addr(p *measure.Process, viewers bool) string {
-	first, second, _ := strings.Cut(p.Addr, " ")
-	if viewers && w.second {
-		return second
-	}
-	return first
+// addrs are where its publisher and its viewers go.
+func (w Way) addrs(p *measure.Process) (publisher, viewers string) {
+	all := strings.Fields(p.Addr)
+	return all[0], all[w.viewers]
 }
 
 // run has f measure while an encoder publishes.
@@ -127,10 +125,11 @@ func (w Way) run(ctx context.Context, f func(ctx context.Context, addr string) (
 		live, cancel := context.WithCancel(ctx)
 		defer cancel()
 		group, live := errgroup.WithContext(live)
-		group.Go(func() error { return w.publish(live, w.addr(p, false)) })
+		in, out := w.addrs(p)
+		group.Go(func() error { return w.publish(live, in) })
 		group.Go(func() error {
 			defer cancel()
-			v, err = f(live, w.addr(p, true))
+			v, err = f(live, out)
 			return err
 		})
 		return v, group.Wait()

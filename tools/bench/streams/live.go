@@ -30,7 +30,7 @@ func (s studio) Publish(_ context.Context, _ rtmp.Request, ended func(error)) (*
 	return s.s.Publish(ended)
 }
 
-// serveLive takes a stream over RTMP and shows it over RTMP, HTTP-FLV and HLS, as a node does. It is ready with two addresses: of RTMP and of HTTP.
+// serveLive takes a stream over RTMP and shows it over RTMP, HTTP-FLV, HLS and the game's own connection, as a node does. It is ready with three addresses: of RTMP, of HTTP and of the game.
 func serveLive(ctx context.Context, ready func(string)) error {
 	s := media.New(media.Config{})
 	server, err := rtmp.New(rtmp.Config{Rooms: studio{hall{s}}})
@@ -54,6 +54,10 @@ func serveLive(ctx context.Context, ready func(string)) error {
 	if err != nil {
 		return errors.Join(err, rtmpAt.Close())
 	}
+	game, err := openOwn(ctx, "tcp", s)
+	if err != nil {
+		return errors.Join(err, rtmpAt.Close(), httpAt.Close())
+	}
 	mux := http.NewServeMux()
 	mux.Handle("/live/", pages)
 	mux.Handle("/live/{room}/{file}", lists)
@@ -62,6 +66,7 @@ func serveLive(ctx context.Context, ready func(string)) error {
 	doors.Go(func() error { return server.Serve(ctx, rtmpAt) })
 	doors.Go(func() error { return pages.Serve(ctx) })
 	doors.Go(func() error { return lists.Serve(ctx) })
+	doors.Go(func() error { return game.serve(ctx) })
 	doors.Go(func() error {
 		stop := context.AfterFunc(ctx, func() { _ = web.Close() })
 		defer stop()
@@ -70,7 +75,7 @@ func serveLive(ctx context.Context, ready func(string)) error {
 		}
 		return nil
 	})
-	ready(rtmpAt.Addr().String() + " " + httpAt.Addr().String())
+	ready(rtmpAt.Addr().String() + " " + httpAt.Addr().String() + " " + game.listen.Addr().String())
 	return doors.Wait()
 }
 
@@ -185,7 +190,7 @@ func publishRTMP(ctx context.Context, addr string) error {
 		return err
 	}
 	go func() { _, _ = io.Copy(io.Discard, conn) }() // ends with the connection
-	return pace(ctx, func(at time.Duration, key bool, size int, sound bool) error {
+	return pace(ctx, 1, func(at time.Duration, key bool, size int, sound bool) error {
 		id, kind, head := byte(4), byte(flv.TypeVideo), []byte{0x27, 1, 0, 0, 0}
 		switch {
 		case sound:
@@ -205,7 +210,7 @@ func publishBare(ctx context.Context, addr string) error {
 		return err
 	}
 	defer conn.Close()
-	return pace(ctx, func(_ time.Duration, key bool, size int, sound bool) error {
+	return pace(ctx, 1, func(_ time.Duration, key bool, size int, sound bool) error {
 		data := stamped(size, key, sound)
 		_, err := conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(data))), data...))
 		return err

@@ -1,7 +1,9 @@
 package streams
 
 import (
+	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -38,44 +40,64 @@ func (h ownHall) Join(context.Context, room.Entry, media.ViewerConfig) (*media.V
 	return h.s.Join(media.ViewerConfig{})
 }
 
-// serveOwn is one stream in the connections of a gate.
-func serveOwn(kind string) measure.Server {
+// ownDoor is a gate in whose connections a stream is watched.
+type ownDoor struct {
+	sys    *actor.System
+	rooms  *live.Server
+	gate   *gate.Gate
+	listen net.Listener
+}
+
+func openOwn(ctx context.Context, kind string, s *media.Stream) (*ownDoor, error) {
+	rooms, err := live.New(live.Config{Rooms: ownHall{s}})
+	if err != nil {
+		return nil, err
+	}
+	log := slog.New(slog.DiscardHandler)
+	sys := actor.New(actor.Config{Log: log})
+	g, err := gate.New(sys, gate.Config{
+		Login: gate.LoginNone, Log: log, Handle: func(_ *actor.Context, r *gate.Request) { r.Reply(r.Body) },
+		Media: &gate.Media{
+			Offer: rooms.Offer(64 << 10),
+			Join: func(c *transport.Conn, player func(context.Context) string) gate.MediaClient {
+				return rooms.Join(c, player)
+			},
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := sys.Spawn(g.Spec()); err != nil {
+		return nil, err
+	}
+	ln, err := listenOwn(ctx, kind)
+	return &ownDoor{sys, rooms, g, ln}, err
+}
+
+// serve serves until ctx ends.
+func (d *ownDoor) serve(ctx context.Context) error {
+	doors, ctx := errgroup.WithContext(ctx)
+	doors.Go(func() error { return d.rooms.Serve(ctx) })
+	doors.Go(func() error { return d.gate.Serve(ctx, "own", d.listen) })
+	err := doors.Wait()
+	end, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	return errors.Join(err, d.sys.Shutdown(end))
+}
+
+// serveOwn is one stream in the connections of a gate, so many times slower than it is.
+func serveOwn(kind string, slow time.Duration) measure.Server {
 	return func(ctx context.Context, ready func(string)) error {
 		s := media.New(media.Config{})
-		server, err := live.New(live.Config{Rooms: ownHall{s}})
-		if err != nil {
-			return err
-		}
-		log := slog.New(slog.DiscardHandler)
-		sys := actor.New(actor.Config{Log: log})
-		g, err := gate.New(sys, gate.Config{
-			Login: gate.LoginNone, Log: log, Handle: func(_ *actor.Context, r *gate.Request) { r.Reply(r.Body) },
-			Media: &gate.Media{
-				Offer: server.Offer(64 << 10),
-				Join: func(c *transport.Conn, player func(context.Context) string) gate.MediaClient {
-					return server.Join(c, player)
-				},
-			},
-		})
-		if err != nil {
-			return err
-		}
-		if _, err := sys.Spawn(g.Spec()); err != nil {
-			return err
-		}
-		ln, err := listenOwn(ctx, kind)
+		door, err := openOwn(ctx, kind, s)
 		if err != nil {
 			return err
 		}
 		doors, ctx := errgroup.WithContext(ctx)
-		doors.Go(func() error { return server.Serve(ctx) })
-		doors.Go(func() error { return feed(ctx, s) })
-		doors.Go(func() error { return g.Serve(ctx, kind, ln) })
-		ready(ln.Addr().String())
-		err = doors.Wait()
-		end, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		defer cancel()
-		return errors.Join(err, sys.Shutdown(end))
+		doors.Go(func() error { return feed(ctx, s, slow) })
+		doors.Go(func() error { return door.serve(ctx) })
+		ready(door.listen.Addr().String())
+		return doors.Wait()
 	}
 }
 
@@ -112,7 +134,7 @@ func serveBareKCP(ctx context.Context, ready func(string)) error {
 		}
 	})
 	doors.Go(func() error {
-		return pace(ctx, func(_ time.Duration, _ bool, size int, _ bool) error {
+		return pace(ctx, KCPSlow, func(_ time.Duration, _ bool, size int, _ bool) error {
 			data := make([]byte, size)
 			mu.Lock()
 			defer mu.Unlock()
@@ -155,8 +177,7 @@ func Own(conn net.Conn) (io.Reader, error) {
 	return conn, err
 }
 
-// OverKCP is Own, or Bare, for a server that speaks KCP.
-func OverKCP(ctx context.Context, addr string) (net.Conn, error) {
+func overKCP(ctx context.Context, addr string) (net.Conn, error) {
 	return kcp.Dial(ctx, addr, kcp.Config{})
 }
 
@@ -164,4 +185,39 @@ func OverKCP(ctx context.Context, addr string) (net.Conn, error) {
 func Hello(conn net.Conn) (io.Reader, error) {
 	_, err := conn.Write([]byte{0})
 	return conn, err
+}
+
+// packages reads what comes in a game's own connection, a frame at a time.
+func packages(r *bufio.Reader) (int64, bool, error) {
+	const first, headOfPiece, headOfFrame = 0x01, 6, 22 // docs/protocol.md
+	for {
+		head, err := r.Peek(packet.HeaderSize + 1)
+		if err != nil {
+			return 0, false, err
+		}
+		all := packet.HeaderSize + int(head[1])<<16 + int(head[2])<<8 + int(head[3])
+		if packet.Type(head[0]) != packet.Media || head[packet.HeaderSize]&3 != first {
+			if _, err := r.Discard(all); err != nil {
+				return 0, false, err
+			}
+			continue
+		}
+		if head, err = r.Peek(packet.HeaderSize + headOfFrame); err != nil {
+			return 0, false, err
+		}
+		size := int(binary.BigEndian.Uint32(head[packet.HeaderSize+headOfPiece:]))
+		if _, err = r.Discard(packet.HeaderSize + headOfFrame); err != nil {
+			return 0, false, err
+		}
+		here := all - packet.HeaderSize - headOfFrame
+		got, err := begin(r, here, here)
+		for rest := size - here; rest > 0 && err == nil; { // its other pieces come behind it at once
+			if head, err = r.Peek(packet.HeaderSize); err == nil {
+				n := packet.HeaderSize + int(head[1])<<16 + int(head[2])<<8 + int(head[3])
+				rest -= n - packet.HeaderSize - headOfPiece
+				_, err = r.Discard(n)
+			}
+		}
+		return got, size > soundBytes, err
+	}
 }

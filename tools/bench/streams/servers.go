@@ -33,7 +33,7 @@ func serveFLV(ctx context.Context, ready func(string)) error {
 	server := &http.Server{Handler: pages, ReadHeaderTimeout: 5 * time.Second}
 	doors, ctx := errgroup.WithContext(ctx)
 	doors.Go(func() error { return pages.Serve(ctx) })
-	doors.Go(func() error { return feed(ctx, s) })
+	doors.Go(func() error { return feed(ctx, s, 1) })
 	doors.Go(func() error {
 		stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 		defer stop()
@@ -69,7 +69,7 @@ func serveRTMP(ctx context.Context, ready func(string)) error {
 		return err
 	}
 	doors, ctx := errgroup.WithContext(ctx)
-	doors.Go(func() error { return feed(ctx, s) })
+	doors.Go(func() error { return feed(ctx, s, 1) })
 	doors.Go(func() error { return server.Serve(ctx, ln) })
 	ready(ln.Addr().String())
 	return doors.Wait()
@@ -98,7 +98,7 @@ func serveRTSP(ctx context.Context, ready func(string)) error {
 		return err
 	}
 	doors, ctx := errgroup.WithContext(ctx)
-	doors.Go(func() error { return feed(ctx, s) })
+	doors.Go(func() error { return feed(ctx, s, 1) })
 	doors.Go(func() error { return server.Serve(ctx, ln, nil) })
 	ready(ln.Addr().String())
 	return doors.Wait()
@@ -141,7 +141,7 @@ func serveBare(ctx context.Context, ready func(string)) error {
 		}
 	})
 	doors.Go(func() error {
-		return pace(ctx, func(_ time.Duration, _ bool, size int, _ bool) error {
+		return pace(ctx, 1, func(_ time.Duration, _ bool, size int, _ bool) error {
 			data := make([]byte, size)
 			mu.Lock()
 			defer mu.Unlock()
