@@ -79,32 +79,31 @@ func (d Dialer) withDefaults() Dialer {
 
 // client is one connection of ours to a server. After PLAY one goroutine reads, another says now and then that we are there, and two more read each track that comes over UDP.
 type client struct {
-	d     *Dialer
-	conn  net.Conn
-	in    meter
-	r     *bufio.Reader
-	wire  *rtspconn.Conn
-	at    *base.URL // what is asked for
-	base  *base.URL // all tracks, as the server calls them
-	setup time.Time // until when packets have to go
+	d    *Dialer
+	conn net.Conn
+	in   meter
+	r    *bufio.Reader
+	wire *rtspconn.Conn
+	at   *base.URL // what is asked for
+	base *base.URL // all tracks, as the server calls them
 
 	announced *ingest
 	over      []*route
 	udp       []*UDP // by track; nil in the connection
 	overUDP   bool
-	asked     bool // PLAY
-	early     [][]byte
-	earlyFrom []byte
+	asked     bool     // PLAY
+	early     [][]byte // packets before its answer
+	earlyFrom []byte   // their channels
 	earlySize int
 
 	lock    sync.Mutex // around writes, and what they need
 	seq     int
 	session string
 	sender  *auth.Sender
-	flows   bool
+	flows   bool          // PLAY is answered
 	method  base.Method   // of saying that we are there
 	every   time.Duration // how often
-	resaid  bool
+	resaid  bool          // with a password that was wanted anew
 
 	alive  atomic.Int64 // when a packet came last, Unix nanoseconds
 	reason atomic.Pointer[error]
@@ -143,11 +142,11 @@ func (d *Dialer) pull(ctx, setup context.Context, at *base.URL, udp bool, begin 
 	if err != nil {
 		return fmt.Errorf("rtsp: %w", err)
 	}
-	c := &client{d: d, conn: conn, at: at, overUDP: udp, in: meter{conn: conn, left: -1, what: "an answer", most: maxAnswer}, every: keepAlive, method: base.Options}
+	c := &client{d: d, conn: conn, at: at, overUDP: udp && at.Scheme != schemeTLS, in: meter{conn: conn, left: -1, what: "an answer", most: maxAnswer}, every: keepAlive, method: base.Options}
 	c.r = bufio.NewReaderSize(&c.in, publisherIn)
 	c.wire = rtspconn.NewConn(c.r, conn)
-	c.setup, _ = setup.Deadline() // it has one
-	if err := conn.SetDeadline(c.setup); err != nil {
+	late, _ := setup.Deadline() // it has one
+	if err := conn.SetDeadline(late); err != nil {
 		return errors.Join(err, conn.Close())
 	}
 	stop := context.AfterFunc(ctx, func() { c.end(ctx.Err()) })
