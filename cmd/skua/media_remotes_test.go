@@ -77,7 +77,7 @@ return M
 
 // TestARoomComesFromAnRTSPServerThatVanishesAndIsBack has a node in the place of a camera, whose stream ends and begins anew.
 func TestARoomComesFromAnRTSPServerThatVanishesAndIsBack(t *testing.T) {
-	camera := openDoors(t, t.TempDir(), openGate+"listen.rtsp = \"127.0.0.1:0\"\nlisten.rtsp_udp = \"127.0.0.1:0\"\nlisten.rtmp = \"127.0.0.1:0\"\nmedia.admit = \"open\"\nmedia.reconnect = \"100ms\"\n")
+	camera := openDoors(t, t.TempDir(), openGate+"listen.rtsp = \"127.0.0.1:0\"\nlisten.rtsp_udp = \"127.0.0.1:0\"\nlisten.rtmp = \"127.0.0.1:0\"\nmedia.admit = \"open\"\nmedia.reconnect = \"1s\"\n")
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "scripts"), 0o700); err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func TestARoomComesFromAnRTSPServerThatVanishesAndIsBack(t *testing.T) {
 		}()
 		return done
 	}
-	first := pictures("4")
+	first := pictures("6")
 	await(t, "the camera has pictures", func() bool { return camera.scraped(`skua_media_members{action="publish",protocol="rtmp"} 1`) })
 	if told, err := ffmpeg(t, tone("1", "rtmp://"+d.addr["rtmp"]+"/live/begin")...); err != nil {
 		t.Fatalf("%v %s", err, told)
@@ -103,7 +103,7 @@ func TestARoomComesFromAnRTSPServerThatVanishesAndIsBack(t *testing.T) {
 		t.Error(err)
 	}
 	await(t, "that is over", func() bool { return strings.Contains(d.log.text(), " down: ") })
-	second := pictures("6")
+	second := pictures("12")
 	await(t, "it is back", func() bool { return strings.Count(d.log.text(), " up: fine") == 2 })
 	if told, err := ffmpeg(t, "-i", "http://"+d.addr["http"]+"/live/mirror.flv", "-map", "0:v", "-map", "0:a", "-frames:v", "20", "-frames:a", "20", "-f", "null", "-"); err != nil {
 		t.Errorf("%v %s", err, told)
