@@ -79,13 +79,13 @@ func (c *camera) serve(conn net.Conn) {
 		if answer == "" {
 			answer = c.usual(req)
 		}
-		if !strings.HasPrefix(answer, "RTSP") { // all of it
+		if !strings.HasPrefix(answer, "RTSP") { // it is all there is to say
 			if _, err := conn.Write([]byte(answer)); err != nil {
 				return
 			}
 			continue
 		}
-		if _, err := fmt.Fprintf(conn, "%s\r\nCSeq: %s\r\n%s", answer, req.Header["CSeq"][0], map[bool]string{true: "", false: "\r\n"}[strings.Contains(answer, "\r\n\r\n") || strings.Contains(answer, "Content-Length")]); err != nil {
+		if _, err := fmt.Fprintf(conn, "%s\r\nCSeq: %s\r\n\r\n", answer, req.Header["CSeq"][0]); err != nil {
 			return
 		}
 		if req.Method == base.Teardown {
@@ -94,28 +94,28 @@ func (c *camera) serve(conn net.Conn) {
 	}
 }
 
-const ok = "RTSP/1.0 200 OK"
+const fine = "RTSP/1.0 200 OK"
 
-// usual is what cameras say. An SDP stands behind the number of the request, which comes last of the headers.
+// usual is what cameras say: the first headers of it, or, not beginning with RTSP, all.
 func (c *camera) usual(req *base.Request) string {
 	switch req.Method {
 	case base.Options:
-		return ok + "\r\nPublic: DESCRIBE, SETUP, PLAY, GET_PARAMETER"
+		return fine + "\r\nPublic: DESCRIBE, SETUP, PLAY, GET_PARAMETER"
 	case base.Describe:
 		return described(req, c.told)
 	case base.Setup:
 		if strings.Contains(req.Header["Transport"][0], "TCP") {
-			return ok + "\r\nSession: 12;timeout=2\r\nTransport: " + req.Header["Transport"][0]
+			return fine + "\r\nSession: 12;timeout=2\r\nTransport: " + req.Header["Transport"][0]
 		}
-		return ok + "\r\nSession: 12\r\nTransport: RTP/AVP;unicast"
+		return fine + "\r\nSession: 12\r\nTransport: RTP/AVP;unicast"
 	default:
-		return ok
+		return fine
 	}
 }
 
 // described is a whole answer to DESCRIBE.
 func described(req *base.Request, told string) string {
-	return fmt.Sprintf("\r\n%s\r\nCSeq: %s\r\nContent-Type: application/sdp\r\nContent-Length: %d\r\n\r\n%s", ok, req.Header["CSeq"][0], len(told), told)
+	return fmt.Sprintf("\r\n%s\r\nCSeq: %s\r\nContent-Type: application/sdp\r\nContent-Length: %d\r\n\r\n%s", fine, req.Header["CSeq"][0], len(told), told)
 }
 
 // methods are those that were asked for.

@@ -36,7 +36,7 @@ func TestHostileServersAreLeftWithAReason(t *testing.T) {
 		say  func(net.Conn, *base.Request) string
 		want string
 	}{
-		"nothing":                {say: func(c net.Conn, _ *base.Request) string { return "\r\n" }, want: "has not come to the point within 500ms"},
+		"nothing":                {say: func(net.Conn, *base.Request) string { return "\r\n" }, want: "has not come to the point within 500ms"},
 		"another protocol":       {say: at(base.Options, "HTTP/1.1 200 ok\r\n\r\n"), want: "has not come to the point within 500ms"},
 		"no protocol":            {say: at(base.Options, strings.Repeat("x", 1<<20)), want: "an answer of more than 196608 bytes"},
 		"headers without an end": {say: at(base.Describe, "\r\nRTSP/1.0 200 OK\r\n"+strings.Repeat("X: "+strings.Repeat("x", 1500)+"\r\n", 200)), want: "an answer of more than 196608 bytes"},
@@ -47,16 +47,16 @@ func TestHostileServersAreLeftWithAReason(t *testing.T) {
 		"no codec that we know":  {told: sdp + "m=video 0 RTP/AVP 26\r\n", want: "no track of H.264"},
 		"1,000 tracks":           {told: sdp + strings.Repeat(vp8, 1000), want: "1000 tracks, at most 8"},
 		"a track without a URL":  {told: sdp + vp8 + "a=control:rtsp://[\r\n", want: "track 0 has no URL"},
-		"UDP that nobody wants":  {say: at(base.Setup, ok+"\r\nTransport: RTP/AVP;unicast;server_port=5000-5001"), want: `wants to send by "RTP/AVP;unicast;server_port=5000-5001", expected "RTP/AVP/TCP;unicast;interleaved=0-1"`},
-		"all the world":          {say: at(base.Setup, ok+"\r\nTransport: RTP/AVP/TCP;multicast"), want: "wants to send by"},
-		"SETUP without a way":    {say: at(base.Setup, ok), want: "Transport: value not provided"},
-		"channels beyond 255":    {say: at(base.Setup, ok+"\r\nTransport: RTP/AVP/TCP;interleaved=255-256"), want: "interleaved=255-256, expected"},
-		"channels of another":    {told: sdp + two, say: at(base.Setup, ok+"\r\nTransport: RTP/AVP/TCP;interleaved=6-7"), want: "interleaved=6-7, which another track has"},
+		"UDP that nobody wants":  {say: at(base.Setup, fine+"\r\nTransport: RTP/AVP;unicast;server_port=5000-5001"), want: `wants to send by "RTP/AVP;unicast;server_port=5000-5001", expected "RTP/AVP/TCP;unicast;interleaved=0-1"`},
+		"all the world":          {say: at(base.Setup, fine+"\r\nTransport: RTP/AVP/TCP;multicast"), want: "wants to send by"},
+		"SETUP without a way":    {say: at(base.Setup, fine), want: "Transport: value not provided"},
+		"channels beyond 255":    {say: at(base.Setup, fine+"\r\nTransport: RTP/AVP/TCP;interleaved=255-256"), want: "interleaved=255-256, expected"},
+		"channels of another":    {told: sdp + two, say: at(base.Setup, fine+"\r\nTransport: RTP/AVP/TCP;interleaved=6-7"), want: "interleaved=6-7, which another track has"},
 		"a strange password":     {say: at(base.Options, "RTSP/1.0 401 Unauthorized\r\nWWW-Authenticate: Negotiate"), want: "expected Basic, or Digest with MD5 or SHA-256"},
 		"sent on to the web":     {say: at(base.Describe, "RTSP/1.0 302 Found\r\nLocation: http://127.0.0.1/"), want: "sent on to what is no rtsp:// or rtsps:// URL"},
 		"no way at all":          {say: at(base.Setup, "RTSP/1.0 461 Unsupported Transport"), want: "SETUP: 461"},
 		"it leaves":              {say: at(base.Play, "TEARDOWN rtsp://h/ RTSP/1.0\r\nCSeq: 9\r\n\r\n"), want: "it says TEARDOWN"},
-		"its connection ends":    {say: func(c net.Conn, req *base.Request) string { _ = c.Close(); return "" }, want: "the server has closed the connection"},
+		"its connection ends":    {say: func(c net.Conn, _ *base.Request) string { _ = c.Close(); return "" }, want: "the server has closed the connection"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			camera := openCamera(t, c.say)
@@ -152,7 +152,7 @@ func TestWhatComesBeforePlayIsAnsweredIsTaken(t *testing.T) {
 		for n := range 3 {
 			_, _ = c.Write(append(inConn(0, number(n)), 0, 0, 'x')) // the test tells
 		}
-		_, _ = fmt.Fprintf(c, "%s\r\nCSeq: %s\r\n\r\nGET_PARAMETER rtsp://h/ RTSP/1.0\r\nCSeq: 1\r\n\r\nREDIRECT rtsp://h/ RTSP/1.0\r\nCSeq: 2\r\n\r\n", ok, req.Header["CSeq"][0])
+		_, _ = fmt.Fprintf(c, "%s\r\nCSeq: %s\r\n\r\nGET_PARAMETER rtsp://h/ RTSP/1.0\r\nCSeq: 1\r\n\r\nREDIRECT rtsp://h/ RTSP/1.0\r\nCSeq: 2\r\n\r\n", fine, req.Header["CSeq"][0])
 		return string(inConn(0, number(3)))
 	})
 	for i, f := range fetch(t, rtsp.Dialer{}, c.url()).frames(4) {
@@ -192,7 +192,7 @@ func TestOverUDPPacketsAreThoseOfTheServersHost(t *testing.T) {
 		if strings.Contains(req.Header["Transport"][0], "TCP") {
 			return "RTSP/1.0 461 Unsupported Transport"
 		}
-		return ok + "\r\nTransport: RTP/AVP;unicast;source=127.0.0.2"
+		return fine + "\r\nTransport: RTP/AVP;unicast;source=127.0.0.2"
 	})
 	p := fetch(t, rtsp.Dialer{}, c.url())
 	until(t, "it plays", func() bool { return c.heard(base.Play) })
@@ -238,9 +238,9 @@ func FuzzServer(f *testing.F) {
 	one := func(told string) string {
 		return fmt.Sprintf("RTSP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(told), told)
 	}
-	opening := ok + "\r\nPublic: GET_PARAMETER\r\n\r\n" + one(sdp+"a=control:rtsp://h/x/\r\n"+vp8+"a=control:one\r\n")
-	f.Add([]byte(opening + ok + "\r\nSession: 1;timeout=1\r\nTransport: RTP/AVP/TCP;interleaved=0-1\r\n\r\n" + ok + "\r\n\r\n" + string(inConn(0, number(1))) + "TEARDOWN rtsp://h/ RTSP/1.0\r\n\r\n"))
-	f.Add([]byte(opening + "RTSP/1.0 461 No\r\n\r\n" + ok + "\r\nTransport: RTP/AVP;unicast;server_port=1-2;source=h\r\n\r\n" + ok + "\r\n\r\n"))
+	opening := fine + "\r\nPublic: GET_PARAMETER\r\n\r\n" + one(sdp+"a=control:rtsp://h/x/\r\n"+vp8+"a=control:one\r\n")
+	f.Add([]byte(opening + fine + "\r\nSession: 1;timeout=1\r\nTransport: RTP/AVP/TCP;interleaved=0-1\r\n\r\n" + fine + "\r\n\r\n" + string(inConn(0, number(1))) + "TEARDOWN rtsp://h/ RTSP/1.0\r\n\r\n"))
+	f.Add([]byte(opening + "RTSP/1.0 461 No\r\n\r\n" + fine + "\r\nTransport: RTP/AVP;unicast;server_port=1-2;source=h\r\n\r\n" + fine + "\r\n\r\n"))
 	f.Add([]byte("RTSP/1.0 401 No\r\nSession: 1\r\nWWW-Authenticate: Digest realm=\"a\", nonce=\"b\", algorithm=SHA-256\r\n\r\nRTSP/1.0 302 Found\r\nLocation: rtsps://h/\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		dials := 0
