@@ -82,7 +82,7 @@ func TestARoomComesFromAnRTSPServerThatVanishesAndIsBack(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "scripts"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	put(t, filepath.Join(dir, "scripts", "live.lua"), fmt.Sprintf(cameraRules, "rtspu://admin:geheim@"+camera.addr["rtsp"]+"/live/lobby?key=hidden"))
+	put(t, filepath.Join(dir, "scripts", "live.lua"), fmt.Sprintf(cameraRules, "rtspu://operator:geheim@"+camera.addr["rtsp"]+"/live/lobby?key=hidden"))
 	d := openDoors(t, dir, openGate+"listen.rtmp = \"127.0.0.1:0\"\nmedia.admit = \"rules\"\nmedia.rules = \"live\"\n")
 	pictures := func(seconds string) <-chan error {
 		done := make(chan error, 1)
@@ -111,7 +111,7 @@ func TestARoomComesFromAnRTSPServerThatVanishesAndIsBack(t *testing.T) {
 	if err := <-second; err != nil {
 		t.Error(err)
 	}
-	for _, secret := range []string{"admin", "geheim", "hidden", "lobby"} {
+	for _, secret := range []string{"operator", "geheim", "hidden", "lobby"} {
 		if log := d.log.text(); strings.Contains(log, secret) {
 			t.Errorf("%q is in the log:\n%s", secret, log)
 		}
