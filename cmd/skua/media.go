@@ -61,7 +61,7 @@ func (n *node) buildMedia() (*liveMedia, error) {
 		return nil, err
 	}
 	told.Recorder = tapes
-	if told.Remotes, err = cfg.remotes(); err != nil {
+	if told.Remotes, err = cfg.remotes(log); err != nil {
 		return nil, err
 	}
 	if told.Cluster, err = n.mediaCluster(); err != nil {

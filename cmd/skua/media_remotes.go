@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -15,6 +16,7 @@ import (
 	"github.com/skua-go/skua/net/flv"
 	"github.com/skua-go/skua/net/media"
 	"github.com/skua-go/skua/net/rtmp"
+	"github.com/skua-go/skua/net/rtsp"
 	"github.com/skua-go/skua/services/room"
 )
 
@@ -94,12 +96,13 @@ func redirected(req *http.Request, via []*http.Request) error {
 }
 
 // remotes are the protocols by which rooms go to other servers, and come from there. One that is added stands in both tables under the schemes of its URLs.
-func (m *MediaConfig) remotes() (*room.Remotes, error) {
+func (m *MediaConfig) remotes(log *slog.Logger) (*room.Remotes, error) {
 	to, err := parseReach(m.Reach)
 	if err != nil {
 		return nil, fmt.Errorf("media.reach: %w", err)
 	}
 	d := rtmp.Dialer{Dial: to.dial, SetupTimeout: remoteTimeout, WriteTimeout: m.WriteTimeout.Duration, MaxMessage: m.MaxFrame}
+	cam := rtsp.Dialer{Dial: to.dial, SetupTimeout: remoteTimeout, WriteTimeout: m.WriteTimeout.Duration, MaxFrame: m.MaxFrame, Log: log}
 	web := &http.Client{
 		Transport:     &http.Transport{DialContext: to.dial, ResponseHeaderTimeout: remoteTimeout, TLSHandshakeTimeout: remoteTimeout, DisableKeepAlives: true},
 		CheckRedirect: redirected,
@@ -110,6 +113,8 @@ func (m *MediaConfig) remotes() (*room.Remotes, error) {
 	return &room.Remotes{
 		Max:  m.MaxRemotes,
 		Push: map[string]func(context.Context, *url.URL, *media.Viewer, func()) error{"rtmp": d.Push, "rtmps": d.Push},
-		Pull: map[string]func(context.Context, *url.URL, func() (*media.Publisher, error)) error{"rtmp": d.Pull, "rtmps": d.Pull, "http": fromHTTP, "https": fromHTTP},
+		Pull: map[string]func(context.Context, *url.URL, func() (*media.Publisher, error)) error{
+			"rtmp": d.Pull, "rtmps": d.Pull, "http": fromHTTP, "https": fromHTTP, "rtsp": cam.Pull, "rtsps": cam.Pull, "rtspu": cam.Pull,
+		},
 	}, nil
 }

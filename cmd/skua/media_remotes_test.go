@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -58,6 +59,65 @@ func TestRoomsGoToAnotherServerAndComeFromThere(t *testing.T) {
 	}
 }
 
+// cameraRules have a room come from a camera when another one begins.
+const cameraRules = `
+local room = require "skua.room"
+local skynet = require "skynet"
+local M = {}
+function M.on_publish(self, name)
+  room.of("mirror"):pull(%q, { who = "cam" })
+  return true
+end
+function M.on_join(self, name) return true end
+function M.on_remote(self, name, remote)
+  skynet.error(("%%s %%s %%s: %%s"):format(remote.kind, remote.url, remote.state, remote.reason or "fine"))
+end
+return M
+`
+
+// TestARoomComesFromAnRTSPServerThatVanishesAndIsBack has a node in the place of a camera, whose stream ends and begins anew.
+func TestARoomComesFromAnRTSPServerThatVanishesAndIsBack(t *testing.T) {
+	camera := openDoors(t, t.TempDir(), openGate+"listen.rtsp = \"127.0.0.1:0\"\nlisten.rtsp_udp = \"127.0.0.1:0\"\nlisten.rtmp = \"127.0.0.1:0\"\nmedia.admit = \"open\"\nmedia.reconnect = \"1s\"\n")
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "scripts"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(dir, "scripts", "live.lua"), fmt.Sprintf(cameraRules, "rtspu://operator:geheim@"+camera.addr["rtsp"]+"/live/lobby?key=hidden"))
+	d := openDoors(t, dir, openGate+"listen.rtmp = \"127.0.0.1:0\"\nmedia.admit = \"rules\"\nmedia.rules = \"live\"\n")
+	pictures := func(seconds string) <-chan error {
+		done := make(chan error, 1)
+		go func() {
+			_, err := ffmpeg(t, "-re", "-f", "lavfi", "-i", "testsrc2=size=64x64:rate=20", "-f", "lavfi", "-i", "sine=sample_rate=44100", "-t", seconds,
+				"-c:v", "libx264", "-preset", "ultrafast", "-g", "10", "-c:a", "aac", "-f", "flv", "rtmp://"+camera.addr["rtmp"]+"/live/lobby")
+			done <- err
+		}()
+		return done
+	}
+	first := pictures("6")
+	await(t, "the camera has pictures", func() bool { return camera.scraped(`skua_media_members{action="publish",protocol="rtmp"} 1`) })
+	if told, err := ffmpeg(t, tone("1", "rtmp://"+d.addr["rtmp"]+"/live/begin")...); err != nil {
+		t.Fatalf("%v %s", err, told)
+	}
+	await(t, "it comes", func() bool { return strings.Count(d.log.text(), " up: fine") == 1 })
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	await(t, "that is over", func() bool { return strings.Contains(d.log.text(), " down: ") })
+	second := pictures("12")
+	await(t, "it is back", func() bool { return strings.Count(d.log.text(), " up: fine") == 2 })
+	if told, err := ffmpeg(t, "-i", "http://"+d.addr["http"]+"/live/mirror.flv", "-map", "0:v", "-map", "0:a", "-frames:v", "20", "-frames:a", "20", "-f", "null", "-"); err != nil {
+		t.Errorf("%v %s", err, told)
+	}
+	if err := <-second; err != nil {
+		t.Error(err)
+	}
+	for _, secret := range []string{"operator", "geheim", "hidden", "lobby"} {
+		if log := d.log.text(); strings.Contains(log, secret) {
+			t.Errorf("%q is in the log:\n%s", secret, log)
+		}
+	}
+}
+
 func TestHostsThatScriptsMayReach(t *testing.T) {
 	r, err := parseReach([]string{"127.0.0.0/8", "live.example.com", "*.example.org"})
 	if err != nil {
@@ -103,7 +163,7 @@ func TestAServerThatSendsOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := (&MediaConfig{Reach: []string{"127.0.0.1/32"}}).remotes()
+	all, err := (&MediaConfig{Reach: []string{"127.0.0.1/32"}}).remotes(slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/skua-go/skua/internal/tlsdial"
 	"github.com/skua-go/skua/net/flv"
 	"github.com/skua-go/skua/net/flv/amf"
 	"github.com/skua-go/skua/net/media"
@@ -150,19 +151,7 @@ func (d *Dialer) connect(ctx context.Context, at *url.URL) (net.Conn, error) {
 	if err != nil || at.Scheme != "rtmps" {
 		return conn, err
 	}
-	cfg := d.TLS.Clone()
-	if cfg == nil {
-		cfg = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	if cfg.ServerName == "" {
-		cfg.ServerName = at.Hostname()
-	}
-	secured := tls.Client(conn, cfg)
-	if err := secured.HandshakeContext(ctx); err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	return secured, nil
+	return tlsdial.Client(ctx, conn, d.TLS, at.Hostname())
 }
 
 // enter does what comes before any stream.

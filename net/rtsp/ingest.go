@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
+	"github.com/bluenviron/gortsplib/v5/pkg/rtcpunmarshaler"
 	"github.com/bluenviron/gortsplib/v5/pkg/sdpunmarshaler"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 	"github.com/pion/rtcp"
@@ -33,6 +35,8 @@ const (
 // ingest makes a publisher's samples of packets.
 type ingest struct {
 	tracks   []*inTrack
+	whole    string // the URL of all tracks together, if the description has one
+	pulled   bool   // from a server, which ends its streams by saying goodbye
 	maxFrame int
 	log      *slog.Logger
 
@@ -54,6 +58,7 @@ type inTrack struct {
 	rate    int64
 	step    int64 // ticks of an access unit of AAC
 	wanted  bool  // SETUP has come
+	gone    bool  // it has said goodbye
 	order   reorder
 	unpack  unpacker
 	clock   trackClock
@@ -85,6 +90,7 @@ func readSDP(body []byte, maxFrame int, log *slog.Logger) (*ingest, error) {
 		return nil, fmt.Errorf("%w: SDP: %w", ErrProtocol, err)
 	}
 	in := &ingest{maxFrame: maxFrame, log: log}
+	in.whole, _ = raw.Attribute("control")
 	for i, m := range told.Medias {
 		t, err := in.read(m, raw.MediaDescriptions[i])
 		if err != nil {
@@ -251,7 +257,7 @@ func (in *ingest) packet(track int, raw []byte, now time.Time) error {
 		if t.begun { // else there may have been a report before its first packet
 			t.clock = trackClock{clock: &in.clock, ticks: media.Unwrap{Rate: t.rate}}
 		}
-		t.begun, t.ssrc = true, p.SSRC
+		t.begun, t.ssrc, t.gone = true, p.SSRC, false
 		t.order, t.decoding, t.first = reorder{wait: t.order.wait}, decodeOrder{}, now
 		t.gap()
 	}
@@ -285,17 +291,29 @@ func (t *inTrack) put(p *rtp.Packet, now time.Time) error {
 func (in *ingest) control(track int, raw []byte, now time.Time) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	all, err := rtcp.Unmarshal(raw)
+	all, err := rtcpunmarshaler.Unmarshal(raw)
 	if err != nil || !in.open {
 		return nil // reports are a help, no need
 	}
 	t := in.tracks[track]
 	for _, p := range all {
-		if r, ok := p.(*rtcp.SenderReport); ok && r.NTPTime != 0 && (!t.begun || r.SSRC == t.ssrc) {
-			t.clock.report(r.NTPTime, r.RTPTime, now)
+		switch p := p.(type) {
+		case *rtcp.SenderReport:
+			if p.NTPTime != 0 && (!t.begun || p.SSRC == t.ssrc) {
+				t.clock.report(p.NTPTime, p.RTPTime, now)
+			}
+		case *rtcp.Goodbye:
+			if t.gone = slices.Contains(p.Sources, t.ssrc); in.pulled && in.left() {
+				return fmt.Errorf("%w: it says goodbye: %s", ErrServer, phrase(p.Reason))
+			}
 		}
 	}
 	return t.begin(now)
+}
+
+// left tells whether all tracks have said goodbye.
+func (in *ingest) left() bool {
+	return !slices.ContainsFunc(in.tracks, func(t *inTrack) bool { return t.wanted && !t.gone })
 }
 
 // spoiled counts what is not understood.

@@ -112,9 +112,14 @@ func open(tb testing.TB, cfg rtsp.Config) *hall {
 // until waits for a condition.
 func (h *hall) until(what string, met func() bool) {
 	h.Helper()
+	until(h, what, met)
+}
+
+func until(tb testing.TB, what string, met func() bool) {
+	tb.Helper()
 	for end := time.Now().Add(patience); !met(); <-time.After(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			h.Fatalf("not in time: %s\n%s", what, h.log.String())
+			tb.Fatalf("not in time: %s", what) // the log is printed, too
 		}
 	}
 }

@@ -1,6 +1,8 @@
 // Package rtsp lets publishers and viewers in that speak RTSP 1.0 (RFC 2326): ffmpeg, GStreamer, VLC, cameras and their recorders; RTP goes through the connection (interleaved) or
 // over UDP.
 //
+// A Dialer is the other side: it fetches streams from servers.
+//
 // Requests, SDP and the payload formats of RTP are read by gortsplib. The sessions are our own: its server queues packets for each viewer and writes them one by one, where here a
 // frame is made packets once, and each viewer's goroutine writes all that waits at once, with its own numbers in the headers.
 package rtsp

@@ -63,10 +63,12 @@ type route struct {
 	rtp, control netip.AddrPort // the peer's
 }
 
-// meter bounds how many bytes a request may have.
+// meter bounds how many bytes a request or an answer may have.
 type meter struct {
 	conn net.Conn
 	left int // below 0: as many as come
+	what string
+	most int
 }
 
 // Read is part of io.Reader.
@@ -75,7 +77,7 @@ func (m *meter) Read(b []byte) (int, error) {
 		return m.conn.Read(b)
 	}
 	if m.left == 0 {
-		return 0, fmt.Errorf("%w: a request of more than %d bytes", ErrLimit, maxRequest)
+		return 0, fmt.Errorf("%w: %s of more than %d bytes", ErrLimit, m.what, m.most)
 	}
 	n, err := m.conn.Read(b[:min(len(b), m.left)])
 	m.left -= n
@@ -86,7 +88,7 @@ func newSession(srv *Server, conn net.Conn) *session {
 	if sized, ok := conn.(interface{ SetWriteBuffer(bytes int) error }); ok {
 		_ = sized.SetWriteBuffer(srv.cfg.WriteBuffer) // it is a wish
 	}
-	s := &session{srv: srv, conn: conn, in: meter{conn: conn, left: -1}, log: srv.cfg.Log.With("addr", conn.RemoteAddr().String()), id: rand.Text()[:16]}
+	s := &session{srv: srv, conn: conn, in: meter{conn: conn, left: -1, what: "a request", most: maxRequest}, log: srv.cfg.Log.With("addr", conn.RemoteAddr().String()), id: rand.Text()[:16]}
 	s.r = bufio.NewReaderSize(&s.in, readBuffer)
 	s.heard()
 	return s
@@ -274,7 +276,7 @@ func (s *session) request(ctx context.Context) error {
 			return err
 		}
 		err = fmt.Errorf("%w: %w", ErrProtocol, err)
-		return errors.Join(err, s.send(&base.Response{StatusCode: base.StatusBadRequest, StatusMessage: phrase(err)}))
+		return errors.Join(err, s.send(&base.Response{StatusCode: base.StatusBadRequest, StatusMessage: phrase(err.Error())}))
 	}
 	s.heard()
 	if agent := req.Header["User-Agent"]; len(agent) > 0 {
@@ -320,12 +322,12 @@ func (s *session) refusal(err error) *base.Response {
 	if told, ok := errors.AsType[*statusError](err); ok {
 		status = told.status
 	}
-	return &base.Response{StatusCode: status, StatusMessage: phrase(err)}
+	return &base.Response{StatusCode: status, StatusMessage: phrase(err.Error())}
 }
 
 // phrase is a text that may stand in the first line of an answer.
-func phrase(err error) string {
-	text := []byte(err.Error())
+func phrase(said string) string {
+	text := []byte(said)
 	text = text[:min(len(text), 200)]
 	for i, c := range text {
 		if c < ' ' || c > '~' {
@@ -359,5 +361,5 @@ func (s *session) farewell(reason error) {
 	s.write.Lock()
 	defer s.write.Unlock()
 	_ = s.conn.SetWriteDeadline(time.Now().Add(farewellTime))
-	s.out.bye(phrase(reason))
+	s.out.bye(phrase(reason.Error()))
 }

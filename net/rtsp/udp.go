@@ -120,6 +120,9 @@ func (u *UDP) read(conn *net.UDPConn, control bool) {
 		}
 		u.mu.Lock()
 		take := u.peers[from{plain(addr), control}]
+		if take == nil {
+			take = u.peers[from{anyPort(addr.Addr()), control}]
+		}
 		u.mu.Unlock()
 		if take != nil {
 			take(append([]byte(nil), buf[:n]...))
@@ -145,6 +148,9 @@ func (u *UDP) forget(at, control netip.AddrPort) {
 	delete(u.peers, from{at, false})
 	delete(u.peers, from{control, true})
 }
+
+// anyPort is all of a host, for servers that don't tell from where they send.
+func anyPort(host netip.Addr) netip.AddrPort { return netip.AddrPortFrom(host.Unmap(), 0) }
 
 // plain is an address as it is looked for.
 func plain(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }

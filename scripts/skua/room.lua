@@ -64,7 +64,7 @@ function Room:forward_stop(id)
   return skynet.call("rooms", "lua", "forward_stop", self.name, id) or false
 end
 
--- Has a stream of another server be the room's, until pull_stop: from rtmp://HOST/APP/STREAM or http://HOST/PATH.flv. options.who is who publishes, as the room has it. Gives the number of it.
+-- Has a stream of another server be the room's, until pull_stop: from rtmp://HOST/APP/STREAM, http://HOST/PATH.flv or rtsp://USER:PASSWORD@HOST/PATH. options.who is who publishes, as the room has it. Gives the number of it.
 function Room:pull(url, options)
   return skynet.call("rooms", "lua", "pull", self.name, url, options)
 end

@@ -86,7 +86,7 @@ function Room:forward(url) end
 function Room:forward_stop(id) end
 
 ---Has a stream of another server be the room's, which is made if there is none.
----@param url string rtmp://HOST/APP/STREAM, rtmps, or http://HOST/PATH.flv, https
+---@param url string rtmp://HOST/APP/STREAM, rtmps, http://HOST/PATH.flv, https, rtsp://USER:PASSWORD@HOST/PATH, rtspu (over UDP), or rtsps
 ---@param options { who: string? }?
 ---@return integer number
 function Room:pull(url, options) end
