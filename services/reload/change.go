@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/skua-go/skua/cluster"
@@ -228,8 +229,14 @@ func (s *Service) tell(c *Change) {
 			vms += c.Nodes[i].VMs
 		}
 		log.Info("reload: done", "label", c.Label, "nodes", len(c.Nodes), "vms", vms)
+		if c.Plan != nil && len(c.Plan.Warnings) > 0 {
+			log.Warn("reload: not all that has changed in the scripts is so in what runs", "warnings", strings.Join(c.Plan.Warnings[:min(len(c.Plan.Warnings), maxLogged)], "; "), "in_all", len(c.Plan.Warnings))
+		}
 	}
 }
+
+// maxLogged bounds the warnings in a line of the log.
+const maxLogged = 5
 
 // errSame says that there is nothing to do.
 var errSame = errors.New("reload: nothing has changed")
@@ -369,9 +376,23 @@ func (s *Service) test(ctx context.Context, to *code.Version) error {
 	return err
 }
 
+// scriptOf is the name by which services are started from a file.
+func scriptOf(file string) string {
+	return strings.ReplaceAll(strings.TrimSuffix(strings.TrimSuffix(file, ".lua"), "/init"), "/", ".")
+}
+
 func planOf(nodes []NodePlan, files []FileChange) *Plan {
 	p := &Plan{Files: files, Nodes: nodes}
 	of := nodes[0].plan
-	p.New, p.Changed, p.Gone, p.State, p.Values, p.Warnings = of.New, of.Changed, of.Gone, of.State, of.Values, of.Warnings
+	p.New, p.Changed, p.Gone, p.State, p.Values, p.Warnings = of.New, of.Changed, of.Gone, of.State, of.Values, slices.Clone(of.Warnings)
+	for i := range nodes {
+		for _, c := range nodes[i].Orphans {
+			how := "is gone"
+			if slices.ContainsFunc(files, func(f FileChange) bool { return f.Change == "new" && scriptOf(f.File) == c.Script }) {
+				how = "is back"
+			}
+			p.Warnings = append(p.Warnings, fmt.Sprintf("the script %s %s: %d of node %s go on with the code that they have, until they are started anew", c.Script, how, c.Actors, nodes[i].Node))
+		}
+	}
 	return p
 }
