@@ -67,6 +67,18 @@ type Change struct {
 	cancel   context.CancelCauseFunc // of trying; nil when it is too late for that
 }
 
+// VMs are how many have been brought over: those of the canary, if there was one, and all others.
+func (c *Change) VMs() int {
+	vms := 0
+	for i := range c.Nodes {
+		vms += c.Nodes[i].VMs
+	}
+	if c.Canary != nil {
+		vms += c.Canary.VMs
+	}
+	return vms
+}
+
 // Plan is what a change does.
 type Plan struct {
 	Files    []FileChange `json:"files"`
@@ -224,11 +236,7 @@ func (s *Service) tell(c *Change) {
 	case c.From == c.To:
 		log.Info("reload: there is nothing to change")
 	default:
-		vms := 0
-		for i := range c.Nodes {
-			vms += c.Nodes[i].VMs
-		}
-		log.Info("reload: done", "label", c.Label, "nodes", len(c.Nodes), "vms", vms)
+		log.Info("reload: done", "label", c.Label, "nodes", len(c.Nodes), "vms", c.VMs())
 		if c.Plan != nil && len(c.Plan.Warnings) > 0 {
 			log.Warn("reload: not all that has changed in the scripts is so in what runs", "warnings", strings.Join(c.Plan.Warnings[:min(len(c.Plan.Warnings), maxLogged)], "; "), "in_all", len(c.Plan.Warnings))
 		}
