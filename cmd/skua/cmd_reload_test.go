@@ -193,6 +193,13 @@ func TestTheDemoIsNotWatched(t *testing.T) {
 	}
 }
 
+func TestWhoIsInAProjectAndRunsTheDemoIsTold(t *testing.T) {
+	t.Chdir(tellerProject(t))
+	r := start(t, "")
+	r.log.waitFor(t, "`skua run .` runs that")
+	r.stop()
+}
+
 func TestAHangUpReloads(t *testing.T) {
 	ours := make(chan os.Signal, 1)
 	signal.Notify(ours, syscall.SIGHUP) // so that one that comes before the node is ready for it ends nothing

@@ -174,6 +174,9 @@ func parseID(text string) (uint64, bool) {
 	return id, err == nil && id > 0 && id <= actor.MaxID
 }
 
+// addressDigits are at least those of an address as the log writes it: shorter ones behind a colon are part of a name that nobody has.
+const addressDigits = 8
+
 // find is the actor that a text means: a name, an id, or the script that it is the only one to run, in this order. The log and lists call actors shop:0100001a, :0100001a and lua:shop: what is
 // copied from there is understood.
 func (s *Server) find(text string) (actor.Info, error) {
@@ -186,7 +189,7 @@ func (s *Server) find(text string) (actor.Info, error) {
 		id, isID = parseID(text)
 	case kind+":" == lua.KindPrefix:
 		script = address
-	default:
+	case len(address) >= addressDigits:
 		id, isID = parseID(address)
 	}
 	if !named && isID {
