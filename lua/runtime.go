@@ -271,14 +271,18 @@ func (rt *Runtime) setenv(key, v string) error {
 	return nil
 }
 
-// Scripts lists the Lua files of a tree.
+// Scripts lists the Lua files of a tree, without those whose names, or folders, begin with a dot: editors put there what is none of the project's.
 func Scripts(tree fs.FS) ([]string, error) {
 	var files []string
 	err := fs.WalkDir(tree, ".", func(p string, d fs.DirEntry, err error) error {
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if !d.IsDir() && path.Ext(p) == ".lua" {
+		case p != "." && strings.HasPrefix(d.Name(), "."):
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+		case !d.IsDir() && path.Ext(p) == ".lua":
 			files = append(files, p)
 		}
 		return nil

@@ -87,8 +87,8 @@ func (l levels) Set(component, text string, within time.Duration) error {
 // Reset is part of admin.Levels.
 func (l levels) Reset(component string) { l.of.reset(component) }
 
-// explainTimeout is how long a script that is stuck may take to say where it is.
-const explainTimeout = time.Second
+// explainTimeout is how long a script that is stuck may take to say where it is. Only the line in the log waits for it, and a node that stops.
+const explainTimeout = 3 * time.Second
 
 // explain is where in a script an actor is, for the log.
 func (n *node) explain(of actor.Ref) string {

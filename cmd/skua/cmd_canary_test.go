@@ -29,12 +29,16 @@ func TestAnOperatorHasSomeTryAVersionFirst(t *testing.T) {
 	r.log.waitFor(t, "all work")
 
 	save(t, dir, "scripts/worker.lua", worker("return 2"))
-	if code, out, failed := r.look("reload", "--canary", "10%"); code != exitDone || !strings.Contains(out, "canary 10%, 1 VMs: passed") || !strings.Contains(out, "in 10 VMs") {
+	if code, out, failed := r.look("reload", "--canary", "10%"); code != exitDone || !strings.Contains(out, "canary 10%, 1 VMs: passed") || !strings.Contains(out, "in 11 VMs") {
 		t.Fatalf("a good one: %d %s%s", code, out, failed)
 	}
 	save(t, dir, "scripts/worker.lua", worker("if true then error('broken') end return 3"))
 	if code, out, failed := r.look("reload", "--canary", "10%", "--canary-time", "1m"); code != exitFailed || !strings.Contains(out, "1 VMs: errors") || !strings.Contains(failed, "handlers of worker fail") {
 		t.Errorf("one that fails: %d %s%s", code, out, failed)
+	}
+	// Why is the last of the columns, so that a long reason makes none of the others wide.
+	if _, out, _ := r.look("versions"); !strings.Contains(out, "undone, canary 10% for 1m0s  ") || !strings.Contains(out, "worker.lua +1 -1: reload: the canary is taken back: handlers of worker fail") {
+		t.Errorf("the history:\n%s", out)
 	}
 	save(t, dir, "scripts/worker.lua", worker("return 4"))
 	ended := make(chan int, 1)

@@ -39,6 +39,12 @@ func (l *look) completesFlag(name string, of offer) {
 	})
 }
 
+// oneOf has a shell complete the value of a flag that is one of some.
+func oneOf(cmd *cobra.Command, flag string, values ...cobra.Completion) {
+	// The error is for a flag that is not there, or has a completion already.
+	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+}
+
 func (l *look) offered(cmd *cobra.Command, of offer, begun string) ([]string, cobra.ShellCompDirective) {
 	c, err := l.at.open()
 	if err != nil {

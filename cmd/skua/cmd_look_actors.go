@@ -34,6 +34,7 @@ func newPsCommand(l *look) *cobra.Command {
 	}
 	p.define(cmd)
 	cmd.Flags().StringVar(&sort, "sort", "id", "id, or waiting, processed or busy: the largest first")
+	oneOf(cmd, "sort", "id", "waiting", "processed", "busy")
 	return cmd
 }
 

@@ -132,6 +132,7 @@ func newLogCommand(l *look) *cobra.Command {
 		filter[name] = new(string)
 		cmd.Flags().StringVar(filter[name], name, "", usage)
 	}
+	oneOf(cmd, "level", "debug", "info", "warn", "error")
 	addLogLevel(cmd, l.at.ext)
 	return cmd
 }

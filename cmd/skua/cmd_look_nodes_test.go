@@ -106,6 +106,9 @@ func TestAnOperatorAsksOtherNodesOverOne(t *testing.T) {
 		{"b\talive\n", []string{"ps", "--node", "b"}},
 		{"game\talive\n", []string{"log", "level", "--node", "ga"}},
 		{a.version(), []string{"rollback", ""}},
+		{"id\nwaiting\nprocessed\nbusy\n", []string{"ps", "--sort", ""}},
+		{"debug\ninfo\nwarn\nerror\n", []string{"log", "--level", ""}},
+		{"player\nroute\nshare\noff\n", []string{"trace", ""}},
 	} {
 		var completed, told bytes.Buffer
 		typed := append([]string{"__complete", c.typed[0], "--admin", a.addrs["admin"]}, c.typed[1:]...)

@@ -77,6 +77,17 @@ func TestAnOperatorSeesAndEndsTheActorsOfANode(t *testing.T) {
 			t.Errorf("%v: %d %s%s", args, code, out, failed)
 		}
 	}
+	id := p.Actors[0].ID
+	for _, name := range []string{"lua:idler", "idler:0" + id, ":0" + id} { // as lists, the log and the console write it
+		if r.found(&d, "info", name); d.ID != id {
+			t.Errorf("%s is %+v", name, d)
+		}
+	}
+	for _, own := range []string{"store", "launcher"} {
+		if code, _, failed := r.look("kill", own); code != exitFailed || !strings.Contains(failed, "one of the node's own services") {
+			t.Errorf("kill %s: %d %s", own, code, failed)
+		}
+	}
 	if code, out, failed := r.look("kill", "idler", "--reason", "no use"); code != exitDone {
 		t.Errorf("kill: %d %s%s", code, out, failed)
 	}
@@ -89,7 +100,7 @@ func TestAnOperatorSeesAndEndsTheActorsOfANode(t *testing.T) {
 	}
 	var audit admin.AuditPage
 	r.found(&audit, "audit")
-	if len(audit.Entries) != 1 || audit.Entries[0].Action != "kill" || audit.Entries[0].Who != "loopback" || audit.Entries[0].Detail != "no use" {
+	if len(audit.Entries) != 3 || audit.Entries[0].Action != "kill" || audit.Entries[0].Who != "loopback" || audit.Entries[0].Detail != "no use" || audit.Entries[1].Outcome != admin.Failed {
 		t.Errorf("audit: %+v", audit)
 	}
 	for _, args := range [][]string{{"sessions"}, {"dead"}, {"audit"}} {

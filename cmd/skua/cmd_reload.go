@@ -235,10 +235,9 @@ func writePlan(w io.Writer, p *reload.Plan) {
 }
 
 func writeApplied(w io.Writer, c *reload.Change) {
-	vms, waiting := 0, 0
+	waiting := 0
 	for i := range c.Nodes {
 		n := &c.Nodes[i]
-		vms += n.VMs
 		waiting += n.Waiting
 		for _, text := range n.Kept {
 			fmt.Fprintf(w, "%s: keeps its code: %s\n", n.Node, dash(text))
@@ -247,7 +246,7 @@ func writeApplied(w io.Writer, c *reload.Change) {
 			fmt.Fprintf(w, "%s: stays as the game has it: %s\n", n.Node, dash(text))
 		}
 	}
-	fmt.Fprintf(w, "version %s runs in %d VMs on %d nodes, after %v (before: %s)\n", c.To, vms, len(c.Nodes), time.Duration(c.Took)*time.Millisecond, c.From)
+	fmt.Fprintf(w, "version %s runs in %d VMs on %d nodes, after %v (before: %s)\n", c.To, c.VMs(), len(c.Nodes), time.Duration(c.Took)*time.Millisecond, c.From)
 	if waiting > 0 {
 		fmt.Fprintf(w, "%d handlers that wait go on with the code that they have begun with: `skua versions` lists them\n", waiting)
 	}
@@ -298,7 +297,7 @@ func writeVersions(w io.Writer, v *reload.Versions) error {
 		writeOld(w, &v.Nodes[i])
 	}
 	fmt.Fprintln(w)
-	return table(w, "TIME\tACTION\tOUTCOME\tVERSION\tBEFORE\tWHO\tNODE\tLABEL\tFILES", func(t io.Writer) {
+	return table(w, "TIME\tACTION\tOUTCOME\tVERSION\tBEFORE\tWHO\tNODE\tLABEL\tFILES, AND WHY NOT", func(t io.Writer) {
 		for i := range v.History {
 			e := &v.History[i]
 			files := make([]string, 0, len(e.Files))
@@ -312,10 +311,11 @@ func writeVersions(w io.Writer, v *reload.Versions) error {
 			if e.Canary != "" {
 				outcome += ", canary " + e.Canary
 			}
-			if e.Error != "" {
-				outcome += ": " + e.Error
+			what := strings.Join(files, ", ")
+			if e.Error != "" { // the last of the columns, as none is wider
+				what = strings.TrimPrefix(what+": "+firstLine(e.Error), ": ")
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Time.Local().Format(time.DateTime), e.Action, dash(firstLine(outcome)), e.ID, dash(e.From), dash(e.Who), dash(e.Node), dash(e.Label), dash(strings.Join(files, ", ")))
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Time.Local().Format(time.DateTime), e.Action, dash(outcome), e.ID, dash(e.From), dash(e.Who), dash(e.Node), dash(e.Label), dash(what))
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -140,6 +141,63 @@ func TestWhatIsSavedIsReloadedWithWatch(t *testing.T) {
 	save(t, dir, "scripts/shop/words.lua", "return 'two'")
 	save(t, dir, "scripts/teller.lua", strings.Replace(teller, `"VERSION`, `require "shop.words" .. "`, 1))
 	r.log.waitFor(t, "two sells for 10")
+}
+
+// What a link leads to is a script like any other, and so is what comes with a folder that takes the place of another one, as with a checkout or a release.
+func TestWhatLinksLeadToIsReloadedWithWatch(t *testing.T) {
+	dir, shared := tellerProject(t), t.TempDir()
+	save(t, shared, "names.lua", "return { 'one' }")
+	if err := os.Mkdir(filepath.Join(shared, "words"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	save(t, shared, "words/words.lua", "return { of = 'linked' }")
+	link := func(from, to string) {
+		t.Helper()
+		if err := os.Symlink(from, filepath.Join(dir, to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link(filepath.Join(shared, "names.lua"), "scripts/names.lua")
+	link(filepath.Join(shared, "words"), "scripts/shop")
+	link("..", "scripts/shop/loop")
+	link(filepath.Join(dir, "nowhere"), "scripts/.#teller.lua") // as an editor marks what it has open
+	save(t, dir, "scripts/teller.lua", strings.Replace(teller, `"VERSION`, `require("shop.words").of .. require("names")[1] .. "`, 1))
+	r := start(t, dir, "--watch")
+	r.log.waitFor(t, "linkedone sells for 10")
+	r.log.waitFor(t, "whenever one is saved")
+	save(t, shared, "names.lua", "return { 'two' }")
+	r.log.waitFor(t, "linkedtwo sells for 10")
+	save(t, shared, "words/words.lua", "return { of = 'hidden' }")
+	r.log.waitFor(t, "hiddentwo sells for 10")
+	if err := os.Rename(filepath.Join(dir, "scripts"), filepath.Join(dir, "before")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"main.lua", "teller.lua", "prices.lua", "shop/words.lua"} {
+		text, err := os.ReadFile(filepath.Join(dir, "before", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, filepath.Join(dir, "after", name), string(text))
+	}
+	save(t, dir, "after/names.lua", "return { 'three' }")
+	link("after", "scripts")
+	r.log.waitFor(t, "hiddenthree sells for 10")
+	save(t, dir, "scripts/names.lua", "return { 'four' }")
+	r.log.waitFor(t, "hiddenfour sells for 10")
+}
+
+func TestTheDemoIsNotWatched(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"run", "--watch"}, &stdout, &stderr); code != exitUsage || !strings.Contains(stderr.String(), "skua run --watch .") {
+		t.Errorf("%d %s", code, &stderr)
+	}
+}
+
+func TestWhoIsInAProjectAndRunsTheDemoIsTold(t *testing.T) {
+	t.Chdir(tellerProject(t))
+	r := start(t, "")
+	r.log.waitFor(t, "`skua run .` runs that")
+	r.stop()
 }
 
 func TestAHangUpReloads(t *testing.T) {

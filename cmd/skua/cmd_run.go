@@ -41,6 +41,9 @@ With --join it is one more node of the cluster of another one, whose listen.clus
 			if dash := cmd.ArgsLenAtDash(); dash != 0 && len(args) > 0 {
 				dir, rest = args[0], args[1:]
 			}
+			if watch && dir == "" {
+				return &usageError{errors.New("--watch needs the directory of a project, as in `skua run --watch .`: the demo in the binary does not change")}
+			}
 			p, err := openProject(dir, ext, func(c *Config) { f.apply(cmd, c) })
 			if err != nil {
 				return &usageError{err}
@@ -48,6 +51,9 @@ With --join it is one more node of the cluster of another one, whose listen.clus
 			log, err := newLog(cmd.ErrOrStderr(), p.cfg.Log)
 			if err != nil {
 				return &usageError{err}
+			}
+			if _, err := os.Stat(configFile); dir == "" && err == nil {
+				log.Warn("this is the demo world, and not the project in this folder: `skua run .` runs that")
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()

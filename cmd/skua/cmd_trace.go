@@ -28,6 +28,12 @@ func newTraceCommand(l *look) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "trace [player UID | route ROUTE | share PERCENT% | off]", Short: "Trace a player, a route or a share of all requests for a while", Long: traceHelp, Example: traceExample,
 		Args: positional(cobra.MaximumNArgs(2)),
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return []string{"player", "route", "share", "off"}, cobra.ShellCompDirectiveNoFileComp
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return show(l, http.MethodGet, "/traces", nil, nil, writeTraces)

@@ -40,7 +40,7 @@ func openDir(dir string, flags ...func(*Config)) (*project, error) {
 	p := &project{cfg: cfg}
 	trees := make(layers, 0, len(cfg.Lua.Path))
 	for _, path := range cfg.Lua.Path {
-		trees = append(trees, os.DirFS(cfg.Path(path)))
+		trees = append(trees, openFolder(cfg.Path(path)))
 	}
 	p.scripts = trees
 	web := filepath.Join(dir, "web")

@@ -127,7 +127,7 @@ func (w *tailWriter) Write(p []byte) (int, error) {
 
 // keepVersions notes that the node has begun with its version. A node whose servers do not take that runs on, and says so.
 func (n *node) keepVersions(ctx context.Context) {
-	if err := n.reload.Booted(ctx); err != nil {
+	if err := n.reload.Booted(ctx); err != nil && ctx.Err() == nil {
 		n.log.Error("reload: that the node has begun with its version can't be kept", "error", err)
 	}
 }

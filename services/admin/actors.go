@@ -174,11 +174,24 @@ func parseID(text string) (uint64, bool) {
 	return id, err == nil && id > 0 && id <= actor.MaxID
 }
 
-// find is the actor that a text means: a name, an id, or the script that it is the only one to run, in this order.
+// addressDigits are at least those of an address as the log writes it: shorter ones behind a colon are part of a name that nobody has.
+const addressDigits = 8
+
+// find is the actor that a text means: a name, an id, or the script that it is the only one to run, in this order. The log and lists call actors shop:0100001a, :0100001a and lua:shop: what is
+// copied from there is understood.
 func (s *Server) find(text string) (actor.Info, error) {
 	sys := s.API.System
 	ref, named := sys.Lookup(text)
-	id, isID := parseID(text)
+	script, id, isID := text, uint64(0), false
+	kind, address, has := strings.Cut(text, ":")
+	switch {
+	case !has:
+		id, isID = parseID(text)
+	case kind+":" == lua.KindPrefix:
+		script = address
+	case len(address) >= addressDigits:
+		id, isID = parseID(address)
+	}
 	if !named && isID {
 		ref = sys.RefOf(id)
 	}
@@ -187,7 +200,7 @@ func (s *Server) find(text string) (actor.Info, error) {
 	}
 	of, running := actor.Info{}, 0
 	for i := range sys.Actors() {
-		if i.Kind == lua.KindPrefix+text {
+		if i.Kind == lua.KindPrefix+script {
 			of, running = i, running+1
 		}
 	}
@@ -195,7 +208,7 @@ func (s *Server) find(text string) (actor.Info, error) {
 	case running == 1:
 		return of, nil
 	case running > 1:
-		return actor.Info{}, failure(codeConflict, "%d actors run the script %q: say which by its id", running, clip(text))
+		return actor.Info{}, failure(codeConflict, "%d actors run the script %q: say which by its id", running, clip(script))
 	case named || isID:
 		return actor.Info{}, failure(codeNotFound, "there is no actor %q on this node", clip(text))
 	}
@@ -296,9 +309,8 @@ func (s *Server) stuck(ref actor.Ref, why error) Stuck {
 	since, stack, ok := s.API.System.Stuck(ref)
 	switch {
 	case ok:
-		return Stuck{
-			Busy: "busy in one handler since " + since.UTC().Format(time.RFC3339), Stack: clipTo(stack, maxStack), LuaStack: clipTo(s.where(context.Background(), ref), maxStack),
-		}
+		script := s.where(context.Background(), []actor.Ref{ref}, whereLeft)[0]
+		return Stuck{Busy: "busy in one handler since " + since.UTC().Format(time.RFC3339), Stack: clipTo(stack, maxStack), LuaStack: clipTo(script, maxStack)}
 	case why != nil:
 		return Stuck{Busy: why.Error()}
 	}
@@ -323,6 +335,9 @@ func (s *Server) kill(q *query) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if nodesOwn(&info) {
+		return nil, failure(codeBad, "%s is one of the node's own services, with which it would end, and nothing be saved: drain the node and stop its process", clip(q.path1))
+	}
 	why := q.body.(*Reason).Reason //nolint:forcetypeassert // what the route says
 	q.detail = why
 	ended := s.API.System.Ended(info.Ref)
@@ -337,6 +352,9 @@ func (s *Server) kill(q *query) (any, error) {
 	}
 	return Killed{Stuck: s.stuck(info.Ref, errors.New("it has not ended within "+killTimeout.String()))}, nil
 }
+
+// nodesOwn tells whether an actor is a service that the node was started with, and can't do without.
+func nodesOwn(info *actor.Info) bool { return info.Name != "" && info.Parent.IsZero() }
 
 func clipTo(text string, most int) string {
 	return strings.ToValidUTF8(text[:min(len(text), most)], "")

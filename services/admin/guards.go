@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/skua-go/skua/actor"
@@ -33,9 +35,12 @@ type StuckActor struct {
 }
 
 const (
-	// maxStuck bounds those that are told of at once, and whereTimeout the time that a script may take to say where it is.
+	// maxStuck bounds those that are told of at once, and whereTimeout the time that their scripts, which are all asked at once, may take to say where they are. One that computes says it
+	// within milliseconds, but on a machine whose cores have too much to do, which is when scripts get stuck, that may be a second.
 	maxStuck     = 20
-	whereTimeout = 250 * time.Millisecond
+	whereTimeout = 1500 * time.Millisecond
+	// whereLeft is what there is left for that behind askTimeout.
+	whereLeft = 250 * time.Millisecond
 	// signalTimeout bounds the wait for the end of a handler.
 	signalTimeout = askTimeout
 )
@@ -66,35 +71,44 @@ func (s *Server) guardRoutes() []route {
 
 // stuckActors tells of them, those that have been stuck for longest first.
 func (s *Server) stuckActors(q *query) (any, error) {
-	all := []StuckActor{}
-	ctx, cancel := context.WithTimeout(q.r.Context(), askTimeout)
-	defer cancel()
 	found := s.API.System.StuckActors()
 	refs := make([]actor.Ref, 0, len(found))
 	for ref := range found {
 		refs = append(refs, ref)
 	}
 	slices.SortFunc(refs, func(a, b actor.Ref) int { return found[a].Compare(found[b]) })
-	for _, ref := range refs[:min(len(refs), maxStuck)] {
+	refs = refs[:min(len(refs), maxStuck)]
+	scripts := s.where(q.r.Context(), refs, whereTimeout)
+	all := []StuckActor{}
+	for i, ref := range refs {
 		info, alive := s.API.System.Inspect(ref)
 		since, stack, still := s.API.System.Stuck(ref)
 		if !alive || !still {
 			continue
 		}
 		all = append(all, StuckActor{
-			ID: ActorID(ref), Name: info.Name, Kind: info.Kind, Since: since.UTC(), Waiting: info.Waiting, LuaStack: clipTo(s.where(ctx, ref), maxStack), GoStack: clipTo(stack, maxStack),
+			ID: ActorID(ref), Name: info.Name, Kind: info.Kind, Since: since.UTC(), Waiting: info.Waiting, LuaStack: clipTo(scripts[i], maxStack), GoStack: clipTo(stack, maxStack),
 		})
 	}
 	return all, nil
 }
 
-// where is the Lua stack of a script that runs, or nothing.
-func (s *Server) where(ctx context.Context, ref actor.Ref) string {
-	if s.API.Scripts == nil {
-		return ""
-	}
-	ctx, cancel := context.WithTimeout(ctx, whereTimeout)
+// where are the Lua stacks of scripts that run, or nothing.
+func (s *Server) where(ctx context.Context, refs []actor.Ref, within time.Duration) []string {
+	stacks := make([]string, len(refs))
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
+	var asked sync.WaitGroup
+	for i, ref := range refs {
+		if info, alive := s.API.System.Inspect(ref); alive && s.API.Scripts != nil && strings.HasPrefix(info.Kind, lua.KindPrefix) {
+			asked.Go(func() { stacks[i] = s.whereOne(ctx, ref) })
+		}
+	}
+	asked.Wait()
+	return stacks
+}
+
+func (s *Server) whereOne(ctx context.Context, ref actor.Ref) string {
 	where, err := s.API.Scripts.Where(ctx, s.API.System, ref)
 	if err != nil {
 		return "" // it is in Go

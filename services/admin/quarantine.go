@@ -60,7 +60,7 @@ func (s *Server) quarantine(q *query) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info.Name != "" && info.Parent.IsZero() {
+	if nodesOwn(&info) {
 		return nil, failure(codeBad, "%s is one of the node's own services, which it can't do without", clip(q.path1))
 	}
 	why := q.body.(*Reason).Reason //nolint:forcetypeassert // what the route says

@@ -1,8 +1,10 @@
 package admin_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -219,6 +221,49 @@ func TestEachRouteAndVerbAnswersWithin3sForAStuckActorAndSaysSo(t *testing.T) {
 	}
 	for _, of := range last {
 		c.stuckAnswer(id, http.MethodPost, of, "{}")
+	}
+}
+
+// whereabouts are of scripts of which one comes to a step, and says where it is; all others are in Go for long.
+type whereabouts struct {
+	admin.Scripts
+	says string
+}
+
+func (w whereabouts) Where(ctx context.Context, _ *actor.System, of actor.Ref) (string, error) {
+	if admin.ActorID(of) == w.says {
+		return "stack traceback: shop.lua:7", nil
+	}
+	<-ctx.Done()
+	return "", lua.ErrNotRunning
+}
+
+func TestOfManyWhoAreStuckEachIsToldOfWithin3s(t *testing.T) {
+	t.Parallel()
+	c := newScene(t)
+	const many = 20
+	id := ""
+	for range many {
+		id = c.stuckScript()
+	}
+	c.server.API.Scripts = whereabouts{says: id}
+	for len(c.sys.StuckActors()) < many { // when the monitor has told of all
+		select {
+		case <-t.Context().Done():
+			t.Fatal("the monitor does not tell of all")
+		default:
+			runtime.Gosched()
+		}
+	}
+	var all []admin.StuckActor
+	begun := time.Now()
+	if code := c.call(viewToken, http.MethodGet, "/stuck", "", &all); code != http.StatusOK || time.Since(begun) > 3*time.Second || len(all) != many {
+		t.Fatalf("%d after %v: %d of %d", code, time.Since(begun), len(all), many)
+	}
+	for i := range all {
+		if is := all[i].LuaStack != ""; is != (all[i].ID == id) || all[i].GoStack == "" {
+			t.Errorf("%+v", all[i])
+		}
 	}
 }
 

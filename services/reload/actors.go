@@ -155,8 +155,8 @@ func (p *part) silent(ctx context.Context, t target, back bool, err error) error
 	return fmt.Errorf("%w: %s, since %s:\n%s", ErrStuck, t, since.UTC().Format(time.RFC3339), stack)
 }
 
-// whereTime is how long a script may take to say where it is.
-const whereTime = 250 * time.Millisecond
+// whereTime is how long a script may take to say where it is: mostly some milliseconds, more on a machine whose cores have too much to do, and so little that operators hear of it within 3 s.
+const whereTime = 750 * time.Millisecond
 
 // stuckAt tells since when an actor is in one handler, and where: in its script if that says so, and in Go. Whoever asks may have run out of time by now.
 func (p *part) stuckAt(ctx context.Context, t target) (since time.Time, stack string, ok bool) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/skua-go/skua/cluster"
@@ -64,6 +65,18 @@ type Change struct {
 	group    *Group                  // of a canary
 	trying   context.Context         //nolint:containedctx // ends when the canary is to end
 	cancel   context.CancelCauseFunc // of trying; nil when it is too late for that
+}
+
+// VMs are how many have been brought over: those of the canary, if there was one, and all others.
+func (c *Change) VMs() int {
+	vms := 0
+	for i := range c.Nodes {
+		vms += c.Nodes[i].VMs
+	}
+	if c.Canary != nil {
+		vms += c.Canary.VMs
+	}
+	return vms
 }
 
 // Plan is what a change does.
@@ -223,13 +236,15 @@ func (s *Service) tell(c *Change) {
 	case c.From == c.To:
 		log.Info("reload: there is nothing to change")
 	default:
-		vms := 0
-		for i := range c.Nodes {
-			vms += c.Nodes[i].VMs
+		log.Info("reload: done", "label", c.Label, "nodes", len(c.Nodes), "vms", c.VMs())
+		if c.Plan != nil && len(c.Plan.Warnings) > 0 {
+			log.Warn("reload: not all that has changed in the scripts is so in what runs", "warnings", strings.Join(c.Plan.Warnings[:min(len(c.Plan.Warnings), maxLogged)], "; "), "in_all", len(c.Plan.Warnings))
 		}
-		log.Info("reload: done", "label", c.Label, "nodes", len(c.Nodes), "vms", vms)
 	}
 }
+
+// maxLogged bounds the warnings in a line of the log.
+const maxLogged = 5
 
 // errSame says that there is nothing to do.
 var errSame = errors.New("reload: nothing has changed")
@@ -369,9 +384,23 @@ func (s *Service) test(ctx context.Context, to *code.Version) error {
 	return err
 }
 
+// scriptOf is the name by which services are started from a file.
+func scriptOf(file string) string {
+	return strings.ReplaceAll(strings.TrimSuffix(strings.TrimSuffix(file, ".lua"), "/init"), "/", ".")
+}
+
 func planOf(nodes []NodePlan, files []FileChange) *Plan {
 	p := &Plan{Files: files, Nodes: nodes}
 	of := nodes[0].plan
-	p.New, p.Changed, p.Gone, p.State, p.Values, p.Warnings = of.New, of.Changed, of.Gone, of.State, of.Values, of.Warnings
+	p.New, p.Changed, p.Gone, p.State, p.Values, p.Warnings = of.New, of.Changed, of.Gone, of.State, of.Values, slices.Clone(of.Warnings)
+	for i := range nodes {
+		for _, c := range nodes[i].Orphans {
+			how := "is gone"
+			if slices.ContainsFunc(files, func(f FileChange) bool { return f.Change == "new" && scriptOf(f.File) == c.Script }) {
+				how = "is back"
+			}
+			p.Warnings = append(p.Warnings, fmt.Sprintf("the script %s %s: %d of node %s go on with the code that they have, until they are started anew", c.Script, how, c.Actors, nodes[i].Node))
+		}
+	}
 	return p
 }

@@ -20,7 +20,7 @@ type metrics struct {
 
 // newMetrics makes them. refusing counts the actors that can't go back.
 func newMetrics(refusing func() int) *metrics {
-	return &metrics{
+	m := &metrics{
 		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "skua_reload_changes_total", Help: "Changes of versions that this node was asked for, by action (reload, rollback) and outcome (done, undone).",
 		}, []string{"action", "outcome"}),
@@ -46,6 +46,16 @@ func newMetrics(refusing func() int) *metrics {
 			Name: "skua_reload_stragglers", Help: "Actors of this node that stay on a version that was undone, since their hook refuses to go back.",
 		}, func() float64 { return float64(refusing()) }),
 	}
+	// All are there from the start: of a series that begins with 1 no alert sees an increase.
+	for _, action := range []string{"reload", "rollback"} {
+		for _, outcome := range []string{Done, Undone} {
+			m.changes.WithLabelValues(action, outcome)
+		}
+	}
+	for _, outcome := range []string{outcomePassed, outcomeErrors, outcomeTime, outcomeFew, outcomeNode, outcomeEnded, outcomeFailed} {
+		m.canaries.WithLabelValues(outcome)
+	}
+	return m
 }
 
 func (m *metrics) register(to prometheus.Registerer) error {

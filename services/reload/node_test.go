@@ -68,6 +68,30 @@ func TestADryRunChangesNothing(t *testing.T) {
 	}
 }
 
+func TestAServiceWhoseScriptIsGoneGoesOnAndTheOperatorIsTold(t *testing.T) {
+	n := rig{}.alone(t, "agent.lua", counter("one"), "shop.lua", counter("one"))
+	ref := n.launch("agent", false)
+	n.folder.drop("agent.lua")
+	gone := n.do(reload.Order{Who: "anna"})
+	for text, c := range map[string]reload.Change{"the script agent is gone: 1 of node ": gone, "the script agent is back: 1 of node ": n.reload("agent.lua", counter("two"))} {
+		if c.State != reload.Done || len(c.Plan.Nodes[0].Orphans) != 1 || len(c.Plan.Warnings) != 1 || !strings.Contains(c.Plan.Warnings[0], text) {
+			t.Errorf("expected %q: %+v", text, c.Plan)
+		}
+		if !strings.Contains(n.log.String(), text) {
+			t.Errorf("the log does not say %q", text)
+		}
+	}
+	if v := n.call(ref, "version"); v != "one" {
+		t.Errorf("it runs %s", v)
+	}
+	if v := n.call(n.launch("agent", false), "version"); v != "two" {
+		t.Errorf("a new one runs %s", v)
+	}
+	if c := n.reload("shop.lua", counter("two")); len(c.Plan.Warnings) != 0 {
+		t.Errorf("%v", c.Plan.Warnings)
+	}
+}
+
 func TestWhatDoesNotCompileChangesNothing(t *testing.T) {
 	n := rig{}.alone(t, "agent.lua", counter("one"), "shop.lua", "return {}")
 	ref := n.launch("agent", false)

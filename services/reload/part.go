@@ -51,10 +51,11 @@ type Tables struct {
 
 // NodePlan is what a change means for one node.
 type NodePlan struct {
-	Node   string   `json:"node"`
-	Actors []Count  `json:"actors,omitempty" doc:"Actors of scripts that the change is for, by the version that they run."`
-	Tables []string `json:"tables,omitempty" doc:"Shared data that is made anew."`
-	plan   code.Plan
+	Node    string   `json:"node"`
+	Actors  []Count  `json:"actors,omitempty" doc:"Actors of scripts that the change is for, by the version that they run."`
+	Tables  []string `json:"tables,omitempty" doc:"Shared data that is made anew."`
+	Orphans []Count  `json:"orphans,omitempty" doc:"Actors whose script is gone, or is back: they go on with the code that they have."`
+	plan    code.Plan
 }
 
 // Applied is what a change has done on one node.
@@ -148,7 +149,8 @@ func (p *part) prepare(ctx context.Context, epoch uint64, to *code.Version, down
 			return NodePlan{}, err
 		}
 	}
-	made := NodePlan{Node: p.cfg.Name, plan: plan, Tables: c.tables.Names, Actors: p.affected(ctx, plan, to)}
+	made := NodePlan{Node: p.cfg.Name, plan: plan, Tables: c.tables.Names}
+	made.Actors, made.Orphans = p.affected(ctx, plan, now, to)
 	if keep {
 		if group != nil {
 			c.canary = &canary{group: *group, concerns: reaches(to, plan), measured: p.cfg.Runtime.Measure()}
@@ -190,16 +192,20 @@ func (p *part) holds(c *change) {
 	p.change = c
 }
 
-// affected counts the actors of scripts that a plan is about.
-func (p *part) affected(ctx context.Context, plan code.Plan, to *code.Version) []Count {
+// affected counts the actors of scripts that a plan is about, and those whose script is gone, or was: there is nothing then to tell what of them is to be replaced.
+func (p *part) affected(ctx context.Context, plan code.Plan, from, to *code.Version) (some, orphans []Count) {
 	touched := reaches(to, plan)
-	var some []Count
 	for _, c := range p.survey(ctx, planTime).Actors {
-		if touched(c.Script) {
+		_, was := from.Find(c.Script)
+		_, is := to.Find(c.Script)
+		switch {
+		case was != is:
+			orphans = append(orphans, c)
+		case touched(c.Script):
 			some = append(some, c)
 		}
 	}
-	return some
+	return some, orphans
 }
 
 // apply brings all VMs over. If that fails for one, all are brought back before it returns; what does not come back is in the error, too.

@@ -47,6 +47,12 @@ func (f *folder) put(files ...string) {
 	}
 }
 
+func (f *folder) drop(file string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.files, file)
+}
+
 func (f *folder) version() *code.Version {
 	f.mu.Lock()
 	defer f.mu.Unlock()

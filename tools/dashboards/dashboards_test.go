@@ -112,7 +112,7 @@ func TestNodesUnderLoad(t *testing.T) {
 	})
 	t.Run("what alerts look at is there", func(t *testing.T) {
 		// These appear with what they count.
-		later := map[string]bool{"skua_trace_spans_total": true, "skua_transport_refused_total": true, "skua_admin_denied_total": true, "skua_login_jwks_fetches_total": true}
+		later := map[string]bool{"skua_trace_spans_total": true, "skua_transport_refused_total": true, "skua_admin_denied_total": true, "skua_login_jwks_fetches_total": true, "skua_media_refused_total": true}
 		for _, r := range alerts(t) {
 			for _, name := range namesIn(t, r.Expr) {
 				if !later[name] && len(at.query(t, "count("+name+")", time.Time{})) == 0 {
@@ -149,13 +149,25 @@ func namesIn(t *testing.T, expr string) (names []string) {
 	return names
 }
 
+// rising is a counter that grows by so much a minute, for half an hour.
+func rising(by float64) []float64 {
+	values := make([]float64, 31)
+	for i := range values {
+		values[i] = float64(i) * by
+	}
+	return values
+}
+
 // trouble is what each alert is for: series, and their values each minute, of which the last stays. It must fire within half an hour, and what it tells must be whole.
 var trouble = map[string]map[string][]float64{ //nolint:gochecknoglobals // a table
-	"SkuaNodeDown":      {`up{job="skua",instance="a"}`: {1, 0}},
-	"SkuaNameNotHeld":   {`skua_cluster_lease_held{instance="a"}`: {1, 0}},
-	"SkuaNATSDown":      {`skua_cluster_connected{instance="a"}`: {1, 0}},
-	"SkuaMemberSuspect": {`skua_cluster_members{instance="a",state="suspect"}`: {0, 1}},
-	"SkuaMessagesLost":  {`skua_cluster_dropped_messages_total{instance="a"}`: {0, 0, 5}},
+	"SkuaNodeDown":        {`up{job="skua",instance="a"}`: {1, 0}},
+	"SkuaNodeRestarts":    {`process_start_time_seconds{job="skua",instance="a"}`: {1000, 1000, 1100, 1200, 1300}},
+	"SkuaMemoryNearLimit": {`process_resident_memory_bytes{job="skua",instance="a"}`: {5e8, 9.5e8}, `go_gc_gomemlimit_bytes{job="skua",instance="a"}`: {1e9, 1e9}},
+	"SkuaFilesNearLimit":  {`process_open_fds{job="skua",instance="a"}`: {500, 900}, `process_max_fds{job="skua",instance="a"}`: {1000, 1000}},
+	"SkuaNameNotHeld":     {`skua_cluster_lease_held{instance="a"}`: {1, 0}},
+	"SkuaNATSDown":        {`skua_cluster_connected{instance="a"}`: {1, 0}},
+	"SkuaMemberSuspect":   {`skua_cluster_members{instance="a",state="suspect"}`: {0, 1}},
+	"SkuaMessagesLost":    {`skua_cluster_dropped_messages_total{instance="a"}`: {0, 0, 5}},
 	"SkuaRequestsFail": {
 		`skua_gate_requests_total{instance="a",gate="main"}`:       {0, 1000, 2000, 3000, 4000, 5000, 6000, 7000, 8000, 9000, 10000, 11000, 12000},
 		`skua_gate_request_errors_total{instance="a",gate="main"}`: {0, 100, 200, 300, 400, 500, 600, 700, 800, 900, 1000, 1100, 1200},
@@ -168,6 +180,9 @@ var trouble = map[string]map[string][]float64{ //nolint:gochecknoglobals // a ta
 	"SkuaPlayersRefused":   {`skua_transport_refused_total{instance="a",transport="tcp",reason="full"}`: {0, 100, 200, 300, 400, 500, 600, 700, 800, 900, 1000}},
 	"SkuaClientsTooSlow":   {`skua_gate_too_slow_total{instance="a"}`: {0, 100, 200, 300, 400, 500, 600, 700, 800, 900, 1000, 1100, 1200, 1300, 1400, 1500, 1600, 1700, 1800, 1900, 2000}},
 	"SkuaLoginKeysMissing": {`skua_login_jwt_keys{instance="a"}`: {0}, `skua_login_jwks_fetches_total{instance="a",result="failed"}`: {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}},
+	"SkuaLoginsDenied":     {`skua_gate_logins_denied_total{instance="a",gate="main"}`: rising(600), `skua_gate_logins_total{instance="a",gate="main"}`: rising(60)},
+	"SkuaAcceptsFail":      {`skua_transport_accept_errors_total{instance="a",gate="main",transport="tcp"}`: {0, 0, 1}},
+	"SkuaConnectionsPanic": {`skua_transport_panics_total{instance="a",gate="main",transport="tcp"}`: {0, 0, 1}},
 	"SkuaHandlerStuck":     {`skua_actor_stuck_handlers{instance="a"}`: {0, 1}},
 	"SkuaQuarantine":       {`skua_actor_quarantined{instance="a"}`: {0, 1}},
 	"SkuaHandlersSlow": {
@@ -176,6 +191,22 @@ var trouble = map[string]map[string][]float64{ //nolint:gochecknoglobals // a ta
 	},
 	"SkuaDeadLetters":         {`skua_dead_letters_total{instance="a"}`: {0, 1000, 2000, 3000, 4000, 5000, 6000, 7000, 8000, 9000, 10000, 11000, 12000}},
 	"SkuaActorsFail":          {`skua_actor_failures_total{instance="a"}`: {0, 0, 1}},
+	"SkuaActorsRestart":       {`skua_actor_restarts_total{instance="a"}`: {0, 0, 20}},
+	"SkuaGrainsDoNotStart":    {`skua_grain_failed_activations_total{instance="a"}`: {0, 0, 20}},
+	"SkuaGrainsFenced":        {`skua_grain_fenced_total{instance="a"}`: {0, 0, 1}},
+	"SkuaJobsMissed":          {`skua_cron_missed_total{instance="a"}`: {0, 0, 1}},
+	"SkuaWritesLate":          {`skua_store_due_timestamp_seconds{instance="a"}`: {0, float64(begin.Unix())}},
+	"SkuaWritesRetried":       {`skua_store_retries_total{instance="a"}`: rising(600)},
+	"SkuaDocumentsSetAside":   {`skua_store_quarantined_total{instance="a"}`: {0, 0, 1}},
+	"SkuaViewersTooSlow":      {`skua_media_viewers_too_slow_total{instance="a"}`: rising(60)},
+	"SkuaViewersRefused":      {`skua_media_refused_total{instance="a",action="watch",reason="full"}`: rising(60)},
+	"SkuaRecordingsEnd":       {`skua_media_record_failures_total{instance="a"}`: {0, 0, 0}, `skua_media_record_over_quota_total{instance="a"}`: {0, 0, 1}},
+	"SkuaVersionFellBack":     {`skua_reload_fallback{instance="a"}`: {0, 1}},
+	"SkuaVersionBehind":       {`skua_reload_behind{instance="a"}`: {0, 1}},
+	"SkuaReloadStragglers":    {`skua_reload_stragglers{instance="a"}`: {0, 2}},
+	"SkuaReloadsFail":         {`skua_reload_changes_total{instance="a",action="reload",outcome="undone"}`: {0, 0, 6}},
+	"SkuaCanaryTakenBack":     {`skua_reload_canaries_total{instance="a",outcome="errors"}`: {0, 0, 1}},
+	"SkuaOrdersRefused":       {`skua_reload_refused_total{instance="a"}`: {0, 0, 1}},
 	"SkuaDatabaseDown":        {`skua_store_database_down{instance="a"}`: {0, 1}},
 	"SkuaWritesRefused":       {`skua_store_refused_total{instance="a"}`: {0, 0, 1}},
 	"SkuaWritesWait":          {`skua_store_pending_documents{instance="a"}`: {0, 60000}},
@@ -245,6 +276,37 @@ func TestEachAlertFiresInItsTrouble(t *testing.T) {
 	}
 	if n := len(alerts(t)); n != len(trouble) {
 		t.Errorf("%d alerts, trouble for %d", n, len(trouble))
+	}
+}
+
+// Whoever is woken by an alert finds in the book what to do about it, and the book has no alert that is none.
+func TestTheBookHasALineForEachAlert(t *testing.T) {
+	const book = "../../docs/observing.md"
+	text, err := os.ReadFile(book)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]bool{}
+	for line := range strings.Lines(string(text)) {
+		which, _, isRow := strings.Cut(strings.TrimPrefix(line, "| "), " | ")
+		if !isRow || !strings.HasPrefix(line, "| `Skua") {
+			continue
+		}
+		for name := range strings.SplitSeq(which, ", ") {
+			if name = strings.Trim(name, "`"); told[name] {
+				t.Errorf("%s tells of %s twice", book, name)
+			}
+			told[name] = true
+		}
+	}
+	for _, r := range alerts(t) {
+		if !told[r.Alert] {
+			t.Errorf("%s does not tell what to do about %s", book, r.Alert)
+		}
+		delete(told, r.Alert)
+	}
+	for name := range told {
+		t.Errorf("%s tells of %s, which is no alert", book, name)
 	}
 }
 

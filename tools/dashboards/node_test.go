@@ -198,7 +198,10 @@ func play(t *testing.T) *data {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	cert, key := testcert.New(t).Write(t, t.TempDir(), "node", "localhost")
-	env := []string{"SKUA_CLUSTER_SECRET=this-is-for-two-nodes-of-a-test-only", "SKUA_TLS_CERT=" + cert, "SKUA_TLS_KEY=" + key, "SKUA_TLS_LISTENERS=http"}
+	env := []string{
+		"SKUA_CLUSTER_SECRET=this-is-for-two-nodes-of-a-test-only", "SKUA_TLS_CERT=" + cert, "SKUA_TLS_KEY=" + key, "SKUA_TLS_LISTENERS=http",
+		"SKUA_LISTEN_RTMP=127.0.0.1:0", "SKUA_MEDIA_ADMIT=open", "SKUA_MEDIA_RECORD_DIR=" + t.TempDir(),
+	}
 	a := start(t, bin, "a", env, "--listen-cluster", "127.0.0.1:0")
 	b := start(t, bin, "b", env, "--join", a.addrs["cluster"])
 	d := openData(t)
