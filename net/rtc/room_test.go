@@ -313,8 +313,18 @@ func TestKickedMemberIsToldWhy(t *testing.T) {
 	}
 	said := make(chan string, 10)
 	events.OnMessage(func(m pion.DataChannelMessage) { said <- string(m.Data) })
+	room, err := v.pc.CreateDataChannel("room", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan struct{})
+	room.OnOpen(func() { close(opened) })
 	v.connect(d, "/whep/stage?who=bert")
-	hear(t, said) // what its lines show: the channel is open at both ends
+	<-opened
+	if err := room.SendText("hello"); err != nil {
+		t.Fatal(err)
+	}
+	d.await(t, "the node has both channels", func() bool { return len(d.messages) > 0 })
 	if err := d.Kick("stage", "carl", "no"); !errors.Is(err, rtc.ErrNoMember) {
 		t.Errorf("kicking nobody: %v", err)
 	}
