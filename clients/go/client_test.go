@@ -99,15 +99,33 @@ func TestPipelinedRequestsAreAnsweredInOrderWithTheirOwnAnswer(t *testing.T) {
 	})
 }
 
+// overdue is a context whose time is over when something has happened.
+type overdue struct {
+	context.Context
+	since <-chan struct{}
+}
+
+func (o overdue) Done() <-chan struct{} { return o.since }
+
+func (o overdue) Err() error {
+	select {
+	case <-o.since:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 func TestErrorsAreToldApart(t *testing.T) {
 	each(t, func(t *testing.T, kind string) {
-		release := make(chan struct{})
+		asked, release := make(chan struct{}), make(chan struct{})
 		s := serve(t, kind, func(s *server, _ *transport.Config) {
 			s.handle = func(ss *session, m packet.Message) {
 				switch m.Route {
 				case "fail":
 					ss.fail(m.ID, packet.Reason{Code: "not_found", Msg: "no such item"})
 				case "late":
+					close(asked)
 					go func() { <-release; ss.answer(m.ID, nil) }()
 				case "twice":
 					ss.answer(m.ID, nil)
@@ -125,9 +143,7 @@ func TestErrorsAreToldApart(t *testing.T) {
 		if err := c.Request(t.Context(), "fail", nil, nil); !errors.As(err, &remote) || remote.Code != "not_found" || remote.Msg != "no such item" {
 			t.Errorf("an error answer: %v", err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		defer cancel()
-		if err := c.Request(ctx, "late", nil, nil); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "late") {
+		if err := c.Request(overdue{t.Context(), asked}, "late", nil, nil); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "late") {
 			t.Errorf("a late answer: %v", err)
 		}
 		close(release)
@@ -317,7 +333,7 @@ func TestCloseIsNoticedByTheServer(t *testing.T) {
 func TestHeartbeatsMeasureTheRoundTripAndFindASilentServer(t *testing.T) {
 	each(t, func(t *testing.T, kind string) {
 		s := serve(t, kind, func(s *server, _ *transport.Config) {
-			s.heartbeat = 0.4
+			s.heartbeat = 1.5 // seconds
 			mute := false
 			s.raw = func(ss *session, p packet.Packet) error {
 				if p.Type == packet.Data {

@@ -76,9 +76,9 @@ func readType(t *testing.T, r io.Reader, typ packet.Type) packet.Packet {
 
 func TestHostileBytesGetAKickOnEveryTransportAndOthersPlayOn(t *testing.T) {
 	each(t, func(t *testing.T, kind string) {
-		s := serve(t, kind, func(_ *server, cfg *transport.Config) { cfg.HandshakeTimeout = time.Second })
+		s := serve(t, kind, func(_ *server, cfg *transport.Config) { cfg.HandshakeTimeout = 4 * time.Second })
 		good := s.dial(client.Options{})
-		for name, c := range map[string]struct {
+		cases := map[string]struct {
 			bytes string
 			code  string
 		}{
@@ -86,12 +86,16 @@ func TestHostileBytesGetAKickOnEveryTransportAndOthersPlayOn(t *testing.T) {
 			"oversize":     {"\x04\xff\xff\xff", "frame"},
 			"half packet":  {"\x01\x00\x00\x40{", "handshake"},
 			"nothing more": {"\x03\x00\x00\x00", "handshake"},
-		} {
-			bad := s.bare()
-			if _, err := bad.Write([]byte(c.bytes)); err != nil {
+		}
+		bad := map[string]io.ReadWriter{}
+		for name, c := range cases {
+			bad[name] = s.bare()
+			if _, err := bad[name].Write([]byte(c.bytes)); err != nil {
 				t.Fatal(err)
 			}
-			if r := packet.DecodeReason(readType(t, bad, packet.Kick).Body); r.Code != c.code {
+		}
+		for name, c := range cases {
+			if r := packet.DecodeReason(readType(t, bad[name], packet.Kick).Body); r.Code != c.code {
 				t.Errorf("%s: kicked with %+v, expected %s", name, r, c.code)
 			}
 			if err := good.Request(t.Context(), "x", nil, nil); err != nil {

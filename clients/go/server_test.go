@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/xtaci/kcp-go/v5.(*TimedSched).prepend"))
 }
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 var transports = []string{"tcp", "kcp", "ws"}
 

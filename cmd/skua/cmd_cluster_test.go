@@ -176,9 +176,7 @@ func TestANodeJoinsAnotherAndIsDrainedFromThere(t *testing.T) {
 	if got := b.ended(); got != exitDone {
 		t.Errorf("the drained node ended with %d", got)
 	}
-	if got := a.member(second); got != "left" {
-		t.Errorf("the others see it as %q", got)
-	}
+	await(t, "the others know", func() bool { return a.member(second) == "left" })
 	if strings.Contains(a.log.text()+b.log.text()+c.log.text(), clusterSecret) {
 		t.Error("the secret is in a log")
 	}

@@ -81,7 +81,7 @@ func openDoors(t *testing.T, dir, config string) *doors {
 // plays logs nobody in and expects an answer.
 func (d *doors) plays(url string, roots *x509.CertPool) *client.Client {
 	d.t.Helper()
-	c, err := client.Dial(d.t.Context(), url, client.Options{TLS: trust(roots), HandshakeTimeout: 20 * time.Second})
+	c, err := client.Dial(d.t.Context(), url, client.Options{TLS: trust(roots), HandshakeTimeout: time.Minute})
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func (d *doors) playsOverKCP(roots *x509.CertPool) {
 		t.Fatal(err)
 	}
 	defer raw.Close()
-	if err := raw.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := raw.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	cfg := trust(roots)
@@ -291,7 +291,7 @@ func (d *doors) from(version byte, client string) packet.Packet {
 		d.t.Fatal(err)
 	}
 	d.t.Cleanup(func() { _ = c.Close() })
-	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		d.t.Fatal(err)
 	}
 	if _, err := c.Write(append(header, byte(packet.Handshake), 0, 0, 0)); err != nil {
@@ -407,7 +407,7 @@ max_connections = 1
 
 	talk := func(c net.Conn, say, hear string) {
 		t.Helper()
-		if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := c.Write([]byte(say)); err != nil {
@@ -461,7 +461,7 @@ max_connections = 1
 		if got != "\x1a\x02hi" {
 			t.Errorf("pushed: %q", got)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("nothing is pushed")
 	}
 	if !d.scraped(`skua_transport_accepted_total{gate="packed",transport="ws"} 1`) || !d.scraped(`skua_gate_requests_total{gate="packed"} 1`) {

@@ -109,7 +109,10 @@ func (n *node) sees(t *testing.T, names ...string) {
 func TestGrainsAreCalledWhileTheirNodeIsDrained(t *testing.T) {
 	const grains, callers = 12, 5
 	url, db := natsServer(t), ferrettest.Start(t)
-	on := func(c *Config) { c.Store.Mongo = Secret(db.URI()) }
+	on := func(c *Config) {
+		c.Store.Mongo = Secret(db.URI())
+		c.Cluster.Suspect, c.Cluster.Dead = Duration{10 * time.Second}, Duration{20 * time.Second} // no node fails
+	}
 	a, b := serving(t, grainFiles, url, "a", on), serving(t, grainFiles, url, "b", on)
 	hub := serving(t, grainFiles, url, "hub", func(c *Config) { on(c); c.Cluster.Roles = nil })
 	hub.sees(t, "a", "b")

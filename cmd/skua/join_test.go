@@ -89,7 +89,7 @@ func natsServer(t *testing.T) (url string) {
 		srv.Shutdown()
 		srv.WaitForShutdown()
 	})
-	if !srv.ReadyForConnections(20 * time.Second) {
+	if !srv.ReadyForConnections(time.Minute) {
 		t.Fatal("the NATS server is not ready")
 	}
 	return srv.ClientURL()

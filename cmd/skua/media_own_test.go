@@ -14,9 +14,9 @@ import (
 )
 
 // camera is what ffmpeg publishes in real time: pictures at 25 a second, with B-frames, and sound.
-func camera(seconds int, url string) []string {
+func camera(url string) []string {
 	return []string{
-		"-re", "-f", "lavfi", "-i", "testsrc=size=320x240:rate=25", "-f", "lavfi", "-i", "sine=sample_rate=44100", "-t", strconv.Itoa(seconds),
+		"-re", "-f", "lavfi", "-i", "testsrc=size=320x240:rate=25", "-f", "lavfi", "-i", "sine=sample_rate=44100",
 		"-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "25", "-pix_fmt", "yuv420p", "-c:a", "aac", "-f", "flv", url,
 	}
 }
@@ -35,19 +35,16 @@ func counted(ctx context.Context, url string) (frames int, err error) {
 
 // An encoder's stream comes over RTMP to a client of the game, which publishes it to a second room, from where a player takes it over HTTP: frame by frame.
 func TestClientsOfTheGameWatchAndPublishWhatOthersDo(t *testing.T) {
-	const seconds = 5
+	// On a busy machine players take a while to begin: nothing is skipped for it.
 	d := openDoors(t, t.TempDir(), openGate+`
 listen.rtmp = "127.0.0.1:0"
 media.admit = "open"
 media.reconnect = "1s"
+media.lag = "1m"
 `)
-	done := make(chan error, 1)
-	go func() {
-		_, err := ffmpeg(t, camera(seconds, "rtmp://"+d.addr["rtmp"]+"/live/studio")...)
-		done <- err
-	}()
+	off := onAir(t, camera("rtmp://"+d.addr["rtmp"]+"/live/studio")...)
 	await(t, "it publishes", func() bool { return d.scraped(`skua_media_members{action="publish",protocol="rtmp"} 1`) })
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	c := d.plays("tcp://"+d.addr["tcp"], nil)
 	w, err := c.Watch(ctx, "studio", client.WatchOptions{})
@@ -81,11 +78,12 @@ media.reconnect = "1s"
 		probed <- count{n, err}
 	}()
 	await(t, "a player watches", func() bool { return d.scraped(`skua_media_members{action="play",protocol="flv"} 1`) })
+	const enough = 5 * 25
 	pictures, reordered := 0, false
 	var last time.Duration
 	pass := func(f client.Frame) {
 		if f.Track.Codec == "h264" {
-			if pictures++; f.DTS < last {
+			if pictures++; pictures > 1 && (f.DTS-last-time.Second/25).Abs() > 2*time.Millisecond {
 				t.Errorf("picture %d is at %s, behind one at %s", pictures, f.DTS, last)
 			}
 			last, reordered = f.DTS, reordered || f.PTS > f.DTS
@@ -105,18 +103,17 @@ media.reconnect = "1s"
 		if err != nil {
 			t.Fatal(err)
 		}
-		pass(f)
+		if pass(f); pictures >= enough {
+			off()
+		}
 	}
 	p.Close()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
 	got := <-probed
 	if got.err != nil {
 		t.Fatal(got.err)
 	}
-	if pictures < seconds*25-1 || pictures > seconds*25 || got.frames != pictures || !reordered {
-		t.Errorf("%d pictures came to the game (B-frames: %v) and %d to the player, expected %d", pictures, reordered, got.frames, seconds*25)
+	if pictures < enough || got.frames != pictures || !reordered {
+		t.Errorf("%d pictures came to the game (B-frames: %v) and %d to the player", pictures, reordered, got.frames)
 	}
 	if f := tracks[index["h264"]]; f.Width != 320 || f.Height != 240 || len(f.Config) == 0 {
 		t.Errorf("the pictures are %+v", f)

@@ -44,19 +44,13 @@ func TestRoomsGoToAnotherServerAndComeFromThere(t *testing.T) {
 	to, from := "rtmp://"+other.addr["rtmp"]+"/live/copy?who=secret", "http://"+other.addr["http"]+"/live/copy.flv"
 	put(t, filepath.Join(dir, "scripts", "live.lua"), fmt.Sprintf(remotesRules, to, from))
 	d := openDoors(t, dir, openGate+"listen.rtmp = \"127.0.0.1:0\"\nmedia.admit = \"rules\"\nmedia.rules = \"live\"\n")
-	published := make(chan error, 1)
-	go func() {
-		_, err := ffmpeg(t, tone("6", "rtmp://"+d.addr["rtmp"]+"/live/arena")...)
-		published <- err
-	}()
+	off := onAir(t, tone("3600", "rtmp://"+d.addr["rtmp"]+"/live/arena")...)
 	await(t, "the other has it", func() bool { return other.scraped(`skua_media_members{action="publish",protocol="rtmp"} 1`) })
 	await(t, "it comes back", func() bool { return d.scraped(`skua_media_members{action="publish",protocol="pull"} 1`) })
 	if told, err := ffmpeg(t, "-i", "http://"+d.addr["http"]+"/live/mirror.flv", "-t", "1", "-f", "null", "-"); err != nil {
 		t.Errorf("%v %s", err, told)
 	}
-	if err := <-published; err != nil {
-		t.Error(err)
-	}
+	off()
 }
 
 // cameraRules have a room come from a camera when another one begins.

@@ -29,9 +29,9 @@ media.admit = "rules"
 media.rules = "live"
 `)
 	rtsp := "rtsp://" + d.addr["rtsp"] + "/live/"
-	publish := func(seconds, url string) []string {
+	publish := func(url string) []string {
 		args := []string{
-			"-re", "-f", "lavfi", "-i", "testsrc2=size=160x90:rate=20", "-f", "lavfi", "-i", "sine=sample_rate=44100", "-t", seconds,
+			"-re", "-f", "lavfi", "-i", "testsrc2=size=160x90:rate=20", "-f", "lavfi", "-i", "sine=sample_rate=44100",
 			"-c:v", "libx264", "-preset", "ultrafast", "-g", "20", "-c:a", "aac",
 		}
 		if strings.HasPrefix(url, "rtsp") {
@@ -44,17 +44,11 @@ media.rules = "live"
 		rtsp + "-x?token=abc":                                 "400 Bad Request",
 		"rtsp://" + d.addr["rtsp"] + "/other/arena?token=abc": "404 media: no such page",
 	} {
-		if told, err := ffmpeg(t, publish("1", url)...); err == nil || !strings.Contains(told, want) {
+		if told, err := ffmpeg(t, publish(url)...); err == nil || !strings.Contains(told, want) {
 			t.Errorf("%s: %v %s, want %s", url, err, told, want)
 		}
 	}
-	published := make(chan error, 2)
-	for _, url := range []string{rtsp + "rtsp?token=abc", "rtmp://" + d.addr["rtmp"] + "/live/rtmp?token=abc"} {
-		go func() {
-			_, err := ffmpeg(t, publish("14", url)...)
-			published <- err
-		}()
-	}
+	overRTSP, overRTMP := onAir(t, publish(rtsp+"rtsp?token=abc")...), onAir(t, publish("rtmp://"+d.addr["rtmp"]+"/live/rtmp?token=abc")...)
 	await(t, "both publish", func() bool {
 		return d.scraped(`skua_media_members{action="publish",protocol="rtsp"} 1`) && d.scraped(`skua_media_members{action="publish",protocol="rtmp"} 1`)
 	})
@@ -76,9 +70,6 @@ media.rules = "live"
 	if !d.scraped(`skua_media_entries_total{action="play",protocol="rtsp"} 2`) || !d.scraped("skua_media_rtsp_refused_total 0") {
 		t.Error("the metrics do not tell")
 	}
-	for range 2 {
-		if err := <-published; err != nil {
-			t.Error(err)
-		}
-	}
+	overRTSP()
+	overRTMP()
 }

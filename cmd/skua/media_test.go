@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -32,17 +34,45 @@ func ffmpeg(t *testing.T, args ...string) (string, error) {
 // ffmpegFor is ffmpeg that is killed when ctx ends.
 func ffmpegFor(ctx context.Context, t *testing.T, args ...string) (string, error) {
 	t.Helper()
+	cmd := ffmpegCommand(ctx, t, append([]string{"-nostdin"}, args...)...)
+	var told bytes.Buffer
+	cmd.Stderr = &told
+	err := cmd.Run()
+	return told.String(), err
+}
+
+func ffmpegCommand(ctx context.Context, t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("ffmpeg is missing: tools/deps.sh installs it")
 		}
 		t.Skip("ffmpeg is missing: tools/deps.sh installs it")
 	}
-	cmd := exec.CommandContext(ctx, "ffmpeg", append([]string{"-nostdin", "-hide_banner", "-loglevel", "error"}, args...)...)
+	return exec.CommandContext(ctx, "ffmpeg", append([]string{"-hide_banner", "-loglevel", "error"}, args...)...)
+}
+
+// onAir has ffmpeg publish until off is called, which fails the test unless it has gone on until then and ends as it should. So a stream lasts as long as a test needs it, on a machine of any speed.
+func onAir(t *testing.T, args ...string) (off func()) {
+	t.Helper()
+	cmd := ffmpegCommand(t.Context(), t, args...)
 	var told bytes.Buffer
 	cmd.Stderr = &told
-	err := cmd.Run()
-	return told.String(), err
+	keys, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	off = sync.OnceFunc(func() {
+		_, early := io.WriteString(keys, "q") // the key by which its users end it
+		if err := errors.Join(early, cmd.Wait()); err != nil {
+			t.Errorf("ffmpeg: %v: %s", err, told.String())
+		}
+	})
+	t.Cleanup(off)
+	return off
 }
 
 // tone is what ffmpeg publishes: some seconds of sound, in real time.
@@ -75,11 +105,7 @@ media.rules = "live"
 			t.Errorf("%s: %s, want %s", path, got, want)
 		}
 	}
-	published := make(chan error, 1)
-	go func() {
-		_, err := ffmpeg(t, tone("4", rtmp+"?token=abc")...)
-		published <- err
-	}()
+	off := onAir(t, tone("3600", rtmp+"?token=abc")...)
 	await(t, "it publishes", func() bool {
 		return d.scraped(`skua_media_members{action="publish",protocol="rtmp"} 1`)
 	})
@@ -96,9 +122,7 @@ media.rules = "live"
 	if _, err := io.ReadFull(resp.Body, head); err != nil || string(head) != "FLV\x01\x04\x00\x00\x00\x09" {
 		t.Errorf("begins with % x, %v", head, err)
 	}
-	if err := <-published; err != nil {
-		t.Error(err)
-	}
+	off()
 	if !d.scraped(`skua_media_entries_total{action="play",protocol="flv"} 1`) || !d.scraped(`skua_media_refused_total{action="publish",reason="denied"} 1`) {
 		t.Error("the metrics do not tell")
 	}
@@ -166,11 +190,7 @@ media.reconnect = "1s"
 	if got := d.get(page+"?who=bob", nil); !strings.HasPrefix(got, "404 room: nobody publishes in arena") {
 		t.Error(got)
 	}
-	published := make(chan error, 1)
-	go func() {
-		_, err := ffmpeg(t, tone("6", "rtmp://"+d.addr["rtmp"]+"/live/arena")...)
-		published <- err
-	}()
+	off := onAir(t, tone("3600", "rtmp://"+d.addr["rtmp"]+"/live/arena")...)
 	await(t, "it publishes", func() bool { return d.scraped(`skua_media_members{action="publish",protocol="rtmp"} 1`) })
 	if got := d.get(page+"?who=eve", nil); !strings.HasPrefix(got, "403 room: denied: room arena: who are you?") {
 		t.Error(got)
@@ -185,9 +205,7 @@ media.reconnect = "1s"
 	if told, err := ffmpeg(t, "-i", page+"?who=bob", "-t", "2", "-f", "null", "-"); err != nil {
 		t.Errorf("%v %s", err, told)
 	}
-	if err := <-published; err != nil {
-		t.Error(err)
-	}
+	off()
 	await(t, "the file is finished", func() bool { return d.scraped("skua_media_record_files_total 1") })
 	files, err := filepath.Glob(filepath.Join(dir, "tapes", "arena-*.mp4"))
 	if err != nil || len(files) != 1 {

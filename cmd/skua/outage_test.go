@@ -61,7 +61,7 @@ flush_batch = 50
 func TestPlayersPlayOnWhileTheDatabaseIsKilled(t *testing.T) {
 	db := ferrettest.Start(t)
 	dir := t.TempDir()
-	put(t, filepath.Join(dir, "skua.toml"), fmt.Sprintf(outageConfig, db.URI()+"&serverSelectionTimeoutMS=1000&connectTimeoutMS=1000"))
+	put(t, filepath.Join(dir, "skua.toml"), fmt.Sprintf(outageConfig, db.URI()+"&serverSelectionTimeoutMS=4000&connectTimeoutMS=4000"))
 	put(t, filepath.Join(dir, "scripts", "main.lua"), "return {}\n")
 	put(t, filepath.Join(dir, "scripts", "agent.lua"), outageAgent)
 	binary := buildProgram(t)
@@ -97,8 +97,8 @@ func TestPlayersPlayOnWhileTheDatabaseIsKilled(t *testing.T) {
 	}
 	each("plays on", func(s score) bool { return s.saves >= 20 && s.unsaved >= 20 })
 	for _, p := range players {
-		// What a machine that is busy with other tests takes, and far less than the database's timeouts.
-		if s := p.look(); s.slowest > time.Second || s.done > 0 {
+		// What a machine that is busy with other tests takes, and less than the timeouts of the database and of calls.
+		if s := p.look(); s.slowest > 3*time.Second || s.done > 0 {
 			t.Errorf("%s: a request took %v while the database was away, %d commits were acknowledged", p.name, s.slowest, s.done)
 		}
 	}
@@ -144,7 +144,7 @@ func put(t *testing.T, file, text string) {
 }
 
 func (p *program) tryLogin(name string) (*client.Client, error) {
-	ctx, cancel := context.WithTimeout(p.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
 	defer cancel()
 	c, err := client.Dial(ctx, "tcp://"+p.addrs["tcp"], client.Options{})
 	if err != nil {
@@ -236,7 +236,7 @@ func (g *gamer) request(route string) bool {
 	g.score.n++
 	n, marks := g.score.n, g.score.marks
 	g.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	began := time.Now()
 	err := g.c.Request(ctx, route, map[string]int{"n": n}, nil)

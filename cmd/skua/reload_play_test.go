@@ -29,6 +29,8 @@ agent_vm = "AGENTS"
 methods = ["guest"]
 [cluster]
 beat = "100ms"
+suspect = "10s" # no node fails in these tests
+dead = "20s"
 [reload]
 canary_time = "300ms"
 canary_slower = 50
@@ -76,7 +78,7 @@ type player struct {
 
 func enterGame(t *testing.T, url, name string) *player {
 	t.Helper()
-	c, err := client.Dial(t.Context(), url, client.Options{RequestTimeout: 20 * time.Second})
+	c, err := client.Dial(t.Context(), url, client.Options{RequestTimeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ func TestVisitorsWhoAskNothingGiveWayAndThoseWhoDoDoNot(t *testing.T) {
 		return server, client
 	}
 	closed := func(client net.Conn) bool {
-		_ = client.SetReadDeadline(time.Now().Add(20 * time.Second))
+		_ = client.SetReadDeadline(time.Now().Add(time.Minute))
 		_, err := client.Read(make([]byte, 1))
 		ne, timeout := err.(net.Error) //nolint:errorlint // of net itself
 		return err != nil && (!timeout || !ne.Timeout())

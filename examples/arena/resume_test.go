@@ -145,12 +145,13 @@ func TestThePageResumesAfterItsConnectionWasCut(t *testing.T) {
 				}
 			}
 		}
-		before := ada.state().Me.N
+		before := ada.state()
 		if !ada.walk(kb.ArrowRight) && !ada.walk(kb.ArrowLeft) && !ada.walk(kb.ArrowUp) {
 			t.Fatal("Ada can't walk")
 		}
-		if after := ada.state().Me.N; after != before+1 {
-			t.Fatalf("Ada made one step, from her number %d to %d", before, after)
+		after := ada.state()
+		if steps, asked := after.Me.N-before.Me.N, after.Connection.Stats.Answers-before.Connection.Stats.Answers; steps < 1 || steps > int64(asked) {
+			t.Fatalf("Ada asked for %d steps, and made %d", asked, steps)
 		}
 	}
 	if s := ada.state().Connection.Stats; s.Resumed != 3 || s.Lost != 0 {

@@ -114,7 +114,7 @@ func newStage(t *testing.T, files ...string) *stage {
 	}
 	s.sys = actor.New(actor.Config{Log: log, CallTimeout: 5 * time.Second})
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := s.sys.Shutdown(ctx); err != nil {
 			t.Error(err)
@@ -540,7 +540,7 @@ func TestPlayersPlayOnWhileTheDatabaseIsAwayAndSeeTheirCoinsWhenItIsBack(t *test
 		t.Fatalf("save: %v, expected code unsaved", err)
 	}
 	s.db.away.Store(false)
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		for _, p := range s.take(7) {
 			if p.route != "purse" {

@@ -46,7 +46,11 @@ func TestSlowViewersAmongGoodOnes(t *testing.T) {
 	var mu sync.Mutex
 	viewers := map[string]*media.Viewer{}
 	pages, err := flv.NewHTTP(flv.HTTPConfig{WriteTimeout: time.Minute, WriteBuffer: 16 << 10, Join: func(r *http.Request) (*media.Viewer, error) {
-		v, err := s.Join(media.ViewerConfig{Lag: 300 * time.Millisecond, Patience: time.Hour})
+		lag := 300 * time.Millisecond
+		if r.URL.Path == "/good" { // it does read
+			lag = time.Minute
+		}
+		v, err := s.Join(media.ViewerConfig{Lag: lag, Patience: time.Hour})
 		mu.Lock()
 		viewers[r.URL.Path] = v
 		mu.Unlock()
@@ -74,23 +78,21 @@ func TestSlowViewersAmongGoodOnes(t *testing.T) {
 		return resp.Body
 	}
 	var reading sync.WaitGroup
-	files := make([][]byte, good)
-	for i := range good {
+	files := make([]heap, good)
+	for i := range files {
 		body := get("/good")
 		reading.Go(func() {
 			defer body.Close()
-			files[i], _ = io.ReadAll(body)
+			_, _ = io.Copy(&files[i], body)
 		})
 	}
 	slow, stalled := get("/slow"), get("/stalled")
 	defer stalled.Close()
 	var slowFile []byte
-	over := make(chan struct{})
+	turns, over := make(chan struct{}, count), make(chan struct{})
 	reading.Go(func() {
 		defer slow.Close()
 		buf := make([]byte, 1<<10)
-		pause := time.NewTicker(10 * time.Millisecond) // 100 KB a second
-		defer pause.Stop()
 		for {
 			n, err := slow.Read(buf)
 			slowFile = append(slowFile, buf[:n]...)
@@ -98,7 +100,7 @@ func TestSlowViewersAmongGoodOnes(t *testing.T) {
 				return
 			}
 			select {
-			case <-pause.C:
+			case <-turns: // an eighth of what is written
 			case <-over: // what is left comes as fast as it can
 			}
 		}
@@ -111,12 +113,16 @@ func TestSlowViewersAmongGoodOnes(t *testing.T) {
 	defer each.Stop()
 	for n := range count {
 		<-each.C
+		for i := range files {
+			files[i].await(t, (n-50)*size)
+		}
 		at := time.Duration(n) * time.Second / rate
 		data := make([]byte, size)
 		binary.BigEndian.PutUint32(data, uint32(n))
 		if err := p.Write(track, media.Sample{DTS: at, PTS: at, Key: n%gop == 0, Data: data, Params: params}); err != nil {
 			t.Fatal(err)
 		}
+		turns <- struct{}{}
 		if _, bytes := s.Kept(); bytes > 1<<20 {
 			t.Fatalf("the ring has %d bytes", bytes)
 		}
@@ -131,8 +137,8 @@ func TestSlowViewersAmongGoodOnes(t *testing.T) {
 	if err := <-served; err != nil {
 		t.Error(err)
 	}
-	for i, file := range files {
-		if got, _ := pictures(file); len(got) != count {
+	for i := range files {
+		if got, _ := pictures(files[i].all.Bytes()); len(got) != count {
 			t.Errorf("good viewer %d got %d pictures, want %d", i, len(got), count)
 		}
 	}

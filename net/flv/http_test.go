@@ -2,6 +2,7 @@ package flv_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -89,9 +91,31 @@ func (h *hall) write(data string) {
 
 func (h *hall) viewers(n int) {
 	h.Helper()
-	for end := time.Now().Add(20 * time.Second); h.stream.Viewers() != n; <-time.After(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); h.stream.Viewers() != n; <-time.After(time.Millisecond) {
 		if time.Now().After(end) {
 			h.Fatalf("%d viewers, want %d", h.stream.Viewers(), n)
+		}
+	}
+}
+
+// heap is what a viewer has had so far.
+type heap struct {
+	all  bytes.Buffer
+	size atomic.Int64
+}
+
+func (h *heap) Write(p []byte) (int, error) {
+	n, err := h.all.Write(p)
+	h.size.Add(int64(n))
+	return n, err
+}
+
+// await waits until there are so many bytes, so that a viewer that reads gets all, however slow the machine is.
+func (h *heap) await(t *testing.T, size int) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); h.size.Load() < int64(size); <-time.After(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("a viewer has had %d bytes, want %d", h.size.Load(), size)
 		}
 	}
 }
@@ -193,7 +217,7 @@ func TestAViewerThatGoesIsNoticedWithoutFrames(t *testing.T) {
 }
 
 func TestAStalledViewerIsClosedAndDelaysNobody(t *testing.T) {
-	h := open(t, flv.HTTPConfig{WriteTimeout: time.Second, WriteBuffer: 64 << 10})
+	h := open(t, flv.HTTPConfig{WriteTimeout: 5 * time.Second, WriteBuffer: 64 << 10})
 	stalled, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(h.url, "http://"))
 	if err != nil {
 		t.Fatal(err)
@@ -204,20 +228,22 @@ func TestAStalledViewerIsClosedAndDelaysNobody(t *testing.T) {
 	}
 	good := h.get("/live")
 	h.viewers(2)
-	read := make(chan []byte, 1)
+	var got heap
+	read := make(chan struct{})
 	go func() {
-		body, _ := io.ReadAll(good.Body) // sound fails if anything is missing
-		read <- body
+		defer close(read)
+		_, _ = io.Copy(&got, good.Body) // sound fails if anything is missing
 	}()
-	// More than any socket keeps by itself.
+	// More than any socket keeps by itself, no faster than the good one reads.
 	const packets, size = 400, 64 << 10
-	for range packets {
+	for n := range packets {
+		got.await(t, (n-40)*size)
 		h.write(strings.Repeat("x", size))
-		<-time.After(time.Millisecond)
 	}
 	h.viewers(1)
 	h.stream.Close(nil)
-	if got := sound(t, <-read); len(got) != packets*(size+1)-1 {
+	<-read
+	if got := sound(t, got.all.Bytes()); len(got) != packets*(size+1)-1 {
 		t.Errorf("the good one got %d bytes of sound, want %d", len(got), packets*(size+1)-1)
 	}
 }

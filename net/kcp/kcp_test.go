@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/xtaci/kcp-go/v5.(*TimedSched).prepend"))
 }
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func listen(t *testing.T, cfg kcp.Config) net.Listener {
 	t.Helper()

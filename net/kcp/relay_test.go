@@ -287,7 +287,7 @@ func TestAClientRebindsByItselfWhenItsSocketFails(t *testing.T) {
 	var stats kcp.Stats
 	ln := echoServer(t, kcp.Config{Stats: &stats})
 	r := newRelay(t, ln)
-	c, err := kcp.Dial(context.Background(), r.addr(), kcp.Config{Ping: 50 * time.Millisecond, Silence: patience})
+	c, err := kcp.Dial(context.Background(), r.addr(), kcp.Config{Ping: 50 * time.Millisecond, Silence: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,7 +78,7 @@ func (s *studio) next() record.File {
 	select {
 	case f := <-s.files:
 		return f
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		s.Fatal("no file is told of")
 		return record.File{}
 	}
@@ -353,7 +353,7 @@ func TestADirectoryThatGoesIsNoticed(t *testing.T) {
 	s := open(t, record.Config{})
 	s.begin(record.Options{})
 	flvtest.Feed(t, s.pub, source, false)
-	for end := time.Now().Add(20 * time.Second); s.r.Counts().Bytes == 0; <-time.After(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); s.r.Counts().Bytes == 0; <-time.After(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("nothing is written")
 		}

@@ -85,8 +85,8 @@ func (srv *Server) Mute(room, who string, kind Kind, on bool) error {
 	}
 	p.muted[of] = on
 	for _, src := range p.sources {
-		if src.kind == of {
-			src.muted.Store(on)
+		if src.kind == of && src.muted.Swap(on) && !on {
+			src.newestKey.Store(0) // nobody begins with what has come meanwhile
 		}
 	}
 	r.assign()

@@ -25,15 +25,15 @@ func (p *peer) track() *pion.TrackRemote {
 	select {
 	case tr := <-p.incoming:
 		return tr
-	case <-time.After(20 * time.Second):
-		p.t.Fatal("no track after 20 s")
+	case <-time.After(time.Minute):
+		p.t.Fatal("no track after a minute")
 		return nil
 	}
 }
 
 func read(t testing.TB, tr *pion.TrackRemote) *rtp.Packet {
 	t.Helper()
-	if err := tr.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := tr.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	p, _, err := tr.ReadRTP()
@@ -116,7 +116,7 @@ func TestLostPacketComesFromTheNodesCache(t *testing.T) {
 		_ = v.pc.WriteRTCP([]rtcp.Packet{&rtcp.TransportLayerNack{MediaSSRC: uint32(tr.SSRC()), Nacks: []rtcp.NackPair{{PacketID: missed.SequenceNumber}}}})
 	})
 	// The library's replay protection would drop the same packet again: that it was sent again is what the node counts.
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for d.count(t, "skua_webrtc_packets_resent_total") != 1 {
 		if time.Now().After(deadline) {
 			t.Fatal("the packet was not sent again")
@@ -151,10 +151,13 @@ func TestKeyFramesAreAskedOncePerInterval(t *testing.T) {
 	}
 	<-asked
 	stop()
-	feeds[0].send(t, keyFrame(9))
+	// Again and again: a viewer that is connected may not have its line yet.
+	stop = every(10*time.Millisecond, func() { feeds[0].ts += 900; feeds[0].send(t, keyFrame(9)) })
+	t.Cleanup(stop)
 	for _, v := range viewers {
 		until(t, v.track(), keyFrame(9))
 	}
+	stop()
 	p.vanish()
 	n := 0
 	for range asked {
@@ -244,7 +247,7 @@ func TestThoseWhoSpeakGetTheLines(t *testing.T) {
 		d.await(t, fmt.Sprintf("m%d speaks", who), func() bool {
 			return len(d.speakers) == 1 && d.speakers[0].Who == fmt.Sprintf("m%d", who) && d.speakers[0].Level < 60
 		})
-		late := time.After(20 * time.Second)
+		late := time.After(time.Minute)
 		for got := byte(255); got != byte(who); {
 			select {
 			case got = <-heard:
@@ -258,30 +261,39 @@ func TestThoseWhoSpeakGetTheLines(t *testing.T) {
 func TestMutedPublisherIsNotHeard(t *testing.T) {
 	d := open(t, nil)
 	_, feeds := publish(t, d, "stage", "anna", pion.MimeTypeVP8)
-	film(t, feeds[0], 1)
+	stop := film(t, feeds[0], 1)
 	v := watch(t, d, "/whep/stage", 0, 1)
 	tr := v.track()
 	last := read(t, tr)
+	stop()
 	if err := d.Mute("stage", "anna", rtc.Video, true); err != nil {
 		t.Fatal(err)
 	}
-	at := d.count(t, "skua_webrtc_packets_sent_total")
-	received := d.count(t, "skua_webrtc_packets_received_total")
-	for d.count(t, "skua_webrtc_packets_received_total") < received+20 {
-		<-time.After(10 * time.Millisecond)
+	for range 10 {
+		feeds[0].ts += 3600
+		feeds[0].send(t, keyFrame(2))
 	}
-	if sent := d.count(t, "skua_webrtc_packets_sent_total"); sent != at {
-		t.Errorf("%v packets were sent while it was muted", sent-at)
+	feeds[0].ts += 3600
+	feeds[0].send(t, deltaFrame(3)) // one that nobody begins with: when it has come, those before it are dealt with
+	for d.count(t, "skua_webrtc_packets_received_total") < float64(feeds[0].seq) {
+		<-time.After(10 * time.Millisecond)
 	}
 	if err := d.Mute("stage", "anna", rtc.Video, false); err != nil {
 		t.Fatal(err)
 	}
-	for range 20 {
+	film(t, feeds[0], 3)
+	for seen := 0; seen < 20; {
 		p := read(t, tr)
 		if p.SequenceNumber != last.SequenceNumber+1 {
 			t.Fatalf("number %d follows %d", p.SequenceNumber, last.SequenceNumber)
 		}
 		last = p
+		switch n := p.Payload[2]; n {
+		case 2:
+			t.Fatal("a picture has come that was sent while it was muted")
+		case 3:
+			seen++
+		}
 	}
 	if err := d.Mute("stage", "bert", rtc.Video, true); !errors.Is(err, rtc.ErrNoMember) {
 		t.Errorf("muting nobody: %v", err)
@@ -301,10 +313,18 @@ func TestKickedMemberIsToldWhy(t *testing.T) {
 	}
 	said := make(chan string, 10)
 	events.OnMessage(func(m pion.DataChannelMessage) { said <- string(m.Data) })
+	room, err := v.pc.CreateDataChannel("room", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	opened := make(chan struct{})
-	events.OnOpen(func() { close(opened) })
+	room.OnOpen(func() { close(opened) })
 	v.connect(d, "/whep/stage?who=bert")
 	<-opened
+	if err := room.SendText("hello"); err != nil {
+		t.Fatal(err)
+	}
+	d.await(t, "the node has both channels", func() bool { return len(d.messages) > 0 })
 	if err := d.Kick("stage", "carl", "no"); !errors.Is(err, rtc.ErrNoMember) {
 		t.Errorf("kicking nobody: %v", err)
 	}
@@ -312,13 +332,24 @@ func TestKickedMemberIsToldWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.await(t, "he has left", func() bool { return d.left["bert"] == "he swore" })
-	for text := range said {
-		if strings.Contains(text, `"closed"`) {
-			if !strings.Contains(text, "he swore") {
-				t.Errorf("he was told %s", text)
-			}
-			return
-		}
+	text := hear(t, said)
+	for !strings.Contains(text, `"closed"`) {
+		text = hear(t, said)
+	}
+	if !strings.Contains(text, "he swore") {
+		t.Errorf("he was told %s", text)
+	}
+}
+
+// hear waits for the next that is said on a channel.
+func hear(t *testing.T, said <-chan string) string {
+	t.Helper()
+	select {
+	case text := <-said:
+		return text
+	case <-time.After(time.Minute):
+		t.Fatal("nothing is said")
+		return ""
 	}
 }
 
@@ -339,18 +370,20 @@ func TestMembersTalkOverTheDataChannel(t *testing.T) {
 		return p, c, said
 	}
 	_, anna, _ := join("anna")
-	_, _, bert := join("bert")
-	if err := anna.SendText("hello"); err != nil {
-		t.Fatal(err)
+	_, b, bert := join("bert")
+	for i, c := range []*pion.DataChannel{anna, b} { // by which the node has both channels as well
+		if err := c.SendText("hello"); err != nil {
+			t.Fatal(err)
+		}
+		d.await(t, "the member is heard", func() bool { return slices.Equal(d.messages, []string{"anna: hello", "bert: hello"}[:i+1]) })
 	}
-	d.await(t, "anna is heard", func() bool { return slices.Equal(d.messages, []string{"anna: hello"}) })
 	if n := d.Tell("talk", "", []byte("welcome")); n != 2 {
 		t.Errorf("%d were told, expected 2", n)
 	}
 	if n := d.Tell("talk", "carl", []byte("welcome")); n != 0 {
 		t.Errorf("%d were told, expected 0", n)
 	}
-	if got := <-bert; got != "welcome" {
+	if got := hear(t, bert); got != "welcome" {
 		t.Errorf("bert heard %q", got)
 	}
 }

@@ -93,9 +93,10 @@ func isRunOf(t *testing.T, what string, got, want []packet, least int) {
 // TestWhatFFmpegPublishesIsWhatItReads publishes a file with B-frames and reads it over each output: each packet, its bytes and its times, is that of the file, without a gap.
 func TestWhatFFmpegPublishesIsWhatItReads(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "in.flv")
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	if _, err := ffmpeg(ctx, t, "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30", "-f", "lavfi", "-i", "sine=sample_rate=44100", "-t", "10",
+	// Long enough for readers that take a while to begin, as on a busy machine.
+	if _, err := ffmpeg(ctx, t, "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30", "-f", "lavfi", "-i", "sine=sample_rate=44100", "-t", "30",
 		"-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "30", "-c:a", "aac", file); err != nil {
 		t.Fatal(err)
 	}
@@ -109,12 +110,12 @@ func TestWhatFFmpegPublishesIsWhatItReads(t *testing.T) {
 		return packets(out)
 	}
 	want := read(file)
-	if len(want["video"]) != 300 {
+	if len(want["video"]) != 900 {
 		t.Fatalf("the file has %d pictures", len(want["video"]))
 	}
 
 	h := open(t, rtmp.Config{})
-	pages, err := flv.NewHTTP(flv.HTTPConfig{Join: func(*http.Request) (*media.Viewer, error) { return h.stream.Join(media.ViewerConfig{}) }})
+	pages, err := flv.NewHTTP(flv.HTTPConfig{Join: func(*http.Request) (*media.Viewer, error) { return h.stream.Join(media.ViewerConfig{Lag: time.Minute}) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,13 +130,17 @@ func TestWhatFFmpegPublishesIsWhatItReads(t *testing.T) {
 		}
 		web.Close()
 	}()
-	var running sync.WaitGroup
-	running.Go(func() {
-		if _, err := ffmpeg(ctx, t, "-re", "-i", file, "-c", "copy", "-f", "flv", "rtmp://"+h.addr+"/live/test"); err != nil {
+	publishing, enough := context.WithCancel(ctx)
+	defer enough()
+	published := make(chan struct{})
+	go func() {
+		defer close(published)
+		if _, err := ffmpeg(publishing, t, "-re", "-i", file, "-c", "copy", "-f", "flv", "rtmp://"+h.addr+"/live/test"); err != nil && publishing.Err() == nil {
 			t.Error(err)
 		}
 		h.stream.Close(nil) // so that the readers end
-	})
+	}()
+	var running sync.WaitGroup
 	h.until("pictures come", func() bool { return h.stream.Counts().Keys > 0 })
 	for name, url := range map[string]string{"rtmp": "rtmp://" + h.addr + "/live/test", "http-flv": web.URL + "/live/test.flv"} {
 		running.Go(func() {
@@ -145,4 +150,6 @@ func TestWhatFFmpegPublishesIsWhatItReads(t *testing.T) {
 		})
 	}
 	running.Wait()
+	enough()
+	<-published
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/skua-go/skua/net/media"
 	"github.com/skua-go/skua/net/rtsp"
 )
 
@@ -120,11 +121,11 @@ func seconds() int {
 	return 4
 }
 
-// clip is a file with pictures that are all different, and so is the sound.
+// clip is a file with pictures that are all different, and so is the sound. It is long enough for readers that take a while to begin, as on a busy machine.
 func clip(ctx context.Context, t *testing.T, args ...string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "in.mkv")
-	in := []string{"-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30", "-f", "lavfi", "-i", "anoisesrc=sample_rate=48000:amplitude=0.2:seed=7", "-t", strconv.Itoa(seconds() + 5), "-g", "30"}
+	in := []string{"-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30", "-f", "lavfi", "-i", "anoisesrc=sample_rate=48000:amplitude=0.2:seed=7", "-t", strconv.Itoa(seconds() + 16), "-g", "30"}
 	if _, err := ffmpeg(ctx, t, append(append(in, args...), file)...); err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +152,7 @@ var codecs = map[string][]string{
 // TestWhatFFmpegPublishesIsWhatItReads has each codec go in by one transport and out by both: each picture and each packet of sound is that of the file, in its order, at its time,
 // and as far from each other as in the file.
 func TestWhatFFmpegPublishesIsWhatItReads(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
 	defer cancel()
 	for _, c := range []struct {
 		codecs, in string
@@ -167,13 +168,18 @@ func TestWhatFFmpegPublishesIsWhatItReads(t *testing.T) {
 			file := clip(ctx, t, codecs[c.codecs]...)
 			want := read(ctx, t, "-i", file)
 			h := open(t, rtsp.Config{})
-			var running sync.WaitGroup
-			running.Go(func() {
-				if _, err := ffmpeg(ctx, t, "-re", "-i", file, "-c", "copy", "-strict", "experimental", "-f", "rtsp", "-rtsp_transport", c.in, h.url()); err != nil {
+			h.viewer = media.ViewerConfig{Lag: time.Minute}
+			publishing, enough := context.WithCancel(ctx)
+			defer enough()
+			published := make(chan struct{})
+			go func() {
+				defer close(published)
+				if _, err := ffmpeg(publishing, t, "-re", "-i", file, "-c", "copy", "-strict", "experimental", "-f", "rtsp", "-rtsp_transport", c.in, h.url()); err != nil && publishing.Err() == nil {
 					t.Error(err)
 				}
 				h.stream.Close(nil) // so that the readers end
-			})
+			}()
+			var running sync.WaitGroup
 			h.until("pictures come", func() bool { return h.stream.Counts().Keys > 0 })
 			for _, out := range c.out {
 				running.Go(func() {
@@ -186,6 +192,8 @@ func TestWhatFFmpegPublishesIsWhatItReads(t *testing.T) {
 				})
 			}
 			running.Wait()
+			enough()
+			<-published
 		})
 	}
 }

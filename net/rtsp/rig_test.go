@@ -26,7 +26,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds what has to happen soon, on a busy machine with the race detector.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // hall is a server with one stream, to which everybody is let in but those who ask for /live/closed.
 type hall struct {

@@ -201,7 +201,7 @@ func TestRoomWithoutFramesIsNotWaitedForLonger(t *testing.T) {
 // TestSlowViewerSkipsAndStalledOneIsClosed has one viewer that reads a quarter of what comes and one that reads nothing, beside one that gets all.
 func TestSlowViewerSkipsAndStalledOneIsClosed(t *testing.T) {
 	const size, count, gop = 4 << 10, 250, 20
-	h := open(t, rtsp.Config{WriteTimeout: time.Second, WriteBuffer: 8 << 10})
+	h := open(t, rtsp.Config{WriteTimeout: 5 * time.Second, WriteBuffer: 8 << 10})
 	f := h.feed()
 	f.picture(true, size)
 	join := func(lag time.Duration) *peer {

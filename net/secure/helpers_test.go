@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long a test waits for what must happen; it is long because the machine may be busy, and never waited out when all is well.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // pipes is a listener of connections in memory, which fake time can be used with.
 type pipes struct {

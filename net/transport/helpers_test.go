@@ -17,7 +17,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what must happen; it is long because the machine may be busy, and never waited out when all is well.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 var errBadByte = errors.New("0xff is no length")
 

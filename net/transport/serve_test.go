@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/skua-go/skua/net/transport"
@@ -141,34 +142,28 @@ func TestAFrameMustBeFinishedInTime(t *testing.T) {
 }
 
 func TestIdleConnectionsAreClosedAndBusyOnesAreNot(t *testing.T) {
-	s := serve(t, transport.Config{Idle: time.Hour, HandshakeTimeout: 100 * time.Millisecond}, echo, nil)
-	idle := s.dial()
-	is := s.next()
-	busy := s.dial()
-	bs := s.next()
-	is.conn.SetIdle(time.Second)
-	bs.conn.SetIdle(time.Second)
-	done := make(chan error, 1)
-	go func() { done <- is.reason(t) }()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for waiting := true; waiting; {
-		send(t, busy, frame("hi"))
-		want(t, busy, "hi")
-		select {
-		case reason := <-done:
-			if !errors.Is(reason, transport.ErrIdle) {
-				t.Fatalf("the idle one was closed with %v", reason)
+	both(t, func(t *testing.T, plain bool) {
+		synctest.Test(t, func(t *testing.T) {
+			s, m := inMemory(t, plain, transport.Config{Idle: time.Hour, HandshakeTimeout: 100 * time.Millisecond}, echo, nil)
+			idle := m.dial("1")
+			is := s.next()
+			busy := m.dial("2")
+			bs := s.next()
+			is.conn.SetIdle(time.Second)
+			bs.conn.SetIdle(time.Second)
+			for range 10 {
+				time.Sleep(time.Second / 2) //nolint:forbidigo // fake time
+				busy.send(frame("hi"))
+				if got := busy.receive(t); got != "hi" {
+					t.Errorf("received %q", got)
+				}
 			}
-			waiting = false
-		case <-tick.C:
-		}
-	}
-	if _, err := receive(idle); err == nil {
-		t.Error("the idle client is still served")
-	}
-	send(t, busy, frame("hi"))
-	want(t, busy, "hi")
+			if reason := is.reason(t); !errors.Is(reason, transport.ErrIdle) || !idle.isClosed() {
+				t.Errorf("the idle one was closed with %v", reason)
+			}
+			s.stop()
+		})
+	})
 }
 
 func TestSlowClientIsClosedAndTheOthersNeverNotice(t *testing.T) {

@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // listen starts an HTTP server with a listener behind it.
 func listen(t *testing.T, cfg ws.Config) (l *ws.Listener, url string) {

@@ -167,7 +167,7 @@ func meetWith(t testing.TB, n int, roles func(i int) []string, cfg func(i int, c
 	}
 	c.Cluster = clustertest.Start(t, n, clustertest.Config{Types: types, Mesh: more.mesh, Members: func(i int) cluster.MembersConfig {
 		m := cluster.MembersConfig{
-			Beat: 50 * time.Millisecond, Suspect: time.Second, Dead: 3 * time.Second,
+			Beat: 50 * time.Millisecond, Suspect: 3 * time.Second, Dead: 5 * time.Second, // nobody is taken for dead because the machine is busy
 			Labels: map[string]string{gate.AddressLabel: "tcp://" + listeners[i].Addr().String()},
 		}
 		if roles != nil {

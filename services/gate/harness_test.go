@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is for what must happen; a test that takes as long has failed.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // agent is a player's script that most tests do with.
 const agent = `

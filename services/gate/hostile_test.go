@@ -141,7 +141,7 @@ func (n *node) players() (stop func()) {
 		c := n.dialOn(kind, client.Options{})
 		must(n.t, logIn(c, "good-"+kind))
 		all.Go(func() {
-			for i := 0; !stopped.Load(); i++ {
+			for i := 0; i < 10 || !stopped.Load(); i++ {
 				began := time.Now()
 				var got struct{ N int }
 				if err := request(c, "echo", map[string]int{"n": i}, &got); err != nil || got.N != i {

@@ -224,7 +224,7 @@ func TestASpanOfARequestLastsUntilItsAnswer(t *testing.T) {
 	}
 	kept.Reset()
 	for range 3 {
-		must(t, c.Notify(t.Context(), "wait", map[string]int{"cs": 30}))
+		must(t, c.Notify(t.Context(), "wait", map[string]int{"cs": 3000})) // far longer than it takes to notice that the client has gone
 	}
 	_ = c.Close()
 	until(t, "all have ended", func() bool {

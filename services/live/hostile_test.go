@@ -13,6 +13,7 @@ import (
 	client "github.com/skua-go/skua/clients/go"
 	"github.com/skua-go/skua/net/packet"
 	"github.com/skua-go/skua/services/gate"
+	"github.com/skua-go/skua/services/live"
 )
 
 // raw is a connection that speaks the protocol without a client.
@@ -162,7 +163,7 @@ func TestAStrangerOpensNothing(t *testing.T) {
 }
 
 func TestWhatAPublisherDoesWrongEndsItsRoomAndNotItsConnection(t *testing.T) {
-	r := start(t, options{gate: gate.Config{Login: gate.LoginNone}})
+	r := start(t, options{gate: gate.Config{Login: gate.LoginNone}, live: live.Config{FrameRate: 20}}) // of which a busy machine sends more, too
 	vp8 := packet.MediaTrack{Codec: "vp8"}
 	many := make([]packet.MediaTrack, 9)
 	for i := range many {

@@ -105,7 +105,7 @@ func TestAServerOfKeysThatMisbehavesLeavesTheKnownOnesInForce(t *testing.T) {
 	known := newIssuer("known", jose.EdDSA)
 	s := newKeyServer(t, set(known))
 	cfg := asking(now, s)
-	cfg.JWT.Timeout = 300 * time.Millisecond
+	cfg.JWT.Timeout = 3 * time.Second
 	n := start(t, cfg)
 	if _, err := n.enter("jwt", known.token(t, claims(now, nil))); err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/value"
+	"github.com/skua-go/skua/internal/cputime"
 	"github.com/skua-go/skua/internal/logtest"
 	"github.com/skua-go/skua/internal/metrictest"
 	"github.com/skua-go/skua/services/login"
@@ -29,7 +30,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 type node struct {
 	t       *testing.T
@@ -283,7 +284,7 @@ func TestNamesAndPasswordsOfEveryWrongShapeAreRefused(t *testing.T) {
 }
 
 func TestAnUnknownNameIsRefusedLikeAWrongPassword(t *testing.T) {
-	open := login.Config{Register: true, MaxAttempts: 1000} // true costs, since it is the time that is looked at
+	open := login.Config{Register: true, MaxAttempts: 1000} // true costs, since it is the work that is looked at
 	n := start(t, open)
 	n.want("", "ann", "right")
 	doc, err := n.db.Load(t.Context(), "account", "ann")
@@ -298,9 +299,9 @@ func TestAnUnknownNameIsRefusedLikeAWrongPassword(t *testing.T) {
 	texts := map[string]string{}
 	for range 7 {
 		for _, name := range []string{"ann", "nobody"} {
-			began := time.Now()
+			began := cputime.Process()
 			_, err := n.login(name, "wrong")
-			took[name] = append(took[name], time.Since(began))
+			took[name] = append(took[name], cputime.Process()-began)
 			if texts[name] = fmt.Sprint(err); code(err) != login.Denied {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -309,7 +310,7 @@ func TestAnUnknownNameIsRefusedLikeAWrongPassword(t *testing.T) {
 	if texts["ann"] != texts["nobody"] {
 		t.Errorf("%q tells from %q", texts["ann"], texts["nobody"])
 	}
-	// The fastest of each, since other load only ever adds to it.
+	// The least of each, since what else the process does only ever adds to it.
 	known, unknown := slices.Min(took["ann"]), slices.Min(took["nobody"])
 	if unknown < known/2 || unknown > known*2 {
 		t.Errorf("a wrong password takes %v, an unknown name %v", known, unknown)
@@ -465,7 +466,7 @@ func TestAServiceThatStopsKeepsNobodyWaiting(t *testing.T) {
 	began := time.Now()
 	n.sys.Stop(ref, nil)
 	all.Wait()
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > patience/2 { // as long as calls may take
 		t.Errorf("the end took %v", took)
 	}
 }

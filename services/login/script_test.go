@@ -168,7 +168,7 @@ end
 return M`
 
 func TestAScriptDecidesALogin(t *testing.T) {
-	cfg := login.Config{Methods: []login.Method{login.MethodHook}, Hook: "hook", HookTimeout: 500 * time.Millisecond, TokenKeys: keys(1)}
+	cfg := login.Config{Methods: []login.Method{login.MethodHook}, Hook: "hook", HookTimeout: 3 * time.Second, TokenKeys: keys(1)}
 	must(t, cfg.Check())
 	n := scripted(t, cfg, map[string]string{"hook.lua": hooked})
 	for _, test := range []struct {
@@ -205,7 +205,7 @@ func TestAScriptDecidesALogin(t *testing.T) {
 }
 
 func TestLoginsThatAHookHoldsUpAreBounded(t *testing.T) {
-	n := scripted(t, login.Config{Methods: []login.Method{login.MethodHook}, Hook: "hook", HookTimeout: 2 * time.Second, Queue: 3}, map[string]string{"hook.lua": hooked})
+	n := scripted(t, login.Config{Methods: []login.Method{login.MethodHook}, Hook: "hook", HookTimeout: 5 * time.Second, Queue: 3}, map[string]string{"hook.lua": hooked})
 	_, err := n.enter("ticket", "table")
 	must(t, err)
 	var all sync.WaitGroup

@@ -32,7 +32,8 @@ type branch struct {
 	links *relay.Server
 }
 
-// branches starts some, each with the rules of testdata.
+// branches starts some, each with the rules of testdata. Their viewers miss nothing because they are slow: tests count on each frame, and do not read while they wait for something else. And a node is not
+// taken for dead because the machine is busy; nor has NATS to be away for so long that it is another one afterwards.
 func branches(t *testing.T, count int, cfg room.Config) (*clustertest.Cluster, []*branch) {
 	t.Helper()
 	types := wire.NewTypes()
@@ -40,10 +41,14 @@ func branches(t *testing.T, count int, cfg room.Config) (*clustertest.Cluster, [
 	names.WireTypes(types)
 	room.WireTypes(types)
 	log, _ := logtest.New(t)
-	members := func(int) cluster.MembersConfig {
-		return cluster.MembersConfig{Beat: 20 * time.Millisecond, Suspect: 300 * time.Millisecond, Dead: 600 * time.Millisecond}
+	if cfg.Lag == 0 {
+		cfg.Lag = time.Minute
 	}
-	c := clustertest.Start(t, count, clustertest.Config{Types: types, Log: log, Members: members})
+	cfg.Stream.RingFrames, cfg.Stream.Keep, cfg.Stream.MaxGOP = 1<<14, time.Minute, time.Minute // 80 s of a show
+	members := func(int) cluster.MembersConfig {
+		return cluster.MembersConfig{Beat: 50 * time.Millisecond, Suspect: 2 * time.Second, Dead: 3 * time.Second}
+	}
+	c := clustertest.Start(t, count, clustertest.Config{Types: types, Log: log, Members: members, Lease: time.Minute})
 	var all []*branch
 	for _, n := range c.Nodes {
 		b := &branch{rig: &rig{Node: luatest.On(t, first(t), n.System, log), metrics: n.Metrics}, node: n}
@@ -181,6 +186,12 @@ func (b *branch) published(name, query string) *media.Publisher {
 	return p
 }
 
+// knows waits until the node has heard of the only room there is: who comes before makes another one.
+func (b *branch) knows(room string) {
+	b.Helper()
+	b.until("the room is known", func() bool { return b.script("rooms") == room })
+}
+
 func (b *branch) script(cmd string, args ...any) string {
 	b.Helper()
 	return strings.Trim(b.Call(b.rules, cmd, args...), `"`)
@@ -267,6 +278,7 @@ func TestAPublisherOfAnotherNodeIsBroughtHome(t *testing.T) {
 	p := home.published("arena", "who=ann&let=in")
 	v := third.joined("arena", "let=in")
 	mine := home.joined("arena", "let=in")
+	other.knows("arena")
 	_, err := other.publish("arena", "who=eve&let=in")
 	no(t, err, media.ErrBusy)
 	first := home.show(p, 0)
@@ -296,6 +308,7 @@ func TestARoomComesBackWhereItsPublisherIs(t *testing.T) {
 	home, other, third := at[0], at[1], at[2]
 	home.published("arena", "who=ann&let=in").Close()
 	v := third.joined("arena", "who=bob&let=in")
+	other.knows("arena")
 	p := other.show(other.published("arena", "who=ann&let=in"), 0)
 	third.sees(v, 10)
 	begun := time.Now()
@@ -400,7 +413,7 @@ func TestAPublisherOutlivesNATS(t *testing.T) {
 	home, other := at[0], at[1]
 	home.published("arena", "who=ann&let=in").Close()
 	v := home.joined("arena", "who=bob&let=in")
-	other.until("the room is known", func() bool { return other.script("rooms") == "arena" })
+	other.knows("arena")
 	p := other.show(other.published("arena", "who=ann&let=in"), 0)
 	numbers := home.sees(v, 5)
 	c.StopNATS()

@@ -50,7 +50,7 @@ func TestAWHEPViewerOfAnotherNodeGetsFrames(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Complete()
-	other.until("the room is known", func() bool { return other.script("rooms") == "arena" })
+	other.knows("arena")
 	bob := connect(t, url, "/whep/arena?who=bob&let=in")
 	var packets atomic.Int32
 	bob.pc.OnTrack(func(track *pion.TrackRemote, _ *pion.RTPReceiver) {
@@ -91,7 +91,7 @@ func TestAGuestGivesWayWhereTheRoomHasCome(t *testing.T) {
 	home, other := at[0], at[1]
 	url := other.withWebRTC()
 	home.published("arena", "who=ann&let=in").Close()
-	other.until("the room is known", func() bool { return other.script("rooms") == "arena" })
+	other.knows("arena")
 	connect(t, url, "/whip/arena?who=ann&let=in")
 	other.until("ann is in", func() bool { return home.script("info", "arena") == "live true, viewers 0: ann/publish" })
 	home.wire.Cut(true)

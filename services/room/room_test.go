@@ -74,7 +74,7 @@ func (r *rig) join(name, query string) (*media.Viewer, error) {
 // until waits for a condition.
 func (r *rig) until(what string, met func() bool) {
 	r.Helper()
-	for end := time.Now().Add(20 * time.Second); !met(); <-time.After(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !met(); <-time.After(time.Millisecond) {
 		if time.Now().After(end) {
 			r.Fatalf("not in time: %s", what)
 		}

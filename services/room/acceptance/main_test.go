@@ -41,7 +41,7 @@ func sized[T any](quick, whole T) T {
 }
 
 // patience bounds what has to happen soon, on a busy machine.
-const patience = 40 * time.Second
+const patience = time.Minute
 
 // node is one with rooms.
 type node struct {

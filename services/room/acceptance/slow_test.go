@@ -22,7 +22,7 @@ var tooSlow = regexp.MustCompile("left the room .*(too slow for the stream|takes
 // node's memory stays within what docs/media.md says, and the slow ones skip or are closed, with the reason.
 func TestSlowViewersAmongTwoHundredGoodOnes(t *testing.T) {
 	const good, ring, buffer, base = 200, 4 << 20, 32 << 10, 20 << 10
-	n := start(t, fmt.Sprintf("admit = \"open\"\nlag = \"1s\"\npatience = \"4s\"\nwrite_timeout = \"3s\"\nreconnect = \"1s\"\nring_bytes = %d\nwrite_buffer = %d\n", ring, buffer))
+	n := start(t, fmt.Sprintf("admit = \"open\"\nlag = \"3s\"\npatience = \"4s\"\nwrite_timeout = \"6s\"\nreconnect = \"1s\"\nring_bytes = %d\nwrite_buffer = %d\n", ring, buffer))
 	before := n.resident()
 	seconds := sized(12, 60)
 	publishing, enough := context.WithCancel(t.Context())
