@@ -66,8 +66,8 @@ func (s *Stream) Make(params *Params) (*Made, error) {
 	return &Made{s, t, params}, nil
 }
 
-// Write puts a frame into the ring, at a time on the stream's own timeline, which is that of the frames it was made of. It waits for nobody. What is older than the frame before is
-// given that one's time. It returns the reason when the stream is closed.
+// Write puts a frame into the ring, at a time on the stream's own timeline, which is that of the frames it was made of. It waits for nobody. What is older than the frame before, or
+// than the stream, is given that one's time. It returns the reason when the stream is closed.
 func (m *Made) Write(at time.Duration, data []byte) error {
 	s := m.s
 	s.mu.Lock()
@@ -79,9 +79,7 @@ func (m *Made) Write(at time.Duration, data []byte) error {
 		return fmt.Errorf("%w: %s that was made: no data", ErrFrame, m.params.Codec)
 	}
 	st := &s.states[m.track.ID]
-	if st.begun {
-		at = max(at, st.last)
-	}
+	at = max(at, st.last)
 	st.begun, st.last = true, at
 	s.put(&Frame{Track: m.track, Params: m.params, DTS: at, PTS: at, Key: true, Data: data, Arrived: time.Since(s.made)})
 	return nil
