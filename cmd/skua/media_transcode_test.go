@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"github.com/skua-go/skua/internal/rtctest"
@@ -19,7 +20,12 @@ func TestBrowserHearsByWHEPTheAACThatIsPublishedOverRTMP(t *testing.T) {
 	defer stop()
 	await(t, "it publishes", func() bool { return d.scraped(`skua_media_members{action="publish",protocol="rtmp"} 1`) })
 	viewer := tab()
-	rtctest.Do(viewer, t, `watch('http://`+d.addr["http"]+`/whep/arena?who=bert').then(() => { v.muted = false })`)
+	rtctest.Do(viewer, t, `watch('http://`+d.addr["http"]+`/whep/arena?who=bert')`)
+	// A page makes noise when its user has done something.
+	gesture := func(p *runtime.EvaluateParams) { p.UserGesture = new(true) }
+	if _, err := chromedp.Run(viewer, chromedp.Evaluate[string](`v.muted = false; v.play().then(() => 'done')`, gesture, chromedp.EvalAwaitPromise)); err != nil {
+		t.Fatal(err)
+	}
 	var heard struct {
 		Samples, Concealed float64
 		Energy             float64

@@ -72,7 +72,7 @@ func startProcess(program string, from *media.Params, to media.Codec, log *slog.
 		return nil, err
 	}
 	p := &process{from: from, to: to, log: log, began: time.Now(), done: make(chan struct{}), gone: make(chan struct{}), input: newMuxer(from)}
-	p.cmd = exec.Command(path, arguments(from.Codec, to)...) //nolint:gosec // the operator's program, with arguments of ours
+	p.cmd = exec.Command(path, arguments(from.Codec, to)...) //nolint:gosec,noctx // the operator's program, with arguments of ours; end ends it, with a reason
 	p.cmd.Env = environment()
 	dieWithUs(p.cmd)
 	theirs, err := p.pipes()

@@ -88,8 +88,8 @@ func open(t *testing.T, cfg transcode.Config) *rig {
 	return r
 }
 
-// real is for tests with ffmpeg. Without it they are skipped, but in CI.
-func real(t *testing.T) {
+// needed is for tests with ffmpeg. Without it they are skipped, but in CI.
+func needed(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		if os.Getenv("CI") == "true" {
@@ -102,7 +102,7 @@ func real(t *testing.T) {
 // ffmpeg gives what it makes of some input.
 func ffmpeg(t *testing.T, input []byte, args ...string) []byte {
 	t.Helper()
-	real(t)
+	needed(t)
 	cmd := exec.CommandContext(t.Context(), "ffmpeg", append([]string{"-hide_banner", "-loglevel", "error"}, args...)...)
 	var told bytes.Buffer
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(input), &told
@@ -181,6 +181,9 @@ func drain(v *media.Viewer) (all []*media.Frame) {
 	}
 }
 
+// origin is where a publisher's times begin: encoders put something before the first sound.
+const origin = time.Second
+
 // stage is a stream with somebody who sends sound and pictures at their own pace, and who watches it.
 type stage struct {
 	*rig
@@ -221,12 +224,12 @@ func (st *stage) publish(samples []media.Sample, again bool) (done <-chan struct
 	st.wait.Go(func() {
 		defer close(ended)
 		defer p.Close()
-		begun, shown := time.Now(), time.Duration(0)
+		begun, shown := time.Now(), time.Duration(origin)
 		long := samples[len(samples)-1].DTS - samples[0].DTS + 20*time.Millisecond
 		for round := time.Duration(0); ; round += long {
 			for _, s := range samples {
-				s.DTS, s.PTS = s.DTS+round, s.PTS+round
-				<-time.After(time.Until(begun.Add(s.DTS - samples[0].DTS)))
+				s.DTS, s.PTS = origin+s.DTS+round, origin+s.PTS+round
+				<-time.After(time.Until(begun.Add(s.DTS - origin - samples[0].DTS)))
 				for ; shown <= s.DTS; shown += 40 * time.Millisecond {
 					if p.Write(video, media.Sample{DTS: shown, PTS: shown, Key: true, Data: []byte("picture"), Params: pictures}) != nil {
 						return

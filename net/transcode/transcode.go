@@ -22,9 +22,9 @@ import (
 )
 
 var (
-	// ErrMissing: there is no such program.
+	// ErrMissing tells that there is no such program.
 	ErrMissing = errors.New("transcode: ffmpeg is not there")
-	// ErrBusy: there are as many processes as there may be.
+	// ErrBusy tells that there are as many processes as there may be.
 	ErrBusy = errors.New("transcode: too many processes")
 )
 
