@@ -224,7 +224,7 @@ func (st *stage) publish(samples []media.Sample, again bool) (done <-chan struct
 	st.wait.Go(func() {
 		defer close(ended)
 		defer p.Close()
-		begun, shown := time.Now(), time.Duration(origin)
+		begun, shown := time.Now(), origin
 		long := samples[len(samples)-1].DTS - samples[0].DTS + 20*time.Millisecond
 		for round := time.Duration(0); ; round += long {
 			for _, s := range samples {
