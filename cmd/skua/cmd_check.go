@@ -121,7 +121,7 @@ func (p *project) check() (checked int, problems []lint.Problem, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	problems = append(p.missing(rt), rt.Lint(list, api)...)
+	problems = append(append(p.missing(rt), p.cfg.Media.programs()...), rt.Lint(list, api)...)
 	slices.SortFunc(problems, lint.Problem.Compare)
 	return len(list), problems, nil
 }

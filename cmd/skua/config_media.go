@@ -71,15 +71,21 @@ type MediaConfig struct {
 	// Address by which other nodes reach `listen.media`, such as `10.0.0.5:7020`; empty: that address itself.
 	LinkAddress string `toml:"link_address" env:"LINK_ADDRESS"`
 	// Links that other nodes may have to this one: one for each room that is watched there, one for each publisher there. Further ones are refused.
-	MaxLinks int          `toml:"max_links" env:"MAX_LINKS"`
-	WebRTC   WebRTCConfig `toml:"webrtc" envPrefix:"WEBRTC_"`
+	MaxLinks int `toml:"max_links" env:"MAX_LINKS"`
+	// Whether sound is made anew for viewers whose players do not know what is published: Opus of AAC and MP3 over WHEP, AAC of Opus over FLV, RTMP and HLS. An ffmpeg does it for each room that has such viewers, while it has any.
+	TranscodeAudio bool `toml:"transcode_audio" env:"TRANSCODE_AUDIO"`
+	// The program for that: a name that is looked for in PATH, or a path.
+	FFmpeg string `toml:"ffmpeg" env:"FFMPEG"`
+	// How many of them there may be. Viewers of further rooms get sound as it is published, or none.
+	MaxTranscoders int          `toml:"max_transcoders" env:"MAX_TRANSCODERS"`
+	WebRTC         WebRTCConfig `toml:"webrtc" envPrefix:"WEBRTC_"`
 }
 
 func mediaDefaults() MediaConfig {
 	return MediaConfig{
 		Admit: admitOff, RulesTimeout: Duration{5 * time.Second}, Reconnect: Duration{15 * time.Second}, MaxRooms: 1000, MaxViewers: 10_000, MaxConnections: 10_000,
 		RingBytes: 16 << 20, MaxFrame: 8 << 20, Lag: Duration{2 * time.Second}, Patience: Duration{20 * time.Second}, WriteTimeout: Duration{10 * time.Second}, WriteBuffer: 256 << 10,
-		MaxHLSSessions: 10_000, RecordQuota: 10 << 30, MaxRecordings: 100, RecordEvery: Duration{time.Hour}, RecordBytes: 1 << 30, RecordFlush: Duration{time.Second}, MaxLinks: 10_000, MaxRemotes: 8, Reach: []string{"127.0.0.0/8", "::1/128"},
+		MaxHLSSessions: 10_000, RecordQuota: 10 << 30, MaxRecordings: 100, RecordEvery: Duration{time.Hour}, RecordBytes: 1 << 30, RecordFlush: Duration{time.Second}, MaxLinks: 10_000, MaxRemotes: 8, FFmpeg: "ffmpeg", MaxTranscoders: 8, Reach: []string{"127.0.0.0/8", "::1/128"},
 		WebRTC: webRTCDefaults(),
 	}
 }
@@ -115,6 +121,9 @@ func (c *Config) validateMedia(k *check) {
 	k.that(err == nil, "media.reach", strings.Join(m.Reach, ","), "networks such as 10.0.0.0/8, and names such as live.example.com or *.example.com")
 	k.between("media.max_remotes", m.MaxRemotes, 1, 1000)
 	k.between("media.max_links", m.MaxLinks, 1, 1_000_000)
+	k.that(!m.TranscodeAudio || m.Admit != admitOff, "media.transcode_audio", "true", `false, as media.admit is "off"`)
+	k.that(strings.TrimSpace(m.FFmpeg) != "", "media.ffmpeg", m.FFmpeg, "the name or the path of a program")
+	k.between("media.max_transcoders", m.MaxTranscoders, 1, 1000)
 	c.validateLinks(k)
 	k.duration("media.record_flush", m.RecordFlush, 100*time.Millisecond, 10*time.Second)
 }

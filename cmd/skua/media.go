@@ -19,6 +19,7 @@ import (
 	"github.com/skua-go/skua/net/relay"
 	"github.com/skua-go/skua/net/rtmp"
 	"github.com/skua-go/skua/net/rtsp"
+	"github.com/skua-go/skua/net/transcode"
 	"github.com/skua-go/skua/net/transport"
 	"github.com/skua-go/skua/services/gate"
 	skualive "github.com/skua-go/skua/services/live"
@@ -38,9 +39,10 @@ type liveMedia struct {
 	rtsp  *rtsp.Server
 	flv   *flv.HTTP
 	hls   *hls.Server
-	own   *skualive.Server // in the game's own connections
-	tapes *record.Recorder // nil without media.record_dir
-	links *relay.Server    // nil without other nodes
+	own   *skualive.Server      // in the game's own connections
+	tapes *record.Recorder      // nil without media.record_dir
+	links *relay.Server         // nil without other nodes
+	sound *transcode.Transcoder // nil without media.transcode_audio
 }
 
 // buildMedia makes what [media] says.
@@ -67,7 +69,11 @@ func (n *node) buildMedia() (*liveMedia, error) {
 	if told.Cluster, err = n.mediaCluster(); err != nil {
 		return nil, err
 	}
-	m := &liveMedia{rooms: room.New(n.sys, told), tapes: tapes}
+	sound := n.buildTranscoder(log)
+	if sound != nil {
+		told.Convert = sound.Convert
+	}
+	m := &liveMedia{rooms: room.New(n.sys, told), tapes: tapes, sound: sound}
 	if m.links, err = n.buildLinks(m.rooms, told.Cluster, log); err != nil {
 		return nil, err
 	}
@@ -142,6 +148,9 @@ func (m *liveMedia) serve(ctx context.Context, doors *errgroup.Group, l *listene
 	if m.tapes != nil {
 		doors.Go(func() error { return m.tapes.Serve(ctx) })
 	}
+	if m.sound != nil {
+		doors.Go(func() error { return m.sound.Serve(ctx) })
+	}
 	if l.rtmp != nil {
 		doors.Go(func() error { return m.rtmp.Serve(ctx, l.rtmp) })
 	}
@@ -171,7 +180,7 @@ func (m *liveMedia) joinHTTP(r *http.Request) (*media.Viewer, error) {
 	if r.Header.Get("Upgrade") != "" {
 		e.Protocol = "ws-flv"
 	}
-	return m.rooms.Join(r.Context(), e, media.ViewerConfig{})
+	return m.rooms.Join(r.Context(), e, media.ViewerConfig{Sound: media.UsualSound()})
 }
 
 // joinHLS lets a viewer of /live/NAME/index.m3u8 in.
@@ -209,7 +218,7 @@ func (r rtmpRooms) Play(ctx context.Context, asked rtmp.Request) (*media.Viewer,
 	if err != nil {
 		return nil, err
 	}
-	return r.rooms.Join(ctx, e, media.ViewerConfig{})
+	return r.rooms.Join(ctx, e, media.ViewerConfig{Sound: media.UsualSound()})
 }
 
 func rtmpEntry(asked rtmp.Request) (room.Entry, error) {

@@ -117,8 +117,8 @@ ice_servers = ["stun:stun.example.com"]
 	}
 }
 
-// live opens a node whose rooms are reached by all protocols, and a browser's page that may come in.
-func live(t *testing.T) (d *doors, tab func() context.Context) {
+// live opens a node whose rooms are reached by all protocols, with this besides in its configuration, and a browser's page that may come in.
+func live(t *testing.T, more ...string) (d *doors, tab func() context.Context) {
 	t.Helper()
 	chrome := rtctest.Browser(t)
 	d = openDoors(t, t.TempDir(), openGate+`
@@ -126,7 +126,7 @@ listen.rtmp = "127.0.0.1:0"
 media.admit = "open"
 media.webrtc.udp = "127.0.0.1:0"
 media.webrtc.origins = ["*"]
-`)
+`+strings.Join(more, "\n"))
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(rtctest.Page)) }))
 	t.Cleanup(web.Close)
 	return d, func() context.Context { return rtctest.Tab(chrome, t, web.URL) }

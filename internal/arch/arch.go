@@ -134,6 +134,7 @@ func known() map[string][]string {
 		"net/rtc":        {"net/media"},
 		"net/rtsp":       {"net/media"},
 		"net/relay":      {"net/media"},
+		"net/transcode":  {"net/flv", "net/media"},
 		"services/login": {"services/store"},
 		"services/gate":  {"services/login", "services/store"},
 		"services/live":  {"services/room"},

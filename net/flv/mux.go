@@ -8,7 +8,7 @@ import (
 
 // Mux writes a stream for one viewer, from memory that all viewers share but for its beginning. The zero value is ready.
 type Mux struct {
-	told  [media.MaxTracks]*media.Params
+	told  [3]*media.Params // by Kind: a player has one track of each, whichever of the stream's that is
 	began bool
 }
 
@@ -20,8 +20,8 @@ func (m *Mux) Append(bufs net.Buffers, frames []*media.Frame, params func() []*m
 		bufs = append(bufs, begin(params()))
 	}
 	for _, f := range frames {
-		if m.told[f.Track.ID] != f.Params {
-			m.told[f.Track.ID] = f.Params
+		if m.told[f.Track.Kind] != f.Params {
+			m.told[f.Track.Kind] = f.Params
 			if tag := configTag(f); tag != nil {
 				bufs = append(bufs, tag)
 			}

@@ -73,7 +73,7 @@ func pull(ctx context.Context, client *http.Client, from string, begin func() (*
 	}
 	in := Ingest{To: p}
 	for bad := 0; ; {
-		kind, ms, body, err := readTag(r)
+		kind, ms, body, err := ReadTag(r)
 		if err != nil {
 			return err
 		}
@@ -89,8 +89,8 @@ func pull(ctx context.Context, client *http.Client, from string, begin func() (*
 	}
 }
 
-// readTag reads a tag and its size. Memory is taken for what has come: as much again at most.
-func readTag(r *bufio.Reader) (kind byte, ms uint32, body []byte, err error) {
+// ReadTag reads a tag and its size. Memory is taken for what has come: as much again at most.
+func ReadTag(r *bufio.Reader) (kind byte, ms uint32, body []byte, err error) {
 	var h [tagHeader]byte
 	if _, err = io.ReadFull(r, h[:]); err != nil {
 		return 0, 0, nil, err

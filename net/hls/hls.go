@@ -156,7 +156,7 @@ func (s *Server) begin(v *media.Viewer) (id string, one *session, err error) {
 	at := s.streams[v.Stream()]
 	if at == nil {
 		// It is patient: what it makes is for all.
-		read, err := v.Stream().Join(media.ViewerConfig{Lag: 10 * time.Second, Patience: time.Hour})
+		read, err := v.Stream().Join(media.ViewerConfig{Sound: media.UsualSound(), Lag: 10 * time.Second, Patience: time.Hour})
 		if err != nil {
 			return "", nil, err
 		}

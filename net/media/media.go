@@ -59,7 +59,7 @@ func (k Kind) String() string {
 // Codec is how a track's frames are compressed.
 type Codec uint8
 
-// The codecs that rooms carry. Nothing is transcoded, so an output leaves out what its protocol can't carry, and says so.
+// The codecs that rooms carry. Nothing is transcoded unless there is a converter (Config.Convert), so an output leaves out what its protocol can't carry, and says so.
 const (
 	H264 Codec = iota + 1
 	H265
@@ -107,6 +107,9 @@ func (c Codec) Kind() Kind {
 	}
 }
 
+// UsualSound is the codecs of sound that players and servers know from of old, as ViewerConfig.Sound has them. Opus in FLV, RTMP and HLS is for newer ones only.
+func UsualSound() []Codec { return []Codec{AAC, MP3} }
+
 // Params is what a decoder must know before the frames that have it. It never changes: new parameters are a new Params, and an output knows by the pointer that it has to
 // tell its viewer.
 type Params struct {
@@ -132,6 +135,8 @@ type Track struct {
 	Group uint8
 	// Layer is the quality within the group, 0 the best.
 	Layer uint8
+	// Made is the codec of a track that a converter makes of the group's sound, 0 of what the publisher sends.
+	Made Codec
 }
 
 // TrackSpec is what a publisher says of a track of its own.

@@ -33,11 +33,19 @@ func (p *Publisher) Track(spec TrackSpec) (*Track, error) {
 
 // Describe tells the parameters of a track before its first frame, so that who comes between hears of it.
 func (p *Publisher) Describe(t *Track, params *Params) {
+	if p.describe(t, params) && t.Kind == Audio {
+		p.s.convert()
+	}
+}
+
+// describe tells whether it is still the publisher's to say.
+func (p *Publisher) describe(t *Track, params *Params) bool {
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()
 	if p.reason == nil {
 		p.s.states[t.ID].params = params
 	}
+	return p.reason == nil
 }
 
 // Params gives those that were told of a track last, by this publisher or one before it; nil: none.

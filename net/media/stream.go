@@ -24,6 +24,9 @@ type Config struct {
 	// Settle is how long the first viewers are held until all tracks have begun, for containers whose beginning tells what will come. Default 700 ms. A publisher that knows
 	// its tracks ends it by Complete.
 	Settle time.Duration
+	// Convert is called when there may be sound that viewers can't play: a viewer with a Sound of its own has come, or a publisher has told other parameters. It looks at Need, and
+	// must not be kept. nil: nothing is transcoded.
+	Convert func(s *Stream)
 }
 
 func (c Config) withDefaults() Config {
@@ -62,6 +65,7 @@ type Stream struct {
 	settled atomic.Bool
 	state   atomic.Uint32            // a State
 	tracks  atomic.Pointer[[]*Track] // copied to be changed
+	making  atomic.Uint32            // codecs that sound is being made in, a bit each
 
 	mu        sync.Mutex
 	states    []trackState // by Track.ID
@@ -177,6 +181,14 @@ func (s *Stream) Err() error {
 
 // Join adds a viewer, which begins at the newest key frame that the ring has, or waits for one. There need not be a publisher. It returns ErrFull, or the reason of Close.
 func (s *Stream) Join(opt ViewerConfig) (*Viewer, error) {
+	v, err := s.join(opt)
+	if err == nil && len(opt.Sound) > 0 {
+		s.convert()
+	}
+	return v, err
+}
+
+func (s *Stream) join(opt ViewerConfig) (*Viewer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed != nil {
@@ -250,9 +262,14 @@ func (s *Stream) Publish(ended func(reason error)) (*Publisher, error) {
 
 // track is the one of a specification, made if there is none. Called with s.mu.
 func (s *Stream) track(spec TrackSpec) (*Track, error) {
+	return s.trackOf(spec, 0)
+}
+
+// trackOf is that, or one that is made. Called with s.mu.
+func (s *Stream) trackOf(spec TrackSpec, made Codec) (*Track, error) {
 	tracks := s.Tracks()
 	for _, t := range tracks {
-		if t.Kind == spec.Kind && t.Group == spec.Group && t.Layer == spec.Layer {
+		if t.Kind == spec.Kind && t.Group == spec.Group && t.Layer == spec.Layer && t.Made == made {
 			return t, nil
 		}
 	}
@@ -262,7 +279,7 @@ func (s *Stream) track(spec TrackSpec) (*Track, error) {
 	if len(tracks) >= MaxTracks {
 		return nil, fmt.Errorf("%w: %d tracks", ErrFull, len(tracks))
 	}
-	t := &Track{ID: uint8(len(tracks)), Kind: spec.Kind, Group: spec.Group, Layer: spec.Layer}
+	t := &Track{ID: uint8(len(tracks)), Kind: spec.Kind, Group: spec.Group, Layer: spec.Layer, Made: made}
 	all := append(slices.Clone(tracks), t)
 	s.states = append(s.states, trackState{})
 	s.tracks.Store(&all)
@@ -286,8 +303,10 @@ func (s *Stream) put(f *Frame) {
 	slot.Store(f)
 	s.head.Store(f.Seq + 1)
 	s.trim(f)
-	s.counts.Frames++
-	s.counts.Bytes += uint64(len(f.Data))
+	if f.Track.Made == 0 {
+		s.counts.Frames++
+		s.counts.Bytes += uint64(len(f.Data))
+	}
 	if !s.settled.Load() {
 		return
 	}

@@ -10,6 +10,9 @@ import (
 type ViewerConfig struct {
 	// Want chooses tracks; it is asked once for each. nil: video of group 0 in layer 0, and audio of group 0.
 	Want func(t *Track) bool
+	// Sound is the codecs of sound that the output's players play, best first; nil: all. What comes in another one such a viewer gets in the first of these, while there is somebody who
+	// makes that (Config.Convert), else as it comes.
+	Sound []Codec
 	// Live begins with what is written next instead of the newest key frame: pictures still begin at a key frame, the next one then.
 	Live bool
 	// After continues behind the frame with this Seq, as a viewer of the same stream that had it: nothing is missing then, if the ring still has what comes next. Resumed tells whether
@@ -34,6 +37,7 @@ type Viewer struct {
 	known   uint32 // tracks that Want was asked for, by ID
 	wanted  uint32
 	synced  uint32 // video that had its key frame
+	foreign bool   // the sound that was published last is in none of its Sound
 	takes   uint32 // since the counts were told
 	read    uint64 // frames, and bytes, since then
 	size    uint64
@@ -85,7 +89,7 @@ func (v *Viewer) wants(t *Track) bool {
 	bit := uint32(1) << t.ID
 	if v.known&bit == 0 {
 		v.known |= bit
-		if v.cfg.Want(t) {
+		if v.cfg.Want(t) && (t.Made == 0 || len(v.cfg.Sound) > 0 && v.cfg.Sound[0] == t.Made) {
 			v.wanted |= bit
 		}
 	}
@@ -96,7 +100,7 @@ func (v *Viewer) wants(t *Track) bool {
 func (v *Viewer) Tracks() []*Track {
 	var mine []*Track
 	for _, t := range v.s.Tracks() {
-		if v.wants(t) {
+		if v.wants(t) && v.plays(t) {
 			mine = append(mine, t)
 		}
 	}
@@ -256,7 +260,7 @@ func (v *Viewer) passes(f *Frame) bool {
 		return false
 	}
 	if f.Track.Kind == Audio {
-		return true
+		return v.hears(f)
 	}
 	bit := uint32(1) << f.Track.ID
 	if v.synced&bit != 0 {

@@ -19,8 +19,8 @@ type relay struct {
 	from   *media.Viewer
 	clock  *senderClock
 	shown  *publisher
-	lines  [media.MaxTracks]*relayLine
-	first  *relayLine // its frames tell what time it is
+	lines  [3]*relayLine // by Kind: viewers have one of each, whichever of the stream's tracks that is
+	first  *relayLine    // its frames tell what time it is
 	heard  time.Time
 }
 
@@ -100,10 +100,10 @@ func (r *relay) end() {
 
 // write sends a frame.
 func (r *relay) write(f *media.Frame) {
-	l := r.lines[f.Track.ID]
+	l := r.lines[f.Track.Kind]
 	if l == nil {
 		l = &relayLine{seq: 1 << 16}
-		r.lines[f.Track.ID] = l
+		r.lines[f.Track.Kind] = l
 	}
 	if l.params != f.Params {
 		r.describe(l, f)

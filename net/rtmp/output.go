@@ -16,7 +16,7 @@ type output struct {
 	lock   *sync.Mutex // around the connection's writes
 	viewer *media.Viewer
 	frames [batch]*media.Frame
-	told   [media.MaxTracks]*media.Params
+	told   [3]*media.Params // by Kind
 	began  bool
 	sets   bool // it goes to a server, which is asked to keep the metadata
 	out    media.Batch
@@ -30,8 +30,8 @@ func (o *output) write(n int) error {
 		bufs = append(bufs, o.metadata())
 	}
 	for i, f := range o.frames[:n] {
-		if o.told[f.Track.ID] != f.Params {
-			o.told[f.Track.ID] = f.Params
+		if o.told[f.Track.Kind] != f.Params {
+			o.told[f.Track.Kind] = f.Params
 			if body, ok := flv.AppendConfig(nil, f.Params); ok {
 				bufs = append(bufs, chunks(f, body))
 			}

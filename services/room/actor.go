@@ -107,7 +107,7 @@ type member struct {
 func newRoom(rooms *Rooms, name string, found actor.Ref) *room {
 	return &room{
 		rooms: rooms, cfg: &rooms.cfg, name: name, rules: rules{script: rooms.cfg.Rules, timeout: rooms.cfg.RulesTimeout},
-		stream: media.New(rooms.cfg.Stream), members: map[uint64]*member{}, muted: map[media.Kind]bool{}, posts: map[actor.Ref]*post{}, remotes: map[uint64]*remote{}, made: time.Now(), found: found,
+		stream: media.New(rooms.cfg.stream(name)), members: map[uint64]*member{}, muted: map[media.Kind]bool{}, posts: map[actor.Ref]*post{}, remotes: map[uint64]*remote{}, made: time.Now(), found: found,
 	}
 }
 
@@ -345,7 +345,7 @@ func (r *room) await(c *actor.Context) {
 func (r *room) over(c *actor.Context) {
 	r.window = nil
 	r.stream.Close(fmt.Errorf("%w in %s any more", ErrOffline, r.name))
-	r.stream = media.New(r.cfg.Stream)
+	r.stream = media.New(r.cfg.stream(r.name))
 	r.streamID++
 	r.endForwards(c)
 	if r.away != nil {

@@ -39,7 +39,7 @@ func (r *room) missing() (notes []string) {
 		return nil
 	}
 	for _, t := range r.stream.Tracks() {
-		if p := r.stream.Params(t); p != nil && !rtc.Carries(p.Codec) {
+		if p := r.stream.Params(t); p != nil && t.Made == 0 && !rtc.Carries(p.Codec) && (t.Kind != media.Audio || r.cfg.Convert == nil) {
 			notes = append(notes, fmt.Sprintf("no %s: it is %s, which WebRTC can't carry, and nothing is transcoded", t.Kind, p.Codec))
 		}
 	}
@@ -161,7 +161,7 @@ func (r *room) bridge(c *actor.Context) {
 	if server == nil || r.relay != nil || !watched || !foreign {
 		return
 	}
-	v, err := r.stream.Join(media.ViewerConfig{})
+	v, err := r.stream.Join(media.ViewerConfig{Sound: []media.Codec{media.Opus}})
 	if err == nil {
 		if who == "" {
 			who = "#" // which nobody else can be called

@@ -135,7 +135,7 @@ func (r *room) count(m *member, n int) {
 func (r *room) info() Info {
 	info := Info{Name: r.name, Live: r.publisher != nil, Counts: r.stream.Counts()}
 	for _, t := range r.stream.Tracks() {
-		if p := r.stream.Params(t); p != nil {
+		if p := r.stream.Params(t); p != nil && t.Made == 0 {
 			info.Tracks = append(info.Tracks, *p)
 		}
 	}

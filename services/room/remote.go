@@ -256,7 +256,7 @@ func persist(ctx context.Context, first, most time.Duration, try func() error, n
 
 // forward is one attempt. It ends with an ErrOffline when the room's stream does.
 func forward(ctx context.Context, stream *media.Stream, to *url.URL, push func(context.Context, *url.URL, *media.Viewer, func()) error, note func(string, error)) error {
-	v, err := stream.Join(media.ViewerConfig{})
+	v, err := stream.Join(media.ViewerConfig{Sound: media.UsualSound()})
 	if err != nil {
 		return err
 	}

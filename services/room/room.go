@@ -94,6 +94,8 @@ type Config struct {
 	StatsEvery time.Duration
 	// Stream bounds each room's stream.
 	Stream media.Config
+	// Convert has sound made for viewers that can't play what is published in a room: media.Config.Convert. nil: nothing is transcoded.
+	Convert func(room string, s *media.Stream)
 	// Lag and Patience are those of media.ViewerConfig, for who sets none.
 	Lag, Patience time.Duration
 	// Recorder writes rooms to files; nil: none are.
@@ -132,6 +134,15 @@ func (c Config) withDefaults() Config {
 		c.Now = time.Now
 	}
 	return c
+}
+
+// stream is how a room's stream is made.
+func (c *Config) stream(name string) media.Config {
+	made := c.Stream
+	if c.Convert != nil {
+		made.Convert = func(s *media.Stream) { c.Convert(name, s) }
+	}
+	return made
 }
 
 // Rooms is how protocols reach a node's rooms. Its methods may be called by anybody.

@@ -135,7 +135,7 @@ func (r *room) table() map[string]any {
 	counts := r.stream.Counts()
 	tracks := []any{}
 	for _, t := range r.stream.Tracks() {
-		if p := r.stream.Params(t); p != nil {
+		if p := r.stream.Params(t); p != nil && t.Made == 0 {
 			one := map[string]any{"kind": t.Kind.String(), "codec": p.Codec.String()}
 			if t.Kind == media.Video {
 				one["width"], one["height"] = p.Width, p.Height
