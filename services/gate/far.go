@@ -77,6 +77,16 @@ func (s *Session) whereabouts() actor.Ref {
 	return s.at
 }
 
+// bound is where the session is, or is on its way to.
+func (s *Session) bound() actor.Ref {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.heading.IsZero() {
+		return s.heading
+	}
+	return s.at
+}
+
 // moved has a stand-in send to where the session is now, behind all that it has sent on the way before.
 func (s *session) moved(c *actor.Context, to actor.Ref, hop uint64) {
 	s.mu.Lock()

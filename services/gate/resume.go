@@ -67,8 +67,12 @@ func (g *Gate) resume(l *link, r *packet.ResumeRequest, answer *packet.ResumeAns
 	key := p.token
 	s, code := g.tokens.find(key)
 	if node := g.whereIs(s, code, p); node != "" {
+		standing := s
 		if s, code, err = g.fetch(p, node, r.Received); err != nil {
 			return "", err
+		}
+		if code == packet.ResumeUnknown && standing != nil && standing.isElsewhere() && standing.bound().Node() != node {
+			return "", errNotNow // it has gone on from there, and who asks here again is told where to
 		}
 	}
 	if s == nil {
@@ -124,7 +128,7 @@ func (g *Gate) whereIs(s *Session, code string, p pass) string {
 	case s == nil && code == packet.ResumeUnknown && p.node != g.others.own():
 		return p.node
 	case s != nil && s.isElsewhere():
-		return s.whereabouts().Node()
+		return s.bound().Node()
 	}
 	return ""
 }
