@@ -333,24 +333,25 @@ func TestShutdownNamesWhoIsStuckAndEndsWhoWaitsForIt(t *testing.T) {
 }
 
 func TestShutdownDoesNotWaitLongerThanItMayForWork(t *testing.T) {
-	sys := actor.New(actor.Config{Log: slog.New(slog.DiscardHandler)})
-	goOn, begun := make(chan struct{}), make(chan struct{})
-	ref := spawnHooked(t, sys, "", hooked{receive: func(c *actor.Context, _ any) {
-		c.Go(func(context.Context) (any, error) { close(begun); <-goOn; return 1, nil }, func(any, error) {})
-	}})
-	sys.Send(ref, 1)
-	<-begun
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond) // the actor is given up after 50 ms
-	defer cancel()
-	err := sys.Shutdown(ctx)
-	wantErr(t, err, context.DeadlineExceeded)
-	if !strings.Contains(err.Error(), "work given to Go") {
-		t.Fatal(err)
-	}
-	close(goOn)
-	if err := sys.Shutdown(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	inBubble(t, func(t *testing.T, sys *actor.System) {
+		goOn, begun := make(chan struct{}), make(chan struct{})
+		ref := spawnHooked(t, sys, "", hooked{receive: func(c *actor.Context, _ any) {
+			c.Go(func(context.Context) (any, error) { close(begun); <-goOn; return 1, nil }, func(any, error) {})
+		}})
+		sys.Send(ref, 1)
+		<-begun
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond) // the actor is given up after 50 ms
+		defer cancel()
+		err := sys.Shutdown(ctx)
+		wantErr(t, err, context.DeadlineExceeded)
+		if !strings.Contains(err.Error(), "work given to Go") {
+			t.Fatal(err)
+		}
+		close(goOn)
+		if err := sys.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 func TestNamesEndWithTheirActor(t *testing.T) {
