@@ -86,7 +86,7 @@ func TestAGroupIsReadAsOperatorsWriteIt(t *testing.T) {
 
 // A leader that dies can't take anything back: the others find out by the record of what is current.
 func TestACanaryWhoseLeaderDiesIsTakenBackByTheOthers(t *testing.T) {
-	cluster, nodes := pair(t, func(cfg *reload.Config) { cfg.CanaryTime, cfg.Timeout = time.Minute, time.Second })
+	cluster, nodes := pair(t, func(cfg *reload.Config) { cfg.CanaryTime, cfg.Timeout = time.Minute, 4*time.Second })
 	c := newCrowd(4, nodes[1])
 	nodes[0].folder.put("agent.lua", worker("two", ""))
 	if _, err := nodes[0].svc.Begin(reload.Order{Who: "anna", Canary: "25%"}, 0); err != nil {
