@@ -45,7 +45,7 @@ func TestACanaryEndsWithTheNodeThatLeadsIt(t *testing.T) {
 // A node that joins meanwhile runs the old version, and follows when all do.
 func TestANodeThatJoinsDuringACanaryFollows(t *testing.T) {
 	cluster := clustertest.Start(t, 2, clustertest.Config{})
-	r := rig{secret: true, change: func(cfg *reload.Config) { cfg.CanaryTime = 4 * time.Second }}
+	r := rig{secret: true, change: func(cfg *reload.Config) { cfg.CanaryTime = 12 * time.Second }} // in which a node joins
 	first := r.run(t, cluster.Nodes[0], newFolder("agent.lua", worker("one", ""))).booted()
 	cluster.Nodes[1].Leave()
 	clustertest.Eventually(t, "the first node knows that the second has left", func() bool {
