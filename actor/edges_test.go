@@ -99,28 +99,30 @@ func TestARefOfNobodyOrOfAnotherNodeHasItsError(t *testing.T) {
 }
 
 func TestAnAnswerAfterTheDeadlineIsDroppedQuietly(t *testing.T) {
-	sys, log := newLogged(t)
-	late := make(chan bool)
-	answer := make(chan struct{})
-	slow := spawn(t, sys, func(c *actor.Context, _ any) {
-		promise := c.Promise()
-		go func() {
-			<-answer
-			late <- promise.Open() || promise.Reply(1, nil)
-		}()
+	synctest.Test(t, func(t *testing.T) { // or the deadline may pass before the handler begins, which then never does
+		sys, log := newLogged(t)
+		late := make(chan bool)
+		answer := make(chan struct{})
+		slow := spawn(t, sys, func(c *actor.Context, _ any) {
+			promise := c.Promise()
+			go func() {
+				<-answer
+				late <- promise.Open() || promise.Reply(1, nil)
+			}()
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+		defer cancel()
+		_, err := sys.Ask(ctx, slow, 1)
+		wantErr(t, err, actor.ErrDeadline)
+		wantErr(t, err, context.DeadlineExceeded)
+		close(answer)
+		if <-late {
+			t.Fatal("an answer after the deadline was taken")
+		}
+		if strings.Contains(log.String(), "answered twice") {
+			t.Fatal(log.String())
+		}
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
-	defer cancel()
-	_, err := sys.Ask(ctx, slow, 1)
-	wantErr(t, err, actor.ErrDeadline)
-	wantErr(t, err, context.DeadlineExceeded)
-	close(answer)
-	if <-late {
-		t.Fatal("an answer after the deadline was taken")
-	}
-	if strings.Contains(log.String(), "answered twice") {
-		t.Fatal(log.String())
-	}
 }
 
 func TestAnAskGivenUpByItsContextSaysSo(t *testing.T) {

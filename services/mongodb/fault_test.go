@@ -196,7 +196,7 @@ func TestACallIsGivenUpWithTheRequestThatItIsPartOf(t *testing.T) {
 		t.Fatal(got)
 	}
 	p.Stall()
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second) // in which the handler has begun
 	defer cancel()
 	if _, err := r.sys.Ask(ctx, ref, lua.Command("run", `local ok, err = pcall(things.findOne, things) gave = err`)); err == nil {
 		t.Error("a silent server has answered")
