@@ -140,11 +140,11 @@ func eventually(t *testing.T, within time.Duration, what string, ok func() bool)
 
 func logged(to *logtest.Buffer) *slog.Logger { return slog.New(slog.NewTextHandler(to, nil)) }
 
-// readyAtOnce fails if a node that is open has waited for somebody, or tried again: how long it takes without that is the machine's affair.
+// readyAtOnce fails if a node that is open has waited for a former holder of its name: how long it takes without that is the machine's affair.
 func readyAtOnce(t *testing.T, log *logtest.Buffer) {
 	t.Helper()
-	for _, waits := range []string{"waiting", "asked again", "not registered yet", "taking over"} {
-		if log.Count(waits) > 0 {
+	for _, waited := range []string{"waiting for it", "taking over the name"} {
+		if log.Count(waited) > 0 {
 			t.Errorf("it was not ready at once:\n%s", log)
 		}
 	}
