@@ -267,7 +267,6 @@ func TestAPublisherOfAnotherNodeIsBroughtHome(t *testing.T) {
 	p := home.published("arena", "who=ann&let=in")
 	v := third.joined("arena", "let=in")
 	mine := home.joined("arena", "let=in")
-	other.until("the room is known", func() bool { return other.script("rooms") == "arena" })
 	_, err := other.publish("arena", "who=eve&let=in")
 	no(t, err, media.ErrBusy)
 	first := home.show(p, 0)
