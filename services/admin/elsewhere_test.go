@@ -115,9 +115,6 @@ func TestAChangeOnAnotherNodeIsAuditedThereWithWhoHasAskedHere(t *testing.T) {
 	}
 }
 
-// answersIn is less than a request has in all, which is 10 s. Others are given 3 s of that; the rest is for a busy machine.
-const answersIn = 9 * time.Second
-
 func TestEachNodeAnswersOrIsNamedWithin3s(t *testing.T) {
 	t.Parallel()
 	n, b := twoNodes(t, "mute", "dead")
@@ -127,7 +124,7 @@ func TestEachNodeAnswersOrIsNamedWithin3s(t *testing.T) {
 	var all admin.ByNode
 	begun := time.Now()
 	code := n.call(viewToken, http.MethodGet, "/actors?prefix=crowd&node=*", "", &all)
-	if took := time.Since(begun); code != http.StatusOK || len(all.Nodes) != 4 || took > answersIn {
+	if took := time.Since(begun); code != http.StatusOK || len(all.Nodes) != 4 || took > 3500*time.Millisecond {
 		t.Fatalf("%d after %v: %+v", code, took, all)
 	}
 	for i, want := range []string{"b", "dead", "mute", "n"} {
@@ -159,7 +156,7 @@ func TestAStuckActorOfAnotherNodeIsToldOfWithin3s(t *testing.T) {
 	id := b.stuckScript()
 	begun := time.Now()
 	var d admin.ActorDetail
-	if code := n.call(viewToken, http.MethodGet, "/actors/"+id+"?node=b", "", &d); code != http.StatusOK || !strings.Contains(d.Busy, "busy in one handler since") || time.Since(begun) > answersIn {
+	if code := n.call(viewToken, http.MethodGet, "/actors/"+id+"?node=b", "", &d); code != http.StatusOK || !strings.Contains(d.Busy, "busy in one handler since") || time.Since(begun) > 3*time.Second {
 		t.Errorf("%d after %v: %+v", code, time.Since(begun), d)
 	}
 }
