@@ -99,28 +99,30 @@ func TestARefOfNobodyOrOfAnotherNodeHasItsError(t *testing.T) {
 }
 
 func TestAnAnswerAfterTheDeadlineIsDroppedQuietly(t *testing.T) {
-	sys, log := newLogged(t)
-	late := make(chan bool)
-	answer := make(chan struct{})
-	slow := spawn(t, sys, func(c *actor.Context, _ any) {
-		promise := c.Promise()
-		go func() {
-			<-answer
-			late <- promise.Open() || promise.Reply(1, nil)
-		}()
+	synctest.Test(t, func(t *testing.T) { // or the deadline may pass before the handler begins, which then never does
+		sys, log := newLogged(t)
+		late := make(chan bool)
+		answer := make(chan struct{})
+		slow := spawn(t, sys, func(c *actor.Context, _ any) {
+			promise := c.Promise()
+			go func() {
+				<-answer
+				late <- promise.Open() || promise.Reply(1, nil)
+			}()
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+		defer cancel()
+		_, err := sys.Ask(ctx, slow, 1)
+		wantErr(t, err, actor.ErrDeadline)
+		wantErr(t, err, context.DeadlineExceeded)
+		close(answer)
+		if <-late {
+			t.Fatal("an answer after the deadline was taken")
+		}
+		if strings.Contains(log.String(), "answered twice") {
+			t.Fatal(log.String())
+		}
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
-	defer cancel()
-	_, err := sys.Ask(ctx, slow, 1)
-	wantErr(t, err, actor.ErrDeadline)
-	wantErr(t, err, context.DeadlineExceeded)
-	close(answer)
-	if <-late {
-		t.Fatal("an answer after the deadline was taken")
-	}
-	if strings.Contains(log.String(), "answered twice") {
-		t.Fatal(log.String())
-	}
 }
 
 func TestAnAskGivenUpByItsContextSaysSo(t *testing.T) {
@@ -333,24 +335,25 @@ func TestShutdownNamesWhoIsStuckAndEndsWhoWaitsForIt(t *testing.T) {
 }
 
 func TestShutdownDoesNotWaitLongerThanItMayForWork(t *testing.T) {
-	sys := actor.New(actor.Config{Log: slog.New(slog.DiscardHandler)})
-	goOn, begun := make(chan struct{}), make(chan struct{})
-	ref := spawnHooked(t, sys, "", hooked{receive: func(c *actor.Context, _ any) {
-		c.Go(func(context.Context) (any, error) { close(begun); <-goOn; return 1, nil }, func(any, error) {})
-	}})
-	sys.Send(ref, 1)
-	<-begun
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond) // the actor is given up after 50 ms
-	defer cancel()
-	err := sys.Shutdown(ctx)
-	wantErr(t, err, context.DeadlineExceeded)
-	if !strings.Contains(err.Error(), "work given to Go") {
-		t.Fatal(err)
-	}
-	close(goOn)
-	if err := sys.Shutdown(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	inBubble(t, func(t *testing.T, sys *actor.System) {
+		goOn, begun := make(chan struct{}), make(chan struct{})
+		ref := spawnHooked(t, sys, "", hooked{receive: func(c *actor.Context, _ any) {
+			c.Go(func(context.Context) (any, error) { close(begun); <-goOn; return 1, nil }, func(any, error) {})
+		}})
+		sys.Send(ref, 1)
+		<-begun
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond) // the actor is given up after 50 ms
+		defer cancel()
+		err := sys.Shutdown(ctx)
+		wantErr(t, err, context.DeadlineExceeded)
+		if !strings.Contains(err.Error(), "work given to Go") {
+			t.Fatal(err)
+		}
+		close(goOn)
+		if err := sys.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 func TestNamesEndWithTheirActor(t *testing.T) {

@@ -34,68 +34,70 @@ func within(t *testing.T, what string, done <-chan struct{}) {
 }
 
 func TestSendNowRunsAnIdleActorAndThoseThatItWakesOnTheCallersGoroutine(t *testing.T) {
-	sys := newSystem(t)
-	var ran []string // without a lock: it is all one goroutine
-	last := spawn(t, sys, func(c *actor.Context, msg any) {
-		if msg != "rest" {
+	inBubble(t, func(t *testing.T, sys *actor.System) { // where no worker takes over because the caller has lost its core
+		var ran []string // without a lock: it is all one goroutine
+		last := spawn(t, sys, func(c *actor.Context, msg any) {
+			if msg != "rest" {
+				ran = append(ran, goroutine())
+			}
+			c.Reply("answer", nil)
+		})
+		first := spawn(t, sys, func(c *actor.Context, msg any) {
+			if msg == "rest" {
+				c.Reply(nil, nil)
+				return
+			}
 			ran = append(ran, goroutine())
+			c.Ask(last, 1, func(v any, err error) { ran = append(ran, goroutine()) })
+		})
+		ask(t, sys, first, "rest")
+		ask(t, sys, last, "rest")
+		until(t, func() bool { return atRest(sys, first) && atRest(sys, last) })
+		sys.SendNow(first, 1)
+		me := goroutine()
+		if want := []string{me, me, me}; strings.Join(ran, " ") != strings.Join(want, " ") {
+			t.Errorf("ran on goroutines %v, the caller is %s", ran, me)
 		}
-		c.Reply("answer", nil)
 	})
-	first := spawn(t, sys, func(c *actor.Context, msg any) {
-		if msg == "rest" {
-			c.Reply(nil, nil)
-			return
-		}
-		ran = append(ran, goroutine())
-		c.Ask(last, 1, func(v any, err error) { ran = append(ran, goroutine()) })
-	})
-	ask(t, sys, first, "rest")
-	ask(t, sys, last, "rest")
-	until(t, func() bool { return atRest(sys, first) && atRest(sys, last) })
-	sys.SendNow(first, 1)
-	me := goroutine()
-	if want := []string{me, me, me}; strings.Join(ran, " ") != strings.Join(want, " ") {
-		t.Errorf("ran on goroutines %v, the caller is %s", ran, me)
-	}
 }
 
 func TestAPromiseThatIsKeptInATurnIsHeardOnTheSameGoroutine(t *testing.T) {
-	sys := newSystem(t)
-	var ran []string
-	var kept actor.Promise
-	keeper := spawn(t, sys, func(c *actor.Context, msg any) {
-		switch msg {
-		case "rest":
-			c.Reply(nil, nil)
-		case "ask":
-			kept = c.Promise()
-			c.Send(c.Self(), "keep")
-		case "keep":
-			if !c.ReplyTo(kept, 1, nil) || c.ReplyTo(kept, 2, nil) || c.ReplyTo(actor.Promise{}, 3, nil) {
-				t.Error("not exactly the first answer counts")
+	inBubble(t, func(t *testing.T, sys *actor.System) { // where no worker takes over because the caller has lost its core
+		var ran []string
+		var kept actor.Promise
+		keeper := spawn(t, sys, func(c *actor.Context, msg any) {
+			switch msg {
+			case "rest":
+				c.Reply(nil, nil)
+			case "ask":
+				kept = c.Promise()
+				c.Send(c.Self(), "keep")
+			case "keep":
+				if !c.ReplyTo(kept, 1, nil) || c.ReplyTo(kept, 2, nil) || c.ReplyTo(actor.Promise{}, 3, nil) {
+					t.Error("not exactly the first answer counts")
+				}
 			}
-		}
-	})
-	first := spawn(t, sys, func(c *actor.Context, msg any) {
-		if msg == "rest" {
-			c.Reply(nil, nil)
-			return
-		}
-		c.Ask(keeper, "ask", func(v any, err error) {
-			if v != 1 || err != nil {
-				t.Errorf("answered %v, %v", v, err)
-			}
-			ran = append(ran, goroutine())
 		})
+		first := spawn(t, sys, func(c *actor.Context, msg any) {
+			if msg == "rest" {
+				c.Reply(nil, nil)
+				return
+			}
+			c.Ask(keeper, "ask", func(v any, err error) {
+				if v != 1 || err != nil {
+					t.Errorf("answered %v, %v", v, err)
+				}
+				ran = append(ran, goroutine())
+			})
+		})
+		ask(t, sys, first, "rest")
+		ask(t, sys, keeper, "rest")
+		until(t, func() bool { return atRest(sys, first) && atRest(sys, keeper) })
+		sys.SendNow(first, 1)
+		if me := goroutine(); len(ran) != 1 || ran[0] != me {
+			t.Errorf("ran on goroutines %v, the caller is %s", ran, me)
+		}
 	})
-	ask(t, sys, first, "rest")
-	ask(t, sys, keeper, "rest")
-	until(t, func() bool { return atRest(sys, first) && atRest(sys, keeper) })
-	sys.SendNow(first, 1)
-	if me := goroutine(); len(ran) != 1 || ran[0] != me {
-		t.Errorf("ran on goroutines %v, the caller is %s", ran, me)
-	}
 }
 
 func TestAPromiseMayBeKeptInTheTurnOfAnActorThatSharesIt(t *testing.T) {

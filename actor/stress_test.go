@@ -74,13 +74,17 @@ func (w *world) ref(i int) actor.Ref {
 	return w.refs[i]
 }
 
+// mind is a new one, whose number no other has: what it sends is told apart by that.
+func (w *world) mind() *mind {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.made++
+	return &mind{w: w, number: w.made, seen: map[[2]int]int{}, sent: map[actor.Ref]int{}}
+}
+
 // spawn puts a new actor into a place of the world; who was there goes on until it is stopped.
 func (w *world) spawn(i int) {
-	w.mu.Lock()
-	w.made++
-	mind := &mind{w: w, number: w.made, seen: map[[2]int]int{}, sent: map[actor.Ref]int{}}
-	w.mu.Unlock()
-	ref, err := w.sys.Spawn(mind.spec())
+	ref, err := w.sys.Spawn(w.mind().spec())
 	if err != nil {
 		w.fail("spawn: %v", err)
 		return
@@ -277,8 +281,7 @@ func (a *tested) doSmall(c *actor.Context, p *plan, then func(any, error)) {
 func (a *tested) ask(c *actor.Context, p *plan, then func(any, error)) {
 	to := a.w.ref(p.To)
 	if p.Do == "child" {
-		m := &mind{w: a.w, seen: map[[2]int]int{}, sent: map[actor.Ref]int{}}
-		child, err := c.Spawn(m.spec())
+		child, err := c.Spawn(a.w.mind().spec())
 		if err != nil {
 			then(nil, err)
 			return

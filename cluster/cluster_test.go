@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -17,6 +18,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/skua-go/skua/cluster"
+	"github.com/skua-go/skua/internal/freeport"
+	"github.com/skua-go/skua/internal/logtest"
 )
 
 // killedNode names, in the environment of a child of this test, the directory of the node that the child opens and then waits to be killed with.
@@ -29,9 +32,12 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+// killedLease is that of a node that is killed: longer than a test takes.
+const killedLease = 2 * time.Minute
+
 // holdNode opens a node, says so, and keeps it until it is killed. cfg is a directory or a URL.
 func holdNode(cfg string) int {
-	c := cluster.Config{Name: "a", Dir: cfg, Version: "killed"}
+	c := cluster.Config{Name: "a", Dir: cfg, Version: "killed", Lease: killedLease}
 	if strings.HasPrefix(cfg, "nats://") {
 		c.URL = cfg
 	}
@@ -82,11 +88,21 @@ func externalNATS(t *testing.T, dir string, port int) *server.Server {
 		t.Fatal(err)
 	}
 	srv.Start()
-	if !srv.ReadyForConnections(10 * time.Second) {
+	if !srv.ReadyForConnections(40 * time.Second) {
 		t.Fatal("the NATS server is not ready")
 	}
 	t.Cleanup(func() { stopNATS(srv) })
 	return srv
+}
+
+// keptPort is for a server that is started anew: nobody else gets it meanwhile.
+func keptPort(t *testing.T) int {
+	t.Helper()
+	addr, err := net.ResolveTCPAddr("tcp", freeport.TCP(t, 1)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr.Port
 }
 
 func stopNATS(srv *server.Server) {
@@ -122,6 +138,18 @@ func eventually(t *testing.T, within time.Duration, what string, ok func() bool)
 	}
 }
 
+func logged(to *logtest.Buffer) *slog.Logger { return slog.New(slog.NewTextHandler(to, nil)) }
+
+// readyAtOnce fails if a node that is open has waited for a former holder of its name: how long it takes without that is the machine's affair.
+func readyAtOnce(t *testing.T, log *logtest.Buffer) {
+	t.Helper()
+	for _, waited := range []string{"waiting for it", "taking over the name"} {
+		if log.Count(waited) > 0 {
+			t.Errorf("it was not ready at once:\n%s", log)
+		}
+	}
+}
+
 func metric(t *testing.T, r *prometheus.Registry, name, label string) float64 {
 	t.Helper()
 	families, err := r.Gather()
@@ -143,11 +171,9 @@ func metric(t *testing.T, r *prometheus.Registry, name, label string) float64 {
 }
 
 func TestEmbeddedNodeIsReadyAndAnswersPings(t *testing.T) {
-	begun := time.Now()
-	n := open(t, cluster.Config{Name: "a", Dir: t.TempDir(), Version: "v1.2.3"})
-	if took := time.Since(begun); took > time.Second {
-		t.Errorf("ready after %v, want well below 1s", took)
-	}
+	var log logtest.Buffer
+	n := open(t, cluster.Config{Name: "a", Dir: t.TempDir(), Version: "v1.2.3", Log: logged(&log)})
+	readyAtOnce(t, &log)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	info, err := n.Ping(ctx, "a")
@@ -211,11 +237,9 @@ func TestEmbeddedNodeRestartsAtOnceAfterKill(t *testing.T) {
 		t.Errorf("a second process on the directory: %v", err)
 	}
 	kill()
-	begun := time.Now()
-	n := open(t, cluster.Config{Name: "a", Dir: dir})
-	if took := time.Since(begun); took > 2*time.Second {
-		t.Errorf("restart took %v", took)
-	}
+	var log logtest.Buffer
+	n := open(t, cluster.Config{Name: "a", Dir: dir, Log: logged(&log)})
+	readyAtOnce(t, &log)
 	if n.Lease().Incarnation < 2 {
 		t.Errorf("incarnation %d is that of the killed node", n.Lease().Incarnation)
 	}
@@ -237,11 +261,9 @@ func TestSecondLiveNodeOfANameIsRefused(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	begun := time.Now()
-	second := open(t, cluster.Config{URL: url, Name: "a"})
-	if took := time.Since(begun); took > time.Second {
-		t.Errorf("a name that was given back took %v", took)
-	}
+	var log logtest.Buffer
+	second := open(t, cluster.Config{URL: url, Name: "a", Log: logged(&log)})
+	readyAtOnce(t, &log)
 	if second.Lease().Incarnation <= first.Lease().Incarnation {
 		t.Errorf("incarnation %d after %d", second.Lease().Incarnation, first.Lease().Incarnation)
 	}
@@ -252,7 +274,7 @@ func TestKilledNodeOfAClusterIsReplacedBeforeItsLeaseEnds(t *testing.T) {
 	startKilled(t, url)()
 	begun := time.Now()
 	n := open(t, cluster.Config{URL: url, Name: "a"})
-	if took := time.Since(begun); took < 2*time.Second || took > 10*time.Second {
+	if took := time.Since(begun); took < 2*time.Second || took > killedLease/2 {
 		t.Errorf("replaced after %v, want some 3s: neither at once nor at the end of the lease", took)
 	}
 	if n.Lease().Incarnation < 2 {
@@ -276,26 +298,52 @@ func TestMuteHolderKeepsItsNameUntilItsLeaseEnds(t *testing.T) {
 	if err := paused.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second) // twice what one without a connection is waited for
 	defer cancel()
 	if n, err := cluster.Open(ctx, cluster.Config{URL: url, Name: "a"}); !errors.Is(err, cluster.ErrNameTaken) {
 		t.Errorf("got %v, %v", n, err)
 	}
 }
 
+// The question that is on its way when the caller gives up has no answer any more; the one before had.
+func TestWhoGivesUpAskingForANameThatIsHeldHearsThatItIs(t *testing.T) {
+	srv := externalNATS(t, t.TempDir(), -1)
+	startKilled(t, srv.ClientURL())()
+	paused, err := nats.Connect(srv.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer paused.Close()
+	ctx, giveUp := context.WithCancel(t.Context())
+	defer giveUp()
+	if _, err := paused.Subscribe("nowhere", func(*nats.Msg) { giveUp() }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := paused.Subscribe("skua.node.a.ping", func(*nats.Msg) {
+		if err := srv.GlobalAccount().AddMapping("$KV.skua_nodes.a", "nowhere"); err != nil {
+			t.Error(err)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := paused.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := cluster.Open(ctx, cluster.Config{URL: srv.ClientURL(), Name: "a"}); !errors.Is(err, cluster.ErrNameTaken) || !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, %v", n, err)
+	}
+}
+
 func TestNodeOutlivesItsNATSServer(t *testing.T) {
 	dir := t.TempDir()
-	srv := externalNATS(t, dir, -1)
+	port := keptPort(t)
+	srv := externalNATS(t, dir, port)
 	metrics := prometheus.NewRegistry()
 	n := open(t, cluster.Config{URL: srv.ClientURL(), Name: "a", Lease: 2 * time.Second, Metrics: metrics})
 	before := n.Lease()
-	addr, isTCP := srv.Addr().(*net.TCPAddr)
-	if !isTCP {
-		t.Fatalf("the server listens on %v", srv.Addr())
-	}
 
 	stopNATS(srv)
-	eventually(t, 10*time.Second, "the node fences itself", func() bool { return !n.Lease().Held })
+	eventually(t, 40*time.Second, "the node fences itself", func() bool { return !n.Lease().Held })
 	if got := metric(t, metrics, "skua_cluster_connected", ""); got != 0 {
 		t.Errorf("skua_cluster_connected is %v", got)
 	}
@@ -303,8 +351,8 @@ func TestNodeOutlivesItsNATSServer(t *testing.T) {
 		t.Error("a message was buffered while the connection is down")
 	}
 
-	externalNATS(t, dir, addr.Port)
-	eventually(t, 15*time.Second, "the lease is back", func() bool { return n.Lease().Held })
+	externalNATS(t, dir, port)
+	eventually(t, 40*time.Second, "the lease is back", func() bool { return n.Lease().Held })
 	if after := n.Lease(); after.Incarnation < before.Incarnation {
 		t.Errorf("incarnation went back from %d to %d", before.Incarnation, after.Incarnation)
 	}
@@ -332,7 +380,7 @@ func TestReplacedNodeLearnsOfIt(t *testing.T) {
 	}
 	select {
 	case <-n.Done():
-	case <-time.After(10 * time.Second):
+	case <-time.After(40 * time.Second):
 		t.Fatal("the node does not know")
 	}
 	if !errors.Is(n.Err(), cluster.ErrNameTaken) || n.Lease().Held {
@@ -358,7 +406,7 @@ func TestEndedLeaseIsRegisteredAnewUnderAHigherIncarnation(t *testing.T) {
 	if err := kv.Purge(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 10*time.Second, "a new registration", func() bool { l := n.Lease(); return l.Held && l.Incarnation > before.Incarnation })
+	eventually(t, 40*time.Second, "a new registration", func() bool { l := n.Lease(); return l.Held && l.Incarnation > before.Incarnation })
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	if info, err := n.Ping(ctx, "a"); err != nil || info.Incarnation != n.Lease().Incarnation {
@@ -376,7 +424,7 @@ func TestLeaseOfASilentNodeEndsByItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gone, err := cluster.Open(t.Context(), cluster.Config{URL: srv.ClientURL(), Name: "a", Lease: 2 * time.Second})
+	gone, err := cluster.Open(t.Context(), cluster.Config{URL: srv.ClientURL(), Name: "a", Lease: 5 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -384,10 +432,10 @@ func TestLeaseOfASilentNodeEndsByItself(t *testing.T) {
 	if err := gone.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := kv.Get(t.Context(), "a"); err != nil {
+	if _, err := kv.Get(t.Context(), "a"); err != nil && time.Since(gone.Lease().Renewed) < 5*time.Second {
 		t.Errorf("the lease ended with the connection: %v", err)
 	}
-	eventually(t, 15*time.Second, "the entry is gone", func() bool {
+	eventually(t, 40*time.Second, "the entry is gone", func() bool {
 		_, err := kv.Get(t.Context(), "a")
 		return errors.Is(err, jetstream.ErrKeyNotFound)
 	})
@@ -402,7 +450,7 @@ func TestLeaseIsRenewed(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Longer than a lease: eight renewals, each a revision.
-	eventually(t, 20*time.Second, "eight renewals", func() bool {
+	eventually(t, 40*time.Second, "eight renewals", func() bool {
 		e, err := kv.Get(t.Context(), "a")
 		if err != nil {
 			t.Fatal(err)
@@ -450,7 +498,7 @@ func TestDroppedMessagesAreCounted(t *testing.T) {
 	if err != nil || lost < 30 || lost > 41 {
 		t.Fatalf("%d messages of 50 were dropped at a limit of 10, %v", lost, err)
 	}
-	eventually(t, 5*time.Second, "all dropped messages are counted", func() bool {
+	eventually(t, 40*time.Second, "all dropped messages are counted", func() bool {
 		return metric(t, metrics, "skua_cluster_dropped_messages_total", "") == float64(lost)
 	})
 }
@@ -461,7 +509,7 @@ func TestPingWithoutAReplyIsCountedAndHarmless(t *testing.T) {
 	if err := n.Conn().Publish("skua.node.a.ping", []byte("\xff\x00 garbage")); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 5*time.Second, "a counted bad ping", func() bool {
+	eventually(t, 40*time.Second, "a counted bad ping", func() bool {
 		return metric(t, metrics, "skua_cluster_connection_events_total", "bad_ping") == 1
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)

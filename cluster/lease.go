@@ -170,6 +170,7 @@ func (n *Node) entry(incarnation uint64) ([]byte, error) {
 // register takes the name, or fails with ErrNameTaken.
 func (n *Node) register(ctx context.Context) error {
 	var goneSince time.Time
+	held := false // when it was asked last, somebody had the name
 	for {
 		// One that was written without being acknowledged is found, and taken for that of a former holder.
 		err := n.Persist(ctx, func(ctx context.Context) error {
@@ -184,21 +185,30 @@ func (n *Node) register(ctx context.Context) error {
 			return nil
 		}
 		// Servers that have just come need a moment to agree on who keeps the bucket. What an attempt without an answer has written is found to be held by nobody.
-		if !errors.Is(err, errHeld) && (ctx.Err() != nil || n.alone() || !passing(err)) {
+		switch {
+		case errors.Is(err, errHeld):
+			held = true
+		case held && ctx.Err() != nil: // the end of ctx has cut this question short, and the one before is what is known
+			return stillHeld(n.cfg.Name, err)
+		case ctx.Err() != nil || n.alone() || !passing(err):
 			return fmt.Errorf("cluster: registering %s: %w", n.cfg.Name, err)
-		}
-		if !errors.Is(err, errHeld) {
+		default:
+			held = false
 			n.log.Warn("cluster: the name is not registered yet", "err", err)
 		}
 		select {
 		case <-ctx.Done():
-			if !errors.Is(err, errHeld) {
-				return fmt.Errorf("cluster: registering %s: %w: %w", n.cfg.Name, ctx.Err(), err)
+			if held {
+				return stillHeld(n.cfg.Name, ctx.Err())
 			}
-			return fmt.Errorf("%w: %s: the holder did not answer, but its lease has not ended: %w", ErrNameTaken, n.cfg.Name, ctx.Err())
+			return fmt.Errorf("cluster: registering %s: %w: %w", n.cfg.Name, ctx.Err(), err)
 		case <-time.After(askAgain):
 		}
 	}
+}
+
+func stillHeld(name string, err error) error {
+	return fmt.Errorf("%w: %s: the holder did not answer, but its lease has not ended: %w", ErrNameTaken, name, err)
 }
 
 // errHeld says that the name may still have a living holder: ask again.

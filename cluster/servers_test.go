@@ -108,7 +108,7 @@ func (f *trio) stop(which ...int) {
 // replicas is how many servers keep a bucket, and how many of them are up with it.
 func replicas(t *testing.T, n *cluster.Node, bucket string) (all, current int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	s, err := n.JetStream().Stream(ctx, "KV_"+bucket)
 	if err != nil || s.CachedInfo().Cluster == nil {
@@ -284,7 +284,7 @@ func TestNobodyComesInWithoutTheSecret(t *testing.T) {
 	}
 	// A server without the secret is none of them.
 	addrs := freeport.TCP(t, 1)
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	_, err := cluster.Open(ctx, cluster.Config{
 		Name: "stranger", Dir: t.TempDir(), Listen: "127.0.0.1:0", Secret: strings.Repeat("guess", 10), Routes: cluster.Routes{Listen: addrs[0], Servers: slices.Concat(addrs, f.cfgs[0].Routes.Servers)},

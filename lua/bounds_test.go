@@ -137,7 +137,7 @@ end)`)
 		_, _ = n.call(ref, "exit")
 		select {
 		case <-ended:
-		case <-time.After(3 * time.Second):
+		case <-time.After(40 * time.Second):
 			t.Fatal("it waits for what it has asked for")
 		}
 	})

@@ -45,7 +45,7 @@ return M`
 // seats starts a node with agents of one script that share VMs, and gives how to start one.
 func seats(t *testing.T, perVM int) (*node, func(shard any, name string) actor.Ref) {
 	t.Helper()
-	n := newNodeWith(t, lua.Config{Engine: testEngine(t), AgentsPerVM: perVM, Budget: 300 * time.Millisecond}, actor.Config{CallTimeout: 5 * time.Second},
+	n := newNodeWith(t, lua.Config{Engine: testEngine(t), AgentsPerVM: perVM, Budget: 300 * time.Millisecond}, actor.Config{CallTimeout: 20 * time.Second},
 		"main.lua", sharedMain, "agent.lua", sharedAgent, "classic.lua", `local skynet = require "skynet" skynet.start(function() end)`)
 	main := n.start("main")
 	return n, func(shard any, name string) actor.Ref {
@@ -149,7 +149,7 @@ func TestAnAgentThatCannotStartTellsWhy(t *testing.T) {
 
 func TestAScriptOfSkynetsStyleCannotShare(t *testing.T) {
 	onBoth(t, func(t *testing.T) {
-		n := newNodeWith(t, lua.Config{Engine: testEngine(t)}, actor.Config{CallTimeout: 5 * time.Second},
+		n := newNodeWith(t, lua.Config{Engine: testEngine(t)}, actor.Config{CallTimeout: 20 * time.Second},
 			"main.lua", `local skynet = require "skynet"
 local M = {}
 function M.spawn(_, name, shard) return skynet.newservice({ name, shard = shard }) end
@@ -222,7 +222,7 @@ func (n *node) fails(text string, ref actor.Ref, cmd string, args ...any) {
 
 func (n *node) eventually(ok func() bool) {
 	n.t.Helper()
-	for range 500 {
+	for deadline := time.Now().Add(40 * time.Second); time.Now().Before(deadline); {
 		if ok() {
 			return
 		}

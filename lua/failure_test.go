@@ -153,7 +153,7 @@ end)`, "fails.lua", `error("no")`, "hangs.lua", `require("skynet").wait()`)
 	n.sys.Stop(stop, nil)
 	n.sys.Kill(kill, nil)
 	_, _ = n.call(exit, "exit")
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(40 * time.Second)
 	for {
 		engine.mu.Lock()
 		open := engine.open
@@ -188,7 +188,7 @@ return M`)
 		ref := n.start("main")
 		n.sys.Send(ref, lua.Command("fails"))
 		n.sys.Send(ref, lua.Command("works"))
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
 		defer cancel()
 		for ctx.Err() == nil {
 			s.mu.Lock()

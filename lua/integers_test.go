@@ -31,7 +31,7 @@ func newMixedNode(t *testing.T, engines map[string]vm.Engine, files ...string) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	sys := actor.New(actor.Config{Log: logger, CallTimeout: 2 * time.Second})
+	sys := actor.New(actor.Config{Log: logger, CallTimeout: 20 * time.Second})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()

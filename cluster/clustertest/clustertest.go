@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"github.com/skua-go/skua/actor/wire"
 	"github.com/skua-go/skua/cluster"
 	"github.com/skua-go/skua/cluster/mesh"
+	"github.com/skua-go/skua/internal/freeport"
 )
 
 // Config is what tests may want to be different. The zero value works.
@@ -31,7 +33,7 @@ type Config struct {
 	Mesh func(i int, cfg *mesh.Config)
 	// System changes what is told to actor.New.
 	System func(i int, cfg *actor.Config)
-	// Lease is cluster.Config's. Default 2 s.
+	// Lease is cluster.Config's. Default 20 s, so that no node loses its name because the machine is busy.
 	Lease time.Duration
 	// Log gets the logs of all nodes; nil drops them.
 	Log *slog.Logger
@@ -44,7 +46,7 @@ type Cluster struct {
 	t      testing.TB
 	cfg    Config
 	dir    string
-	port   int
+	addr   *net.TCPAddr // free while no server listens there
 	mu     sync.Mutex
 	server *server.Server
 }
@@ -70,12 +72,16 @@ func Start(t testing.TB, n int, cfg Config) *Cluster {
 		cfg.Types = wire.NewTypes()
 	}
 	if cfg.Lease == 0 {
-		cfg.Lease = 2 * time.Second
+		cfg.Lease = 20 * time.Second
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	c := &Cluster{t: t, cfg: cfg, dir: t.TempDir(), port: -1}
+	addr, err := net.ResolveTCPAddr("tcp", freeport.TCP(t, 1)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Cluster{t: t, cfg: cfg, dir: t.TempDir(), addr: addr}
 	c.StartNATS()
 	t.Cleanup(c.StopNATS)
 	for i := range n {
@@ -87,21 +93,18 @@ func Start(t testing.TB, n int, cfg Config) *Cluster {
 }
 
 // URL is where the NATS server listens.
-func (c *Cluster) URL() string { return fmt.Sprintf("nats://127.0.0.1:%d", c.port) }
+func (c *Cluster) URL() string { return "nats://" + c.addr.String() }
 
 // StartNATS starts the server, again if it was stopped, with what it had.
 func (c *Cluster) StartNATS() {
 	c.t.Helper()
-	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: c.port, JetStream: true, StoreDir: c.dir, NoSigs: true, NoLog: true})
+	srv, err := server.NewServer(&server.Options{Host: c.addr.IP.String(), Port: c.addr.Port, JetStream: true, StoreDir: c.dir, NoSigs: true, NoLog: true})
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	srv.Start()
 	if !srv.ReadyForConnections(20 * time.Second) {
 		c.t.Fatal("the NATS server is not ready")
-	}
-	if _, err := fmt.Sscanf(srv.Addr().String(), "127.0.0.1:%d", &c.port); err != nil {
-		c.t.Fatal(err)
 	}
 	c.mu.Lock()
 	c.server = srv

@@ -95,7 +95,7 @@ func (r *rig) whole(kind string, ids, from int, counts map[string]int) {
 	r.t.Helper()
 	for id := range ids {
 		var err error
-		deadline := time.Now().Add(5 * time.Second)
+		deadline := time.Now().Add(40 * time.Second)
 		for {
 			err = complete(r.call(from, kind, fmt.Sprint(id), "log").(string), counts)
 			if err == nil || time.Now().After(deadline) {
@@ -222,7 +222,8 @@ func TestAGrainThatEndsItselfIsStartedAnew(t *testing.T) {
 
 func TestPlacementsChooseTheNode(t *testing.T) {
 	r := start(t, 3, clustertest.Config{Members: func(i int) cluster.MembersConfig {
-		cfg := cluster.MembersConfig{Beat: 50 * time.Millisecond, Suspect: 300 * time.Millisecond, Dead: time.Second, Roles: []string{"any"}}
+		cfg := believed(i)
+		cfg.Roles = []string{"any"}
 		switch i {
 		case 1:
 			cfg.Roles = []string{"world"}

@@ -13,6 +13,7 @@ import (
 	"github.com/skua-go/skua/cluster"
 	"github.com/skua-go/skua/cluster/clustertest"
 	"github.com/skua-go/skua/cluster/lease"
+	"github.com/skua-go/skua/internal/freeport"
 )
 
 // lab is a NATS server and nodes that reach it by links that can be cut.
@@ -20,7 +21,7 @@ type lab struct {
 	t     testing.TB
 	cfg   lease.Config
 	dir   string
-	port  int
+	addr  *net.TCPAddr // free while no server listens there
 	srv   *server.Server
 	nodes []*labNode
 }
@@ -34,11 +35,15 @@ type labNode struct {
 
 func newLab(t testing.TB, n int, cfg lease.Config) *lab {
 	t.Helper()
-	b := &lab{t: t, cfg: cfg, dir: t.TempDir(), port: -1}
+	addr, err := net.ResolveTCPAddr("tcp", freeport.TCP(t, 1)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &lab{t: t, cfg: cfg, dir: t.TempDir(), addr: addr}
 	b.startNATS()
 	t.Cleanup(func() { b.stopNATS() })
 	for i := range n {
-		b.nodes = append(b.nodes, &labNode{link: newLink(t, func() string { return fmt.Sprintf("127.0.0.1:%d", b.port) })})
+		b.nodes = append(b.nodes, &labNode{link: newLink(t, addr.String())})
 		b.start(i)
 		t.Cleanup(func() { b.stop(i) })
 	}
@@ -46,7 +51,7 @@ func newLab(t testing.TB, n int, cfg lease.Config) *lab {
 }
 
 func (b *lab) startNATS() {
-	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: b.port, JetStream: true, StoreDir: b.dir, NoSigs: true, NoLog: true})
+	srv, err := server.NewServer(&server.Options{Host: b.addr.IP.String(), Port: b.addr.Port, JetStream: true, StoreDir: b.dir, NoSigs: true, NoLog: true})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -54,13 +59,7 @@ func (b *lab) startNATS() {
 	if !srv.ReadyForConnections(20 * time.Second) {
 		b.t.Fatal("the NATS server is not ready")
 	}
-	addr, ok := srv.Addr().(*net.TCPAddr)
-	if !ok {
-		b.t.Fatal("no address")
-	}
-	if b.srv = srv; b.port < 0 {
-		b.port = addr.Port
-	}
+	b.srv = srv
 }
 
 func (b *lab) stopNATS() {
@@ -111,7 +110,7 @@ func (b *lab) stop(i int) {
 // link passes TCP connections on. While it is cut it swallows nothing and passes nothing on: what was on its way arrives when it is mended.
 type link struct {
 	listener net.Listener
-	to       func() string
+	to       string
 	tasks    sync.WaitGroup
 
 	mu    sync.Mutex
@@ -121,7 +120,7 @@ type link struct {
 	conns map[net.Conn]struct{}
 }
 
-func newLink(t testing.TB, to func() string) *link {
+func newLink(t testing.TB, to string) *link {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -150,7 +149,7 @@ func (k *link) serve() {
 		if err != nil {
 			return
 		}
-		out, err := net.Dial("tcp", k.to())
+		out, err := net.Dial("tcp", k.to)
 		if err != nil {
 			in.Close()
 			continue

@@ -90,7 +90,7 @@ func TestLocksAreLinearizableUnderFaults(t *testing.T) {
 	}
 	t.Logf("SKUA_SEED=%d", seed)
 	cfg := times()
-	cfg.Grace = 1500 * time.Millisecond
+	cfg.TTL, cfg.Grace = 4*time.Second, 1500*time.Millisecond
 	b := newLab(t, 3, cfg)
 	var nodes sync.RWMutex
 	h := &history{begun: time.Now()}

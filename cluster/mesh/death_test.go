@@ -291,6 +291,9 @@ func TestALinkThatWasGivenUpIsNotTakenForANewOne(t *testing.T) {
 	}
 }
 
+// soonRenewed is a lease whose end a node finds out within a second.
+const soonRenewed = 5 * time.Second
+
 // registerAnew ends the lease of a node's name, as the server does, and waits until the node has it again.
 func registerAnew(t *testing.T, n *clustertest.Node) {
 	t.Helper()
@@ -309,7 +312,7 @@ func registerAnew(t *testing.T, n *clustertest.Node) {
 }
 
 func TestAnAcknowledgedMessageOfANodeThatHasRegisteredAnewIsNotSentAgain(t *testing.T) {
-	c := clustertest.Start(t, 2, clustertest.Config{})
+	c := clustertest.Start(t, 2, clustertest.Config{Lease: soonRenewed})
 	a, b := c.Nodes[0], c.Nodes[1]
 	var l list
 	own := a.See(b.Spawn(l.spec()))
@@ -331,7 +334,7 @@ func TestAnAcknowledgedMessageOfANodeThatHasRegisteredAnewIsNotSentAgain(t *test
 }
 
 func TestAcknowledgedMessagesArriveAtANodeThatHasRegisteredAnew(t *testing.T) {
-	c := clustertest.Start(t, 2, clustertest.Config{})
+	c := clustertest.Start(t, 2, clustertest.Config{Lease: soonRenewed})
 	a, b := c.Nodes[0], c.Nodes[1]
 	var l list
 	own := b.Spawn(l.spec())

@@ -3,7 +3,6 @@ package mesh_test
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/cluster"
@@ -12,7 +11,7 @@ import (
 
 // A node whose name's lease has ended goes on under another incarnation, without a restart: to others it has died and come back.
 func TestANodeThatRegistersAnewIsAnotherOneToOthers(t *testing.T) {
-	c := clustertest.Start(t, 2, clustertest.Config{Lease: 2 * time.Second})
+	c := clustertest.Start(t, 2, clustertest.Config{Lease: soonRenewed})
 	a, b := c.Nodes[0], c.Nodes[1]
 	home := b.Spawn(echoes())
 	former := a.See(home)

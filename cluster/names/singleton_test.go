@@ -20,10 +20,7 @@ type runs struct {
 	most   int
 }
 
-type one struct {
-	r    *runs
-	once sync.Once
-}
+type one struct{ r *runs }
 
 func (o *one) Receive(c *actor.Context, msg any) {
 	if msg == "fail" {
@@ -40,23 +37,16 @@ func (r *runs) spec(node string, sys *actor.System) func(epoch uint64) actor.Spe
 			r.epochs, r.nodes = append(r.epochs, epoch), append(r.nodes, node)
 			r.alive++
 			r.most = max(r.most, r.alive)
-			return &one{r: r}
+			return &one{r}
 		}}
 	}
 }
 
-// Start counts the end, too.
-func (o *one) Start(c *actor.Context) error {
-	ended := c.System().Ended(c.Self())
-	go func() {
-		<-ended
-		o.once.Do(func() {
-			o.r.mu.Lock()
-			defer o.r.mu.Unlock()
-			o.r.alive--
-		})
-	}()
-	return nil
+// Stop counts the end before others can know of it.
+func (o *one) Stop(*actor.Context, error) {
+	o.r.mu.Lock()
+	defer o.r.mu.Unlock()
+	o.r.alive--
 }
 
 func (r *rig) singletons(t *testing.T, ran *runs) []*lease.Leases {

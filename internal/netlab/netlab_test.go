@@ -14,7 +14,7 @@ import (
 	"github.com/skua-go/skua/internal/netlab/labtest"
 )
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // echoUDP answers datagrams, each with the address that it came from in front, and counts them.
 func echoUDP(t *testing.T, n *netlab.Network) (netip.AddrPort, *atomic.Int64) {

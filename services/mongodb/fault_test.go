@@ -14,27 +14,15 @@ import (
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/internal/ferrettest"
+	"github.com/skua-go/skua/internal/freeport"
 	"github.com/skua-go/skua/internal/mongotest"
 	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/lua/lua54"
 	"github.com/skua-go/skua/services/mongodb"
 )
 
-// nobody is an address at which nobody listens.
-func nobody(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return listener.Addr().String()
-}
-
 func TestAClientThatCanNotBeIsAnErrorAtOnce(t *testing.T) {
-	addr := nobody(t)
+	addr := freeport.TCP(t, 1)[0] // at which nobody listens
 	host, port, _ := net.SplitHostPort(addr)
 	refusing := mongotest.AnswerWith(t, map[string]bson.D{"saslStart": mongotest.Failure(18, "Authentication failed for hunter2.")})
 	r := newRig(t, mongodb.Config{
@@ -208,7 +196,7 @@ func TestACallIsGivenUpWithTheRequestThatItIsPartOf(t *testing.T) {
 		t.Fatal(got)
 	}
 	p.Stall()
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second) // in which the handler has begun
 	defer cancel()
 	if _, err := r.sys.Ask(ctx, ref, lua.Command("run", `local ok, err = pcall(things.findOne, things) gave = err`)); err == nil {
 		t.Error("a silent server has answered")

@@ -76,12 +76,12 @@ func (b *bots) play(ctx context.Context, one *bot, pace time.Duration) {
 // Players play on two nodes while versions change: good ones, broken ones, and canaries of both. Nobody's request fails but in the group of a canary that is broken; no
 // state is lost, all run one version in the end, and no memory is left behind. With SKUA_ACCEPTANCE=full these are 200 players and 100 changes in a minute.
 func TestPlayersPlayOnWhileVersionsChange(t *testing.T) {
-	each, rounds, every := 20, 20, 200*time.Millisecond
+	each, rounds, every, watched := 20, 20, 200*time.Millisecond, 2*time.Second // in which a group of four plays enough on a busy machine, too
 	if os.Getenv("SKUA_ACCEPTANCE") == "full" {
-		each, rounds, every = 100, 100, 600*time.Millisecond
+		each, rounds, every, watched = 100, 100, 600*time.Millisecond, 300*time.Millisecond
 	}
 	r := rig{change: func(cfg *reload.Config) {
-		cfg.CanaryTime, cfg.Limits = 300*time.Millisecond, reload.Limits{Margin: 0.02, Slower: 50, Messages: 10}
+		cfg.CanaryTime, cfg.Limits = watched, reload.Limits{Margin: 0.02, Slower: 50, Messages: 10}
 	}}
 	nodes := r.nodes(t, clustertest.Start(t, 2, clustertest.Config{}), "agent.lua", game("begin", "", ""))
 	players := &bots{t: t, broken: map[string]int{}}

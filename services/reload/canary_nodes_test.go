@@ -45,7 +45,7 @@ func TestACanaryEndsWithTheNodeThatLeadsIt(t *testing.T) {
 // A node that joins meanwhile runs the old version, and follows when all do.
 func TestANodeThatJoinsDuringACanaryFollows(t *testing.T) {
 	cluster := clustertest.Start(t, 2, clustertest.Config{})
-	r := rig{secret: true, change: func(cfg *reload.Config) { cfg.CanaryTime = 4 * time.Second }}
+	r := rig{secret: true, change: func(cfg *reload.Config) { cfg.CanaryTime = 12 * time.Second }} // in which a node joins
 	first := r.run(t, cluster.Nodes[0], newFolder("agent.lua", worker("one", ""))).booted()
 	cluster.Nodes[1].Leave()
 	clustertest.Eventually(t, "the first node knows that the second has left", func() bool {
@@ -86,7 +86,7 @@ func TestAGroupIsReadAsOperatorsWriteIt(t *testing.T) {
 
 // A leader that dies can't take anything back: the others find out by the record of what is current.
 func TestACanaryWhoseLeaderDiesIsTakenBackByTheOthers(t *testing.T) {
-	cluster, nodes := pair(t, func(cfg *reload.Config) { cfg.CanaryTime, cfg.Timeout = time.Minute, time.Second })
+	cluster, nodes := pair(t, func(cfg *reload.Config) { cfg.CanaryTime, cfg.Timeout = time.Minute, 4*time.Second })
 	c := newCrowd(4, nodes[1])
 	nodes[0].folder.put("agent.lua", worker("two", ""))
 	if _, err := nodes[0].svc.Begin(reload.Order{Who: "anna", Canary: "25%"}, 0); err != nil {

@@ -23,7 +23,7 @@ func newTrio(t *testing.T, change func(cfg *reload.Config)) *trio {
 	t.Helper()
 	r := &trio{t: t, cluster: clustertest.Start(t, 3, clustertest.Config{})}
 	r.nodes = rig{change: func(cfg *reload.Config) {
-		cfg.Timeout = 2 * time.Second
+		cfg.Timeout = 5 * time.Second
 		if change != nil {
 			change(cfg)
 		}

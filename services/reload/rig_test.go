@@ -93,7 +93,7 @@ func (r rig) run(t testing.TB, of *clustertest.Node, f *folder) *node {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var err error
-	if n.leases, err = lease.Open(ctx, of.Node, of.Members, lease.Config{TTL: 4 * time.Second, Grace: time.Second, Dead: 3 * time.Second}); err != nil {
+	if n.leases, err = lease.Open(ctx, of.Node, of.Members, lease.Config{TTL: 20 * time.Second, Grace: time.Second, Dead: 3 * time.Second}); err != nil {
 		t.Fatal(err)
 	}
 	engine := lua54.New()

@@ -155,7 +155,7 @@ func TestPerOpDividesByTheOperations(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil || got < 1000 || got > 2000 {
+	if err != nil || got < 1000 || got > 10_000_000 { // all of them together take 300 million at least; the core may be another's for a while
 		t.Errorf("%v ns, %v", got, err)
 	}
 	broken := errors.New("broken")
