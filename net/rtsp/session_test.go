@@ -83,6 +83,77 @@ func TestReportsComeFirstAndGoodbyeTellsWhy(t *testing.T) {
 	}
 }
 
+// GStreamer takes no report of a time before a track's first packet, and others want to know before that what belongs together.
+func TestEachTrackIsReportedWithTheTimeOfItsFirstPacket(t *testing.T) {
+	h := open(t, rtsp.Config{})
+	to, err := h.stream.Publish(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opus, _, err := media.NewParams(media.Opus, media.OpusConfig(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	params := []*media.Params{{Codec: media.VP8, Width: 16, Height: 16}, opus}
+	var tracks []*media.Track
+	for _, p := range params {
+		track, err := to.Track(media.TrackSpec{Kind: p.Codec.Kind()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		to.Describe(track, p)
+		tracks = append(tracks, track)
+	}
+	to.Complete()
+	write := func(i int, dts, pts time.Duration) {
+		t.Helper()
+		if err := to.Write(tracks[i], media.Sample{DTS: dts, PTS: pts, Key: true, Data: make([]byte, 10), Params: params[i]}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(0, 0, 80*time.Millisecond) // it is shown later than decoded
+	p := h.dial()
+	p.watch()
+	write(1, 700*time.Millisecond, 700*time.Millisecond)
+	h.stream.Close(nil)
+	reports, packets := map[int][]rtcp.SenderReport{}, 0
+	for {
+		channel, b, err := p.packet()
+		if err != nil {
+			break
+		}
+		if channel%2 == 1 {
+			all, err := rtcp.Unmarshal(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, ok := all[0].(*rtcp.SenderReport)
+			if !ok {
+				t.Fatalf("%+v", all[0])
+			}
+			reports[channel/2] = append(reports[channel/2], *r)
+			continue
+		}
+		var one rtp.Packet
+		if err := one.Unmarshal(b); err != nil {
+			t.Fatal(err)
+		}
+		if packets++; len(reports) != 2 {
+			t.Errorf("track %d has a packet before all tracks have a report", channel/2)
+		}
+		if of := reports[channel/2]; len(of) == 0 || of[len(of)-1].RTPTime != one.Timestamp {
+			t.Errorf("track %d begins at %d behind the reports %+v", channel/2, one.Timestamp, of)
+		}
+	}
+	if packets != 2 {
+		t.Fatalf("%d packets, want 2", packets)
+	}
+	pictures, sound := reports[0][0], reports[1][len(reports[1])-1]
+	if apart := media.FromNTP(sound.NTPTime).Sub(media.FromNTP(pictures.NTPTime)); (apart - 620*time.Millisecond).Abs() > time.Millisecond {
+		t.Errorf("sound is reported %s behind the pictures, want 620 ms", apart)
+	}
+}
+
 func TestPausedViewerGoesOnAtTheNewestKeyFrame(t *testing.T) {
 	h := open(t, rtsp.Config{})
 	f := h.feed()
