@@ -91,6 +91,11 @@ func (s *session) settle(ctx context.Context, offer string) (string, error) {
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
+	own, err := s.pc.SCTP().Transport().ICETransport().GetLocalParameters()
+	if err != nil {
+		return "", fmt.Errorf("rtc: %w", err)
+	}
+	s.server.sockets.paths.name(&s.path, own.UsernameFragment, own.Password)
 	return s.pc.LocalDescription().SDP, nil
 }
 
