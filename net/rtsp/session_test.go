@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
+	"github.com/bluenviron/gortsplib/v5/pkg/headers"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 
@@ -363,6 +365,68 @@ func TestUDPIsForThePeersOwnPortsAndEndsWithItsSilence(t *testing.T) {
 	}
 	p.ended()
 	h.until("the log tells why", func() bool { return strings.Contains(h.log.String(), "nothing came for 300ms") })
+}
+
+// TestUDPIsBelievedFromTheAnnouncedPortsOnly: packets have no proof of who sends them, so a publisher's are those from the host that the connection is with and the ports of its SETUP.
+func TestUDPIsBelievedFromTheAnnouncedPortsOnly(t *testing.T) {
+	h := open(t, rtsp.Config{})
+	socket := func(at string) net.PacketConn {
+		t.Helper()
+		sock, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp4", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = sock.Close() })
+		return sock
+	}
+	own := socket("127.0.0.1:0")
+	port := own.LocalAddr().(*net.UDPAddr).Port
+	p := h.dial()
+	p.must(base.Announce, p.url(), "Content-Type: application/sdp\r\n", sdp+vp8+"a=control:one\r\n")
+	res := p.must(base.Setup, p.url()+"/one", fmt.Sprintf("Transport: RTP/AVP;unicast;client_port=%d-%d;mode=record\r\n", port, port+1), "")
+	var told headers.Transport
+	if err := told.Unmarshal(res.Header["Transport"]); err != nil {
+		t.Fatal(err)
+	}
+	p.must(base.Record, p.url(), "", "")
+	to := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: told.ServerPorts[0]}
+	v, err := h.stream.Join(media.ViewerConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := map[net.PacketConn]byte{own: 0}
+	if runtime.GOOS == "linux" { // all of 127/8 is there
+		from[socket(fmt.Sprintf("127.0.0.2:%d", port))] = 2 // another address of the machine, the same port
+	}
+	from[socket("127.0.0.1:0")] = 1
+	n := 0
+	h.until("the pictures come", func() bool {
+		for sock, mark := range from { // each is the first to come some time
+			one := rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 96, SequenceNumber: uint16(n), Timestamp: uint32(n) * 3000, SSRC: uint32(mark), Marker: true}, Payload: []byte{0x10, 0, mark, byte(n), 0, 0, 0, 0, 0, 0, 0, 0}}
+			b, err := one.Marshal()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := sock.WriteTo(b, to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n++
+		return h.stream.Counts().Frames >= 20
+	})
+	h.stream.Close(nil)
+	frames := make([]*media.Frame, 64)
+	for {
+		n, err := v.Next(frames)
+		if err != nil {
+			break
+		}
+		for _, f := range frames[:n] {
+			if f.Data[1] != 0 {
+				t.Errorf("picture %d is of another source, %d", f.Data[2], f.Data[1])
+			}
+		}
+	}
 }
 
 // TestPausedViewerThatGoesSilentIsClosed: nothing is written to it, by which its end would be seen. Who plays goes on.
