@@ -10,7 +10,7 @@ import (
 	pion "github.com/pion/webrtc/v4"
 )
 
-// paths finds the short way of who has sent a packet. Where a client is is what ICE has chosen. Which socket hears it, of a machine with many addresses, is where its checks of the
+// paths finds the short way of who has sent a packet. ICE chooses where a client is. Which socket hears it, of a machine with many addresses, is where its checks of the
 // connection come (STUN with the node's key in ICE, RFC 8445 section 7.3): other packets may say of themselves that they come from anywhere, and move nothing.
 type paths struct {
 	mu    sync.RWMutex
@@ -70,7 +70,7 @@ func (ps *paths) check(from netip.AddrPort, s *socket, b []byte) {
 func (ps *paths) name(p *path, name, key string) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	if p.over {
+	if p.over || name == "" {
 		return
 	}
 	delete(ps.named, p.name)
