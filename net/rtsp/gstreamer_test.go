@@ -49,8 +49,7 @@ func elements(ctx context.Context, t *testing.T, names ...string) {
 // The encoder is told its format: else x264enc begins with 4:4:4 of 10 bits and goes on with another before a second has passed, which the file that is written can't.
 // The viewer does not count for itself (eos-after): rtspsrc ends all tracks of a connection with the first that ends. And its filters are elements of their own: both tracks appear at
 // once, on two threads, and where gst-launch has to put a filter before each (r. ! application/x-rtp,media=video ! ...) one of them is now and then not linked, which it does not
-// tell: the file never ends then. Nor does it connect again when a connection ends whose packets go over UDP (udp-reconnect). That this has ended
-// it may only see when it wants to say PAUSE itself, and complain: what counts is what it has written.
+// tell: the file never ends then. When a connection ends whose packets go over UDP it connects again, says PAUSE there and complains of the answer: what counts is what it has written.
 // https://github.com/GeekAlexis/FastMOT/pull/167 is another's account of the filters.
 func TestGStreamerPublishesAndWatches(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -74,7 +73,7 @@ func TestGStreamerPublishesAndWatches(t *testing.T) {
 			h.until("pictures come", func() bool { return h.stream.Counts().Keys > 1 })
 			watched := make(chan error, 1)
 			running.Go(func() {
-				watched <- gst(ctx, "matroskamux name=m ! filesink location="+file+" rtspsrc name=r udp-reconnect=false protocols="+out+" location="+h.url()+
+				watched <- gst(ctx, "matroskamux name=m ! filesink location="+file+" rtspsrc name=r protocols="+out+" location="+h.url()+
 					" r. ! capsfilter caps=application/x-rtp,media=video ! rtph264depay ! h264parse ! queue ! m."+
 					" r. ! capsfilter caps=application/x-rtp,media=audio ! rtpmp4gdepay ! aacparse ! queue ! m.")
 			})
