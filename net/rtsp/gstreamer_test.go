@@ -49,7 +49,7 @@ func elements(ctx context.Context, t *testing.T, names ...string) {
 // The encoder is told its format: else x264enc begins with 4:4:4 of 10 bits and goes on with another before a second has passed, which the file that is written can't.
 // The viewer does not count for itself (eos-after): rtspsrc ends all tracks of a connection with the first that ends. And its filters are elements of their own: both tracks appear at
 // once, on two threads, and where gst-launch has to put a filter before each (r. ! application/x-rtp,media=video ! ...) one of them is now and then not linked, which it does not
-// tell: the file never ends then. When a connection ends whose packets go over UDP it connects again, says PAUSE there and complains of the answer: what counts is what it has written.
+// tell: the file never ends then. When it has seen that the stream ends it says PAUSE, and complains where the connection has ended as well: what counts is what it has written.
 // https://github.com/GeekAlexis/FastMOT/pull/167 is another's account of the filters.
 func TestGStreamerPublishesAndWatches(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -91,8 +91,10 @@ func TestGStreamerPublishesAndWatches(t *testing.T) {
 			}
 			stop()
 			h.stream.Close(nil)
-			if err := <-watched; ctx.Err() != nil || err != nil && out == "tcp" {
-				t.Errorf("the viewer has not ended by itself: %v, %v", ctx.Err(), err)
+			if err := <-watched; ctx.Err() != nil {
+				t.Errorf("the viewer has not ended by itself: %v", err)
+			} else if err != nil {
+				t.Log(err)
 			}
 			got := read(ctx, t, "-i", file)
 			if pictures, sound := len(got["video"]), len(got["audio"]); pictures < seconds()*27 || sound < seconds()*39 {
