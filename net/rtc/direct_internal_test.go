@@ -9,8 +9,10 @@ import (
 	"github.com/pion/rtp"
 	"github.com/pion/srtp/v3"
 	pion "github.com/pion/webrtc/v4"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/skua-go/skua/internal/logtest"
+	"github.com/skua-go/skua/internal/metrictest"
 )
 
 // library encrypts as the library does: it knows of the packets that it is given, and of no others.
@@ -193,5 +195,36 @@ func TestOnlyRTPGoesTheShortWay(t *testing.T) {
 	}
 	if isRTP([]byte{0x80, 111, 0}) {
 		t.Error("3 bytes are RTP")
+	}
+}
+
+// A publisher may send what it likes under its keys: what is none of the codecs that were agreed upon for the track does not get to viewers, whichever way it comes, and is counted.
+func TestPacketsOfAnotherPayloadTypeAreLeftOut(t *testing.T) {
+	d := newDirect(t)
+	src, opus := d.speaking()
+	in := &intake{server: d.srv, src: src, agreed: []pion.RTPCodecParameters{{PayloadType: 111, RTPCodecCapability: opus.RTPCodecCapability}}}
+	take := func(number int, pt uint8, text string) {
+		t.Helper()
+		b, err := (&rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: pt, SequenceNumber: uint16(number), SSRC: 1}, Payload: []byte(text)}).Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.srv.turn(func(out *outbox) { in.take(b, time.Now(), out) })
+	}
+	take(1, 96, "a picture") // also as the first
+	for number := 2; number < 10; number += 2 {
+		take(number, 111, "sound")
+		take(number+1, 96, "a picture")
+	}
+	for number := uint64(2); number < 10; number += 2 {
+		d.gets(number) // each is sound
+	}
+	if d.slot.packets != 4 {
+		t.Errorf("%d packets are sent, expected 4", d.slot.packets)
+	}
+	counted := prometheus.NewRegistry()
+	counted.MustRegister(d.srv.metrics)
+	if n := metrictest.Value(t, counted, "skua_webrtc_packets_unagreed_total"); n != 5 {
+		t.Errorf("%v packets are counted, expected 5", n)
 	}
 }

@@ -15,6 +15,7 @@ type Metrics struct {
 	skipped         prometheus.Counter
 	unsupported     prometheus.Counter
 	invalid         prometheus.Counter
+	unagreed        prometheus.Counter
 	keysAsked       prometheus.Counter
 	messagesDropped prometheus.Counter
 	disordered      prometheus.Counter
@@ -42,6 +43,7 @@ func NewMetrics() *Metrics {
 		skipped:         counter("viewer_skips_total", "Times that a viewer's line was so far behind that it went on with the newest key frame."),
 		unsupported:     counter("unsupported_total", "Times that a viewer was to get a track in a codec that it has not got."),
 		invalid:         counter("invalid_packets_total", "RTP and RTCP packets that could not be read."),
+		unagreed:        counter("packets_unagreed_total", "RTP packets that were left out, since their payload type is none that their publisher has agreed upon for such a track."),
 		keysAsked:       counter("key_frames_asked_total", "Key frames that publishers were asked for."),
 		disordered:      counter("b_frames_left_out_total", "Pictures of streams that came by other protocols and that viewers did not get, since WebRTC can't show them in their order."),
 		messagesDropped: counter("messages_dropped_total", "Messages on data channels that were too large, too many, or for a client that is too slow."),
@@ -61,7 +63,7 @@ func (m *Metrics) ended(d Direction, reason string) {
 
 func (m *Metrics) all() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.sessions, m.ends, m.refused, m.received, m.sent, m.receivedBytes, m.sentBytes, m.direct, m.again, m.failed, m.skipped, m.unsupported, m.invalid, m.keysAsked, m.messagesDropped, m.disordered,
+		m.sessions, m.ends, m.refused, m.received, m.sent, m.receivedBytes, m.sentBytes, m.direct, m.again, m.failed, m.skipped, m.unsupported, m.invalid, m.unagreed, m.keysAsked, m.messagesDropped, m.disordered,
 	}
 }
 

@@ -159,12 +159,14 @@ func TestTrackComesBackAfterTurnsOnAnotherWay(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.srv.turn(func(out *outbox) {
-			if q := ps.hear(at, sock); q != p || !q.take(sealed, time.Now(), make([]byte, datagramRoom), out) {
+			if q := ps.hear(at, sock, sealed); q != p || !q.take(sealed, time.Now(), make([]byte, datagramRoom), out) {
 				library(b)
 			}
 		})
 		return uint16(in.newest()) == uint16(n)
 	}
+	ps.name(p, "ours", "key")
+	ps.hear(at, sock, iceCheck(t, "ours", "key"))
 	ps.move(p, at)
 	for range 10 {
 		if !short() {
@@ -191,23 +193,6 @@ func TestTrackComesBackAfterTurnsOnAnotherWay(t *testing.T) {
 	}
 	if !p.claimed(in) {
 		t.Error("the track does not come back to its short way")
-	}
-}
-
-// Who has left is not written to, though one of its packets is just being read.
-func TestLaneEndsWithItsPath(t *testing.T) {
-	ps := paths{by: map[netip.AddrPort]*path{}}
-	at := netip.MustParseAddrPort("192.0.2.1:5000")
-	for range 10_000 {
-		p := new(path)
-		ps.move(p, at)
-		var both sync.WaitGroup
-		both.Go(func() { ps.hear(at, nil) })
-		both.Go(func() { ps.end(p) })
-		both.Wait()
-		if p.lane.Load() != nil {
-			t.Fatal("it has a lane")
-		}
 	}
 }
 

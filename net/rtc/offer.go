@@ -91,7 +91,19 @@ func (s *session) settle(ctx context.Context, offer string) (string, error) {
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
-	return s.pc.LocalDescription().SDP, nil
+	own := s.pc.LocalDescription().SDP
+	s.server.sockets.paths.name(&s.path, attribute(own, "ice-ufrag"), attribute(own, "ice-pwd"))
+	return own, nil
+}
+
+// attribute is the first of its name: all lines of media are one bundle.
+func attribute(text, name string) string {
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(line, "a="+name+":"); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
 }
 
 // addSlots makes the lines of a viewer. It is called before the offer is taken.

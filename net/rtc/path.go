@@ -11,7 +11,6 @@ import (
 
 	"github.com/pion/rtp"
 	"github.com/pion/srtp/v3"
-	pion "github.com/pion/webrtc/v4"
 )
 
 // path is a session's short way between the network and the room. A packet that goes through the library is handed from goroutine to goroutine five times and is written by a system
@@ -26,8 +25,12 @@ type path struct {
 	claims atomic.Pointer[[]*claim]
 	mu     sync.Mutex // of changes of claims
 
-	at   netip.AddrPort // where the client is; the lock of paths guards it
-	over bool           // so does it this: the session has ended
+	// The lock of paths guards these.
+	at    netip.AddrPort // where the client is
+	heard *lane          // by which its newest check has come
+	name  string         // the node's credentials in ICE
+	key   string
+	over  bool // the session has ended
 }
 
 // lane is where a client is, and the socket that hears it.
@@ -35,68 +38,6 @@ type lane struct {
 	socket *socket
 	at     netip.AddrPort
 	to     *net.UDPAddr // the same, as the system wants it
-}
-
-// paths finds the short way of who has sent a packet.
-type paths struct {
-	mu sync.RWMutex
-	by map[netip.AddrPort]*path
-}
-
-// hear finds it, and notes which socket hears the client: there may be one for each address of the machine.
-func (ps *paths) hear(from netip.AddrPort, s *socket) *path {
-	ps.mu.RLock()
-	defer ps.mu.RUnlock() // not before it is noted: the client may be elsewhere then
-	p := ps.by[from]
-	if p == nil {
-		return nil
-	}
-	if l := p.lane.Load(); l == nil || l.socket != s || l.at != from {
-		p.lane.Store(&lane{socket: s, at: from, to: net.UDPAddrFromAddrPort(from)})
-	}
-	return p
-}
-
-// move puts a path to where its client is now; to the zero address, when that can't be reached in a short way.
-func (ps *paths) move(p *path, to netip.AddrPort) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	if p.at == to || p.over {
-		return
-	}
-	ps.put(p, to)
-}
-
-// end forgets a path.
-func (ps *paths) end(p *path) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	ps.put(p, netip.AddrPort{})
-	p.over = true // ICE may choose once more
-}
-
-func (ps *paths) put(p *path, to netip.AddrPort) {
-	if ps.by[p.at] == p {
-		delete(ps.by, p.at)
-	}
-	p.lane.Store(nil) // until the client is heard
-	p.disclaim()
-	p.at = to
-	if to.IsValid() {
-		ps.by[to] = p
-	}
-}
-
-// follow takes the pair of addresses that ICE has chosen.
-func (ps *paths) follow(p *path, pair *pion.ICECandidatePair) {
-	if pair == nil || pair.Remote == nil {
-		return
-	}
-	var to netip.AddrPort
-	if ip, err := netip.ParseAddr(pair.Remote.Address); err == nil && pair.Remote.Protocol == pion.ICEProtocolUDP {
-		to = netip.AddrPortFrom(ip.Unmap(), pair.Remote.Port)
-	}
-	ps.move(p, to)
 }
 
 // claim is a track whose packets come on the short way.

@@ -17,14 +17,18 @@ import (
 // track is called by the library, in a goroutine of its own, for each track of a publisher that begins to send, and for each layer of it.
 func (s *session) track(remote *pion.TrackRemote, receiver *pion.RTPReceiver) {
 	layer := max(0, slices.IndexFunc(receiver.Tracks(), func(t *pion.TrackRemote) bool { return t.RID() == remote.RID() })) // they stand as in the offer
-	src := newSource(s.server, remote.Kind(), s.Who, remote.ID(), layer, remote.Codec().ClockRate, s.room.clock(s))
+	clock := uint32(videoClock)
+	if remote.Kind() == pion.RTPCodecTypeAudio {
+		clock = opusClock
+	}
+	src := newSource(s.server, remote.Kind(), s.Who, remote.ID(), layer, clock, s.room.clock(s))
 	if remote.Kind() == pion.RTPCodecTypeVideo {
 		src.keys = &keyAsker{every: s.server.cfg.KeyInterval, send: func() {
 			s.server.metrics.keysAsked.Inc()
 			_ = s.pc.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(remote.SSRC())}}) // who needs it asks again
 		}}
 	}
-	in := &intake{server: s.server, src: src, remote: remote, level: levelID(receiver), came: reception{rate: float64(remote.Codec().ClockRate)}}
+	in := &intake{server: s.server, src: src, remote: remote, agreed: receiver.GetParameters().Codecs, level: levelID(receiver), came: reception{rate: float64(clock)}}
 	if src.kind == pion.RTPCodecTypeAudio {
 		s.listen(in)
 	}
@@ -56,6 +60,7 @@ type intake struct {
 	server *Server
 	src    *source
 	remote *pion.TrackRemote
+	agreed []pion.RTPCodecParameters // of the track's kind; nothing else is passed on
 	level  uint8
 	came   reception
 
@@ -76,10 +81,15 @@ func (in *intake) take(b []byte, now time.Time, out *outbox) {
 		return
 	}
 	h := &in.header
+	number := in.numbers.extend(h.SequenceNumber) // also of what is left out: the keys change with their turns
 	if in.coding == nil || in.pt != h.PayloadType {
-		in.coding, in.pt = newCodec(in.remote.Codec().RTPCodecCapability), h.PayloadType
+		i := slices.IndexFunc(in.agreed, func(c pion.RTPCodecParameters) bool { return uint8(c.PayloadType) == h.PayloadType })
+		if i < 0 {
+			in.server.metrics.unagreed.Inc()
+			return
+		}
+		in.coding, in.pt = newCodec(in.agreed[i].RTPCodecCapability), h.PayloadType
 	}
-	number := in.numbers.extend(h.SequenceNumber)
 	if in.src.get(number) != nil {
 		return
 	}
@@ -114,6 +124,10 @@ func (s *session) readPackets(in *intake) error {
 	buf := make([]byte, 1500)
 	for {
 		n, _, err := in.remote.Read(buf)
+		if errors.Is(err, pion.ErrCodecNotFound) { // of one packet: the library looks for its payload type, too
+			s.server.metrics.unagreed.Inc()
+			continue
+		}
 		if err != nil {
 			return err
 		}

@@ -105,7 +105,7 @@ func (s *socket) take(m *ipv4.Message, now time.Time, plain []byte, out *outbox)
 	from := addr.AddrPort()
 	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 	b := m.Buffers[0][:m.N]
-	if p := s.paths.hear(from, s); p != nil && p.take(b, now, plain, out) {
+	if p := s.paths.hear(from, s, b); p != nil && p.take(b, now, plain, out) {
 		return
 	}
 	d := datagram{room: s.spare.Get().(*[datagramRoom]byte), size: m.N, from: from} //nolint:forcetypeassert // nothing else is in there

@@ -27,7 +27,7 @@ type sockets struct {
 
 func (srv *Server) openSockets(ctx context.Context, logs logging.LoggerFactory) (_ *sockets, err error) {
 	cfg := &srv.cfg
-	s := &sockets{paths: paths{by: map[netip.AddrPort]*path{}}}
+	s := &sockets{paths: newPaths()}
 	s.open = func(udp *net.UDPConn) *socket {
 		sock := srv.newSocket(udp, &s.paths)
 		s.all = append(s.all, sock)

@@ -125,12 +125,17 @@ func (in *ingest) read(m *description.Media, raw *sdp.MediaDescription) (*inTrac
 				t.rate = told
 			}
 		}
-		t.clock = trackClock{clock: &in.clock, ticks: media.Unwrap{Rate: t.rate}}
+		t.unplace()
 		var err error
 		t.unpack, err = newUnpacker(f)
 		return t, err
 	}
 	return nil, nil //nolint:nilnil // nothing is what there is
+}
+
+// unplace has its times begin anew.
+func (t *inTrack) unplace() {
+	t.clock = trackClock{clock: &t.in.clock, sound: t.codec.Kind() == media.Audio, ticks: media.Unwrap{Rate: t.rate}}
 }
 
 // clockRate is the rate that SDP tells of a payload type, 0 if it does not.
@@ -255,7 +260,7 @@ func (in *ingest) packet(track int, raw []byte, now time.Time) error {
 	}
 	if !t.begun || p.SSRC != t.ssrc { // another source: nothing of it goes on
 		if t.begun { // else there may have been a report before its first packet
-			t.clock = trackClock{clock: &in.clock, ticks: media.Unwrap{Rate: t.rate}}
+			t.unplace()
 		}
 		t.begun, t.ssrc, t.gone = true, p.SSRC, false
 		t.order, t.decoding, t.first = reorder{wait: t.order.wait}, decodeOrder{}, now

@@ -50,6 +50,7 @@ type outTrack struct {
 	next     uint16
 	packets  uint32
 	bytes    uint32
+	begun    bool          // its first packet has gone out
 	reported time.Duration // by the stream's time
 }
 
@@ -69,7 +70,7 @@ func newOutput(s *session, v *media.Viewer, d *described, first *media.Frame) *o
 func (o *output) begin(over []*route) {
 	clear(o.byID[:])
 	for i, r := range over {
-		if o.tracks[i].route = r; r != nil {
+		if o.tracks[i].route, o.tracks[i].begun = r, false; r != nil {
 			o.byID[o.tracks[i].ID] = o.tracks[i]
 		}
 	}
@@ -197,22 +198,27 @@ func (o *output) datagrams(b []byte, to netip.AddrPort, stop <-chan struct{}) er
 }
 
 // reports appends sender reports (RFC 3550 section 6.4.1) that are due before a frame, or sends them: of all tracks at the beginning, so that what is shown together is known
-// before the first packet, and of each now and then.
+// before the first packet; of each before its own first packet, with that one's time, since GStreamer takes no report of a time before it; and of each now and then.
 func (o *output) reports(b []byte, f *media.Frame) []byte {
+	of := o.byID[f.Track.ID]
 	if !o.begun {
 		o.begun = true
 		o.base = o.viewer.When(f).Add(-f.DTS)
 		for _, t := range o.byID {
-			if t != nil {
+			if t != nil && t != of {
 				b = o.report(b, t, f.DTS)
 			}
 		}
+	}
+	switch {
+	case !of.begun:
+		of.begun = true
+		return o.report(b, of, f.PTS)
+	case f.DTS-of.reported >= reportEvery:
+		return o.report(b, of, f.DTS)
+	default:
 		return b
 	}
-	if t := o.byID[f.Track.ID]; f.DTS-t.reported >= reportEvery {
-		b = o.report(b, t, f.DTS)
-	}
-	return b
 }
 
 // report appends a sender report of a track, and what is to stand behind it, or sends it where the track goes over UDP.

@@ -79,6 +79,13 @@ func (h *hall) counts(i int) media.ViewerCounts {
 	return h.viewers[i].Counts()
 }
 
+// watched is how many viewers have come.
+func (h *hall) watched() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.viewers)
+}
+
 func open(tb testing.TB, cfg rtsp.Config) *hall {
 	tb.Helper()
 	h := &hall{TB: tb, stream: media.New(media.Config{})}

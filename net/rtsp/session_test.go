@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
+	"github.com/bluenviron/gortsplib/v5/pkg/headers"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 
@@ -80,6 +82,77 @@ func TestReportsComeFirstAndGoodbyeTellsWhy(t *testing.T) {
 	}
 	if told != "put out by a test" {
 		t.Errorf("the viewer is told %q", told)
+	}
+}
+
+// GStreamer takes no report of a time before a track's first packet, and others want to know before that what belongs together.
+func TestEachTrackIsReportedWithTheTimeOfItsFirstPacket(t *testing.T) {
+	h := open(t, rtsp.Config{})
+	to, err := h.stream.Publish(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opus, _, err := media.NewParams(media.Opus, media.OpusConfig(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	params := []*media.Params{{Codec: media.VP8, Width: 16, Height: 16}, opus}
+	var tracks []*media.Track
+	for _, p := range params {
+		track, err := to.Track(media.TrackSpec{Kind: p.Codec.Kind()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		to.Describe(track, p)
+		tracks = append(tracks, track)
+	}
+	to.Complete()
+	write := func(i int, dts, pts time.Duration) {
+		t.Helper()
+		if err := to.Write(tracks[i], media.Sample{DTS: dts, PTS: pts, Key: true, Data: make([]byte, 10), Params: params[i]}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(0, 0, 80*time.Millisecond) // it is shown later than decoded
+	p := h.dial()
+	p.watch()
+	write(1, 700*time.Millisecond, 700*time.Millisecond)
+	h.stream.Close(nil)
+	reports, packets := map[int][]rtcp.SenderReport{}, 0
+	for {
+		channel, b, err := p.packet()
+		if err != nil {
+			break
+		}
+		if channel%2 == 1 {
+			all, err := rtcp.Unmarshal(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, ok := all[0].(*rtcp.SenderReport)
+			if !ok {
+				t.Fatalf("%+v", all[0])
+			}
+			reports[channel/2] = append(reports[channel/2], *r)
+			continue
+		}
+		var one rtp.Packet
+		if err := one.Unmarshal(b); err != nil {
+			t.Fatal(err)
+		}
+		if packets++; len(reports) != 2 {
+			t.Errorf("track %d has a packet before all tracks have a report", channel/2)
+		}
+		if of := reports[channel/2]; len(of) == 0 || of[len(of)-1].RTPTime != one.Timestamp {
+			t.Errorf("track %d begins at %d behind the reports %+v", channel/2, one.Timestamp, of)
+		}
+	}
+	if packets != 2 {
+		t.Fatalf("%d packets, want 2", packets)
+	}
+	pictures, sound := reports[0][0], reports[1][len(reports[1])-1]
+	if apart := media.FromNTP(sound.NTPTime).Sub(media.FromNTP(pictures.NTPTime)); (apart - 620*time.Millisecond).Abs() > time.Millisecond {
+		t.Errorf("sound is reported %s behind the pictures, want 620 ms", apart)
 	}
 }
 
@@ -292,6 +365,68 @@ func TestUDPIsForThePeersOwnPortsAndEndsWithItsSilence(t *testing.T) {
 	}
 	p.ended()
 	h.until("the log tells why", func() bool { return strings.Contains(h.log.String(), "nothing came for 300ms") })
+}
+
+// TestUDPIsBelievedFromTheAnnouncedPortsOnly: packets have no proof of who sends them, so a publisher's are those from the host that the connection is with and the ports of its SETUP.
+func TestUDPIsBelievedFromTheAnnouncedPortsOnly(t *testing.T) {
+	h := open(t, rtsp.Config{})
+	socket := func(at string) net.PacketConn {
+		t.Helper()
+		sock, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp4", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = sock.Close() })
+		return sock
+	}
+	own := socket("127.0.0.1:0")
+	port := own.LocalAddr().(*net.UDPAddr).Port
+	p := h.dial()
+	p.must(base.Announce, p.url(), "Content-Type: application/sdp\r\n", sdp+vp8+"a=control:one\r\n")
+	res := p.must(base.Setup, p.url()+"/one", fmt.Sprintf("Transport: RTP/AVP;unicast;client_port=%d-%d;mode=record\r\n", port, port+1), "")
+	var told headers.Transport
+	if err := told.Unmarshal(res.Header["Transport"]); err != nil {
+		t.Fatal(err)
+	}
+	p.must(base.Record, p.url(), "", "")
+	to := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: told.ServerPorts[0]}
+	v, err := h.stream.Join(media.ViewerConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := map[net.PacketConn]byte{own: 0}
+	if runtime.GOOS == "linux" { // all of 127/8 is there
+		from[socket(fmt.Sprintf("127.0.0.2:%d", port))] = 2 // another address of the machine, the same port
+	}
+	from[socket("127.0.0.1:0")] = 1
+	n := 0
+	h.until("the pictures come", func() bool {
+		for sock, mark := range from { // each is the first to come some time
+			one := rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 96, SequenceNumber: uint16(n), Timestamp: uint32(n) * 3000, SSRC: uint32(mark), Marker: true}, Payload: []byte{0x10, 0, mark, byte(n), 0, 0, 0, 0, 0, 0, 0, 0}}
+			b, err := one.Marshal()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := sock.WriteTo(b, to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n++
+		return h.stream.Counts().Frames >= 20
+	})
+	h.stream.Close(nil)
+	frames := make([]*media.Frame, 64)
+	for {
+		n, err := v.Next(frames)
+		if err != nil {
+			break
+		}
+		for _, f := range frames[:n] {
+			if f.Data[1] != 0 {
+				t.Errorf("picture %d is of another source, %d", f.Data[2], f.Data[1])
+			}
+		}
+	}
 }
 
 // TestPausedViewerThatGoesSilentIsClosed: nothing is written to it, by which its end would be seen. Who plays goes on.
