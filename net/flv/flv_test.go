@@ -39,7 +39,7 @@ func config(t *testing.T, c media.Codec) []byte {
 	case media.AV1:
 		return []byte{0x81, 0, 0, 0}
 	case media.VP9:
-		return []byte{1, 0, 0, 0, 0, 10, 0x80, 1, 1, 1, 0, 0}
+		return []byte{0, 10, 0x82, 1, 1, 1, 0, 0}
 	default:
 		return nil
 	}
@@ -126,10 +126,14 @@ func TestEachCodecComesThrough(t *testing.T) {
 	for codec := media.H264; codec <= media.MP3; codec++ {
 		t.Run(codec.String(), func(t *testing.T) {
 			data := func(text string) []byte {
-				if codec == media.H264 || codec == media.H265 {
+				switch codec {
+				case media.H264, media.H265:
 					return media.JoinNALUs([]byte(text))
+				case media.AV1:
+					return append([]byte{0x32, byte(len(text))}, text...) // an OBU with a size
+				default:
+					return []byte(text)
 				}
-				return []byte(text)
 			}
 			cts := 80 * time.Millisecond
 			if codec != media.H264 && codec != media.H265 {

@@ -30,6 +30,7 @@ type source struct {
 type incoming struct {
 	track   *media.Track
 	params  *media.Params
+	record  []byte // as it was told last
 	lengths int
 }
 
@@ -78,30 +79,59 @@ func (in *Ingest) part(kind media.Kind, at time.Duration, p Part) error {
 	if p.Config {
 		return in.config(t, p)
 	}
-	if t.params == nil || t.params.Codec != p.Codec {
-		if !implicit(p.Codec) {
-			return bad("%s frame without parameters before it", p.Codec)
-		}
-		params, _, err := media.NewParams(p.Codec, nil)
-		if err != nil {
-			return err
-		}
-		t.params = params
-		in.To.Describe(t.track, params)
-		in.known()
+	if err := in.follow(t, p); err != nil {
+		return err
 	}
-	data := p.Data
-	if p.Codec == media.H264 || p.Codec == media.H265 {
-		var err error
-		if data, err = media.Lengthen(data, t.lengths); err != nil {
-			return fmt.Errorf("%w: %w", ErrFormat, err)
-		}
+	data, err := t.data(p)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrFormat, err)
 	}
-	err := in.To.Write(t.track, media.Sample{DTS: at, PTS: at + p.Composition, Key: p.Key, Data: data, Params: t.params})
+	err = in.To.Write(t.track, media.Sample{DTS: at, PTS: at + p.Composition, Key: p.Key, Data: data, Params: t.params})
 	if errors.Is(err, media.ErrFrame) {
 		return fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	return err
+}
+
+// data is a frame in the stream's form.
+func (t *incoming) data(p Part) ([]byte, error) {
+	switch p.Codec {
+	case media.H264, media.H265:
+		return media.Lengthen(p.Data, t.lengths)
+	case media.AV1:
+		return media.TemporalUnit(p.Data)
+	default:
+		return p.Data, nil
+	}
+}
+
+// follow has a frame's own parameters count where its codec needs no record, or tells more than that.
+func (in *Ingest) follow(t *incoming, p Part) error {
+	params := t.params
+	if params == nil || params.Codec != p.Codec {
+		if !implicit(p.Codec) {
+			return bad("%s frame without parameters before it", p.Codec)
+		}
+		var err error
+		if params, _, err = media.NewParams(p.Codec, nil); err != nil {
+			return err
+		}
+		t.record = nil
+	}
+	if p.Key {
+		params = media.KeyParams(p.Codec, params, p.Data)
+	}
+	in.tell(t, params)
+	return nil
+}
+
+func (in *Ingest) tell(t *incoming, params *media.Params) {
+	if t.params == params {
+		return
+	}
+	t.params = params
+	in.To.Describe(t.track, params)
+	in.known()
 }
 
 // implicit tells whether a codec's frames can be decoded without a record.
@@ -115,16 +145,15 @@ func implicit(c media.Codec) bool {
 }
 
 func (in *Ingest) config(t *incoming, p Part) error {
-	if t.params != nil && t.params.Codec == p.Codec && bytes.Equal(t.params.Config, p.Data) {
+	if t.params != nil && t.params.Codec == p.Codec && bytes.Equal(t.record, p.Data) {
 		return nil // told again, as some encoders do before each key frame
 	}
 	params, lengths, err := media.NewParams(p.Codec, p.Data)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrFormat, err)
 	}
-	t.params, t.lengths = params, lengths
-	in.To.Describe(t.track, params)
-	in.known()
+	t.record, t.lengths = p.Data, lengths
+	in.tell(t, params)
 	return nil
 }
 

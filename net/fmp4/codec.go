@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/bluenviron/mediacommon/v2/pkg/codecs/av1"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
@@ -93,13 +92,9 @@ func nal(p *media.Params) (mp4.Codec, []byte, error) {
 // obu finds the sequence header of AV1: behind the four bytes of the av1C record, or in the key frame.
 func obu(p *media.Params, first []byte) (mp4.Codec, error) {
 	for _, from := range [][]byte{p.Config[min(len(p.Config), 4):], first} {
-		var units av1.Bitstream
-		if err := units.Unmarshal(from); err != nil {
-			continue
-		}
-		for _, u := range units {
-			if len(u) > 0 && av1.OBUType(u[0]>>3&0xf) == av1.OBUTypeSequenceHeader {
-				return &mp4.AV1{SequenceHeader: u}, nil
+		if units, err := media.OBUs(from); err == nil {
+			if header := media.Sequence(units); header != nil {
+				return &mp4.AV1{SequenceHeader: header}, nil
 			}
 		}
 	}
@@ -129,7 +124,7 @@ func codecName(p *media.Params, codec mp4.Codec) string {
 	case *mp4.AV1:
 		return av1Name(p.Config)
 	case *mp4.VP9:
-		return fmt.Sprintf("vp09.%02d.10.%02d", c.Profile, c.BitDepth)
+		return vp9Name(c, p.Config)
 	case *mp4.MPEG4Audio:
 		return fmt.Sprintf("mp4a.40.%d", c.Config.Type)
 	case *mp4.Opus:
@@ -139,6 +134,15 @@ func codecName(p *media.Params, codec mp4.Codec) string {
 	default:
 		return ""
 	}
+}
+
+// vp9Name is that of "VP Codec ISO Media File Format Binding". The level is in the vpcC record only.
+func vp9Name(c *mp4.VP9, config []byte) string {
+	level := byte(10)
+	if len(config) > 1 {
+		level = config[1]
+	}
+	return fmt.Sprintf("vp09.%02d.%02d.%02d", c.Profile, level, c.BitDepth)
 }
 
 // hevcName is that of ISO/IEC 14496-15 annex E.3, from the hvcC record.

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/skua-go/skua/net/fmp4"
 	"github.com/skua-go/skua/net/media"
 )
 
@@ -209,11 +210,13 @@ const (
 	paramSession = "session"
 	typeList     = "application/vnd.apple.mpegurl"
 	typeMP4      = "video/mp4"
+	noteHeader   = "Skua-Note" // what a player does not get, and why
 )
 
 // ServeHTTP answers one request. Pages of all origins may watch: who may is the business of Join.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Access-Control-Allow-Origin", "*")
+	w.Header().Set("Access-Control-Expose-Headers", noteHeader)
 	w.Header().Set("Cache-Control", "no-store")
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
@@ -250,7 +253,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, one *session, na
 	defer cancel()
 	for {
 		p.mu.Lock()
-		changed, ended := p.changed, p.ended
+		changed, ended, left := p.changed, p.ended, p.left
 		got, kind, status := p.look(name, query, r.URL.Query())
 		p.mu.Unlock()
 		// Put out: at the end of the stream what is left comes first.
@@ -260,11 +263,18 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, one *session, na
 		}
 		if status == http.StatusOK {
 			w.Header().Set("Content-Type", kind)
+			if left != nil {
+				w.Header().Set(noteHeader, strings.ReplaceAll(left.Error(), "\n", "; "))
+			}
 			for _, b := range got {
 				if _, err := w.Write(b); err != nil { //nolint:gosec // what is of the request in it was encoded as a query, in text that is no HTML
 					return
 				}
 			}
+			return
+		}
+		if errors.Is(ended, fmp4.ErrCodec) {
+			http.Error(w, "the stream can't be watched by HLS: "+ended.Error(), http.StatusUnsupportedMediaType)
 			return
 		}
 		if status != 0 || ended != nil {

@@ -59,6 +59,7 @@ type packager struct {
 	part     time.Duration
 	changed  chan struct{} // closed with each part
 	ended    error
+	left     error // what is not in the segments, and why
 
 	// of its goroutine
 	mux    *fmp4.Muxer
@@ -184,9 +185,9 @@ func (p *packager) renew(f *media.Frame) error {
 		}
 		tracks = append(tracks, one)
 	}
-	mux, err := fmp4.New(tracks)
+	mux, left := fmp4.New(tracks)
 	if mux == nil {
-		return err
+		return left
 	}
 	data, err := mux.Init()
 	if err != nil {
@@ -198,6 +199,7 @@ func (p *packager) renew(f *media.Frame) error {
 	mux.Origin(p.origin)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.left = left
 	id := 0
 	if p.mux != nil {
 		frag, err := p.mux.End()

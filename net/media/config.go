@@ -49,7 +49,7 @@ func AV1Params(sequence []byte) (*Params, error) {
 	if len(about.SeqLevelIdx) == 0 || len(about.SeqTier) == 0 {
 		return nil, fmt.Errorf("media: av1: the sequence header tells no level")
 	}
-	units, err := av1.Bitstream{sequence}.Marshal()
+	units, err := JoinOBUs(sequence)
 	if err != nil {
 		return nil, fmt.Errorf("media: av1: sequence header: %w", err)
 	}
@@ -61,9 +61,5 @@ func AV1Params(sequence []byte) (*Params, error) {
 	}
 	colours |= byte(c.ChromaSamplePosition) & 3
 	p, _, err := NewParams(AV1, append([]byte{0x81, about.SeqProfile<<5 | about.SeqLevelIdx[0]&0x1f, colours, 0}, units...))
-	if err != nil {
-		return nil, err
-	}
-	p.Width, p.Height = about.Width(), about.Height()
-	return p, nil
+	return p, err
 }

@@ -26,7 +26,11 @@ func NewParams(codec Codec, config []byte) (p *Params, lengths int, err error) {
 		err = p.aac()
 	case Opus:
 		err = p.opus()
-	case MP3, VP8, VP9, AV1:
+	case AV1:
+		err = p.av1()
+	case VP8, VP9:
+		err = p.vpc()
+	case MP3:
 	default:
 		err = fmt.Errorf("media: codec %d is not known", codec)
 	}
@@ -80,16 +84,28 @@ func (p *Params) aac() error {
 	return nil
 }
 
+// opusHead is how long an OpusHead is without a mapping.
+const opusHead = 19
+
 // opus reads an OpusHead (RFC 7845 section 5.1), if there is one.
 func (p *Params) opus() error {
 	p.SampleRate, p.Channels = 48000, 2
 	if len(p.Config) == 0 {
 		return nil
 	}
-	if len(p.Config) < 19 || string(p.Config[:8]) != "OpusHead" {
+	if len(p.Config) < opusHead || string(p.Config[:8]) != "OpusHead" {
 		return fmt.Errorf("media: opus: %d bytes that are no OpusHead", len(p.Config))
 	}
-	p.Channels = int(p.Config[9])
+	version, channels, family := p.Config[8], int(p.Config[9]), p.Config[18]
+	switch {
+	case version>>4 != 0:
+		return fmt.Errorf("media: opus: OpusHead of version %d, expected less than 16", version)
+	case channels == 0, family == 0 && channels > 2:
+		return fmt.Errorf("media: opus: OpusHead tells %d channels, expected 1 or 2, or more with a mapping", channels)
+	case family != 0 && len(p.Config) < opusHead+2+channels:
+		return fmt.Errorf("media: opus: the mapping of %d channels in OpusHead is cut off: %d bytes, expected %d", channels, len(p.Config), opusHead+2+channels)
+	}
+	p.Channels = channels
 	return nil
 }
 

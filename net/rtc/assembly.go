@@ -2,9 +2,9 @@ package rtc
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pion/rtp"
@@ -16,18 +16,18 @@ import (
 
 // assembly makes frames of the packets of one track, all packets of a frame at once.
 type assembly struct {
-	codec    media.Codec
-	params   *media.Params // nil before the first key frame
-	sps, pps []byte        // of H264
+	codec  media.Codec
+	params *media.Params // nil before the first key frame
+	sets   media.Sets    // of H264 and H265
 }
 
 // newAssembly is for the codecs that streams get from WebRTC; ok is false for another.
 func newAssembly(mime string) (a *assembly, ok bool) {
 	for name, c := range map[string]media.Codec{
-		pion.MimeTypeH264: media.H264, pion.MimeTypeVP8: media.VP8, pion.MimeTypeVP9: media.VP9, pion.MimeTypeOpus: media.Opus,
+		pion.MimeTypeH264: media.H264, pion.MimeTypeH265: media.H265, pion.MimeTypeAV1: media.AV1, pion.MimeTypeVP8: media.VP8, pion.MimeTypeVP9: media.VP9, pion.MimeTypeOpus: media.Opus,
 	} {
 		if strings.EqualFold(mime, name) {
-			return &assembly{codec: c}, true
+			return &assembly{codec: c, sets: media.Sets{Codec: c}}, true
 		}
 	}
 	return nil, false
@@ -40,20 +40,21 @@ var errFrame = errors.New("rtc: packets that make no frame")
 func (a *assembly) frame(packets []*packet) (data []byte, key bool, err error) {
 	switch a.codec {
 	case media.H264:
-		return a.h264(packets)
+		data, err = joined(packets, &codecs.H264Packet{IsAVC: true})
+		return a.nal(slices.Collect(media.NALUs(data)), err)
+	case media.H265:
+		data, err = joined(packets, new(codecs.H265Depacketizer))
+		return a.nal(bytes.Split(data, []byte(startCode)), err)
+	case media.AV1:
+		data, err = joined(packets, new(codecs.AV1Depacketizer))
+		key = packets[0].key
 	case media.VP8:
-		if data, err = joined(packets, new(codecs.VP8Packet)); err != nil || len(data) == 0 {
-			return nil, false, err
-		}
-		key = data[0]&1 == 0
-		if key && len(data) >= 10 { // RFC 6386 section 9.1
-			a.sized(int(binary.LittleEndian.Uint16(data[6:])&0x3fff), int(binary.LittleEndian.Uint16(data[8:])&0x3fff))
+		if data, err = joined(packets, new(codecs.VP8Packet)); len(data) > 0 {
+			key = data[0]&1 == 0
 		}
 	case media.VP9:
 		data, err = joined(packets, new(codecs.VP9Packet))
-		if key = packets[0].key; key {
-			a.sized(0, 0)
-		}
+		key = packets[0].key
 	case media.Opus:
 		data, key = packets[0].payload, true
 		if a.params == nil {
@@ -62,14 +63,13 @@ func (a *assembly) frame(packets []*packet) (data []byte, key bool, err error) {
 	default:
 		err = fmt.Errorf("%w: of %s", errFrame, a.codec)
 	}
-	return data, key, err
-}
-
-// sized has other parameters when the size has changed.
-func (a *assembly) sized(width, height int) {
-	if a.params == nil || a.params.Width != width || a.params.Height != height {
-		a.params = &media.Params{Codec: a.codec, Width: width, Height: height}
+	if err != nil {
+		return nil, false, err
 	}
+	if key {
+		a.params = media.KeyParams(a.codec, a.params, data)
+	}
+	return data, key, nil
 }
 
 // joined is what is left of packets without their descriptors.
@@ -85,50 +85,22 @@ func joined(packets []*packet, d rtp.Depacketizer) ([]byte, error) {
 	return data, nil
 }
 
-// Types of NAL units of H264.
-const (
-	naluIDR    = 5
-	naluSPS    = 7
-	naluPPS    = 8
-	naluAUD    = 9
-	naluFiller = 12
-)
+// startCode is what the library puts before each NAL unit of H.265. There is none within a unit.
+const startCode = "\x00\x00\x00\x01"
 
-// h264 puts the units of a picture together. Parameter sets go where streams have them.
-func (a *assembly) h264(packets []*packet) (data []byte, key bool, err error) {
-	all, err := joined(packets, &codecs.H264Packet{IsAVC: true})
+// nal puts the units of a picture together. Parameter sets go where streams have them.
+func (a *assembly) nal(units [][]byte, err error) (data []byte, key bool, _ error) {
 	if err != nil {
 		return nil, false, err
 	}
-	var units [][]byte
-	sps, pps := a.sps, a.pps
-	for u := range media.NALUs(all) {
-		switch u[0] & 0x1f {
-		case naluSPS:
-			sps = u
-		case naluPPS:
-			pps = u
-		case naluAUD, naluFiller:
-		case naluIDR:
-			key = true
-			units = append(units, u)
-		default:
-			units = append(units, u)
-		}
-	}
-	if !bytes.Equal(sps, a.sps) || !bytes.Equal(pps, a.pps) {
-		config, err := media.AVCConfig(sps, pps)
-		if err != nil {
+	kept, key, changed := a.sets.Take(units)
+	if changed {
+		if a.params, err = a.sets.Params(); err != nil {
 			return nil, false, fmt.Errorf("%w: %w", errFrame, err)
 		}
-		params, _, err := media.NewParams(media.H264, config)
-		if err != nil {
-			return nil, false, fmt.Errorf("%w: %w", errFrame, err)
-		}
-		a.params, a.sps, a.pps = params, bytes.Clone(sps), bytes.Clone(pps)
 	}
-	if len(units) == 0 {
+	if len(kept) == 0 {
 		return nil, false, nil
 	}
-	return media.JoinNALUs(units...), key, nil
+	return media.JoinNALUs(kept...), key, nil
 }

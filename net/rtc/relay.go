@@ -181,10 +181,13 @@ func (r *relay) inOrder(l *relayLine, f *media.Frame) bool {
 	return true
 }
 
+// idrSlice is the type of the last NAL unit of H.264 that is part of a picture, the slices of key frames.
+const idrSlice = 5
+
 // referenced tells whether other pictures need one of H264: nal_ref_idc, ITU-T H.264 section 7.4.1.
 func referenced(data []byte) bool {
 	for u := range media.NALUs(data) {
-		if t := u[0] & 0x1f; t >= 1 && t <= naluIDR && u[0]&0x60 != 0 {
+		if t := u[0] & 0x1f; t >= 1 && t <= idrSlice && u[0]&0x60 != 0 {
 			return true
 		}
 	}
@@ -193,7 +196,11 @@ func referenced(data []byte) bool {
 
 // data is a frame as its packets are made of.
 func (l *relayLine) data(f *media.Frame) []byte {
-	if f.Params.Codec != media.H264 && f.Params.Codec != media.H265 {
+	switch f.Params.Codec {
+	case media.H264, media.H265:
+	case media.AV1:
+		return temporalUnit(f)
+	default:
 		return f.Data
 	}
 	b := make([]byte, 0, len(f.Data)+64)
@@ -207,6 +214,19 @@ func (l *relayLine) data(f *media.Frame) []byte {
 		unit(u)
 	}
 	return b
+}
+
+// temporalUnit is a frame of AV1 with its sequence header in it, nothing if it is none.
+func temporalUnit(f *media.Frame) []byte {
+	units, err := f.WithSequence()
+	if err != nil {
+		return nil
+	}
+	data, err := media.JoinOBUs(units...)
+	if err != nil {
+		return nil
+	}
+	return data
 }
 
 // outgoing is how WebRTC names a codec, and what makes its packets; ok is false if it can't carry it.

@@ -37,7 +37,7 @@ func (st *stage) tap(src *source) {
 		return // the stream's publisher has ended
 	}
 	st.taken[kind] = true
-	t := &tap{src: src, stage: st, track: track, wake: make(chan struct{}, 1), lost: kind == media.Video, resync: kind == media.Video}
+	t := &tap{src: src, stage: st, track: track, early: src.newest.Load() == 0, wake: make(chan struct{}, 1), lost: kind == media.Video, resync: kind == media.Video}
 	if src.start(t) {
 		src.askKey()
 	}
@@ -61,6 +61,7 @@ type tap struct {
 	stage *stage
 	track *media.Track
 	wake  chan struct{}
+	early bool // it was there before the first packet
 
 	next    uint64    // number of the packet that comes next; 0: none has come
 	missing time.Time // since when that one is missing
@@ -121,6 +122,9 @@ func (t *tap) pump(now time.Time) error {
 	newest := t.src.newest.Load()
 	if t.next == 0 {
 		t.next = newest
+		if t.early { // of a key frame in a burst all packets may have come by now
+			t.next = t.src.oldest.Load()
+		}
 	}
 	for t.next != 0 && t.next <= newest {
 		if newest-t.next >= t.src.size() { // nobody kept it

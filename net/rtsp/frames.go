@@ -1,14 +1,11 @@
 package rtsp
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	"github.com/bluenviron/mediacommon/v2/pkg/codecs/av1"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg1audio"
@@ -29,19 +26,11 @@ func (t *inTrack) frame(units [][]byte, when moment) error {
 	case media.AV1:
 		return t.obus(units, at)
 	case media.VP8:
-		b := units[0]
-		key := b[0]&1 == 0
-		if key && len(b) >= 10 { // RFC 6386 section 9.1
-			t.sized(int(binary.LittleEndian.Uint16(b[6:])&0x3fff), int(binary.LittleEndian.Uint16(b[8:])&0x3fff))
-		}
-		return t.picture(b, key, at, at)
+		return t.coded(units[0], units[0][0]&1 == 0, at)
 	case media.VP9:
 		var h vp9.Header
 		key := h.Unmarshal(units[0]) == nil && !h.ShowExistingFrame && !h.NonKeyFrame
-		if key {
-			t.sized(h.Width(), h.Height())
-		}
-		return t.picture(units[0], key, at, at)
+		return t.coded(units[0], key, at)
 	case media.MP3:
 		return t.mp3(units, at)
 	default:
@@ -82,11 +71,18 @@ func (t *inTrack) tell(p *media.Params) {
 	t.in.known()
 }
 
-// sized has other parameters when the size has changed.
-func (t *inTrack) sized(width, height int) {
-	if t.params == nil || t.params.Width != width || t.params.Height != height {
-		t.tell(&media.Params{Codec: t.codec, Width: width, Height: height})
+// coded is picture, of codecs whose key frames tell their parameters, and that are shown as they are decoded.
+func (t *inTrack) coded(frame []byte, key bool, at time.Duration) error {
+	if key {
+		switch p := media.KeyParams(t.codec, t.params, frame); p {
+		case nil:
+			return fmt.Errorf("%w: a key frame that tells no parameters", errFrame)
+		case t.params:
+		default:
+			t.tell(p)
+		}
 	}
+	return t.picture(frame, key, at, at)
 }
 
 func (t *inTrack) mp3(frames [][]byte, at time.Duration) error {
@@ -112,117 +108,25 @@ func (t *inTrack) mp3(frames [][]byte, at time.Duration) error {
 
 // obus puts the units of AV1 together, with sizes and without what begins them.
 func (t *inTrack) obus(units [][]byte, at time.Duration) error {
-	var kept av1.Bitstream
-	key := false
-	for _, u := range units {
-		if len(u) == 0 {
-			continue
-		}
-		switch av1.OBUType(u[0] >> 3 & 0xf) {
-		case av1.OBUTypeTemporalDelimiter:
-			continue
-		case av1.OBUTypeSequenceHeader:
-			key = true
-			if bytes.Equal(u, t.sets.sps) {
-				break
-			}
-			p, err := media.AV1Params(u)
-			if err != nil {
-				return fmt.Errorf("%w: %w", errFrame, err)
-			}
-			t.sets.sps = bytes.Clone(u)
-			t.tell(p)
-		}
-		kept = append(kept, u)
-	}
-	if len(kept) == 0 {
-		return nil
-	}
-	data, err := kept.Marshal()
+	data, err := media.JoinOBUs(units...)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errFrame, err)
 	}
-	return t.picture(data, key, at, at)
-}
-
-// parameterSets are the newest of H264 or H265; the first is the sequence header of AV1.
-type parameterSets struct{ vps, sps, pps []byte }
-
-// params are nil while a set is missing, or is none.
-func (s parameterSets) params(c media.Codec) *media.Params {
-	var config []byte
-	var err error
-	if c == media.H264 {
-		config, err = media.AVCConfig(s.sps, s.pps)
-	} else {
-		config, err = media.HEVCConfig(s.vps, s.sps, s.pps)
-	}
-	if err != nil {
-		return nil
-	}
-	p, _, err := media.NewParams(c, config)
-	if err != nil {
-		return nil
-	}
-	return p
-}
-
-// place is where a parameter set is kept; nil for another unit. key tells that decoding may begin with the picture, and leave that the stream does without the unit.
-func (s *parameterSets) place(c media.Codec, unit []byte) (set *[]byte, key, leave bool) {
-	if c == media.H264 {
-		switch h264.NALUType(unit[0] & 0x1f) {
-		case h264.NALUTypeSPS:
-			set = &s.sps
-		case h264.NALUTypePPS:
-			set = &s.pps
-		case h264.NALUTypeIDR:
-			key = true
-		case h264.NALUTypeAccessUnitDelimiter, h264.NALUTypeFillerData:
-			leave = true
-		}
-		return set, key, leave
-	}
-	switch h265.NALUType(unit[0] >> 1 & 0x3f) {
-	case h265.NALUType_VPS_NUT:
-		set = &s.vps
-	case h265.NALUType_SPS_NUT:
-		set = &s.sps
-	case h265.NALUType_PPS_NUT:
-		set = &s.pps
-	case h265.NALUType_IDR_W_RADL, h265.NALUType_IDR_N_LP, h265.NALUType_CRA_NUT, h265.NALUType_BLA_W_LP, h265.NALUType_BLA_W_RADL, h265.NALUType_BLA_N_LP:
-		key = true
-	case h265.NALUType_AUD_NUT, h265.NALUType_FD_NUT:
-		leave = true
-	}
-	return set, key, leave
+	return t.coded(data, media.Sequence(units) != nil, at)
 }
 
 // nal puts the units of a picture together. Parameter sets go where streams have them.
 func (t *inTrack) nal(units [][]byte, when moment) error {
-	var kept [][]byte
-	key, changed := false, false
-	for _, u := range units {
-		if len(u) < 2 {
-			continue
-		}
-		set, begins, leave := t.sets.place(t.codec, u)
-		key = key || begins
-		switch {
-		case set != nil && !bytes.Equal(*set, u):
-			*set, changed = bytes.Clone(u), true
-		case set == nil && !leave:
-			kept = append(kept, u)
-		}
-	}
+	kept, key, changed := t.sets.Take(units)
 	if changed {
-		if p := t.sets.params(t.codec); p != nil {
+		if p, err := t.sets.Params(); err == nil { // else one of them is still to come
 			t.tell(p)
 		}
 	}
 	if len(kept) == 0 || t.params == nil || t.lost && !key {
 		return nil
 	}
-	dts, err := t.decoding.at(t.codec, t.sets, kept, key, when.own)
+	dts, err := t.decoding.at(&t.sets, kept, key, when.own)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errFrame, err)
 	}
@@ -238,9 +142,9 @@ type decodeOrder struct {
 // jumped is how far apart two pictures are in different times.
 const jumped = 5 * time.Second
 
-func (d *decodeOrder) at(c media.Codec, sets parameterSets, units [][]byte, key bool, pts time.Duration) (time.Duration, error) {
+func (d *decodeOrder) at(sets *media.Sets, units [][]byte, key bool, pts time.Duration) (time.Duration, error) {
 	if d.extract == nil || key && (pts-d.last).Abs() > jumped {
-		if c == media.H264 {
+		if sets.Codec == media.H264 {
 			e := new(h264.DTSExtractor)
 			e.Initialize()
 			d.extract = e.Extract
@@ -250,11 +154,7 @@ func (d *decodeOrder) at(c media.Codec, sets parameterSets, units [][]byte, key 
 	}
 	d.last = pts
 	if key {
-		before := [][]byte{sets.sps, sets.pps}
-		if c == media.H265 {
-			before = [][]byte{sets.vps, sets.sps, sets.pps}
-		}
-		units = slices.Concat(before, units)
+		units = slices.Concat(sets.All(), units)
 	}
 	dts, err := d.extract(units, media.Ticks(pts, videoRate))
 	if err != nil {

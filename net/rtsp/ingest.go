@@ -72,7 +72,7 @@ type inTrack struct {
 
 	track    *media.Track
 	params   *media.Params
-	sets     parameterSets
+	sets     media.Sets
 	decoding decodeOrder
 }
 
@@ -157,11 +157,11 @@ func clockRate(m *sdp.MediaDescription, pt uint8) int64 {
 func (t *inTrack) describe(f format.Format) (err error) {
 	switch f := f.(type) {
 	case *format.H264:
-		t.sets = parameterSets{sps: f.SPS, pps: f.PPS}
-		t.params = t.sets.params(media.H264)
+		t.sets = media.Sets{Codec: media.H264, SPS: f.SPS, PPS: f.PPS}
+		t.params, _ = t.sets.Params()
 	case *format.H265:
-		t.sets = parameterSets{vps: f.VPS, sps: f.SPS, pps: f.PPS}
-		t.params = t.sets.params(media.H265)
+		t.sets = media.Sets{Codec: media.H265, VPS: f.VPS, SPS: f.SPS, PPS: f.PPS}
+		t.params, _ = t.sets.Params()
 	case *format.MPEG4Audio:
 		err = t.aac(f.Config)
 	case *format.MPEG4AudioLATM:

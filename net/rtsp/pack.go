@@ -12,7 +12,6 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/format/rtpmpeg4audio"
 	"github.com/bluenviron/gortsplib/v5/pkg/format/rtpsimpleaudio"
 	"github.com/bluenviron/gortsplib/v5/pkg/format/rtpvp8"
-	"github.com/bluenviron/mediacommon/v2/pkg/codecs/av1"
 	"github.com/pion/rtp"
 
 	"github.com/skua-go/skua/net/media"
@@ -128,36 +127,12 @@ func units(f *media.Frame, e unitEncoder) ([]*rtp.Packet, error) {
 
 // temporalUnit are the packets of AV1, with the sequence header if decoding may begin here.
 func temporalUnit(f *media.Frame) ([]*rtp.Packet, error) {
-	var all av1.Bitstream
-	if err := all.Unmarshal(f.Data); err != nil {
+	units, err := f.WithSequence()
+	if err != nil {
 		return nil, err
 	}
-	if f.Key && len(f.Params.Config) > 4 && !hasSequence(all) {
-		var before av1.Bitstream
-		if err := before.Unmarshal(f.Params.Config[4:]); err == nil {
-			all = append(before, all...)
-		}
-	}
-	kept := all[:0]
-	for _, u := range all {
-		if len(u) > 0 {
-			kept = append(kept, u)
-		}
-	}
-	if len(kept) == 0 {
-		return nil, fmt.Errorf("%w: no OBU", media.ErrFrame)
-	}
 	e := &rtpav1.Encoder{PayloadType: videoType, SSRC: new(uint32), InitialSequenceNumber: new(uint16), PayloadMaxSize: maxPayload}
-	return made(e.Init(), e.Encode, [][]byte(kept))
-}
-
-func hasSequence(obus [][]byte) bool {
-	for _, u := range obus {
-		if len(u) > 0 && av1.OBUType(u[0]>>3&0xf) == av1.OBUTypeSequenceHeader {
-			return true
-		}
-	}
-	return false
+	return made(e.Init(), e.Encode, units)
 }
 
 // descriptors are the packets of VP9 (RFC 9628), each behind the shortest descriptor. gortsplib's encoder numbers pictures, and begins anew with each frame here.

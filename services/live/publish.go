@@ -166,6 +166,7 @@ func (o *opened) write(f *packet.MediaFrame) error {
 	if !o.bucket.take(time.Now(), o.c.s.cfg.FrameRate) {
 		return refuse("too_fast", "more than %d frames a second", o.c.s.cfg.FrameRate)
 	}
+	o.follow(p, &t, f)
 	err := t.write(p, f)
 	if errors.Is(err, media.ErrFrame) {
 		if o.bad++; o.bad < maxBad {
@@ -176,13 +177,32 @@ func (o *opened) write(f *packet.MediaFrame) error {
 	return err
 }
 
-func (t *track) write(p *media.Publisher, f *packet.MediaFrame) error {
+// follow has the parameters that a key frame tells itself count, where the client has told none or others.
+func (o *opened) follow(p *media.Publisher, t *track, f *packet.MediaFrame) {
+	if !f.Key {
+		return
+	}
+	params := media.KeyParams(t.params.Codec, t.params, f.Data)
+	if params == t.params {
+		return
+	}
+	t.params = params
+	o.c.mu.Lock()
+	defer o.c.mu.Unlock()
+	o.tracks[f.Track].params = params
+	p.Describe(t.Track, params)
+}
+
+func (t *track) write(p *media.Publisher, f *packet.MediaFrame) (err error) {
 	data := f.Data
-	if t.lengths > 0 {
-		var err error
-		if data, err = media.Lengthen(data, t.lengths); err != nil {
-			return fmt.Errorf("track %d: %w", f.Track, err)
-		}
+	switch t.params.Codec {
+	case media.H264, media.H265:
+		data, err = media.Lengthen(data, t.lengths)
+	case media.AV1:
+		data, err = media.TemporalUnit(data)
+	}
+	if err != nil {
+		return fmt.Errorf("track %d: %w", f.Track, err)
 	}
 	dts := time.Duration(f.DTS) * time.Microsecond
 	return p.Write(t.Track, media.Sample{DTS: dts, PTS: dts + time.Duration(f.Offset)*time.Microsecond, Key: f.Key, Data: data, Params: t.params})

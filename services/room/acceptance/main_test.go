@@ -23,10 +23,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		nodetest.Cleanup()
-		os.Exit(code)
-	}))
+	// kcp-go, which clients of the game bring along, has goroutines of its own that last as long as the process.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/xtaci/kcp-go/v5.(*TimedSched).sched"), goleak.IgnoreAnyFunction("github.com/xtaci/kcp-go/v5.(*TimedSched).prepend"),
+		goleak.Cleanup(func(code int) {
+			nodetest.Cleanup()
+			os.Exit(code)
+		}))
 }
 
 // full tells whether to run the whole of it: SKUA_ACCEPTANCE=full. Without it the suites take seconds.
@@ -53,10 +55,14 @@ type node struct {
 // start runs a node whose rooms admit everybody, with this besides in its [media].
 func start(t *testing.T, media string) *node {
 	t.Helper()
+	return launch(t, "name = \"rooms\"\n[listen]\nrtmp = \"127.0.0.1:0\"\n[media]\n"+media)
+}
+
+// launch runs one with this configuration.
+func launch(t *testing.T, config string) *node {
+	t.Helper()
 	dir := t.TempDir()
-	for name, text := range map[string]string{
-		"skua.toml": "name = \"rooms\"\n[listen]\nrtmp = \"127.0.0.1:0\"\n[media]\n" + media, "scripts/main.lua": "return {}", "scripts/tape.lua": tape,
-	} {
+	for name, text := range map[string]string{"skua.toml": config, "scripts/main.lua": "return {}", "scripts/tape.lua": tape} {
 		file := filepath.Join(dir, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(text), 0o600)); err != nil {
 			t.Fatal(err)
@@ -66,11 +72,11 @@ func start(t *testing.T, media string) *node {
 	return &node{Node: n, T: t, dir: dir}
 }
 
-// tape is a script of rules by which each room is recorded.
+// tape is a script of rules by which each room is recorded, as MP4 unless its name says otherwise.
 const tape = `
 local room = require "skua.room"
 local M = {}
-function M.on_publish(self, name) room.of(name):record_start() return true end
+function M.on_publish(self, name) room.of(name):record_start{ format = (name:find("^rtsp") or name:find("^own")) and "flv" or "mp4" } return true end
 function M.on_join(self) return true end
 return M
 `
