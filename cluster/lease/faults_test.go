@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -270,6 +271,58 @@ func TestAHolderThatIsCutOffLetsGoBeforeAnotherHasIt(t *testing.T) {
 	release(t, y)
 	if l := <-z; l.Epoch() <= y.Epoch() || y.Epoch() <= x.Epoch() {
 		t.Fatalf("epochs %d, %d, %d", x.Epoch(), y.Epoch(), l.Epoch())
+	}
+}
+
+// A process that was paused reads the server's answer before the lease's own goroutine finds out what time it is.
+func TestALeaseThatOthersCouldTakeOverIsNotHeldAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := lease.Config{TTL: time.Minute, Dead: 3 * time.Second, Grace: 3 * time.Second}
+		x, beaten, err := lease.Unkept(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unseen := cfg.Dead + cfg.Grace/3
+		for range 2 {
+			time.Sleep(unseen - 1)
+			if !x.Held() {
+				t.Fatal("not held before anybody can take it over")
+			}
+			beaten(time.Now())
+		}
+		time.Sleep(unseen)
+		if x.Held() {
+			t.Fatal("held while others may take its node for dead")
+		}
+		time.Sleep(cfg.Grace) // another has it now
+		beaten(time.Now())
+		if x.Held() {
+			t.Fatal("held again when its node is seen again")
+		}
+	})
+}
+
+// A node that is back writes, and its next heartbeat is still to come: it is not taken over from as the dead one that it was.
+func TestWhatIsTakenByANodeThatIsBackIsNotTakenOverAtOnce(t *testing.T) {
+	c := clustertest.Start(t, 1, clustertest.Config{})
+	cfg := times()
+	cfg.TTL = time.Minute
+	n := c.Nodes[0]
+	l := open(t, n, cfg)
+	if err := n.Node.Conn().Publish("skua.beat", []byte(`{"v":1,"name":"ghost","inc":7,"held":true}`)); err != nil {
+		t.Fatal(err)
+	}
+	clustertest.Eventually(t, "the ghost is a member", func() bool { _, known := n.Members.Find("ghost"); return known })
+	for _, name := range []string{"before", "when it is back"} { // it says nothing any more
+		key, written := lease.Key(lease.Lock, name), time.Now()
+		if _, err := n.Node.JetStream().Publish(within(t), "$KV.skua_leases."+key, []byte(`{"node":"ghost","inc":7,"id":"x","n":1}`)); err != nil {
+			t.Fatal(err)
+		}
+		x := acquire(t, l, key)
+		if took := time.Since(written); took < cfg.Dead+cfg.Grace {
+			t.Errorf("%s: taken over %v after it was written, expected not before %v", name, took, cfg.Dead+cfg.Grace)
+		}
+		release(t, x)
 	}
 }
 

@@ -106,6 +106,9 @@ func (cfg *Config) renewal() time.Duration { return cfg.TTL / 8 }
 // trust is how long after the begin of the last write that was acknowledged a lease is held.
 func (cfg *Config) trust() time.Duration { return cfg.TTL / 4 * 3 }
 
+// unseen is how long after the begin of a round trip to NATS this node holds what it has without another one. Others may take it for dead a moment before, and wait for the rest of Grace.
+func (cfg *Config) unseen() time.Duration { return cfg.Dead + cfg.Grace/3 }
+
 // attempt is how long one write may take before it is tried again.
 func (cfg *Config) attempt() time.Duration { return max(cfg.TTL/20, minAttempt) }
 
