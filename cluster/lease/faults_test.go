@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/skua-go/skua/cluster"
 	"github.com/skua-go/skua/cluster/clustertest"
@@ -323,6 +324,59 @@ func TestWhatIsTakenByANodeThatIsBackIsNotTakenOverAtOnce(t *testing.T) {
 			t.Errorf("%s: taken over %v after it was written, expected not before %v", name, took, cfg.Dead+cfg.Grace)
 		}
 		release(t, x)
+	}
+}
+
+// When JetStream ends a message by its TTL, its leader does not look whether there is a newer one on its way.
+func TestJetStreamDoesNotEndLeases(t *testing.T) {
+	c := clustertest.Start(t, 1, clustertest.Config{})
+	l := open(t, c.Nodes[0], times())
+	x := acquire(t, l, lease.Key(lease.Lock, "x"))
+	stream, err := c.Nodes[0].Node.StreamOf(within(t), "skua_leases")
+	if err != nil {
+		t.Fatal(err)
+	}
+	clustertest.Eventually(t, "it is renewed", func() bool {
+		m, err := stream.GetLastMsgForSubject(within(t), "$KV.skua_leases."+x.Key())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ttl := m.Header.Get(jetstream.MsgTTLHeader); ttl != "" {
+			t.Fatalf("revision %d has a TTL of %s", m.Sequence, ttl)
+		}
+		return m.Sequence > x.Epoch()
+	})
+	release(t, x)
+}
+
+func TestALeaseThatNobodyRenewsOrWantsEnds(t *testing.T) {
+	c := clustertest.Start(t, 2, clustertest.Config{})
+	cfg := times()
+	cfg.TTL = 2 * time.Second
+	key := lease.Key(lease.Lock, "x")
+	ended := make(chan time.Time, 2)
+	for _, n := range c.Nodes {
+		l, held := open(t, n, cfg), false
+		t.Cleanup(l.Watch(key, func(h lease.Holder) {
+			if h.Node == "" && held {
+				ended <- time.Now()
+			}
+			held = h.Node != ""
+		}))
+	}
+	written := time.Now()
+	if _, err := c.Nodes[0].Node.JetStream().Publish(within(t), "$KV.skua_leases."+key, []byte(`{"node":"nobody","inc":7,"id":"x","n":1}`)); err != nil {
+		t.Fatal(err)
+	}
+	for range c.Nodes {
+		select {
+		case at := <-ended:
+			if took := at.Sub(written); took < cfg.TTL {
+				t.Errorf("ended after %v, its holder may have it for %v", took, cfg.TTL)
+			}
+		case <-within(t).Done():
+			t.Fatal("it has not ended")
+		}
 	}
 }
 

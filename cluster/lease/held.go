@@ -70,7 +70,7 @@ func (x *Lease) fence() time.Time {
 	return until
 }
 
-// ends is when the server ends it, or later.
+// ends is until when no other node takes the lease for one that has not been renewed, as long as its own is not taken for dead.
 func (x *Lease) ends() time.Time {
 	return x.l.life.base.Add(time.Duration(x.acked.Load()) + x.l.cfg.TTL)
 }
