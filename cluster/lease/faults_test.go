@@ -285,17 +285,17 @@ func TestALeaseThatOthersCouldTakeOverIsNotHeldAgain(t *testing.T) {
 		}
 		unseen := cfg.Dead + cfg.Grace/3
 		for range 2 {
-			time.Sleep(unseen - 1)
+			<-time.After(unseen - 1)
 			if !x.Held() {
 				t.Fatal("not held before anybody can take it over")
 			}
 			beaten(time.Now())
 		}
-		time.Sleep(unseen)
+		<-time.After(unseen)
 		if x.Held() {
 			t.Fatal("held while others may take its node for dead")
 		}
-		time.Sleep(cfg.Grace) // another has it now
+		<-time.After(cfg.Grace) // another has it now
 		beaten(time.Now())
 		if x.Held() {
 			t.Fatal("held again when its node is seen again")
