@@ -22,6 +22,8 @@ type fault struct {
 	do   func(r *rig, at *place, random *rand.Rand) (mend func())
 }
 
+var cut = nodelab.Way{Cut: true}
+
 // nodeFaults are those of one node and its way to the servers.
 func nodeFaults() []fault {
 	return []fault{
@@ -30,9 +32,9 @@ func nodeFaults() []fault {
 			return at.start
 		}},
 		{"power off", 2 * time.Second, func(r *rig, at *place, _ *rand.Rand) func() {
-			r.lab.Isolate(at.host)
+			mend := r.lab.Isolate(at.host)
 			at.kill()
-			return func() { r.mend(at); at.start() }
+			return func() { mend(); at.start() }
 		}},
 		{"leave", time.Second, func(_ *rig, at *place, _ *rand.Rand) func() {
 			at.leave()
@@ -41,24 +43,16 @@ func nodeFaults() []fault {
 		{"stop", 4 * time.Second, stopped},
 		{"stop for longer than leases last", leaseTTL + 3*time.Second, stopped},
 		{"cut off", 5 * time.Second, func(r *rig, at *place, _ *rand.Rand) func() {
-			r.lab.Isolate(at.host)
-			return func() { r.mend(at) }
+			return r.lab.Isolate(at.host)
 		}},
 		{"sends nothing", 5 * time.Second, func(r *rig, at *place, _ *rand.Rand) func() {
-			for _, s := range r.servers {
-				r.lab.Set(at.host, s.host, nodelab.Way{Cut: true})
-			}
-			return func() { r.mend(at) }
+			return r.lab.Set(hosts(at), hosts(r.servers...), cut)
 		}},
 		{"gets nothing", 5 * time.Second, func(r *rig, at *place, _ *rand.Rand) func() {
-			for _, s := range r.servers {
-				r.lab.Set(s.host, at.host, nodelab.Way{Cut: true})
-			}
-			return func() { r.mend(at) }
+			return r.lab.Set(hosts(r.servers...), hosts(at), cut)
 		}},
 		{"cut off for longer than leases last", leaseTTL + 3*time.Second, func(r *rig, at *place, _ *rand.Rand) func() {
-			r.lab.Isolate(at.host)
-			return func() { r.mend(at) }
+			return r.lab.Isolate(at.host)
 		}},
 		{"slow and lossy", 5 * time.Second, slowed},
 	}
@@ -68,8 +62,7 @@ func slowed(r *rig, at *place, random *rand.Rand) func() {
 	slow := netlab.Link{
 		Delay: time.Duration(random.IntN(60)) * time.Millisecond, Jitter: 20 * time.Millisecond, Loss: 0.03, Reorder: 0.02, Duplicate: 0.01, Rate: 1 << 20,
 	}
-	r.lab.Between([]*nodelab.Host{at.host}, r.lab.Hosts(), nodelab.Way{Link: slow})
-	return func() { r.mend(at) }
+	return r.lab.Between(hosts(at), r.lab.Hosts(), nodelab.Way{Link: slow})
 }
 
 func stopped(_ *rig, at *place, _ *rand.Rand) func() {
@@ -90,8 +83,7 @@ func serverFaults() []fault {
 		}},
 		{"stop", 6 * time.Second, stopped},
 		{"cut off", 6 * time.Second, func(r *rig, at *place, _ *rand.Rand) func() {
-			r.lab.Isolate(at.host)
-			return func() { r.mend(at) }
+			return r.lab.Isolate(at.host)
 		}},
 		{"disk full", 6 * time.Second, func(r *rig, at *place, _ *rand.Rand) func() {
 			r.tell(at, doFill)
@@ -138,31 +130,20 @@ func splits() []fault {
 					b = append(b, n.host)
 				}
 			}
-			r.lab.Between(a, b, nodelab.Way{Cut: true})
-			return r.lab.Heal
+			return r.lab.Between(a, b, cut)
 		}},
 		{"a server apart from the others", 8 * time.Second, func(r *rig, at *place, _ *rand.Rand) func() {
-			r.lab.Between([]*nodelab.Host{at.host}, hosts(r.servers...), nodelab.Way{Cut: true})
-			return r.lab.Heal
+			return r.lab.Between(hosts(at), hosts(r.servers...), cut)
 		}},
 		{"a server that the others don't hear", 8 * time.Second, func(r *rig, at *place, _ *rand.Rand) func() {
-			for _, s := range r.servers {
-				if s != at {
-					r.lab.Set(at.host, s.host, nodelab.Way{Cut: true})
-				}
-			}
-			return r.lab.Heal
+			return r.lab.Set(hosts(at), hosts(r.servers...), cut)
 		}},
 		{"no two servers together", 4 * time.Second, func(r *rig, _ *place, _ *rand.Rand) func() {
-			r.lab.Between(hosts(r.servers...), hosts(r.servers...), nodelab.Way{Cut: true})
-			return r.lab.Heal
+			return r.lab.Between(hosts(r.servers...), hosts(r.servers...), cut)
 		}},
 		{"slow and lossy", 8 * time.Second, slowed}, // what a server's routes lose for long is as if it were apart
 	}
 }
-
-// mend makes all ways of a host as they were at first.
-func (r *rig) mend(at *place) { r.lab.Between([]*nodelab.Host{at.host}, r.lab.Hosts(), nodelab.Way{}) }
 
 // tell has a server do something to its disk.
 func (r *rig) tell(at *place, what string) {

@@ -115,7 +115,6 @@ func (r *rig) episode(length time.Duration, random *rand.Rand, harm func(context
 	begun := time.Now()
 	harm(ctx, r, random, func(what string) { r.t.Logf("%5.1f s: %s", time.Since(begun).Seconds(), what) })
 	cancel()
-	r.lab.Heal()
 	mended := time.Now()
 	r.well()
 	r.t.Logf("all was well again after %v", time.Since(mended).Round(time.Millisecond))

@@ -75,10 +75,30 @@ func (o *oracle) tell(model porcupine.Model, history []porcupine.Operation) {
 			continue
 		}
 		slices.SortFunc(part, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
-		for _, op := range part[max(0, len(part)-200):] {
+		part = lastUses(part)
+		for _, op := range part[max(0, len(part)-maxTold):] {
 			o.t.Logf("from %v to %v: %s", time.Duration(op.Call), time.Duration(op.Return), model.DescribeOperation(op.Input, op.Output))
 		}
 	}
+}
+
+// maxTold is how many operations are told of: all takings of a lock in an episode, and more.
+const maxTold = 1000
+
+// lastUses leaves of the uses of a lock the last one under each epoch, which with its taking says from when to when it was held.
+func lastUses(part []porcupine.Operation) (left []porcupine.Operation) {
+	seen := map[uint64]bool{}
+	for _, op := range slices.Backward(part) {
+		if lock, ok := op.Input.(leasetest.Op); ok && lock.Kind == leasetest.Use {
+			if seen[lock.Epoch] {
+				continue
+			}
+			seen[lock.Epoch] = true
+		}
+		left = append(left, op)
+	}
+	slices.Reverse(left)
+	return left
 }
 
 // linearizable holds a history against a model.

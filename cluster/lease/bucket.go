@@ -18,7 +18,7 @@ const maxValue = 8 << 10
 func (l *Leases) openBucket(ctx context.Context) error {
 	kv, err := l.node.EpochBucket(ctx, jetstream.KeyValueConfig{
 		Bucket: l.cfg.Bucket, Description: "Who holds which lease of a Skua cluster", MaxValueSize: maxValue,
-		LimitMarkerTTL: l.cfg.TTL, // lets keys have a TTL, and watchers see it end
+		LimitMarkerTTL: l.cfg.TTL, // lets the marks of purged keys have a TTL
 	})
 	if err == nil {
 		l.kv = kv
@@ -36,6 +36,9 @@ var errConflict = errors.New("lease: the key has changed")
 func (l *Leases) subject(key string) string { return "$KV." + l.cfg.Bucket + "." + key }
 
 // put writes the key if it is at a revision, 0 for one that has none, and tells the new one. Its errors are errConflict, and others after which it may have been written.
+//
+// The entry has no TTL of JetStream's. When one ends, the leader of the stream writes a mark without asking for a revision: a write that was accepted and is not stored yet then is gone a moment later,
+// although it was acknowledged (nats-server 2.15, handleRemovalOrSdm). That is so above all when the bucket has a leader again after a while, and all want what has ended meanwhile.
 func (l *Leases) put(ctx context.Context, key string, e *entry, revision uint64) (uint64, error) {
 	text, err := e.encode()
 	if err != nil {
@@ -43,11 +46,10 @@ func (l *Leases) put(ctx context.Context, key string, e *entry, revision uint64)
 	}
 	m := nats.NewMsg(l.subject(key))
 	m.Data = text
-	m.Header.Set(jetstream.MsgTTLHeader, l.cfg.TTL.String())
 	return l.publish(ctx, m, revision)
 }
 
-// purge takes the key away. The mark that it leaves ends with the TTL.
+// purge takes the key away. The mark that it leaves ends after the TTL: JetStream removes one by its revision.
 func (l *Leases) purge(ctx context.Context, key string, revision uint64) (uint64, error) {
 	m := nats.NewMsg(l.subject(key))
 	m.Header.Set("KV-Operation", "PURGE")

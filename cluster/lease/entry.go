@@ -120,7 +120,7 @@ func (e *entry) encode() ([]byte, error) {
 	return text, nil
 }
 
-// decode reads a value. One that is none is of somebody who writes another way: it is held until it ends, or has not changed for two TTLs.
+// decode reads a value. One that is none is of somebody who writes another way: it is held until it has not changed for a TTL.
 func decode(value []byte) *entry {
 	e := &entry{}
 	if err := json.Unmarshal(value, e); err != nil {

@@ -6,9 +6,11 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/skua-go/skua/cluster"
 	"github.com/skua-go/skua/cluster/clustertest"
@@ -269,6 +271,111 @@ func TestAHolderThatIsCutOffLetsGoBeforeAnotherHasIt(t *testing.T) {
 	release(t, y)
 	if l := <-z; l.Epoch() <= y.Epoch() || y.Epoch() <= x.Epoch() {
 		t.Fatalf("epochs %d, %d, %d", x.Epoch(), y.Epoch(), l.Epoch())
+	}
+}
+
+// A process that was paused reads the server's answer before the lease's own goroutine finds out what time it is.
+func TestALeaseThatOthersCouldTakeOverIsNotHeldAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := lease.Config{TTL: time.Minute, Dead: 3 * time.Second, Grace: 3 * time.Second}
+		x, beaten, err := lease.Unkept(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unseen := cfg.Dead + cfg.Grace/3
+		for range 2 {
+			<-time.After(unseen - 1)
+			if !x.Held() {
+				t.Fatal("not held before anybody can take it over")
+			}
+			beaten(time.Now())
+		}
+		<-time.After(unseen)
+		if x.Held() {
+			t.Fatal("held while others may take its node for dead")
+		}
+		<-time.After(cfg.Grace) // another has it now
+		beaten(time.Now())
+		if x.Held() {
+			t.Fatal("held again when its node is seen again")
+		}
+	})
+}
+
+// A node that is back writes, and its next heartbeat is still to come: it is not taken over from as the dead one that it was.
+func TestWhatIsTakenByANodeThatIsBackIsNotTakenOverAtOnce(t *testing.T) {
+	c := clustertest.Start(t, 1, clustertest.Config{})
+	cfg := times()
+	cfg.TTL = time.Minute
+	n := c.Nodes[0]
+	l := open(t, n, cfg)
+	if err := n.Node.Conn().Publish("skua.beat", []byte(`{"v":1,"name":"ghost","inc":7,"held":true}`)); err != nil {
+		t.Fatal(err)
+	}
+	clustertest.Eventually(t, "the ghost is a member", func() bool { _, known := n.Members.Find("ghost"); return known })
+	for _, name := range []string{"before", "when it is back"} { // it says nothing any more
+		key, written := lease.Key(lease.Lock, name), time.Now()
+		if _, err := n.Node.JetStream().Publish(within(t), "$KV.skua_leases."+key, []byte(`{"node":"ghost","inc":7,"id":"x","n":1}`)); err != nil {
+			t.Fatal(err)
+		}
+		x := acquire(t, l, key)
+		if took := time.Since(written); took < cfg.Dead+cfg.Grace {
+			t.Errorf("%s: taken over %v after it was written, expected not before %v", name, took, cfg.Dead+cfg.Grace)
+		}
+		release(t, x)
+	}
+}
+
+// When JetStream ends a message by its TTL, its leader does not look whether there is a newer one on its way.
+func TestJetStreamDoesNotEndLeases(t *testing.T) {
+	c := clustertest.Start(t, 1, clustertest.Config{})
+	l := open(t, c.Nodes[0], times())
+	x := acquire(t, l, lease.Key(lease.Lock, "x"))
+	stream, err := c.Nodes[0].Node.StreamOf(within(t), "skua_leases")
+	if err != nil {
+		t.Fatal(err)
+	}
+	clustertest.Eventually(t, "it is renewed", func() bool {
+		m, err := stream.GetLastMsgForSubject(within(t), "$KV.skua_leases."+x.Key())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ttl := m.Header.Get(jetstream.MsgTTLHeader); ttl != "" {
+			t.Fatalf("revision %d has a TTL of %s", m.Sequence, ttl)
+		}
+		return m.Sequence > x.Epoch()
+	})
+	release(t, x)
+}
+
+func TestALeaseThatNobodyRenewsOrWantsEnds(t *testing.T) {
+	c := clustertest.Start(t, 2, clustertest.Config{})
+	cfg := times()
+	cfg.TTL = 2 * time.Second
+	key := lease.Key(lease.Lock, "x")
+	ended := make(chan time.Time, 2)
+	for _, n := range c.Nodes {
+		l, held := open(t, n, cfg), false
+		t.Cleanup(l.Watch(key, func(h lease.Holder) {
+			if h.Node == "" && held {
+				ended <- time.Now()
+			}
+			held = h.Node != ""
+		}))
+	}
+	written := time.Now()
+	if _, err := c.Nodes[0].Node.JetStream().Publish(within(t), "$KV.skua_leases."+key, []byte(`{"node":"nobody","inc":7,"id":"x","n":1}`)); err != nil {
+		t.Fatal(err)
+	}
+	for range c.Nodes {
+		select {
+		case at := <-ended:
+			if took := at.Sub(written); took < cfg.TTL {
+				t.Errorf("ended after %v, its holder may have it for %v", took, cfg.TTL)
+			}
+		case <-within(t).Done():
+			t.Fatal("it has not ended")
+		}
 	}
 }
 

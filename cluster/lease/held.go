@@ -63,15 +63,14 @@ func (x *Lease) Err() error {
 
 // fence is until when the lease can be trusted as things are.
 func (x *Lease) fence() time.Time {
-	f := x.l.life
-	until := f.base.Add(time.Duration(x.acked.Load()) + x.l.cfg.trust())
-	if seen := f.seenUntil(); seen.Before(until) {
+	until := x.l.life.base.Add(time.Duration(x.acked.Load()) + x.l.cfg.trust())
+	if seen := x.l.life.seenUntil(x.since); seen.Before(until) {
 		return seen
 	}
 	return until
 }
 
-// ends is when the server ends it, or later.
+// ends is until when no other node takes the lease for one that has not been renewed, as long as its own is not taken for dead.
 func (x *Lease) ends() time.Time {
 	return x.l.life.base.Add(time.Duration(x.acked.Load()) + x.l.cfg.TTL)
 }

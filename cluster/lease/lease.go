@@ -4,7 +4,8 @@
 // key rise for ever, so a resource that refuses epochs lower than the highest it has seen is safe from whoever does not know yet that it has lost its lease.
 //
 // The holder stops trusting its lease by itself, before anybody else may take it: when nothing could be renewed for three quarters of the TTL, and when it was cut off from NATS for so long that
-// others may take its node for dead. Others take a lease over when its holder's node has left, when that node is dead for Config.Grace, or when its TTL has ended.
+// others may take its node for dead. Others take a lease over when its holder's node has left, when that node is dead for Config.Grace, or when its TTL has ended: it was not
+// renewed for so long, by the clock of whoever takes it.
 // One case remains in which two believe to hold a lease for some seconds: the holder reaches its own NATS server, and that server is cut off from the others. It is what epochs are for.
 package lease
 
@@ -40,7 +41,7 @@ var (
 )
 
 const (
-	minTTL = 2 * time.Second // NATS counts TTLs in whole seconds
+	minTTL = 2 * time.Second // NATS counts the TTLs of marks in whole seconds
 	// closeTimeout bounds what Close waits for the servers.
 	closeTimeout = 2 * time.Second
 	// pause is the least time between two attempts to write the same key.
@@ -106,6 +107,9 @@ func (cfg *Config) renewal() time.Duration { return cfg.TTL / 8 }
 // trust is how long after the begin of the last write that was acknowledged a lease is held.
 func (cfg *Config) trust() time.Duration { return cfg.TTL / 4 * 3 }
 
+// unseen is how long after the begin of a round trip to NATS this node holds what it has without another one. Others may take it for dead a moment before, and wait for the rest of Grace.
+func (cfg *Config) unseen() time.Duration { return cfg.Dead + cfg.Grace/3 }
+
 // attempt is how long one write may take before it is tried again.
 func (cfg *Config) attempt() time.Duration { return max(cfg.TTL/20, minAttempt) }
 
@@ -167,6 +171,7 @@ func Open(ctx context.Context, n *cluster.Node, m *cluster.Members, cfg Config) 
 	if err == nil {
 		l.tasks.Go(func() { l.life.run(l.ctx) })
 		l.tasks.Go(l.mourn)
+		l.tasks.Go(l.sweep)
 		err = l.watch(ctx)
 	}
 	if err != nil {

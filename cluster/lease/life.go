@@ -17,7 +17,7 @@ type life struct {
 	cfg  *Config
 	node *cluster.Node
 	base time.Time
-	last atomic.Int64 // when the newest round trip to NATS began that came back, as time since base
+	seen atomic.Pointer[sight]
 
 	mu       sync.Mutex
 	unbroken time.Time // since when there was one all the time
@@ -27,9 +27,17 @@ type life struct {
 	silent   map[place]time.Time // since when a node is not heard of; zero if it has left
 }
 
+// sight is for how long others have seen this node. It is not changed.
+type sight struct {
+	since time.Time // when it was seen again after others could have taken it for dead
+	last  time.Time // when the newest round trip to NATS began that came back
+}
+
 func newLife(cfg *Config, n *cluster.Node) *life {
 	now := time.Now()
-	return &life{cfg: cfg, node: n, base: now, unbroken: now, opened: now, former: map[uint64]struct{}{}, silent: map[place]time.Time{}}
+	f := &life{cfg: cfg, node: n, base: now, unbroken: now, opened: now, former: map[uint64]struct{}{}, silent: map[place]time.Time{}}
+	f.seen.Store(&sight{now, now})
+	return f
 }
 
 // run asks the server for a sign of life now and then, until ctx ends.
@@ -54,19 +62,28 @@ func (f *life) run(ctx context.Context) {
 func (f *life) beaten(begun time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	last := f.base.Add(time.Duration(f.last.Load()))
-	if !begun.After(last) {
+	s := *f.seen.Load()
+	if !begun.After(s.last) {
 		return
 	}
-	if begun.Sub(last) > f.cfg.Dead/2 {
+	if begun.Sub(s.last) > f.cfg.Dead/2 {
 		f.unbroken = begun
 	}
-	f.last.Store(int64(begun.Sub(f.base)))
+	if begun.After(s.last.Add(f.cfg.unseen())) {
+		s.since = begun
+	}
+	s.last = begun
+	f.seen.Store(&s)
 }
 
-// seenUntil is until when others can't take this node for dead and its leases over.
-func (f *life) seenUntil() time.Time {
-	return f.base.Add(time.Duration(f.last.Load()) + f.cfg.Dead + f.cfg.Grace/3)
+// seenUntil is until when nobody can have taken over what this node took then, as things are. A node that is seen again does not get back what others may have: who holds it may not have had the time to
+// notice, as when the process was paused.
+func (f *life) seenUntil(taken time.Time) time.Time {
+	s := f.seen.Load()
+	if taken.Before(s.since) {
+		return taken
+	}
+	return s.last.Add(f.cfg.unseen())
 }
 
 // become notes the node's own incarnation.
@@ -110,8 +127,8 @@ func (f *life) heard(e cluster.Event) {
 // maxSilent bounds the nodes whose end is remembered before those are forgotten that have said goodbye.
 const maxSilent = 4096
 
-// gone tells whether a holder may be replaced, or else when to look again, if that is known.
-func (f *life) gone(p place, now time.Time) (bool, time.Time) {
+// gone tells whether a holder may be replaced whose newest write came then, or else when to look again, if that is known.
+func (f *life) gone(p place, wrote, now time.Time) (bool, time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var at time.Time
@@ -129,13 +146,15 @@ func (f *life) gone(p place, now time.Time) (bool, time.Time) {
 		return false, time.Time{}
 	case since.IsZero():
 		return true, now
-	case now.Sub(f.base.Add(time.Duration(f.last.Load()))) > f.cfg.Dead/2:
+	case now.Sub(f.seen.Load().last) > f.cfg.Dead/2:
 		return false, now.Add(f.cfg.Dead / 6) // this node may be cut off itself
 	default:
 		at = since.Add(f.cfg.Grace)
-		// While this node was cut off it would not have heard.
-		if sure := f.unbroken.Add(f.cfg.Dead + f.cfg.Grace); sure.After(at) {
-			at = sure
+		// While this node was cut off it would not have heard; and what the other writes when it is back may come before its heartbeat.
+		for _, alive := range []time.Time{f.unbroken, wrote} {
+			if sure := alive.Add(f.cfg.Dead + f.cfg.Grace); sure.After(at) {
+				at = sure
+			}
 		}
 	}
 	return !now.Before(at), at

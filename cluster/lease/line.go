@@ -250,19 +250,19 @@ func (l *Leases) judge(ln *line, now time.Time) verdict {
 	case e == nil:
 		v.free = true
 	case e.Next != nil:
-		gone, _ := l.life.gone(*e.Next, now)
+		gone, _ := l.life.gone(*e.Next, time.Time{}, now)
 		v.again = ln.at.Add(l.cfg.reserve())
 		v.free = gone || !now.Before(v.again) || e.Next.Node == l.node.Name() && e.Next.Incarnation == l.incarnation
 	case l.ours(e):
 		v.free = !l.isMine(e)
 	default:
-		v.free, v.again = l.life.gone(place{e.Node, e.Incarnation}, now)
+		v.free, v.again = l.life.gone(place{e.Node, e.Incarnation}, ln.at, now)
 		v.holder, v.id = e.Node, e.ID
-		// JetStream should have ended it by then: it was written without a TTL, so not by a holder of this kind, and nobody renews it.
-		if stale := ln.at.Add(2 * l.cfg.TTL); !now.Before(stale) {
+		// Its holder does not trust it any more by then, whoever that is. One that was renewed without this node's knowledge has another revision.
+		if ends := ln.at.Add(l.cfg.TTL); !now.Before(ends) {
 			v.free = true
-		} else if v.again.IsZero() || stale.Before(v.again) {
-			v.again = stale
+		} else if v.again.IsZero() || ends.Before(v.again) {
+			v.again = ends
 		}
 		if v.free {
 			v.former = e

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,9 +42,21 @@ type Lab struct {
 // pair is a direction.
 type pair struct{ from, to *Host }
 
+// way is what packets meet: of the faults that are there, any that cuts it, and the newest that has a link.
 type way struct {
 	netlab.Way
-	cut bool
+	faults []*Way
+	cut    bool
+}
+
+func (w *way) meets() {
+	w.Link, w.cut = netlab.Link{}, false
+	for _, f := range w.faults {
+		w.cut = w.cut || f.Cut
+		if f.Link != (netlab.Link{}) {
+			w.Link = f.Link
+		}
+	}
 }
 
 // most is how many hosts a lab has: its network is 10.74.0.0/24.
@@ -80,45 +93,53 @@ func (l *Lab) Hosts() []*Host {
 	return append([]*Host(nil), l.all...)
 }
 
-// Set says what becomes of packets from one host to another from now on.
-func (l *Lab) Set(from, to *Host, w Way) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.set(from, to, w)
+// Set has packets from each host of a to each of b meet a fault, all at once, until mend is called. Other faults stay as they are: what another has cut is cut still.
+func (l *Lab) Set(a, b []*Host, w Way) (mend func()) { return l.spoil(pairs(a, b), w) }
+
+// Between is Set for both ways.
+func (l *Lab) Between(a, b []*Host, w Way) (mend func()) {
+	return l.spoil(append(pairs(a, b), pairs(b, a)...), w)
 }
 
-func (l *Lab) set(from, to *Host, w Way) {
-	p := pair{from, to}
-	if l.ways[p] == nil {
-		l.ways[p] = &way{}
-	}
-	l.ways[p].Link, l.ways[p].cut = w.Link, w.Cut
-}
+// Isolate cuts a host off from all others until mend is called.
+func (l *Lab) Isolate(h *Host) (mend func()) { return l.Between([]*Host{h}, l.Hosts(), Way{Cut: true}) }
 
-// Between sets both ways between each host of a and each of b.
-func (l *Lab) Between(a, b []*Host, w Way) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, x := range a {
-		for _, y := range b {
+func pairs(from, to []*Host) (all []pair) {
+	for _, x := range from {
+		for _, y := range to {
 			if x != y {
-				l.set(x, y, w)
-				l.set(y, x, w)
+				all = append(all, pair{x, y})
 			}
 		}
 	}
+	return all
 }
 
-// Isolate cuts a host off from all others.
-func (l *Lab) Isolate(h *Host) { l.Between([]*Host{h}, l.Hosts(), Way{Cut: true}) }
-
-// Heal makes all ways as they were at first.
-func (l *Lab) Heal() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, w := range l.ways {
-		w.Link, w.cut = netlab.Link{}, false
+func (l *Lab) spoil(ways []pair, fault Way) (mend func()) {
+	f := &fault
+	change := func(to func(faults []*Way) []*Way) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for _, p := range ways {
+			w := l.way(p)
+			w.faults = to(w.faults)
+			w.meets()
+		}
 	}
+	change(func(faults []*Way) []*Way { return append(faults, f) })
+	return func() {
+		change(func(faults []*Way) []*Way { return slices.DeleteFunc(faults, func(o *Way) bool { return o == f }) })
+	}
+}
+
+// way is that of a direction. The lock is held.
+func (l *Lab) way(p pair) *way {
+	w := l.ways[p]
+	if w == nil {
+		w = &way{}
+		l.ways[p] = w
+	}
+	return w
 }
 
 // Stats counts the packets that have come so far. Those that were cut are lost.
@@ -164,11 +185,7 @@ func (l *Lab) pass(from *Host, p []byte) {
 		l.mu.Unlock()
 		return
 	}
-	w := l.ways[pair{from, h}]
-	if w == nil {
-		w = &way{}
-		l.ways[pair{from, h}] = w
-	}
+	w := l.way(pair{from, h})
 	now := time.Now()
 	at, copies := w.Pass(len(p), now, l.rnd, &l.stats)
 	if w.cut && copies > 0 {

@@ -163,25 +163,49 @@ func TestHostsReachEachOtherUntilTheyAreCutOneWayOrBoth(t *testing.T) {
 	ab, ac := client(t, a, b), client(t, a, c)
 	answered(t, ab)
 	answered(t, ac)
-	for _, cut := range []func(){
-		func() { l.Set(a, b, nodelab.Way{Cut: true}) },
-		func() { l.Set(b, a, nodelab.Way{Cut: true}) },
-		func() { l.Isolate(b) },
+	for _, cut := range []func() func(){
+		func() func() { return l.Set(hosts[:1], hosts[1:2], nodelab.Way{Cut: true}) },
+		func() func() { return l.Set(hosts[1:2], hosts[:1], nodelab.Way{Cut: true}) },
+		func() func() { return l.Isolate(b) },
 	} {
-		cut()
+		mend := cut()
 		mute(t, ab)
 		answered(t, ac)
-		l.Heal()
+		mend()
 		answered(t, ab)
 	}
 	if s := l.Stats(); s.Lost < 3 || s.Sent == 0 {
 		t.Errorf("%+v", s)
 	}
 	const delay = 30 * time.Millisecond
-	l.Set(a, b, nodelab.Way{Link: netlab.Link{Delay: delay}})
+	l.Set(hosts[:1], hosts[1:2], nodelab.Way{Link: netlab.Link{Delay: delay}})
 	if took := answered(t, ab); took < delay {
 		t.Errorf("an answer took %v, the way there %v", took, delay)
 	}
+}
+
+func TestWhatIsCutTwiceIsCutUntilBothAreMended(t *testing.T) {
+	if !nodelab.Isolated(t) {
+		return
+	}
+	l, hosts := lab(t, "a", "b")
+	a, b := hosts[0], hosts[1]
+	serve(t, b)
+	c := client(t, a, b)
+	answered(t, c)
+	off := l.Isolate(b)
+	const delay = 30 * time.Millisecond
+	slow := l.Between(hosts, hosts, nodelab.Way{Link: netlab.Link{Delay: delay}})
+	mute(t, c) // that it is slow now does not mend it
+	silent := l.Set(hosts[1:], hosts[:1], nodelab.Way{Cut: true})
+	off()
+	mute(t, c)
+	silent()
+	if took := answered(t, c); took < 2*delay {
+		t.Errorf("an answer took %v, each way %v", took, delay)
+	}
+	slow()
+	answered(t, c)
 }
 
 func TestAProcessIsStoppedKilledAndStartedAgainOnItsHost(t *testing.T) {
