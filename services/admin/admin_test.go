@@ -28,6 +28,14 @@ func serve(t *testing.T, s *admin.Server) (addr string, stop func() error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	stop = serveOn(t, s, ln)
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	return ln.Addr().String(), stop
+}
+
+// serveOn is serve for any listener.
+func serveOn(t *testing.T, s *admin.Server, ln net.Listener) (stop func() error) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ctx, ln) }()
@@ -41,9 +49,8 @@ func serve(t *testing.T, s *admin.Server) (addr string, stop func() error) {
 		if err := stop(); err != nil {
 			t.Error(err)
 		}
-		http.DefaultClient.CloseIdleConnections()
 	})
-	return ln.Addr().String(), stop
+	return stop
 }
 
 func get(t *testing.T, addr, path, token string) (status int, body string) {

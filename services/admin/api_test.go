@@ -50,7 +50,7 @@ type scene struct {
 	t       *testing.T
 	sys     *actor.System
 	server  *admin.Server
-	base    string
+	client  *http.Client
 	clients *clientsOf
 	lines   *admin.LogTail
 }
@@ -78,7 +78,7 @@ func newScene(t *testing.T) *scene {
 		},
 		Log: c.lines, Directory: knows{},
 	}
-	c.base = listening(t, c.server)
+	c.listen(c.server)
 	t.Cleanup(c.server.Close)
 	return c
 }
@@ -130,7 +130,7 @@ func (c *scene) spawn(spec actor.Spec) actor.Ref {
 // call asks with a token, and reads the answer into what into points to.
 func (c *scene) call(bearer, method, path, body string, into any) int {
 	c.t.Helper()
-	req, err := http.NewRequestWithContext(c.t.Context(), method, c.base+"/api/v1"+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(c.t.Context(), method, "http://localhost/api/v1"+path, strings.NewReader(body))
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func (c *scene) call(bearer, method, path, body string, into any) int {
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := c.client.Do(req)
 	if err != nil {
 		c.t.Fatal(err)
 	}

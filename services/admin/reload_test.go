@@ -48,7 +48,7 @@ func TestVersionsAreChangedByThoseWhoMay(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = audit.Close() })
 	server.Audit = audit
-	c.base = listening(t, server)
+	c.listen(server)
 	if doc := c.document(); doc.Paths.Value("/api/v1/reload") == nil || doc.Paths.Value("/api/v1/versions/{id}") == nil {
 		t.Error("the document does not tell of reload and versions")
 	}

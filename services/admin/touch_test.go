@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -179,7 +178,7 @@ func TestAnActorsLastErrorIsTold(t *testing.T) {
 	}
 }
 
-// stuckScript is the id of an actor that takes itself for a script and does not come back from its handler.
+// stuckScript is the id of an actor that takes itself for a script and does not come back from its handler. It is for tests in fake time.
 func (c *scene) stuckScript() (id string) {
 	c.t.Helper()
 	spec, release := idle(), make(chan struct{})
@@ -188,18 +187,15 @@ func (c *scene) stuckScript() (id string) {
 	c.t.Cleanup(func() { close(release) })
 	ref := c.spawn(spec)
 	c.sys.Send(ref, "begin")
-	for known := false; !known; _, _, known = c.sys.Stuck(ref) { // when the monitor has looked twice
-		select {
-		case <-c.t.Context().Done():
-			c.t.Fatal("the monitor does not see it")
-		default:
-		}
-	}
+	until(c.t, "seen by two looks of the monitor", func() bool { _, _, known := c.sys.Stuck(ref); return known })
 	return admin.ActorID(ref)
 }
 
 func TestEachRouteAndVerbAnswersWithin3sForAStuckActorAndSaysSo(t *testing.T) {
-	t.Parallel()
+	inFakeTime(t, testEachRouteAnswersForAStuckActor)
+}
+
+func testEachRouteAnswersForAStuckActor(t *testing.T) {
 	c := newScene(t)
 	id := c.stuckScript()
 	bodies := map[string]string{"call": `{"args":["x"]}`, "inject": `{"source":"x"}`}
@@ -239,7 +235,10 @@ func (w whereabouts) Where(ctx context.Context, _ *actor.System, of actor.Ref) (
 }
 
 func TestOfManyWhoAreStuckEachIsToldOfWithin3s(t *testing.T) {
-	t.Parallel()
+	inFakeTime(t, testOfManyWhoAreStuckEachIsToldOf)
+}
+
+func testOfManyWhoAreStuckEachIsToldOf(t *testing.T) {
 	c := newScene(t)
 	const many = 20
 	id := ""
@@ -247,14 +246,7 @@ func TestOfManyWhoAreStuckEachIsToldOfWithin3s(t *testing.T) {
 		id = c.stuckScript()
 	}
 	c.server.API.Scripts = whereabouts{says: id}
-	for len(c.sys.StuckActors()) < many { // when the monitor has told of all
-		select {
-		case <-t.Context().Done():
-			t.Fatal("the monitor does not tell of all")
-		default:
-			runtime.Gosched()
-		}
-	}
+	until(t, "told of all by the monitor", func() bool { return len(c.sys.StuckActors()) == many })
 	var all []admin.StuckActor
 	begun := time.Now()
 	if code := c.call(viewToken, http.MethodGet, "/stuck", "", &all); code != http.StatusOK || time.Since(begun) > 3*time.Second || len(all) != many {
@@ -283,7 +275,10 @@ func (c *scene) stuckAnswer(id, method, of, body string) {
 }
 
 func TestTheRatesOfAnActorAreMeasured(t *testing.T) {
-	t.Parallel()
+	inFakeTime(t, testTheRatesOfAnActor)
+}
+
+func testTheRatesOfAnActor(t *testing.T) {
 	c := newScene(t)
 	spec, done := idle(), make(chan struct{})
 	spec.Name = "shop"
@@ -292,7 +287,9 @@ func TestTheRatesOfAnActorAreMeasured(t *testing.T) {
 	defer sending.Wait()
 	defer close(done)
 	sending.Go(func() {
-		for tick := time.NewTicker(time.Millisecond); ; {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for {
 			select {
 			case <-tick.C:
 				c.sys.Send(ref, 1)
@@ -302,7 +299,7 @@ func TestTheRatesOfAnActorAreMeasured(t *testing.T) {
 		}
 	})
 	var d admin.ActorDetail
-	if code := c.call(viewToken, http.MethodGet, "/actors/shop?over=500", "", &d); code != http.StatusOK || d.Rates == nil || d.Rates.Messages < 10 || d.Rates.Messages > 5000 || d.Rates.Busy > 1 {
+	if code := c.call(viewToken, http.MethodGet, "/actors/shop?over=500", "", &d); code != http.StatusOK || d.Rates == nil || d.Rates.Messages < 990 || d.Rates.Messages > 1010 || d.Rates.Busy > 1 {
 		t.Errorf("%d %+v", code, d.Rates)
 	}
 	d = admin.ActorDetail{}
