@@ -245,7 +245,10 @@ func testOfManyWhoAreStuckEachIsToldOf(t *testing.T) {
 	for range many {
 		id = c.stuckScript()
 	}
-	c.server.API.Scripts = whereabouts{says: id}
+	server := guardedServer(t)
+	server.API = &admin.API{System: c.sys, Scripts: whereabouts{says: id}}
+	t.Cleanup(server.Close)
+	c.listen(server)
 	until(t, "told of all by the monitor", func() bool { return len(c.sys.StuckActors()) == many })
 	var all []admin.StuckActor
 	begun := time.Now()
