@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,10 +25,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // hall is a stream and its server.
 type hall struct {
 	*testing.T
-	stream *media.Stream
-	pub    *media.Publisher
-	url    string
+	stream  *media.Stream
+	pub     *media.Publisher
+	url     string
+	fetched atomic.Int64 // segments, the first ones
 }
+
+var segmentName = regexp.MustCompile(`-seg(\d+)\.mp4$`) //nolint:gochecknoglobals // a constant
 
 func open(t *testing.T, cfg hls.Config) *hall {
 	t.Helper()
@@ -47,7 +51,13 @@ func open(t *testing.T, cfg hls.Config) *hall {
 	if h.pub, err = h.stream.Publish(nil); err != nil {
 		t.Fatal(err)
 	}
-	pages := httptest.NewServer(server)
+	pages := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		server.ServeHTTP(w, r)
+		if m := segmentName.FindStringSubmatch(r.URL.Path); m != nil {
+			n, _ := strconv.ParseInt(m[1], 10, 64)
+			h.fetched.Store(max(h.fetched.Load(), n+1))
+		}
+	}))
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(ctx) }()
@@ -118,6 +128,19 @@ func (h *hall) watch(file []byte) string {
 	return h.session()
 }
 
+// isDue waits until somebody watches, and has fetched all segments but those of the last seconds before a time: so none is gone from the playlist when a viewer comes to it, however slow that is.
+func (h *hall) isDue(at time.Duration) bool {
+	const ahead = 4 // a playlist has 7, each of a second, see clip
+	for h.stream.Viewers() < 2 || at > time.Duration(h.fetched.Load()+ahead)*time.Second {
+		select {
+		case <-h.Context().Done():
+			return false
+		case <-time.After(time.Millisecond):
+		}
+	}
+	return true
+}
+
 func clip(t *testing.T, seconds int) []byte {
 	t.Helper()
 	d := strconv.Itoa(seconds)
@@ -132,7 +155,7 @@ func TestFFprobeReadsALiveStreamToItsEnd(t *testing.T) {
 	fed := make(chan struct{})
 	go func() {
 		defer close(fed)
-		flvtest.Feed(t, h.pub, source, true)
+		flvtest.FeedWhen(t, h.pub, source, h.isDue)
 		h.stream.Close(errors.New("over"))
 	}()
 	url := h.url + "index.m3u8?token=abc"

@@ -62,17 +62,28 @@ func Stamps(tb testing.TB, stream, file string) []string {
 // Feed publishes an FLV file until the publisher is closed: at once, or at its own pace, which is what its timestamps say.
 func Feed(tb testing.TB, to *media.Publisher, file []byte, paced bool) {
 	tb.Helper()
-	in := flv.Ingest{To: to}
 	begun := time.Now()
+	FeedWhen(tb, to, file, func(at time.Duration) bool {
+		if paced {
+			select {
+			case <-time.After(time.Until(begun.Add(at))):
+			case <-tb.Context().Done():
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// FeedWhen publishes an FLV file until the publisher is closed, each packet when due, which is told its timestamp, returns; with false it ends.
+func FeedWhen(tb testing.TB, to *media.Publisher, file []byte, due func(at time.Duration) bool) {
+	tb.Helper()
+	in := flv.Ingest{To: to}
 	for rest := file[13:]; len(rest) >= 15; {
 		size := int(binary.BigEndian.Uint32(rest) & 0xffffff)
 		ms := uint32(rest[7])<<24 | binary.BigEndian.Uint32(rest[4:])>>8
-		if paced {
-			select {
-			case <-time.After(time.Until(begun.Add(time.Duration(ms) * time.Millisecond))):
-			case <-tb.Context().Done():
-				return
-			}
+		if !due(time.Duration(ms) * time.Millisecond) {
+			return
 		}
 		err := in.Feed(rest[0], ms, bytes.Clone(rest[11:11+size]))
 		if errors.Is(err, media.ErrClosed) {
