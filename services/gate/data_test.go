@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/skua-go/skua/actor"
 	client "github.com/skua-go/skua/clients/go"
+	"github.com/skua-go/skua/net/packet"
 	"github.com/skua-go/skua/services/gate"
 )
 
@@ -117,6 +119,41 @@ func TestASessionWhoseDataCanNotBeReadStaysWhereItWas(t *testing.T) {
 		return nil
 	}}
 	stays(t, &d, &tried)
+}
+
+func TestAClaimBetweenTheEndHereAndTheBeginningThereIsToldToComeAgain(t *testing.T) {
+	t.Parallel()
+	var d diarists
+	gone, goOn := make(chan struct{}), make(chan struct{})
+	c := meet(t, 2, nil, func(i int, cfg *gate.Config) {
+		d.config(i, cfg)
+		cfg.OnSession = func(_ *actor.Context, _ *gate.Session, e gate.Event) {
+			if i == 0 && e.Change == gate.Moved { // the new gate waits to be told that the session is its own
+				close(gone)
+				<-goOn
+			}
+		}
+	})
+	first := hail(t, c.nodes[0], "")
+	first.logIn("ann")
+	token := first.welcome.Token
+	there := make(chan *caller, 1)
+	go func() { there <- hail(t, c.nodes[1], token) }()
+	<-gone
+	early := knock(t, c.nodes[0], token)
+	close(goOn)
+	if early.refusedCode() != "" || early.kick.Code != "unavailable" {
+		t.Errorf("early: %+v, %+v", early.welcome, early.kick)
+	}
+	l := <-there
+	if !l.welcome.Resumed {
+		t.Fatalf("%+v", l.welcome)
+	}
+	l.ask(1, "ask", `{"n":1}`)
+	for got := l.answer(); !strings.Contains(got, `"n":1`); got = l.answer() { // behind that of the login
+	}
+	// The token is used up, which is told once the gate where the session was knows that it has settled.
+	until(t, "a used token is refused", func() bool { return knock(t, c.nodes[0], token).refusedCode() == packet.ResumeUnknown })
 }
 
 func TestASessionWhoseDataCanNotBePackedStaysWhereItIs(t *testing.T) {

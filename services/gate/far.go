@@ -77,19 +77,25 @@ func (s *Session) whereabouts() actor.Ref {
 	return s.at
 }
 
-// bound is where the session is, or is on its way to.
-func (s *Session) bound() actor.Ref {
+// bound is where the session is that this stands in for, also while what was sent before is on its way; and whether it has settled there. It is nowhere if this stands in for none.
+func (s *Session) bound() (at actor.Ref, settled bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.heading.IsZero() {
-		return s.heading
+	switch {
+	case s.stage != elsewhere:
+		return actor.Ref{}, false
+	case !s.heading.IsZero():
+		return s.heading, s.settled
 	}
-	return s.at
+	return s.at, s.settled
 }
 
 // moved has a stand-in send to where the session is now, behind all that it has sent on the way before.
 func (s *session) moved(c *actor.Context, to actor.Ref, hop uint64) {
 	s.mu.Lock()
+	if s.stage == elsewhere && hop >= s.hop {
+		s.settled = true // which is when it tells
+	}
 	if s.stage != elsewhere || hop < s.hop || s.at == to && !s.flushing {
 		s.mu.Unlock()
 		c.Reply(nil, nil)

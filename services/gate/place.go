@@ -31,6 +31,7 @@ type Session struct {
 
 	claim     uint64    // counts the copies that other gates were given
 	at        actor.Ref // where the session is that this stands in for,
+	settled   bool      // which has said so itself: until then its gate may not know it,
 	heading   actor.Ref // and where it is now, while what was sent to it before
 	flushing  bool      // is waited for
 	held      []relay   // what is sent to it meanwhile, or while it leaves

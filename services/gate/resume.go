@@ -66,13 +66,12 @@ func (g *Gate) resume(l *link, r *packet.ResumeRequest, answer *packet.ResumeAns
 	}
 	key := p.token
 	s, code := g.tokens.find(key)
-	if node := g.whereIs(s, code, p); node != "" {
-		standing := s
+	if node, settled := g.whereIs(s, code, p); node != "" {
 		if s, code, err = g.fetch(p, node, r.Received); err != nil {
 			return "", err
 		}
-		if code == packet.ResumeUnknown && standing != nil && standing.isElsewhere() && standing.bound().Node() != node {
-			return "", errNotNow // it has gone on from there, and who asks here again is told where to
+		if code == packet.ResumeUnknown && !settled {
+			return "", errNotNow // it was asked before it knew that the session is its own
 		}
 	}
 	if s == nil {
@@ -120,17 +119,18 @@ func (g *Gate) resume(l *link, r *packet.ResumeRequest, answer *packet.ResumeAns
 	return "", nil
 }
 
-// whereIs is the node that a session has to come from; empty if it is here, or nowhere.
-func (g *Gate) whereIs(s *Session, code string, p pass) string {
+// whereIs is the node that a session has to come from; empty if it is here, or nowhere. One where it has settled knows it until it ends.
+func (g *Gate) whereIs(s *Session, code string, p pass) (node string, settled bool) {
 	switch {
 	case g.others == nil || p.node == "":
-		return ""
+		return "", false
 	case s == nil && code == packet.ResumeUnknown && p.node != g.others.own():
-		return p.node
-	case s != nil && s.isElsewhere():
-		return s.bound().Node()
+		return p.node, true // it has given the pass
+	case s != nil:
+		at, settled := s.bound()
+		return at.Node(), settled
 	}
-	return ""
+	return "", false
 }
 
 // resumed gives the session the connection that has acknowledged its handshake: what the client lacks goes out first.
