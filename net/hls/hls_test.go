@@ -31,7 +31,7 @@ type hall struct {
 	fetched atomic.Int64 // segments, the first ones
 }
 
-var segmentName = regexp.MustCompile(`-seg(\d+)\.mp4$`) //nolint:gochecknoglobals // a constant
+var segmentName = regexp.MustCompile(`-seg(\d+)\.mp4$`)
 
 func open(t *testing.T, cfg hls.Config) *hall {
 	t.Helper()

@@ -38,7 +38,7 @@ func (m *memory) Close() error {
 // Addr is part of net.Listener.
 func (m *memory) Addr() net.Addr { return loopback }
 
-var loopback = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 7090} //nolint:gochecknoglobals // a constant
+var loopback = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 7090}
 
 func (m *memory) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	near, far := net.Pipe()
@@ -79,6 +79,6 @@ func until(t *testing.T, what string, happened func() bool) {
 		if time.Since(begun) > time.Minute {
 			t.Fatalf("after a minute: not %s", what)
 		}
-		time.Sleep(50 * time.Millisecond)
+		<-time.After(50 * time.Millisecond)
 	}
 }

@@ -80,7 +80,7 @@ func testOfAFlood(t *testing.T) {
 		t.Errorf("%d of %d in one second were shown, and %d counted", shown, sent, skipped)
 	}
 	// Those behind the last one that is shown are told with the next one.
-	time.Sleep(time.Second)
+	<-time.After(time.Second)
 	c.sys.Send(ref, 1)
 	if read(); shown != 201 || skipped != sent-200 {
 		t.Errorf("a second later %d were shown, and %d counted", shown, skipped)
