@@ -234,8 +234,14 @@ func (j *job) write(p *process, at time.Duration, data []byte) error {
 	if made == nil {
 		return nil // nobody needs it any more
 	}
-	j.t.out.Add(1)
-	return made.Write(at, data)
+	err := made.Write(at, data)
+	switch {
+	case err == nil:
+		j.t.out.Add(1)
+	case j.stream.Err() != nil:
+		err = nil // the room has ended, and so will the job: that is no failure of the process
+	}
+	return err
 }
 
 // stop ends the process, which is no failure.
