@@ -24,12 +24,12 @@ func TestConverterLooksWhenSoundComesInAnotherCodec(t *testing.T) {
 		src.opus = &media.Params{Codec: media.AAC}
 		src.run(10 * tick)
 		if len(looked) > 0 {
-			t.Fatalf("somebody is said to need what is made of %s", looked)
+			t.Fatalf("somebody is said to need what is made of %v", looked)
 		}
 		src.opus = opus
 		src.run(10 * tick)
 		if len(looked) != 1 || looked[0] != media.Opus {
-			t.Errorf("the converter was asked to make something of %s, expected of opus once", looked)
+			t.Errorf("the converter was asked to make something of %v, expected of opus once", looked)
 		}
 	})
 }

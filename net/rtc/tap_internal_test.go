@@ -131,7 +131,7 @@ func TestStreamsGetPicturesWhole(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tap := newTapped(t)
 			if came := tap.gives(c.packets(tap)...); !slices.Equal(came, c.expect) {
-				t.Errorf("frames of %s came, expected of %s", came, c.expect)
+				t.Errorf("frames of %v came, expected of %v", came, c.expect)
 			}
 		})
 	}
