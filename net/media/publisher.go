@@ -72,19 +72,28 @@ func (p *Publisher) Write(t *Track, sample Sample) error {
 	case sample.Params.Codec.Kind() != t.Kind:
 		return fmt.Errorf("%w: %s on track %d, which is %s", ErrFrame, sample.Params.Codec, t.ID, t.Kind)
 	}
+	other, err := p.write(t, sample)
+	if other {
+		p.s.convert()
+	}
+	return err
+}
+
+// write tells whether sound comes in another codec than until now.
+func (p *Publisher) write(t *Track, sample Sample) (other bool, err error) {
 	s := p.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if p.reason != nil {
-		return p.reason
+		return false, p.reason
 	}
 	if p.muted[t.Kind] {
-		return nil
+		return false, nil
 	}
 	if bit := uint32(1) << t.ID; t.Kind == Video && p.keyed&bit == 0 {
 		if !sample.Key {
 			s.counts.Early++
-			return nil
+			return false, nil
 		}
 		p.keyed |= bit
 	}
@@ -111,8 +120,9 @@ func (p *Publisher) Write(t *Track, sample Sample) error {
 	if !s.settled.Load() && now-p.begun >= s.cfg.Settle {
 		s.settle()
 	}
+	other = t.Kind == Audio && st.params != sample.Params && (st.params == nil || st.params.Codec != sample.Params.Codec)
 	s.put(f)
-	return nil
+	return other, nil
 }
 
 // Close ends the publisher; the stream and its viewers stay.

@@ -37,7 +37,7 @@ func (st *stage) tap(src *source) {
 		return // the stream's publisher has ended
 	}
 	st.taken[kind] = true
-	t := &tap{src: src, stage: st, track: track, early: src.newest.Load() == 0, wake: make(chan struct{}, 1), lost: kind == media.Video, resync: kind == media.Video}
+	t := &tap{src: src, stage: st, track: track, early: src.newest.Load() == 0, wake: make(chan struct{}, 1), lost: kind == media.Video, resync: kind == media.Video, torn: -1}
 	if src.start(t) {
 		src.askKey()
 	}
@@ -72,7 +72,7 @@ type tap struct {
 	told    *media.Params
 	lost    bool      // pictures are, up to the next key frame
 	resync  bool      // it begins with the first packet of one: what comes before may be the rest of a frame
-	torn    uint32    // timestamp of the frame that is not whole
+	torn    int64     // timestamp of the frame that is not whole; below 0: of none
 	keyed   time.Time // when the last key frame came
 
 	clock  media.Unwrap
@@ -157,7 +157,7 @@ func (t *tap) pump(now time.Time) error {
 // gap leaves out what can't be complete any more.
 func (t *tap) gap() {
 	if len(t.frame) > 0 {
-		t.torn = t.frame[0].ts
+		t.torn = int64(t.frame[0].ts)
 	}
 	clear(t.frame)
 	t.frame, t.size, t.missing = t.frame[:0], 0, time.Time{}
@@ -169,23 +169,26 @@ func (t *tap) gap() {
 
 // take puts a packet to the others of its frame.
 func (t *tap) take(p *packet, now time.Time) error {
-	if p.codec != t.of {
-		t.begin(p.codec)
-	}
-	if t.make == nil || len(p.payload) == 0 {
+	if len(p.payload) == 0 {
 		return nil
 	}
-	if t.resync {
-		if !p.key || p.ts == t.torn {
-			t.torn = p.ts
-			return nil
-		}
-		t.resync = false
-	}
-	if len(t.frame) > 0 && t.frame[0].ts != p.ts {
+	if len(t.frame) > 0 && (t.frame[0].ts != p.ts || p.codec != t.of) {
 		if err := t.finish(now); err != nil { // whose last packet had no mark
 			return err
 		}
+	}
+	if p.codec != t.of {
+		t.begin(p.codec)
+	}
+	if t.make == nil {
+		return nil
+	}
+	if t.resync {
+		if !p.key || int64(p.ts) == t.torn {
+			t.torn = int64(p.ts)
+			return nil
+		}
+		t.resync = false
 	}
 	if t.size += len(p.payload); t.size > tapFrame {
 		t.gap()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
 
 	"github.com/skua-go/skua/net/media"
 	"github.com/skua-go/skua/net/rtsp"
@@ -29,8 +32,10 @@ func at(method base.Method, answer string) func(net.Conn, *base.Request) string 
 	}
 }
 
+// two tracks.
+const two = vp8 + "a=control:one\r\n" + "m=audio 0 RTP/AVP 97\r\na=rtpmap:97 opus/48000/2\r\na=control:two\r\n"
+
 func TestHostileServersAreLeftWithAReason(t *testing.T) {
-	const two = vp8 + "a=control:one\r\n" + "m=audio 0 RTP/AVP 97\r\na=rtpmap:97 opus/48000/2\r\na=control:two\r\n"
 	for name, c := range map[string]struct {
 		told string
 		say  func(net.Conn, *base.Request) string
@@ -159,6 +164,32 @@ func TestWhatComesBeforePlayIsAnsweredIsTaken(t *testing.T) {
 		if int(f.Data[len(f.Data)-1]) != i {
 			t.Errorf("picture %d has come as number %d", f.Data[len(f.Data)-1], i)
 		}
+	}
+}
+
+// A mixer ends all its sources, one after the other: a track has ended with the one that it has, whichever others do.
+func TestAStreamEndsWhenAllTracksHaveSaidGoodbye(t *testing.T) {
+	bye := func(channel byte, source uint32) []byte {
+		b, err := (&rtcp.Goodbye{Sources: []uint32{source}, Reason: "lights out"}).Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return inConn(channel, b)
+	}
+	sound, err := (&rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 97, SSRC: 8}, Payload: []byte{0xfc, 0xff, 0xfe}}).Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := openCamera(t, func(_ net.Conn, req *base.Request) string {
+		if req.Method != base.Play {
+			return ""
+		}
+		played := fmt.Sprintf("\r\n%s\r\nCSeq: %s\r\n\r\n", fine, req.Header["CSeq"][0])
+		return played + string(slices.Concat(inConn(0, number(1)), inConn(2, sound), bye(1, 7), bye(1, 9), bye(3, 8)))
+	})
+	c.told = sdp + two
+	if err := fetch(t, rtsp.Dialer{}, c.url()).end(); !errors.Is(err, rtsp.ErrServer) || !strings.Contains(err.Error(), "it says goodbye: lights out") {
+		t.Error(err)
 	}
 }
 

@@ -308,7 +308,7 @@ func (in *ingest) control(track int, raw []byte, now time.Time) error {
 				t.clock.report(p.NTPTime, p.RTPTime, now)
 			}
 		case *rtcp.Goodbye:
-			if t.gone = slices.Contains(p.Sources, t.ssrc); in.pulled && in.left() {
+			if t.gone = t.gone || slices.Contains(p.Sources, t.ssrc); in.pulled && in.left() {
 				return fmt.Errorf("%w: it says goodbye: %s", ErrServer, phrase(p.Reason))
 			}
 		}

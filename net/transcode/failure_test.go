@@ -178,3 +178,29 @@ func TestOneProcessIsForAllViewersAndGoesOnWithThePublisher(t *testing.T) {
 		t.Errorf("%d processes, expected 1", n)
 	}
 }
+
+func TestAPublisherThatChangesAgainAndAgainStartsFewProcesses(t *testing.T) {
+	t.Setenv(fake, "nothing")
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	opus := []*media.Params{{Codec: media.Opus, Config: media.OpusConfig(1), Channels: 1}, {Codec: media.Opus, Config: media.OpusConfig(2), Channels: 2}}
+	aac := &media.Params{Codec: media.AAC, Config: []byte{0x11, 0x90}, SampleRate: 48000, Channels: 2}
+	for name, params := range map[string][]*media.Params{"parameters": opus, "codec": {opus[0], aac}} {
+		t.Run(name, func(t *testing.T) {
+			var samples []media.Sample
+			for at := time.Duration(0); at < 2*time.Second; at += 20 * time.Millisecond {
+				samples = append(samples, media.Sample{DTS: at, PTS: at, Data: []byte{0xfc, 0xff, 0xfe}, Params: params[len(samples)%2]})
+			}
+			st := open(t, transcode.Config{Program: program}).stage("arena")
+			v := st.watch(media.UsualSound()...)
+			<-st.publish(samples, false)
+			st.until("the last packet has been looked at", func() bool { return len(v.got(media.VP8)) == 50 && len(st.pids()) > 0 })
+			if n := len(st.pids()); n > 10 { // two at once, and one after each of 0.2, 0.4, 0.8 and 1.6 s; a busy machine takes longer
+				t.Errorf("%d processes for %d changes", n, len(samples))
+			}
+			st.whole(v)
+		})
+	}
+}

@@ -38,6 +38,7 @@ type job struct {
 	// Of its goroutine.
 	proc   *process
 	failed int       // in a row
+	others int       // processes that soon were for other sound than came, in a row
 	next   time.Time // not before it is one started
 	said   string    // why it failed last
 }
@@ -172,11 +173,11 @@ func (j *job) frame(f *media.Frame) {
 	from, to := j.from, j.to
 	j.t.mu.Unlock()
 	if f.Params.Codec != from {
-		j.stop()
+		j.replace()
 		return // nobody needs anything of it
 	}
 	if j.proc != nil && (!j.proc.fits(f.Params) || j.proc.to != to) {
-		j.stop()
+		j.replace()
 	}
 	if j.proc == nil {
 		j.start(f.Params, to)
@@ -233,8 +234,14 @@ func (j *job) write(p *process, at time.Duration, data []byte) error {
 	if made == nil {
 		return nil // nobody needs it any more
 	}
-	j.t.out.Add(1)
-	return made.Write(at, data)
+	err := made.Write(at, data)
+	switch {
+	case err == nil:
+		j.t.out.Add(1)
+	case j.stream.Err() != nil:
+		err = nil // the room has ended, and so will the job: that is no failure of the process
+	}
+	return err
 }
 
 // stop ends the process, which is no failure.
@@ -246,6 +253,25 @@ func (j *job) stop() {
 	<-j.proc.gone
 	j.proc = nil
 	j.t.leave()
+}
+
+// replace ends a process that is for other sound than what comes. The next one may begin at once, but not of a publisher that changes again and again: processes cost more than sound.
+func (j *job) replace() {
+	if j.proc == nil {
+		return
+	}
+	if time.Since(j.proc.began) > sound {
+		j.others = 0
+	}
+	if j.others++; j.others > 1 {
+		j.next = time.Now().Add(j.pause(j.others - 1))
+	}
+	j.stop()
+}
+
+// pause is how long it is waited after so many in a row.
+func (j *job) pause(row int) time.Duration {
+	return min(j.t.cfg.Pause<<min(row-1, 16), j.t.cfg.MaxPause)
 }
 
 // fail is for a process that has ended of itself, or that could not be started.
@@ -260,7 +286,7 @@ func (j *job) fail(err error) {
 		j.t.leave()
 	}
 	j.failed++
-	pause := min(j.t.cfg.Pause<<min(j.failed-1, 16), j.t.cfg.MaxPause)
+	pause := j.pause(j.failed)
 	j.next = time.Now().Add(pause)
 	j.say("a process that makes sound has failed and is started again", err, "pause", pause.String(), "failures", j.failed)
 	if errors.Is(err, ErrMissing) || !gave && j.failed >= hopeless {
