@@ -11,6 +11,7 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
+	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/rtp/codecs"
 	pion "github.com/pion/webrtc/v4"
@@ -219,10 +220,13 @@ func publishWHIP(ctx context.Context, n *node, room string, r *reel) (*source, e
 	if err != nil {
 		return nil, errors.Join(err, p.close())
 	}
+	var ssrcs []uint32
 	for _, track := range []pion.TrackLocal{video, audio} {
-		if _, err := p.pc.AddTransceiverFromTrack(track, pion.RTPTransceiverInit{Direction: pion.RTPTransceiverDirectionSendonly}); err != nil {
+		way, err := p.pc.AddTransceiverFromTrack(track, pion.RTPTransceiverInit{Direction: pion.RTPTransceiverDirectionSendonly})
+		if err != nil {
 			return nil, errors.Join(err, p.close())
 		}
+		ssrcs = append(ssrcs, uint32(way.Sender().GetParameters().Encodings[0].SSRC))
 	}
 	if _, err := p.connect(ctx, "http://"+n.Addr["http"]+"/whip/"+room); err != nil {
 		return nil, errors.Join(err, p.close())
@@ -242,7 +246,19 @@ func publishWHIP(ctx context.Context, n *node, room string, r *reel) (*source, e
 	default:
 		pack = new(codecs.VP9Payloader)
 	}
+	reported := false
 	send := func(f coded) error {
+		if !reported { // as encoders do: both tracks have one clock
+			reported = true
+			begun := media.ToNTP(time.Now().Add(-f.at))
+			var reports []rtcp.Packet
+			for _, ssrc := range ssrcs {
+				reports = append(reports, &rtcp.SenderReport{SSRC: ssrc, NTPTime: begun, RTPTime: origin})
+			}
+			if err := p.pc.WriteRTCP(reports); err != nil {
+				return err
+			}
+		}
 		if f.sound {
 			number[1]++
 			return audio.WriteRTP(&rtp.Packet{Header: rtp.Header{Version: 2, SequenceNumber: number[1], Timestamp: origin + uint32(media.Ticks(f.at, 48000))}, Payload: f.data})

@@ -17,6 +17,7 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
 	"github.com/bluenviron/gortsplib/v5/pkg/format/rtpsimpleaudio"
+	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/rtp/codecs"
@@ -288,7 +289,13 @@ func newPeer() (*peer, error) {
 	mux := pion.NewICEUDPMux(nil, p.socket)
 	p.mux = mux
 	set.SetICEUDPMux(mux)
-	if p.pc, err = pion.NewAPI(pion.WithSettingEngine(set)).NewPeerConnection(pion.Configuration{}); err != nil {
+	var codecs pion.MediaEngine
+	var chain interceptor.Registry // without the one that reports when packets were sent: a publisher here says when they were meant to be
+	if err := errors.Join(codecs.RegisterDefaultCodecs(), pion.ConfigureNack(&codecs, &chain)); err != nil {
+		return nil, errors.Join(err, mux.Close(), p.socket.Close())
+	}
+	api := pion.NewAPI(pion.WithSettingEngine(set), pion.WithMediaEngine(&codecs), pion.WithInterceptorRegistry(&chain))
+	if p.pc, err = api.NewPeerConnection(pion.Configuration{}); err != nil {
 		return nil, errors.Join(err, mux.Close(), p.socket.Close())
 	}
 	p.pc.OnConnectionStateChange(func(s pion.PeerConnectionState) {
