@@ -49,6 +49,17 @@ func newLab(t testing.TB, n int, cfg lease.Config) *lab {
 		b.start(i)
 		t.Cleanup(func() { b.stop(i) })
 	}
+	for i, node := range b.nodes { // of one that nobody has heard of nobody can tell that it is dead
+		for other := range b.nodes {
+			if other == i {
+				continue
+			}
+			clustertest.Eventually(t, fmt.Sprintf("n%d has heard of n%d", i, other), func() bool {
+				_, known := node.members.Find(fmt.Sprintf("n%d", other))
+				return known
+			})
+		}
+	}
 	return b
 }
 

@@ -28,7 +28,7 @@ type input struct {
 func inputs() []input {
 	return []input{
 		{name: "rtmp", publish: publishRTMP, tapes: "mp4", aac: true},
-		{name: "rtsp", publish: publishRTSP, tapes: "flv", aac: true},
+		{name: "rtsp", publish: publishRTSP, tapes: "flv", aac: true, drift: time.Second / reelRate / 8},
 		{name: "whip", publish: publishWHIP, tapes: "mp4", late: true, drift: 100 * time.Millisecond},
 		{name: "own", publish: publishOwn, tapes: "flv", aac: true},
 	}
@@ -265,7 +265,7 @@ func (w *watched) check(t *testing.T, what string, in input, pictures, sound boo
 		first = w.numbers[0]
 		last := len(w.shown) - 1
 		base = w.shown[last] - w.meant(first+last)
-		if in.late {
+		if in.drift > 0 {
 			from = w.meant(first + last*2/3) // by then reports have come
 		}
 	}
