@@ -255,13 +255,13 @@ func TestAnAnswerThatIsLostWithItsLinkFailsTheRequestAtOnce(t *testing.T) {
 		answer <- err
 	}()
 	<-asked
-	a.Mesh.DropEach(1)
+	a.Mesh.DropOneIn(1)
 	close(release)
 	clustertest.Eventually(t, "the answer was sent, and once more", func() bool { return b.Metric("skua_mesh_resent_batches_total") > 0 })
 	b.Mesh.Bounce(a.Name) // it gives the link up
 	before := b.Metric("skua_mesh_resent_batches_total")
 	clustertest.Eventually(t, "the new link was told of, and once more", func() bool { return b.Metric("skua_mesh_resent_batches_total") > before })
-	a.Mesh.DropEach(0)
+	a.Mesh.DropOneIn(0)
 	select {
 	case err := <-answer:
 		if !errors.Is(err, actor.ErrUnreachable) {
@@ -316,12 +316,12 @@ func TestAnAcknowledgedMessageOfANodeThatHasRegisteredAnewIsNotSentAgain(t *test
 	a, b := c.Nodes[0], c.Nodes[1]
 	var l list
 	own := a.See(b.Spawn(l.spec()))
-	a.Mesh.DropEach(1) // the receipt, too
+	a.Mesh.DropOneIn(1) // the receipt, too
 	failed := make(chan error, 1)
 	go func() { failed <- a.Mesh.SendAcked(t.Context(), own, 0) }()
 	clustertest.Eventually(t, "it has arrived", func() bool { return l.len() == 1 })
 	registerAnew(t, a)
-	a.Mesh.DropEach(0)
+	a.Mesh.DropOneIn(0)
 	if err := <-failed; !errors.Is(err, actor.ErrUnreachable) {
 		t.Errorf("got %v, expected that it is not known", err)
 	}
@@ -370,7 +370,7 @@ func TestAcknowledgedMessagesThatCannotArriveFail(t *testing.T) {
 	if err := a.Mesh.SendAcked(t.Context(), own, 1); err != nil {
 		t.Error(err)
 	}
-	b.Mesh.DropEach(1)
+	b.Mesh.DropOneIn(1)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := a.Mesh.SendAcked(ctx, ref, 1); !errors.Is(err, actor.ErrDeadline) {

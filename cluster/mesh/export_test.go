@@ -1,7 +1,7 @@
 package mesh
 
 import (
-	"sync/atomic"
+	"math/rand/v2"
 
 	"github.com/nats-io/nats.go"
 )
@@ -15,10 +15,9 @@ func (m *Mesh) Bounce(name string) {
 	}
 }
 
-// DropEach has each n-th batch that comes be lost; 0 ends that.
-func (m *Mesh) DropEach(n int64) {
-	var come atomic.Int64
-	lost := func([]byte) bool { return n > 0 && come.Add(1)%n == 0 }
+// DropOneIn has one in n batches that come be lost, by chance: were it each n-th, then the first of n that are sent again could be the one each time. 0 ends that.
+func (m *Mesh) DropOneIn(n int) {
+	lost := func([]byte) bool { return n > 0 && rand.IntN(n) == 0 }
 	m.hook.Store(&lost)
 }
 

@@ -147,7 +147,7 @@ func TestWhatAServerDropsIsSentAgain(t *testing.T) {
 	a, b := c.Nodes[0], c.Nodes[1]
 	var l list
 	ref := a.See(b.Spawn(l.spec()))
-	b.Mesh.DropEach(20)
+	b.Mesh.DropOneIn(8)
 	a.System.Send(a.Spawn(actor.Spec{New: func() actor.Actor {
 		return actor.Func(func(c *actor.Context, _ any) {
 			for i := range n {
@@ -208,7 +208,7 @@ func TestANodeThatTakesNothingIsNotFloodedAndItsCallsFail(t *testing.T) {
 	})
 	a, b := c.Nodes[0], c.Nodes[1]
 	ref := a.See(b.Spawn(echoes()))
-	b.Mesh.DropEach(1) // everything
+	b.Mesh.DropOneIn(1) // everything
 	answer := make(chan error, 1)
 	go func() {
 		_, err := a.System.Ask(t.Context(), ref, "lost")
@@ -225,7 +225,7 @@ func TestANodeThatTakesNothingIsNotFloodedAndItsCallsFail(t *testing.T) {
 	if err := <-answer; !errors.Is(err, actor.ErrUnreachable) {
 		t.Error(err)
 	}
-	b.Mesh.DropEach(0)
+	b.Mesh.DropOneIn(0)
 	clustertest.Eventually(t, "it answers again", func() bool {
 		v, err := a.System.Ask(t.Context(), ref, 3)
 		return v == 3 && err == nil

@@ -3,6 +3,7 @@ package record_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -114,4 +115,73 @@ func TestModernCodecsInMP4(t *testing.T) {
 			}
 		})
 	}
+}
+
+// VP8 can't be in MP4. Its pictures may come first, from a publisher whose sound is told of with its first packet.
+func TestSoundThatComesAfterPicturesThatCannotBeRecordedIs(t *testing.T) {
+	s := open(t, record.Config{})
+	s.begin(record.Options{})
+	write := func(track *media.Track, params *media.Params, at time.Duration, data ...byte) {
+		t.Helper()
+		if err := s.pub.Write(track, media.Sample{DTS: at, PTS: at, Key: true, Data: data, Params: params}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	vp8, opus := params(t, media.VP8), params(t, media.Opus)
+	video, audio := s.track(media.Video), s.track(media.Audio)
+	s.pub.Complete()
+	key := []byte{0x10, 0, 0, 0x9d, 1, 0x2a, 160, 0, 120, 0}
+	for at := time.Duration(0); at < 200*time.Millisecond; at += 40 * time.Millisecond {
+		write(video, vp8, at, key...)
+	}
+	for at := 200 * time.Millisecond; at < time.Second; at += 20 * time.Millisecond {
+		write(audio, opus, at, 0xfc, 0xff, 0xfe)
+	}
+	s.over()
+	f := s.next()
+	if n := flvtest.Decoded(t, "a:0", f.Path); f.Path == "" || f.Frames != 40 || f.Lost != 5 {
+		t.Errorf("%s frames of sound in %+v", n, f)
+	}
+}
+
+func TestARecordingOfWhatItsFormatCannotHaveEndsInTheEnd(t *testing.T) {
+	for name, span := range map[string]time.Duration{"with the stream": time.Second, "after the time for sound to come": time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t, record.Config{})
+			one := s.begin(record.Options{})
+			video, vp8 := s.track(media.Video), params(t, media.VP8)
+			s.pub.Complete()
+			key := []byte{0x10, 0, 0, 0x9d, 1, 0x2a, 160, 0, 120, 0}
+			for at := time.Duration(0); at < span; at += 40 * time.Millisecond {
+				if err := s.pub.Write(video, media.Sample{DTS: at, PTS: at, Key: true, Data: key, Params: vp8}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if span < time.Minute {
+				s.over()
+			}
+			<-one.Done()
+			if f := s.next(); !f.Last || f.Path != "" || !errors.Is(f.Err, record.ErrTracks) || f.Lost == 0 {
+				t.Errorf("%+v", f)
+			}
+		})
+	}
+}
+
+func params(t *testing.T, codec media.Codec) *media.Params {
+	t.Helper()
+	p, _, err := media.NewParams(codec, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func (s *studio) track(kind media.Kind) *media.Track {
+	s.Helper()
+	track, err := s.pub.Track(media.TrackSpec{Kind: kind})
+	if err != nil {
+		s.Fatal(err)
+	}
+	return track
 }

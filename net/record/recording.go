@@ -32,9 +32,11 @@ type Recording struct {
 	moved   bool                           // a frame did not fit: the next file begins where it can
 	never   [media.MaxTracks]*media.Params // what the format can't have
 	left    string                         // as it was logged
+	refused error                          // why no file could be begun, since the frame of that time
+	since   time.Duration
 }
 
-// patience is how long sound waits for pictures: to begin with, and to go on in one file.
+// patience is how long sound waits for pictures: to begin with, and to go on in one file; and how long a recording of what its format can't have waits for what it can.
 const patience = 5 * time.Second
 
 // Stop ends it. The file is finished a little later: done is told.
@@ -46,6 +48,9 @@ func (r *Recording) Done() <-chan struct{} { return r.end }
 // run writes until the viewer ends.
 func (r *Recording) run() {
 	err := r.frames()
+	if r.refused != nil && r.out == nil && !errors.Is(err, ErrTracks) {
+		err = fmt.Errorf("%w; %w", r.refused, err)
+	}
 	r.v.Close(err)
 	_ = r.finish(err, true) // done is told
 	r.r.ended(r)
@@ -74,6 +79,9 @@ func (r *Recording) put(f *media.Frame) error {
 	switch {
 	case r.never[f.Track.ID] == f.Params:
 		r.file.Lost++
+		if r.out == nil && r.refused != nil && f.DTS-r.since >= patience {
+			return r.refused
+		}
 		return nil
 	case r.out == nil && !r.begins(f):
 		r.file.Lost++
@@ -82,9 +90,19 @@ func (r *Recording) put(f *media.Frame) error {
 		if err := r.finish(nil, false); err != nil {
 			return err
 		}
-		if err := r.begin(f); err != nil {
+		err := r.begin(f)
+		if errors.Is(err, ErrTracks) { // what else is published may not have come yet
+			if r.refused == nil {
+				r.since = f.DTS
+			}
+			r.never[f.Track.ID], r.refused = f.Params, err
+			r.file.Lost++
+			return nil
+		}
+		if err != nil {
 			return err
 		}
+		r.refused = nil
 		fresh = true
 	}
 	if !r.form.fits(f) {
