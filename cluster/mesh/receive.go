@@ -23,6 +23,10 @@ func (m *Mesh) take(msg *nats.Msg, own uint64) {
 	if lost := m.hook.Load(); lost != nil && (*lost)(msg.Data) {
 		return
 	}
+	if own > m.own.Load() { // what this node had as its former incarnation ends still, this link with it: once it has, the batch comes again
+		m.metrics.refused.WithLabelValues("early").Inc()
+		return
+	}
 	m.metrics.received.Inc()
 	m.metrics.receivedBytes.Add(float64(len(msg.Data)))
 	h, frames, err := parseHead(msg.Data)
