@@ -60,7 +60,8 @@ func encode(ctx context.Context, t *testing.T, codec media.Codec, seconds int) (
 	t.Helper()
 	source := []string{"-f", "lavfi", "-i", "sine=sample_rate=48000"}
 	if codec.Kind() == media.Video {
-		bars := fmt.Sprintf("nullsrc=size=%s:rate=%d,geq=lum='255*mod(floor(N/pow(2,floor(8*X/W))),2)':cb=128:cr=128", reelSize, reelRate)
+		// The bars are the number's last 8 bits. The colour is another one for what has the same.
+		bars := fmt.Sprintf("nullsrc=size=%s:rate=%d,geq=lum='255*mod(floor(N/pow(2,floor(8*X/W))),2)':cb=128:cr='16+mod(3*N*N,211)'", reelSize, reelRate)
 		source = []string{"-f", "lavfi", "-i", bars, "-pix_fmt", "yuv420p", "-g", strconv.Itoa(reelRate)}
 	}
 	file := filepath.Join(t.TempDir(), codec.String()+".mkv")
