@@ -42,7 +42,7 @@ var (
 
 const (
 	defaultLease = 20 * time.Second
-	minLease     = 2 * time.Second // NATS counts TTLs in whole seconds
+	minLease     = 2 * time.Second // NATS counts the TTLs of marks in whole seconds
 	maxName      = 64
 )
 
@@ -93,11 +93,12 @@ type Node struct {
 	buckets buckets
 	ping    *nats.Subscription
 
-	lease lease
-	news  incarnations
-	stop  context.CancelFunc // ends the renewal
-	tasks sync.WaitGroup
-	done  chan struct{}
+	lease   lease
+	sighted sightings
+	news    incarnations
+	stop    context.CancelFunc // ends the tasks
+	tasks   sync.WaitGroup
+	done    chan struct{}
 
 	closeOnce sync.Once
 	closeErr  error
@@ -159,7 +160,7 @@ func (cfg *Config) check() error {
 	return nil
 }
 
-func (n *Node) open(ctx context.Context) error { //nolint:contextcheck // the renewal lives as long as the node, not as ctx
+func (n *Node) open(ctx context.Context) error { //nolint:contextcheck // the tasks live as long as the node, not as ctx
 	n.metrics = newMetrics(n)
 	if n.embedded() {
 		if err := n.startServer(ctx, filepath.Join(n.cfg.Dir, "nats")); err != nil {
@@ -175,6 +176,13 @@ func (n *Node) open(ctx context.Context) error { //nolint:contextcheck // the re
 	if err := n.openBucket(ctx); err != nil {
 		return err
 	}
+	var life context.Context
+	life, n.stop = context.WithCancel(context.Background())
+	if !n.alone() {
+		// Before it has a name, since it may wait for that until the lease of a former holder ends.
+		n.tasks.Go(func() { n.watchNames(life) })
+		n.tasks.Go(func() { n.sweep(life) })
+	}
 	if err := n.register(ctx); err != nil {
 		return err
 	}
@@ -188,8 +196,6 @@ func (n *Node) open(ctx context.Context) error { //nolint:contextcheck // the re
 	}
 	if !n.alone() {
 		// Where nobody else reaches the server nobody can take the name, so there is nothing to renew.
-		life, stop := context.WithCancel(context.Background())
-		n.stop = stop
 		n.tasks.Go(func() { n.renew(life) })
 		n.tasks.Go(func() { n.replicate(life) })
 	}

@@ -369,7 +369,7 @@ func TestNodeOutlivesItsNATSServer(t *testing.T) {
 func TestReplacedNodeLearnsOfIt(t *testing.T) {
 	srv := externalNATS(t, t.TempDir(), -1)
 	n := open(t, cluster.Config{URL: srv.ClientURL(), Name: "a", Lease: 2 * time.Second})
-	other := open(t, cluster.Config{URL: srv.ClientURL(), Name: "b", Lease: 2 * time.Second})
+	other := open(t, cluster.Config{URL: srv.ClientURL(), Name: "b", Lease: killedLease}) // for so long it leaves what the successor has written
 	kv, err := other.JetStream().KeyValue(t.Context(), "skua_nodes")
 	if err != nil {
 		t.Fatal(err)
@@ -402,7 +402,7 @@ func TestEndedLeaseIsRegisteredAnewUnderAHigherIncarnation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What the server does at the end of a lease.
+	// What another node does at the end of a lease.
 	if err := kv.Purge(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
@@ -439,6 +439,12 @@ func TestLeaseOfASilentNodeEndsByItself(t *testing.T) {
 		_, err := kv.Get(t.Context(), "a")
 		return errors.Is(err, jetstream.ErrKeyNotFound)
 	})
+	if kept := time.Since(gone.Lease().Renewed); kept < 5*time.Second {
+		t.Errorf("the name was kept for %v, its lease is 5s", kept)
+	}
+	if ended, err := n.Ended(t.Context(), "a", gone.Lease().Incarnation); err != nil || !ended {
+		t.Errorf("ended: %v, %v", ended, err)
+	}
 }
 
 func TestLeaseIsRenewed(t *testing.T) {

@@ -5,11 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -47,7 +45,8 @@ type lease struct {
 // entry is the value of a node's key. Its incarnation is 0 in the first revision, which is the incarnation then.
 type entry struct {
 	Incarnation uint64    `json:"incarnation,omitempty"`
-	Life        string    `json:"life,omitempty"` // of whoever wrote it: a random one each Node
+	Life        string    `json:"life,omitempty"`  // of whoever wrote it: a random one each Node
+	Lease       int64     `json:"lease,omitempty"` // in seconds; 0 if it is not renewed, as by a node that is alone, or if JetStream ends it, as nodes of older versions have it
 	Version     string    `json:"version"`
 	Started     time.Time `json:"started"`
 }
@@ -101,7 +100,7 @@ func (n *Node) openBucket(ctx context.Context) (err error) {
 		Bucket:         bucketName,
 		Description:    "Names of Skua nodes, with the incarnation of each",
 		MaxValueSize:   4 << 10,
-		LimitMarkerTTL: n.cfg.Lease, // lets keys have a TTL, and watchers see it end
+		LimitMarkerTTL: n.cfg.Lease, // lets the marks of names that were taken away have a TTL, and the names of nodes of older versions
 	})
 	return err
 }
@@ -112,12 +111,8 @@ func (n *Node) create(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var options []jetstream.KVCreateOpt
-	if !n.alone() {
-		options = append(options, jetstream.KeyTTL(n.cfg.Lease))
-	}
 	begun := time.Now()
-	revision, err := n.kv.Create(ctx, n.cfg.Name, text, options...)
+	revision, err := n.kv.Create(ctx, n.cfg.Name, text)
 	if err != nil {
 		return conflict(err) // of a name that was given back, Create tells as it comes
 	}
@@ -126,27 +121,21 @@ func (n *Node) create(ctx context.Context) error {
 }
 
 // put replaces the entry if its revision is still the newest, else it fails with jetstream.ErrKeyExists. With incarnation 0 it is
-// a new registration. It publishes by itself because the bucket's Update knows no TTL.
+// a new registration.
 func (n *Node) put(ctx context.Context, revision, incarnation uint64) error {
 	text, err := n.entry(incarnation)
 	if err != nil {
 		return err
 	}
-	m := nats.NewMsg(nodeSubject(n.cfg.Name))
-	m.Data = text
-	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(revision, 10))
-	if !n.alone() {
-		m.Header.Set(jetstream.MsgTTLHeader, n.cfg.Lease.String())
-	}
 	begun := time.Now()
-	ack, err := n.js.PublishMsg(ctx, m)
+	written, err := n.kv.Update(ctx, n.cfg.Name, text, revision)
 	if err != nil {
 		return conflict(err)
 	}
 	if incarnation == 0 {
-		incarnation = ack.Sequence
+		incarnation = written
 	}
-	n.wrote(ack.Sequence, incarnation, begun)
+	n.wrote(written, incarnation, begun)
 	return nil
 }
 
@@ -160,7 +149,11 @@ func conflict(err error) error {
 }
 
 func (n *Node) entry(incarnation uint64) ([]byte, error) {
-	text, err := json.Marshal(entry{Incarnation: incarnation, Life: n.life, Version: n.cfg.Version, Started: n.started})
+	e := entry{Incarnation: incarnation, Life: n.life, Version: n.cfg.Version, Started: n.started}
+	if !n.alone() {
+		e.Lease = int64(n.cfg.Lease / time.Second)
+	}
+	text, err := json.Marshal(e)
 	if err != nil {
 		return nil, fmt.Errorf("cluster: entry of %s: %w", n.cfg.Name, err)
 	}
@@ -172,7 +165,7 @@ func (n *Node) register(ctx context.Context) error {
 	var goneSince time.Time
 	held := false // when it was asked last, somebody had the name
 	for {
-		// One that was written without being acknowledged is found, and taken for that of a former holder.
+		// One that was written without being acknowledged is found, and replaced.
 		err := n.Persist(ctx, func(ctx context.Context) error {
 			err := n.create(ctx)
 			if errors.Is(err, jetstream.ErrKeyExists) {
@@ -184,7 +177,7 @@ func (n *Node) register(ctx context.Context) error {
 			n.log.Debug("cluster: registered", "incarnation", n.Lease().Incarnation)
 			return nil
 		}
-		// Servers that have just come need a moment to agree on who keeps the bucket. What an attempt without an answer has written is found to be held by nobody.
+		// Servers that have just come need a moment to agree on who keeps the bucket.
 		switch {
 		case errors.Is(err, errHeld):
 			held = true
@@ -223,8 +216,8 @@ func (n *Node) replace(ctx context.Context, goneSince *time.Time) error {
 	if err != nil {
 		return err
 	}
-	// Where nobody else reaches the server the entry is that of our own former self.
-	if !n.alone() {
+	// Where nobody else reaches the server the entry is that of our own former self. One that this node has written is a registration whose acknowledgement was lost: nobody else would end it, or answer for it.
+	if !n.alone() && parseEntry(found.Revision(), found.Value()).Life != n.life {
 		if err := n.checkGone(ctx, found, goneSince); err != nil {
 			return err
 		}
@@ -313,7 +306,7 @@ func (n *Node) renewOnce(ctx context.Context) error {
 }
 
 // release gives the name back, so that the next holder need not wait. It gives back nothing that is another's. Where that fails
-// the lease ends by itself, so it is no error of Close.
+// others end the lease, so it is no error of Close.
 func (n *Node) release() {
 	revision, _ := n.revision()
 	n.drop()

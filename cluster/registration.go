@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -15,6 +16,8 @@ type registration struct {
 	revision    uint64 // 0 if they know nothing of it
 	incarnation uint64 // 0 if it has ended
 	life        string // of whoever wrote it
+	lease       time.Duration
+	expires     bool // JetStream ends it
 }
 
 // errStale says that a server has answered with what it had before something that is known here: it is a replica that is behind, or has not applied yet what it is about to write.
@@ -69,9 +72,10 @@ func (n *Node) read(ctx context.Context, name string) (registration, error) {
 		if h.Get("KV-Operation") != "" || h.Get(jetstream.MarkerReasonHeader) != "" {
 			return r, nil
 		}
+		r.expires = h.Get(jetstream.MsgTTLHeader) != ""
 	}
 	content := parseEntry(r.revision, answer.Message.Data)
-	r.incarnation, r.life = content.Incarnation, content.Life
+	r.incarnation, r.life, r.lease = content.Incarnation, content.Life, n.leaseOf(content)
 	return r, nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -198,20 +197,15 @@ func same(a, b *entry) bool {
 	return a.ID == b.ID && (a.Next == nil) == (b.Next == nil)
 }
 
-const (
-	// watchTimeout bounds the making of the bucket's watcher.
-	watchTimeout = 5 * time.Second
-	watchAgain   = 500 * time.Millisecond
-)
+// watchAgain is the pause before the bucket is watched anew.
+const watchAgain = 500 * time.Millisecond
 
 // watch keeps what is known of the bucket up to date. It returns when all of it is known.
 func (l *Leases) watch(ctx context.Context) error {
 	ready := make(chan struct{})
-	connected := l.node.Conn().StatusChanged(nats.CONNECTED)
-	l.cancels = append(l.cancels, func() { l.node.Conn().RemoveStatusListener(connected) })
 	l.tasks.Go(func() { //nolint:contextcheck // ctx is for the first time only
 		for l.ctx.Err() == nil {
-			if err := l.follow(connected, ready); err != nil {
+			if err := l.follow(ready); err != nil {
 				l.metrics.failed.WithLabelValues("watch").Inc()
 				l.log.Debug("lease: the bucket is not watched, it is tried again", "bucket", l.cfg.Bucket, "error", err)
 			}
@@ -229,49 +223,25 @@ func (l *Leases) watch(ctx context.Context) error {
 	}
 }
 
-// follow watches the bucket until that ends, or the node has another connection: the server that kept the watch may have forgotten it.
-func (l *Leases) follow(connected <-chan nats.Status, ready chan struct{}) error {
-	ctx, cancel := context.WithCancel(l.ctx)
-	defer cancel()
-	late := time.AfterFunc(watchTimeout, cancel)
-	w, err := l.kv.WatchAll(ctx)
-	late.Stop()
-	if err != nil {
-		return err
-	}
-	defer func() {
-		_ = w.Stop() // it fails when the connection has ended, and with it the watch
-		cancel()
-		for range w.Updates() { // its goroutine may wait for room
-		}
-	}()
+// follow watches the bucket until that ends.
+func (l *Leases) follow(ready chan struct{}) error {
 	there := map[string]struct{}{}
-	for {
-		select {
-		case <-l.ctx.Done():
-			return nil
-		case <-connected:
-			return nil
-		case e, ok := <-w.Updates():
-			switch {
-			case !ok:
-				return nil
-			case e == nil:
-				l.prune(there)
-				there = nil
-				select {
-				case <-ready:
-				default:
-					close(ready)
-				}
+	return l.node.WatchBucket(l.ctx, l.kv, func(e jetstream.KeyValueEntry) {
+		if e == nil {
+			l.prune(there)
+			there = nil
+			select {
+			case <-ready:
 			default:
-				if there != nil {
-					there[e.Key()] = struct{}{}
-				}
-				l.update(e)
+				close(ready)
 			}
+			return
 		}
-	}
+		if there != nil {
+			there[e.Key()] = struct{}{}
+		}
+		l.update(e)
+	})
 }
 
 func (l *Leases) update(e jetstream.KeyValueEntry) {

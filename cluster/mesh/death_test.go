@@ -294,7 +294,7 @@ func TestALinkThatWasGivenUpIsNotTakenForANewOne(t *testing.T) {
 // soonRenewed is a lease whose end a node finds out within a second.
 const soonRenewed = 5 * time.Second
 
-// registerAnew ends the lease of a node's name, as the server does, and waits until the node has it again.
+// registerAnew ends the lease of a node's name, as another node does, and waits until the node has it again.
 func registerAnew(t *testing.T, n *clustertest.Node) {
 	t.Helper()
 	former := n.Node.Lease().Incarnation

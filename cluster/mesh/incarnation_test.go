@@ -27,7 +27,7 @@ func TestANodeThatRegistersAnewIsAnotherOneToOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := kv.Purge(t.Context(), b.Name); err != nil { // what the server does at the end of a lease
+	if err := kv.Purge(t.Context(), b.Name); err != nil { // what another node does at the end of a lease
 		t.Fatal(err)
 	}
 	clustertest.Eventually(t, "b has registered anew", func() bool { l := b.Node.Lease(); return l.Held && l.Incarnation > before })
