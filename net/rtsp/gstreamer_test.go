@@ -63,7 +63,9 @@ func TestGStreamerPublishesAndWatches(t *testing.T) {
 			var running sync.WaitGroup
 			defer running.Wait()
 			defer stop()
+			published := make(chan struct{})
 			running.Go(func() {
+				defer close(published)
 				if err := gst(publishing, "rtspclientsink name=s protocols="+in+" location="+h.url()+
 					" videotestsrc is-live=true ! video/x-raw,format=I420,width=320,height=180,framerate=30/1 ! x264enc tune=zerolatency key-int-max=30 ! h264parse ! s."+
 					" audiotestsrc is-live=true ! audioconvert ! avenc_aac ! aacparse ! s."); err != nil {
@@ -90,6 +92,7 @@ func TestGStreamerPublishesAndWatches(t *testing.T) {
 				}
 			}
 			stop()
+			<-published // it says TEARDOWN, and may wait for its answer for ever where the connection has ended
 			h.stream.Close(nil)
 			if err := <-watched; ctx.Err() != nil {
 				t.Errorf("the viewer has not ended by itself: %v", err)

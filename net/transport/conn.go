@@ -293,6 +293,9 @@ func (c *Conn) open() (err error) {
 	c.mu.Lock()
 	c.recv = r
 	c.foresee()
+	if c.out.wanted > 0 && !c.out.corked {
+		c.startWriting(nil)
+	}
 	c.mu.Unlock()
 	c.srv.cfg.Stats.accepted.Add(1)
 	return nil

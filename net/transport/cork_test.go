@@ -164,6 +164,33 @@ type drainer struct {
 
 func (d *drainer) Drained() { d.drained <- d.conn.Queued() }
 
+// Its Receiver is known when Open has returned only.
+func TestDrainedIsToldToWhoAsksForItWhileItOpens(t *testing.T) {
+	both(t, func(t *testing.T, plain bool) {
+		synctest.Test(t, func(t *testing.T) {
+			m := newMemory()
+			d := &drainer{drained: make(chan int, 100)}
+			stop := serveHandler(t, m.listener(plain), func(c *transport.Conn) (transport.Receiver, error) {
+				c.Ready()
+				d.session = &session{conn: c, frame: echo, closed: make(chan error, 1)}
+				c.NotifyDrained()
+				synctest.Wait()
+				return d, nil
+			})
+			m.dial("1")
+			if n := <-d.drained; n != 0 {
+				t.Errorf("%d bytes waited", n)
+			}
+			synctest.Wait()
+			if len(d.drained) != 0 {
+				t.Error("told once more")
+			}
+			d.conn.Close()
+			stop()
+		})
+	})
+}
+
 func TestDrainedIsToldOnceForEachTimeThatItWasAskedFor(t *testing.T) {
 	both(t, func(t *testing.T, plain bool) {
 		synctest.Test(t, func(t *testing.T) {

@@ -219,7 +219,7 @@ func writeError(err error) error {
 // more tells whether there is something to do for who writes; c.mu is held.
 func (c *Conn) more() bool {
 	if c.reason == nil {
-		return c.out.batch != nil || c.out.wanted > 0
+		return c.out.batch != nil || c.out.wanted > 0 && c.recv != nil // open goes on with what waits for it
 	}
 	return c.out.batch != nil && c.graceful
 }
