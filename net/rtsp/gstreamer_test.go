@@ -14,9 +14,9 @@ import (
 	"github.com/skua-go/skua/net/rtsp"
 )
 
-// gst runs a pipeline to its end. When ctx ends it is asked to end: with -e its streams do first.
+// gst runs a pipeline to its end. When ctx ends it is asked to end, and does at once: with -e it would wait for an end of its streams that rtspclientsink does not always tell of.
 func gst(ctx context.Context, pipeline string) error {
-	cmd := exec.CommandContext(ctx, "gst-launch-1.0", append([]string{"-q", "-e"}, strings.Fields(pipeline)...)...)
+	cmd := exec.CommandContext(ctx, "gst-launch-1.0", append([]string{"-q"}, strings.Fields(pipeline)...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = patience
 	told, err := cmd.CombinedOutput()

@@ -59,6 +59,7 @@ func patchesLead(e *env) {
 	_, doubles := e.opt.Cannot[SpecialDoubles]
 	_, arrays := e.opt.Cannot[NestedArrays]
 	_, decimals := e.opt.Cannot[Decimal128]
+	_, keys := e.opt.Cannot[KeysAlone]
 	m := NewMaker(seed)
 	m.Plain = doubles || arrays || decimals
 	patches := 0
@@ -72,6 +73,10 @@ func patchesLead(e *env) {
 			d = slices.DeleteFunc(m.Change(d), func(f bson.E) bool { return f.Key == "filler" || f.Key == "rev" })
 			d = append(d, filler(), bson.E{Key: "rev", Value: version}) // without it, FerretDB takes documents for equal whose keys are not
 			after := e.marshal(d)
+			if keys && keysAlone(before, after) {
+				d = append(d[:0], filler(), bson.E{Key: "rev", Value: version})
+				after = e.marshal(d)
+			}
 			w := e.patched(id, version, epoch, before, after)
 			if w.Patch != nil {
 				patches++
@@ -97,6 +102,34 @@ func patchesLead(e *env) {
 	if patches < 200 {
 		e.Errorf("%d patches: this shows little", patches)
 	}
+}
+
+// keysAlone tells whether something in a document has changed in nothing but its keys.
+func keysAlone(before, after bson.Raw) bool {
+	is, _ := after.Elements()
+	for _, now := range is {
+		was, err := before.LookupErr(now.Key())
+		if err != nil || was.Type != now.Value().Type || was.Type != bson.TypeEmbeddedDocument && was.Type != bson.TypeArray || was.Equal(now.Value()) {
+			continue
+		}
+		if slices.Equal(leaves(was.Value), leaves(now.Value().Value)) || keysAlone(was.Value, now.Value().Value) {
+			return true
+		}
+	}
+	return false
+}
+
+// leaves are the values in a document or an array, without their keys, those of what is in it between brackets.
+func leaves(d bson.Raw) (all []string) {
+	values, _ := d.Values()
+	for _, v := range values {
+		if v.Type == bson.TypeEmbeddedDocument || v.Type == bson.TypeArray {
+			all = append(append(append(all, "["), leaves(v.Value)...), "]")
+			continue
+		}
+		all = append(all, v.String())
+	}
+	return all
 }
 
 func hasDoc(e *env, docs []store.Doc, id string, want bson.Raw) bool {

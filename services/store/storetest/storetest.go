@@ -30,6 +30,7 @@ const (
 	SpecialDoubles Ability = "NaN, infinities and -0 are kept"
 	IDField        Ability = "a field _id keeps its place among the others"
 	NestedArrays   Ability = "arrays in arrays are kept"
+	KeysAlone      Ability = "a document in another is written whose keys alone have changed"
 	Deep           Ability = "bodies of MaxDepth levels are kept"
 	Large          Ability = "bodies of MaxBody bytes are kept"
 	Indexed        Ability = "indexes are built and serve queries"
