@@ -57,7 +57,7 @@ type room struct {
 	muted     map[media.Kind]bool
 	last      uint64 // the newest member's id
 	deciding  int    // admissions that the rules have
-	handled   uint64
+	sent      uint64 // admissions, as the service has told
 	window    *actor.Timer // while viewers wait for a publisher
 	tape      *record.Recording
 	stopped   atomic.Bool   // nobody needs to be told of members any more
@@ -156,7 +156,10 @@ func (r *room) Stop(*actor.Context, error) {
 func (r *room) Receive(c *actor.Context, msg any) {
 	switch m := msg.(type) {
 	case *admission:
-		r.admit(c, m)
+		r.route(c, m, 0)
+	case sent:
+		r.sent = m.admissions
+		r.rest(c)
 	case left:
 		r.gone(c, m)
 	case arrived:
@@ -202,12 +205,6 @@ func (r *room) Receive(c *actor.Context, msg any) {
 	default:
 		c.Reply(nil, fmt.Errorf("room: %T is no message of a room", msg))
 	}
-}
-
-// admit lets somebody in who comes to this node, if home wants it.
-func (r *room) admit(c *actor.Context, a *admission) {
-	r.handled++
-	r.route(c, a, 0)
 }
 
 // admitHere asks the rules and then lets in.
@@ -365,7 +362,7 @@ func (r *room) rest(c *actor.Context) {
 		return
 	}
 	if service, ok := c.System().Lookup(ServiceName); ok {
-		c.Send(service, idle{r.name, r.handled})
+		c.Send(service, idle{r.name, r.sent})
 	}
 }
 

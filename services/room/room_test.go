@@ -4,9 +4,12 @@ import (
 	"context"
 	"embed"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -287,6 +290,25 @@ func TestViewersAndRoomsEndWhenNobodyComesBack(t *testing.T) {
 	r.until("nobody is counted", func() bool {
 		return metrictest.Value(t, r.metrics, "skua_media_rooms") == 0 && r.counted("skua_media_members", "play", "test") == 0 && r.counted("skua_media_members", "publish", "test") == 0
 	})
+}
+
+// Who gives up before the room has heard of it is told to nobody. A room must not wait for it.
+func TestRoomsEndAlsoIfWhoCameHasGivenUpOnTheWay(t *testing.T) {
+	r := open(t, first(t), room.Config{Reconnect: time.Millisecond})
+	for i := range 50 {
+		var coming sync.WaitGroup
+		for range 8 {
+			coming.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), rand.N(200*time.Microsecond))
+				defer cancel()
+				if p, err := r.rooms.Publish(ctx, entry(fmt.Sprint("room", i), ""), nil); err == nil {
+					p.Close()
+				}
+			})
+		}
+		coming.Wait()
+	}
+	r.until("there is no room", func() bool { return len(r.list()) == 0 })
 }
 
 func TestOnlySignedURLsComeIn(t *testing.T) {

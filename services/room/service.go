@@ -15,11 +15,17 @@ import (
 // List asks for all rooms: answered by a []Info, by their names.
 type List struct{}
 
-// idle is what a room tells that has nobody, and has handled so many admissions.
-type idle struct {
-	name    string
-	handled uint64
-}
+// A room ends by agreement. Admissions go to it by way of the service, so one may be on its way when the room finds that it has nobody; and since one that is given up is not handed on, the room can't count them.
+// So the room tells how many have been sent as it was told last: those were before that in its mailbox. If the service has sent more, it tells the room of that.
+type (
+	// idle is what a room tells that has nobody.
+	idle struct {
+		name string
+		sent uint64
+	}
+	// sent is what the service tells a room.
+	sent struct{ admissions uint64 }
+)
 
 // service is the actor that has a node's rooms as its children.
 type service struct {
@@ -83,7 +89,8 @@ func (s *service) Receive(c *actor.Context, msg any) {
 
 func (s *service) admit(c *actor.Context, a *admission) {
 	at := s.table[a.entry.Room]
-	if at == nil {
+	fresh := at == nil
+	if fresh {
 		home, _, elsewhere := s.rooms.cfg.Cluster.elsewhere(a.entry.Room)
 		if a.action == Play && !elsewhere { // rooms are made by those who have something to show
 			c.Reply(nil, fmt.Errorf("%w in %s", ErrOffline, a.entry.Room))
@@ -97,6 +104,9 @@ func (s *service) admit(c *actor.Context, a *admission) {
 	}
 	at.sent++
 	c.Forward(at.ref)
+	if fresh {
+		c.Send(at.ref, sent{at.sent}) // if nobody has come, it ends
+	}
 }
 
 // open makes a room, which is at home elsewhere unless that is nobody.
@@ -130,7 +140,12 @@ func (s *service) pass(c *actor.Context, name string) {
 
 // idle ends a room with nobody, unless somebody is on the way to it.
 func (s *service) idle(c *actor.Context, m idle) {
-	if at := s.table[m.name]; at != nil && at.sent == m.handled {
+	at := s.table[m.name]
+	switch {
+	case at == nil || at.ref != c.From(): // another one has its name by now
+	case at.sent != m.sent:
+		c.Send(at.ref, sent{at.sent})
+	default:
 		s.forget(at.ref)
 		c.Stop(at.ref, nil)
 	}
