@@ -57,7 +57,7 @@ type room struct {
 	muted     map[media.Kind]bool
 	last      uint64 // the newest member's id
 	deciding  int    // admissions that the rules have
-	sent      uint64 // admissions, as the service has told
+	sent      uint64 // messages to it, as the service has told
 	window    *actor.Timer // while viewers wait for a publisher
 	tape      *record.Recording
 	stopped   atomic.Bool   // nobody needs to be told of members any more
@@ -158,7 +158,7 @@ func (r *room) Receive(c *actor.Context, msg any) {
 	case *admission:
 		r.route(c, m, 0)
 	case sent:
-		r.sent = m.admissions
+		r.sent = m.messages
 		r.rest(c)
 	case left:
 		r.gone(c, m)

@@ -15,8 +15,8 @@ import (
 // List asks for all rooms: answered by a []Info, by their names.
 type List struct{}
 
-// A room ends by agreement. Admissions go to it by way of the service, so one may be on its way when the room finds that it has nobody; and since one that is given up is not handed on, the room can't count them.
-// So the room tells how many have been sent as it was told last: those were before that in its mailbox. If the service has sent more, it tells the room of that.
+// A room ends by agreement. Who comes to it is sent by the service, and may be on the way when the room finds that it has nobody; and since what is given up is not handed on, the room can't count what comes.
+// So it tells how much has been sent as it was told last: that was before it in the mailbox. If the service has sent more, it tells the room of that.
 type (
 	// idle is what a room tells that has nobody.
 	idle struct {
@@ -24,7 +24,7 @@ type (
 		sent uint64
 	}
 	// sent is what the service tells a room.
-	sent struct{ admissions uint64 }
+	sent struct{ messages uint64 }
 )
 
 // service is the actor that has a node's rooms as its children.
@@ -39,7 +39,7 @@ type service struct {
 // place is a room in the table.
 type place struct {
 	ref  actor.Ref
-	sent uint64 // admissions
+	sent uint64 // messages
 }
 
 // Spec is that of the service. It stops before those whom its rooms ask: the launcher.
@@ -89,8 +89,7 @@ func (s *service) Receive(c *actor.Context, msg any) {
 
 func (s *service) admit(c *actor.Context, a *admission) {
 	at := s.table[a.entry.Room]
-	fresh := at == nil
-	if fresh {
+	if at == nil {
 		home, _, elsewhere := s.rooms.cfg.Cluster.elsewhere(a.entry.Room)
 		if a.action == Play && !elsewhere { // rooms are made by those who have something to show
 			c.Reply(nil, fmt.Errorf("%w in %s", ErrOffline, a.entry.Room))
@@ -102,10 +101,15 @@ func (s *service) admit(c *actor.Context, a *admission) {
 			return
 		}
 	}
+	s.hand(c, at)
+}
+
+// hand gives the message in hand to a room.
+func (s *service) hand(c *actor.Context, at *place) {
 	at.sent++
 	c.Forward(at.ref)
-	if fresh {
-		c.Send(at.ref, sent{at.sent}) // if nobody has come, it ends
+	if at.sent == 1 {
+		c.Send(at.ref, sent{at.sent}) // if it was given up, the room ends
 	}
 }
 
@@ -134,7 +138,7 @@ func (s *service) open(c *actor.Context, name string, home actor.Ref) (*place, e
 // pass hands on what concerns a room, if it is still there.
 func (s *service) pass(c *actor.Context, name string) {
 	if at := s.table[name]; at != nil {
-		c.Forward(at.ref)
+		s.hand(c, at)
 	}
 }
 
@@ -199,7 +203,7 @@ func (s *service) fromScript(c *actor.Context, m lua.Message) {
 			return
 		}
 		if at := s.table[name]; at != nil {
-			c.Forward(at.ref)
+			s.hand(c, at)
 			return
 		}
 		if home, _, ok := s.rooms.cfg.Cluster.elsewhere(name); ok {
@@ -212,7 +216,7 @@ func (s *service) fromScript(c *actor.Context, m lua.Message) {
 				c.Reply(nil, err)
 				return
 			}
-			c.Forward(at.ref)
+			s.hand(c, at)
 			return
 		}
 		c.Reply(value.Of(nil), nil)
