@@ -203,7 +203,7 @@ const watchAgain = 500 * time.Millisecond
 // watch keeps what is known of the bucket up to date. It returns when all of it is known.
 func (l *Leases) watch(ctx context.Context) error {
 	ready := make(chan struct{})
-	l.tasks.Go(func() { //nolint:contextcheck // ctx is for the first time only
+	l.tasks.Go(func() {
 		for l.ctx.Err() == nil {
 			if err := l.follow(ready); err != nil {
 				l.metrics.failed.WithLabelValues("watch").Inc()

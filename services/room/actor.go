@@ -55,9 +55,9 @@ type room struct {
 	publisher *member
 	members   map[uint64]*member
 	muted     map[media.Kind]bool
-	last      uint64 // the newest member's id
-	deciding  int    // admissions that the rules have
-	sent      uint64 // messages to it, as the service has told
+	last      uint64       // the newest member's id
+	deciding  int          // admissions that the rules have
+	sent      uint64       // messages to it, as the service has told
 	window    *actor.Timer // while viewers wait for a publisher
 	tape      *record.Recording
 	stopped   atomic.Bool   // nobody needs to be told of members any more
