@@ -1,10 +1,16 @@
 package cluster_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/cluster/clustertest"
+	"github.com/skua-go/skua/cluster/lease"
+	"github.com/skua-go/skua/lua/luatest"
 )
 
 func TestAScriptCallsAServiceOfAnotherNode(t *testing.T) {
@@ -77,6 +83,39 @@ func TestScriptsTakeLocksWithEpochs(t *testing.T) {
 		b.System.Stop(there, nil)
 		a.gives(here, `local former = l.epoch l = cluster.lock("x", 20) return l.epoch > former`, "true")
 	})
+}
+
+// Who asks for a lock may have given up when it comes, and then nobody can give it back but the service.
+func TestALockThatComesTooLateIsGivenBack(t *testing.T) {
+	nodes := start(t, luatest.Engines(t)[0])
+	a, b := nodes[0], nodes[1]
+	there, ask := b.tool(), a.asker()
+	b.gives(there, `l = cluster.lock("x") return l:held()`, "true")
+	late := ask(2*time.Second, "lock", lease.Lock, "x")
+	<-ask(time.Minute, "members") // so it waits for the lock
+	a.turn.Lock()
+	b.gives(there, `return l:release()`, "true")
+	b.comes(there, `local h = cluster.holder("x") return h and h.node`, `"n0"`)
+	if got := <-late; !errors.Is(got.Err, actor.ErrDeadline) {
+		t.Errorf("got %v, %v", got.Value, got.Err)
+	}
+	a.turn.Unlock()
+	b.comes(there, `return cluster.holder("x")`, "nil")
+}
+
+func TestWhoWaitsNoMoreForTheEndOfALockLeavesItsPlace(t *testing.T) {
+	ask := start(t, luatest.Engines(t)[0])[0].asker()
+	got := <-ask(time.Minute, "lock", lease.Lock, "x")
+	lock, ok := got.Value.(value.List)
+	if !ok {
+		t.Fatalf("got %v, %v", got.Value, got.Err)
+	}
+	id, _ := lock.At(0).Int()
+	for range 100 {
+		if got := <-ask(time.Millisecond, "lost", id); !errors.Is(got.Err, actor.ErrDeadline) {
+			t.Fatalf("got %v, %v", got.Value, got.Err)
+		}
+	}
 }
 
 func TestOneScriptLeads(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/skua-go/skua/actor"
@@ -113,6 +114,9 @@ func (s *service) release(c *actor.Context, id int64) {
 }
 
 func (s *service) give(c *actor.Context, x *lease.Lease, then func(error)) {
+	begun, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = x.Release(begun) // does not wait. What is given to Go is left out if whoever has asked gave up, or too much waits there
 	c.Go(func(ctx context.Context) (any, error) { return nil, x.Release(ctx) }, func(_ any, err error) { then(err) })
 }
 
@@ -128,6 +132,9 @@ func (s *service) use(c *actor.Context, cmd string, args value.List) {
 	case "held":
 		c.Reply(value.Of(h.lease.Held()), nil)
 	case "lost":
+		if len(h.waiting) >= maxWaiting {
+			h.waiting = slices.DeleteFunc(h.waiting, func(p actor.Promise) bool { return !p.Open() }) // those who gave up make room
+		}
 		if len(h.waiting) >= maxWaiting {
 			c.Reply(nil, &actor.Error{Code: actor.Overloaded, Actor: ServiceName, Text: fmt.Sprintf("%d wait for the end of this lock", maxWaiting)})
 			return

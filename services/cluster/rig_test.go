@@ -2,7 +2,9 @@ package cluster_test
 
 import (
 	"embed"
+	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -28,6 +30,7 @@ type place struct {
 	*clustertest.Node
 	t       *testing.T
 	scripts *luatest.Node
+	turn    *sync.Mutex // the service's: while it is locked that handles nothing
 }
 
 // onBoth runs a test on two nodes, with each engine.
@@ -52,12 +55,44 @@ func start(t *testing.T, engine vm.Engine) []*place {
 			t.Fatal(err)
 		}
 		n.Spawn(tops.Spec())
+		p := &place{Node: n, t: t, scripts: luatest.On(t, engine, n.System, log), turn: &sync.Mutex{}}
+		spec.Turn = p.turn
 		n.Spawn(spec)
-		p := &place{Node: n, t: t, scripts: luatest.On(t, engine, n.System, log)}
 		p.scripts.Use(testdata, lua.Config{})
 		all = append(all, p)
 	}
 	return all
+}
+
+// asks is a command for the service, and where its answer goes.
+type asks struct {
+	msg    lua.Message
+	within time.Duration
+	answer chan actor.Answer
+}
+
+// asker is an actor that does not wait for one answer before it asks for the next.
+type asker struct{ service actor.Ref }
+
+func (a asker) Receive(c *actor.Context, msg any) {
+	if m, ok := msg.(asks); ok {
+		c.AskFor(a.service, m.msg, m.within, func(v any, err error) { m.answer <- actor.Answer{Value: v, Err: err} })
+	}
+}
+
+// asker gives a function by which one actor asks the node's service.
+func (p *place) asker() func(within time.Duration, cmd string, args ...any) chan actor.Answer {
+	p.t.Helper()
+	service, ok := p.System.Lookup(cluster.ServiceName)
+	if !ok {
+		p.t.Fatal("no service")
+	}
+	ref := p.Spawn(actor.Spec{New: func() actor.Actor { return asker{service} }})
+	return func(within time.Duration, cmd string, args ...any) chan actor.Answer {
+		m := asks{lua.Command(cmd, args...), within, make(chan actor.Answer, 1)}
+		p.System.Send(ref, m)
+		return m.answer
+	}
 }
 
 // tool starts a service of testdata.
