@@ -78,10 +78,18 @@ type door struct {
 	names     *names.Names
 	line      line // what came while nobody had it
 	searching bool
+	giveUp    context.CancelFunc // ends the search
 }
 
 // forever is how long a request may take that has no deadline of its own.
 const forever = time.Duration(math.MaxInt64 / 4)
+
+// Stop does not wait for a tree that nobody will ask from here.
+func (d *door) Stop(*actor.Context, error) {
+	if d.giveUp != nil {
+		d.giveUp()
+	}
+}
 
 // Receive takes what [service] does.
 func (d *door) Receive(c *actor.Context, msg any) {
@@ -136,9 +144,20 @@ func (d *door) search(c *actor.Context, msg any) {
 		return
 	}
 	d.searching = true
+	searching, giveUp := context.WithCancel(context.Background())
+	d.giveUp = giveUp
 	c.Detached(func() {
 		c.After(pause, func() {
-			c.Go(func(ctx context.Context) (any, error) { return d.names.Wait(ctx, ServiceName, names.RoundRobin()) }, func(any, error) {
+			c.Go(func(ctx context.Context) (any, error) {
+				ctx, cancel := context.WithCancel(ctx)
+				defer cancel()
+				defer context.AfterFunc(searching, cancel)()
+				return d.names.Wait(ctx, ServiceName, names.RoundRobin())
+			}, func(any, error) {
+				if searching.Err() != nil {
+					return
+				}
+				giveUp()
 				d.searching, d.line.open = false, true
 				d.line.next()
 			})

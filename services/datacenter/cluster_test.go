@@ -137,6 +137,33 @@ func TestAllNodesHaveOneTree(t *testing.T) {
 	}
 }
 
+func TestWhoWaitsNoMoreForTheTreeMakesRoom(t *testing.T) {
+	types := wire.NewTypes()
+	datacenter.WireTypes(types)
+	names.WireTypes(types)
+	log, _ := logtest.New(t)
+	n := clustertest.Start(t, 1, clustertest.Config{Types: types, Log: log}).Nodes[0]
+	specs, err := datacenter.Cluster(datacenter.ClusterConfig{Config: datacenter.Config{MaxWaits: 3}, Node: n.Node, Names: n.Names(), Leases: n.Leases(), Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	door := n.Spawn(specs[1]) // and no tree
+	for range 20 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		_, err := n.System.Ask(ctx, door, get("a"))
+		cancel()
+		if !errors.Is(err, actor.ErrDeadline) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	begun := time.Now()
+	n.System.Stop(door, nil)
+	<-n.System.Ended(door)
+	if took := time.Since(begun); took > 5*time.Second { // nor does the door wait for it
+		t.Errorf("the door has ended after %v", took)
+	}
+}
+
 func TestAFullTreeSaysSoAndGivesItsRoomBack(t *testing.T) {
 	all := startCluster(t, 2, datacenter.Config{}, time.Minute)
 	text := string(make([]byte, 900<<10))
