@@ -78,7 +78,7 @@ func (x *Lease) ends() time.Time {
 // Release gives the lease back, to the one who has waited longest if anybody has. It is not held any more from the begin of the call. It blocks until others can take it, or until ctx ends: then it is
 // still given back as soon as that works, or ends by itself. The error is that of ctx, or wraps ErrLost if the lease had been lost before.
 func (x *Lease) Release(ctx context.Context) error {
-	x.end("", nil)
+	x.Resign()
 	select {
 	case <-x.back:
 		return x.cause
@@ -86,6 +86,9 @@ func (x *Lease) Release(ctx context.Context) error {
 		return fmt.Errorf("lease: giving %s back: %w", x.key, context.Cause(ctx))
 	}
 }
+
+// Resign is Release for who does not wait for others to be able to take the lease.
+func (x *Lease) Resign() { x.end("", nil) }
 
 // end has it not held any more; reason is empty when it was released.
 func (x *Lease) end(reason string, cause error) {

@@ -205,6 +205,7 @@ func (s *singleton) ended(c *actor.Context) {
 // release gives the lease back.
 func (s *singleton) release(c *actor.Context) {
 	held := s.lease
+	held.Resign() // at once: what is given to Go is left out if too much waits there
 	c.Detached(func() {
 		c.Go(func(ctx context.Context) (any, error) { return nil, held.Release(ctx) }, func(_ any, err error) {
 			if err != nil {

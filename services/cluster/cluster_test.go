@@ -91,7 +91,7 @@ func TestALockThatComesTooLateIsGivenBack(t *testing.T) {
 	a, b := nodes[0], nodes[1]
 	there, ask := b.tool(), a.asker()
 	b.gives(there, `l = cluster.lock("x") return l:held()`, "true")
-	late := ask(2*time.Second, "lock", lease.Lock, "x")
+	late := ask(5*time.Second, "lock", lease.Lock, "x")
 	<-ask(time.Minute, "members") // so it waits for the lock
 	a.turn.Lock()
 	b.gives(there, `return l:release()`, "true")

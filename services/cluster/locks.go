@@ -114,9 +114,7 @@ func (s *service) release(c *actor.Context, id int64) {
 }
 
 func (s *service) give(c *actor.Context, x *lease.Lease, then func(error)) {
-	begun, cancel := context.WithCancel(context.Background())
-	cancel()
-	_ = x.Release(begun) // does not wait. What is given to Go is left out if whoever has asked gave up, or too much waits there
+	x.Resign() // at once: what is given to Go is left out if whoever has asked gave up, or too much waits there
 	c.Go(func(ctx context.Context) (any, error) { return nil, x.Release(ctx) }, func(_ any, err error) { then(err) })
 }
 

@@ -148,7 +148,7 @@ func (d *door) search(c *actor.Context, msg any) {
 	d.giveUp = giveUp
 	c.Detached(func() {
 		c.After(pause, func() {
-			c.Go(func(ctx context.Context) (any, error) {
+			c.Go(func(ctx context.Context) (any, error) { //nolint:contextcheck // it has one of its own
 				ctx, cancel := context.WithCancel(ctx)
 				defer cancel()
 				defer context.AfterFunc(searching, cancel)()

@@ -336,14 +336,15 @@ func (p *players) welcome(c *actor.Context, pl *player) {
 	pl.session, pl.next = handle, waiter{}
 	c.Detached(func() {
 		c.Ask(agent, lua.Command("connect", int64(handle.ID())), func(_ any, err error) {
+			in := false
 			if err != nil && !noHandler(err) {
 				w.promise.Reply(nil, err)
-				if handle != w.session { // the session knows nothing of it
-					c.Send(handle, ended{packet.Reason{Code: goneFailed}, packet.ResumeUnknown})
-				}
-				return
+			} else {
+				in = w.promise.Reply(attached{agent, handle}, nil) // false: it has given up
 			}
-			w.promise.Reply(attached{agent, handle}, nil)
+			if !in && handle != w.session { // the session knows nothing of what stands in for it
+				c.Send(handle, ended{packet.Reason{Code: goneFailed}, packet.ResumeUnknown})
+			}
 		})
 	})
 }
