@@ -213,16 +213,18 @@ func (r *inRoom) finish(why error) {
 	close(r.done)
 }
 
-// emit tells of an event, in order with the pushes.
-func (r *inRoom) emit(e RoomEvent) {
+// emit tells of an event, in order with the pushes. There are one or two of these a connection and room; of what a server tells as often as it likes, hear is.
+func (r *inRoom) emit(e RoomEvent) { _ = r.queue(e, math.MaxInt) }
+
+// hear is emit for what comes from the server: it counts as a push does, and ends the client as one too many does.
+func (r *inRoom) hear(e RoomEvent) error { return r.queue(e, r.c.opts.MaxPushes) }
+
+// queue has an event wait for its handler. With Options.Inline, too: the caller holds the client's mutex, which handlers may want.
+func (r *inRoom) queue(e RoomEvent, limit int) error {
 	if r.on == nil {
-		return
+		return nil
 	}
-	if r.c.opts.Inline { // the caller may hold the client's mutex
-		go r.on(e)
-		return
-	}
-	_ = r.c.pushes.add(0, math.MaxInt, func() { r.on(e) })
+	return r.c.pushes.add(pushCost+len(e.Media), limit, func() { r.on(e) })
 }
 
 // roomsAway tells that there is no connection; c.mu is held.
@@ -276,20 +278,20 @@ func (l *link) control(m *packet.MediaControl) error {
 	r := c.rooms[at]
 	switch m.Op {
 	case packet.MediaOpened:
-		l.opened(r, m)
+		return l.opened(r, m)
 	case packet.MediaTell:
 		if r.watch == nil || len(m.Tracks) != 1 {
 			return fmt.Errorf("%w: it tells %d tracks of room %s, expected one of what is watched", ErrProtocol, len(m.Tracks), r.name)
 		}
-		r.watch.describe(&m.Tracks[0])
+		return r.watch.describe(&m.Tracks[0])
 	case packet.MediaSkipped:
-		r.emit(RoomEvent{Kind: RoomSkipped, Frames: m.Frames})
+		return r.hear(RoomEvent{Kind: RoomSkipped, Frames: m.Frames})
 	case packet.MediaWaiting:
-		r.emit(RoomEvent{Kind: RoomWaiting})
+		return r.hear(RoomEvent{Kind: RoomWaiting})
 	case packet.MediaLive:
-		r.emit(RoomEvent{Kind: RoomLive})
+		return r.hear(RoomEvent{Kind: RoomLive})
 	case packet.MediaMuted:
-		r.emit(RoomEvent{Kind: RoomMuted, Media: m.Kind, On: m.On})
+		return r.hear(RoomEvent{Kind: RoomMuted, Media: m.Kind, On: m.On})
 	case packet.MediaEnded:
 		r.finish(&RoomError{Room: r.name, Code: m.Code, Msg: m.Msg})
 	}
@@ -297,21 +299,41 @@ func (l *link) control(m *packet.MediaControl) error {
 }
 
 // opened notes the server's word; c.mu is held.
-func (l *link) opened(r *inRoom, m *packet.MediaControl) {
-	r.open = true
-	if r.watch != nil {
-		if l.channels == nil {
-			l.channels = map[uint32]*Watch{}
-		}
-		l.channels[m.Channel] = r.watch
-		r.watch.begin(l)
+func (l *link) opened(r *inRoom, m *packet.MediaControl) error {
+	if r.open {
+		return fmt.Errorf("%w: it opens room %s twice", ErrProtocol, r.name)
 	}
+	if r.watch != nil {
+		if err := l.connect(r, m.Channel); err != nil {
+			return err
+		}
+	}
+	r.open = true
 	if r.opened {
-		r.emit(RoomEvent{Kind: RoomBack})
-		return
+		return r.hear(RoomEvent{Kind: RoomBack})
 	}
 	r.opened = true
 	close(r.first)
+	return nil
+}
+
+// connect has the frames of a channel be a room's; c.mu is held.
+func (l *link) connect(r *inRoom, channel uint32) error {
+	for of, w := range l.channels {
+		if w.room.err != nil { // the client has closed it, and a server need not say that it has heard so
+			delete(l.channels, of)
+			l.pieces.Forget(of)
+		}
+	}
+	if w := l.channels[channel]; w != nil {
+		return fmt.Errorf("%w: the frames of room %s have the channel of room %s", ErrProtocol, r.name, w.room.name)
+	}
+	if l.channels == nil {
+		l.channels = map[uint32]*Watch{}
+	}
+	l.channels[channel] = r.watch
+	r.watch.begin(l)
+	return nil
 }
 
 // forget ends a channel: what still comes of it is not looked at.

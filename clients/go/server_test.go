@@ -40,6 +40,7 @@ type server struct {
 	sessions  chan *session
 	dict      map[string]uint16
 	heartbeat float64
+	media     *packet.MediaOffer
 	code      int
 	handle    func(s *session, m packet.Message) // nil: echo
 	raw       func(s *session, p packet.Packet) error
@@ -76,7 +77,7 @@ func (s *session) packet(p packet.Packet) error {
 		}
 		out, err := packet.AppendHandshake(nil, packet.HandshakeResponse{
 			Code: s.srv.code, Msg: "as you like",
-			Sys: packet.ServerSys{Heartbeat: s.srv.heartbeat, Dict: s.srv.dict, Serializer: "json"}, User: json.RawMessage(`{"motd":"hi"}`),
+			Sys: packet.ServerSys{Heartbeat: s.srv.heartbeat, Dict: s.srv.dict, Serializer: "json", Media: s.srv.media}, User: json.RawMessage(`{"motd":"hi"}`),
 		})
 		if err != nil {
 			return err

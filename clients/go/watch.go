@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"sync"
 	"time"
@@ -15,7 +16,8 @@ type WatchOptions struct {
 	Query url.Values
 	// OnEvent is told what happens beside the frames, on the goroutine of the pushes' handlers and in order with them.
 	OnEvent func(RoomEvent)
-	// MaxWaiting is how many bytes of frames may wait for Next. Beyond, pictures are left out up to the next key frame, and sound only if it has no room itself. Default 8 MiB.
+	// MaxWaiting is how many bytes of frames may wait for Next, each with 128 for itself and the first of a new Track with its Config. Beyond, pictures are left out up to the next key frame,
+	// and sound only if it has no room itself. It bounds the Configs of all tracks that there are, too: a server that tells more has broken the protocol. Default 8 MiB.
 	MaxWaiting int
 }
 
@@ -28,14 +30,25 @@ type Watch struct {
 	of     *link
 	id     uint32
 	tracks map[uint8]*Track
+	told   int              // bytes of what they are described by
+	last   map[uint8]*Track // of the frames that were given to Next
 
 	mu      sync.Mutex
-	waiting []Frame
+	waiting []waitingFrame
 	bytes   int
 	dropped uint64
 	keyless bool // pictures are left out up to the next key frame
 	wake    chan struct{}
 }
+
+// waitingFrame is one that waits for Next, and what it counts for.
+type waitingFrame struct {
+	Frame
+	cost int
+}
+
+// frameCost is what a frame counts for besides its data.
+const frameCost = 128
 
 // Watch joins a room and returns when the server has let the client in; a *RoomError says why it has not. ctx bounds only that.
 func (c *Client) Watch(ctx context.Context, room string, opts WatchOptions) (*Watch, error) {
@@ -76,10 +89,10 @@ func (w *Watch) take() (Frame, bool) {
 		return Frame{}, false
 	}
 	f := w.waiting[0]
-	w.waiting[0] = Frame{}
+	w.waiting[0] = waitingFrame{}
 	w.waiting = w.waiting[1:]
-	w.bytes -= len(f.Data)
-	return f, true
+	w.bytes -= f.cost
+	return f.Frame, true
 }
 
 // Dropped is how many frames were left out since they were not fetched in time.
@@ -103,15 +116,25 @@ func (w *Watch) Err() error {
 func (w *Watch) Close() { w.room.close(ErrRoomClosed) }
 
 // begin is told of a new connection; the Client's mutex is held.
-func (w *Watch) begin(l *link) { w.of, w.id, w.tracks = l, w.room.id, map[uint8]*Track{} }
+func (w *Watch) begin(l *link) {
+	w.of, w.id, w.tracks, w.told, w.last = l, w.room.id, map[uint8]*Track{}, 0, map[uint8]*Track{}
+}
 
-func (w *Watch) describe(t *packet.MediaTrack) {
-	if w.tracks != nil {
-		w.tracks[t.Track] = &Track{
-			ID: int(t.Track), Codec: t.Codec, Config: t.Config, Group: int(t.Group), Layer: int(t.Layer),
-			Width: t.Width, Height: t.Height, SampleRate: t.SampleRate, Channels: t.AudioChannels,
-		}
+func (w *Watch) describe(t *packet.MediaTrack) error {
+	if w.tracks == nil {
+		return nil
 	}
+	if before := w.tracks[t.Track]; before != nil {
+		w.told -= len(before.Config) + len(before.Codec)
+	}
+	if w.told += len(t.Config) + len(t.Codec); w.told > w.opts.MaxWaiting {
+		return fmt.Errorf("%w: the descriptions of the tracks of room %s have %d bytes, at most %d are accepted", ErrProtocol, w.room.name, w.told, w.opts.MaxWaiting)
+	}
+	w.tracks[t.Track] = &Track{
+		ID: int(t.Track), Codec: t.Codec, Config: t.Config, Group: int(t.Group), Layer: int(t.Layer),
+		Width: t.Width, Height: t.Height, SampleRate: t.SampleRate, Channels: t.AudioChannels,
+	}
+	return nil
 }
 
 // isSound tells kinds of tracks apart.
@@ -123,10 +146,19 @@ func (w *Watch) deliver(f *packet.MediaFrame) {
 	if t == nil {
 		return // of a track that was not told
 	}
+	select {
+	case <-w.room.done: // the client has closed it, and nobody may come for its frames any more
+		return
+	default:
+	}
 	dts := time.Duration(f.DTS) * time.Microsecond
 	frame := Frame{Track: t, DTS: dts, PTS: dts + time.Duration(f.Offset)*time.Microsecond, Key: f.Key, Data: f.Data}
+	cost := len(f.Data) + frameCost
+	if t != w.last[f.Track] {
+		cost += len(t.Config) + len(t.Codec) // as long as it waits its Track can't go
+	}
 	w.mu.Lock()
-	full := w.bytes+len(f.Data) > w.opts.MaxWaiting && len(w.waiting) > 0
+	full := w.bytes+cost > w.opts.MaxWaiting && len(w.waiting) > 0
 	if !t.isSound() {
 		w.keyless = full || w.keyless && !f.Key
 		full = w.keyless
@@ -136,9 +168,10 @@ func (w *Watch) deliver(f *packet.MediaFrame) {
 		w.mu.Unlock()
 		return
 	}
-	w.waiting = append(w.waiting, frame)
-	w.bytes += len(f.Data)
+	w.waiting = append(w.waiting, waitingFrame{frame, cost})
+	w.bytes += cost
 	w.mu.Unlock()
+	w.last[f.Track] = t
 	select {
 	case w.wake <- struct{}{}:
 	default: // it has not come for the one before
