@@ -63,7 +63,11 @@ func (n *node) buildMedia() (*liveMedia, error) {
 		return nil, err
 	}
 	told.Recorder = tapes
-	if told.Remotes, err = cfg.remotes(log); err != nil {
+	unagreed := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "skua_media_rtsp_packets_unagreed_total", Help: "RTP packets over RTSP, of publishers and of what is pulled, that were left out, since their payload type is not the one that is taken of their track.",
+	})
+	n.metrics.MustRegister(unagreed)
+	if told.Remotes, err = cfg.remotes(unagreed.Inc, log); err != nil {
 		return nil, err
 	}
 	if told.Cluster, err = n.mediaCluster(); err != nil {
@@ -85,7 +89,7 @@ func (n *node) buildMedia() (*liveMedia, error) {
 	}); err != nil {
 		return nil, err
 	}
-	if m.rtsp, err = buildRTSP(cfg, m.rooms, log); err != nil {
+	if m.rtsp, err = buildRTSP(cfg, m.rooms, unagreed.Inc, log); err != nil {
 		return nil, err
 	}
 	n.countConnections("RTMP", m.rtmp.Conns)

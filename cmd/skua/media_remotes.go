@@ -95,14 +95,14 @@ func redirected(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// remotes are the protocols by which rooms go to other servers, and come from there. One that is added stands in both tables under the schemes of its URLs.
-func (m *MediaConfig) remotes(log *slog.Logger) (*room.Remotes, error) {
+// remotes are the protocols by which rooms go to other servers, and come from there. One that is added stands in both tables under the schemes of its URLs. unagreed counts packets over RTSP that are left out.
+func (m *MediaConfig) remotes(unagreed func(), log *slog.Logger) (*room.Remotes, error) {
 	to, err := parseReach(m.Reach)
 	if err != nil {
 		return nil, fmt.Errorf("media.reach: %w", err)
 	}
 	d := rtmp.Dialer{Dial: to.dial, SetupTimeout: remoteTimeout, WriteTimeout: m.WriteTimeout.Duration, MaxMessage: m.MaxFrame}
-	cam := rtsp.Dialer{Dial: to.dial, SetupTimeout: remoteTimeout, WriteTimeout: m.WriteTimeout.Duration, MaxFrame: m.MaxFrame, Log: log}
+	cam := rtsp.Dialer{Dial: to.dial, SetupTimeout: remoteTimeout, WriteTimeout: m.WriteTimeout.Duration, MaxFrame: m.MaxFrame, Unagreed: unagreed, Log: log}
 	web := &http.Client{
 		Transport:     &http.Transport{DialContext: to.dial, ResponseHeaderTimeout: remoteTimeout, TLSHandshakeTimeout: remoteTimeout, DisableKeepAlives: true},
 		CheckRedirect: redirected,

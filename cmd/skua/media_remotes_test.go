@@ -157,7 +157,7 @@ func TestAServerThatSendsOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := (&MediaConfig{Reach: []string{"127.0.0.1/32"}}).remotes(slog.New(slog.DiscardHandler))
+	all, err := (&MediaConfig{Reach: []string{"127.0.0.1/32"}}).remotes(nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,10 +11,10 @@ import (
 	"github.com/skua-go/skua/services/room"
 )
 
-// buildRTSP makes the server of rooms over RTSP.
-func buildRTSP(cfg *MediaConfig, rooms *room.Rooms, log *slog.Logger) (*rtsp.Server, error) {
+// buildRTSP makes the server of rooms over RTSP. unagreed counts packets that are left out.
+func buildRTSP(cfg *MediaConfig, rooms *room.Rooms, unagreed func(), log *slog.Logger) (*rtsp.Server, error) {
 	return rtsp.New(rtsp.Config{
-		Rooms: rtspRooms{rooms}, Status: mediaStatus, MaxConns: cfg.MaxConnections, WriteTimeout: cfg.WriteTimeout.Duration, WriteBuffer: cfg.WriteBuffer, MaxFrame: cfg.MaxFrame, Log: log,
+		Rooms: rtspRooms{rooms}, Status: mediaStatus, MaxConns: cfg.MaxConnections, WriteTimeout: cfg.WriteTimeout.Duration, WriteBuffer: cfg.WriteBuffer, MaxFrame: cfg.MaxFrame, Unagreed: unagreed, Log: log,
 	})
 }
 

@@ -55,6 +55,8 @@ type Dialer struct {
 	WriteTimeout time.Duration
 	// MaxFrame bounds what is kept of a frame that is not complete, bytes. Default 8 MiB.
 	MaxFrame int
+	// Unagreed is Config.Unagreed, for what servers send.
+	Unagreed func()
 	// Log gets what operators should see, such as tracks that are left out. Default: nothing is logged.
 	Log *slog.Logger
 }

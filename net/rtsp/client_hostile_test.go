@@ -185,11 +185,15 @@ func TestAStreamEndsWhenAllTracksHaveSaidGoodbye(t *testing.T) {
 			return ""
 		}
 		played := fmt.Sprintf("\r\n%s\r\nCSeq: %s\r\n\r\n", fine, req.Header["CSeq"][0])
-		return played + string(slices.Concat(inConn(0, number(1)), inConn(2, sound), bye(1, 7), bye(1, 9), bye(3, 8)))
+		return played + string(slices.Concat(inConn(0, number(1)), inConn(2, sound), inConn(0, sound), bye(1, 7), bye(1, 9), bye(3, 8)))
 	})
 	c.told = sdp + two
-	if err := fetch(t, rtsp.Dialer{}, c.url()).end(); !errors.Is(err, rtsp.ErrServer) || !strings.Contains(err.Error(), "it says goodbye: lights out") {
+	var left atomic.Int64
+	if err := fetch(t, rtsp.Dialer{Unagreed: func() { left.Add(1) }}, c.url()).end(); !errors.Is(err, rtsp.ErrServer) || !strings.Contains(err.Error(), "it says goodbye: lights out") {
 		t.Error(err)
+	}
+	if n := left.Load(); n != 1 { // sound among the pictures
+		t.Errorf("%d packets of another payload type were counted, there was 1", n)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"net/url"
 	"slices"
@@ -112,7 +111,7 @@ func TestAStreamThatIsPulledIsTheSame(t *testing.T) {
 	for name, schemes := range map[string][]string{"h264 with B-frames, aac": {"rtsp", "rtspu"}, "h265, opus": {"rtspu"}, "vp8, mp3": {"rtsp"}, "vp9, opus": {"rtsp"}} {
 		t.Run(name, func(t *testing.T) {
 			file := clip(ctx, t, codecs[name]...)
-			h := open(t, rtsp.Config{})
+			h := open(t, rtsp.Config{Farewell: patience})
 			h.viewer.Lag = time.Hour
 			seen, err := h.stream.Join(media.ViewerConfig{Lag: time.Hour})
 			if err != nil {
@@ -133,8 +132,7 @@ func TestAStreamThatIsPulledIsTheSame(t *testing.T) {
 			}
 			h.stream.Close(errors.New("put out by a test"))
 			for scheme, p := range pulls {
-				// Over UDP the goodbye may be read behind the end of the connection.
-				if err := p.end(); !strings.Contains(err.Error(), "it says goodbye: put out by a test") && (scheme == "rtsp" || !errors.Is(err, io.EOF)) {
+				if err := p.end(); !strings.Contains(err.Error(), "it says goodbye: put out by a test") {
 					t.Errorf("%s ended with %v", scheme, err)
 				}
 			}

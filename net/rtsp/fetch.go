@@ -34,7 +34,7 @@ func (c *client) describe() error {
 	if c.announced, err = readSDP(res.Body, c.d.MaxFrame, c.d.Log.With("host", c.at.Host)); err != nil {
 		return err
 	}
-	c.announced.pulled = true
+	c.announced.pulled, c.announced.unagreed = true, c.d.Unagreed
 	c.base = contentBase(c.at, c.announced.whole, res.Header)
 	c.over, c.udp = make([]*route, len(c.announced.tracks)), make([]*UDP, len(c.announced.tracks))
 	return nil

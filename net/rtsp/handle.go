@@ -32,6 +32,9 @@ func (s *session) handle(ctx context.Context, req *base.Request) (*base.Response
 			return s.answer(nil, refuse(base.StatusSessionNotFound, "session %q is not of this connection", id[0][:min(len(id[0]), 32)]))
 		}
 	}
+	if s.parting && !slices.Contains([]base.Method{base.Options, base.GetParameter, base.SetParameter, base.Teardown}, req.Method) {
+		return nil, refuse(base.StatusSessionNotFound, "the session has ended")
+	}
 	switch req.Method {
 	case base.Options:
 		return s.answer(base.Header{"Public": base.HeaderValue{methods}}, nil)
@@ -166,6 +169,7 @@ func (s *session) announce(ctx context.Context, req *base.Request) (*base.Respon
 	if err != nil {
 		return nil, &statusError{base.StatusUnsupportedMediaType, err}
 	}
+	in.unagreed = s.srv.cfg.Unagreed
 	limited, cancel := context.WithTimeout(ctx, s.srv.cfg.SetupTimeout)
 	defer cancel()
 	p, err := s.srv.cfg.Rooms.Publish(limited, r, s.end)

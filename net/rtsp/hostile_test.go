@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -156,6 +157,29 @@ func TestOddPacketsAmongFramesAreLeftOut(t *testing.T) {
 	}
 	if !errors.Is(err, rtsp.ErrProtocol) || !strings.Contains(err.Error(), "100 packets, the last: RTP: ") {
 		t.Errorf("nothing but odd packets: %v", err)
+	}
+}
+
+// TestPacketsOfAnotherPayloadTypeAreLeftOutAndCounted: a track may have formats that rooms lack besides the one that is taken.
+func TestPacketsOfAnotherPayloadTypeAreLeftOutAndCounted(t *testing.T) {
+	var left atomic.Int64
+	h := open(t, rtsp.Config{Unagreed: func() { left.Add(1) }})
+	p := h.dial()
+	p.publish(vp8)
+	for n := range uint16(300) {
+		one := rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 96, SequenceNumber: n, Timestamp: uint32(n) * 3000, SSRC: 1, Marker: true}, Payload: []byte{0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}}
+		if n%3 != 0 {
+			one.PayloadType = 97
+		}
+		b, err := one.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.say(append([]byte{'$', 0, byte(len(b) >> 8), byte(len(b))}, b...))
+	}
+	p.must(base.GetParameter, p.url(), "", "") // all has come
+	if n := left.Load(); n != 200 {
+		t.Errorf("%d packets were counted, 200 are of another type", n)
 	}
 }
 

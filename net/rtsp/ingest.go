@@ -38,6 +38,7 @@ type ingest struct {
 	whole    string // the URL of all tracks together, if the description has one
 	pulled   bool   // from a server, which ends its streams by saying goodbye
 	maxFrame int
+	unagreed func() // counts a packet of another payload type; or nil
 	log      *slog.Logger
 
 	mu       sync.Mutex // packets over UDP come on other goroutines
@@ -255,7 +256,10 @@ func (in *ingest) packet(track int, raw []byte, now time.Time) error {
 	if err := p.Unmarshal(raw); err != nil {
 		return in.spoiled(fmt.Errorf("RTP: %w", err))
 	}
-	if p.PayloadType != t.format.PayloadType() {
+	if p.PayloadType != t.format.PayloadType() { // nothing is wrong with it: tracks may have formats that rooms lack besides the one that is taken
+		if in.unagreed != nil {
+			in.unagreed()
+		}
 		return nil
 	}
 	if !t.begun || p.SSRC != t.ssrc { // another source: nothing of it goes on

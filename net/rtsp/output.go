@@ -241,10 +241,10 @@ func (o *output) report(b []byte, t *outTrack, at time.Duration, behind ...rtcp.
 	return append(b, raw...)
 }
 
-// bye ends all tracks with a reason (RFC 3550 section 6.6). Called when nobody delivers, with session.write.
-func (o *output) bye(reason string) {
+// bye ends all tracks with a reason (RFC 3550 section 6.6), and tells whether any had begun. Called when nobody delivers, with session.write.
+func (o *output) bye(reason string) bool {
 	if !o.begun {
-		return
+		return false
 	}
 	var b []byte
 	for _, t := range o.byID {
@@ -253,4 +253,5 @@ func (o *output) bye(reason string) {
 		}
 	}
 	_, _ = o.session.conn.Write(b) // it may be gone
+	return true
 }

@@ -76,6 +76,10 @@ type Config struct {
 	WriteBuffer int
 	// MaxFrame bounds what is kept of a frame that is not complete, bytes. Default 8 MiB.
 	MaxFrame int
+	// Farewell is how long a viewer over UDP that was told why it is put out may take to leave by itself, before its connection is closed. Default 1 s.
+	Farewell time.Duration
+	// Unagreed is called for each RTP packet of a publisher that is left out since its payload type is not the one that is taken of its track. It must not wait. Default: nobody is told.
+	Unagreed func()
 	// Log gets what operators should see. Default: nothing is logged.
 	Log *slog.Logger
 }
@@ -86,7 +90,7 @@ func (c Config) withDefaults() Config {
 			*v = d
 		}
 	}
-	for v, d := range map[*time.Duration]time.Duration{&c.SetupTimeout: 10 * time.Second, &c.IdleTimeout: 30 * time.Second, &c.KeepAlive: time.Minute, &c.WriteTimeout: 10 * time.Second} {
+	for v, d := range map[*time.Duration]time.Duration{&c.SetupTimeout: 10 * time.Second, &c.IdleTimeout: 30 * time.Second, &c.KeepAlive: time.Minute, &c.WriteTimeout: 10 * time.Second, &c.Farewell: time.Second} {
 		if *v <= 0 {
 			*v = d
 		}

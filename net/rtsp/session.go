@@ -50,6 +50,7 @@ type session struct {
 	out       *output
 	deadline  time.Time
 	settled   bool // it plays, or publishes
+	parting   bool // it has ended, and may say TEARDOWN
 
 	alive  atomic.Int64 // when something came last, in nanoseconds since the server's first session
 	write  sync.Mutex   // around the connection's writes
@@ -122,7 +123,9 @@ func (s *session) serve(ctx context.Context) {
 		s.viewer.Close(err)
 		s.pause()
 	}
-	s.farewell(err)
+	if s.farewell(err) {
+		s.linger(ctx)
+	}
 	_ = s.conn.Close()
 	s.forget()
 	switch {
@@ -353,13 +356,35 @@ func (s *session) send(res *base.Response) error {
 	return err
 }
 
-// farewell tells the peer why it is put out, if it still listens: RTSP has no words for it, RTCP has.
-func (s *session) farewell(reason error) {
+// farewell tells the peer why it is put out, if it still listens: RTSP has no words for it, RTCP has. overUDP tells that it was told on another way than the connection.
+func (s *session) farewell(reason error) (overUDP bool) {
 	if s.out == nil || reason == nil || errors.Is(reason, media.ErrStalled) {
-		return
+		return false
 	}
 	s.write.Lock()
 	defer s.write.Unlock()
 	_ = s.conn.SetWriteDeadline(time.Now().Add(farewellTime))
-	s.out.bye(phrase(reason.Error()))
+	return s.out.bye(phrase(reason.Error())) && s.overUDP()
+}
+
+// linger gives a peer the time to read its goodbye and to leave: the end of the connection, which nothing holds up, would come before what goes over UDP, and be all that it knows.
+func (s *session) linger(ctx context.Context) {
+	s.parting = true
+	if s.conn.SetDeadline(time.Now().Add(s.srv.cfg.Farewell)) != nil {
+		return
+	}
+	for {
+		first, err := s.r.Peek(1)
+		switch {
+		case err != nil:
+			return
+		case first[0] == magic:
+			err = s.packet()
+		default:
+			err = s.request(ctx)
+		}
+		if err != nil {
+			return
+		}
+	}
 }

@@ -367,6 +367,74 @@ func TestUDPIsForThePeersOwnPortsAndEndsWithItsSilence(t *testing.T) {
 	h.until("the log tells why", func() bool { return strings.Contains(h.log.String(), "nothing came for 300ms") })
 }
 
+// TestAViewerOverUDPHearsWhyItIsPutOutAndLeavesByItself: the end of its connection would overtake what goes over UDP.
+func TestAViewerOverUDPHearsWhyItIsPutOutAndLeavesByItself(t *testing.T) {
+	h := open(t, rtsp.Config{Farewell: patience})
+	h.feed().picture(true, 10)
+	sock, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sock.Close()
+	port := sock.LocalAddr().(*net.UDPAddr).Port
+	p := h.dial()
+	p.must(base.Describe, p.url(), "", "")
+	p.must(base.Setup, p.url()+"/trackID=0", fmt.Sprintf("Transport: RTP/AVP;unicast;client_port=%d-%d\r\n", port, port), "") // both on one port, so that the test has one to find
+	p.must(base.Play, p.url(), "", "")
+	if err := sock.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	put := errors.New("put out by a test")
+	told := false
+	for buf := make([]byte, 2000); !told; {
+		n, _, err := sock.ReadFrom(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n > 1 && buf[1]&0x7f == 96 { // RTP: it plays
+			h.mu.Lock()
+			v := h.viewers[0]
+			h.mu.Unlock()
+			v.Close(put)
+			continue
+		}
+		all, err := rtcp.Unmarshal(buf[:n])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bye, ok := all[len(all)-1].(*rtcp.Goodbye); ok {
+			if told = true; bye.Reason != put.Error() {
+				t.Errorf("it is told %q", bye.Reason)
+			}
+		}
+	}
+	p.must(base.GetParameter, p.url(), "", "") // it has not heard yet
+	p.must(base.Teardown, p.url(), "", "")
+	p.ended()
+	h.until("the server has forgotten it", func() bool { now, _, _ := h.server.Conns(); return now == 0 })
+
+	q := h.dial() // one that does not understand: what it asks for is refused
+	q.must(base.Describe, q.url(), "", "")
+	q.must(base.Setup, q.url()+"/trackID=0", fmt.Sprintf("Transport: RTP/AVP;unicast;client_port=%d-%d\r\n", port, port), "")
+	q.must(base.Play, q.url(), "", "")
+	h.stream.Close(put)
+	for buf := make([]byte, 2000); ; {
+		n, _, err := sock.ReadFrom(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all, err := rtcp.Unmarshal(buf[:n]); err == nil {
+			if _, ok := all[len(all)-1].(*rtcp.Goodbye); ok {
+				break
+			}
+		}
+	}
+	if res := q.ask(base.Play, q.url(), "", ""); res.StatusCode != base.StatusSessionNotFound {
+		t.Errorf("PLAY of what has ended: %d %s", res.StatusCode, res.StatusMessage)
+	}
+	q.ended()
+}
+
 // TestUDPIsBelievedFromTheAnnouncedPortsOnly: packets have no proof of who sends them, so a publisher's are those from the host that the connection is with and the ports of its SETUP.
 func TestUDPIsBelievedFromTheAnnouncedPortsOnly(t *testing.T) {
 	h := open(t, rtsp.Config{})
