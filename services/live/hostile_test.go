@@ -7,13 +7,16 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	client "github.com/skua-go/skua/clients/go"
+	"github.com/skua-go/skua/net/media"
 	"github.com/skua-go/skua/net/packet"
 	"github.com/skua-go/skua/services/gate"
 	"github.com/skua-go/skua/services/live"
+	"github.com/skua-go/skua/services/room"
 )
 
 // raw is a connection that speaks the protocol without a client.
@@ -207,8 +210,65 @@ func TestWhatAPublisherDoesWrongEndsItsRoomAndNotItsConnection(t *testing.T) {
 	w.until(packet.Heartbeat)
 }
 
+// strict rooms let nobody in, and count who has asked.
+type strict struct{ asked atomic.Int64 }
+
+func (s *strict) Publish(context.Context, room.Entry, func(error)) (*media.Publisher, error) {
+	s.asked.Add(1)
+	return nil, room.ErrDenied
+}
+
+func (s *strict) Join(context.Context, room.Entry, media.ViewerConfig) (*media.Viewer, error) {
+	s.asked.Add(1)
+	return nil, room.ErrDenied
+}
+
+func TestWhoOpensRoomAfterRoomIsRefusedWithoutAskingTheRules(t *testing.T) {
+	const many = 300
+	rooms := &strict{}
+	r := start(t, options{gate: gate.Config{Login: gate.LoginNone}, live: live.Config{Rooms: rooms, OpenRate: 1}})
+	w := r.shaken()
+	id := uint32(0)
+	ask := func() string {
+		id++
+		m := packet.MediaControl{Op: packet.MediaWatch, ID: id, Room: "arena"}
+		if id%2 == 0 {
+			m = publishes(id, packet.MediaTrack{Codec: "vp8"})
+		}
+		w.tell(m)
+		told := w.told(packet.MediaEnded)
+		if told.ID != id {
+			t.Fatalf("%+v, expected the end of %d", told, id)
+		}
+		return told.Code
+	}
+	got := map[string]int64{}
+	for range many {
+		got[ask()]++
+	}
+	if n := rooms.asked.Load(); n < 8 || n != got["denied"] || got["denied"]+got["too_fast"] != many || got["too_fast"] == 0 {
+		t.Errorf("the rules were asked %d times, the client was told %v", n, got)
+	}
+	r.until("it may go on in time", func() bool { return ask() == "denied" })
+}
+
+func TestAPublisherThatDescribesItsTracksWithoutEndIsEnded(t *testing.T) {
+	r := start(t, options{gate: gate.Config{Login: gate.LoginNone}, live: live.Config{DescribeRate: 1}})
+	w := r.shaken()
+	w.tell(publishes(1, packet.MediaTrack{Codec: "vp8"}))
+	w.told(packet.MediaOpened)
+	for n := range 300 {
+		w.tell(packet.MediaControl{Op: packet.MediaTell, ID: 1, Tracks: []packet.MediaTrack{{Codec: "vp8", Width: 16 + n, Height: 16}}})
+	}
+	if m := w.told(packet.MediaEnded); m.Code != "too_fast" || m.ID != 1 {
+		t.Errorf("%+v", m)
+	}
+	w.send(packet.AppendHeartbeat(nil))
+	w.until(packet.Heartbeat)
+}
+
 func TestWhoLeavesInTheMiddleOfAFrameTakesNoOthersPlace(t *testing.T) {
-	r := start(t, options{gate: gate.Config{Login: gate.LoginNone}})
+	r := start(t, options{gate: gate.Config{Login: gate.LoginNone}, live: live.Config{OpenRate: 1000}})
 	w := r.shaken()
 	half, _ := packet.NextPackage(packet.AppendMediaFrame(nil, &packet.MediaFrame{Key: true, Data: make([]byte, 200)}, 100))
 	for id := uint32(1); id <= 40; id++ {

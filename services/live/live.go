@@ -43,6 +43,10 @@ type Config struct {
 	MaxOpen int
 	// MaxTracks is how many tracks it may publish in each. Default 8.
 	MaxTracks int
+	// OpenRate is how many rooms it may open a second, in the long run, each of which asks the rules; MaxOpen at once, or two seconds of it if that is more. Default 10: players change rooms by hand.
+	OpenRate int
+	// DescribeRate is how often a second it may describe tracks anew of what it publishes, in the long run: all viewers are told, and recordings begin new files. Default 10.
+	DescribeRate int
 	// FrameRate is how many frames a second it may publish in each, in the long run. Default 1,000: 8 tracks of sound and pictures have less.
 	FrameRate int
 	// Log gets what operators should see. Default: nothing is logged.
@@ -50,7 +54,7 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	for v, d := range map[*int]int{&c.MaxFrame: 8 << 20, &c.MaxOpen: 8, &c.MaxTracks: 8, &c.FrameRate: 1000} {
+	for v, d := range map[*int]int{&c.MaxFrame: 8 << 20, &c.MaxOpen: 8, &c.MaxTracks: 8, &c.OpenRate: 10, &c.DescribeRate: 10, &c.FrameRate: 1000} {
 		if *v <= 0 {
 			*v = d
 		}
@@ -129,6 +133,7 @@ type Client struct {
 	end    context.CancelCauseFunc
 	pieces packet.MediaPieces
 	last   uint32 // id
+	opens  bucket
 
 	mu     sync.Mutex
 	opened map[uint32]*opened

@@ -12,6 +12,7 @@ import (
 	client "github.com/skua-go/skua/clients/go"
 	"github.com/skua-go/skua/net/media"
 	"github.com/skua-go/skua/net/packet"
+	"github.com/skua-go/skua/services/live"
 	"github.com/skua-go/skua/services/room"
 )
 
@@ -274,7 +275,7 @@ func TestAPictureThatIsShownTooLateForAPackageIsShownAsLateAsThatTells(t *testin
 }
 
 func TestARoomIsClosedAndWatchedAgain(t *testing.T) {
-	r := start(t, options{})
+	r := start(t, options{live: live.Config{OpenRate: 100}})
 	p := r.publish(r.enter("tcp", "ann", client.Options{}), "arena", client.PublishOptions{Tracks: tracks()[:1]})
 	r.must(p.Write(pictures, picture(0, 60_000)))
 	viewer := r.enter("tcp", "bob", client.Options{})

@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"net/url"
+	"time"
 
 	"github.com/skua-go/skua/net/media"
 	"github.com/skua-go/skua/net/packet"
@@ -29,7 +30,8 @@ type opened struct {
 	tracks    []track
 
 	// of the goroutine that reads
-	bucket bucket
+	frames bucket
+	tells  bucket
 	bad    int
 }
 
@@ -44,6 +46,10 @@ func (c *Client) open(m *packet.MediaControl) error {
 		o := c.find(id)
 		return o != nil && o.ctx.Err() == nil
 	})
+	if cfg := &c.s.cfg; !c.opens.take(time.Now(), cfg.OpenRate, max(2*cfg.OpenRate, cfg.MaxOpen)) {
+		c.send(farewell(m.ID, refuse("too_fast", "more than %d rooms a second are opened", cfg.OpenRate)))
+		return nil
+	}
 	o := &opened{c: c, id: m.ID, room: m.Room, watch: m.Op == packet.MediaWatch, done: make(chan struct{})}
 	if err := o.check(m); err != nil {
 		c.send(farewell(o.id, err))

@@ -111,6 +111,10 @@ func (c *Client) describe(m *packet.MediaControl) error {
 		o.end(refuse("bad_request", "%d tracks are told, expected one of what is published", len(m.Tracks)))
 		return nil
 	}
+	if rate := c.s.cfg.DescribeRate; !o.tells.take(time.Now(), rate, 2*rate) {
+		o.end(refuse("too_fast", "more than %d tracks a second are described anew", rate))
+		return nil
+	}
 	if err := c.change(o, &m.Tracks[0]); err != nil {
 		o.end(err)
 	}
@@ -163,8 +167,8 @@ func (o *opened) write(f *packet.MediaFrame) error {
 	}
 	t := tracks[f.Track]
 	o.c.mu.Unlock()
-	if !o.bucket.take(time.Now(), o.c.s.cfg.FrameRate) {
-		return refuse("too_fast", "more than %d frames a second", o.c.s.cfg.FrameRate)
+	if rate := o.c.s.cfg.FrameRate; !o.frames.take(time.Now(), rate, 2*rate) {
+		return refuse("too_fast", "more than %d frames a second", rate)
 	}
 	o.follow(p, &t, f)
 	err := t.write(p, f)
@@ -208,18 +212,18 @@ func (t *track) write(p *media.Publisher, f *packet.MediaFrame) (err error) {
 	return p.Write(t.Track, media.Sample{DTS: dts, PTS: dts + time.Duration(f.Offset)*time.Microsecond, Key: f.Key, Data: data, Params: t.params})
 }
 
-// bucket lets through what comes at a rate, and two seconds of it at once.
+// bucket lets through what comes at a rate a second, and so much at once.
 type bucket struct {
 	used float64
 	at   time.Time
 }
 
-func (b *bucket) take(now time.Time, rate int) bool {
+func (b *bucket) take(now time.Time, rate, most int) bool {
 	if !b.at.IsZero() {
 		b.used = max(0, b.used-now.Sub(b.at).Seconds()*float64(rate))
 	}
 	b.at = now
-	if b.used+1 > 2*float64(rate) {
+	if b.used+1 > float64(most) {
 		return false
 	}
 	b.used++
