@@ -153,6 +153,53 @@ func TestNothingIsLeftOfViewersThatComeAndGo(t *testing.T) {
 	}
 }
 
+func TestAProcessIsThereWhileThereIsSound(t *testing.T) {
+	st := open(t, transcode.Config{Silence: time.Second}).stage("arena")
+	v := st.watch(media.Opus)
+	samples := sound(t, media.AAC, "0")[:100]
+	st.mute(samples[0].Params)
+	st.until("there are pictures", func() bool { return len(v.got(media.VP8)) == 50 })
+	if n := len(st.pids()); n > 0 {
+		t.Errorf("%d processes were started for sound that was announced, and did not come", n)
+	}
+	for range 2 {
+		before := len(v.got(media.Opus))
+		<-st.publish(samples, false)
+		st.until("there is sound", func() bool { return len(v.got(media.Opus)) > before+10 })
+		st.until("the process has ended", func() bool { return st.made.Counts().Running == 0 })
+	}
+	if c := st.made.Counts(); c.Restarts != 0 {
+		t.Errorf("counts are %+v, expected no restarts: none has failed", c)
+	}
+}
+
+// mute publishes 50 pictures, and announces sound that does not come.
+func (st *stage) mute(announced *media.Params) {
+	st.Helper()
+	p, err := st.stream.Publish(nil)
+	if err != nil {
+		st.Fatal(err)
+	}
+	defer p.Close()
+	pictures := &media.Params{Codec: media.VP8}
+	var tracks []*media.Track
+	for _, params := range []*media.Params{announced, pictures} {
+		track, err := p.Track(media.TrackSpec{Kind: params.Codec.Kind()})
+		if err != nil {
+			st.Fatal(err)
+		}
+		p.Describe(track, params)
+		tracks = append(tracks, track)
+	}
+	p.Complete()
+	for n := range 50 {
+		at := origin + time.Duration(n)*40*time.Millisecond
+		if err := p.Write(tracks[1], media.Sample{DTS: at, PTS: at, Key: true, Data: []byte("picture"), Params: pictures}); err != nil {
+			st.Fatal(err)
+		}
+	}
+}
+
 func TestOneProcessIsForAllViewersAndGoesOnWithThePublisher(t *testing.T) {
 	st := open(t, transcode.Config{}).stage("arena")
 	all := []*viewer{st.watch(media.Opus), st.watch(media.Opus), st.watch(media.Opus), st.watch(media.UsualSound()...), st.watch()}

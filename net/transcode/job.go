@@ -37,6 +37,7 @@ type job struct {
 
 	// Of its goroutine.
 	proc   *process
+	fed    time.Time // when it was given something last, or began
 	failed int       // in a row
 	others int       // processes that soon were for other sound than came, in a row
 	next   time.Time // not before it is one started
@@ -148,7 +149,7 @@ func (j *job) look() bool {
 		switch {
 		case p.stalled(j.t.cfg.Stall):
 			p.end(errStalled)
-		case time.Since(p.began) > maxLife:
+		case time.Since(p.began) > maxLife, time.Since(j.fed) > j.t.cfg.Silence: // others may need its place more
 			j.stop()
 		}
 	}
@@ -191,6 +192,7 @@ func (j *job) frame(f *media.Frame) {
 		j.proc.end(err)
 		return
 	}
+	j.fed = time.Now()
 	j.t.in.Add(1)
 }
 
@@ -215,7 +217,7 @@ func (j *job) start(from *media.Params, to media.Codec) {
 	if j.failed > 0 {
 		j.t.restarts.Add(1)
 	}
-	j.proc = p
+	j.proc, j.fed = p, p.began
 	p.run(func(at time.Duration, data []byte) error { return j.write(p, at, data) })
 	j.log.Info("sound is transcoded", "from", from.Codec.String(), "to", to.String(), "pid", p.pid())
 }

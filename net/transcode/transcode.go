@@ -36,6 +36,8 @@ type Config struct {
 	Max int
 	// Grace is how long a process goes on after the last viewer that needed it. Default 10 s.
 	Grace time.Duration
+	// Silence is how long a process goes on when nothing is published that it could make something of. The next sound starts another. Default 10 s.
+	Silence time.Duration
 	// Pause is before a process that has failed is started again; it doubles up to MaxPause. Default 200 ms and 30 s.
 	Pause, MaxPause time.Duration
 	// Stall is how long a process may give nothing while it is fed. Default 5 s.
@@ -51,7 +53,7 @@ func (c Config) withDefaults() Config {
 	if c.Max <= 0 {
 		c.Max = 8
 	}
-	for v, d := range map[*time.Duration]time.Duration{&c.Grace: 10 * time.Second, &c.Pause: 200 * time.Millisecond, &c.MaxPause: 30 * time.Second, &c.Stall: 5 * time.Second} {
+	for v, d := range map[*time.Duration]time.Duration{&c.Grace: 10 * time.Second, &c.Silence: 10 * time.Second, &c.Pause: 200 * time.Millisecond, &c.MaxPause: 30 * time.Second, &c.Stall: 5 * time.Second} {
 		if *v <= 0 {
 			*v = d
 		}
