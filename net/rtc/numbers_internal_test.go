@@ -103,7 +103,7 @@ func TestWhatAViewerLacksIsNotSentLater(t *testing.T) {
 func TestPacketsOfOneNumberAreTakenOnce(t *testing.T) {
 	d := newDirect(t)
 	src, opus := d.speaking()
-	in := &intake{server: d.srv, src: src, coding: opus, pt: 111}
+	in := &intake{server: d.srv, src: src, codings: map[uint8]*codec{111: opus}}
 	take := func(n int, text string) {
 		b, err := (&rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 111, SequenceNumber: uint16(n), SSRC: 1}, Payload: []byte(text)}).Marshal()
 		if err != nil {
@@ -130,7 +130,7 @@ func TestPacketsOfOneNumberAreTakenOnce(t *testing.T) {
 func TestTrackComesBackAfterTurnsOnAnotherWay(t *testing.T) {
 	d := newDirect(t)
 	src, opus := d.speaking()
-	in := &intake{server: d.srv, src: src, coding: opus, pt: 111}
+	in := &intake{server: d.srv, src: src, codings: map[uint8]*codec{111: opus}}
 	src.detach(d.slot) // nobody watches
 	p, ps, sock := &d.slot.viewer.path, &d.srv.sockets.paths, d.srv.sockets.all[0]
 	keys := p.keys.agreed.Load().Keys

@@ -67,8 +67,7 @@ type intake struct {
 	mu      sync.Mutex // packets come through the library and past it
 	numbers extender
 	header  rtp.Header
-	coding  *codec
-	pt      uint8
+	codings map[uint8]*codec // by payload type: packets of one have one codec, also where those of another come between them
 }
 
 // take passes a packet on. What the room has already is left out: some come both ways.
@@ -82,13 +81,18 @@ func (in *intake) take(b []byte, now time.Time, out *outbox) {
 	}
 	h := &in.header
 	number := in.numbers.extend(h.SequenceNumber) // also of what is left out: the keys change with their turns
-	if in.coding == nil || in.pt != h.PayloadType {
+	coding := in.codings[h.PayloadType]
+	if coding == nil {
 		i := slices.IndexFunc(in.agreed, func(c pion.RTPCodecParameters) bool { return uint8(c.PayloadType) == h.PayloadType })
 		if i < 0 {
 			in.server.metrics.unagreed.Inc()
 			return
 		}
-		in.coding, in.pt = newCodec(in.agreed[i].RTPCodecCapability), h.PayloadType
+		coding = newCodec(in.agreed[i].RTPCodecCapability)
+		if in.codings == nil {
+			in.codings = map[uint8]*codec{}
+		}
+		in.codings[h.PayloadType] = coding
 	}
 	if in.src.get(number) != nil {
 		return
@@ -107,7 +111,7 @@ func (in *intake) take(b []byte, now time.Time, out *outbox) {
 		}
 	}
 	in.src.write(&packet{
-		seq: number, ts: h.Timestamp, marker: h.Marker, codec: in.coding, key: len(payload) > 0 && in.coding.key(payload), payload: append([]byte(nil), payload...),
+		seq: number, ts: h.Timestamp, marker: h.Marker, codec: coding, key: len(payload) > 0 && coding.key(payload), payload: append([]byte(nil), payload...),
 	}, now, out)
 }
 

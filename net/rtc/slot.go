@@ -163,6 +163,7 @@ func (s *slot) send(src *source, p *packet, now time.Time, out *outbox) {
 		s.pt, s.known = payloadType(s.offered, p.codec.RTPCodecCapability)
 		if !s.known {
 			s.viewer.server.metrics.unsupported.Inc()
+			s.begun = false // what it knows again is not to follow upon a gap that it takes for lost, and not without a key frame
 		}
 	}
 	if !s.known {
