@@ -174,7 +174,7 @@ func TestEmbeddedNodeIsReadyAndAnswersPings(t *testing.T) {
 	var log logtest.Buffer
 	n := open(t, cluster.Config{Name: "a", Dir: t.TempDir(), Version: "v1.2.3", Log: logged(&log)})
 	readyAtOnce(t, &log)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	info, err := n.Ping(ctx, "a")
 	if err != nil {
@@ -253,7 +253,7 @@ func TestSecondLiveNodeOfANameIsRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	other := open(t, cluster.Config{URL: url, Name: "b"})
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if info, err := other.Ping(ctx, "a"); err != nil || info.Incarnation != first.Lease().Incarnation {
 		t.Errorf("%+v, %v", info, err)
@@ -407,7 +407,7 @@ func TestEndedLeaseIsRegisteredAnewUnderAHigherIncarnation(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, 40*time.Second, "a new registration", func() bool { l := n.Lease(); return l.Held && l.Incarnation > before.Incarnation })
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if info, err := n.Ping(ctx, "a"); err != nil || info.Incarnation != n.Lease().Incarnation {
 		t.Errorf("answers pings with %+v, %v", info, err)
@@ -449,7 +449,7 @@ func TestLeaseOfASilentNodeEndsByItself(t *testing.T) {
 
 func TestLeaseIsRenewed(t *testing.T) {
 	srv := externalNATS(t, t.TempDir(), -1)
-	n := open(t, cluster.Config{URL: srv.ClientURL(), Name: "a", Lease: 2 * time.Second})
+	n := open(t, cluster.Config{URL: srv.ClientURL(), Name: "a", Lease: 6 * time.Second})
 	before := n.Lease()
 	kv, err := n.JetStream().KeyValue(t.Context(), "skua_nodes")
 	if err != nil {
@@ -518,7 +518,7 @@ func TestPingWithoutAReplyIsCountedAndHarmless(t *testing.T) {
 	eventually(t, 40*time.Second, "a counted bad ping", func() bool {
 		return metric(t, metrics, "skua_cluster_connection_events_total", "bad_ping") == 1
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if _, err := n.Ping(ctx, "a"); err != nil {
 		t.Error(err)
@@ -555,7 +555,7 @@ func TestForgedPingAnswersAreRefused(t *testing.T) {
 		if _, err := n.Conn().Subscribe("skua.node."+name+".ping", func(m *nats.Msg) { _ = m.Respond([]byte(answer)) }); err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		if info, err := n.Ping(ctx, name); err == nil {
 			t.Errorf("%s: took %+v", name, info)
 		}

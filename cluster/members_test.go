@@ -18,7 +18,7 @@ var fast = cluster.MembersConfig{Beat: 20 * time.Millisecond, Suspect: 400 * tim
 
 func join(t *testing.T, url, name string, cfg cluster.MembersConfig) (*cluster.Node, *cluster.Members) {
 	t.Helper()
-	n := open(t, cluster.Config{URL: url, Name: name, Version: "v1", Lease: 2 * time.Second})
+	n := open(t, cluster.Config{URL: url, Name: name, Version: "v1", Lease: 20 * time.Second}) // others end the lease of a node that a busy machine holds up for longer
 	m, err := cluster.Join(n, cfg)
 	if err != nil {
 		t.Fatal(err)

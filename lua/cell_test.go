@@ -45,7 +45,7 @@ return M`
 // seats starts a node with agents of one script that share VMs, and gives how to start one.
 func seats(t *testing.T, perVM int) (*node, func(shard any, name string) actor.Ref) {
 	t.Helper()
-	n := newNodeWith(t, lua.Config{Engine: testEngine(t), AgentsPerVM: perVM, Budget: 300 * time.Millisecond}, actor.Config{CallTimeout: 20 * time.Second},
+	n := newNodeWith(t, lua.Config{Engine: testEngine(t), AgentsPerVM: perVM, Budget: time.Second}, actor.Config{CallTimeout: 20 * time.Second},
 		"main.lua", sharedMain, "agent.lua", sharedAgent, "classic.lua", `local skynet = require "skynet" skynet.start(function() end)`)
 	main := n.start("main")
 	return n, func(shard any, name string) actor.Ref {

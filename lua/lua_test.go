@@ -31,7 +31,7 @@ type node struct {
 // newNode is a system with a launcher for the scripts, which are given as name, text, name, text.
 func newNode(t testing.TB, files ...string) *node {
 	t.Helper()
-	return newNodeWith(t, lua.Config{Budget: 300 * time.Millisecond, Engine: testEngine(t)}, actor.Config{CallTimeout: 20 * time.Second}, files...)
+	return newNodeWith(t, lua.Config{Budget: time.Second, Engine: testEngine(t)}, actor.Config{CallTimeout: 20 * time.Second}, files...)
 }
 
 // newNodeWith is newNode with settings of its own.

@@ -35,7 +35,7 @@ func (n *node) aside(ref actor.Ref) actor.Quarantined {
 
 func TestAServiceThatComputesTooMuchIsPutInQuarantine(t *testing.T) {
 	onBoth(t, func(t *testing.T) {
-		n := newNodeWith(t, lua.Config{Engine: testEngine(t), Budget: 50 * time.Millisecond, Quarantine: true}, actor.Config{CallTimeout: 20 * time.Second}, "main.lua", greedyService)
+		n := newNodeWith(t, lua.Config{Engine: testEngine(t), Budget: 200 * time.Millisecond, Quarantine: true}, actor.Config{CallTimeout: 20 * time.Second}, "main.lua", greedyService)
 		ref := n.start("main")
 		for range 3 {
 			if _, err := n.call(ref, "spin"); err == nil || !strings.Contains(err.Error(), "CPU budget exceeded") {
@@ -47,7 +47,7 @@ func TestAServiceThatComputesTooMuchIsPutInQuarantine(t *testing.T) {
 				}
 			}
 		}
-		if why := n.aside(ref); !strings.Contains(why.Reason.Error(), "3 handlers have computed for more than 50ms") {
+		if why := n.aside(ref); !strings.Contains(why.Reason.Error(), "3 handlers have computed for more than 200ms") {
 			t.Errorf("got %v", why.Reason)
 		}
 		answer := make(chan error, 1)

@@ -22,7 +22,7 @@ end)
 
 func TestAnOperatorHasSomeTryAVersionFirst(t *testing.T) {
 	worker := func(does string) string { return "local M = {}\nfunction M.work() " + does + " end\nreturn M\n" }
-	dir := tellerProject(t, "[reload]", `canary_time = "500ms"`, "canary_messages = 10", "canary_slower = 50") // on a busy machine one may be slow by chance
+	dir := tellerProject(t, "[reload]", `canary_time = "2s"`, "canary_messages = 10", "canary_slower = 50") // on a busy machine one may be slow by chance, and handle little for a while
 	save(t, dir, "scripts/main.lua", workersMain)
 	save(t, dir, "scripts/worker.lua", worker("return 1"))
 	r := start(t, dir)
@@ -58,7 +58,7 @@ func TestAnOperatorHasSomeTryAVersionFirst(t *testing.T) {
 	}
 	var v reload.Versions
 	r.found(&v, "versions")
-	if h := v.History; len(h) != 4 || h[0].Canary != "10% for 1m0s" || !strings.Contains(h[0].Error, "has ended it") || h[2].ID != v.Current || h[2].Canary != "10% for 500ms" {
+	if h := v.History; len(h) != 4 || h[0].Canary != "10% for 1m0s" || !strings.Contains(h[0].Error, "has ended it") || h[2].ID != v.Current || h[2].Canary != "10% for 2s" {
 		t.Errorf("%+v", v.History)
 	}
 	var audit admin.AuditPage

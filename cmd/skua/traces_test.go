@@ -288,7 +288,8 @@ func TestACollectorThatIsAwayIsToldOnce(t *testing.T) {
 	c := startCollector(t)
 	c.Close()
 	log := served(t, tracedProject(t, c.URL, 1), playBuy(t))
-	if strings.Count(log, "spans of traces are lost") != 1 || !strings.Contains(log, "connection refused") {
+	// At once, and in the end what was not told, which is something when the game took longer than spans are gathered.
+	if told := strings.Count(log, "spans of traces are lost"); told == 0 || told > 2 || !strings.Contains(log, "connection refused") {
 		t.Errorf("log:\n%s", log)
 	}
 }

@@ -255,7 +255,7 @@ func TestAStreamThatSendsNothingIsNotWaitedForForEver(t *testing.T) {
 	if status, text := h.get("index.m3u8?token=abc"); status != http.StatusServiceUnavailable || !strings.Contains(text, "the publisher sends nothing") {
 		t.Errorf("%d %s", status, text)
 	}
-	if took := time.Since(begun); took > 15*time.Second {
+	if took := time.Since(begun); took > time.Minute {
 		t.Errorf("it took %s", took)
 	}
 }

@@ -68,7 +68,11 @@ func TestHostileServersAreLeftWithAReason(t *testing.T) {
 			if c.told != "" {
 				camera.told = c.told
 			}
-			err := fetch(t, rtsp.Dialer{SetupTimeout: 500 * time.Millisecond, IdleTimeout: 500 * time.Millisecond}, camera.url()).end()
+			d := rtsp.Dialer{SetupTimeout: patience, IdleTimeout: patience}
+			if strings.Contains(c.want, "500ms") {
+				d.SetupTimeout = 500 * time.Millisecond
+			}
+			err := fetch(t, d, camera.url()).end()
 			if !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "geheim") {
 				t.Errorf("it ended with %v, want %s", err, c.want)
 			}

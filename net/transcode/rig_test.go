@@ -59,7 +59,7 @@ func misbehave(way string) {
 }
 
 // patience bounds what has to happen soon, on a busy machine.
-const patience = 40 * time.Second
+const patience = 2 * time.Minute
 
 // rig is a transcoder that serves, and streams that it looks after.
 type rig struct {

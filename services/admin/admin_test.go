@@ -239,7 +239,7 @@ func TestStopEndsAProfileInFlight(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(begun); took > 5*time.Second {
+	if took := time.Since(begun); took > time.Minute { // the trace would take 200 s
 		t.Errorf("stopping took %v", took)
 	}
 }

@@ -28,7 +28,7 @@ import (
 )
 
 // patience is how long a test waits for what has to happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // rig is a node whose scripts are those of testdata.
 type rig struct {

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -118,22 +117,12 @@ func (n *node) until(what string, met func() bool) {
 	}
 }
 
-// resident is the node's memory that the system has given it.
-func (n *node) resident() int64 {
+// used is the node's memory behind a collection: what the system has given it depends on when the collector has come, and it lets tens of megabytes of garbage be.
+func (n *node) used() int64 {
 	n.Helper()
-	status, err := os.ReadFile("/proc/" + strconv.Itoa(n.PID()) + "/status")
-	if err != nil {
-		n.Skipf("the memory of a process is not known here: %v", err)
-	}
-	found := regexp.MustCompile(`VmRSS:\s+(\d+) kB`).FindSubmatch(status)
-	if found == nil {
-		n.Skip("the memory of a process is not known here")
-	}
-	kib, err := strconv.ParseInt(string(found[1]), 10, 64)
-	if err != nil {
-		n.Fatal(err)
-	}
-	return kib << 10
+	n.get("http://" + n.Addr["admin"] + "/debug/pprof/heap?gc=1")
+	m := n.scrape()
+	return int64(m["go_memstats_heap_inuse_bytes"] + m["go_memstats_stack_inuse_bytes"])
 }
 
 // tool runs ffmpeg or ffprobe and gives what it writes. Without it the test is skipped, but in CI.
