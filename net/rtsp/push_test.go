@@ -404,3 +404,48 @@ func TestAPushToAServerThatTakesNothingEnds(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestAPushIsSentOn has a server send on to another, which is not told the password of the first.
+func TestAPushIsSentOn(t *testing.T) {
+	r, other := openReceiver(t, "ann", nil, nil), open(t, rtsp.Config{})
+	h := open(t, rtsp.Config{})
+	h.feed().picture(true, 10)
+	sendOn := func(to string) string {
+		ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var serving sync.WaitGroup
+		t.Cleanup(func() {
+			_ = ln.Close()
+			serving.Wait()
+		})
+		serving.Go(func() {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			var all []byte
+			for b := make([]byte, 4<<10); !bytes.Contains(all, []byte("trackID=")); { // the end of the announcement
+				n, err := conn.Read(b)
+				if err != nil {
+					return
+				}
+				all = append(all, b[:n]...)
+			}
+			_, _ = conn.Write([]byte("RTSP/1.0 302 Moved\r\nCSeq: 1\r\nLocation: " + to + "\r\n\r\n"))
+			_, _ = conn.Read(make([]byte, 1)) // until the client has read it
+		})
+		return "rtsp://ann:geheim@" + ln.Addr().String() + "/in/1"
+	}
+	bring(t, rtsp.Dialer{}, h.stream, sendOn(other.url())).goes()
+	if err := bring(t, rtsp.Dialer{}, h.stream, sendOn("rtsp://"+r.addr+"/in/1")).end(); !strings.Contains(err.Error(), "it wants a user") {
+		t.Error(err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(slices.DeleteFunc(r.asked, func(way string) bool { return way == "" })) > 0 {
+		t.Errorf("the password has come as %q", r.asked)
+	}
+}
