@@ -111,8 +111,12 @@ func (m *MediaConfig) remotes(unagreed func(), log *slog.Logger) (*room.Remotes,
 		return flv.Pull(ctx, web, from.String(), begin)
 	}
 	return &room.Remotes{
-		Max:  m.MaxRemotes,
-		Push: map[string]func(context.Context, *url.URL, *media.Viewer, func()) error{"rtmp": d.Push, "rtmps": d.Push},
+		Max: m.MaxRemotes,
+		Push: map[string]func(context.Context, *url.URL, *media.Viewer, func()) error{
+			"rtmp": d.Push, "rtmps": d.Push, "rtsp": cam.Push, "rtsps": cam.Push,
+		},
+		// As viewers over RTSP get it: what servers there know is said in their answer to the announcement.
+		Sound: map[string][]media.Codec{"rtsp": nil, "rtsps": nil},
 		Pull: map[string]func(context.Context, *url.URL, func() (*media.Publisher, error)) error{
 			"rtmp": d.Pull, "rtmps": d.Pull, "http": fromHTTP, "https": fromHTTP, "rtsp": cam.Pull, "rtsps": cam.Pull, "rtspu": cam.Pull,
 		},

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/skua-go/skua/internal/freeport"
 	"github.com/skua-go/skua/net/media"
 	"github.com/skua-go/skua/services/room"
 )
@@ -105,6 +106,55 @@ func TestARoomComesFromAnRTSPServerThatVanishesAndIsBack(t *testing.T) {
 	if err := <-second; err != nil {
 		t.Error(err)
 	}
+	for _, secret := range []string{"operator", "geheim", "hidden", "lobby"} {
+		if log := d.log.text(); strings.Contains(log, secret) {
+			t.Errorf("%q is in the log:\n%s", secret, log)
+		}
+	}
+}
+
+// forwardRules send each room to an RTSP server.
+const forwardRules = `
+local room = require "skua.room"
+local skynet = require "skynet"
+local M = {}
+function M.on_publish(self, name)
+  room.of(name):forward(%q)
+  return true
+end
+function M.on_join(self, name) return true end
+function M.on_remote(self, name, remote)
+  skynet.error(("%%s %%s %%s: %%s"):format(remote.kind, remote.url, remote.state, remote.reason or "fine"))
+end
+return M
+`
+
+// TestARoomGoesToAnRTSPServerThatVanishesAndIsBack has another node as the server, which stops, and one in its place. The sound goes there as it is published, whatever is made of it for others.
+func TestARoomGoesToAnRTSPServerThatVanishesAndIsBack(t *testing.T) {
+	at := freeport.TCP(t, 1)[0]
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "scripts"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(dir, "scripts", "live.lua"), fmt.Sprintf(forwardRules, "rtsp://operator:geheim@"+at+"/live/lobby?key=hidden"))
+	d := openDoors(t, dir, openGate+"listen.rtsp = \"127.0.0.1:0\"\nmedia.admit = \"rules\"\nmedia.rules = \"live\"\nmedia.transcode_audio = true\n")
+	off := onAir(t, "-re", "-f", "lavfi", "-i", "testsrc2=size=64x64:rate=20", "-f", "lavfi", "-i", "sine=sample_rate=48000", "-t", "3600",
+		"-c:v", "libx264", "-preset", "ultrafast", "-g", "20", "-c:a", "libopus", "-f", "rtsp", "-rtsp_transport", "tcp", "rtsp://"+d.addr["rtsp"]+"/live/arena")
+	await(t, "nobody is there yet", func() bool { return strings.Contains(d.log.text(), "forward rtsp://"+at+"/live/… down: ") })
+	for round := 1; round <= 2; round++ {
+		t.Run(fmt.Sprint("server ", round), func(t *testing.T) {
+			other := openDoors(t, t.TempDir(), openGate+"listen.rtsp = \""+at+"\"\nmedia.admit = \"open\"\n")
+			await(t, "it comes", func() bool {
+				return other.scraped(`skua_media_members{action="publish",protocol="rtsp"} 1`) && strings.Count(d.log.text(), " up: fine") == round
+			})
+			told, err := ffmpeg(t, "-loglevel", "info", "-rtsp_transport", "tcp", "-i", "rtsp://"+at+"/live/lobby", "-map", "0:v", "-map", "0:a", "-frames:v", "20", "-frames:a", "20", "-f", "null", "-")
+			if err != nil || !strings.Contains(told, "Video: h264") || !strings.Contains(told, "Audio: opus") {
+				t.Errorf("%v %s", err, told)
+			}
+		})
+		await(t, "that is over", func() bool { return strings.Count(d.log.text(), "/live/… down: ") == round+1 })
+	}
+	off()
 	for _, secret := range []string{"operator", "geheim", "hidden", "lobby"} {
 		if log := d.log.text(); strings.Contains(log, secret) {
 			t.Errorf("%q is in the log:\n%s", secret, log)

@@ -35,12 +35,12 @@ func (e *movedError) follow(at base.URL) (base.URL, error) {
 }
 
 // write sends a request and gives its number.
-func (c *client) write(method base.Method, at *base.URL, h base.Header) (seq string, err error) {
+func (c *client) write(method base.Method, at *base.URL, h base.Header, body []byte) (seq string, err error) {
 	c.lock.Lock()
 	defer c.lock.Unlock()
 	c.seq++
 	seq = strconv.Itoa(c.seq)
-	req := &base.Request{Method: method, URL: at, Header: base.Header{"CSeq": {seq}, "User-Agent": {"skua"}}}
+	req := &base.Request{Method: method, URL: at, Header: base.Header{"CSeq": {seq}, "User-Agent": {"skua"}}, Body: body}
 	maps.Copy(req.Header, h)
 	if c.session != "" {
 		req.Header["Session"] = base.HeaderValue{c.session}
@@ -65,9 +65,9 @@ func (c *client) writeSoon() error {
 }
 
 // ask sends a request, with the password if that is wanted, and gives the answer if it is that it has been done.
-func (c *client) ask(method base.Method, at *base.URL, h base.Header) (*base.Response, error) {
+func (c *client) ask(method base.Method, at *base.URL, h base.Header, body []byte) (*base.Response, error) {
 	for tried := false; ; tried = true {
-		seq, err := c.write(method, at, h)
+		seq, err := c.write(method, at, h, body)
 		if err != nil {
 			return nil, c.because(err)
 		}
@@ -193,7 +193,7 @@ func (c *client) serve(req *base.Request) error {
 	return errors.Join(over, c.wire.WriteResponse(res))
 }
 
-// watch says now and then that we are there, and ends the client when no packet comes.
+// watch says now and then that we are there, and ends the client when no packet comes of what it fetches.
 func (c *client) watch(stop <-chan struct{}) {
 	silence, say := time.NewTicker(c.d.IdleTimeout/4), time.NewTicker(c.every)
 	defer silence.Stop()
@@ -203,14 +203,14 @@ func (c *client) watch(stop <-chan struct{}) {
 		case <-stop:
 			return
 		case now := <-silence.C:
-			if now.Sub(time.Unix(0, c.alive.Load())) >= c.d.IdleTimeout {
+			if !c.sends && now.Sub(time.Unix(0, c.alive.Load())) >= c.d.IdleTimeout {
 				c.end(fmt.Errorf("%w: nothing came for %s%s", ErrTimeout, c.d.IdleTimeout, c.way()))
 			}
 		case <-say.C:
 			c.lock.Lock()
 			c.resaid = false
 			c.lock.Unlock()
-			if _, err := c.write(c.method, c.base, nil); err != nil {
+			if _, err := c.write(c.method, c.base, nil, nil); err != nil {
 				c.end(c.because(err))
 			}
 		}
@@ -241,7 +241,7 @@ func (c *client) told(res *base.Response) error {
 		if err := c.authorize(res); err != nil {
 			return err
 		}
-		_, err := c.write(c.method, c.base, nil)
+		_, err := c.write(c.method, c.base, nil, nil)
 		return err
 	default:
 		return nil // some don't know the method

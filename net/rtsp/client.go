@@ -38,7 +38,7 @@ const (
 	keepAlive = 30 * time.Second
 )
 
-// Dialer fetches streams from servers, as cameras are. The zero value works.
+// Dialer fetches streams from servers, as cameras are, and brings streams to servers. The zero value works.
 //
 // gortsplib reads and writes what is said. Its client is not used: it sends packets to whatever host an answer names, follows redirects without an end and with the password, ends
 // with most requests that a server makes, and holds what is behind a lost packet until 64 others have come.
@@ -93,6 +93,7 @@ type client struct {
 	over      []*route
 	udp       []*UDP // by track; nil in the connection
 	overUDP   bool
+	sends     bool     // frames go to the server
 	asked     bool     // PLAY
 	early     [][]byte // packets before its answer
 	earlyFrom []byte   // their channels
@@ -102,7 +103,7 @@ type client struct {
 	seq     int
 	session string
 	sender  *auth.Sender
-	flows   bool          // PLAY is answered
+	flows   bool          // PLAY or RECORD is answered
 	method  base.Method   // of saying that we are there
 	every   time.Duration // how often
 	resaid  bool          // with a password that was wanted anew
@@ -115,6 +116,11 @@ type client struct {
 // the connection, and over UDP if the server does not do that; over UDP with rtspu://, and through TLS with rtsps://. USER and PASSWORD go to this server only.
 func (d Dialer) Pull(ctx context.Context, from *url.URL, begin func() (*media.Publisher, error)) error {
 	d = d.withDefaults()
+	return d.follow(ctx, from, false, func(setup context.Context, c *client) error { return c.fetch(setup, begin) })
+}
+
+// follow does what is to be done at a server, or at the one to which that sends on. Work's context ends when the setup has taken too long.
+func (d *Dialer) follow(ctx context.Context, from *url.URL, sends bool, work func(setup context.Context, c *client) error) error {
 	setup, cancel := context.WithTimeout(ctx, d.SetupTimeout)
 	defer cancel()
 	at := base.URL(*from)
@@ -124,7 +130,7 @@ func (d Dialer) Pull(ctx context.Context, from *url.URL, begin func() (*media.Pu
 		at.Scheme = schemePlain
 	}
 	for hop := 0; ; hop++ {
-		err := d.pull(ctx, setup, &at, udp, begin)
+		err := d.visit(ctx, setup, &at, udp, sends, work)
 		moved, ok := errors.AsType[*movedError](err)
 		if !ok {
 			return err
@@ -138,13 +144,13 @@ func (d Dialer) Pull(ctx context.Context, from *url.URL, begin func() (*media.Pu
 	}
 }
 
-// pull asks one server. setup ends when it has taken too long.
-func (d *Dialer) pull(ctx, setup context.Context, at *base.URL, udp bool, begin func() (*media.Publisher, error)) error {
+// visit asks one server. setup ends when it has taken too long.
+func (d *Dialer) visit(ctx, setup context.Context, at *base.URL, udp, sends bool, work func(setup context.Context, c *client) error) error {
 	conn, err := d.connect(setup, at)
 	if err != nil {
 		return fmt.Errorf("rtsp: %w", err)
 	}
-	c := &client{d: d, conn: conn, at: at, overUDP: udp && at.Scheme != schemeTLS, in: meter{conn: conn, left: -1, what: "an answer", most: maxAnswer}, every: keepAlive, method: base.Options}
+	c := &client{d: d, conn: conn, at: at, sends: sends, overUDP: udp && at.Scheme != schemeTLS, in: meter{conn: conn, left: -1, what: "an answer", most: maxAnswer}, every: keepAlive, method: base.Options}
 	c.r = bufio.NewReaderSize(&c.in, publisherIn)
 	c.wire = rtspconn.NewConn(c.r, conn)
 	late, _ := setup.Deadline() // it has one
@@ -153,7 +159,7 @@ func (d *Dialer) pull(ctx, setup context.Context, at *base.URL, udp bool, begin 
 	}
 	stop := context.AfterFunc(ctx, func() { c.end(ctx.Err()) })
 	defer stop()
-	err = c.fetch(setup, begin)
+	err = work(setup, c)
 	if told := c.reason.Load(); told != nil {
 		err = *told
 	}
@@ -180,9 +186,14 @@ func (d *Dialer) connect(ctx context.Context, at *base.URL) (net.Conn, error) {
 
 // end has the client close, for this reason, by its own goroutine. The first reason counts.
 func (c *client) end(reason error) {
-	if c.reason.CompareAndSwap(nil, &reason) {
-		_ = c.conn.SetDeadline(time.Unix(1, 0)) // who reads or writes comes back at once
+	if !c.reason.CompareAndSwap(nil, &reason) {
+		return
 	}
+	if c.sends { // who writes comes to the end of a packet, so that a goodbye can be said behind it
+		_ = c.conn.SetReadDeadline(time.Unix(1, 0))
+		return
+	}
+	_ = c.conn.SetDeadline(time.Unix(1, 0)) // who reads or writes comes back at once
 }
 
 // close says goodbye, if the server still listens, and lets go of all.
@@ -190,7 +201,7 @@ func (c *client) close() {
 	c.closeUDP()
 	if c.session != "" && c.base != nil {
 		_ = c.conn.SetWriteDeadline(time.Now().Add(farewellTime))
-		_, _ = c.write(base.Teardown, c.base, nil)
+		_, _ = c.write(base.Teardown, c.base, nil, nil)
 	}
 	_ = c.conn.Close()
 }
@@ -209,7 +220,7 @@ func (c *client) fetch(ctx context.Context, begin func() (*media.Publisher, erro
 		return err
 	}
 	for i := range c.announced.tracks {
-		if err := c.setUp(ctx, i); err != nil {
+		if err := c.setUp(ctx, i, c.announced.tracks[i].name); err != nil {
 			return err
 		}
 	}

@@ -23,6 +23,9 @@ const (
 // trackName begins the name of a track of ours in URLs; its number follows.
 const trackName = "trackID="
 
+// trackOf names a track of ours by its place in the description.
+func trackOf(i int) string { return trackName + strconv.Itoa(i) }
+
 // videoRate is how many ticks a second has of all video.
 const videoRate = 90000
 
@@ -39,13 +42,13 @@ func describe(tracks []media.Described) (*described, error) {
 	for _, t := range tracks {
 		f, err := formatOf(t.Params)
 		if err != nil {
-			return nil, fmt.Errorf("rtsp: %s: %w", t.Params.Codec, err)
+			return nil, fmt.Errorf("rtsp: track %d (%s, %s): %w", t.ID, t.Kind, t.Params.Codec, err)
 		}
 		kind := description.MediaTypeVideo
 		if t.Kind == media.Audio {
 			kind = description.MediaTypeAudio
 		}
-		told.Medias = append(told.Medias, &description.Media{Type: kind, Control: trackName + strconv.Itoa(len(d.tracks)), Formats: []format.Format{f}})
+		told.Medias = append(told.Medias, &description.Media{Type: kind, Control: trackOf(len(d.tracks)), Formats: []format.Format{f}})
 		d.tracks = append(d.tracks, t)
 	}
 	if len(d.tracks) == 0 {
@@ -92,7 +95,7 @@ func formatOf(p *media.Params) (format.Format, error) {
 	case media.AAC:
 		c := new(mpeg4audio.AudioSpecificConfig)
 		if err := c.Unmarshal(p.Config); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("AudioSpecificConfig: %w, expected that of AAC-LC or HE-AAC", err)
 		}
 		return &format.MPEG4Audio{PayloadTyp: audioType, ProfileLevelID: 1, Config: c, SizeLength: 13, IndexLength: 3, IndexDeltaLength: 3}, nil
 	case media.Opus:

@@ -20,14 +20,14 @@ const maxEarly = 1 << 20
 
 // describe asks what there is.
 func (c *client) describe() error {
-	public, err := c.ask(base.Options, c.at, nil)
+	public, err := c.ask(base.Options, c.at, nil, nil)
 	if refused, ok := errors.AsType[*statusError](err); err != nil && (!ok || refused.status == base.StatusUnauthorized) {
 		return err // else it does not know the method
 	}
 	if err == nil && strings.Contains(strings.Join(public.Header["Public"], ","), string(base.GetParameter)) {
 		c.method = base.GetParameter
 	}
-	res, err := c.ask(base.Describe, c.at, base.Header{"Accept": {"application/sdp"}})
+	res, err := c.ask(base.Describe, c.at, base.Header{"Accept": {"application/sdp"}}, nil)
 	if err != nil {
 		return err
 	}
@@ -56,8 +56,8 @@ func contentBase(asked *base.URL, whole string, h base.Header) *base.URL {
 }
 
 // setUp says how the packets of a track are to come: through the connection, and over UDP if that was asked for or the server does nothing else.
-func (c *client) setUp(ctx context.Context, i int) error {
-	where, err := description.Media{Control: c.announced.tracks[i].name}.URL(c.base)
+func (c *client) setUp(ctx context.Context, i int, name string) error {
+	where, err := description.Media{Control: name}.URL(c.base)
 	if err != nil || where == nil {
 		return fmt.Errorf("%w: SDP: track %d has no URL", ErrProtocol, i)
 	}
@@ -69,10 +69,14 @@ func (c *client) setUp(ctx context.Context, i int) error {
 		}
 		offer = headers.Transport{Protocol: headers.TransportProtocolUDP, Delivery: &unicast, ClientPorts: c.udp[i].ports()}
 	}
-	res, err := c.ask(base.Setup, where, base.Header{"Transport": offer.Marshal()})
-	if refused, ok := errors.AsType[*statusError](err); ok && refused.status == base.StatusUnsupportedTransport && i == 0 && !c.overUDP && c.at.Scheme == schemePlain {
+	if c.sends {
+		mode := headers.TransportModeRecord
+		offer.Mode = &mode
+	}
+	res, err := c.ask(base.Setup, where, base.Header{"Transport": offer.Marshal()}, nil)
+	if refused, ok := errors.AsType[*statusError](err); ok && refused.status == base.StatusUnsupportedTransport && i == 0 && !c.overUDP && !c.sends && c.at.Scheme == schemePlain {
 		c.overUDP = true
-		return c.setUp(ctx, i)
+		return c.setUp(ctx, i, name)
 	}
 	if err != nil {
 		return err
@@ -82,7 +86,11 @@ func (c *client) setUp(ctx context.Context, i int) error {
 		return fmt.Errorf("%w: Transport: %w", ErrProtocol, err)
 	}
 	if got.Protocol != offer.Protocol || got.Profile != offer.Profile || got.Delivery != nil && *got.Delivery != unicast {
-		return fmt.Errorf("%w: SETUP: the server wants to send by %.100q, expected %q", ErrProtocol, res.Header["Transport"][0], offer.Marshal()[0])
+		wants := "to send"
+		if c.sends {
+			wants = "to be sent to"
+		}
+		return fmt.Errorf("%w: SETUP: the server wants %s by %.100q, expected %q", ErrProtocol, wants, res.Header["Transport"][0], offer.Marshal()[0])
 	}
 	if c.overUDP {
 		return c.expect(i, got.ServerPorts)
@@ -150,9 +158,14 @@ func (c *client) play() error {
 		}
 	}
 	c.asked = true
-	if _, err := c.ask(base.Play, c.base, base.Header{"Range": {"npt=0.000-"}}); err != nil {
+	if _, err := c.ask(base.Play, c.base, base.Header{"Range": {"npt=0.000-"}}, nil); err != nil {
 		return err
 	}
+	return c.settle()
+}
+
+// settle is for when the server has agreed: from here on what is said has deadlines of its own.
+func (c *client) settle() error {
 	c.lock.Lock()
 	c.flows = true
 	c.lock.Unlock()
@@ -187,6 +200,11 @@ func (c *client) take() error {
 		}
 	}
 	c.early, c.earlyFrom = nil, nil
+	return c.hear(c.packet)
+}
+
+// hear takes what comes until there is a reason to end.
+func (c *client) hear(packet func(channel byte, b []byte) error) error {
 	for {
 		what, err := c.read()
 		if err != nil {
@@ -194,7 +212,7 @@ func (c *client) take() error {
 		}
 		switch m := what.(type) {
 		case *base.InterleavedFrame:
-			err = c.packet(byte(m.Channel), m.Payload)
+			err = packet(byte(m.Channel), m.Payload)
 		case *base.Response:
 			err = c.told(m)
 		case *base.Request:

@@ -131,7 +131,7 @@ func (s *session) join(ctx context.Context, r Request) error {
 		v.Close(err)
 		return err
 	}
-	s.viewer, s.path, s.asked, s.out = v, r.Path, told, newOutput(s, v, told, first)
+	s.viewer, s.path, s.asked, s.out = v, r.Path, told, newOutput(s.outlet(), v, told, first)
 	return nil
 }
 

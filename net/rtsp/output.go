@@ -4,8 +4,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/pion/rtcp"
@@ -26,19 +28,31 @@ const (
 // errPaused: the viewer has asked for a pause.
 var errPaused = errors.New("rtsp: paused")
 
-// output writes frames to one viewer.
+// outlet is where an output's packets go: to a viewer of ours, or to a server that a room is forwarded to.
+type outlet struct {
+	conn    net.Conn
+	lock    *sync.Mutex // around the connection's writes
+	timeout time.Duration
+	name    string     // by which a receiver knows that tracks belong together
+	buffers *sync.Pool // of *[]byte
+	udp     *UDP       // or nil
+}
+
+// output writes frames to one peer.
 type output struct {
-	session *session
-	viewer  *media.Viewer
-	tracks  []*outTrack                // by the description
-	byID    [media.MaxTracks]*outTrack // those that the viewer has asked for
-	frames  [batch]*media.Frame
-	held    *media.Frame // what was read to describe the stream
-	out     media.Batch
-	base    time.Time // the wall clock at 0 of the stream's
-	begun   bool
-	sent    int // bytes over UDP since it has rested
-	rest    *time.Timer
+	outlet
+	viewer *media.Viewer
+	tracks []*outTrack                // by the description
+	byID   [media.MaxTracks]*outTrack // those that the viewer has asked for
+	frames [batch]*media.Frame
+	held   *media.Frame // what was read to describe the stream
+	out    media.Batch
+	base   time.Time // the wall clock at 0 of the stream's
+	begun  bool
+	strict bool // a track that was not described ends it, else the track is left out
+	cut    bool // a write has failed, perhaps within a packet
+	sent   int  // bytes over UDP since it has rested
+	rest   *time.Timer
 }
 
 // outTrack is one track for one viewer.
@@ -54,8 +68,8 @@ type outTrack struct {
 	reported time.Duration // by the stream's time
 }
 
-func newOutput(s *session, v *media.Viewer, d *described, first *media.Frame) *output {
-	o := &output{session: s, viewer: v, held: first}
+func newOutput(to outlet, v *media.Viewer, d *described, first *media.Frame) *output {
+	o := &output{outlet: to, viewer: v, held: first}
 	for _, t := range d.tracks {
 		rate, err := rateOf(t.Params)
 		if err != nil {
@@ -74,7 +88,7 @@ func (o *output) begin(over []*route) {
 			o.byID[o.tracks[i].ID] = o.tracks[i]
 		}
 	}
-	o.out = media.Batch{Conn: o.session.conn, Timeout: o.session.srv.cfg.WriteTimeout}
+	o.out = media.Batch{Conn: o.conn, Timeout: o.timeout}
 	o.begun = false
 }
 
@@ -110,8 +124,7 @@ func (o *output) take() (int, error) {
 // write sends frames, behind reports where they are due. Between frames it may be stopped.
 func (o *output) write(frames []*media.Frame, stop <-chan struct{}) error {
 	defer clear(frames) // nothing holds a frame longer than it must
-	pool := &o.session.srv.buffers
-	kept, ok := pool.Get().(*[]byte)
+	kept, ok := o.buffers.Get().(*[]byte)
 	if !ok {
 		kept = new([]byte)
 	}
@@ -119,12 +132,15 @@ func (o *output) write(frames []*media.Frame, stop <-chan struct{}) error {
 	defer func() {
 		if cap(b) <= largeBuffer {
 			*kept = b
-			pool.Put(kept)
+			o.buffers.Put(kept)
 		}
 	}()
 	for _, f := range frames {
 		t := o.byID[f.Track.ID]
 		if t == nil {
+			if o.strict {
+				return errors.Join(fmt.Errorf("%w: a track of %s has begun that was not announced", ErrChanged, f.Params.Codec), o.flush(b))
+			}
 			continue
 		}
 		if f.Params != t.Params {
@@ -168,16 +184,18 @@ func (o *output) flush(b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
-	o.session.write.Lock()
-	defer o.session.write.Unlock()
-	return o.out.Write(append(o.out.Begin(), b))
+	o.lock.Lock()
+	defer o.lock.Unlock()
+	err := o.out.Write(append(o.out.Begin(), b))
+	o.cut = err != nil
+	return err
 }
 
 // datagrams sends packets over UDP. What the network does not take is lost, as it may be on the way.
 func (o *output) datagrams(b []byte, to netip.AddrPort, stop <-chan struct{}) error {
 	for len(b) > inConn {
 		n := inConn + int(binary.BigEndian.Uint16(b[2:]))
-		_, _ = o.session.srv.udp.rtp.WriteToUDPAddrPort(b[inConn:n], to)
+		_, _ = o.udp.rtp.WriteToUDPAddrPort(b[inConn:n], to)
 		b = b[n:]
 		if o.sent += n; o.sent < burst {
 			continue
@@ -227,21 +245,21 @@ func (o *output) report(b []byte, t *outTrack, at time.Duration, behind ...rtcp.
 	raw, err := rtcp.Marshal(append([]rtcp.Packet{
 		&rtcp.SenderReport{SSRC: t.ssrc, NTPTime: media.ToNTP(o.base.Add(at)), RTPTime: uint32(media.Ticks(at, t.rate)), PacketCount: t.packets, OctetCount: t.bytes},
 		&rtcp.SourceDescription{Chunks: []rtcp.SourceDescriptionChunk{{
-			Source: t.ssrc, Items: []rtcp.SourceDescriptionItem{{Type: rtcp.SDESCNAME, Text: o.session.id}}, // one name: these tracks belong together
+			Source: t.ssrc, Items: []rtcp.SourceDescriptionItem{{Type: rtcp.SDESCNAME, Text: o.name}}, // one name: these tracks belong together
 		}}},
 	}, behind...))
 	if err != nil {
 		return b
 	}
 	if t.route.udp {
-		_, _ = o.session.srv.udp.rtcp.WriteToUDPAddrPort(raw, t.route.control)
+		_, _ = o.udp.rtcp.WriteToUDPAddrPort(raw, t.route.control)
 		return b
 	}
 	b = append(b, magic, t.route.channel+1, byte(len(raw)>>8), byte(len(raw)))
 	return append(b, raw...)
 }
 
-// bye ends all tracks with a reason (RFC 3550 section 6.6), and tells whether any had begun. Called when nobody delivers, with session.write.
+// bye ends all tracks with a reason (RFC 3550 section 6.6), and tells whether any had begun. Called when nobody delivers, with lock.
 func (o *output) bye(reason string) bool {
 	if !o.begun {
 		return false
@@ -252,6 +270,6 @@ func (o *output) bye(reason string) bool {
 			b = o.report(b, t, t.reported, &rtcp.Goodbye{Sources: []uint32{t.ssrc}, Reason: reason})
 		}
 	}
-	_, _ = o.session.conn.Write(b) // it may be gone
+	_, _ = o.conn.Write(b) // it may be gone
 	return true
 }

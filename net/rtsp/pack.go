@@ -24,7 +24,7 @@ const (
 	rtpHeader  = 12
 )
 
-var errCodec = errors.New("rtsp: a codec that RTP does not carry here")
+var errCodec = errors.New("a codec that RTP does not carry here, expected h264, h265, av1, vp8, vp9, aac, opus or mp3")
 
 // packed is a frame as packets that all viewers share, as they stand in the connection: behind each other, with a magic byte, a channel and a size before each. What is a
 // viewer's own is 0: the channel, the SSRC, and the sequence number, which counts from 0 in each frame.

@@ -95,6 +95,11 @@ func newSession(srv *Server, conn net.Conn) *session {
 	return s
 }
 
+// outlet is where what a viewer gets goes.
+func (s *session) outlet() outlet {
+	return outlet{conn: s.conn, lock: &s.write, timeout: s.srv.cfg.WriteTimeout, name: s.id, buffers: &s.srv.buffers, udp: s.srv.udp}
+}
+
 // heard notes a sign of life.
 func (s *session) heard() { s.alive.Store(time.Now().UnixNano()) }
 

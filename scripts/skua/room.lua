@@ -54,7 +54,7 @@ function Room:record_stop()
   return skynet.call("rooms", "lua", "record_stop", self.name) or false
 end
 
--- Sends the room's stream to another server, rtmp://HOST/APP/STREAM, until forward_stop, and again when the connection breaks. Gives the number of it, or false if there is no such room.
+-- Sends the room's stream to another server, rtmp://HOST/APP/STREAM or rtsp://USER:PASSWORD@HOST/PATH, until forward_stop, and again when the connection breaks. Gives the number of it, or false if there is no such room.
 function Room:forward(url)
   return skynet.call("rooms", "lua", "forward", self.name, url) or false
 end

@@ -29,6 +29,8 @@ type Remotes struct {
 	Push map[string]func(ctx context.Context, to *url.URL, v *media.Viewer, began func()) error
 	// Pull fetches a stream for the publisher that begin gives, once there is one.
 	Pull map[string]func(ctx context.Context, from *url.URL, begin func() (*media.Publisher, error)) error
+	// Sound is what servers by a scheme of Push are to get, as media.ViewerConfig.Sound has it: nil is all as it comes. Default for schemes that are not there: AAC and MP3.
+	Sound map[string][]media.Codec
 	// Max is how many a room may have at a time. Default 8.
 	Max int
 	// Pause is before the second attempt; it doubles up to MaxPause. Default 1 s and 30 s.
@@ -113,7 +115,7 @@ func (r *room) startRemote(kind string, args value.List) (id uint64, err error) 
 	text, _ := args.At(0).Str()
 	at, err := url.Parse(text)
 	if err != nil || at.Host == "" {
-		return 0, errors.New("a URL is expected, such as rtmp://HOST/APP/STREAM") // which may have a secret, so it is not repeated
+		return 0, errors.New("a URL is expected, such as rtmp://HOST/APP/STREAM or rtsp://HOST/PATH") // which may have a secret, so it is not repeated
 	}
 	how := r.cfg.Remotes
 	if how == nil {
@@ -129,8 +131,14 @@ func (r *room) startRemote(kind string, args value.List) (id uint64, err error) 
 		if push == nil {
 			return 0, fmt.Errorf("scheme %q, expected %s", at.Scheme, schemes(how.Push))
 		}
+		sound, ok := how.Sound[at.Scheme]
+		if !ok {
+			sound = media.UsualSound()
+		}
 		stream := r.stream
-		work = func(ctx context.Context, note func(string, error)) error { return forward(ctx, stream, at, push, note) }
+		work = func(ctx context.Context, note func(string, error)) error {
+			return forward(ctx, stream, media.ViewerConfig{Sound: sound}, at, push, note)
+		}
 	} else {
 		pull := how.Pull[at.Scheme]
 		if pull == nil {
@@ -255,8 +263,8 @@ func persist(ctx context.Context, first, most time.Duration, try func() error, n
 }
 
 // forward is one attempt. It ends with an ErrOffline when the room's stream does.
-func forward(ctx context.Context, stream *media.Stream, to *url.URL, push func(context.Context, *url.URL, *media.Viewer, func()) error, note func(string, error)) error {
-	v, err := stream.Join(media.ViewerConfig{Sound: media.UsualSound()})
+func forward(ctx context.Context, stream *media.Stream, cfg media.ViewerConfig, to *url.URL, push func(context.Context, *url.URL, *media.Viewer, func()) error, note func(string, error)) error {
+	v, err := stream.Join(cfg)
 	if err != nil {
 		return err
 	}

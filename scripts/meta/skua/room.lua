@@ -76,7 +76,7 @@ function Room:mute(kind, on) end
 function Room:close(reason) end
 
 ---Sends the room to another server, again when the connection breaks. Raises an error for what is no such URL, or too many.
----@param url string rtmp://HOST/APP/STREAM, or rtmps
+---@param url string rtmp://HOST/APP/STREAM, or rtmps, rtsp://USER:PASSWORD@HOST/PATH, or rtsps
 ---@return integer|false number false: there is no such room
 function Room:forward(url) end
 
