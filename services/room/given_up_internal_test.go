@@ -111,3 +111,37 @@ func TestAPublisherWhoseNodeGaveUpItsLinkHasToComeThroughStill(t *testing.T) {
 		t.Error("it is in the room for ever")
 	}
 }
+
+// mute is a home that lets somebody in, and whose answer is lost.
+type mute struct{ parted chan uint64 }
+
+func (m mute) Receive(c *actor.Context, msg any) {
+	switch msg := msg.(type) {
+	case enter:
+		c.Reply(nil, actor.ErrUnreachable)
+	case parted:
+		m.parted <- msg.Local
+	}
+}
+
+func TestAHomeWhoseAnswerWasLostHearsThatNobodyCame(t *testing.T) {
+	home := mute{make(chan uint64, 1)}
+	rooms, _ := lone(t, Config{}, func(r *room, c *actor.Context) {
+		ref, err := c.Spawn(actor.Spec{New: func() actor.Actor { return home }})
+		if err != nil {
+			t.Error(err)
+		}
+		r.leave(c, ref)
+	})
+	if _, err := rooms.Join(t.Context(), Entry{Room: "arena"}, media.ViewerConfig{}); err == nil {
+		t.Error("somebody is in whom nobody has let in")
+	}
+	select {
+	case id := <-home.parted:
+		if id != 1 {
+			t.Errorf("%d has left", id)
+		}
+	case <-time.After(time.Minute):
+		t.Error("it counts who never came")
+	}
+}
