@@ -3,6 +3,7 @@ package lua
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/actor/value"
@@ -17,6 +18,7 @@ type Launcher struct {
 	uniques map[string]*unique
 	waiting map[string][]actor.Promise // queries for unique services that nobody has started
 	queries int
+	sweepAt int // the number of queries at which those are looked for that were given up
 	hosts   map[actor.Ref]*hosted
 	keepers map[string][]*keeper // by script
 	tidy    tidy
@@ -230,6 +232,9 @@ func (l *Launcher) found(key string, ref actor.Ref) {
 func (l *Launcher) query(c *actor.Context, m Launch) {
 	key := m.key()
 	u := l.uniques[key]
+	if u == nil {
+		l.sweepQueries()
+	}
 	switch {
 	case u != nil && u.ready:
 		l.found(key, u.ref)
@@ -242,4 +247,20 @@ func (l *Launcher) query(c *actor.Context, m Launch) {
 		l.queries++
 		l.waiting[key] = append(l.waiting[key], c.Promise())
 	}
+}
+
+// sweepQueries forgets the queries for which nobody waits any more, each time that there are twice as many.
+func (l *Launcher) sweepQueries() {
+	if l.queries < l.sweepAt {
+		return
+	}
+	l.queries = 0
+	for key, all := range l.waiting {
+		all = slices.DeleteFunc(all, func(p actor.Promise) bool { return !p.Open() })
+		l.queries += len(all)
+		if l.waiting[key] = all; len(all) == 0 {
+			delete(l.waiting, key)
+		}
+	}
+	l.sweepAt = min(2*l.queries+64, maxQueries)
 }

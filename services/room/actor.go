@@ -254,6 +254,7 @@ func (r *room) refuse(c *actor.Context, a *admission, err error) {
 		delete(a.post.waiting, a.local)
 		c.Reply(refused{reasonFor(err)}, nil)
 	} else {
+		r.disown(c, a)
 		c.Reply(nil, err)
 	}
 	r.rest(c)

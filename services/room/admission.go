@@ -3,6 +3,7 @@ package room
 import (
 	"sync"
 
+	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/net/media"
 )
 
@@ -15,6 +16,8 @@ type admission struct {
 	options media.ViewerConfig
 	guest   *guest // who comes by WebRTC
 	id      uint64 // in the room, once that has given one
+
+	unsure actor.Ref // a home that has perhaps let it in, and has not been told that it is not here
 
 	// Of somebody on another node.
 	post  *post

@@ -204,14 +204,22 @@ func (r *room) admitAway(c *actor.Context, a *admission, tries int) {
 		a.id = r.last
 	}
 	home, gen := w.home, w.gen
+	if home != a.unsure {
+		r.disown(c, a)
+	}
 	m := r.member(a)
 	r.deciding++
 	c.AskFor(home, m.enter(false), r.cfg.RulesTimeout+enterFor, func(v any, err error) {
 		r.deciding--
-		again := errors.Is(err, actor.ErrUnreachable) || errors.Is(err, actor.ErrNoActor) || errors.Is(err, actor.ErrStopped)
+		out := errors.Is(err, actor.ErrNoActor) || errors.Is(err, actor.ErrStopped)
+		again := out || errors.Is(err, actor.ErrUnreachable)
 		if no, ok := v.(refused); ok {
 			err = no.Why.err()
 			again = errors.Is(err, errElsewhere)
+			out = true
+		}
+		if a.unsure = home; out { // nobody is in there
+			a.unsure = actor.Ref{}
 		}
 		e, ok := v.(entered)
 		switch {
@@ -223,6 +231,7 @@ func (r *room) admitAway(c *actor.Context, a *admission, tries int) {
 		case err == nil && ok && r.away == w && w.gen == gen:
 			if err = r.enterAway(c, m, a, e); err != nil {
 				c.Send(home, parted{m.ID, reasonFor(err)})
+				a.unsure = actor.Ref{}
 				r.refuse(c, a, err)
 				return
 			}
@@ -230,13 +239,20 @@ func (r *room) admitAway(c *actor.Context, a *admission, tries int) {
 		case ok: // by a home that the room has no more
 			r.route(c, a, tries+1)
 		default:
-			if _, said := v.(refused); !said { // home may let it in all the same, when who came has given up
-				c.Send(home, parted{m.ID, reasonFor(media.ErrClosed)})
+			if _, said := v.(refused); !said {
 				err = fmt.Errorf("%w: room %s: %w", ErrRules, r.name, err)
 			}
 			r.refuse(c, a, err)
 		}
 	})
+}
+
+// disown tells a home that may have let somebody in, though its answer was lost or came too late, that nobody is here.
+func (r *room) disown(c *actor.Context, a *admission) {
+	if !a.unsure.IsZero() {
+		c.Send(a.unsure, parted{a.id, reasonFor(media.ErrClosed)})
+		a.unsure = actor.Ref{}
+	}
 }
 
 // route is for an admission that has to begin anew, wherever the room is at home now.

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/skua-go/skua/actor"
@@ -53,7 +54,37 @@ func (p *post) waits(local uint64) bool {
 }
 
 // redeem gives what a ticket is for.
-type redeem struct{ asked relay.Request }
+type redeem struct {
+	asked   relay.Request
+	granted *granted
+}
+
+// granted is what a ticket was for, unless who asked gave up while the room made it: whichever of the two comes second finds the other.
+type granted struct{ grant atomic.Pointer[relay.Grant] }
+
+// give is the room's. What nobody takes is ended.
+func (g *granted) give(grant relay.Grant) {
+	if !g.grant.CompareAndSwap(nil, &grant) {
+		drop(grant, media.ErrClosed)
+	}
+}
+
+// abandon ends what was given, or will be.
+func (g *granted) abandon(reason error) {
+	if grant := g.grant.Swap(&relay.Grant{}); grant != nil {
+		drop(*grant, reason)
+	}
+}
+
+// drop ends what no link will.
+func drop(g relay.Grant, reason error) {
+	if g.Viewer != nil {
+		g.Viewer.Close(reason)
+	}
+	if g.Done != nil {
+		g.Done(reason)
+	}
+}
 
 // silent is a publisher of another node whose link has ended.
 type silent struct {
@@ -239,25 +270,33 @@ func (r *room) fetch(c *actor.Context) {
 func (r *room) redeem(c *actor.Context, m redeem) {
 	for _, p := range r.posts {
 		if p.ticket != "" && p.ticket == m.asked.Ticket && p.stream == r.stream {
-			c.Reply(r.outflow(p, m.asked.After))
+			g, err := r.outflow(p, m.asked.After)
+			m.answer(c, g, err)
 			return
 		}
 	}
 	for _, one := range r.members {
 		if one.ticket != "" && one.ticket == m.asked.Ticket {
-			c.Reply(r.inflow(c, one))
+			g, err := r.inflow(c, one)
+			m.answer(c, g, err)
 			return
 		}
 	}
 	c.Reply(nil, fmt.Errorf("%w in %s for this ticket", ErrOffline, r.name))
 }
 
+func (m redeem) answer(c *actor.Context, g relay.Grant, err error) {
+	if err == nil {
+		m.granted.give(g)
+	}
+	c.Reply(g, err)
+}
+
 // outflow is the room's stream for another node.
-func (r *room) outflow(p *post, after uint64) (any, error) {
+func (r *room) outflow(p *post, after uint64) (g relay.Grant, err error) {
 	if p.link != nil {
 		p.link.Close(ErrReplaced)
 	}
-	var err error
 	p.link, err = r.stream.Join(media.ViewerConfig{
 		Want: func(*media.Track) bool { return true }, After: after, Lag: r.cfg.Lag, Patience: r.cfg.Patience,
 	})
@@ -265,9 +304,9 @@ func (r *room) outflow(p *post, after uint64) (any, error) {
 }
 
 // inflow is the place of a publisher of another node.
-func (r *room) inflow(c *actor.Context, one *member) (any, error) {
+func (r *room) inflow(c *actor.Context, one *member) (g relay.Grant, err error) {
 	if err := one.publisher.Err(); err != nil {
-		return nil, err
+		return g, err
 	}
 	into := &inflow{p: one.publisher, last: one.inflow.close()}
 	one.inflow = into
@@ -349,7 +388,12 @@ func (r *Rooms) OpenLink(ctx context.Context, asked relay.Request) (relay.Grant,
 	if !ok {
 		return relay.Grant{}, fmt.Errorf("%w: the node stops", ErrOffline)
 	}
-	v, err := r.sys.Ask(ctx, service, redeem{asked})
+	m := redeem{asked, &granted{}}
+	v, err := r.sys.Ask(ctx, service, m)
+	if err != nil {
+		m.granted.abandon(err)
+		return relay.Grant{}, err
+	}
 	g, _ := v.(relay.Grant)
-	return g, err
+	return g, nil
 }
