@@ -29,7 +29,7 @@ type WebRTCConfig struct {
 	TURNSecret Secret `toml:"turn_secret" env:"TURN_SECRET"`
 	// Pages' origins (such as `https://play.example.com`) that may come in besides the node's own; `*` admits all.
 	Origins []string `toml:"origins" env:"ORIGINS"`
-	// Publishers and viewers together; further ones are told to come again later. Each takes up to 400 KB.
+	// Publishers and viewers together; further ones are told to come again later. Each takes up to 40 KB, and 90 KB more with data channels.
 	MaxSessions int `toml:"max_sessions" env:"MAX_SESSIONS"`
 	// Publishers of one room.
 	MaxPublishers int `toml:"max_publishers" env:"MAX_PUBLISHERS"`

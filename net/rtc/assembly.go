@@ -9,7 +9,6 @@ import (
 
 	"github.com/pion/rtp"
 	"github.com/pion/rtp/codecs"
-	pion "github.com/pion/webrtc/v4"
 
 	"github.com/skua-go/skua/net/media"
 )
@@ -24,7 +23,7 @@ type assembly struct {
 // newAssembly is for the codecs that streams get from WebRTC; ok is false for another.
 func newAssembly(mime string) (a *assembly, ok bool) {
 	for name, c := range map[string]media.Codec{
-		pion.MimeTypeH264: media.H264, pion.MimeTypeH265: media.H265, pion.MimeTypeAV1: media.AV1, pion.MimeTypeVP8: media.VP8, pion.MimeTypeVP9: media.VP9, pion.MimeTypeOpus: media.Opus,
+		mimeH264: media.H264, mimeH265: media.H265, mimeAV1: media.AV1, mimeVP8: media.VP8, mimeVP9: media.VP9, mimeOpus: media.Opus,
 	} {
 		if strings.EqualFold(mime, name) {
 			return &assembly{codec: c, sets: media.Sets{Codec: c}}, true

@@ -2,10 +2,15 @@ package rtc
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
+	"slices"
 	"sync"
 	"time"
 
-	pion "github.com/pion/webrtc/v4"
+	"github.com/pion/datachannel"
+	"github.com/pion/dtls/v3"
+	"github.com/pion/sctp"
 )
 
 // Data channels that a client may open: what members say to the room, and what the server tells by itself, as JSON.
@@ -23,33 +28,102 @@ const (
 	channelBacklog = 256 << 10
 )
 
+// receiveWindow is how many bytes of a client wait at most, and so the most that a message can have which is dropped; a larger one never becomes whole.
+const receiveWindow = 4 * MaxMessage
+
+// sctpMTU is the most that a packet of the association has: with what DTLS adds it fits into each network.
+const sctpMTU = 1200
+
 // channels are those of one session.
 type channels struct {
 	mu           sync.Mutex
-	room, events *pion.DataChannel
+	room, events *datachannel.DataChannel
 	last         []byte // the last event of slots, for a channel that opens later
 	allowance    rate
 }
 
-// opened is called by the library when the client has made a channel.
-func (s *session) opened(c *pion.DataChannel) {
+// converse serves the session's data channels (RFC 8831) until the connection ends.
+func (s *session) converse(conn *dtls.Conn) {
+	link, err := sctp.ClientWithOptions( // both sides begin
+		sctp.WithNetConn(conn), sctp.WithLoggerFactory(s.server.logs), sctp.WithMTU(sctpMTU), sctp.WithMaxMessageSize(MaxMessage), sctp.WithMaxReceiveBufferSize(receiveWindow),
+	)
+	if err != nil {
+		s.server.log.Debug("data channels", "room", s.Room, "who", s.Who, "error", err)
+		return
+	}
+	defer func() { _ = link.Close() }()
+	for {
+		stream, err := link.AcceptStream()
+		if err != nil {
+			return // it has ended
+		}
+		stream.SetDefaultPayloadType(sctp.PayloadTypeWebRTCBinary)
+		c, err := datachannel.Server(stream, &datachannel.Config{LoggerFactory: s.server.logs})
+		if err != nil {
+			s.server.log.Debug("a data channel", "room", s.Room, "who", s.Who, "error", err)
+			s.server.metrics.invalid.Inc()
+			_ = stream.Close()
+			continue
+		}
+		s.opened(c)
+	}
+}
+
+// opened takes a channel that the client has made.
+func (s *session) opened(c *datachannel.DataChannel) {
 	s.channel.mu.Lock()
 	defer s.channel.mu.Unlock()
 	switch {
-	case c.Label() == channelRoom && s.channel.room == nil:
+	case c.Label == channelRoom && s.channel.room == nil:
 		s.channel.room = c
-		c.OnMessage(func(m pion.DataChannelMessage) { s.said(m.Data) })
-	case c.Label() == channelEvents && s.channel.events == nil:
+		s.spawn(func() {
+			s.listen(c, s.said)
+			s.channel.closed(c)
+		})
+	case c.Label == channelEvents && s.channel.events == nil:
 		s.channel.events = c
-		c.OnOpen(func() {
-			s.channel.mu.Lock()
-			defer s.channel.mu.Unlock()
-			if s.channel.last != nil {
-				s.send(c, s.channel.last)
-			}
+		if s.channel.last != nil {
+			s.send(c, s.channel.last)
+		}
+		s.spawn(func() {
+			s.listen(c, func([]byte) {})
+			s.channel.closed(c)
 		})
 	default:
-		s.server.spawn(func() { _ = c.Close() }) // nobody listens to it
+		_ = c.Close() // nobody listens to it
+	}
+}
+
+// closed forgets a channel that has ended: a client may open it anew.
+func (c *channels) closed(o *datachannel.DataChannel) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.room == o {
+		c.room = nil
+	}
+	if c.events == o {
+		c.events = nil
+	}
+}
+
+// listen hands on what comes on a channel until it ends.
+func (s *session) listen(c *datachannel.DataChannel, to func([]byte)) {
+	defer func() { _ = c.Close() }()
+	room, large := make([]byte, MaxMessage), []byte(nil)
+	for {
+		buf := room
+		if large != nil {
+			buf, large = large, nil
+		}
+		n, _, err := c.ReadDataChannel(buf)
+		switch {
+		case err == nil:
+			to(slices.Clone(buf[:n]))
+		case errors.Is(err, io.ErrShortBuffer) && len(buf) == len(room):
+			large = make([]byte, receiveWindow) // for this one, which is refused then
+		default:
+			return
+		}
 	}
 }
 
@@ -72,20 +146,21 @@ func (s *session) tell(text []byte) bool {
 	return s.channel.room != nil && s.send(s.channel.room, text)
 }
 
-func (s *session) send(c *pion.DataChannel, text []byte) bool {
-	if c.ReadyState() != pion.DataChannelStateOpen || c.BufferedAmount()+uint64(len(text)) > channelBacklog {
+func (s *session) send(c *datachannel.DataChannel, text []byte) bool {
+	if c.BufferedAmount()+uint64(len(text)) > channelBacklog {
 		s.server.metrics.messagesDropped.Inc()
 		return false
 	}
-	return c.SendText(string(text)) == nil
+	_, err := c.WriteDataChannel(text, true)
+	return err == nil
 }
 
 // event tells the client something if it listens.
 func (c *channels) event(text []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.events != nil && c.events.ReadyState() == pion.DataChannelStateOpen && c.events.BufferedAmount() < channelBacklog {
-		_ = c.events.SendText(string(text)) // it is about to end
+	if c.events != nil && c.events.BufferedAmount() < channelBacklog {
+		_, _ = c.events.WriteDataChannel(text, true) // it is about to end
 	}
 }
 
@@ -97,7 +172,7 @@ func (c *channels) farewell(reason string) {
 	c.mu.Lock()
 	events := c.events
 	c.mu.Unlock()
-	if events == nil || events.ReadyState() != pion.DataChannelStateOpen {
+	if events == nil {
 		return
 	}
 	text, err := json.Marshal(map[string]string{"event": "closed", "reason": reason})
@@ -130,7 +205,7 @@ type slotEvent struct {
 func (s *session) tellSlots() {
 	told := make([]slotEvent, len(s.slots))
 	for i, sl := range s.slots {
-		told[i] = slotEvent{Track: sl.ID(), Kind: sl.kind.String()}
+		told[i] = slotEvent{Track: sl.ID(), Kind: string(sl.kind)}
 		if src := sl.current(); src != nil {
 			told[i].Who = src.who
 		}

@@ -1,12 +1,14 @@
 package rtc
 
 import (
+	"net"
 	"testing"
 	"time"
 	"unicode"
 
 	"github.com/pion/rtp"
-	pion "github.com/pion/webrtc/v4"
+
+	"github.com/skua-go/skua/net/rtc/terms"
 )
 
 // film is a publisher of pictures, a packet and a letter each: a to m are VP8, n to z H.264, capitals are key frames.
@@ -14,7 +16,7 @@ type film struct {
 	*direct
 	src   *source
 	in    *intake
-	known map[string]pion.RTPCodecParameters
+	known map[string]terms.Codec
 	n     uint16
 	at    time.Time
 }
@@ -26,18 +28,12 @@ const (
 
 func newFilm(t *testing.T) *film {
 	t.Helper()
-	f := &film{direct: newDirect(t), known: map[string]pion.RTPCodecParameters{}, at: time.Now()}
-	f.src = newSource(f.srv, pion.RTPCodecTypeVideo, "ann", "", 0, videoClock, new(senderClock))
+	f := &film{direct: newDirect(t), known: map[string]terms.Codec{}, at: time.Now()}
+	f.src = newSource(f.srv, Video, "ann", "", 0, videoClock, new(senderClock))
 	t.Cleanup(f.src.close)
-	for _, c := range videoCodecs() {
-		switch c.PayloadType {
-		case 96:
-			f.known[theVP8] = c
-		case 102:
-			f.known[theH264] = c
-		}
-	}
-	f.in = &intake{server: f.srv, src: f.src, agreed: []pion.RTPCodecParameters{f.known[theVP8], f.known[theH264]}}
+	f.known[theVP8] = terms.Codec{PT: 96, Mime: mimeVP8, Clock: videoClock}
+	f.known[theH264] = terms.Codec{PT: 102, Mime: mimeH264, Clock: videoClock, Fmtp: "packetization-mode=1;profile-level-id=42e01f"}
+	f.in = &intake{server: f.srv, src: f.src, agreed: []terms.Codec{f.known[theVP8], f.known[theH264]}}
 	return f
 }
 
@@ -53,7 +49,7 @@ func (f *film) packet(n uint16, letter rune) {
 			payload[0], payload[1] = 0x10, 0
 		}
 	}
-	b, err := (&rtp.Packet{Header: rtp.Header{Version: 2, Marker: true, PayloadType: uint8(f.known[codec].PayloadType), SequenceNumber: n, Timestamp: uint32(n) * 3600, SSRC: 1}, Payload: payload}).Marshal()
+	b, err := (&rtp.Packet{Header: rtp.Header{Version: 2, Marker: true, PayloadType: f.known[codec].PT, SequenceNumber: n, Timestamp: uint32(n) * 3600, SSRC: 1}, Payload: payload}).Marshal()
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -72,24 +68,24 @@ func (f *film) shows(pictures string) {
 
 // seat is a viewer that has some codecs.
 type seat struct {
-	slot *slot
-	got  []rtp.Packet
+	slot   *slot
+	client *net.UDPConn
+	theirs *crypt
+	got    []rtp.Packet
 }
-
-func (s *seat) WriteRTP(h *rtp.Header, payload []byte) (int, error) {
-	s.got = append(s.got, rtp.Packet{Header: *h, Payload: payload})
-	return len(payload), nil
-}
-
-func (s *seat) Write([]byte) (int, error) { return 0, nil }
 
 // joins has a viewer come now.
 func (f *film) joins(codecs ...string) *seat {
-	s := new(seat)
-	s.slot = &slot{viewer: f.slot.viewer, kind: pion.RTPCodecTypeVideo, out: s, ssrc: 6}
+	f.Helper()
+	s := &seat{client: listenLoopback(f.T), theirs: keysOf(f.T, true)}
+	f.Cleanup(func() { _ = s.client.Close() })
+	viewer := &session{server: f.srv}
+	viewer.keys.Store(keysOf(f.T, false))
+	viewer.lane.Store(overUDP(f.srv.sockets.all[0], s.client.LocalAddr().(*net.UDPAddr).AddrPort()))
+	s.slot = &slot{viewer: viewer, kind: Video, ssrc: 6}
 	for i, name := range codecs {
 		c := f.known[name]
-		c.PayloadType = pion.PayloadType(40 + i) // viewers have numbers of their own
+		c.PT = uint8(40 + i) // viewers have numbers of their own
 		s.slot.offered = append(s.slot.offered, c)
 	}
 	s.slot.feed(f.src, f.at.Add(time.Duration(f.n)*40*time.Millisecond))
@@ -97,9 +93,33 @@ func (f *film) joins(codecs ...string) *seat {
 	return s
 }
 
+// reads takes all that it was sent.
+func (s *seat) reads(t *testing.T) {
+	t.Helper()
+	if err := s.client.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	for b := make([]byte, datagramRoom); len(s.got) < int(s.slot.packets); {
+		n, err := s.client.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain, err := s.theirs.openRTP(make([]byte, datagramRoom), b[:n])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var p rtp.Packet
+		if err := p.Unmarshal(plain); err != nil {
+			t.Fatal(err)
+		}
+		s.got = append(s.got, p)
+	}
+}
+
 // saw are the pictures that a viewer was sent. Their numbers follow each other, but for so many that were lost on the way to the node.
 func (s *seat) saw(t *testing.T, lost int) string {
 	t.Helper()
+	s.reads(t)
 	var all []byte
 	for i, p := range s.got {
 		if i > 0 && p.SequenceNumber != s.got[i-1].SequenceNumber+1 {
@@ -160,9 +180,9 @@ func TestALatePacketOfTheOldCodecDoesNotDivideTheNewOne(t *testing.T) {
 	if a, b := f.src.get(1<<16|3), f.src.get(1<<16|5); a.codec != b.codec {
 		t.Error("packets of one payload type are of two codecs: what is put together of them falls apart, and the first are not sent again")
 	}
-	before := len(s.got)
+	before := s.slot.packets
 	f.srv.turn(func(out *outbox) { s.slot.lost([]uint16{3 + s.slot.addSeq}, time.Now(), out) })
-	if n := len(s.got) - before; n != 1 {
+	if n := s.slot.packets - before; n != 1 {
 		t.Errorf("%d packets are sent again, expected 1", n)
 	}
 }

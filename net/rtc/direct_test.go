@@ -14,8 +14,8 @@ import (
 	"github.com/skua-go/skua/net/rtc"
 )
 
-// Sound passes the library by in both directions, and nothing is lost or comes twice where its numbers begin anew.
-func TestSoundTakesTheShortWay(t *testing.T) {
+// Nothing is lost or comes twice where the numbers of a track begin anew.
+func TestSoundGoesOnWhereItsNumbersBeginAnew(t *testing.T) {
 	d := open(t, nil)
 	_, feeds := publish(t, d, "stage", "anna", pion.MimeTypeOpus)
 	viewer := watch(t, d, "/whep/stage", 1, 0)
@@ -42,9 +42,6 @@ func TestSoundTakesTheShortWay(t *testing.T) {
 			last = p.SequenceNumber
 			break
 		}
-	}
-	if n := d.count(t, "skua_webrtc_packets_direct_total"); n < packets-10 {
-		t.Errorf("%v packets took the short way, expected %d", n, packets)
 	}
 	if n := d.count(t, "skua_webrtc_invalid_packets_total"); n != 0 {
 		t.Errorf("%v packets could not be read", n)

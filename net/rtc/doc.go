@@ -9,5 +9,8 @@
 // A viewer offers as many lines of audio and video as it wants to receive at most. Sources are laid on these slots: all of them while there are no more than slots, and those
 // that have spoken last beyond that. When a slot's source changes, sequence numbers and timestamps go on, so that publishers come and go without a word of SDP.
 //
+// Sessions have no goroutines and buffers of their own: who reads from a socket decrypts, forwards and encrypts. Of the libraries' connections only DTLS and SCTP are there, and while they are
+// needed (see secure).
+//
 // What is not sent out again belongs to the caller: who may come in, and what becomes of it, is decided by Rules.
 package rtc

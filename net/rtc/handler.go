@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/skua-go/skua/net/media"
+	"github.com/skua-go/skua/net/rtc/terms"
 )
 
 // Paths of the two protocols; the room follows, and in PATCH and DELETE the session.
@@ -122,15 +123,20 @@ func (srv *Server) body(w http.ResponseWriter, r *http.Request, d Direction, exp
 }
 
 func (srv *Server) post(w http.ResponseWriter, r *http.Request, d Direction, room string) {
-	offer, ok := srv.body(w, r, d, typeSDP, maxSDP)
+	text, ok := srv.body(w, r, d, typeSDP, maxSDP)
 	if !ok {
 		return
 	}
-	l, err := readOffer(offer, d)
+	offer, err := terms.Read(text, terms.Direction(d))
 	if err != nil {
-		srv.failWith(w, d, err)
+		srv.failWith(w, d, offerProblem(err))
 		return
 	}
+	if offer.Lite {
+		srv.fail(w, d, http.StatusBadRequest, "the offer is of an ICE-lite agent, as the node is: nobody would look for a way")
+		return
+	}
+	l := linesOf(offer)
 	if most := srv.cfg.MaxSlots; l.audio > most || l.video > most {
 		srv.fail(w, d, http.StatusBadRequest, "more than "+itoa(most)+" lines of one kind")
 		return
@@ -152,7 +158,7 @@ func (srv *Server) post(w http.ResponseWriter, r *http.Request, d Direction, roo
 	if permit.Who == "" {
 		permit.Who = request.Name
 	}
-	s, answer, err := srv.admit(ctx, d, room, permit, offer, l)
+	s, answer, err := srv.admit(d, room, permit, offer)
 	if err != nil {
 		srv.failWith(w, d, err)
 		return
@@ -173,40 +179,26 @@ func (srv *Server) post(w http.ResponseWriter, r *http.Request, d Direction, roo
 }
 
 // admit makes the session of somebody who may come in.
-func (srv *Server) admit(ctx context.Context, d Direction, name string, permit Permit, offer string, l lines) (_ *session, answer string, err error) {
+func (srv *Server) admit(d Direction, name string, permit Permit, offer *terms.Offer) (_ *session, answer string, err error) {
 	r, err := srv.enter(name)
 	if err != nil {
 		srv.cfg.Rules.Left(Session{Room: name, Who: permit.Who, Direction: d, Tag: permit.Tag}, err.Error())
 		return nil, "", err
 	}
-	s, err := srv.open(r, d, permit)
-	if err == nil && !srv.remember(s) {
-		err = errors.Join(ErrClosed, s.pc.Close())
-	}
-	if err != nil {
+	s := srv.open(r, d, permit, offer)
+	if !srv.remember(s) {
+		srv.sockets.paths.end(s)
 		srv.connecting.Add(-1)
 		srv.leave(r)
-		srv.cfg.Rules.Left(Session{Room: name, Who: permit.Who, Direction: d, Tag: permit.Tag}, err.Error())
-		return nil, "", err
+		srv.cfg.Rules.Left(s.Session, ErrClosed.Error())
+		return nil, "", ErrClosed
 	}
-	s.lines = l
 	srv.metrics.sessions.WithLabelValues(string(d)).Inc()
-	defer func() {
-		if err != nil {
-			s.close(err.Error())
-		}
-	}()
-	if d == Play {
-		if err := s.addSlots(l); err != nil {
-			return nil, "", err
-		}
-	}
-	if answer, err = s.answer(ctx, offer); err != nil {
-		return nil, "", err
-	}
-	if d == Publish { // with an offer that is good: a bad one costs nobody their place
+	answer = s.answer()
+	if d == Publish {
 		replaced, err := r.enter(s)
 		if err != nil {
+			s.close(err.Error())
 			return nil, "", err
 		}
 		if replaced != nil {
@@ -241,20 +233,13 @@ func (srv *Server) patch(w http.ResponseWriter, r *http.Request, d Direction, ro
 			srv.fail(w, d, http.StatusBadRequest, "ICE can't be restarted without a=ice-ufrag and a=ice-pwd")
 			return
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), admitTime)
-		defer cancel()
-		answer, etag, err := s.restart(ctx, f)
-		if err != nil {
-			srv.failWith(w, d, err)
-			return
-		}
+		answer, etag := s.restart()
 		w.Header().Set("Content-Type", typeFragment)
 		w.Header().Set("ETag", etag)
 		_, _ = io.WriteString(w, answer) // see post
 	case match != s.tag():
 		srv.failWith(w, d, errStale)
 	default:
-		s.trickle(f)
 		w.WriteHeader(http.StatusNoContent)
 	}
 }

@@ -2,22 +2,20 @@ package rtc
 
 import (
 	"strings"
-
-	pion "github.com/pion/webrtc/v4"
 )
 
 // keyFrames returns what tells whether a packet begins a picture that needs no earlier one, for a codec; audio has only such.
 func keyFrames(mime string) func(payload []byte) bool {
 	switch strings.ToLower(mime) {
-	case strings.ToLower(pion.MimeTypeH264):
+	case strings.ToLower(mimeH264):
 		return h264Key
-	case strings.ToLower(pion.MimeTypeH265):
+	case strings.ToLower(mimeH265):
 		return h265Key
-	case strings.ToLower(pion.MimeTypeVP8):
+	case strings.ToLower(mimeVP8):
 		return vp8Key
-	case strings.ToLower(pion.MimeTypeVP9):
+	case strings.ToLower(mimeVP9):
 		return vp9Key
-	case strings.ToLower(pion.MimeTypeAV1):
+	case strings.ToLower(mimeAV1):
 		return av1Key
 	}
 	return func([]byte) bool { return true }

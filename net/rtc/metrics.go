@@ -9,7 +9,6 @@ type Metrics struct {
 	received, sent  prometheus.Counter
 	receivedBytes   prometheus.Counter
 	sentBytes       prometheus.Counter
-	direct          prometheus.Counter
 	again           prometheus.Counter
 	failed          prometheus.Counter
 	skipped         prometheus.Counter
@@ -37,7 +36,6 @@ func NewMetrics() *Metrics {
 		sent:            counter("packets_sent_total", "RTP packets to viewers."),
 		receivedBytes:   counter("received_bytes_total", "Bytes of RTP from publishers."),
 		sentBytes:       counter("sent_bytes_total", "Bytes of RTP to viewers, encrypted."),
-		direct:          counter("packets_direct_total", "RTP packets to viewers that were written past the library, many by one system call; the others cost some times as much."),
 		again:           counter("packets_resent_total", "Packets that viewers asked for again and got from the cache of the track."),
 		failed:          counter("packets_failed_total", "Packets that could not be written to a viewer, whose connection is about to end."),
 		skipped:         counter("viewer_skips_total", "Times that a viewer's line was so far behind that it went on with the newest key frame."),
@@ -63,7 +61,7 @@ func (m *Metrics) ended(d Direction, reason string) {
 
 func (m *Metrics) all() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.sessions, m.ends, m.refused, m.received, m.sent, m.receivedBytes, m.sentBytes, m.direct, m.again, m.failed, m.skipped, m.unsupported, m.invalid, m.unagreed, m.keysAsked, m.messagesDropped, m.disordered,
+		m.sessions, m.ends, m.refused, m.received, m.sent, m.receivedBytes, m.sentBytes, m.again, m.failed, m.skipped, m.unsupported, m.invalid, m.unagreed, m.keysAsked, m.messagesDropped, m.disordered,
 	}
 }
 

@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"slices"
 
-	pion "github.com/pion/webrtc/v4"
-
 	"github.com/skua-go/skua/net/media"
+	"github.com/skua-go/skua/net/rtc/terms"
 )
 
 // Kind is what a track carries.
@@ -18,6 +17,13 @@ const (
 	Audio Kind = "audio"
 	Video Kind = "video"
 )
+
+func kindOf(k terms.Kind) Kind {
+	if k == terms.Audio {
+		return Audio
+	}
+	return Video
+}
 
 // Members lists who is in a room, by name.
 func (srv *Server) Members(room string) []Session {
@@ -76,16 +82,15 @@ func (srv *Server) Mute(room, who string, kind Kind, on bool) error {
 	if r == nil {
 		return fmt.Errorf("%w: %q", ErrNoRoom, room)
 	}
-	of := pion.NewRTPCodecType(string(kind))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := r.find(who)
 	if p == nil {
 		return fmt.Errorf("%w: no publisher %q in room %q", ErrNoMember, who, room)
 	}
-	p.muted[of] = on
+	p.muted[kind] = on
 	for _, src := range p.sources {
-		if src.kind == of && src.muted.Swap(on) && !on {
+		if src.kind == kind && src.muted.Swap(on) && !on {
 			src.newestKey.Store(0) // nobody begins with what has come meanwhile
 		}
 	}

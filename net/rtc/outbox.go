@@ -1,8 +1,9 @@
 package rtc
 
 import (
+	"errors"
+
 	"github.com/pion/rtp"
-	"github.com/pion/srtp/v3"
 	"golang.org/x/net/ipv4"
 )
 
@@ -42,23 +43,31 @@ func (srv *Server) turn(f func(*outbox)) {
 	srv.outboxes.Put(o)
 }
 
+var errNowhere = errors.New("rtc: there is no way to the client")
+
 // add encrypts a packet for a client.
-func (o *outbox) add(to *lane, seal *srtp.Context, h *rtp.Header, payload []byte) error {
+func (o *outbox) add(s *session, h *rtp.Header, payload []byte) error {
+	to, keys := s.lane.Load(), s.keys.Load()
+	if to == nil || keys == nil {
+		return errNowhere
+	}
 	if o.waiting == len(o.packets) || o.waiting > 0 && o.socket != to.socket {
 		o.flush()
 	}
-	o.socket = to.socket
 	m := &o.packets[o.waiting]
-	room := o.room[o.waiting*datagramRoom:][:datagramRoom:datagramRoom]
-	n, err := h.MarshalTo(room)
+	sealed, err := keys.sealRTP(o.room[o.waiting*datagramRoom:][:datagramRoom:datagramRoom], h, payload)
 	if err != nil {
 		return err
 	}
-	n += copy(room[n:], payload)
-	sealed, err := seal.EncryptRTP(room, room[:n], nil)
-	if err != nil {
-		return err
+	if to.stream != nil {
+		if err := to.stream.write(sealed); err != nil {
+			return err
+		}
+		o.metrics.sent.Inc()
+		o.metrics.sentBytes.Add(float64(len(sealed)))
+		return nil
 	}
+	o.socket = to.socket
 	m.Buffers[0], m.Addr = sealed, to.to
 	o.waiting++
 	o.bytes += len(sealed)
@@ -81,7 +90,6 @@ func (o *outbox) flush() {
 	}
 	o.metrics.failed.Add(float64(refused))
 	o.metrics.sent.Add(float64(o.waiting - refused))
-	o.metrics.direct.Add(float64(o.waiting - refused))
 	o.metrics.sentBytes.Add(float64(o.bytes))
 	o.waiting, o.bytes, o.socket = 0, 0, nil
 }

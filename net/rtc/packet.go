@@ -19,10 +19,10 @@ type cache struct {
 	ring []atomic.Pointer[packet]
 }
 
-// Packets that a source keeps: 2 s of video of 5 Mbps, or 1.3 s of sound, which is not asked for again.
+// Packets that a source keeps: 2 s of video of 5 Mbps, or 0.6 s of sound, which is not asked for again.
 const (
 	videoCache = 1024
-	audioCache = 64
+	audioCache = 32
 )
 
 func newCache(size int) cache { return cache{ring: make([]atomic.Pointer[packet], size)} }
@@ -40,9 +40,6 @@ func (c *cache) get(seq uint64) *packet {
 
 // size is how many numbers it spans.
 func (c *cache) size() uint64 { return uint64(len(c.ring)) }
-
-// turns is how often the 16-bit number of an extended one has begun anew, as SRTP counts.
-func turns(number uint64) uint32 { return uint32(number>>16) - 1 }
 
 // extender makes 16-bit sequence numbers into ones that never wrap (RFC 3550, appendix A.1). It begins one turn above zero, so that late packets have numbers, too.
 type extender struct {

@@ -1,130 +1,114 @@
 package rtc
 
 import (
-	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
-
-	"github.com/pion/stun/v3"
-	pion "github.com/pion/webrtc/v4"
+	"time"
 )
 
-// paths finds the short way of who has sent a packet. ICE chooses where a client is. Which socket hears it, of a machine with many addresses, is where its checks of the
-// connection come (STUN with the node's key in ICE, RFC 8445 section 7.3): other packets may say of themselves that they come from anywhere, and move nothing.
+// paths finds the session of who has sent a datagram: by the node's name in ICE, which a client's checks carry, and then by where they came from.
 type paths struct {
 	mu    sync.RWMutex
-	by    map[netip.AddrPort]*path
-	named map[string]*path // by the node's name in ICE
+	by    map[netip.AddrPort]*session
+	named map[string]*session
 }
+
+// path is what paths knows of a session; its lock guards that.
+type path struct {
+	own    credentials
+	places []netip.AddrPort // that are its own, over UDP, the oldest first
+	over   bool             // the session has ended
+}
+
+// maxPlaces is how many addresses a client has at once: those of its networks, through each of which it looks for the best way.
+const maxPlaces = 16
 
 func newPaths() paths {
-	return paths{by: map[netip.AddrPort]*path{}, named: map[string]*path{}}
+	return paths{by: map[netip.AddrPort]*session{}, named: map[string]*session{}}
 }
 
-// hear finds it, and heeds a check of the client.
-func (ps *paths) hear(from netip.AddrPort, s *socket, b []byte) *path {
+// at is the session whose client has shown that it is there, or nil.
+func (ps *paths) at(from netip.AddrPort) *session {
 	ps.mu.RLock()
-	p := ps.by[from]
-	ps.mu.RUnlock()
-	if stun.IsMessage(b) {
-		if p != nil {
-			if l := p.lane.Load(); l != nil && l.socket == s {
-				return p // where it is known to be
-			}
+	defer ps.mu.RUnlock()
+	return ps.by[from]
+}
+
+// called is the session that a check's user name calls, which is the node's name, a colon and the client's.
+func (ps *paths) called(name string) (*session, credentials) {
+	own, _, _ := strings.Cut(name, ":")
+	ps.mu.RLock()
+	defer ps.mu.RUnlock()
+	s := ps.named[own]
+	if s == nil {
+		return nil, credentials{}
+	}
+	return s, s.path.own
+}
+
+// name has a session known by the node's credentials of now.
+func (ps *paths) name(s *session, own credentials) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if s.path.over {
+		return
+	}
+	delete(ps.named, s.path.own.name)
+	s.path.own = own
+	ps.named[own.name] = s
+}
+
+// place notes that a session's client has got through on a lane. It is written to on the first, and then on the one that it has named last. ok is false
+// where another client is: who gives that address out as its own takes nothing from it, unless it is silent there.
+func (ps *paths) place(s *session, l *lane, named bool, now time.Time) (ok bool) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if s.path.over {
+		return false
+	}
+	if l.socket != nil && ps.by[l.at] != s && !ps.settle(s, l.at, now) {
+		return false
+	}
+	s.heard.Store(now.UnixNano())
+	if is := s.lane.Load(); is == nil || is.over() || named && !l.same(is) {
+		s.lane.Store(l)
+	}
+	return true
+}
+
+// settle gives a session an address.
+func (ps *paths) settle(s *session, at netip.AddrPort, now time.Time) (ok bool) {
+	if other := ps.by[at]; other != nil {
+		if now.UnixNano()-other.heard.Load() < int64(s.server.cfg.Silence)/2 {
+			return false
 		}
-		ps.check(from, s, b)
+		other.path.places = slices.DeleteFunc(other.path.places, func(a netip.AddrPort) bool { return a == at })
 	}
-	return p
+	if p := &s.path; len(p.places) == maxPlaces {
+		oldest := 0
+		if is := s.lane.Load(); is != nil && is.at == p.places[0] {
+			oldest = 1 // it is there
+		}
+		delete(ps.by, p.places[oldest])
+		p.places = slices.Delete(p.places, oldest, oldest+1)
+	}
+	s.path.places = append(s.path.places, at)
+	ps.by[at] = s
+	return true
 }
 
-// check notes by which socket a client is heard, if it is the client.
-func (ps *paths) check(from netip.AddrPort, s *socket, b []byte) {
-	m := new(stun.Message)
-	var name stun.Username
-	if stun.Decode(b, m) != nil || m.Type != stun.BindingRequest || name.GetFrom(m) != nil {
-		return
-	}
-	own, _, _ := strings.Cut(name.String(), ":")
-	ps.mu.RLock()
-	p, key := ps.named[own], ""
-	if p != nil {
-		key = p.key
-	}
-	ps.mu.RUnlock()
-	if p == nil || stun.NewShortTermIntegrity(key).Check(m) != nil {
-		return
-	}
+// end forgets a session.
+func (ps *paths) end(s *session) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	if p.over {
-		return
+	for _, at := range s.path.places {
+		delete(ps.by, at)
 	}
-	p.heard = &lane{socket: s, at: from, to: net.UDPAddrFromAddrPort(from)}
-	if p.at == from {
-		ps.open(p)
+	if ps.named[s.path.own.name] == s {
+		delete(ps.named, s.path.own.name)
 	}
-}
-
-// name has a path known by the node's credentials in ICE: those of now.
-func (ps *paths) name(p *path, name, key string) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	if p.over || name == "" {
-		return
-	}
-	delete(ps.named, p.name)
-	p.name, p.key = name, key
-	ps.named[name] = p
-}
-
-// move puts a path to where its client is now; to the zero address, when that can't be reached in a short way.
-func (ps *paths) move(p *path, to netip.AddrPort) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	if p.at == to || p.over {
-		return
-	}
-	ps.put(p, to)
-}
-
-// end forgets a path.
-func (ps *paths) end(p *path) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	ps.put(p, netip.AddrPort{})
-	delete(ps.named, p.name)
-	p.over = true // ICE may choose once more
-}
-
-func (ps *paths) put(p *path, to netip.AddrPort) {
-	if ps.by[p.at] == p {
-		delete(ps.by, p.at)
-	}
-	p.lane.Store(nil) // until the client is heard
-	p.disclaim()
-	if p.at = to; to.IsValid() && p.heard != nil && p.heard.at == to {
-		ps.open(p)
-	}
-}
-
-// open has a path's client heard and written to, unless there is another at its address: who gives that out as its own takes nothing from it.
-func (ps *paths) open(p *path) {
-	if other := ps.by[p.at]; other != nil && other != p {
-		return
-	}
-	ps.by[p.at] = p
-	p.lane.Store(p.heard)
-}
-
-// follow takes the pair of addresses that ICE has chosen.
-func (ps *paths) follow(p *path, pair *pion.ICECandidatePair) {
-	if pair == nil || pair.Remote == nil {
-		return
-	}
-	var to netip.AddrPort
-	if ip, err := netip.ParseAddr(pair.Remote.Address); err == nil && pair.Remote.Protocol == pion.ICEProtocolUDP {
-		to = netip.AddrPortFrom(ip.Unmap(), pair.Remote.Port)
-	}
-	ps.move(p, to)
+	s.path.places, s.path.over = nil, true
+	s.lane.Store(nil)
 }

@@ -4,34 +4,61 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pion/stun/v3"
 )
 
-// iceCheck is a client's check of the connection.
-func iceCheck(t *testing.T, name, key string) []byte {
+// iceCheck is a client's check of the connection. It names the way, or not.
+func iceCheck(t *testing.T, name, key string, naming bool) []byte {
 	t.Helper()
-	m, err := stun.Build(stun.BindingRequest, stun.TransactionID, stun.NewUsername(name+":theirs"), stun.NewShortTermIntegrity(key), stun.Fingerprint)
+	setters := []stun.Setter{stun.BindingRequest, stun.TransactionID, stun.NewUsername(name + ":theirs")}
+	if naming {
+		setters = append(setters, stun.RawAttribute{Type: stun.AttrUseCandidate})
+	}
+	m, err := stun.Build(append(setters, stun.NewShortTermIntegrity(key), stun.Fingerprint)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return m.Raw
 }
 
-// A machine has a socket for each of its addresses. By which of them a client is written to is moved by the client's own checks, and by nothing that only says it comes from there.
-func TestOnlyChecksOfTheClientMoveItsLane(t *testing.T) {
-	ps, p := newPaths(), new(path)
-	first, second := new(socket), new(socket)
-	at, other := netip.MustParseAddrPort("192.0.2.1:5000"), netip.MustParseAddrPort("192.0.2.2:5000")
-	ps.name(p, "ours", "key")
-	via := func(want *socket, from netip.AddrPort) {
-		t.Helper()
-		switch l := p.lane.Load(); {
-		case l == nil && want == nil:
-		case l == nil || want == nil || l.socket != want || l.at != from || l.to.AddrPort() != from:
-			t.Fatalf("the lane is %+v, expected one of %p to %s", l, want, from)
-		}
+// checked is a node that clients check ways to.
+type checked struct {
+	*testing.T
+	srv           *Server
+	first, second *socket // two addresses of it
+	now           time.Time
+}
+
+func newChecked(t *testing.T) *checked {
+	t.Helper()
+	d := newDirect(t)
+	second := d.srv.newSocket(listenLoopback(t))
+	t.Cleanup(func() { _ = second.Close() })
+	return &checked{t, d.srv, d.srv.sockets.all[0], second, time.Now()}
+}
+
+func (c *checked) session(name, key string) *session {
+	s := &session{server: c.srv}
+	c.srv.sockets.paths.name(s, credentials{name, key})
+	return s
+}
+
+func (c *checked) via(s *session, want *socket, from netip.AddrPort) {
+	c.Helper()
+	switch l := s.lane.Load(); {
+	case l == nil && want == nil:
+	case l == nil || want == nil || l.socket != want || l.at != from || l.to.AddrPort() != from:
+		c.Fatalf("the lane is %+v, expected one of %p to %s", l, want, from)
 	}
+}
+
+// A machine has a socket for each of its addresses. By which of them a client is written to, and where, is moved by the client's own checks, and by nothing that only says it comes from there.
+func TestOnlyChecksOfTheClientMoveItsLane(t *testing.T) {
+	c := newChecked(t)
+	s := c.session("ours", "key")
+	at, other := netip.MustParseAddrPort("127.0.0.1:5000"), netip.MustParseAddrPort("127.0.0.2:5000")
 	bare, err := stun.Build(stun.BindingRequest, stun.TransactionID, stun.NewUsername("ours:theirs"))
 	if err != nil {
 		t.Fatal(err)
@@ -40,75 +67,103 @@ func TestOnlyChecksOfTheClientMoveItsLane(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	forged := iceCheck(t, "ours", "key")
+	forged := iceCheck(t, "ours", "key", true)
 	forged[len(forged)-12] ^= 1 // within what proves it
 	spoofed := map[string][]byte{
 		"nothing": {}, "RTP": append([]byte{0x80, 111}, make([]byte, 30)...), "no proof": bare.Raw, "an answer": answer.Raw, "forged": forged,
-		"another key": iceCheck(t, "ours", "guess"), "nobody's name": iceCheck(t, "others", "key"), "no name": iceCheck(t, "", ""),
+		"another key": iceCheck(t, "ours", "guess", true), "nobody's name": iceCheck(t, "others", "key", true), "no name": iceCheck(t, "", "", true),
 	}
-	ps.move(p, at)
-	spoof := func(s *socket, want *socket) {
+	check := func(sock *socket, from netip.AddrPort, b []byte) *session {
+		return c.srv.check(overUDP(sock, from), b, c.now)
+	}
+	spoof := func(want *socket) {
 		t.Helper()
 		for name, b := range spoofed {
-			ps.hear(at, s, b)
-			if l := p.lane.Load(); (l == nil) != (want == nil) || l != nil && l.socket != want {
-				t.Fatalf("%s: the lane is %+v", name, l)
+			if check(c.second, at, b) != nil {
+				t.Errorf("%s: it is taken for a check", name)
 			}
+			c.via(s, want, at)
 		}
 	}
-	spoof(first, nil)
-	if ps.hear(at, first, iceCheck(t, "ours", "key")); ps.hear(at, first, nil) != p {
+	spoof(nil)
+	if check(c.first, at, iceCheck(t, "ours", "key", false)) != s || c.srv.sockets.paths.at(at) != s {
 		t.Error("the client is not known where it is")
 	}
-	via(first, at)
-	spoof(second, first)
-	ps.hear(at, second, iceCheck(t, "ours", "key")) // now it sends to another address of the machine
-	via(second, at)
-	ps.hear(other, first, iceCheck(t, "ours", "key")) // it tries what it may choose later
-	via(second, at)
-	ps.move(p, other)
-	via(first, other)
-	ps.name(p, "restarted", "new key")
-	ps.hear(other, second, iceCheck(t, "ours", "key"))
-	via(first, other)
-	ps.hear(other, second, iceCheck(t, "restarted", "new key"))
-	via(second, other)
+	c.via(s, c.first, at) // as long as it has named no other
+	spoof(c.first)
+	check(c.second, at, iceCheck(t, "ours", "key", false))
+	c.via(s, c.first, at)
+	check(c.second, at, iceCheck(t, "ours", "key", true)) // now it sends to another address of the machine
+	c.via(s, c.second, at)
+	check(c.first, other, iceCheck(t, "ours", "key", false)) // it tries what it may choose later
+	c.via(s, c.second, at)
+	check(c.first, other, iceCheck(t, "ours", "key", true))
+	c.via(s, c.first, other)
+	c.srv.sockets.paths.name(s, credentials{"restarted", "new key"})
+	check(c.second, other, iceCheck(t, "ours", "key", true))
+	c.via(s, c.first, other)
+	check(c.second, other, iceCheck(t, "restarted", "new key", true))
+	c.via(s, c.second, other)
 }
 
-// Who says that another's address is its own takes neither its packets nor its lane.
+// Who says that another's address is its own takes neither its packets nor its lane, unless nobody is there any more: addresses of a NAT are given out again.
 func TestAddressIsTheFirstClients(t *testing.T) {
-	ps, p, thief := newPaths(), new(path), new(path)
-	sock := new(socket)
-	at := netip.MustParseAddrPort("192.0.2.1:5000")
-	for name, one := range map[string]*path{"p": p, "thief": thief} {
-		ps.name(one, name, "key of "+name)
+	c := newChecked(t)
+	s, thief := c.session("p", "key of p"), c.session("thief", "key of thief")
+	at := netip.MustParseAddrPort("127.0.0.1:5000")
+	claim := func(name string) {
+		c.srv.check(overUDP(c.first, at), iceCheck(t, name, "key of "+name, true), c.now)
 	}
-	for _, name := range []string{"p", "thief"} {
-		ps.hear(at, sock, iceCheck(t, name, "key of "+name))
-		ps.move(ps.named[name], at)
-	}
-	if ps.hear(at, sock, nil) != p || p.lane.Load() == nil || thief.lane.Load() != nil {
+	claim("p")
+	claim("thief")
+	if c.srv.sockets.paths.at(at) != s || s.lane.Load() == nil || thief.lane.Load() != nil {
 		t.Error("the address has changed hands")
 	}
-	ps.end(p)
-	if ps.hear(at, sock, iceCheck(t, "thief", "key of thief")); thief.lane.Load() == nil {
-		t.Error("the address is not free when the first has left")
+	c.now = c.now.Add(c.srv.cfg.Silence/2 + time.Second)
+	claim("thief")
+	if c.srv.sockets.paths.at(at) != thief || thief.lane.Load() == nil {
+		t.Error("the address is not free where the first is silent")
+	}
+	claim("p") // it is back
+	if c.srv.sockets.paths.at(at) != thief {
+		t.Error("the address has changed hands again")
+	}
+	c.srv.sockets.paths.end(thief)
+	claim("p")
+	if c.srv.sockets.paths.at(at) != s {
+		t.Error("the address is not free when its client has left")
 	}
 }
 
-// Who has left is not written to, though one of its packets is just being read.
+func TestAClientHasSoManyAddresses(t *testing.T) {
+	c := newChecked(t)
+	s := c.session("ours", "key")
+	at := func(n int) netip.AddrPort {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(5000+n))
+	}
+	for n := range 3 * maxPlaces {
+		c.srv.check(overUDP(c.first, at(n)), iceCheck(t, "ours", "key", n == 0), c.now)
+	}
+	ps := &c.srv.sockets.paths
+	if len(ps.by) != maxPlaces || ps.at(at(0)) != s || ps.at(at(3*maxPlaces-1)) != s || ps.at(at(1)) != nil {
+		t.Errorf("%d addresses are known, expected %d: where it is written to, and the newest", len(ps.by), maxPlaces)
+	}
+	c.via(s, c.first, at(0))
+}
+
+// Who has left is not written to, though one of its checks is just being read.
 func TestLaneEndsWithItsPath(t *testing.T) {
-	ps, check := newPaths(), iceCheck(t, "ours", "key")
-	at := netip.MustParseAddrPort("192.0.2.1:5000")
-	for range 10_000 {
-		p := new(path)
-		ps.name(p, "ours", "key")
-		ps.move(p, at)
+	c := newChecked(t)
+	check := iceCheck(t, "ours", "key", true)
+	at := netip.MustParseAddrPort("127.0.0.1:5000")
+	ps := &c.srv.sockets.paths
+	for range 2000 {
+		s := c.session("ours", "key")
 		var both sync.WaitGroup
-		both.Go(func() { ps.hear(at, nil, check) })
-		both.Go(func() { ps.end(p) })
+		both.Go(func() { c.srv.check(overUDP(c.first, at), check, c.now) })
+		both.Go(func() { ps.end(s) })
 		both.Wait()
-		if p.lane.Load() != nil || len(ps.by)+len(ps.named) != 0 {
+		if s.lane.Load() != nil || len(ps.by)+len(ps.named) != 0 {
 			t.Fatal("it has a lane, or is known")
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/pion/rtcp"
 )
 
-// reception is what a publisher is told about its sound: how much of it has come, and how evenly (RFC 3550, section 6.4 and appendix A). Of pictures the library tells.
+// reception is what a publisher is told about a track: how much of it has come, and how evenly (RFC 3550, section 6.4 and appendix A).
 type reception struct {
 	mu       sync.Mutex
 	rate     float64 // ticks a second
@@ -79,18 +79,15 @@ func (r *reception) tell(ssrc uint32, now time.Time) (rtcp.ReceptionReport, bool
 	return t, true
 }
 
-// sendReceptions tells the publisher of its tracks of sound.
+// sendReceptions tells the publisher of its tracks.
 func (s *session) sendReceptions(now time.Time) {
-	s.mu.Lock()
-	sound := s.sound
-	s.mu.Unlock()
 	var reports []rtcp.ReceptionReport
-	for _, in := range sound {
-		if r, ok := in.came.tell(uint32(in.remote.SSRC()), now); ok {
+	for _, in := range s.intakes.all() {
+		if r, ok := in.came.tell(in.ssrc, now); ok {
 			reports = append(reports, r)
 		}
 	}
 	for ; len(reports) > 0; reports = reports[min(len(reports), 31):] { // RFC 3550 has room for so many
-		_ = s.pc.WriteRTCP([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: s.server.reporter, Reports: reports[:min(len(reports), 31)]}}) // the next one tells as much
+		s.report(&rtcp.ReceiverReport{SSRC: s.server.reporter, Reports: reports[:min(len(reports), 31)]})
 	}
 }

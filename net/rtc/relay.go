@@ -7,9 +7,9 @@ import (
 
 	"github.com/pion/rtp"
 	"github.com/pion/rtp/codecs"
-	pion "github.com/pion/webrtc/v4"
 
 	"github.com/skua-go/skua/net/media"
+	"github.com/skua-go/skua/net/rtc/terms"
 )
 
 // relay shows a stream to the viewers of a room: it makes packets of its frames.
@@ -112,7 +112,7 @@ func (r *relay) write(f *media.Frame) {
 		return
 	}
 	now := time.Now()
-	ts := uint32(media.Ticks(f.PTS, int64(l.codec.ClockRate)))
+	ts := uint32(media.Ticks(f.PTS, int64(l.codec.Clock)))
 	r.tellTime(l, f, ts)
 	payloads := l.pack.Payload(relayMTU, l.data(f))
 	r.server.turn(func(out *outbox) {
@@ -153,11 +153,11 @@ func (r *relay) describe(l *relayLine, f *media.Frame) {
 	if l.src != nil {
 		return
 	}
-	kind := pion.RTPCodecTypeVideo
+	kind := Video
 	if f.Track.Kind == media.Audio {
-		kind = pion.RTPCodecTypeAudio
+		kind = Audio
 	}
-	l.src = newSource(r.server, kind, r.shown.who, "relay", 0, capability.ClockRate, r.clock)
+	l.src = newSource(r.server, kind, r.shown.who, "relay", 0, capability.Clock, r.clock)
 	r.room.mu.Lock()
 	r.room.addTo(r.shown, l.src)
 	r.room.mu.Unlock()
@@ -230,24 +230,24 @@ func temporalUnit(f *media.Frame) []byte {
 }
 
 // outgoing is how WebRTC names a codec, and what makes its packets; ok is false if it can't carry it.
-func outgoing(p *media.Params) (c pion.RTPCodecCapability, pack rtp.Payloader, ok bool) {
-	c.ClockRate = videoClock
+func outgoing(p *media.Params) (c terms.Codec, pack rtp.Payloader, ok bool) {
+	c.Clock = videoClock
 	switch p.Codec {
 	case media.H264:
-		c.MimeType, pack = pion.MimeTypeH264, new(codecs.H264Payloader)
+		c.Mime, pack = mimeH264, new(codecs.H264Payloader)
 		if len(p.Config) >= 4 {
-			c.SDPFmtpLine = "packetization-mode=1;profile-level-id=" + hex.EncodeToString(p.Config[1:4])
+			c.Fmtp = "packetization-mode=1;profile-level-id=" + hex.EncodeToString(p.Config[1:4])
 		}
 	case media.H265:
-		c.MimeType, pack = pion.MimeTypeH265, new(codecs.H265Payloader)
+		c.Mime, pack = mimeH265, new(codecs.H265Payloader)
 	case media.VP8:
-		c.MimeType, pack = pion.MimeTypeVP8, &codecs.VP8Payloader{EnablePictureID: true}
+		c.Mime, pack = mimeVP8, &codecs.VP8Payloader{EnablePictureID: true}
 	case media.VP9:
-		c.MimeType, pack = pion.MimeTypeVP9, new(codecs.VP9Payloader)
+		c.Mime, pack = mimeVP9, new(codecs.VP9Payloader)
 	case media.AV1:
-		c.MimeType, pack = pion.MimeTypeAV1, new(codecs.AV1Payloader)
+		c.Mime, pack = mimeAV1, new(codecs.AV1Payloader)
 	case media.Opus:
-		c.MimeType, c.ClockRate, c.Channels, pack = pion.MimeTypeOpus, opusClock, 2, new(codecs.OpusPayloader)
+		c.Mime, c.Clock, c.Channels, pack = mimeOpus, opusClock, 2, new(codecs.OpusPayloader)
 	default:
 		return c, nil, false
 	}

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	pion "github.com/pion/webrtc/v4"
 )
 
 // room is who publishes and who watches. Nothing waits for its lock while it forwards.
@@ -29,7 +27,7 @@ type publisher struct {
 	session *session // nil: it comes from elsewhere
 	clock   *senderClock
 	sources []*source
-	muted   map[pion.RTPCodecType]bool
+	muted   map[Kind]bool
 }
 
 // find gives the one of that name who is connected over WebRTC.
@@ -57,7 +55,7 @@ func (r *room) enter(s *session) (replaced *session, err error) {
 	replaced = p.session
 	p.session, p.clock, p.sources = s, new(senderClock), nil
 	r.assign() // viewers keep their slots until the new tracks begin
-	p.muted = map[pion.RTPCodecType]bool{pion.RTPCodecTypeAudio: s.permit.MuteAudio, pion.RTPCodecTypeVideo: s.permit.MuteVideo}
+	p.muted = map[Kind]bool{Audio: s.permit.MuteAudio, Video: s.permit.MuteVideo}
 	return replaced, nil
 }
 
@@ -174,7 +172,7 @@ func (r *room) assign() {
 // assignTo lays the first of the candidates on the slots of one viewer. What is on a slot already stays there, so that only those change who must.
 func (r *room) assignTo(v *session, candidates []*source, now time.Time) {
 	changed := false
-	for _, kind := range []pion.RTPCodecType{pion.RTPCodecTypeAudio, pion.RTPCodecTypeVideo} {
+	for _, kind := range []Kind{Audio, Video} {
 		var slots []*slot
 		for _, sl := range v.slots {
 			if sl.kind == kind {
@@ -231,7 +229,7 @@ func (r *room) beat() {
 	var speakers []Speaker
 	for _, p := range r.publishers {
 		for _, src := range p.sources {
-			if src.kind != pion.RTPCodecTypeAudio {
+			if src.kind != Audio {
 				continue
 			}
 			if src.muted.Load() {
@@ -258,6 +256,21 @@ func (r *room) beat() {
 	event := speakingEvent(speakers)
 	for _, v := range viewers {
 		v.channel.event(event)
+	}
+}
+
+// feedback tells publishers what their pictures lack, and how they get here.
+func (r *room) feedback() {
+	r.mu.Lock()
+	var publishers []*session
+	for _, p := range r.publishers {
+		if p.session != nil && p.session.intakes.pictures.Load() {
+			publishers = append(publishers, p.session)
+		}
+	}
+	r.mu.Unlock()
+	for _, p := range publishers {
+		p.sendFeedback()
 	}
 }
 

@@ -2,9 +2,6 @@ package rtc
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,9 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/pion/interceptor"
-	pion "github.com/pion/webrtc/v4"
 )
 
 // Server is the node's door for WebRTC. Listen makes it, Serve runs it.
@@ -28,11 +22,12 @@ type Server struct {
 	metrics *Metrics
 	sockets *sockets
 
-	settings pion.SettingEngine
-	terms    map[Direction]terms
+	logs     logs // of the libraries
 	outboxes sync.Pool
 	reporter uint32 // the SSRC of reports to publishers: nothing is sent by it
-	identity atomic.Pointer[[]pion.Certificate]
+	identity atomic.Pointer[identity]
+
+	finished time.Duration // see the constant
 
 	began time.Time // on the wall's clock alone, from where relays and taps count
 
@@ -52,8 +47,9 @@ type Server struct {
 
 const (
 	beatEvery   = 200 * time.Millisecond
-	reportEvery = 2 * time.Second // RTCP for viewers
-	// The certificate is the node's own; clients know it by its hash in the SDP. The library's live for a month.
+	reportEvery = 2 * time.Second // RTCP for all
+	watchEvery  = time.Second     // for sessions that are silent
+	// The certificate is the node's own; clients know it by its hash in the SDP. It is good for a month.
 	identityLife = 7 * 24 * time.Hour
 )
 
@@ -63,70 +59,25 @@ func Listen(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	logs := logs{cfg.Log}
-	srv := &Server{cfg: cfg, log: cfg.Log, metrics: cfg.Metrics, rooms: map[string]*room{}, sessions: map[string]*session{}, relays: map[*relay]struct{}{}, reporter: mrand.Uint32(), began: time.Now().Round(0)}
+	srv := &Server{cfg: cfg, finished: finished, log: cfg.Log, logs: logs{cfg.Log}, metrics: cfg.Metrics, rooms: map[string]*room{}, sessions: map[string]*session{}, relays: map[*relay]struct{}{}, reporter: mrand.Uint32(), began: time.Now().Round(0)}
 	if err := srv.renew(); err != nil {
 		return nil, err
 	}
-	if srv.sockets, err = srv.openSockets(ctx, logs); err != nil {
+	if err := srv.openSockets(ctx); err != nil {
 		return nil, err
-	}
-	settings, err := srv.sockets.settings(&cfg, logs)
-	if err == nil {
-		srv.settings = settings
-		srv.terms, err = newTerms()
-	}
-	if err != nil {
-		return nil, errors.Join(err, srv.sockets.close())
 	}
 	return srv, nil
 }
 
-// terms are what the library is told for the sessions of one direction.
-type terms struct {
-	media        *pion.MediaEngine
-	interceptors *interceptor.Registry
-}
-
-func newTerms() (map[Direction]terms, error) {
-	all := map[Direction]terms{}
-	for _, d := range []Direction{Publish, Play} {
-		media, err := newMedia(d)
-		if err != nil {
-			return nil, fmt.Errorf("rtc: %w", err)
-		}
-		interceptors, err := newInterceptors(d)
-		if err != nil {
-			return nil, fmt.Errorf("rtc: %w", err)
-		}
-		all[d] = terms{media, interceptors}
-	}
-	return all, nil
-}
-
-// api is the library for one session, of whose handshake the keys are taken.
-func (srv *Server) api(d Direction, keys *handshakeKeys) *pion.API {
-	settings, t := srv.settings, srv.terms[d]
-	settings.SetDTLSKeyLogWriter(keys)
-	settings.SetDTLSServerHelloMessageHook(keys.said)
-	return pion.NewAPI(pion.WithMediaEngine(t.media), pion.WithInterceptorRegistry(t.interceptors), pion.WithSettingEngine(settings))
-}
-
 // renew makes a new certificate for the sessions to come.
 func (srv *Server) renew() error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	id, err := newIdentity()
 	if err != nil {
-		return fmt.Errorf("rtc: %w", err)
+		return err
 	}
-	cert, err := pion.GenerateCertificate(key)
-	if err != nil {
-		return fmt.Errorf("rtc: %w", err)
-	}
-	srv.identity.Store(&[]pion.Certificate{*cert})
+	srv.identity.Store(id)
 	return nil
 }
-
-func (srv *Server) certificates() []pion.Certificate { return *srv.identity.Load() }
 
 // UDP is the address that is listened on for media.
 func (srv *Server) UDP() netip.AddrPort { return srv.sockets.udpAddr }
@@ -142,6 +93,9 @@ func (srv *Server) TCP() net.Addr {
 // Serve runs the rooms until ctx ends, then ends all sessions and returns when they are gone. It is called once.
 func (srv *Server) Serve(ctx context.Context) error {
 	beat, report, identity := time.NewTicker(beatEvery), time.NewTicker(reportEvery), time.NewTicker(identityLife)
+	feedback, watch := time.NewTicker(feedbackEvery), time.NewTicker(min(watchEvery, srv.cfg.Silence/4))
+	defer feedback.Stop()
+	defer watch.Stop()
 	defer beat.Stop()
 	defer report.Stop()
 	defer identity.Stop()
@@ -150,6 +104,14 @@ func (srv *Server) Serve(ctx context.Context) error {
 		case <-beat.C:
 			for _, r := range srv.allRooms() {
 				r.beat()
+			}
+		case <-feedback.C:
+			for _, r := range srv.allRooms() {
+				r.feedback()
+			}
+		case now := <-watch.C:
+			for _, s := range srv.all() {
+				s.watch(now)
 			}
 		case now := <-report.C:
 			for _, r := range srv.allRooms() {
@@ -188,21 +150,16 @@ func (srv *Server) end() error {
 	return srv.sockets.close()
 }
 
+func (srv *Server) all() []*session {
+	srv.mu.Lock()
+	defer srv.mu.Unlock()
+	return slices.Collect(maps.Values(srv.sessions))
+}
+
 func (srv *Server) allRooms() []*room {
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	return slices.Collect(maps.Values(srv.rooms))
-}
-
-// spawn runs a goroutine that the server waits for, unless it has been closed.
-func (srv *Server) spawn(f func()) bool {
-	srv.mu.Lock()
-	defer srv.mu.Unlock()
-	if srv.closed {
-		return false
-	}
-	srv.wait.Go(f)
-	return true
 }
 
 // errFull is why somebody has no place.

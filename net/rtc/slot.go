@@ -7,23 +7,20 @@ import (
 
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
-	"github.com/pion/srtp/v3"
-	pion "github.com/pion/webrtc/v4"
 
 	"github.com/skua-go/skua/net/media"
+	"github.com/skua-go/skua/net/rtc/terms"
 )
 
-// slot is a line of media of a viewer, and the track that the library sends on it. Its source changes; what the viewer sees of it is one stream.
+// slot is a line of media of a viewer. Its source changes; what the viewer sees of it is one stream.
 type slot struct {
-	viewer *session
-	kind   pion.RTPCodecType
-	number int // among those of its kind
+	viewer  *session
+	kind    Kind
+	number  int // among those of its kind
+	ssrc    uint32
+	offered []terms.Codec
 
 	mu      sync.Mutex
-	out     pion.TrackLocalWriter // nil before and after the connection
-	ssrc    uint32
-	offered []pion.RTPCodecParameters
-
 	source  *source
 	next    uint64 // number of the packet of the source that comes next
 	begun   bool   // the viewer has had a packet of this source that it could begin with
@@ -42,40 +39,35 @@ type slot struct {
 	again   budget
 
 	packets, octets uint32 // sent, for reports
-
-	sent  extender      // of the numbers that the viewer sees
-	shown uint64        // the highest that the library has had
-	seal  *srtp.Context // for the short way
 }
 
 // burst is how many packets a slot that is behind is sent before others get their turn.
 const burst = 32
 
-// Bind is called by the library when the connection's terms are settled.
-func (s *slot) Bind(c pion.TrackLocalContext) (pion.RTPCodecParameters, error) {
-	offered := c.CodecParameters()
-	if len(offered) == 0 {
-		return pion.RTPCodecParameters{}, pion.ErrUnsupportedCodec
+// addSlot makes the slot of a line that was agreed.
+func (s *session) addSlot(l *terms.Line) {
+	sl := &slot{viewer: s, kind: kindOf(l.Kind), ssrc: l.SSRC, offered: l.Codecs}
+	for _, o := range s.slots {
+		if o.kind == sl.kind {
+			sl.number++
+		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.out, s.ssrc, s.offered = c.WriteStream(), uint32(c.SSRC()), offered
-	return offered[0], nil
+	s.slots = append(s.slots, sl)
 }
 
-// Unbind ends what Bind began.
-func (s *slot) Unbind(pion.TrackLocalContext) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.out = nil
-	return nil
-}
+// ID and stream are what the viewer's page sees. Slots of one number are one stream, which it plays in step.
+func (s *slot) ID() string     { return string(s.kind) + "-" + itoa(s.number) }
+func (s *slot) stream() string { return "slot-" + itoa(s.number) }
 
-// ID, RID, StreamID and Kind are what the viewer's page sees. Slots of one number are one stream, which it plays in step.
-func (s *slot) ID() string              { return s.kind.String() + "-" + itoa(s.number) }
-func (s *slot) RID() string             { return "" }                       // no layers towards viewers
-func (s *slot) StreamID() string        { return "slot-" + itoa(s.number) } // see ID
-func (s *slot) Kind() pion.RTPCodecType { return s.kind }                   // see ID
+// askKey wants a key frame for the viewer. There may be no such slot.
+func (s *slot) askKey() {
+	if s == nil {
+		return
+	}
+	if src := s.current(); src != nil {
+		src.askKey()
+	}
+}
 
 // feed puts the slot on a source, or on none.
 func (s *slot) feed(src *source, now time.Time) {
@@ -116,7 +108,7 @@ func (s *slot) current() *source {
 func (s *slot) pump(src *source, now time.Time, out *outbox) (more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.source != src || s.out == nil {
+	if s.source != src {
 		return false
 	}
 	newest := src.newest.Load()
@@ -147,7 +139,7 @@ func (s *slot) pump(src *source, now time.Time, out *outbox) (more bool) {
 func (s *slot) late(src *source, p *packet, out *outbox) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.source == src && s.out != nil && s.begun && s.speaks(p) && p.seq >= s.first && p.seq < s.next {
+	if s.source == src && s.begun && s.speaks(p) && p.seq >= s.first && p.seq < s.next {
 		s.write(p, out)
 	}
 }
@@ -160,7 +152,7 @@ func (s *slot) speaks(p *packet) bool { return s.known && p.codec == s.codec }
 func (s *slot) send(src *source, p *packet, now time.Time, out *outbox) {
 	if p.codec != s.codec {
 		s.codec = p.codec
-		s.pt, s.known = payloadType(s.offered, p.codec.RTPCodecCapability)
+		s.pt, s.known = payloadType(s.offered, p.codec.Codec)
 		if !s.known {
 			s.viewer.server.metrics.unsupported.Inc()
 			s.begun = false // what it knows again is not to follow upon a gap that it takes for lost, and not without a key frame
@@ -190,61 +182,21 @@ func (s *slot) begin(p *packet, now time.Time) {
 	seq, ts := uint16(rand.Uint32N(1<<15)), rand.Uint32() // far from a turn of the numbers: who misses the first packets must not miss it
 	if s.sentAny {
 		seq = s.lastSeq + 1
-		ts = s.lastTS + uint32(max(1, ticks(now.Sub(s.lastAt), int64(p.codec.ClockRate))))
+		ts = s.lastTS + uint32(max(1, ticks(now.Sub(s.lastAt), int64(p.codec.Clock))))
 	}
 	s.sentAny = true
 	s.addSeq, s.addTS = seq-uint16(p.seq), ts-p.ts
 }
 
-// write sends a packet on the session's short way, if it has one. The library encrypts the first, and each that is shown numbers behind the last that it had, so
-// that it can go on with the others when the way ends: were it a turn behind, it would encrypt other packets as the way has encrypted before.
+// write sends a packet.
 func (s *slot) write(p *packet, out *outbox) {
 	s.header = rtp.Header{
 		Version: 2, Marker: p.marker, PayloadType: s.pt, SequenceNumber: uint16(p.seq) + s.addSeq, Timestamp: p.ts + s.addTS, SSRC: s.ssrc,
 	}
-	number := s.sent.extend(s.header.SequenceNumber)
-	to := s.viewer.path.lane.Load()
-	switch {
-	case to == nil:
-		s.seal = nil // it does not count along with the library
-	case s.seal == nil:
-		if s.seal = s.viewer.path.keys.seal(); s.seal != nil {
-			s.seal.SetROC(s.ssrc, turns(number))
-		}
-	}
-	if s.seal == nil || s.packets == 0 || number >= s.shown+shown {
-		s.writeThrough(p, number, out)
+	if err := out.add(s.viewer, &s.header, p.payload); err != nil {
+		s.viewer.server.metrics.failed.Inc() // it is about to end
 		return
 	}
-	if err := out.add(to, s.seal, &s.header, p.payload); err != nil {
-		s.viewer.server.metrics.failed.Inc()
-		return
-	}
-	s.packets++
-	s.octets += uint32(len(p.payload))
-}
-
-// shown is how many numbers are between packets that the library gets.
-const shown = 1 << 12
-
-// writeThrough sends a packet through the library.
-func (s *slot) writeThrough(p *packet, number uint64, out *outbox) {
-	out.flush() // what is older goes first
-	n, err := s.out.WriteRTP(&s.header, p.payload)
-	m := s.viewer.server.metrics
-	if err != nil {
-		m.failed.Inc() // it is about to end
-		return
-	}
-	if n == 0 { // it has no keys yet
-		if s.packets == 0 {
-			s.sent = extender{} // it counts from the first that it encrypts
-		}
-		return
-	}
-	s.shown = max(s.shown, number)
-	m.sent.Inc()
-	m.sentBytes.Add(float64(n))
 	s.packets++
 	s.octets += uint32(len(p.payload))
 }
@@ -253,7 +205,7 @@ func (s *slot) writeThrough(p *packet, number uint64, out *outbox) {
 func (s *slot) lost(seqs []uint16, now time.Time, out *outbox) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.source == nil || s.out == nil || !s.begun {
+	if s.source == nil || !s.begun {
 		return
 	}
 	newest := s.next - 1

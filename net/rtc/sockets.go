@@ -6,146 +6,148 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
 
-	"github.com/pion/ice/v4"
-	"github.com/pion/logging"
-	"github.com/pion/transport/v4/stdnet"
-	pion "github.com/pion/webrtc/v4"
+	"github.com/skua-go/skua/internal/accept"
+	"github.com/skua-go/skua/net/rtc/terms"
 )
 
 // sockets are what all sessions share.
 type sockets struct {
-	udp     ice.UDPMux
-	tcp     ice.TCPMux // or nil
-	all     []*socket
-	open    func(*net.UDPConn) *socket
-	paths   paths
-	ln      net.Listener
-	udpAddr netip.AddrPort
-	only    netip.Addr // the one address that is listened on; else all of the machine
+	all        []*socket
+	paths      paths
+	ln         net.Listener // or nil
+	udpAddr    netip.AddrPort
+	candidates []terms.Candidate // what clients are told
+
+	life      context.Context //nolint:containedctx // of the connections over TCP
+	end       context.CancelFunc
+	streams   sync.WaitGroup
+	strangers atomic.Int64 // connections over TCP that are nobody's yet
 }
 
-func (srv *Server) openSockets(ctx context.Context, logs logging.LoggerFactory) (_ *sockets, err error) {
+func (srv *Server) openSockets(ctx context.Context) (err error) {
 	cfg := &srv.cfg
 	s := &sockets{paths: newPaths()}
-	s.open = func(udp *net.UDPConn) *socket {
-		sock := srv.newSocket(udp, &s.paths)
-		s.all = append(s.all, sock)
-		return sock
-	}
+	s.life, s.end = context.WithCancel(context.Background())
+	srv.sockets = s
 	defer func() {
 		if err != nil {
-			_ = s.close()
+			err = errors.Join(err, s.close())
 		}
 	}()
-	addr, err := listenAddress(cfg.UDP)
+	if s.udpAddr, err = listenAddress(cfg.UDP); err != nil {
+		return err
+	}
+	at, err := addresses(s.udpAddr.Addr())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s.udpAddr = addr
-	if addr.Addr().IsUnspecified() {
-		system, err := stdnet.NewNet()
+	var told []netip.Addr
+	for _, a := range at {
+		sock, err := srv.bind(ctx, netip.AddrPortFrom(a, s.udpAddr.Port()))
 		if err != nil {
-			return nil, fmt.Errorf("rtc: %w", err)
+			return err
 		}
-		s.udp, err = ice.NewMultiUDPMuxFromPort(int(addr.Port()), ice.UDPMuxFromPortWithNet(network{system, s.open}), ice.UDPMuxFromPortWithReadBufferSize(cfg.Buffer), ice.UDPMuxFromPortWithWriteBufferSize(cfg.Buffer),
-			ice.UDPMuxFromPortWithLogger(logs.NewLogger("udp")))
-		if err != nil {
-			return nil, fmt.Errorf("rtc: listen on %s over UDP: %w", addr, err)
+		s.all = append(s.all, sock)
+		if told = append(told, a); !s.udpAddr.Addr().IsUnspecified() {
+			s.udpAddr = sock.LocalAddr().(*net.UDPAddr).AddrPort() //nolint:forcetypeassert // of a UDP socket
+			s.udpAddr = netip.AddrPortFrom(s.udpAddr.Addr().Unmap(), s.udpAddr.Port())
 		}
-	} else if err := s.bind(ctx, addr, cfg, logs); err != nil {
-		return nil, err
 	}
+	s.tell(cfg.Hosts, told, s.udpAddr.Port(), false)
 	if cfg.TCP == "" {
-		return s, nil
+		return nil
 	}
 	var lc net.ListenConfig
 	if s.ln, err = lc.Listen(ctx, "tcp", cfg.TCP); err != nil {
-		return nil, fmt.Errorf("rtc: listen over TCP: %w", err)
+		return fmt.Errorf("rtc: listen over TCP: %w", err)
 	}
-	s.tcp = ice.NewTCPMuxDefault(ice.TCPMuxParams{
-		Listener: s.ln, Logger: logs.NewLogger("tcp"), ReadBufferSize: 64, WriteBufferSize: tcpBacklog,
-		FirstStunBindTimeout: cfg.ConnectTimeout, AliveDurationForConnFromStun: cfg.ConnectTimeout,
+	over := s.ln.Addr().(*net.TCPAddr).AddrPort() //nolint:forcetypeassert // of a TCP listener
+	if told, err = addresses(over.Addr().Unmap()); err != nil {
+		return err
+	}
+	s.tell(cfg.Hosts, told, over.Port(), true)
+	loop := accept.Loop{Name: "webrtc", Log: srv.log}
+	s.streams.Go(func() {
+		if err := loop.Run(s.life, s.ln, srv.takeStream); err != nil {
+			srv.log.Error("clients over TCP can't come in any more", "error", err)
+		}
 	})
-	return s, nil
+	return nil
 }
 
-// bind opens the one socket of an address.
-func (s *sockets) bind(ctx context.Context, addr netip.AddrPort, cfg *Config, logs logging.LoggerFactory) error {
+// tell adds what clients are told: the hosts of the config, else the node's own addresses.
+func (s *sockets) tell(hosts, own []netip.Addr, port uint16, tcp bool) {
+	if len(hosts) > 0 {
+		own = hosts
+	}
+	for _, a := range own {
+		s.candidates = append(s.candidates, terms.Candidate{Addr: netip.AddrPortFrom(a, port), TCP: tcp})
+	}
+}
+
+// addresses are those that one is: itself, or all of the machine that others reach it by.
+func addresses(a netip.Addr) ([]netip.Addr, error) {
+	if !a.IsUnspecified() {
+		return []netip.Addr{a}, nil
+	}
+	system, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, fmt.Errorf("rtc: addresses of the machine: %w", err)
+	}
+	var all, alone []netip.Addr
+	for _, s := range system {
+		prefix, ok := s.(*net.IPNet)
+		if !ok {
+			continue
+		}
+		a, ok := netip.AddrFromSlice(prefix.IP)
+		switch a = a.Unmap(); {
+		case !ok:
+		case a.IsLoopback():
+			alone = append(alone, a)
+		case a.IsGlobalUnicast() && !slices.Contains(all, a):
+			all = append(all, a)
+		}
+	}
+	if len(all) == 0 {
+		return alone, nil // a machine without a network
+	}
+	return all, nil
+}
+
+// bind opens the socket of an address.
+func (srv *Server) bind(ctx context.Context, addr netip.AddrPort) (*socket, error) {
 	var lc net.ListenConfig
 	conn, err := lc.ListenPacket(ctx, "udp", addr.String())
 	if err != nil {
-		return fmt.Errorf("rtc: listen over UDP: %w", err)
+		return nil, fmt.Errorf("rtc: listen on %s over UDP: %w", addr, err)
 	}
 	udp, ok := conn.(*net.UDPConn)
 	if !ok {
-		return errors.Join(fmt.Errorf("rtc: %T, expected a UDP socket", conn), conn.Close())
+		return nil, errors.Join(fmt.Errorf("rtc: %T, expected a UDP socket", conn), conn.Close())
 	}
-	_ = udp.SetReadBuffer(cfg.Buffer) // the system grants what it will
-	_ = udp.SetWriteBuffer(cfg.Buffer)
-	s.udpAddr = udp.LocalAddr().(*net.UDPAddr).AddrPort() //nolint:forcetypeassert // of a UDP socket
-	s.only = addr.Addr()
-	s.udp = ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: s.open(udp), Logger: logs.NewLogger("udp")})
-	return nil
+	_ = udp.SetReadBuffer(srv.cfg.Buffer) // the system grants what it will
+	_ = udp.SetWriteBuffer(srv.cfg.Buffer)
+	return srv.newSocket(udp), nil
 }
 
 func (s *sockets) close() error {
 	var errs []error
-	if s.udp != nil {
-		errs = append(errs, s.udp.Close())
-	}
+	s.end()
 	for _, c := range s.all {
 		if err := c.Close(); !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
-		c.readers.Wait()
-	}
-	if s.tcp != nil {
-		errs = append(errs, s.tcp.Close())
 	}
 	if s.ln != nil {
 		if err := s.ln.Close(); !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
 	}
+	s.streams.Wait()
 	return errors.Join(errs...)
-}
-
-// settings are the library's for all sessions.
-func (s *sockets) settings(cfg *Config, logs logging.LoggerFactory) (pion.SettingEngine, error) {
-	set := pion.SettingEngine{LoggerFactory: logs}
-	set.SetLite(true)
-	if err := set.SetAnsweringDTLSRole(pion.DTLSRoleServer); err != nil { // whose handshake tells the keys
-		return set, fmt.Errorf("rtc: %w", err)
-	}
-	set.SetICEUDPMux(s.udp)
-	types := []pion.NetworkType{pion.NetworkTypeUDP4, pion.NetworkTypeUDP6}
-	if s.tcp != nil {
-		set.SetICETCPMux(s.tcp)
-		types = append(types, pion.NetworkTypeTCP4, pion.NetworkTypeTCP6)
-	}
-	set.SetNetworkTypes(types)
-	set.DisableActiveTCP(true) // the node connects to nobody because somebody says so
-	set.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
-	set.SetICETimeouts(cfg.Silence/2, cfg.Silence/2, cfg.Silence/5)
-	set.SetReceiveMTU(1500)
-	set.SetSCTPMaxReceiveBufferSize(4 * MaxMessage)
-	if s.only.IsValid() {
-		set.SetIncludeLoopbackCandidate(s.only.IsLoopback())
-		set.SetIPFilter(func(ip net.IP) bool {
-			a, ok := netip.AddrFromSlice(ip)
-			return ok && a.Unmap() == s.only
-		})
-	}
-	if len(cfg.Hosts) > 0 {
-		hosts := make([]string, len(cfg.Hosts))
-		for i, h := range cfg.Hosts {
-			hosts[i] = h.String()
-		}
-		err := set.SetICEAddressRewriteRules(pion.ICEAddressRewriteRule{External: hosts, AsCandidateType: pion.ICECandidateTypeHost, Mode: pion.ICEAddressRewriteReplace})
-		if err != nil {
-			return set, fmt.Errorf("rtc: hosts: %w", err)
-		}
-	}
-	return set, nil
 }

@@ -6,21 +6,21 @@ import (
 	"sync/atomic"
 	"time"
 
-	pion "github.com/pion/webrtc/v4"
+	"github.com/skua-go/skua/net/rtc/terms"
 )
 
 // codec is what the packets of a source are encoded with.
 type codec struct {
-	pion.RTPCodecCapability
+	terms.Codec
 	key func(payload []byte) bool
 }
 
-func newCodec(c pion.RTPCodecCapability) *codec { return &codec{c, keyFrames(c.MimeType)} }
+func newCodec(c terms.Codec) *codec { return &codec{c, keyFrames(c.Mime)} }
 
 // source is a track of a publisher, or one layer of it: what has come lately, and the slots that it goes to. One goroutine writes.
 type source struct {
 	server *Server
-	kind   pion.RTPCodecType
+	kind   Kind
 	who    string
 	group  string // layers of one picture (simulcast) have the same
 	layer  int    // 0 the one that its publisher likes best
@@ -49,9 +49,9 @@ type source struct {
 // shardSize is from how many viewers on a source gets a further goroutine that writes to them: a write takes some 10 µs.
 const shardSize = 20
 
-func newSource(srv *Server, kind pion.RTPCodecType, who, group string, layer int, clock uint32, sync *senderClock) *source {
+func newSource(srv *Server, kind Kind, who, group string, layer int, clock uint32, sync *senderClock) *source {
 	size := videoCache
-	if kind == pion.RTPCodecTypeAudio {
+	if kind == Audio {
 		size = audioCache
 	}
 	s := &source{server: srv, kind: kind, who: who, group: group, layer: layer, cache: newCache(size), time: &timeline{rate: int64(clock), sender: sync}, stop: make(chan struct{})}
@@ -139,7 +139,7 @@ func (s *source) begin(now time.Time) (seq uint64, ready bool) {
 	if newest == 0 {
 		return 0, false
 	}
-	if s.kind == pion.RTPCodecTypeAudio {
+	if s.kind == Audio {
 		return newest + 1, true
 	}
 	key := s.newestKey.Load()

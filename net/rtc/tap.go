@@ -4,8 +4,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	pion "github.com/pion/webrtc/v4"
-
 	"github.com/skua-go/skua/net/media"
 )
 
@@ -26,7 +24,7 @@ func (st *stage) described() bool {
 // tap begins to make frames of a source, if it is the first of its kind, in its best layer. It is called with the room's lock.
 func (st *stage) tap(src *source) {
 	kind := media.Video
-	if src.kind == pion.RTPCodecTypeAudio {
+	if src.kind == Audio {
 		kind = media.Audio
 	}
 	if st == nil || st.taken[kind] || src.layer != 0 {
@@ -204,10 +202,10 @@ func (t *tap) take(p *packet, now time.Time) error {
 func (t *tap) begin(c *codec) {
 	t.of = c
 	var ok bool
-	if t.make, ok = newAssembly(c.MimeType); !ok {
-		t.stage.server.log.Warn("viewers by other protocols do not get a track: its codec is not made frames of", "who", t.src.who, "codec", c.MimeType)
+	if t.make, ok = newAssembly(c.Mime); !ok {
+		t.stage.server.log.Warn("viewers by other protocols do not get a track: its codec is not made frames of", "who", t.src.who, "codec", c.Mime)
 	}
-	t.clock = media.Unwrap{Rate: int64(c.ClockRate)}
+	t.clock = media.Unwrap{Rate: int64(c.Clock)}
 	t.placed = false
 }
 

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/pion/rtp/codecs"
-	pion "github.com/pion/webrtc/v4"
 
 	"github.com/skua-go/skua/net/media"
+	"github.com/skua-go/skua/net/rtc/terms"
 )
 
 // tapped is the tap of a source of pictures, and who watches its stream.
@@ -33,7 +33,7 @@ func newTapped(t *testing.T) *tapped {
 	if err != nil {
 		t.Fatal(err)
 	}
-	src := newSource(srv, pion.RTPCodecTypeVideo, "ann", "", 0, videoClock, new(senderClock))
+	src := newSource(srv, Video, "ann", "", 0, videoClock, new(senderClock))
 	st := &stage{server: srv, to: to, lines: lines{video: 1}, taken: map[media.Kind]bool{}}
 	st.tap(src)
 	made := src.tap.Load()
@@ -55,8 +55,8 @@ func (t *tapped) vp8(ts uint32, key, mark bool) (all []*packet) {
 }
 
 var (
-	vp8Codec  = newCodec(pion.RTPCodecCapability{MimeType: pion.MimeTypeVP8, ClockRate: videoClock})
-	h264Codec = newCodec(pion.RTPCodecCapability{MimeType: pion.MimeTypeH264, ClockRate: videoClock})
+	vp8Codec  = newCodec(terms.Codec{Mime: mimeVP8, Clock: videoClock})
+	h264Codec = newCodec(terms.Codec{Mime: mimeH264, Clock: videoClock})
 )
 
 // h264 is a key frame.
