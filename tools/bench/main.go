@@ -265,12 +265,14 @@ func webrtcBenchmarks() []measure.Benchmark {
 		memory     = "resident memory of the server for each of them, while it sends"
 		firstFrame = "from the moment at which ICE has got through until a viewer has its first picture, which is a key frame, 95 in 100 of 100 viewers who come one after the other; the stream is one that came over RTMP, with a key frame each second"
 		voice      = "cores for 200 rooms of 4 members, who all send Opus each 20 ms and hear the three others; measured with 100 rooms and multiplied by 2"
+		voiceBytes = "resident memory of the server for each of the 800 members of 200 such rooms, who has a session that sends and one that hears the others, while they all speak, a packet each 100 ms"
 	)
 	return []measure.Benchmark{
 		{ID: "media/whep-300", Unit: "Gbps/core", Ours: rooms.WHEP(300), Base: rooms.BareUDP(300), Note: whep},
 		{ID: "media/whep-viewer-bytes", Unit: "B/viewer", Ours: rooms.WHEPBytes(300), Note: memory},
 		{ID: "media/first-frame-p95/whep", Unit: "ms", Ours: rooms.FirstFrameP95(100), Note: firstFrame},
 		{ID: "media/voice-200", Unit: "cores", Ours: rooms.Voice(100), Note: voice},
+		{ID: "media/voice-member-bytes", Unit: "B/member", Ours: rooms.VoiceBytes(200), Note: voiceBytes},
 	}
 }
 

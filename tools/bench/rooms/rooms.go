@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pion/interceptor"
+	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	pion "github.com/pion/webrtc/v4"
 
@@ -122,7 +123,7 @@ func (c *crowd) connect(ctx context.Context, path string, prepare func(*pion.Pee
 	}
 	select {
 	case <-up:
-		return nil
+		return pc.WriteRTCP([]rtcp.Packet{new(rtcp.ReceiverReport)}) // as browsers do
 	case <-time.After(30 * time.Second):
 		return fmt.Errorf("rooms: %s: not connected after 30 s", path)
 	case <-ctx.Done():

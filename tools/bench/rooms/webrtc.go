@@ -43,7 +43,7 @@ func WHEP(viewers int) measure.Func {
 // WHEPBytes is the server's memory for each of so many viewers, while it sends to them.
 func WHEPBytes(viewers int) measure.Func {
 	return func(ctx context.Context) (float64, error) {
-		return measure.WithServer(ctx, WebRTCServer, func(p *measure.Process) (float64, error) {
+		return measure.WithSmallServer(ctx, WebRTCServer, func(p *measure.Process) (float64, error) {
 			before, err := p.RSS()
 			if err != nil {
 				return 0, err
@@ -79,37 +79,73 @@ func stage(ctx context.Context, p *measure.Process, viewers int) (_ *crowd, end 
 	return c, end, nil
 }
 
+// Rooms of voice.
+const (
+	voiceMembers = 4
+	voicePacket  = 80
+	// settled is how long it takes until sessions have put away what they needed to get through.
+	settled = 6 * time.Second
+)
+
 // Voice is how many cores it takes for 200 rooms of 4 members who all speak, by so many of them.
 func Voice(rooms int) measure.Func {
-	const members, others = 4, 3
 	return func(ctx context.Context) (float64, error) {
 		return measure.WithServer(ctx, WebRTCServer, func(p *measure.Process) (float64, error) {
-			c := &crowd{addr: p.Addr}
-			defer c.close()
-			ctx, cancel := context.WithCancel(ctx)
-			defer cancel()
-			tracks := make([]*pion.TrackLocalStaticRTP, rooms*members)
-			err := c.each(ctx, len(tracks), func(ctx context.Context, i int) (err error) {
-				at := fmt.Sprintf("%d?who=m%d", i/members, i%members)
-				if tracks[i], err = c.publish(ctx, "/whip/r"+at, pion.MimeTypeOpus); err != nil {
-					return err
-				}
-				return c.watch(ctx, "/whep/r"+at, pion.RTPCodecTypeAudio, others)
-			})
-			if err != nil {
-				return 0, err
-			}
-			go stream(ctx, 20*time.Millisecond, 80, tracks...)
-			cpu, bytes, err := c.cost(ctx, p)
-			if err != nil {
-				return 0, err
-			}
-			if expected := float64(len(tracks)*others) * 80 * float64(window/(20*time.Millisecond)); float64(bytes) < 0.9*expected {
-				return 0, fmt.Errorf("rooms: the members got %d bytes of %.0f: this machine is too busy to measure it", bytes, expected)
-			}
-			return cpu.Seconds() / window.Seconds() * 200 / float64(rooms), nil
+			cpu, end, err := talk(ctx, p, rooms, 20*time.Millisecond)
+			end()
+			return cpu.Seconds() / window.Seconds() * 200 / float64(rooms), err
 		})
 	}
+}
+
+// VoiceBytes is the server's memory for each of the members of so many rooms, while they all speak. A member has two sessions: one that sends, and one that hears the others.
+func VoiceBytes(rooms int) measure.Func {
+	return func(ctx context.Context) (float64, error) {
+		return measure.WithSmallServer(ctx, WebRTCServer, func(p *measure.Process) (float64, error) {
+			before, err := p.RSS()
+			if err != nil {
+				return 0, err
+			}
+			_, end, err := talk(ctx, p, rooms, 100*time.Millisecond) // the clients of so many take more than two cores else
+			defer end()
+			if err == nil {
+				err = pause(ctx, settled)
+			}
+			if err != nil {
+				return 0, err
+			}
+			after, err := p.RSS()
+			return float64(after-before) / float64(rooms*voiceMembers), err
+		})
+	}
+}
+
+// talk has rooms of voice, whose members talk until end is called, and tells what CPU time that took the server for a while.
+func talk(ctx context.Context, p *measure.Process, rooms int, every time.Duration) (cpu time.Duration, end func(), err error) {
+	const others = voiceMembers - 1
+	c := &crowd{addr: p.Addr}
+	ctx, cancel := context.WithCancel(ctx)
+	end = func() { cancel(); c.close() }
+	tracks := make([]*pion.TrackLocalStaticRTP, rooms*voiceMembers)
+	err = c.each(ctx, len(tracks), func(ctx context.Context, i int) (err error) {
+		at := fmt.Sprintf("%d?who=m%d", i/voiceMembers, i%voiceMembers)
+		if tracks[i], err = c.publish(ctx, "/whip/r"+at, pion.MimeTypeOpus); err != nil {
+			return err
+		}
+		return c.watch(ctx, "/whep/r"+at, pion.RTPCodecTypeAudio, others)
+	})
+	if err != nil {
+		return 0, end, err
+	}
+	go stream(ctx, every, voicePacket, tracks...)
+	cpu, bytes, err := c.cost(ctx, p)
+	if err != nil {
+		return 0, end, err
+	}
+	if expected := float64(len(tracks)*others) * voicePacket * float64(window/every); float64(bytes) < 0.9*expected {
+		return 0, end, fmt.Errorf("rooms: the members got %d bytes of %.0f: this machine is too busy to measure it", bytes, expected)
+	}
+	return cpu, end, nil
 }
 
 // each calls f for 0 to n-1, sixteen at a time.
