@@ -75,7 +75,10 @@ func TestForgedAnswersReachNobody(t *testing.T) {
 	clustertest.Eventually(t, "the request waits", func() bool { return a.Metric("skua_mesh_calls") == 1 })
 	i1 := b.Node.Lease().Incarnation
 	for call := range uint64(3000) {
-		a.Mesh.Take(batchOf("n1", i1, 99, 2, 0, 0, append(binary.AppendUvarint([]byte{3}, call), 1)))
+		forged := batchOf("n1", i1, 99, 2, 0, 0, append(binary.AppendUvarint([]byte{3}, call), 1))
+		a.Mesh.Take(forged) // of a link that might still begin
+		forged[1] = mesh.FlagKnown
+		a.Mesh.Take(forged)
 	}
 	select {
 	case v := <-answer:
@@ -84,6 +87,9 @@ func TestForgedAnswersReachNobody(t *testing.T) {
 	}
 	if n := a.Metric("skua_mesh_refused_total"); n < 3000 {
 		t.Errorf("%v were refused", n)
+	}
+	if n := a.Metric("skua_mesh_gaps_total"); n < 3000 {
+		t.Errorf("%v were taken for batches behind a gap", n)
 	}
 }
 

@@ -12,7 +12,7 @@ const (
 	ackAfter = 20 * time.Millisecond
 	// unless so many bytes have come meanwhile.
 	ackBytes = windowBytes / 4
-	// complainEach is how often a gap is told of.
+	// complainEach is how often a gap, or a link that is not known, is told of.
 	complainEach = 5 * time.Millisecond
 )
 
@@ -73,11 +73,12 @@ func (in *inlet) forget(link uint64) {
 type verdict uint8
 
 const (
-	takeIt  verdict = iota
-	again           // there is a gap before it
-	twice           // it was taken before
-	unknown         // it is of a link that this node does not know
-	restart         // it is the first of a new link
+	takeIt   verdict = iota
+	again            // there is a gap before it
+	twice            // it was taken before
+	unknown          // it is of a link that this node does not know
+	headless         // it is of a new link, whose first one is missing
+	restart          // it is the first of a new link
 )
 
 // judge decides about a batch, and notes one that is to be taken.
@@ -86,8 +87,12 @@ func (in *inlet) judge(h *head, size int) verdict {
 	defer in.ackMu.Unlock()
 	switch {
 	case h.link == in.link:
-	case h.number == 1 && h.link != in.ended: // its first batch may come again, and must not be taken for a new link
+	case h.link == in.ended: // its first batch may come again, and must not be taken for a new link
+		return unknown
+	case h.number == 1:
 		return restart
+	case h.flags&flagKnown == 0:
+		return headless
 	default:
 		return unknown
 	}
@@ -104,6 +109,16 @@ func (in *inlet) judge(h *head, size int) verdict {
 	in.taken = h.number
 	in.bytes += size
 	return takeIt
+}
+
+// complains tells whether it is time to tell the other node what is wrong with its link.
+func (in *inlet) complains() bool {
+	now := time.Now()
+	if now.Sub(in.complained) <= complainEach {
+		return false
+	}
+	in.complained = now
+	return true
 }
 
 // join adds a piece of a large frame, and is the frame when it is complete.

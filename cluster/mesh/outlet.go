@@ -44,6 +44,8 @@ type outlet struct {
 	flight   int      // bytes of sent
 	flushing bool     // somebody publishes
 	again    bool     // what was sent has to be sent again
+	redone   uint64   // the first batch of those that were sent again last
+	probing  bool     // only that one was
 	greets   bool     // nothing but a greeting was added to the link
 	moved    time.Time
 	room     chan struct{} // closed when it is no longer crowded; nil while nobody waits
@@ -86,6 +88,7 @@ func (o *outlet) end() {
 
 func (o *outlet) drop() {
 	o.open, o.ready, o.sent, o.number, o.pending, o.flight, o.again = nil, nil, nil, 0, 0, 0, false
+	o.redone, o.probing = 0, false
 	o.greets = false
 	o.makeRoom()
 }
@@ -245,13 +248,24 @@ func (o *outlet) next() *batch {
 // publish sends a batch, without the lock meanwhile. When the connection is down, it is sent again later.
 func (o *outlet) publish(b *batch, number uint64) (ok bool) {
 	ackLink, ack := o.p.in.acknowledge()
-	setHead(b.data, 0, o.link, number, ackLink, ack)
+	setHead(b.data, o.known(), o.link, number, ackLink, ack)
 	o.current = b
 	o.mu.Unlock()
 	ok = o.p.m.publish(o.p.subject, b.data)
 	o.mu.Lock()
 	o.current = nil
 	return ok
+}
+
+// first is the first batch that was not acknowledged.
+func (o *outlet) first() uint64 { return o.number - uint64(len(o.sent)) + 1 }
+
+// known is flagKnown if the other node has acknowledged something of this link.
+func (o *outlet) known() byte {
+	if o.first() > 1 {
+		return flagKnown
+	}
+	return 0
 }
 
 // acknowledged takes the other node's word for what it has taken.
@@ -264,7 +278,7 @@ func (o *outlet) acknowledged(h *head) (refused string) {
 	if h.ackLink != o.link {
 		return "stale_ack"
 	}
-	left := o.number - uint64(len(o.sent)) // the last one that was acknowledged
+	left := o.first() - 1
 	switch {
 	case h.ack > o.number:
 		return "forged_ack"
@@ -279,8 +293,14 @@ func (o *outlet) acknowledged(h *head) (refused string) {
 		clear(o.sent[n:])
 		o.sent = o.sent[:n]
 		o.moved = time.Now()
+		if o.probing && n > 0 { // what was behind it may be lost as well
+			o.again = true
+			o.p.poke()
+		}
+		o.again, o.probing = o.again && n > 0, false
 	}
-	if h.flags&flagAgain != 0 && len(o.sent) > 0 {
+	// What was behind a gap makes the other node ask more than once, while it is on its way already.
+	if first := o.first(); h.flags&flagAgain != 0 && len(o.sent) > 0 && h.ack+1 == first && first != o.redone {
 		o.again = true
 		o.p.poke()
 	} else if o.mayGo() && !o.flushing {
@@ -300,21 +320,26 @@ func (o *outlet) serve(now time.Time, lastTry *time.Time) (silent time.Duration,
 	late := silent > resendAfter && now.Sub(*lastTry) > resendAfter
 	if (o.again || late) && !o.flushing {
 		*lastTry = now
+		o.redone = o.first()
+		last := o.number
+		if o.probing = !o.again; o.probing { // the node may be stuck, or its acknowledgement lost: one batch finds out
+			last = o.redone
+		}
 		o.again = false
-		o.resend()
+		o.resend(last)
 	}
 	for o.flush(1 << 20) {
 	}
 	return silent, len(o.sent) > 0 || o.pending > 0
 }
 
-// resend publishes once more what was not acknowledged, in order. The lock is held, but not while a batch is published.
-func (o *outlet) resend() {
+// resend publishes once more what was not acknowledged, in order and up to a batch. The lock is held, but not while a batch is published.
+func (o *outlet) resend(last uint64) {
 	o.flushing = true
 	defer func() { o.flushing = false }()
-	link, number := o.link, o.number-uint64(len(o.sent))+1
-	for last := o.number; number <= last && o.link == link; number++ {
-		at := int64(number) - int64(o.number-uint64(len(o.sent))) - 1
+	link, number := o.link, o.first()
+	for ; number <= last && o.link == link; number++ {
+		at := int64(number) - int64(o.first())
 		if at < 0 {
 			continue // acknowledged meanwhile
 		}

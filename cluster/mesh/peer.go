@@ -182,9 +182,7 @@ func (p *peer) sayOnly(flags byte) {
 func (p *peer) say(flags byte, ackLink, ack uint64) {
 	p.out.mu.Lock()
 	own := p.out.link
-	if p.out.number > uint64(len(p.out.sent)) {
-		flags |= flagKnown
-	}
+	flags |= p.out.known()
 	p.out.mu.Unlock()
 	b := p.m.newHead(nil)
 	setHead(b, flags, max(own, 1), 0, ackLink, ack)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -72,8 +71,7 @@ func (m *Mesh) take(msg *nats.Msg, own uint64) {
 // disown tells the other node that this one does not know the link in which it sends.
 func (p *peer) disown(h *head) {
 	p.m.metrics.refused.WithLabelValues("unknown_link").Inc()
-	if now := time.Now(); now.Sub(p.in.complained) > complainEach {
-		p.in.complained = now
+	if p.in.complains() {
 		p.say(flagReset, h.link, 0)
 	}
 }
@@ -95,6 +93,12 @@ func (p *peer) takeBatch(h *head, frames []byte, size int, own uint64) {
 	case unknown:
 		p.disown(h)
 		return
+	case headless:
+		p.m.metrics.gaps.Inc()
+		if in.complains() {
+			p.say(flagAgain, h.link, 0)
+		}
+		return
 	case restart:
 		if !in.knows(0) { // what was in the former link may be lost, answers too
 			p.forsake("the node has begun its link anew")
@@ -103,8 +107,7 @@ func (p *peer) takeBatch(h *head, frames []byte, size int, own uint64) {
 		in.judge(h, size)
 	case again:
 		p.m.metrics.gaps.Inc()
-		if now := time.Now(); now.Sub(in.complained) > complainEach {
-			in.complained = now
+		if in.complains() {
 			p.sayOnly(flagAgain)
 		}
 		return
