@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"go.uber.org/goleak"
@@ -150,7 +151,12 @@ func TestARoomIsLiveFromACamera(t *testing.T) {
 	bob := open(chrome, t, n, "", "Bob", 412, 860)
 	bob.Until("document.querySelector('.room-card .badge.live')")
 	bob.Screenshot("live-lobby-phone.png")
-	bob.Run(chromedp.Click(".room-card"))
+	// Somebody comes while he clicks, so the card changes.
+	at := browsertest.Evaluate[[]float64](bob.Page, "(({x, y, width, height}) => [x + width / 2, y + height / 2])(document.querySelector('.room-card').getBoundingClientRect())")
+	bob.Run(chromedp.MouseEvent(input.DispatchMouseEventTypeMousePressed, at[0], at[1], chromedp.ButtonLeft, chromedp.ClickCount(1)))
+	cyd := open(chrome, t, n, "?by=flv&room="+room, "Cyd", 1100, 760)
+	bob.Until("document.querySelector('.room-card').innerText.includes('2 in')")
+	bob.Run(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseReleased, at[0], at[1], chromedp.ButtonLeft, chromedp.ClickCount(1)))
 	bob.sees("whep", 60)
 	bob.Until("[...document.querySelectorAll('.tile')].some((el) => !el.hidden && el.innerText === 'Ann') && document.getElementById('curtain').hidden")
 	bob.Run(chromedp.SendKeys("#text", "<b>hello</b>"+kb.Enter))
@@ -160,7 +166,6 @@ func TestARoomIsLiveFromACamera(t *testing.T) {
 	bob.Prefers("dark")
 	bob.Screenshot("live-room-phone.png")
 
-	cyd := open(chrome, t, n, "?by=flv&room="+room, "Cyd", 1100, 760)
 	cyd.sees("flv", 60)
 	dan := open(chrome, t, n, "?by=hls&room="+room, "Dan", 1100, 760)
 	dan.sees("hls", 60)

@@ -2,7 +2,7 @@
 import { ClosedError, KickedError, RequestError, SessionLostError, connect } from "./skua.js";
 import { Player, WAYS } from "./player.js";
 import { Publication, deviceProblem } from "./whip.js";
-import { avatar, hue, list, make, many } from "./dom.js";
+import { avatar, hue, list, make, many, showAll } from "./dom.js";
 
 const CHAT_KEPT = 200; // lines
 const RTMP = 1935; // of listen.rtmp in skua.toml
@@ -146,18 +146,20 @@ function notice(text, ms = 0) {
 // --- The lobby ----------------------------------------------------------------------------------------------------------------------------
 
 function showRooms(rooms) {
-  const all = list(rooms);
+  const all = list(rooms).sort((a, b) => b.live - a.live || b.people - a.people);
   $("no-rooms").hidden = all.length > 0;
-  $("rooms").replaceChildren(...all.sort((a, b) => b.live - a.live || b.people - a.people).map((r) => {
-    const cover = make("div", "cover", make("span", "letter", [...r.title][0]?.toUpperCase() || "?"),
-      r.live && make("span", "badge live", "Live"), r.recording && make("span", "badge rec", "Rec"));
-    cover.style.setProperty("--hue", hue(r.name));
-    const card = make("button", "room-card", cover, make("b", "", r.title), make("span", "soft", `by ${r.host} · ${r.people === 0 ? "nobody in" : `${r.people} in`}`));
+  showAll($("rooms"), all, (r) => r.name, (r) => {
+    const card = make("button", "room-card");
     card.type = "button";
     card.dataset.room = r.name;
     card.addEventListener("click", () => enter(client, r.name));
     return make("li", "", card);
-  }));
+  }, (item, r) => {
+    const cover = make("div", "cover", make("span", "letter", [...r.title][0]?.toUpperCase() || "?"),
+      r.live && make("span", "badge live", "Live"), r.recording && make("span", "badge rec", "Rec"));
+    cover.style.setProperty("--hue", hue(r.name));
+    item.firstChild.replaceChildren(cover, make("b", "", r.title), make("span", "soft", `by ${r.host} · ${r.people === 0 ? "nobody in" : `${r.people} in`}`));
+  });
 }
 
 $("open").addEventListener("submit", async (event) => {
@@ -221,23 +223,28 @@ function showRoom(room) {
 function showPeople(room, host) {
   const speaking = new Set(list(room.speaking));
   $("people-count").textContent = list(room.people).length;
-  $("people").replaceChildren(...list(room.people).map((p) => {
-    const tags = [p.host && "host", p.on_air && (p.by === "rtmp" ? "on air by RTMP" : "on air"), p.muted && "muted"].filter(Boolean).join(" · ");
-    const item = make("li", `${p.on_air ? "on-air" : ""} ${speaking.has(p.id) ? "speaking" : ""}`, avatar(p.id, p.name),
-      make("span", "name", p.id === state.me ? `${p.name} (you)` : p.name, tags && make("small", "", tags)));
+  showAll($("people"), list(room.people), (p) => p.id, (p) => {
+    const button = (name, act) => {
+      const b = make("button", `small-button ${name}`);
+      b.type = "button";
+      b.addEventListener("click", act);
+      return b;
+    };
+    const mute = button("mute", () => ask("mute", { who: p.id, on: !person(p.id)?.muted }));
+    const kick = button("kick", () => ask("kick", { who: p.id }));
+    kick.textContent = "Kick";
+    const item = make("li", "", avatar(p.id, p.name), make("span", "name"), mute, kick);
     item.dataset.who = p.id;
-    if (host && p.id !== state.me) {
-      const button = (name, act) => {
-        const b = make("button", "small-button", name);
-        b.type = "button";
-        b.addEventListener("click", act);
-        return b;
-      };
-      if (p.on_air) item.append(button(p.muted ? "Unmute" : "Mute", () => ask("mute", { who: p.id, on: !p.muted })));
-      item.append(button("Kick", () => ask("kick", { who: p.id })));
-    }
     return item;
-  }));
+  }, (item, p) => {
+    const tags = [p.host && "host", p.on_air && (p.by === "rtmp" ? "on air by RTMP" : "on air"), p.muted && "muted"].filter(Boolean).join(" · ");
+    item.className = `${p.on_air ? "on-air" : ""} ${speaking.has(p.id) ? "speaking" : ""}`;
+    item.querySelector(".name").replaceChildren(p.id === state.me ? `${p.name} (you)` : p.name, tags && make("small", "", tags));
+    const mute = item.querySelector(".mute");
+    mute.textContent = p.muted ? "Unmute" : "Mute";
+    mute.hidden = !host || p.id === state.me || !p.on_air;
+    item.querySelector(".kick").hidden = !host || p.id === state.me;
+  });
 }
 
 // Tiles are shown while somebody is seen in them. Other ways than WebRTC have one picture, which is that of the first on air.
