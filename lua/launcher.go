@@ -70,7 +70,7 @@ func (l *Launcher) Receive(c *actor.Context, msg any) {
 		case m.Shared:
 			l.launchShared(c, m)
 		default:
-			l.launch(c, m, c.Reply)
+			l.launchFor(c, m)
 		}
 	case born:
 		l.born(c, m.host)
@@ -153,6 +153,20 @@ func (l *Launcher) forget(c *actor.Context, key string) {
 	c.Reply(value.Of(true), nil)
 }
 
+// launchFor starts a service for the one who asks.
+func (l *Launcher) launchFor(c *actor.Context, m Launch) {
+	if !c.IsRequest() {
+		l.launch(c, m, func(any, error) {})
+		return
+	}
+	promise := c.Promise()
+	l.launch(c, m, func(v any, err error) {
+		if ref, ok := v.(actor.Ref); !c.ReplyTo(promise, v, err) && ok && err == nil {
+			c.Stop(ref, nil) // nobody knows of it
+		}
+	})
+}
+
 // launch spawns a service and answers when it is ready.
 func (l *Launcher) launch(c *actor.Context, m Launch, then func(any, error)) actor.Ref {
 	if err := l.rt.launchable(m.Script); err != nil {
@@ -207,18 +221,20 @@ func (l *Launcher) unique(c *actor.Context, m Launch) {
 	}
 	delete(l.waiting, key)
 	l.uniques[key] = u
-	u.ref = l.launch(c, m, func(v any, err error) {
-		u.ready = err == nil
-		if err != nil && l.uniques[key] == u {
-			delete(l.uniques, key)
-		}
-		if ref, ok := v.(actor.Ref); ok {
-			l.found(key, ref)
-		}
-		for _, p := range u.wait {
-			p.Reply(v, err)
-		}
-		u.wait = nil
+	c.Within(c.Span(), func() { // it is there for others than the one who asks first, and may give up
+		u.ref = l.launch(c, m, func(v any, err error) {
+			u.ready = err == nil
+			if err != nil && l.uniques[key] == u {
+				delete(l.uniques, key)
+			}
+			if ref, ok := v.(actor.Ref); ok {
+				l.found(key, ref)
+			}
+			for _, p := range u.wait {
+				p.Reply(v, err)
+			}
+			u.wait = nil
+		})
 	})
 }
 

@@ -1,9 +1,13 @@
 package lua_test
 
 import (
+	"context"
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/skua-go/skua/actor"
+	"github.com/skua-go/skua/actor/value"
 	"github.com/skua-go/skua/lua"
 )
 
@@ -39,4 +43,103 @@ func TestQueriesThatWereGivenUpMakeRoomForOthers(t *testing.T) {
 			t.Errorf("a query is refused, though nobody waits: %v", err)
 		}
 	})
+}
+
+// TestAUniqueServiceOutlivesWhoAskedFirst: it is there for the others who wait for it.
+func TestAUniqueServiceOutlivesWhoAskedFirst(t *testing.T) {
+	onBoth(t, func(t *testing.T) {
+		n := newNode(t, "one.lua", `
+local skynet = require "skynet"
+skynet.start(function() skynet.call("hold", "lua") end)`)
+		h := hold(n)
+		launcher, _ := n.sys.Lookup(lua.LauncherName)
+		first, giveUp := context.WithCancel(t.Context())
+		gone := make(chan error, 1)
+		go func() {
+			_, err := n.sys.Ask(first, launcher, lua.Launch{Script: "one", Unique: true})
+			gone <- err
+		}()
+		service := <-h.asked
+		got := make(chan error, 1)
+		go func() {
+			_, err := n.sys.Ask(t.Context(), launcher, lua.Launch{Script: "one", Unique: true})
+			got <- err
+		}()
+		giveUp()
+		if err := <-gone; !errors.Is(err, actor.ErrCanceled) {
+			t.Errorf("who gave up gets %v", err)
+		}
+		service.promise.Reply(value.Of(), nil)
+		if err := <-got; err != nil {
+			t.Errorf("who asked next gets %v", err)
+		}
+	})
+}
+
+// TestAServiceThatNobodyKnowsOfEnds: who asked for it has given up when it is ready, but the launcher has not heard of that.
+func TestAServiceThatNobodyKnowsOfEnds(t *testing.T) {
+	onBoth(t, func(t *testing.T) {
+		n := newNode(t, "one.lua", `
+local skynet = require "skynet"
+skynet.start(function()
+  skynet.call("hold", "lua")
+  skynet.timeout(0, function() skynet.call("hold", "lua") end) -- when the start is over
+end)`)
+		h := hold(n)
+		launcher, _ := n.sys.Lookup(lua.LauncherName)
+		asker, giveUp := context.WithCancel(t.Context())
+		gone := make(chan error, 1)
+		go func() {
+			_, err := n.sys.Ask(asker, launcher, lua.Launch{Script: "one"})
+			gone <- err
+		}()
+		service := <-h.asked
+
+		stopped, goOn := make(chan struct{}), make(chan struct{})
+		remove, err := n.sys.Tap(launcher, func(m actor.Inbound) {
+			if m.Message == "stop here" {
+				close(stopped)
+				<-goOn
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer remove()
+		n.sys.Send(launcher, "stop here")
+		<-stopped
+		service.promise.Reply(value.Of(), nil)
+		ready := <-h.asked
+		ready.promise.Reply(value.Of(), nil)
+		giveUp()
+		if err := <-gone; !errors.Is(err, actor.ErrCanceled) {
+			t.Errorf("who gave up gets %v", err)
+		}
+		close(goOn)
+		select {
+		case <-n.sys.Ended(service.from):
+		case <-time.After(20 * time.Second):
+			t.Error("the service goes on")
+		}
+	})
+}
+
+// holder keeps those who ask it waiting.
+type holder struct{ asked chan held }
+
+type held struct {
+	from    actor.Ref
+	promise actor.Promise
+}
+
+func (h holder) Receive(c *actor.Context, _ any) { h.asked <- held{c.From(), c.Promise()} }
+
+// hold is a service called hold.
+func hold(n *node) holder {
+	n.t.Helper()
+	h := holder{make(chan held, 4)}
+	if _, err := n.sys.Spawn(actor.Spec{Name: "hold", New: func() actor.Actor { return h }}); err != nil {
+		n.t.Fatal(err)
+	}
+	return h
 }

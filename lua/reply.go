@@ -85,7 +85,7 @@ func (h *Host) apiResponse(s vm.State) int {
 		s.PushFunc("response", func(vm.State) int { return 0 })
 		return 1
 	}
-	h.sweepHeld()
+	h.sweepHeld(s)
 	if len(h.held) >= maxHeld {
 		s.Unref(pack)
 		s.Errorf("%s: %d requests wait for an answer of this service already", what, maxHeld)
@@ -101,16 +101,18 @@ func (h *Host) apiResponse(s vm.State) int {
 }
 
 // sweepHeld forgets the requests for which nobody waits any more, each time that there are twice as many.
-func (h *Host) sweepHeld() {
+func (h *Host) sweepHeld(s vm.State) {
 	if len(h.held) < h.sweepAt {
 		return
 	}
 	for r := range h.held {
 		if !r.promise.Open() {
 			delete(h.held, r)
+			s.Unref(r.pack)
+			r.pack = 0
 		}
 	}
-	h.sweepAt = 2*len(h.held) + 64
+	h.sweepAt = min(2*len(h.held)+64, maxHeld)
 }
 
 func (h *Host) respond(s vm.State, r *held) int {
@@ -170,7 +172,7 @@ func (h *Host) apiIgnoreRet(s vm.State) int {
 				delete(h.ignored, session)
 			}
 		}
-		h.ignoredAt = 2*len(h.ignored) + 64
+		h.ignoredAt = min(2*len(h.ignored)+64, maxHeld)
 	}
 	if len(h.ignored) >= maxHeld {
 		s.Errorf("skynet.ignoreret: %d requests wait for an answer already", maxHeld)

@@ -54,7 +54,8 @@ type tails struct {
 type tail struct {
 	ended  <-chan struct{}
 	remove func()
-	lease  *time.Timer
+	lease  *time.Timer // the lock of all is its, and that of until
+	until  time.Time
 
 	mu      sync.Mutex
 	ring    []TailMessage
@@ -163,13 +164,14 @@ func (all *tails) of(sys *actor.System, ref actor.Ref) (t *tail, begun bool, err
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	if t = all.all[ref]; t != nil {
+		t.until = time.Now().Add(tailLease)
 		t.lease.Reset(tailLease)
 		return t, false, nil
 	}
 	if len(all.all) >= maxTails {
 		return nil, false, failure(codeBusy, "messages of %d actors are looked at already, as many as may be; one that nobody asks for is given up after %v", maxTails, tailLease)
 	}
-	t = &tail{ended: sys.Ended(ref)}
+	t = &tail{ended: sys.Ended(ref), until: time.Now().Add(tailLease)}
 	if t.remove, err = sys.Tap(ref, t.see); err != nil {
 		return nil, false, err
 	}
@@ -179,8 +181,11 @@ func (all *tails) of(sys *actor.System, ref actor.Ref) (t *tail, begun bool, err
 	all.all[ref] = t
 	t.lease = time.AfterFunc(tailLease, func() {
 		all.mu.Lock()
+		defer all.mu.Unlock()
+		if all.all[ref] != t || time.Until(t.until) > 0 { // it was asked for at the last moment
+			return
+		}
 		delete(all.all, ref)
-		all.mu.Unlock()
 		t.remove()
 	})
 	return t, true, nil
