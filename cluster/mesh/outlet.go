@@ -293,7 +293,7 @@ func (o *outlet) acknowledged(h *head) (refused string) {
 		clear(o.sent[n:])
 		o.sent = o.sent[:n]
 		o.moved = time.Now()
-		if o.probing && n > 0 { // what was behind it may be lost as well
+		if o.probing && n > 0 && h.ack == o.redone { // what was behind it is lost as well
 			o.again = true
 			o.p.poke()
 		}
