@@ -388,3 +388,31 @@ func TestAcknowledgedMessagesThatCannotArriveFail(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// An actor that hears that its calls have failed knows already that whom it watches is gone: it does not call again in vain.
+func TestWatchersHearOfADeadNodeBeforeTheirCallsFail(t *testing.T) {
+	const calls = 500
+	c := clustertest.Start(t, 2, clustertest.Config{})
+	a, b := c.Nodes[0], c.Nodes[1]
+	ref := a.See(b.Spawn(echoes()))
+	waits, heard := make(chan struct{}), make(chan string, calls+1)
+	asker := a.Spawn(actor.Spec{New: func() actor.Actor {
+		return actor.Func(func(c *actor.Context, msg any) {
+			if _, ok := msg.(actor.Terminated); ok {
+				heard <- "its end"
+				return
+			}
+			c.Watch(ref)
+			for range calls {
+				c.Ask(ref, "silence", func(any, error) { heard <- "a failure" })
+			}
+			c.Ask(ref, "hello", func(any, error) { close(waits) })
+		})
+	}})
+	a.System.Send(asker, "go")
+	<-waits
+	b.Kill()
+	if first := <-heard; first != "its end" {
+		t.Errorf("it heard first of %s", first)
+	}
+}

@@ -113,13 +113,13 @@ func (p *peer) forsake(why string) {
 	p.forsakeIts()
 }
 
-// forsakenBy fails all that waits for the node.
+// forsakenBy fails all that waits for the node. Whoever watches an actor there hears of its end before a call to it fails, so that it does not call again in vain.
 func (p *peer) forsakenBy(why string) {
 	err := p.unreachable(why)
+	p.watched.fail(err)
 	for _, who := range p.calls.takeAll() {
 		who.Reply(nil, err)
 	}
-	p.watched.fail(err)
 	p.chokes.clear()
 }
 
