@@ -31,6 +31,9 @@ const (
 // receiveWindow is how many bytes of a client wait at most, and so the most that a message can have which is dropped; a larger one never becomes whole.
 const receiveWindow = 4 * MaxMessage
 
+// maxChannels is how many channels a client may open in its session's life: the library keeps something of each.
+const maxChannels = 1024
+
 // sctpMTU is the most that a packet of the association has: with what DTLS adds it fits into each network.
 const sctpMTU = 1200
 
@@ -52,7 +55,7 @@ func (s *session) converse(conn *dtls.Conn) {
 		return
 	}
 	defer func() { _ = link.Close() }()
-	for {
+	for range maxChannels {
 		stream, err := link.AcceptStream()
 		if err != nil {
 			return // it has ended
@@ -67,6 +70,7 @@ func (s *session) converse(conn *dtls.Conn) {
 		}
 		s.opened(c)
 	}
+	s.close(ReasonChannels)
 }
 
 // opened takes a channel that the client has made.

@@ -1,6 +1,9 @@
 package rtc
 
 import (
+	"encoding/binary"
+	"errors"
+	"slices"
 	"sync"
 
 	"github.com/pion/dtls/v3"
@@ -13,6 +16,7 @@ import (
 type crypt struct {
 	in     sync.Mutex
 	open   *srtp.Context
+	from   []uint32   // who has sent RTCP: the library keeps something of each
 	opened rtp.Header // what the library reads of a packet; here, so that it need not be made for each
 	out    sync.Mutex
 	seal   *srtp.Context
@@ -21,6 +25,11 @@ type crypt struct {
 
 // replayWindow is how many packets a packet may be late: what a publisher is asked for again comes behind all that was sent meanwhile.
 const replayWindow = 1024
+
+// maxReporters bounds the sources of RTCP of one client: each that it sends, and what it gets by.
+const maxReporters = 2 * maxSources
+
+var errReporters = errors.New("rtc: the client sends RTCP from too many sources")
 
 func newCrypt(conn *dtls.Conn) (*crypt, error) {
 	profile, _ := conn.SelectedSRTPProtectionProfile()
@@ -56,10 +65,20 @@ func (c *crypt) openRTP(room, b []byte) ([]byte, error) {
 	return c.open.DecryptRTP(room[:0], b, &c.opened)
 }
 
+// openRTCP decrypts a packet, which has a head, into room.
 func (c *crypt) openRTCP(room, b []byte) ([]byte, error) {
 	c.in.Lock()
 	defer c.in.Unlock()
-	return c.open.DecryptRTCP(room[:0], b, nil)
+	from := binary.BigEndian.Uint32(b[4:8])
+	known := slices.Contains(c.from, from)
+	if !known && len(c.from) == maxReporters {
+		return nil, errReporters
+	}
+	plain, err := c.open.DecryptRTCP(room[:0], b, nil)
+	if err == nil && !known {
+		c.from = append(c.from, from)
+	}
+	return plain, err
 }
 
 // sealRTP encrypts a packet into room.

@@ -233,7 +233,7 @@ func (srv *Server) patch(w http.ResponseWriter, r *http.Request, d Direction, ro
 			srv.fail(w, d, http.StatusBadRequest, "ICE can't be restarted without a=ice-ufrag and a=ice-pwd")
 			return
 		}
-		answer, etag := s.restart()
+		answer, etag := s.restart(credentials{f.ufrag, f.pwd})
 		w.Header().Set("Content-Type", typeFragment)
 		w.Header().Set("ETag", etag)
 		_, _ = io.WriteString(w, answer) // see post

@@ -162,7 +162,17 @@ type peer struct {
 // link is a client's socket, whose cable may be pulled.
 type link struct {
 	net.PacketConn
-	cut atomic.Bool
+	cut  atomic.Bool
+	lose atomic.Pointer[func([]byte) bool] // what comes and is to be lost, or nil
+}
+
+func (l *link) ReadFrom(b []byte) (int, net.Addr, error) {
+	for {
+		n, from, err := l.PacketConn.ReadFrom(b)
+		if lose := l.lose.Load(); err != nil || lose == nil || !(*lose)(b[:n]) {
+			return n, from, err
+		}
+	}
 }
 
 func (l *link) WriteTo(b []byte, to net.Addr) (int, error) {

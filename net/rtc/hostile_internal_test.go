@@ -1,7 +1,10 @@
 package rtc
 
 import (
+	"bytes"
 	"encoding/binary"
+	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -217,4 +220,114 @@ func FuzzClient(f *testing.F) {
 			in.send(b)
 		}
 	})
+}
+
+// A client that reports under one number after the other is heard under so many, and no more are kept.
+func TestAClientReportsUnderSoManyNumbers(t *testing.T) {
+	ours, theirs := keysOf(t, false), keysOf(t, true)
+	report := func(from uint32) error {
+		t.Helper()
+		sealed, err := theirs.sealRTCP([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: from}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = ours.openRTCP(make([]byte, datagramRoom), sealed)
+		return err
+	}
+	forged := append([]byte{0x80, 201, 0, 1, 0, 0, 0, 1}, make([]byte, 30)...)
+	if _, err := ours.openRTCP(make([]byte, datagramRoom), forged); err == nil || len(ours.from) != 0 {
+		t.Errorf("a forged report: %v; %d numbers are kept", err, len(ours.from))
+	}
+	for n := range uint32(10 * maxReporters) {
+		if err := report(1000 + n); (err == nil) != (n < maxReporters) {
+			t.Fatalf("report under the number %d: %v", n, err)
+		}
+	}
+	if err := report(1000); err != nil {
+		t.Errorf("one that is known: %v", err)
+	}
+}
+
+// The library keeps each message of a handshake: it gets none without keys when that is over, not many under keys, and not more before than one has.
+func TestTheLibraryGetsSoMuchOfAHandshake(t *testing.T) {
+	record := func(kind, epoch byte, size int) []byte {
+		b := make([]byte, recordHead+size)
+		b[0], b[4] = kind, epoch
+		binary.BigEndian.PutUint16(b[11:], uint16(size))
+		return b
+	}
+	count := func(c *secure, b []byte) (n int) {
+		for range 1000 {
+			n += len(c.heed(b))
+		}
+		return n / len(b)
+	}
+	begins, over := &secure{}, &secure{away: []byte{1}}
+	if n := count(begins, record(handshakeRecord, 0, 1000)); n != maxHandshake/1013 {
+		t.Errorf("%d records of a handshake are taken, expected %d", n, maxHandshake/1013)
+	}
+	if n := count(&secure{}, record(alertRecord, 0, 2)); n != 0 {
+		t.Errorf("%d alerts without keys are taken in a handshake", n)
+	}
+	if n := count(over, record(handshakeRecord, 0, 1000)); n != 0 {
+		t.Errorf("%d records without keys are taken behind the handshake", n)
+	}
+	if n := count(over, record(handshakeRecord, 1, 30)); n != maxAgain {
+		t.Errorf("%d records of a handshake are taken behind it, expected %d", n, maxAgain)
+	}
+	if n := count(over, record(alertRecord, 1, 30)); n != 1000 {
+		t.Errorf("%d of 1000 alerts under keys are taken", n)
+	}
+	if got := over.heed(slices.Concat(record(alertRecord, 0, 2), record(alertRecord, 1, 9), record(alertRecord, 0, 2), []byte("cut off"))); !bytes.Equal(got, record(alertRecord, 1, 9)) {
+		t.Errorf("of several records %x is taken", got)
+	}
+}
+
+// strict ends each session while it is told of it.
+type strict struct {
+	everybody
+	srv   *Server
+	heard []string
+}
+
+func (r *strict) Joined(s Session) {
+	if err := r.srv.End(s.ID, "not today"); err != nil {
+		r.heard = append(r.heard, err.Error())
+	}
+	r.heard = append(r.heard, "joined")
+}
+
+func (r *strict) Left(_ Session, reason string) { r.heard = append(r.heard, reason) }
+
+func TestASessionThatEndsWhileItIsLetInLeavesBehindThat(t *testing.T) {
+	srv := listening(t)
+	r := &strict{srv: srv}
+	srv.cfg.Rules = r
+	enter(t, srv)
+	if !slices.Equal(r.heard, []string{"joined", "not today"}) {
+		t.Errorf("the rules heard %q", r.heard)
+	}
+}
+
+// Strangers of one network leave room for those of others: an IPv4 address is one, and 64 bits of an IPv6 address.
+func TestOneNetworkDoesNotKeepOthersOut(t *testing.T) {
+	s := &strangers{by: map[netip.Prefix]int{}}
+	count := func(addr string, most int) (n int) {
+		for s.enter(networkOf(netip.MustParseAddr(addr)), most) {
+			n++
+		}
+		return n
+	}
+	for _, c := range []struct {
+		addr string
+		want int
+	}{{"192.0.2.1", maxStrangers}, {"192.0.2.2", maxStrangers}, {"2001:db8::1", maxStrangers}, {"2001:db8::ffff", 0}, {"2001:db8:0:1::1", maxStrangers}, {"192.0.2.3", 22}} {
+		if n := count(c.addr, 4*maxStrangers+22); n != c.want {
+			t.Errorf("%d strangers of %s come in, expected %d", n, c.addr, c.want)
+		}
+	}
+	s.leave(networkOf(netip.MustParseAddr("192.0.2.1")))
+	if n := count("192.0.2.9", 4*maxStrangers+22); n != 1 {
+		t.Errorf("%d come in when one has left", n)
+	}
 }

@@ -104,13 +104,13 @@ func readFragment(text string) (fragment, error) {
 // errStale is that a client speaks of an ICE session that is over.
 var errStale = errors.New("rtc: the ICE session has been restarted")
 
-// restart gives the session new credentials, which the client's checks prove themselves by from then on. The media goes on meanwhile where it went. Of the client's own there is
-// no use, nor of its candidates: see check.
-func (s *session) restart() (text, etag string) {
+// restart gives the session new credentials, which the client's checks prove themselves by from then on. The media goes on meanwhile where it went. Of the
+// client's candidates there is no use: see check.
+func (s *session) restart(theirs credentials) (text, etag string) {
 	s.terms.Lock()
 	defer s.terms.Unlock()
 	own := newCredentials()
-	s.server.sockets.paths.name(s, own)
+	s.server.sockets.paths.name(s, own, theirs)
 	s.restarts++
 	return s.offer.Fragment(s.own(own)), s.etag()
 }

@@ -88,6 +88,7 @@ const (
 	ReasonLeft     = "left"
 	ReasonSilent   = "connection lost"
 	ReasonNever    = "never connected"
+	ReasonChannels = "too many data channels"
 	ReasonReplaced = "replaced by a newer session of the same name"
 	ReasonStopping = "the node stops"
 )

@@ -28,6 +28,8 @@ type secure struct {
 	away  []byte      // the connection, while it is put away
 	woken rate        // how often it was taken up lately
 	first [][]byte    // what came while it was being taken up
+	taken int         // bytes of the handshake
+	again int         // what came of one when it was over
 	over  bool
 }
 
@@ -43,8 +45,9 @@ const (
 	// inboxRecords and inboxBytes wait for the library at most.
 	inboxRecords = 128
 	inboxBytes   = 256 << 10
-
-	alertRecord = 21 // RFC 5246, section 6.2.1
+	// maxHandshake is how many bytes a handshake has, and maxAgain how many records of one are taken when it is over: the library keeps them all.
+	maxHandshake = 64 << 10
+	maxAgain     = 64
 )
 
 var (
@@ -56,7 +59,7 @@ var (
 func (c *secure) take(b []byte, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.over {
+	if b = c.heed(b); c.over || len(b) == 0 {
 		return
 	}
 	switch {
@@ -79,6 +82,23 @@ func (c *secure) take(b []byte, now time.Time) {
 	if c.in != nil {
 		_, _ = c.in.Write(b) // what does not fit is lost, as on the way
 	}
+}
+
+// heed leaves out what nobody could have vouched for. Records without keys are those of a handshake, and of none that is over: anybody who knows where the client is could send them in its place.
+func (c *secure) heed(b []byte) []byte {
+	if c.conn == nil && c.away == nil {
+		b = keepRecords(b, func(kind byte, keyed bool) bool { return keyed || kind == handshakeRecord || kind == cipherRecord })
+		if c.taken += len(b); c.taken > maxHandshake {
+			return nil
+		}
+		return b
+	}
+	return keepRecords(b, func(kind byte, keyed bool) bool {
+		if keyed && kind == handshakeRecord { // the client repeats its end of the handshake when it has not heard of the node's
+			c.again++
+		}
+		return keyed && (kind != handshakeRecord || c.again <= maxAgain)
+	})
 }
 
 // run has a goroutine of the session serve a new connection.
@@ -186,8 +206,9 @@ func (c *secure) verify(conn *dtls.Conn) error {
 	return nil
 }
 
-// rest listens to a connection for a while, behind a handshake until the client has heard of its end, and then puts it away.
+// rest listens to a connection for a while, behind a handshake until the client has heard of its end, and then puts it away; soon also if something still comes.
 func (c *secure) rest(in *records, conn *dtls.Conn, until time.Time, shaken bool) {
+	last := until.Add(10 * wakeTime)
 	err := conn.SetReadDeadline(until)
 	if err == nil && shaken && c.heard.Load() {
 		err = conn.SetReadDeadline(time.Now())
@@ -205,7 +226,7 @@ func (c *secure) rest(in *records, conn *dtls.Conn, until time.Time, shaken bool
 		case err == nil, errors.As(err, &passing): // nobody listens to what comes
 			continue
 		case errors.As(err, &late):
-			if !c.putAway(in, conn) && conn.SetReadDeadline(time.Now().Add(wakeTime)) == nil {
+			if !c.putAway(in, conn, time.Now().After(last)) && conn.SetReadDeadline(time.Now().Add(wakeTime)) == nil {
 				continue
 			}
 		default:
@@ -216,14 +237,14 @@ func (c *secure) rest(in *records, conn *dtls.Conn, until time.Time, shaken bool
 }
 
 // putAway keeps what is needed to take the connection up. ok is false where it has to be listened to for longer.
-func (c *secure) putAway(in *records, conn *dtls.Conn) (ok bool) {
+func (c *secure) putAway(in *records, conn *dtls.Conn, atOnce bool) (ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.over || c.in != in {
 		return true // who ends the session closes it
 	}
 	state, ok := conn.ConnectionState()
-	if !ok || in.Count() > 0 { // something has just come
+	if !ok || in.Count() > 0 && !atOnce { // something has just come
 		return false
 	}
 	state.PeerCertificates = nil // which was verified

@@ -41,7 +41,9 @@ type session struct {
 	restarts int
 
 	mu       sync.Mutex
-	through  bool // it has got through
+	through  bool   // it has got through
+	joining  bool   // its rules are being told so
+	leaving  func() // and that it has left, when they have been
 	closed   bool
 	patience *time.Timer // until it has
 	early    [][]byte    // media that came before the keys
@@ -88,7 +90,7 @@ func (srv *Server) open(r *room, d Direction, p Permit, offer *terms.Offer) *ses
 			s.addSlot(l)
 		}
 	}
-	srv.sockets.paths.name(s, newCredentials())
+	srv.sockets.paths.name(s, newCredentials(), credentials{offer.Ufrag, offer.Pwd})
 	return s
 }
 
@@ -115,8 +117,8 @@ func (s *session) adopt(st *stream) (ok bool) {
 	return true
 }
 
-// receive takes a datagram of the client in. b and plain are the caller's again when it returns.
-func (s *session) receive(b []byte, now time.Time, plain []byte, out *outbox) {
+// receive takes a datagram of the client in, and tells whether it is certainly the client's. b and plain are the caller's again when it returns.
+func (s *session) receive(b []byte, now time.Time, plain []byte, out *outbox) (proven bool) {
 	switch {
 	case isDTLS(b):
 		s.secure.take(b, now)
@@ -124,14 +126,15 @@ func (s *session) receive(b []byte, now time.Time, plain []byte, out *outbox) {
 		keys := s.keys.Load()
 		if keys == nil {
 			if s.keep(b) {
-				return
+				return false
 			}
 			if keys = s.keys.Load(); keys == nil {
-				return
+				return false
 			}
 		}
-		s.media(keys, b, now, plain, out)
+		return s.media(keys, b, now, plain, out)
 	}
+	return false
 }
 
 // keep holds media back that comes before the handshake is over at the node: it is at the client, one way earlier. ok is false where there is no need, or too much of it.
@@ -160,39 +163,40 @@ func (s *session) keyed(keys *crypt) {
 	})
 }
 
-// media decrypts a packet and hands it on.
-func (s *session) media(keys *crypt, b []byte, now time.Time, plain []byte, out *outbox) {
+// media decrypts a packet and hands it on, and tells whether it is under the client's keys.
+func (s *session) media(keys *crypt, b []byte, now time.Time, plain []byte, out *outbox) (proven bool) {
 	if isRTCP(b) {
 		opened, err := keys.openRTCP(plain, b)
 		if err != nil {
 			s.server.metrics.invalid.Inc()
-			return
+			return false
 		}
 		s.hears(now)
 		packets, err := rtcp.Unmarshal(opened)
 		if err != nil {
 			s.server.metrics.invalid.Inc()
-			return
+			return true
 		}
 		s.heed(packets, now, out)
-		return
+		return true
 	}
 	if s.life.Err() != nil {
-		return // it is about to be forgotten
+		return false // it is about to be forgotten
 	}
 	if s.Direction != Publish || !s.intakes.may(b) {
 		s.server.metrics.unagreed.Inc()
-		return
+		return false
 	}
 	opened, err := keys.openRTP(plain, b)
 	if err != nil {
 		s.server.metrics.invalid.Inc()
-		return
+		return false
 	}
 	s.hears(now)
 	if in := s.intake(opened); in != nil {
 		in.take(opened, now, out)
 	}
+	return true
 }
 
 // hears notes that something has come which only the client can have sent, under the keys of the handshake.
@@ -260,13 +264,21 @@ func (s *session) connected() {
 		s.mu.Unlock()
 		return
 	}
-	s.through = true
+	s.through, s.joining = true, true
 	if s.patience != nil {
 		s.patience.Stop()
 	}
 	s.server.connecting.Add(-1)
 	s.mu.Unlock()
 	s.server.cfg.Rules.Joined(s.Session)
+	s.mu.Lock()
+	s.joining = false
+	left := s.leaving
+	s.mu.Unlock()
+	if left != nil {
+		left()
+		return
+	}
 	s.room.joined(s)
 }
 
@@ -309,10 +321,22 @@ func (s *session) close(reason string) {
 		s.room.left(s)
 		s.server.leave(s.room)
 		s.server.metrics.ended(s.Direction, reason)
-		s.server.cfg.Rules.Left(s.Session, reason)
+		s.leaves(reason)
 		s.server.log.Debug("session ended", "room", s.Room, "who", s.Who, "direction", s.Direction, "reason", reason)
 		go s.release(reason)
 	})
+}
+
+// leaves tells the rules, behind what they are told just now: a session may end while it is being let in.
+func (s *session) leaves(reason string) {
+	left := func() { s.server.cfg.Rules.Left(s.Session, reason) }
+	s.mu.Lock()
+	if s.joining {
+		s.leaving = left
+		left = func() {}
+	}
+	s.mu.Unlock()
+	left()
 }
 
 // release tells the client, and ends all that runs for the session. The server has counted it since it knows the session.

@@ -1,6 +1,7 @@
 package rtc
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"runtime"
@@ -26,10 +27,17 @@ type socket struct {
 	readers sync.WaitGroup
 	ended   chan struct{}
 	end     sync.Once
+
+	complained time.Time // who has the turn has it
 }
 
-// inboxSize is how many datagrams are read at once.
-const inboxSize = 64
+const (
+	// inboxSize is how many datagrams are read at once.
+	inboxSize = 64
+	// readPause is how long reading pauses when it fails, which is logged each complainEach.
+	readPause    = 50 * time.Millisecond
+	complainEach = 10 * time.Second
+)
 
 func (srv *Server) newSocket(udp *net.UDPConn) *socket {
 	s := &socket{UDPConn: udp, server: srv, turn: make(chan struct{}, 1), ended: make(chan struct{})}
@@ -62,8 +70,12 @@ func (s *socket) read() {
 		for full := false; !full; {
 			n, err := s.batch.ReadBatch(in, 0)
 			if err != nil {
-				s.stop()
-				return
+				if errors.Is(err, net.ErrClosed) {
+					s.stop()
+					return
+				}
+				s.failed(err)
+				continue
 			}
 			if full = n == len(in); full {
 				s.turn <- struct{}{}
@@ -75,6 +87,18 @@ func (s *socket) read() {
 				}
 			})
 		}
+	}
+}
+
+// failed waits a while: the system is out of something. Who reads has the turn.
+func (s *socket) failed(err error) {
+	if now := time.Now(); now.Sub(s.complained) >= complainEach {
+		s.complained = now
+		s.server.log.Warn("clients are not heard over UDP, trying again", "at", s.LocalAddr(), "error", err)
+	}
+	select {
+	case <-time.After(readPause):
+	case <-s.ended:
 	}
 }
 
@@ -91,8 +115,8 @@ func (s *socket) take(m *ipv4.Message, now time.Time, plain []byte, out *outbox)
 		s.server.check(overUDP(s, from), b, now)
 		return
 	}
-	if of := s.server.sockets.paths.at(from); of != nil {
-		of.receive(b, now, plain, out)
+	if of := s.server.sockets.paths.at(from); of != nil && of.receive(b, now, plain, out) {
+		of.heard.Store(now.UnixNano())
 	}
 }
 

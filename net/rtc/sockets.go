@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/skua-go/skua/internal/accept"
 	"github.com/skua-go/skua/net/rtc/terms"
@@ -25,12 +24,12 @@ type sockets struct {
 	life      context.Context //nolint:containedctx // of the connections over TCP
 	end       context.CancelFunc
 	streams   sync.WaitGroup
-	strangers atomic.Int64 // connections over TCP that are nobody's yet
+	strangers strangers
 }
 
 func (srv *Server) openSockets(ctx context.Context) (err error) {
 	cfg := &srv.cfg
-	s := &sockets{paths: newPaths()}
+	s := &sockets{paths: newPaths(), strangers: strangers{by: map[netip.Prefix]int{}}}
 	s.life, s.end = context.WithCancel(context.Background())
 	srv.sockets = s
 	defer func() {

@@ -83,18 +83,58 @@ func (s *stream) pump() {
 	}
 }
 
-// takeStream serves a connection. One that is nobody's when a session has to have got through is closed, and so are those beyond as many as may be about to connect.
+// strangers counts the connections that are nobody's yet, also by where they come from.
+type strangers struct {
+	mu  sync.Mutex
+	all int
+	by  map[netip.Prefix]int
+}
+
+// maxStrangers is how many of them one network has: a client's own checks are there with its connection.
+const maxStrangers = 32
+
+// networkOf is an IPv4 address, or what one customer has of IPv6.
+func networkOf(a netip.Addr) netip.Prefix {
+	if a.Is4() {
+		return netip.PrefixFrom(a, 32)
+	}
+	p, _ := a.Prefix(64)
+	return p
+}
+
+func (s *strangers) enter(from netip.Prefix, most int) (ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == most || s.by[from] == maxStrangers {
+		return false
+	}
+	s.all++
+	s.by[from]++
+	return true
+}
+
+func (s *strangers) leave(from netip.Prefix) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all--
+	if s.by[from]--; s.by[from] == 0 {
+		delete(s.by, from)
+	}
+}
+
+// takeStream serves a connection. One that is nobody's when a session has to have got through is closed, and so are those beyond as many as may be about to connect, and
+// beyond those of one network.
 func (srv *Server) takeStream(conn net.Conn) {
-	if srv.sockets.strangers.Add(1) > int64(srv.cfg.MaxConnecting) {
-		srv.sockets.strangers.Add(-1)
+	var at netip.AddrPort
+	if addr, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+		from := addr.AddrPort()
+		at = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+	}
+	if !srv.sockets.strangers.enter(networkOf(at.Addr()), srv.cfg.MaxConnecting) {
 		_ = conn.Close()
 		return
 	}
-	st := &stream{conn: conn, queue: make(chan []byte, streamQueue), end: make(chan struct{})}
-	if addr, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
-		from := addr.AddrPort()
-		st.at = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
-	}
+	st := &stream{conn: conn, at: at, queue: make(chan []byte, streamQueue), end: make(chan struct{})}
 	srv.sockets.streams.Go(func() {
 		defer st.close()
 		srv.readStream(st)
@@ -107,7 +147,7 @@ func (srv *Server) readStream(st *stream) {
 	defer stop()
 	_ = st.conn.SetReadDeadline(time.Now().Add(srv.cfg.ConnectTimeout))
 	var of *session
-	stranger := sync.OnceFunc(func() { srv.sockets.strangers.Add(-1) })
+	stranger := sync.OnceFunc(func() { srv.sockets.strangers.leave(networkOf(st.at.Addr())) })
 	defer stranger()
 	l := &lane{stream: st, at: st.at}
 	r, plain := bufio.NewReaderSize(st.conn, 2+datagramRoom), make([]byte, datagramRoom)
