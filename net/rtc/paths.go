@@ -98,7 +98,9 @@ func (ps *paths) place(s *session, l *lane, named bool, now time.Time) (ask ques
 	switch {
 	case is == nil: // the handshake does not get on unless the client is there
 		s.lane.Store(l)
-	case l.same(is), !named && !is.over() && !ps.silent(s, is, now):
+	case !named && !is.over() && !ps.silent(s, is, now): // it only tries this one
+	case l.same(is):
+		s.path.asks = question{} // it has changed its mind
 	case at == nil || at.proven || is.socket != nil && l.at == is.at:
 		s.lane.Store(l)
 		s.path.asks = question{}

@@ -127,7 +127,12 @@ func TestOnlyChecksOfTheClientMoveItsLane(t *testing.T) {
 	check(c.first, at, said)
 	check(c.second, other, said)
 	c.via(s, c.second, at)
-	if check(c.first, other, said) != s {
+	check(c.second, at, iceCheck(t, "ours", "key", true)) // it stays after all
+	if check(c.first, other, said) != nil {
+		t.Error("an answer to what is not asked any more is taken")
+	}
+	check(c.first, other, iceCheck(t, "ours", "key", true))
+	if check(c.first, other, c.answer(s, "their key")) != s {
 		t.Error("the client's answer is not taken")
 	}
 	c.via(s, c.first, other)
