@@ -121,12 +121,15 @@ func (c *chokes) refuses(to actor.Ref) bool {
 	}
 }
 
-// clear forgets everything.
+// clear forgets everything. That an actor here takes nothing may still be on its way to the other node, and nobody would take it back.
 func (c *chokes) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, is := range c.there {
 		close(is.over)
+	}
+	for id := range c.here {
+		c.p.out.add(appendTo(nil, frameUnchoke, c.p.m.sys.RefOf(id)))
 	}
 	c.here, c.there = nil, nil
 	c.any.Store(false)

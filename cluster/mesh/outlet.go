@@ -22,6 +22,8 @@ const (
 	slowFor = 20 * time.Millisecond
 	// resendAfter is when what is not acknowledged is sent again.
 	resendAfter = 200 * time.Millisecond
+	// foundAfter is when more is sent again behind what was, and has arrived.
+	foundAfter = 3 * ackAfter
 )
 
 // outlet is what goes to another node: frames, put together to batches, which are kept until they are acknowledged.
@@ -45,8 +47,10 @@ type outlet struct {
 	flushing bool     // somebody publishes
 	again    bool     // what was sent has to be sent again
 	redone   uint64   // the first batch of those that were sent again last
-	probing  bool     // only that one was
-	greets   bool     // nothing but a greeting was added to the link
+	probing  bool     // only some were, up to
+	upto     uint64
+	found    bool // they have arrived, and nothing behind them yet
+	greets   bool // nothing but a greeting was added to the link
 	moved    time.Time
 	room     chan struct{} // closed when it is no longer crowded; nil while nobody waits
 }
@@ -88,7 +92,7 @@ func (o *outlet) end() {
 
 func (o *outlet) drop() {
 	o.open, o.ready, o.sent, o.number, o.pending, o.flight, o.again = nil, nil, nil, 0, 0, 0, false
-	o.redone, o.probing = 0, false
+	o.redone, o.probing, o.upto, o.found = 0, false, 0, false
 	o.greets = false
 	o.makeRoom()
 }
@@ -293,11 +297,9 @@ func (o *outlet) acknowledged(h *head) (refused string) {
 		clear(o.sent[n:])
 		o.sent = o.sent[:n]
 		o.moved = time.Now()
-		if o.probing && n > 0 && h.ack == o.redone { // what was behind it is lost as well
-			o.again = true
-			o.p.poke()
-		}
-		o.again, o.probing = o.again && n > 0, false
+		o.found = o.probing && n > 0 && h.ack == o.upto // what was behind it is lost as well, or comes yet
+		o.probing = o.probing && n > 0 && h.ack <= o.upto
+		o.again = o.again && n > 0
 	}
 	// What was behind a gap makes the other node ask more than once, while it is on its way already.
 	if first := o.first(); h.flags&flagAgain != 0 && len(o.sent) > 0 && h.ack+1 == first && first != o.redone {
@@ -318,14 +320,19 @@ func (o *outlet) serve(now time.Time, lastTry *time.Time) (silent time.Duration,
 		silent = now.Sub(o.moved)
 	}
 	late := silent > resendAfter && now.Sub(*lastTry) > resendAfter
-	if (o.again || late) && !o.flushing {
+	more := o.found && silent > foundAfter
+	if (o.again || late || more) && !o.flushing {
 		*lastTry = now
+		span := uint64(1)
+		if more {
+			span = 2 * (o.upto - o.redone + 1)
+		}
 		o.redone = o.first()
 		last := o.number
-		if o.probing = !o.again; o.probing { // the node may be stuck, or its acknowledgement lost: one batch finds out
-			last = o.redone
+		if o.probing = !o.again; o.probing { // the node may be stuck, or its acknowledgement lost: one batch finds out, and then more
+			last = min(o.redone+span-1, o.number)
 		}
-		o.again = false
+		o.again, o.found, o.upto = false, false, last
 		o.resend(last)
 	}
 	for o.flush(1 << 20) {

@@ -116,8 +116,9 @@ func (p *peer) forsake(why string) {
 // forsakenBy fails all that waits for the node. Whoever watches an actor there hears of its end before a call to it fails, so that it does not call again in vain.
 func (p *peer) forsakenBy(why string) {
 	err := p.unreachable(why)
+	lost := p.calls.takeAll() // not those that watchers make now: the node may be within reach again
 	p.watched.fail(err)
-	for _, who := range p.calls.takeAll() {
+	for _, who := range lost {
 		who.Reply(nil, err)
 	}
 	p.chokes.clear()
