@@ -193,9 +193,11 @@ func (c *client) serve(req *base.Request) error {
 	return errors.Join(over, c.wire.WriteResponse(res))
 }
 
-// watch says now and then that we are there, and ends the client when no packet comes of what it fetches.
+// watch says now and then that we are there, and ends the client when no packet comes of what it fetches, or no answer any more from a server that has answered before: what is written to a host that is gone
+// fills the system's buffers for minutes.
 func (c *client) watch(stop <-chan struct{}) {
-	silence, say := time.NewTicker(c.d.IdleTimeout/4), time.NewTicker(c.every)
+	every := c.every
+	silence, say := time.NewTicker(c.d.IdleTimeout/4), time.NewTicker(every)
 	defer silence.Stop()
 	defer say.Stop()
 	for {
@@ -203,8 +205,12 @@ func (c *client) watch(stop <-chan struct{}) {
 		case <-stop:
 			return
 		case now := <-silence.C:
-			if !c.sends && now.Sub(time.Unix(0, c.alive.Load())) >= c.d.IdleTimeout {
-				c.end(fmt.Errorf("%w: nothing came for %s%s", ErrTimeout, c.d.IdleTimeout, c.way()))
+			heard, limit := c.alive.Load(), c.d.IdleTimeout
+			if c.sends {
+				limit += every
+			}
+			if (!c.sends || heard != 0) && now.Sub(time.Unix(0, heard)) >= limit {
+				c.end(fmt.Errorf("%w: nothing came for %s%s", ErrTimeout, limit, c.way()))
 			}
 		case <-say.C:
 			c.lock.Lock()

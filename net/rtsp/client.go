@@ -108,7 +108,7 @@ type client struct {
 	every   time.Duration // how often
 	resaid  bool          // with a password that was wanted anew
 
-	alive  atomic.Int64 // when a packet came last, Unix nanoseconds
+	alive  atomic.Int64 // when a packet came last, of a server that is sent to anything, Unix nanoseconds
 	reason atomic.Pointer[error]
 }
 
@@ -191,6 +191,7 @@ func (c *client) end(reason error) {
 	}
 	if c.sends { // who writes comes to the end of a packet, so that a goodbye can be said behind it
 		_ = c.conn.SetReadDeadline(time.Unix(1, 0))
+		time.AfterFunc(farewellTime, func() { _ = c.conn.Close() }) // but a server that takes nothing is not waited for
 		return
 	}
 	_ = c.conn.SetDeadline(time.Unix(1, 0)) // who reads or writes comes back at once

@@ -210,6 +210,9 @@ func (c *client) hear(packet func(channel byte, b []byte) error) error {
 		if err != nil {
 			return err
 		}
+		if c.sends {
+			c.alive.Store(time.Now().UnixNano())
+		}
 		switch m := what.(type) {
 		case *base.InterleavedFrame:
 			err = packet(byte(m.Channel), m.Payload)

@@ -62,11 +62,8 @@ func (c *client) give(ctx context.Context, v *media.Viewer, first *media.Frame, 
 	running.Go(func() { c.end(out.deliver(stop)) })
 	err = c.hear(func(byte, []byte) error { return nil }) // what a receiver reports
 	c.end(err)
-	// Who writes comes to the end of a packet, but a server that takes nothing is not waited for.
-	late := time.AfterFunc(farewellTime, func() { _ = c.conn.Close() })
 	close(stop)
 	running.Wait()
-	late.Stop()
 	if out.cut { // what is behind half a packet would be taken for the rest of it
 		_ = c.conn.Close()
 		return err

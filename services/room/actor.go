@@ -194,6 +194,8 @@ func (r *room) Receive(c *actor.Context, msg any) {
 		r.fetch(c)
 	case parted:
 		r.departed(c, m)
+	case present:
+		r.reconciled(c, m)
 	case tally:
 		r.tallied(c, m)
 	case uttered:
@@ -229,8 +231,8 @@ func (r *room) admitHere(c *actor.Context, a *admission) {
 		case err != nil:
 		case r.away != nil:
 			err = errElsewhere
-		case a.post != nil && (r.posts[a.post.ref] != a.post || !a.post.waits(a.local)):
-			err = errGone
+		case a.post != nil && (r.posts[a.post.ref] != a.post || a.post.waiting[a.local] != a):
+			err = errElsewhere // who asked so has given up, or asks again
 		default:
 			err = r.possible(a)
 		}
@@ -251,7 +253,7 @@ func (r *room) admitHere(c *actor.Context, a *admission) {
 
 func (r *room) refuse(c *actor.Context, a *admission, err error) {
 	if a.post != nil {
-		delete(a.post.waiting, a.local)
+		a.post.forget(a)
 		c.Reply(refused{reasonFor(err)}, nil)
 	} else {
 		r.disown(c, a)

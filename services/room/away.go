@@ -77,6 +77,7 @@ func (r *room) attach(c *actor.Context, home actor.Ref) {
 	w.home, w.asked = home, false
 	w.gen++
 	c.Watch(home)
+	c.Send(home, present{slices.Sorted(maps.Keys(r.members))})
 	r.reenter(c, w.gen, slices.Sorted(maps.Keys(r.members)))
 	r.fetchFeed(c)
 }
@@ -224,7 +225,7 @@ func (r *room) admitAway(c *actor.Context, a *admission, tries int) {
 		e, ok := v.(entered)
 		switch {
 		case again:
-			if r.away == w && w.home == home {
+			if r.away == w && w.gen == gen { // else it was asked before the room turned to this home, anew perhaps
 				r.forgetHome(c)
 			}
 			r.route(c, a, tries+1)

@@ -437,3 +437,29 @@ func TestAPublisherOutlivesNATS(t *testing.T) {
 		t.Error(heard)
 	}
 }
+
+// TestWhoLeavesWhileTheWayHomeIsCutIsNotKeptThere: its frames still go there when the nodes hear nothing of each other.
+func TestWhoLeavesWhileTheWayHomeIsCutIsNotKeptThere(t *testing.T) {
+	c, at := branches(t, 2, room.Config{Rules: "rules"})
+	home, other := at[0], at[1]
+	home.show(home.published("arena", "who=ann&let=in"), 0)
+	v, w := other.joined("arena", "who=bob&let=in"), other.joined("arena", "who=dave&let=in")
+	other.sees(v, 5)
+	other.sees(w, 5)
+	c.StopNATS()
+	other.until("the other node is taken for dead", func() bool {
+		m, ok := c.Nodes[1].Members.Find("n0")
+		return ok && !m.State.Reachable()
+	})
+	v.Close(nil)
+	other.sees(w, 50)
+	if info := home.script("info", "arena"); !strings.Contains(info, "bob/play") {
+		t.Errorf("home has heard of it: %s", info)
+	}
+	c.StartNATS()
+	home.until("home knows that he has left, and who is still there", func() bool {
+		info := home.script("info", "arena")
+		return !strings.Contains(info, "bob/play") && strings.Contains(info, "dave/play")
+	})
+	other.sees(w, 50)
+}

@@ -31,7 +31,7 @@ type post struct {
 	link    *media.Viewer
 	lost    bool // its actor can't be reached; the link may still be there
 	members map[uint64]*member
-	waiting map[uint64]struct{} // who may come in there, while the rules decide
+	waiting map[uint64]*admission // who may come in there, while the rules decide: who is asked for twice, as it was asked last
 }
 
 // linked tells whether frames go there, or come from there.
@@ -47,10 +47,11 @@ func (p *post) linked() bool {
 	return false
 }
 
-// waits tells whether somebody who may come in there has not given up.
-func (p *post) waits(local uint64) bool {
-	_, ok := p.waiting[local]
-	return ok
+// forget ends that somebody may come in there, as it was asked so.
+func (p *post) forget(a *admission) {
+	if p.waiting[a.local] == a {
+		delete(p.waiting, a.local)
+	}
 }
 
 // redeem gives what a ticket is for.
@@ -171,7 +172,7 @@ func (r *room) post(c *actor.Context) *post {
 	ref := c.From()
 	p := r.posts[ref]
 	if p == nil {
-		p = &post{ref: ref, members: map[uint64]*member{}, waiting: map[uint64]struct{}{}}
+		p = &post{ref: ref, members: map[uint64]*member{}, waiting: map[uint64]*admission{}}
 		r.posts[ref] = p
 		c.Watch(ref)
 	}
@@ -202,10 +203,11 @@ func (r *room) letIn(c *actor.Context, m enter) {
 		c.Reply(refused{reasonFor(err)}, nil)
 		return
 	}
-	p.waiting[m.Local] = struct{}{}
-	r.admitHere(c, &admission{
+	a := &admission{
 		entry: Entry{Room: r.name, Protocol: m.Protocol, Addr: m.Addr, Agent: m.Agent, Query: query}, action: m.Action, who: m.Who, post: p, local: m.Local, back: m.Back,
-	})
+	}
+	p.waiting[m.Local] = a
+	r.admitHere(c, a)
 }
 
 // permit is what the node of a member is told.
@@ -232,7 +234,7 @@ func (r *room) station(c *actor.Context, m *member, a *admission, told func(erro
 		m.ticket = rand.Text()
 		r.unheard(c, m, 0)
 	}
-	delete(a.post.waiting, a.local)
+	a.post.forget(a)
 	a.post.members[a.local] = m
 	return nil
 }
@@ -336,6 +338,25 @@ func (r *room) departed(c *actor.Context, m parted) {
 	}
 	delete(p.members, m.Local)
 	r.gone(c, left{one.ID, m.Why.err()})
+}
+
+// reconciled ends those of another node who have left it while it could not be told here. Who may come in there is asked for anew.
+func (r *room) reconciled(c *actor.Context, m present) {
+	p := r.posts[c.From()]
+	if p == nil || r.away != nil {
+		return
+	}
+	clear(p.waiting)
+	here := map[uint64]bool{}
+	for _, local := range m.Local {
+		here[local] = true
+	}
+	for _, local := range slices.Sorted(maps.Keys(p.members)) {
+		if one := p.members[local]; !here[local] {
+			delete(p.members, local)
+			r.gone(c, left{one.ID, media.ErrClosed})
+		}
+	}
 }
 
 // ended is for the end of the room's actor on another node, or of the way there.

@@ -56,6 +56,8 @@ type (
 		Local uint64
 		Why   reason
 	}
+	// present tells a home that is turned to who is there: whoever it knows besides has left meanwhile.
+	present struct{ Local []uint64 }
 	// dismissed has somebody put out.
 	dismissed struct {
 		Local uint64
@@ -167,6 +169,7 @@ func WireTypes(t *wire.Types) {
 	wire.Register[attach](t, "room.attach")
 	wire.Register[attached](t, "room.attached")
 	wire.Register[parted](t, "room.parted")
+	wire.Register[present](t, "room.present")
 	wire.Register[dismissed](t, "room.dismissed")
 	wire.Register[staged](t, "room.staged")
 	wire.Register[moved](t, "room.moved")
