@@ -124,8 +124,12 @@ func TestNothingWithoutKeysHarmsASession(t *testing.T) {
 			if err := d.Kick("stage", "anna", "enough"); err != nil {
 				t.Error(err)
 			}
-			d.await(t, "anna has left", func() bool { return d.left["anna"] != "" })
-			if why := d.left["anna"]; why != "enough" {
+			var why string
+			d.await(t, "anna has left", func() bool {
+				why = d.left["anna"]
+				return why != ""
+			})
+			if why != "enough" {
 				t.Errorf("anna has left: %s", why)
 			}
 		})
