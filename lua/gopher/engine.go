@@ -1,6 +1,6 @@
-// Package gopher puts github.com/yuin/gopher-lua, a Lua 5.1 in pure Go, behind the seam of package vm. It is the second engine: its VMs share the code of a
-// script, so one costs less memory, and a switch to a coroutine is cheap. What Lua 5.4 has and it lacks is added where that is possible from outside;
-// package vmtest lists what is left.
+// Package gopher puts github.com/yuin/gopher-lua, a Lua 5.1 in pure Go, behind the seam of package vm. It is the second engine, for scripts that were written for
+// Lua 5.1; the first is faster and its VMs take less memory. What Lua 5.4 has and it lacks is added where that is possible from outside; package vmtest lists
+// what is left.
 package gopher
 
 import (
@@ -38,6 +38,9 @@ type Engine struct {
 
 	pcall, xpcall shim
 
+	template *lua.LState // of all threads
+	pieces   sync.Pool   // of *pieceList, all empty: see stack.go
+
 	mu    sync.Mutex
 	code  map[codeKey]*list.Element
 	order *list.List // of *code, the most recently used first
@@ -61,7 +64,8 @@ func New(cfg Config) (*Engine, error) {
 		cfg.CodeCache = 64 << 20
 	}
 	setArrayLimit()
-	e := &Engine{cfg: cfg, o: o, ops: jumpTable, code: map[codeKey]*list.Element{}, order: list.New()}
+	e := &Engine{cfg: cfg, o: o, ops: jumpTable, template: template(), code: map[codeKey]*list.Element{}, order: list.New()}
+	e.pieces.New = func() any { return new(pieceList) }
 	e.ops[lua.OP_CONCAT] = e.concat
 	e.ops[lua.OP_GETTABLE] = e.getTable
 	e.ops[lua.OP_SETTABLE] = e.setTable()

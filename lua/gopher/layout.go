@@ -37,12 +37,6 @@ type upvalue struct {
 	closed bool
 }
 
-// registry is the beginning of lua.registry.
-type registry struct {
-	array []lua.LValue
-	top   int
-}
-
 // table is lua.LTable.
 type table struct {
 	Metatable lua.LValue
@@ -51,12 +45,6 @@ type table struct {
 	strdict   map[string]lua.LValue
 	keys      []lua.LValue
 	k2i       map[lua.LValue]int
-}
-
-// frameStack is what lua.callFrameStack can do besides Push and Pop.
-type frameStack interface {
-	Sp() int
-	SetSp(sp int)
 }
 
 // loop is the type of lua.LState.mainLoop.
@@ -72,8 +60,8 @@ var jumpTable [lua.OP_NOP + 1]instruction //nolint:gochecknoglobals // of the li
 
 // offsets are where an LState keeps what we need.
 type offsets struct {
-	currentFrame, stack, upvalues, registry, errorFunc, mainLoop, ctx uintptr
-	stackType                                                         reflect.Type
+	currentFrame, stack, upvalues, registry, errorFunc, mainLoop, numbers uintptr // of an LState
+	metatables                                                            uintptr // of a Global
 }
 
 var layout = sync.OnceValues(findLayout) //nolint:gochecknoglobals // a constant of the library
@@ -92,7 +80,7 @@ func findLayout() (offsets, error) {
 		{"reg", &o.registry, reflect.TypeFor[*registry]()},
 		{"hasErrorFunc", &o.errorFunc, reflect.TypeFor[bool]()},
 		{"mainLoop", &o.mainLoop, nil},
-		{"ctx", &o.ctx, nil},
+		{"alloc", &o.numbers, reflect.TypeFor[*numbers]()},
 	} {
 		field, ok := state.FieldByName(f.name)
 		if !ok {
@@ -102,12 +90,17 @@ func findLayout() (offsets, error) {
 			return o, fmt.Errorf("gopher: this version of gopher-lua is not known: its LState.%s is a %s", f.name, field.Type)
 		}
 		*f.at = field.Offset
-		if f.name == "stack" {
-			o.stackType = field.Type
-		}
 	}
 	if !sameFields(reflect.TypeFor[lua.LTable](), reflect.TypeFor[table](), true) || !sameFields(reflect.TypeFor[lua.Upvalue](), reflect.TypeFor[upvalue](), true) {
 		return o, errors.New("gopher: this version of gopher-lua is not known: its LTable or Upvalue has other fields")
+	}
+	metatables, ok := reflect.TypeFor[lua.Global]().FieldByName("builtinMts")
+	if !ok || metatables.Type != reflect.TypeFor[map[int]lua.LValue]() {
+		return o, errors.New("gopher: this version of gopher-lua is not known: its Global has no builtinMts")
+	}
+	o.metatables = metatables.Offset
+	if err := sameStack(state, o.stack); err != nil {
+		return o, err
 	}
 	for i, f := range jumpTable {
 		if f == nil {
@@ -117,6 +110,22 @@ func findLayout() (offsets, error) {
 	return o, nil
 }
 
+// sameStack looks at the call stack of an LState, an interface.
+func sameStack(state reflect.Type, at uintptr) error {
+	field, _ := state.FieldByName("stack")
+	if field.Type.Kind() != reflect.Interface {
+		return fmt.Errorf("gopher: this version of gopher-lua is not known: its LState.stack is a %s", field.Type)
+	}
+	l := template()
+	defer l.Close()
+	made := reflect.NewAt(field.Type, unsafe.Add(unsafe.Pointer(l), at)).Elem().Elem().Type() //nolint:gosec // see frame
+	if !sameType(made, reflect.TypeFor[*stack]()) || !sameType(made.Elem().Field(0).Type.Elem(), reflect.TypeFor[*piece]()) ||
+		made.Elem().Field(0).Type.Elem().Elem().Size() != reflect.TypeFor[piece]().Size() {
+		return fmt.Errorf("gopher: this version of gopher-lua is not known: its call stack is a %s of other parts", made)
+	}
+	return nil
+}
+
 func sameType(theirs, ours reflect.Type) bool {
 	if theirs.Kind() != ours.Kind() {
 		return false
@@ -124,7 +133,7 @@ func sameType(theirs, ours reflect.Type) bool {
 	if ours.Kind() != reflect.Pointer {
 		return theirs == ours
 	}
-	return sameFields(theirs.Elem(), ours.Elem(), ours != reflect.TypeFor[*registry]())
+	return sameFields(theirs.Elem(), ours.Elem(), true)
 }
 
 // sameFields compares two structs by the names, kinds and places of the fields of ours.
@@ -161,9 +170,14 @@ func (o *offsets) loop(l *lua.LState) *loop {
 	return (*loop)(unsafe.Add(unsafe.Pointer(l), o.mainLoop)) //nolint:gosec // see frame
 }
 
-func (o *offsets) frames(l *lua.LState) frameStack {
-	v := reflect.NewAt(o.stackType, unsafe.Add(unsafe.Pointer(l), o.stack)).Elem().Interface() //nolint:gosec // see frame
-	return v.(frameStack)                                                                      //nolint:forcetypeassert // a test holds it
+// own has an LState use the parts of its own.
+func (o *offsets) own(s *state) {
+	l := unsafe.Pointer(&s.l) //nolint:gosec // see frame
+	*(**registry)(unsafe.Add(l, o.registry)) = &s.reg
+	*(**numbers)(unsafe.Add(l, o.numbers)) = s.reg.alloc
+	// Of an interface only the value; its type is as it was.
+	(*[2]unsafe.Pointer)(unsafe.Add(l, o.stack))[1] = unsafe.Pointer(&s.stack) //nolint:gosec // see frame
+	(*[2]unsafe.Pointer)(unsafe.Pointer(&s.reg.handler))[1] = l                //nolint:gosec // see frame
 }
 
 func insides(t *lua.LTable) *table { return (*table)(unsafe.Pointer(t)) } //nolint:gosec // see frame

@@ -14,8 +14,11 @@ import (
 // library is what every VM gets, by library; "" holds the globals. The functions have no state, so all VMs share them.
 type library map[string]map[string]lua.LValue
 
-// prototypes are the tables of a library. A VM gets copies, which are made faster, and are smaller, than tables that are filled.
-type prototypes map[string]*lua.LTable
+// prototypes are what the libraries of VMs are made from.
+type prototypes struct {
+	tables map[string]*lua.LTable // a VM gets copies, which are made faster, and are smaller, than tables that are filled
+	own    []std.Library          // of what a VM has for itself
+}
 
 // hidden are globals of the engine that reach the host, or that the host makes anew.
 var hidden = []string{ //nolint:gochecknoglobals // a constant
@@ -24,8 +27,8 @@ var hidden = []string{ //nolint:gochecknoglobals // a constant
 
 // sandboxed and trusted are the libraries for the two kinds of VM.
 var (
-	sandboxed = sync.OnceValue(func() prototypes { return makeLibrary(false).prototypes() }) //nolint:gochecknoglobals // constants
-	trusted   = sync.OnceValue(func() prototypes { return makeLibrary(true).prototypes() })  //nolint:gochecknoglobals // constants
+	sandboxed = sync.OnceValue(func() prototypes { return newPrototypes(false) }) //nolint:gochecknoglobals // constants
+	trusted   = sync.OnceValue(func() prototypes { return newPrototypes(true) })  //nolint:gochecknoglobals // constants
 )
 
 // makeLibrary takes the engine's functions out of a VM that is thrown away, and puts ours over them.
@@ -128,7 +131,8 @@ func ours() map[string]map[string]lua.LGFunction {
 	}
 }
 
-func (lib library) prototypes() prototypes {
+func newPrototypes(full bool) prototypes {
+	lib := makeLibrary(full)
 	for name := range lib {
 		if name != "" {
 			lib[""][name] = lua.LFalse // so that there is a place for each of them
@@ -137,21 +141,33 @@ func (lib library) prototypes() prototypes {
 	for _, name := range []string{"_G", "pcall", "xpcall"} {
 		lib[""][name] = lua.LFalse
 	}
-	tables := prototypes{}
+	p := prototypes{tables: map[string]*lua.LTable{}}
 	for name, fields := range lib {
 		t := &lua.LTable{Metatable: lua.LNil}
+		in := insides(t)
+		in.reserve(len(fields)) // the copies are as large as this
 		for _, k := range slices.Sorted(maps.Keys(fields)) {
-			t.RawSetString(k, fields[k])
+			in.setName(lua.LString(k), lua.LString(k), fields[k])
 		}
-		tables[name] = t
+		p.tables[name] = t
 	}
-	return tables
+	for _, of := range std.Libraries(std.Options{Trusted: full}) {
+		if of.Open != nil || of.PerVM != nil {
+			p.own = append(p.own, of)
+		}
+	}
+	return p
 }
 
 // fill makes a table, which is empty, a copy of another one.
 func fill(t, from *lua.LTable) {
 	to, of := insides(t), insides(from)
 	to.strdict, to.keys, to.k2i = maps.Clone(of.strdict), slices.Clone(of.keys), maps.Clone(of.k2i)
+}
+
+// reserve makes an empty table's hash part, with room for n names.
+func (in *table) reserve(n int) {
+	in.strdict, in.keys, in.k2i = make(map[string]lua.LValue, n), make([]lua.LValue, 0, n), make(map[lua.LValue]int, n)
 }
 
 // openLibraries fills the VM's globals.
@@ -161,8 +177,8 @@ func (m *machine) openLibraries(full bool) {
 		lib = trusted()
 	}
 	globals := m.root.G.Global
-	fill(globals, lib[""])
-	for name, from := range lib {
+	fill(globals, lib.tables[""])
+	for name, from := range lib.tables {
 		if name == "" {
 			continue
 		}
@@ -175,7 +191,7 @@ func (m *machine) openLibraries(full bool) {
 			m.root.SetMetatable(lua.LString(""), meta)
 		}
 	}
-	for _, of := range std.Libraries(std.Options{Trusted: full}) {
+	for _, of := range lib.own {
 		if of.Open != nil {
 			m.main.Global(of.Name)
 			m.ends = append(m.ends, of.Open(m.main))

@@ -1,7 +1,6 @@
 package gopher
 
 import (
-	"context"
 	"strings"
 	"weak"
 
@@ -21,12 +20,14 @@ const (
 
 // machine is a VM.
 type machine struct {
-	engine *Engine
-	o      *offsets
-	root   *lua.LState // runs nothing: threads are made from it, and hand over to it when they wait
-	main   *thread
-	callGo loop // the library's own loop: it knows how to begin with a function of Go
-	tick   func() error
+	engine  *Engine
+	o       *offsets
+	root    *lua.LState // runs nothing: threads are made from it, and hand over to it when they wait
+	main    *thread
+	numbers *numbers
+	callGo  loop // the library's own loop: it knows how to begin with a function of Go
+	loop    loop // run
+	tick    func() error
 
 	count       int  // instructions until the next look at the clock
 	every       int  // from one to the next
@@ -53,18 +54,16 @@ type machine struct {
 
 // New makes a VM with the libraries that o allows.
 func (e *Engine) New(o vm.Options) vm.VM {
-	root := lua.NewState(lua.Options{CallStackSize: 1, RegistrySize: 128, SkipOpenLibs: true})
-	root.Options = lua.Options{ // of the threads that are made from it
-		CallStackSize: callDepth, RegistrySize: 64, RegistryMaxSize: 1 << 20, RegistryGrowStep: 256, MinimizeStackMemory: true,
-	}
-	m := &machine{engine: e, o: &e.o, root: root, callGo: *e.o.loop(root), tick: o.Tick, count: tickEvery, every: tickEvery, pace: tickEvery, refs: []lua.LValue{lua.LNil}}
+	numbers := newNumbers()
+	root := &e.newState(e.o.newGlobals(), numbers, rootRegisters).l
+	m := &machine{engine: e, o: &e.o, root: root, numbers: numbers, tick: o.Tick, count: tickEvery, every: tickEvery, pace: tickEvery, refs: []lua.LValue{lua.LNil}}
+	m.callGo, m.loop = *e.o.loop(root), m.run
 	m.look, m.most = firstLook, noLimit
-	root.G.Registry = &lua.LTable{Metatable: lua.LNil} // nothing is kept there; what the library reserves for it would be kept
-	l, _ := root.NewThread()
-	m.main = &thread{Context: context.Background(), m: m, l: l, frames: e.o.frames(l), state: running}
-	m.adopt(m.main)
-	root.G.MainThread = l
-	root.G.CurrentThread = l
+	m.main = m.makeThread()
+	m.main.state = running
+	m.main.stack.segments = append(make([]*piece, 0, mainPieces), m.main.first...)[:mainPieces]
+	root.G.MainThread = m.main.l
+	root.G.CurrentThread = m.main.l
 	m.openLibraries(o.Trusted)
 	return m
 }

@@ -18,7 +18,7 @@ const (
 	closureSize = 96
 	upvalueSize = 56
 	stringSize  = 16
-	threadSize  = 3500
+	threadSize  = 1400
 )
 
 // hashBytes is what a hash part with n keys takes.

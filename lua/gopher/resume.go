@@ -1,7 +1,6 @@
 package gopher
 
 import (
-	"context"
 	"fmt"
 	"runtime"
 
@@ -20,26 +19,6 @@ import (
 
 // maxNested bounds coroutines that resume coroutines: each takes Go stack.
 const maxNested = 190
-
-// newThread makes a thread that is not known to Lua yet.
-func (m *machine) newThread() *thread {
-	l, _ := m.root.NewThread()
-	t := &thread{Context: context.Background(), m: m, l: l, frames: m.o.frames(l), want: lua.MultRet}
-	m.adopt(t)
-	m.remember(t)
-	m.took(threadSize)
-	return t
-}
-
-// adopt gives a thread of the library what ours need.
-func (m *machine) adopt(t *thread) {
-	t.l.SetContext(t)
-	*m.o.loop(t.l) = m.run // in place of the loop that asks the context before each instruction
-	// The library closes the upvalues of the whole thread when an error is raised, also those of functions that go on behind pcall, which then no longer share
-	// their variables with closures. It does not while it believes that there is a message handler. unwind closes those that have to be.
-	*m.o.hasErrorFunc(t.l) = true
-	t.l.Panic = raised
-}
 
 func (t *thread) frame() *frame { return *t.m.o.frame(t.l) }
 
@@ -74,6 +53,13 @@ func (t *thread) take(n int) []lua.LValue {
 
 // resume starts or goes on with the thread itself: with values, or with an error where it waits.
 func (t *thread) resume(args []lua.LValue, problem lua.LValue) vm.Status {
+	t.lend()
+	status := t.run(args, problem)
+	t.giveBack()
+	return status
+}
+
+func (t *thread) run(args []lua.LValue, problem lua.LValue) vm.Status {
 	starts := t.state == fresh
 	fn := lua.LNil
 	if starts {
@@ -154,7 +140,7 @@ func (t *thread) step(starts bool, fn lua.LValue, args []lua.LValue) (problem lu
 	t.want = 0
 	clear(t.box)
 	t.box = t.box[:0]
-	if t.frames.Sp() > 0 { // the function that waited may have been the last of the thread
+	if t.stack.depth() > 0 { // the function that waited may have been the last of the thread
 		t.m.run(l, nil)
 	}
 	return nil
@@ -207,9 +193,7 @@ func (t *thread) catch(problem lua.LValue) bool {
 // unwind makes f the thread's innermost frame again, with all upvalues from the register `from` on closed.
 func (t *thread) unwind(f *frame, sp, from int) {
 	t.closeUpvalues(from)
-	if t.frames.Sp() != sp { // to set what is set already would empty a stack whose last segment is full
-		t.frames.SetSp(sp)
-	}
+	t.stack.cut(sp)
 	*t.m.o.frame(t.l) = f
 	*t.m.o.hasErrorFunc(t.l) = true
 }
@@ -252,7 +236,7 @@ func (t *thread) handle(handler, problem lua.LValue) (result lua.LValue) {
 
 // protected calls the function below n arguments in a loop of its own. After an error the stack is as it was before the function was pushed.
 func (t *thread) protected(n, results int, handler lua.LValue) (problem lua.LValue) {
-	f, sp, fixed := t.frame(), t.frames.Sp(), t.fixed
+	f, sp, fixed := t.frame(), t.stack.depth(), t.fixed
 	base := t.l.GetTop() - n - 1
 	defer func() {
 		r := recover()

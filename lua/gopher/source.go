@@ -42,6 +42,7 @@ func compile(name, source string) (proto *lua.FunctionProto, err error) {
 	if err != nil {
 		return nil, syntaxError(name, source, err)
 	}
+	proto.IsVarArg &^= lua.VarArgNeedsArg // only functions have an arg: the library would make a table for each run of a chunk
 	lastItems(proto)
 	clip(proto)
 	own(proto, source)

@@ -17,7 +17,8 @@ type thread struct {
 
 	m      *machine
 	l      *lua.LState
-	frames frameStack
+	stack  *stack
+	first  []*piece // its list of pieces while it waits, if there is one
 	state  threadState
 	box    []lua.LValue // the stack while the thread does not run: what was yielded, what it is going to be resumed with
 	want   int          // how many results the call takes that the thread waits in; all if it is below 0
@@ -388,6 +389,11 @@ func (t *thread) Field(at int, k string) { t.push(t.l.GetField(t.value(at), k)) 
 
 func (t *thread) SetField(at int, k string) {
 	obj := t.value(at)
+	if tbl, ok := obj.(*lua.LTable); ok {
+		if in := insides(tbl); in.strdict == nil {
+			in.strdict = map[string]lua.LValue{} // the library's own would have place for 32 fields
+		}
+	}
 	t.l.SetField(obj, k, t.pop())
 }
 
