@@ -1,4 +1,4 @@
-package lua_test
+package soaktest_test
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"github.com/skua-go/skua/internal/cputime"
 	"github.com/skua-go/skua/internal/racetest"
 	"github.com/skua-go/skua/lua"
+	"github.com/skua-go/skua/lua/luatest"
+	"github.com/skua-go/skua/lua/vm"
 )
 
 // sessions is how many sessions go through one service: SKUA_SESSIONS says so (10000000 for the full run, a minute and more), by default few.
@@ -31,67 +33,21 @@ func sessions(t *testing.T) int {
 	return n
 }
 
-const sessionsMain = `
-local skynet = require "skynet"
-local M = {}
-
-function M.start(self) self.echo = skynet.newservice("echo") end
-
-function M.calls(self, n)
-  for i = 1, n do assert(skynet.call(self.echo, "lua", "echo", i) == i) end
-end
-
-function M.failures(self, n)
-  for i = 1, n do
-    local ok, e = pcall(skynet.call, self.echo, "lua", "fail")
-    assert(not ok and e.code == "no")
-  end
-end
-
-function M.later(self, n)
-  for i = 1, n do assert(skynet.call(self.echo, "lua", "later", i) == i) end
-end
-
-function M.waits(self, n)
-  local token = {}
-  for i = 1, n do
-    skynet.fork(skynet.wakeup, token)
-    skynet.wait(token)
-  end
-end
-
-function M.sleeps(self, n)
-  for i = 1, n do skynet.yield() end
-end
-
-return M`
-
-const sessionsEcho = `
-local skynet = require "skynet"
-skynet.start(function()
-  skynet.dispatch("lua", function(_, _, cmd, ...)
-    if cmd == "fail" then error({ code = "no" }) end
-    if cmd == "later" then return skynet.response()(true, ...) end
-    skynet.ret(skynet.pack(...))
-  end)
-end)`
-
 // Sessions go through two services in ten rounds: neither memory nor the time of one grows.
 func TestSessionsLeaveNothingBehindAndTakeLinearTime(t *testing.T) {
-	onBoth(t, func(t *testing.T) {
+	luatest.OnEach(t, func(t *testing.T, engine vm.Engine) {
 		for _, kind := range []string{"calls", "failures", "later", "waits", "sleeps"} {
 			t.Run(kind, func(t *testing.T) {
 				const rounds = 10
-				n := newNodeWith(t, lua.Config{Engine: testEngine(t), Budget: time.Minute}, actor.Config{CallTimeout: 10 * time.Minute},
-					"main.lua", sessionsMain, "echo.lua", sessionsEcho)
-				ref := n.start("main")
+				n := newNode(t, engine)
+				ref := n.Start("asker")
 				each := sessions(t) / rounds
 				if kind == "failures" {
 					each /= 5 // an error and its two tracebacks take ten times as long
 				}
 				took := func(ref actor.Ref) time.Duration {
 					began := cputime.Process()
-					if _, err := n.sys.Ask(context.Background(), ref, lua.Command(kind, each)); err != nil {
+					if _, err := n.System.Ask(context.Background(), ref, lua.Command(kind, each)); err != nil {
 						t.Fatal(err)
 					}
 					return cputime.Process() - began
@@ -100,18 +56,18 @@ func TestSessionsLeaveNothingBehindAndTakeLinearTime(t *testing.T) {
 				for round := range rounds {
 					took(ref)
 					if round == 2 {
-						warm = usageOf(n.sys)
+						warm = usageOf(n.System)
 					}
 				}
-				end := usageOf(n.sys)
+				end := usageOf(n.System)
 				if end.heap > warm.heap+2<<20 {
 					t.Errorf("%d KB are in use, %d KB were after the first rounds", end.heap>>10, warm.heap>>10)
 				}
 				// Services that begin are asked for as much in turns with it, so that whatever else the machine does meanwhile is no difference between them. The
 				// quickest of some rounds, since the collector works in some of them.
-				last, fresh := took(ref), took(n.start("main"))
+				last, fresh := took(ref), took(n.Start("asker"))
 				for range 2 {
-					last, fresh = min(last, took(ref)), min(fresh, took(n.start("main")))
+					last, fresh = min(last, took(ref)), min(fresh, took(n.Start("asker")))
 				}
 				t.Logf("%d sessions a round: behind %d rounds one takes %v of the cores, the first of another service %v; %d KB, %d KB at the end", each, rounds, last, fresh, warm.heap>>10, end.heap>>10)
 				if last > 3*fresh+50*time.Millisecond {
