@@ -316,9 +316,13 @@ func (s *session) mayPause() error {
 	return nil
 }
 
+// mayPlay has who paused begin anew, at what is newest when it asks: once it is answered, even a stream that ends at once has been promised.
 func (s *session) mayPlay() error {
 	if s.viewer == nil || !s.anySetup() {
 		return refuse(base.StatusMethodNotValidInThisState, "PLAY without SETUP")
+	}
+	if s.settled && s.playing == nil {
+		s.viewer.Restart()
 	}
 	return nil
 }
@@ -330,9 +334,6 @@ func (s *session) play() error {
 	}
 	if err := s.conn.SetWriteDeadline(time.Time{}); err != nil {
 		return err
-	}
-	if s.settled {
-		s.viewer.Restart() // after a pause
 	}
 	s.settled, s.deadline = true, time.Time{}
 	if err := s.until(time.Time{}); err != nil {
