@@ -7,6 +7,8 @@ import (
 
 	"github.com/skua-go/skua/actor"
 	"github.com/skua-go/skua/lua"
+	"github.com/skua-go/skua/lua/gopher"
+	"github.com/skua-go/skua/lua/lua54"
 )
 
 const benchCaller = `
@@ -33,8 +35,7 @@ end
 
 function M.tables(_, n)
   local echo = skynet.newservice("echo")
-  local t = { id = 1, name = "somebody", gold = 2.5, on = true }
-  for _ = 1, n do skynet.call(echo, "lua", "echo", t) end
+  for i = 1, n do skynet.call(echo, "lua", "echo", { id = i, name = "somebody", gold = 2.5, on = true }) end
 end
 
 function M.sends(_, n)
@@ -72,18 +73,20 @@ end)`
 
 // How long does a round trip between two services take, one at a time and with 100 in flight? How long a call with a table, a message one way, a timer?
 func BenchmarkVerbs(b *testing.B) {
-	for _, cmd := range []string{"calls", "flight", "tables", "sends", "timers"} {
-		b.Run(cmd, func(b *testing.B) {
-			n := newNodeWith(b, lua.Config{Engine: testEngine(b), Budget: time.Minute}, actor.Config{CallTimeout: time.Minute},
-				"main.lua", benchCaller, "echo.lua", benchEcho)
-			ref := n.start("main")
-			b.ReportAllocs()
-			b.ResetTimer()
-			ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
-			defer cancel()
-			if _, err := n.sys.Ask(ctx, ref, lua.Command(cmd, max(b.N, 100))); err != nil {
-				b.Fatal(err)
-			}
-		})
+	for _, engine := range []string{lua54.Name, gopher.Name} {
+		for _, cmd := range []string{"calls", "flight", "tables", "sends", "timers"} {
+			b.Run(engine+"/"+cmd, func(b *testing.B) {
+				n := newNodeWith(b, lua.Config{Engine: testEngine(b), Budget: time.Minute}, actor.Config{CallTimeout: time.Minute},
+					"main.lua", benchCaller, "echo.lua", benchEcho)
+				ref := n.start("main")
+				b.ReportAllocs()
+				b.ResetTimer()
+				ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
+				defer cancel()
+				if _, err := n.sys.Ask(ctx, ref, lua.Command(cmd, max(b.N, 100))); err != nil {
+					b.Fatal(err)
+				}
+			})
+		}
 	}
 }

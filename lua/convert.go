@@ -9,17 +9,17 @@ import (
 	"github.com/skua-go/skua/lua/vm"
 )
 
-// converter is a State whose engine converts messages by itself, which is faster than one value after the other. TakeList is false for what can't be sent.
+// converter is a State whose engine converts messages by itself, which is faster than one value after the other. PushList is false, and has pushed nothing, for what
+// the engine can't hold, TakeList for what can't be sent.
 type converter interface {
-	PushList(l value.List)
+	PushList(l value.List) bool
 	TakeList(from int) (value.List, bool)
 }
 
 // PushList pushes the values of a message and returns how many there are. An engine that can't hold an integer (see vm.State.Exact) refuses it with an error
 // that tells where in the message it is.
 func PushList(s vm.State, l value.List) int {
-	if c, ok := s.(converter); ok {
-		c.PushList(l)
+	if c, ok := s.(converter); ok && c.PushList(l) {
 		return l.Len()
 	}
 	if !s.Exact() {

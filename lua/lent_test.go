@@ -47,7 +47,7 @@ func lend(t *testing.T, n *node, ref actor.Ref, l *lua.Lent, args ...any) (answe
 
 func TestALentRequestIsAnsweredAsAnyOtherAndComesBack(t *testing.T) {
 	onBoth(t, func(t *testing.T) {
-		n := newNodeWith(t, lua.Config{Engine: testEngine(t)}, actor.Config{}, "main.lua", lentScript)
+		n := newNode(t, "main.lua", lentScript)
 		ref := n.start("main")
 		l := new(lua.Lent)
 		for i := range 3 { // over and over in the same memory
@@ -58,7 +58,7 @@ func TestALentRequestIsAnsweredAsAnyOtherAndComesBack(t *testing.T) {
 				if err != nil || wantErr != nil || answer != fmt.Sprint(want) {
 					t.Errorf("%s: %s, %v, expected %v, %v", route, answer, err, want, wantErr)
 				}
-				if lends := route != "packed" && !isGopher(t); itself != lends {
+				if lends := route != "packed"; itself != lends {
 					t.Errorf("%s: it came back: %v", route, itself)
 				}
 			}
@@ -67,42 +67,47 @@ func TestALentRequestIsAnsweredAsAnyOtherAndComesBack(t *testing.T) {
 }
 
 func TestWhatAScriptKeepsOfALentRequestStaysAsItWas(t *testing.T) {
-	n := newNode(t, "main.lua", lentScript)
-	ref, l := n.start("main"), new(lua.Lent)
-	for i := range 3 {
-		answer, _, err := lend(t, n, ref, l, "keep", []any{"a string of the request that is long enough to be one of its own", i})
-		want := fmt.Sprint(value.Of(nil))
-		if i > 0 {
-			want = fmt.Sprint(value.Of([]any{"a string of the request that is long enough to be one of its own", i - 1}))
+	onBoth(t, func(t *testing.T) {
+		n := newNode(t, "main.lua", lentScript)
+		ref, l := n.start("main"), new(lua.Lent)
+		for i := range 3 {
+			answer, _, err := lend(t, n, ref, l, "keep", []any{"a string of the request that is long enough to be one of its own", i})
+			want := fmt.Sprint(value.Of(nil))
+			if i > 0 {
+				want = fmt.Sprint(value.Of([]any{"a string of the request that is long enough to be one of its own", i - 1}))
+			}
+			if err != nil || answer != want {
+				t.Errorf("request %d found %s, %v, expected %s", i, answer, err, want)
+			}
 		}
-		if err != nil || answer != want {
-			t.Errorf("request %d found %s, %v, expected %s", i, answer, err, want)
-		}
-	}
+	})
 }
 
 func TestALentRequestFailsAsAnyOther(t *testing.T) {
-	n := newNode(t, "main.lua", lentScript)
-	ref, l := n.start("main"), new(lua.Lent)
-	var none *lua.NoHandlerError
-	if _, _, err := lend(t, n, ref, l, "nothing"); !errors.As(err, &none) {
-		t.Errorf("a route that there is not: %v", err)
-	}
-	var raised *lua.Error
-	if _, _, err := lend(t, n, ref, l, "fail"); !errors.As(err, &raised) || raised.Value.Len() == 0 {
-		t.Errorf("an error that is a table: %v", err)
-	}
-	if answer, itself, err := lend(t, n, ref, l, "shown"); err != nil || itself || answer != fmt.Sprint(value.Of(map[string]any{"a": 1})) {
-		t.Errorf("a table that is read by __pairs: %s, %v, %v", answer, itself, err)
-	}
-	if answer, itself, err := lend(t, n, ref, l, "echo", "still there"); err != nil || !itself || answer != fmt.Sprint(value.Of("still there", nil)) {
-		t.Errorf("the next one: %s, %v, %v", answer, itself, err)
-	}
+	onBoth(t, func(t *testing.T) {
+		n := newNode(t, "main.lua", lentScript)
+		ref, l := n.start("main"), new(lua.Lent)
+		var none *lua.NoHandlerError
+		if _, _, err := lend(t, n, ref, l, "nothing"); !errors.As(err, &none) {
+			t.Errorf("a route that there is not: %v", err)
+		}
+		var raised *lua.Error
+		if _, _, err := lend(t, n, ref, l, "fail"); !errors.As(err, &raised) || raised.Value.Len() == 0 {
+			t.Errorf("an error that is a table: %v", err)
+		}
+		if answer, itself, err := lend(t, n, ref, l, "shown"); err != nil || itself || answer != fmt.Sprint(value.Of(map[string]any{"a": 1})) {
+			t.Errorf("a table that is read by __pairs: %s, %v, %v", answer, itself, err)
+		}
+		if answer, itself, err := lend(t, n, ref, l, "echo", "still there"); err != nil || !itself || answer != fmt.Sprint(value.Of("still there", nil)) {
+			t.Errorf("the next one: %s, %v, %v", answer, itself, err)
+		}
+	})
 }
 
 // A dispatch function, and who looks at messages, may keep them: they get a copy.
 func TestWhoeverKeepsALentMessageHasACopy(t *testing.T) {
-	n := newNode(t, "main.lua", `
+	onBoth(t, func(t *testing.T) {
+		n := newNode(t, "main.lua", `
 local skynet = require "skynet"
 local kept
 skynet.register_protocol { name = "client", id = skynet.PTYPE_CLIENT, unpack = function(...) return ... end }
@@ -113,33 +118,34 @@ skynet.start(function()
     if was then skynet.retpack(skynet.unpack(was, size)) else skynet.retpack("first") end
   end)
 end)`)
-	ref, l := n.start("main"), new(lua.Lent)
-	var seen []any
-	remove, err := n.sys.Tap(ref, func(in actor.Inbound) { seen = append(seen, in.Message) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range 3 {
-		answer, itself, err := lend(t, n, ref, l, "route", i)
-		want := "first"
-		if i > 0 {
-			want = fmt.Sprint(value.Of("route", i-1))
+		ref, l := n.start("main"), new(lua.Lent)
+		var seen []any
+		remove, err := n.sys.Tap(ref, func(in actor.Inbound) { seen = append(seen, in.Message) })
+		if err != nil {
+			t.Fatal(err)
 		}
-		if err != nil || itself || (i > 0 && answer != want) {
-			t.Errorf("message %d found %s, %v, expected %s", i, answer, err, want)
+		for i := range 3 {
+			answer, itself, err := lend(t, n, ref, l, "route", i)
+			want := "first"
+			if i > 0 {
+				want = fmt.Sprint(value.Of("route", i-1))
+			}
+			if err != nil || itself || (i > 0 && answer != want) {
+				t.Errorf("message %d found %s, %v, expected %s", i, answer, err, want)
+			}
 		}
-	}
-	remove()
-	if err := n.sys.Shutdown(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	for i, m := range seen {
-		m, ok := m.(lua.Message)
-		if got, _ := m.Args.At(1).Int(); !ok || got != int64(i) {
-			t.Errorf("the tap's message %d is %+v", i, m)
+		remove()
+		if err := n.sys.Shutdown(context.Background()); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if len(seen) != 3 {
-		t.Errorf("the tap has seen %d messages", len(seen))
-	}
+		for i, m := range seen {
+			m, ok := m.(lua.Message)
+			if got, _ := m.Args.At(1).Int(); !ok || got != int64(i) {
+				t.Errorf("the tap's message %d is %+v", i, m)
+			}
+		}
+		if len(seen) != 3 {
+			t.Errorf("the tap has seen %d messages", len(seen))
+		}
+	})
 }

@@ -69,7 +69,7 @@ func New(cfg Config) (*Engine, error) {
 	e.ops[lua.OP_CONCAT] = e.concat
 	e.ops[lua.OP_GETTABLE] = e.getTable
 	e.ops[lua.OP_SETTABLE] = e.setTable()
-	e.ops[lua.OP_SETTABLEKS] = e.growing(lua.OP_SETTABLEKS)
+	e.ops[lua.OP_SETTABLEKS] = e.setField()
 	e.ops[lua.OP_SETLIST] = e.growing(lua.OP_SETLIST)
 	e.ops[lua.OP_NEWTABLE] = newTable
 	e.ops[lua.OP_CLOSURE] = e.closure

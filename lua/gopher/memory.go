@@ -132,15 +132,40 @@ func (e *Engine) growing(op int) instruction {
 			return run(l, inst, base)
 		}
 		in := insides(tbl)
-		if in.strdict == nil && op == lua.OP_SETTABLEKS {
-			in.strdict = map[string]lua.LValue{} // the library's own would have place for 32 fields
-		}
 		keys, items := len(in.keys), len(in.array)
 		result := run(l, inst, base)
 		if len(in.keys) != keys || len(in.array) != items {
 			stateOf(l).m.tookKeys(in, keys, items)
 		}
 		return result
+	}
+}
+
+// setField is the instruction t.k = v.
+func (e *Engine) setField() instruction {
+	set := e.growing(lua.OP_SETTABLEKS)
+	return func(l *lua.LState, inst uint32, base *frame) int {
+		f := *e.o.frame(l)
+		reg := e.o.registers(l)
+		tbl, ok := reg.array[f.LocalBase+int(inst>>18)&0xff].(*lua.LTable)
+		if !ok {
+			return set(l, inst, base)
+		}
+		in := insides(tbl)
+		if tbl.Metatable == lua.LNil { // as the library would, without looking for the key first and making it anew
+			key, v := operand(f, reg, int(inst&0x1ff)), operand(f, reg, int(inst>>9)&0x1ff)
+			if name, ok := key.(lua.LString); ok && v != nil && v != lua.LNil {
+				keys := len(in.keys)
+				if in.setName(name, key, v); len(in.keys) != keys {
+					stateOf(l).m.tookKeys(in, keys, len(in.array))
+				}
+				return 0
+			}
+		}
+		if in.strdict == nil {
+			in.strdict = map[string]lua.LValue{} // the library's own would have place for 32 fields
+		}
+		return set(l, inst, base)
 	}
 }
 

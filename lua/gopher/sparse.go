@@ -77,11 +77,17 @@ func (in *table) setName(name lua.LString, key, v lua.LValue) {
 	if in.k2i == nil {
 		in.keys, in.k2i = make([]lua.LValue, 0, 4), map[lua.LValue]int{}
 	}
-	in.strdict[string(name)] = v
-	if _, ok := in.k2i[key]; !ok {
-		in.k2i[key] = len(in.keys)
-		in.keys = append(in.keys, key)
+	live := len(in.strdict)
+	if in.strdict[string(name)] = v; len(in.strdict) == live {
+		return
 	}
+	if len(in.keys) > live+len(in.dict) { // it may be a dead one
+		if _, ok := in.k2i[key]; ok {
+			return
+		}
+	}
+	in.k2i[key] = len(in.keys)
+	in.keys = append(in.keys, key)
 }
 
 // take takes an item out of the hash part; nil if it is not there.

@@ -89,7 +89,7 @@ func takeTable(b *messages.Builder, t *table) bool {
 }
 
 // PushList pushes the values of a message. Its tables are made anew.
-func (th *thread) PushList(l messages.List) {
+func (th *thread) PushList(l messages.List) bool {
 	n := l.Len()
 	th.grow(th.top, n)
 	r := l.Reader()
@@ -97,6 +97,7 @@ func (th *thread) PushList(l messages.List) {
 		th.stack[th.top] = th.m.read(&r)
 		th.top++
 	}
+	return true
 }
 
 func (m *machine) read(r *messages.Reader) value {
