@@ -39,8 +39,9 @@ func TestWorkersLetOthersRun(t *testing.T) {
 		last = now
 	}
 	slices.Sort(between)
-	// Go would let a worker go on for 10 ms, which is 500 of them.
-	if median := between[len(between)/2]; median > 250 {
+	// Four workers, each for half a millisecond or so, are 100 to 130 of them, and up to 300 where other programs take the processor. Go would let each go on for
+	// 10 ms, which is 2,000.
+	if median := between[len(between)/2]; median > 600 {
 		t.Errorf("%d frames were handled from one turn of another goroutine to the next", median)
 	}
 }
