@@ -307,6 +307,18 @@ type LuaConfig struct {
 	ServiceIntegers map[string]string `toml:"service_integers" env:"SERVICE_INTEGERS"`
 	// Scripts whose services reach the host: `io`, `os.execute` and the like, `dofile`, more of `debug`. Names as in `ops` or `tools.map`; `tools.*` is all that begin with `tools.`, `*` all. Modules that these require are trusted with them.
 	Trusted []string `toml:"trusted" env:"TRUSTED"`
+	// What `skynet.getenv` finds, texts by their names: `region = "eu"`, or `env:NAME` or `file:PATH`, as for passwords. `node` and `start` are the node's own. In the variable they stand apart by spaces, `region=eu shard=7`.
+	Env map[string]Secret `toml:"env" env:"ENV" envSeparator:" " envKeyValSeparator:"="`
+}
+
+// env is what scripts find with skynet.getenv.
+func (c *Config) env() map[string]string {
+	env := make(map[string]string, len(c.Lua.Env)+2)
+	for name, v := range c.Lua.Env {
+		env[name] = v.Reveal()
+	}
+	env["node"], env["start"] = c.Name, c.Start
+	return env
 }
 
 // SocketConfig is the table [socket]: what scripts may do with `skynet.socket`.

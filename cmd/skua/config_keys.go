@@ -74,7 +74,7 @@ func (k configKey) expected() string {
 	case reflect.TypeFor[map[string]uint16]():
 		return "route names, each with a code from 1 to 65535"
 	case reflect.TypeFor[map[string]Secret]():
-		return "names, each with a URI or a token, or env:NAME or file:PATH"
+		return "names, each with a URI, a token or another text, or env:NAME or file:PATH"
 	case reflect.TypeFor[map[string]string]():
 		return "names, each with a string"
 	case reflect.TypeFor[map[string]float64]():

@@ -53,19 +53,17 @@ func (c *Config) resolveSecrets(env map[string]string) error {
 		}
 		*s.value = Secret(v)
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.Mongo.Databases)) {
-		v, err := c.resolveSecret(c.Mongo.Databases[name].Reveal(), env)
-		if err != nil {
-			return fmt.Errorf("config: mongo.databases.%s: %w", name, err)
+	for _, table := range []struct {
+		key    string
+		values map[string]Secret
+	}{{"mongo.databases", c.Mongo.Databases}, {"admin.tokens", c.Admin.Tokens}, {"lua.env", c.Lua.Env}} {
+		for _, name := range slices.Sorted(maps.Keys(table.values)) {
+			v, err := c.resolveSecret(table.values[name].Reveal(), env)
+			if err != nil {
+				return fmt.Errorf("config: %s.%s: %w", table.key, name, err)
+			}
+			table.values[name] = Secret(v)
 		}
-		c.Mongo.Databases[name] = Secret(v)
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.Admin.Tokens)) {
-		v, err := c.resolveSecret(c.Admin.Tokens[name].Reveal(), env)
-		if err != nil {
-			return fmt.Errorf("config: admin.tokens.%s: %w", name, err)
-		}
-		c.Admin.Tokens[name] = Secret(v)
 	}
 	return nil
 }

@@ -348,7 +348,7 @@ func (n *node) buildScripts(abort func(), more ...lua.Module) error {
 	}
 	rt, err := lua.NewRuntime(lua.Config{
 		Scripts: n.scripts, Library: scripts.FS(), Log: n.log, Abort: abort, Engine: engine, Engines: engines, Modules: append(modules, more...),
-		Env: map[string]string{"node": cfg.Name, "start": cfg.Start}, Now: now, Budget: cfg.Lua.Budget.Duration, Quarantine: cfg.Lua.OverLimit == overQuarantine, MemoryLimit: int64(cfg.Lua.MemoryLimit), Trusted: cfg.Lua.trusts,
+		Env: cfg.env(), Now: now, Budget: cfg.Lua.Budget.Duration, Quarantine: cfg.Lua.OverLimit == overQuarantine, MemoryLimit: int64(cfg.Lua.MemoryLimit), Trusted: cfg.Lua.trusts,
 	})
 	if err != nil {
 		return err
