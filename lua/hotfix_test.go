@@ -30,7 +30,7 @@ local snax = require "skynet.snax"
 local M = {}
 function M.start(self) self.bank = snax.newservice("bank") end
 function M.ask(self, name, ...) return self.bank.req[name](...) end
-function M.fix(self, text, ...) return snax.hotfix(self.bank, text, ...) end
+function M.fix(self, text, ...) return pcall(snax.hotfix, self.bank, text, ...) end
 return M`
 
 func results(t *testing.T, n *node, ref actor.Ref, cmd string, args ...any) string {

@@ -139,8 +139,13 @@ snax.globalservice, snax.queryglobal = snax.uniqueservice, snax.queryservice
 -- Has a service's exit called with the arguments, and ends it.
 function snax.kill(obj, ...) return skynet.call(obj.handle, "snax", "system.exit", ...) end
 
--- Gives methods of a service that runs other functions: see snax.hotfix. Gives true and what the patch's function hotfix gives, or false and what is wrong.
-function snax.hotfix(obj, source, ...) return skynet.call(obj.handle, "snax", "system.hotfix", source, ...) end
+local function patched(ok, ...)
+  if ok then return ... end
+  error((...), 0)
+end
+
+-- Gives methods of a service that runs other functions: see snax.hotfix. Gives what the patch's function hotfix gives; a patch that does not fit is an error.
+function snax.hotfix(obj, source, ...) return patched(skynet.call(obj.handle, "snax", "system.hotfix", source, ...)) end
 
 -- Gives this service's own object.
 function snax.self() return snax.bind(skynet.self(), SERVICE_NAME) end

@@ -47,6 +47,34 @@ local socket = {
   udp_address = driver.udp_address,
 }
 
+-- Who has locked a socket and who waits for that, by its id.
+local locks = {}
+
+-- Has others who lock the socket wait until it is unlocked.
+function socket.lock(id)
+  if socket.invalid(id) then error("socket.lock: socket " .. tostring(id) .. " is not one of this service", 2) end
+  local waiting = locks[id]
+  if not waiting then
+    locks[id] = {}
+    return
+  end
+  local token = {}
+  waiting[#waiting + 1] = token
+  skynet.wait(token)
+end
+
+-- Gives the lock to who has waited longest.
+function socket.unlock(id)
+  local waiting = locks[id]
+  if not waiting then error("socket.unlock: socket " .. tostring(id) .. " is not locked", 2) end
+  local token = table.remove(waiting, 1)
+  if token then
+    skynet.wakeup(token)
+  else
+    locks[id] = nil
+  end
+end
+
 -- What the network refuses is an error here where Skynet has one.
 local function check(ok, ...)
   if not ok then error((...), 3) end

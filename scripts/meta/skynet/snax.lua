@@ -56,12 +56,11 @@ function snax.bind(handle, type) end
 function snax.kill(obj, ...) end
 
 ---Gives methods of a service that runs other functions. The text defines them as the script does; what it declares as `local name`, without a value, is the
----script's variable of that name. Its function hotfix gets the arguments.
+---script's variable of that name. Its function hotfix gets the arguments. A patch that does not fit is an error and changes nothing.
 ---@param obj skynet.snax.object
 ---@param source string
 ---@param ... any
----@return boolean ok
----@return any ... what hotfix gives, or what is wrong
+---@return any ... what hotfix gives
 function snax.hotfix(obj, source, ...) end
 
 ---The object of this service.

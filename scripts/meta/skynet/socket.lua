@@ -97,6 +97,14 @@ function socket.onclose(id, callback) end
 ---@param id integer
 function socket.abandon(id) end
 
+---Has others who lock the socket wait until it is unlocked.
+---@param id integer
+function socket.lock(id) end
+
+---Gives the lock to who has waited longest.
+---@param id integer
+function socket.unlock(id) end
+
 ---The number that a header of bytes, most significant first, stands for.
 ---@param header string
 ---@return integer
