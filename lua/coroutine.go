@@ -253,6 +253,9 @@ func (h *Host) resume(co *coroutine, n int, throw bool) {
 		failure = h.errorOf(co.th)
 		h.end(co, failure)
 	case status == vm.Yielded && co.yield == yieldWait:
+		if co.wait.kind == waitEver { // skynet.exit: its variables are closed as those of the others have been
+			h.stopCoroutine(co, nil)
+		}
 	case status == vm.Yielded && co.yield == yieldDone:
 		h.dropWait(co)
 		if co.done != nil {
