@@ -69,7 +69,7 @@ func (rt *Runtime) lint(list []lint.Script, api *lint.API, has func(module strin
 		list[i].Lua51 = engine.Name() != lua54.Name
 		problems = append(problems, compile(engine, s)...)
 	}
-	problems = append(problems, lint.Check(lint.Config{Has: has, API: api}, list)...)
+	problems = append(problems, lint.Check(lint.Config{Has: has, Why: absent, API: api}, list)...)
 	slices.SortFunc(problems, lint.Problem.Compare)
 	return problems
 }

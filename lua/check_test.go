@@ -27,7 +27,7 @@ func TestAVersionIsCheckedBeforeAnythingRunsIt(t *testing.T) {
 		}
 		after := reload.NewVersion(map[string]string{
 			"main.lua":      "local skynet = require \"skynet\"\n\nlocal M = {}\nfunction M.get() return limit end\nfunction M.put() return limit, skynet.cal end\nreturn M",
-			"shop/init.lua": "require \"onlyhere\"\nrequire \"shop.prices\"\nreturn require \"main\"",
+			"shop/init.lua": "require \"onlyhere\"\nrequire \"shop.prices\"\nrequire \"sproto\"\nreturn require \"main\"",
 			"bad.lua":       "local x = 1\nreturn function( end",
 			"main_test.lua": "it('it', function() expect(1).to_be(nobody) end)",
 		})
@@ -36,6 +36,7 @@ main.lua:5:39: skynet.cal is not there; did you mean skynet.call?
 main_test.lua:1:37: global nobody is not defined
 shop/init.lua:1:1: module "onlyhere" is not found
 shop/init.lua:2:1: module "shop.prices" is not found
+shop/init.lua:3:1: module "sproto" is not found: sproto is not there yet; protobuf, msgpack and cjson are
 `
 		list := n.rt.Check(after, before, api)
 		if len(list) == 0 || list[0].File != "bad.lua" || list[0].Line != 2 || list[0].Rule != lint.Syntax || list[0].Column == 0 != isGopher(t) {

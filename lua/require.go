@@ -29,7 +29,13 @@ func (h *Host) openBase(s vm.State, file string) {
 	h.pushVerb(s, "find", (*Host).findModule)
 	h.pushVerb(s, "wait", (*Host).apiWait)
 	h.pushVerb(s, "wakeup", (*Host).apiWakeup)
-	s.Call(3, 2)
+	if path.Base(file) == "init.lua" {
+		folder := path.Dir(file)
+		s.PushFunc("own", func(s vm.State) int { return h.now.ownModule(s, folder) })
+	} else {
+		s.PushNil()
+	}
+	s.Call(4, 2)
 	h.requiring = s.Ref()
 	s.Copy(-1)
 	h.require = s.Ref()
@@ -41,7 +47,7 @@ func (h *Host) openBase(s vm.State, file string) {
 //
 //nolint:dupword // it is Lua
 const requireSource = `
-local find, wait, wakeup = ...
+local find, wait, wakeup, own = ...
 local loaded, making, error, pcall, running = package.loaded, {}, error, pcall, coroutine.running
 
 local makers = {}
@@ -76,6 +82,7 @@ local function make(name, open, file)
 end
 
 local function require(name)
+  if own then name = own(name) end
   local module = loaded[name]
   if module ~= nil then return module end
   local other = making[name]
@@ -98,6 +105,26 @@ return require, function(f)
   mine.inits[#mine.inits + 1] = f
   return true
 end`
+
+// ownModule pushes the name of a module: one in the folder of a service NAME/init.lua is found there first, as in Skynet, and has the name that it has for all others.
+func (h *Host) ownModule(s vm.State, folder string) int {
+	if name, ok := s.String(1); ok && h.has(folder+"/"+name) {
+		s.PushString(strings.ReplaceAll(folder+"/"+name, "/", "."))
+		return 1
+	}
+	s.SetTop(1)
+	return 1
+}
+
+// has tells whether there is a script of this name.
+func (h *Host) has(name string) bool {
+	if v := h.reload.version; v != nil {
+		if _, ok := v.Find(name); ok {
+			return true
+		}
+	}
+	return h.rt.known(name) == nil
+}
 
 // findModule pushes the function that makes a module and the file that it is from, or nil and what is wrong.
 func (h *Host) findModule(s vm.State) int {

@@ -233,6 +233,9 @@ func (rt *Runtime) find(name string, try func(tree fs.FS, file string) error) (f
 		}
 		tried = append(tried, file)
 	}
+	if why := absent(name); why != "" {
+		return "", fmt.Errorf("lua: no script %q: %s", name, why)
+	}
 	return "", fmt.Errorf("lua: no script %q: neither %s is there", name, strings.Join(tried, " nor "))
 }
 

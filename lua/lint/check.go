@@ -64,11 +64,35 @@ func (c *checker) add(s Script, tree *syntax.FuncExpr) {
 	maps.Copy(c.opened, f.opened)
 }
 
+// nameOwn gives what a script requires out of the folder of a service, NAME/init.lua, the name that it has for all others: such a service finds what is in its
+// folder before anything else.
+func (c *checker) nameOwn() {
+	for _, f := range c.files {
+		for at := strings.LastIndexByte(f.script.Name, '/'); at > 0; at = strings.LastIndexByte(f.script.Name[:at], '/') {
+			folder := strings.ReplaceAll(f.script.Name[:at], "/", ".")
+			if init := c.byModule[folder]; init == nil || !strings.HasSuffix(init.script.Name, "/init.lua") {
+				continue
+			}
+			for i, r := range f.required {
+				if own := folder + "." + r.name; c.byModule[own] != nil {
+					f.required[i].name = own
+				}
+			}
+		}
+	}
+}
+
 // requires reports modules that are not found.
 func (c *checker) requires(f *file) {
 	for _, r := range f.required {
 		if c.byModule[r.name] != nil || c.libs[r.name] != nil || c.cfg.Has(r.name) {
 			continue
+		}
+		if c.cfg.Why != nil {
+			if why := c.cfg.Why(r.name); why != "" {
+				c.report(f, r.at, Require, "", "module %q is not found: %s", r.name, why)
+				continue
+			}
 		}
 		names := slices.Concat(c.cfg.API.Modules(), slices.Collect(maps.Keys(c.byModule)))
 		hint := c.hint(r.name, slices.Values(names))

@@ -75,6 +75,8 @@ func (p Problem) Compare(other Problem) int {
 type Config struct {
 	// Has tells whether require finds a module, besides those of the scripts. Needed.
 	Has func(module string) bool
+	// Why tells why a module is not there that is known elsewhere, "" if it is not known. It may be nil.
+	Why func(module string) string
 	// API is the library's names. Needed, see Load.
 	API *API
 }
@@ -88,6 +90,7 @@ func Check(cfg Config, scripts []Script) []Problem {
 			c.add(s, tree)
 		}
 	}
+	c.nameOwn()
 	c.graph = newGraph(c.files, c.byModule)
 	c.graph.link()
 	for _, f := range c.files {

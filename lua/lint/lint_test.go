@@ -206,3 +206,18 @@ func FuzzCheck(f *testing.F) {
 		}
 	})
 }
+
+func TestAServiceInAFolderFindsWhatLiesBesideIt(t *testing.T) {
+	files := map[string]string{
+		"shop/init.lua":     `local prices = require "prices" print(prices, total)`,
+		"shop/prices.lua":   `total = 1 return require "sub.list"`,
+		"shop/sub/list.lua": `local prices = require "prices" return prices`,
+		"other.lua":         `local prices = require "prices"`,
+		"stand/a.lua":       `local b = require "b"`,
+		"stand/b.lua":       `return 1`,
+	}
+	want := []string{`other.lua:1:16: module "prices" is not found`, `stand/a.lua:1:11: module "b" is not found`}
+	if got := check(t, files); !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+}

@@ -1,0 +1,1 @@
+return { sword = 10 }
