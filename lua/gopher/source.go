@@ -248,7 +248,7 @@ func clone[T any](s []T) []T {
 // maxLevels bounds the depth of a syntax tree: the compiler goes down with a call a level, and Go's stack is not to be exhausted by a script.
 const maxLevels = 4000
 
-// rewrite prepares a syntax tree for the compiler: see unrolled. Its result is the line where the tree is deeper than maxLevels, else 0.
+// rewrite prepares a syntax tree for the compiler: see unrolled, atOnce and constructor. Its result is the line where the tree is deeper than maxLevels, else 0.
 func rewrite(chunk []ast.Stmt) int {
 	var d rewriter
 	d.stmts(chunk, 0)
@@ -270,8 +270,11 @@ func (d *rewriter) stmts(list []ast.Stmt, level int) {
 			return
 		}
 		d.stmt(s, level+1)
-		if loop, ok := s.(*ast.GenericForStmt); ok {
-			list[i] = unrolled(loop)
+		switch s := s.(type) {
+		case *ast.AssignStmt:
+			list[i] = atOnce(s)
+		case *ast.GenericForStmt:
+			list[i] = unrolled(s)
 		}
 	}
 }

@@ -188,6 +188,32 @@ func syntax() []Case {
 		},
 		{t, "escapes", `return "\x41\u{48}\u{20AC}" == "AH" .. string.char(0xE2, 0x82, 0xAC), "a\z
 			b", '\x27"\x22'`, `true | ab | '""`, nil},
+		{t, "values that change places", `local a, b, c = 1, 2, 3 a, b = b, a a, b, c = c, a, b, error and 4 return a, b, c`, "3 | 2 | 1", nil},
+		{t, "values of an assignment are those before it", `
+			local a, b, n = 0, 1, 0
+			local function count() n = n + a return n end
+			for _ = 1, 5 do a, b = b, a + b end
+			a, b = 1, count()
+			return a, b, n`, "1 | 5 | 5", nil},
+		{t, "nil of an assignment comes last", `local a, b, c = 1, 2, 3 a, b = nil, a c, a = a and 4, c b, b = b + 1, 9 return a, b, c`, "3 | 2 | nil", nil},
+		{t, "fields that are assigned together with their table", `
+			local t, i, a = { x = 1 }, 1, 7
+			local u = t
+			t.x, a = a, 8
+			t[i], i = 20, i + 1
+			t.y, t = t.x + 1, {}
+			return u.x, u[1], u.y, t.y, i, a`, "7 | 20 | 8 | nil | 2 | 8", nil},
+		{t, "assignment of what a call gives", `
+			local a, b, c, t = 1, 2, 3, {}
+			a, t.x, b, c = c, (function(...) return ... end)(a, b)
+			b, c = t.x
+			return a, b, c, t.x`, "3 | 1 | nil | 1", nil},
+		{t, "assignment to variables of functions around it", `
+			local a, b = 1, 2
+			local function swap() a, b = b, a end
+			swap()
+			x, a = a, 5 x, b = b, x
+			return a, b, x`, "5 | 2 | 1", nil},
 		{t, "floor division", `return 7 // 2`, "3", refused("/")},
 		{t, "bits", `return 5 & 3`, "1", on(gopher, "error: test.lua:1: Invalid token near '&'", no54Syntax)},
 		{t, "shift", `return 1 << 4`, "16", refused("<")},
