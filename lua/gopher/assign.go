@@ -7,8 +7,9 @@ import (
 	"github.com/yuin/gopher-lua/ast"
 )
 
-// The library's compiler has defects in assignments to several variables, which are mended here. It gives a local variable its new value before it looks at the values
-// behind it, as in `a, b = b, a`, and at a table of that name. And where fields are assigned together with variables, some get the values of others.
+// The library's compiler has defects in assignments, which are mended here. Of several ones it makes a local variable's before it looks at the values behind it, as in
+// `a, b = b, a`, and at a table of that name; and where fields are assigned together with variables, some get the values of others. A local variable keeps its
+// value at `a = b and c` if b is false, and `a = (f())`, `a = (...)` and `a = ..., b` take a's register for a free one.
 
 // atOnce writes `a, t[a] = t, f()` as `local t1, k1, v1, v2 = t, a, t, f()` and, from the right to the left, `t1[k1] = v2` and `a = v1`, with variables that no script
 // can name. What the compiler does right stays as it is.
@@ -20,7 +21,14 @@ func atOnce(s *ast.AssignStmt) ast.Stmt {
 		}
 	}
 	keeps := func(e ast.Expr) bool { return lasts(e, names) }
-	if len(s.Lhs) == 1 || len(names) == 0 || len(names) == len(s.Lhs) && !slices.ContainsFunc(s.Rhs, func(e ast.Expr) bool { return !keeps(e) }) {
+	switch {
+	case len(names) == 0:
+		return s
+	case len(s.Lhs) == 1 && len(s.Rhs) == 1:
+		if !misplaced(s.Rhs[0]) {
+			return s
+		}
+	case len(names) == len(s.Lhs) && !slices.ContainsFunc(s.Rhs, func(e ast.Expr) bool { return !keeps(e) }):
 		return s
 	}
 	at := func(n ast.PositionHolder) {
@@ -59,6 +67,19 @@ func atOnce(s *ast.AssignStmt) ast.Stmt {
 	}
 	at(all)
 	return all
+}
+
+// misplaced tells whether the compiler goes wrong with an expression that it computes in the place of a variable that is there already.
+func misplaced(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.LogicalOpExpr:
+		return e.Operator == "and" || misplaced(e.Rhs)
+	case *ast.FuncCallExpr:
+		return e.AdjustRet
+	case *ast.Comma3Expr:
+		return e.AdjustRet
+	}
+	return false
 }
 
 // lasts tells whether an expression means the same when variables with these names have changed.

@@ -208,6 +208,22 @@ func syntax() []Case {
 			a, t.x, b, c = c, (function(...) return ... end)(a, b)
 			b, c = t.x
 			return a, b, c, t.x`, "3 | 1 | nil | 1", nil},
+		{t, "assignment of what is false before an and", `
+			local a, b, c = 1, 2, 3
+			a = x and b;
+			b = (x or false) and c;
+			c = x or c == 1 and a
+			local y, z = 1, { w = 5 }
+			y = z.x and z.x.y
+			z = z.w == 5 and z.w or 6
+			return a, b, c, y, z`, "nil | false | false | nil | 5", nil},
+		{t, "assignment of a call to a parameter", `
+			local function f(...) return ... end
+			local function g(a, b) local c = 5 b = (f(b, c)) a = (f(c)) return a, b, c end
+			return g(1, 2)`, "5 | 2 | 5", nil},
+		{t, "assignment of one of several values", `
+			local function f(a, ...) local b, c = 5, 6 a = (...) b = ..., c; c = (...), a return a, b, c end
+			return f(1, 2, 3)`, "2 | 2 | 2", nil},
 		{t, "assignment to variables of functions around it", `
 			local a, b = 1, 2
 			local function swap() a, b = b, a end
