@@ -42,3 +42,23 @@ func unrolled(s *ast.GenericForStmt) ast.Stmt {
 	}
 	return all
 }
+
+// noJumpFirst writes a condition that begins with `false` or `nil`, or with `not` of them, as one that begins with `not true`. Of those the library's compiler makes
+// a jump alone, and where a loop goes back to a jump it loses its way.
+func noJumpFirst(condition ast.Expr) ast.Expr {
+	switch e := condition.(type) {
+	case *ast.LogicalOpExpr:
+		e.Lhs = noJumpFirst(e.Lhs)
+	case *ast.UnaryNotOpExpr:
+		e.Expr = noJumpFirst(e.Expr)
+	case *ast.FalseExpr, *ast.NilExpr:
+		yes := &ast.TrueExpr{}
+		no := &ast.UnaryNotOpExpr{Expr: yes}
+		for _, n := range []ast.PositionHolder{yes, no} {
+			n.SetLine(e.Line())
+			n.SetLastLine(e.LastLine())
+		}
+		return no
+	}
+	return condition
+}

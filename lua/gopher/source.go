@@ -248,7 +248,7 @@ func clone[T any](s []T) []T {
 // maxLevels bounds the depth of a syntax tree: the compiler goes down with a call a level, and Go's stack is not to be exhausted by a script.
 const maxLevels = 4000
 
-// rewrite prepares a syntax tree for the compiler: see unrolled, atOnce and constructor. Its result is the line where the tree is deeper than maxLevels, else 0.
+// rewrite prepares a syntax tree for the compiler: see unrolled, atOnce, noJumpFirst and constructor. Its result is the line where the tree is deeper than maxLevels, else 0.
 func rewrite(chunk []ast.Stmt) int {
 	var d rewriter
 	d.stmts(chunk, 0)
@@ -291,12 +291,15 @@ func (d *rewriter) stmt(s ast.Stmt, level int) {
 	case *ast.DoBlockStmt:
 		d.stmts(s.Stmts, level)
 	case *ast.WhileStmt:
+		s.Condition = noJumpFirst(s.Condition)
 		d.exprs(level, s.Condition)
 		d.stmts(s.Stmts, level)
 	case *ast.RepeatStmt:
+		s.Condition = noJumpFirst(s.Condition)
 		d.exprs(level, s.Condition)
 		d.stmts(s.Stmts, level)
 	case *ast.IfStmt:
+		s.Condition = noJumpFirst(s.Condition)
 		d.exprs(level, s.Condition)
 		d.stmts(s.Then, level)
 		d.stmts(s.Else, level)

@@ -180,6 +180,13 @@ func syntax() []Case {
 	return []Case{
 		{t, "goto", `local n = 0 for i = 1, 5 do if i % 2 == 0 then goto continue end n = n + i ::continue:: end return n`, "9", nil},
 		{t, "break in the middle", `while true do break local x = 1 end return 1`, "1", nil},
+		{t, "loop that begins with what is false", `
+			local n, m, k, one = 0, 0, 0, 1
+			while (nil and x or one) do n = n + 1 if n > 3 then break end; end
+			repeat if false and one then m = 100 end m = m + 1 until m > 3
+			while true do if nil then k = 100 end k = k + 1 if k > 3 then break end; end
+			while not false or one do one = one + 1 if one > 3 then break end; end
+			return n, m, k, one, nil or not nil and false`, "4 | 4 | 4 | 4 | false", nil},
 		{t, "const", `local x <const> = 5 return x`, "5", nil},
 		{t, "const of several", `local x <const>, y <const> = 5, 6 return x + y`, "11", nil},
 		{
