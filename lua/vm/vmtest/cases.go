@@ -179,6 +179,28 @@ func syntax() []Case {
 	}
 	return []Case{
 		{t, "goto", `local n = 0 for i = 1, 5 do if i % 2 == 0 then goto continue end n = n + i ::continue:: end return n`, "9", nil},
+		{t, "goto back to a jump", `
+			local n, m, k, j = 0, 0, 0, 0
+			::top::
+			if false then n = 100 end
+			n = n + 1
+			if n < 4 then goto top end
+			::again::
+			goto on
+			::on::
+			m = m + 1
+			if m < 4 then goto again end
+			::third::
+			do if nil then k = 50 end end
+			k = k + 1
+			if k < 3 then goto third end
+			while true do
+				::c::
+				if j >= 5 then break end
+				j = j + 1
+				if j % 2 == 0 then goto c end
+			end
+			return n, m, k, j`, "4 | 4 | 3 | 5", nil},
 		{t, "break in the middle", `while true do break local x = 1 end return 1`, "1", nil},
 		{t, "loop that begins with what is false", `
 			local n, m, k, one = 0, 0, 0, 1
