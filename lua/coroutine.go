@@ -67,9 +67,10 @@ const (
 const poolSize = 64
 
 // loopSource is what a pooled coroutine runs: a handler and its arguments from take, its results to done, over and over. It is a loop, since a tail call
-// would need the engine to make them from a function with `...`.
+// would need the engine to make them from a function with `...`. "take and f" is f without a name: stacks and profiles then tell where the handler begins, and do
+// not call each of them by the name that it has here.
 const loopSource = `local take, done = ...
-local function run(f, ...) done(f(...)) end
+local function run(f, ...) done((take and f)(...)) end
 return function() repeat run(take()) until false end`
 
 // openLoop makes the function that all coroutines of the service run.

@@ -2,6 +2,10 @@ package lua
 
 import (
 	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -86,11 +90,8 @@ func (h *Host) pushError(s vm.State, err error) {
 		code, stack = codeNames[failed.Code], failed.Stack
 	}
 	main := h.vm.Main()
-	if s != main && len(stack) < maxTraceback {
-		if stack != "" {
-			stack += "\n"
-		}
-		stack += "called by " + h.script + ", " + stackOf(s)
+	if s != main {
+		stack = calledBy(stack, "called by "+h.script+", "+stackOf(s))
 	}
 	main.NewTable(0, 3)
 	main.PushString(code)
@@ -104,6 +105,27 @@ func (h *Host) pushError(s vm.State, err error) {
 	if s != main {
 		main.Move(s, 1)
 	}
+}
+
+// againLine is what stands for links of a chain of calls that it has already: services that call each other round and round have all the same ones.
+var againLine = regexp.MustCompile(`\n\(and (\d+) more calls from there\)$`)
+
+// calledBy adds who has called to the stacks of a chain of calls.
+func calledBy(stack, caller string) string {
+	switch {
+	case stack == "":
+		return caller
+	case strings.Contains(stack, caller):
+		n := 1
+		if again := againLine.FindStringSubmatch(stack); again != nil {
+			before, _ := strconv.Atoi(again[1]) // digits
+			n, stack = n+before, strings.TrimSuffix(stack, again[0])
+		}
+		return fmt.Sprintf("%s\n(and %d more calls from there)", stack, n)
+	case len(stack) >= maxTraceback:
+		return stack
+	}
+	return stack + "\n" + caller
 }
 
 // errorOf makes an Error of the value on top of a thread that failed.
@@ -121,8 +143,53 @@ func (h *Host) errorOf(s vm.State) *Error {
 	}
 	e.Message = h.text(s)
 	e.Traceback = stackOf(s)
+	if of := &h.requireFailed; of.message == e.Message && of.th == s {
+		e.Traceback = of.stack
+	}
+	e.Message = placed(e.Message, e.Traceback)
 	h.hint(e)
 	return e
+}
+
+var (
+	// hostFirst is the place of an error whose level leads to the host's own code: it was raised in a call that is the last thing that a function does.
+	hostFirst = regexp.MustCompile(`^` + hostChunk + `:\d+: `)
+	// unplaced is how errors begin that an engine raises in its own functions, as for ipairs(nil), without a place.
+	unplaced = regexp.MustCompile(`^(?:attempt to |bad argument #|stack overflow|message of type )`)
+	// placeIn is the first place of a script in a stack.
+	placeIn = regexp.MustCompile(`(?m)^\t([^\[\]\s:]+:\d+): in `)
+)
+
+// placed puts the place of the script's innermost function in front of an error of the engine that has none.
+func placed(message, stack string) string {
+	message = hostFirst.ReplaceAllString(message, "")
+	if at := placeIn.FindStringSubmatch(stack); at != nil && unplaced.MatchString(message) {
+		return at[1] + ": " + message
+	}
+	return message
+}
+
+// requireFailure is the stack of an error in the top-level code of a module, which require hands on when that stack is gone.
+type requireFailure struct {
+	th             vm.State // of the handler
+	message, stack string
+}
+
+// requireFails is called where such an error is raised, and again by each require around that one.
+func (h *Host) requireFails(s vm.State) int {
+	if s.Type(1) != vm.String {
+		return 1
+	}
+	message, _ := s.String(1)
+	if of := &h.requireFailed; h.cur != nil && (of.th != h.cur.th || of.message != message) {
+		stack := stackOf(s)
+		if title, rest, ok := strings.Cut(stack, "\n"); ok { // without this function
+			_, rest, _ = strings.Cut(rest, "\n")
+			stack = title + "\n" + rest
+		}
+		h.requireFailed = requireFailure{h.cur.th, message, stack}
+	}
+	return 1
 }
 
 // ours fills e with the error on top of a thread if that is the one of a call that failed: whoever called the thread's handler gets to know of the whole chain.
@@ -172,12 +239,10 @@ func (h *Host) text(s vm.State) string {
 	return text
 }
 
-// stackOf is the traceback of a thread without the host's own functions at its bottom.
+// stackOf is the traceback of a thread without the host's own functions.
 func stackOf(s vm.State) string {
 	lines := strings.Split(strings.TrimPrefix(s.Traceback(""), "\n"), "\n")
-	for n := len(lines); n > 1 && strings.HasPrefix(lines[n-1], "\t"+hostChunk+":"); n-- {
-		lines = lines[:n-1]
-	}
+	lines = slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, "\t"+hostChunk+":") })
 	return strings.Join(lines, "\n")
 }
 

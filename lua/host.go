@@ -70,6 +70,8 @@ type Host struct {
 
 	whenReady []actor.Promise
 	early     []func() // messages that came before the service was ready to take them
+
+	requireFailed requireFailure
 }
 
 // firstSession is where a service begins to count. Gates redirect messages with the numbers of their connections as sessions, which must not be those of
@@ -113,7 +115,7 @@ func (h *Host) boot() error {
 		return err
 	}
 	h.reload.main = file
-	h.vm = h.rt.EngineOf(h.script).New(vm.Options{Trusted: h.rt.trusts(h.script), Tick: func() error { return h.now.tick() }})
+	h.vm = h.rt.EngineOf(h.script).New(vm.Options{Trusted: h.rt.trusts(h.script), Tick: func() error { return h.now.tick() }, Library: h.rt.ofLibrary})
 	h.boundMemory()
 	s := h.vm.Main()
 	if err := h.openLoop(); err != nil {
@@ -172,7 +174,7 @@ func (h *Host) loaded(co *coroutine, err *Error) {
 	case h.leaving:
 	case h.keeps && (h.start != 0 || co.th.Top() == 0 || co.th.Type(1) != vm.Table):
 		msg := h.script + ": agents share the VM of a script that returns a table of handlers, and does not call skynet.start"
-		h.started(&Error{Script: h.script, Message: msg, Traceback: msg})
+		h.started(&Error{Script: h.script, Message: msg})
 	case h.start != 0:
 		h.runStart(h.begins, job{fn: h.start})
 	case co.th.Top() > 0 && co.th.Type(1) == vm.Table:
@@ -180,8 +182,8 @@ func (h *Host) loaded(co *coroutine, err *Error) {
 		h.runStart(h.begins, h.startJob())
 	case h.timers != nil || h.forks.len() > 0: // one of them may call skynet.init_service
 	default:
-		msg := h.script + ": the script neither calls skynet.start nor returns a table of handlers"
-		h.started(&Error{Script: h.script, Message: msg, Traceback: msg})
+		msg := h.script + `: the script neither calls skynet.start nor returns a table of handlers (is "return M" missing at its end?)`
+		h.started(&Error{Script: h.script, Message: msg})
 	}
 }
 
@@ -249,7 +251,11 @@ func (h *Host) started(err *Error) {
 		return
 	}
 	if err != nil {
-		h.log.Error("start failed", "error", err.Message, "traceback", err.Traceback)
+		args := []any{"error", err.Message}
+		if err.Traceback != "" {
+			args = append(args, "traceback", err.Traceback)
+		}
+		h.log.Error("start failed", args...)
 		h.failure = err
 		h.admitEarly()
 		if len(h.whenReady) == 0 {

@@ -121,7 +121,7 @@ func (h *Host) overfull(err *fullError) {
 	h.first.log.Error("the service is stopped: it keeps too much memory", "MiB", err.size>>20, "allowed", allowed(err.limit))
 	if h.first == h && !h.keeps {
 		if !h.ready { // then whoever has started it is told, and that ends it
-			h.started(&Error{Script: h.script, Message: err.Error(), Traceback: err.Error()})
+			h.started(&Error{Script: h.script, Message: err.Error()})
 			return
 		}
 		h.c.Stop(h.c.Self(), err)

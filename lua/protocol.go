@@ -235,7 +235,7 @@ func (h *Host) pushUnpacked(s vm.State, p *protocol, raw bool, l value.List) int
 	text, _ := l.At(0).Str()
 	n, err := pack.Decode(s, []byte(text))
 	if err != nil {
-		s.Errorf("message of type %s: %s", p.name, err.Error())
+		s.Errorf("message of type %s: %s (who sent them has not packed them, as skynet.retpack(...) and skynet.ret(skynet.pack(...)) do)", p.name, err.Error())
 	}
 	return n
 }

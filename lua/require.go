@@ -23,19 +23,20 @@ func (h *Host) openBase(s vm.State, file string) {
 	}
 	s.SetField(-2, "loaded")
 	s.SetGlobal("package")
-	if err := s.Load("=require", requireSource); err != nil {
+	if err := s.Load("="+hostChunk, requireSource); err != nil {
 		s.Errorf("%s", err.Error()) // the source is a constant of ours
 	}
 	h.pushVerb(s, "find", (*Host).findModule)
 	h.pushVerb(s, "wait", (*Host).apiWait)
 	h.pushVerb(s, "wakeup", (*Host).apiWakeup)
+	h.pushVerb(s, "require", (*Host).requireFails)
 	if path.Base(file) == "init.lua" {
 		folder := path.Dir(file)
 		s.PushFunc("own", func(s vm.State) int { return h.now.ownModule(s, folder) })
 	} else {
 		s.PushNil()
 	}
-	s.Call(4, 2)
+	s.Call(5, 2)
 	h.requiring = s.Ref()
 	s.Copy(-1)
 	h.require = s.Ref()
@@ -47,8 +48,8 @@ func (h *Host) openBase(s vm.State, file string) {
 //
 //nolint:dupword // it is Lua
 const requireSource = `
-local find, wait, wakeup, own = ...
-local loaded, making, error, pcall, running = package.loaded, {}, error, pcall, coroutine.running
+local find, wait, wakeup, fails, own = ...
+local loaded, making, error, xpcall, running = package.loaded, {}, error, xpcall, coroutine.running
 
 local makers = {}
 
@@ -61,7 +62,7 @@ local function run_inits(mine)
 end
 
 local function build(mine, open, name, file)
-  local module = open(name, file)
+  local module = (mine and open)(name, file) -- without a name: stacks call it the main chunk that it is
   if mine.inits then run_inits(mine) end
   return module
 end
@@ -70,7 +71,7 @@ local function make(name, open, file)
   local co = running()
   local mine = { co = co, waiting = {}, outer = makers[co] }
   making[name], makers[co] = mine, mine
-  local ok, module = pcall(build, mine, open, name, file)
+  local ok, module = xpcall(build, fails, mine, open, name, file)
   making[name], makers[co] = nil, mine.outer
   for i = 1, #mine.waiting do wakeup(mine.waiting[i]) end
   if not ok then error(module, 0) end
@@ -93,8 +94,8 @@ local function require(name)
     wait(token)
     return require(name)
   end
-  local open, file = find(name)
-  if not open then error(file, 2) end
+  local open, file, level = find(name)
+  if not open then error(file, level) end
   return make(name, open, file)
 end
 
@@ -126,7 +127,7 @@ func (h *Host) has(name string) bool {
 	return h.rt.known(name) == nil
 }
 
-// findModule pushes the function that makes a module and the file that it is from, or nil and what is wrong.
+// findModule pushes the function that makes a module and the file that it is from; or nil, what is wrong, and the level of that error: a file that can't be compiled names its own place.
 func (h *Host) findModule(s vm.State) int {
 	name, ok := s.String(1)
 	if !ok {
@@ -144,15 +145,21 @@ func (h *Host) findModule(s vm.State) int {
 	if m, ok := h.rt.lib[name]; ok && err != nil {
 		return h.pushModule(s, m)
 	}
-	if err == nil {
-		err = s.Load(file, text)
-	}
 	if err != nil {
-		s.PushNil()
-		file = strings.TrimPrefix(err.Error(), "lua: ")
+		return notFound(s, err, 2)
+	}
+	if err = s.Load(file, text); err != nil {
+		return notFound(s, err, 0)
 	}
 	s.PushString(file)
 	return 2
+}
+
+func notFound(s vm.State, err error, level int64) int {
+	s.PushNil()
+	s.PushString(strings.TrimPrefix(err.Error(), "lua: "))
+	s.PushInt(level)
+	return 3
 }
 
 // pushModule pushes what findModule does, for a module in Go.

@@ -82,6 +82,7 @@ type Runtime struct {
 	lib     map[string]Module    // found last, so that a project's own json.lua goes before
 	engines map[string]vm.Engine // Config.Engines, by their names with slashes
 	started time.Time
+	library map[string]bool // the files of Config.Library that the project has not
 
 	api      api
 	failures failures
@@ -135,8 +136,27 @@ func NewRuntime(cfg Config) (*Runtime, error) {
 	for _, m := range cfg.Modules {
 		rt.modules[m.Name] = m
 	}
+	rt.library = libraryOf(cfg)
 	return rt, nil
 }
+
+// libraryOf are the files of the library that the project does not have, too. What can't be listed is none: this is for the places of errors only.
+func libraryOf(cfg Config) map[string]bool {
+	files := map[string]bool{}
+	if cfg.Library == nil {
+		return files
+	}
+	names, _ := Scripts(cfg.Library)
+	for _, name := range names {
+		if _, err := fs.Stat(cfg.Scripts, name); err != nil {
+			files[name] = true
+		}
+	}
+	return files
+}
+
+// ofLibrary tells whether a chunk is of the library, or of the host itself.
+func (rt *Runtime) ofLibrary(chunk string) bool { return chunk == hostChunk || rt.library[chunk] }
 
 // Spec is how to spawn a service of a script. The service is ready when it has answered Ready.
 func (rt *Runtime) Spec(script string, args value.List) actor.Spec {

@@ -111,10 +111,14 @@ func baseAssert(l *lua.LState) int {
 	if l.ToBool(1) {
 		return l.GetTop()
 	}
+	t := stateOf(l)
 	if l.GetTop() < 2 {
-		stateOf(l).raise(lua.LString("assertion failed!"))
+		t.Errorf("assertion failed!")
 	}
-	stateOf(l).raise(l.Get(2))
+	if text, ok := l.Get(2).(lua.LString); ok { // as error does
+		t.Errorf("%s", string(text))
+	}
+	t.raise(l.Get(2))
 	return 0
 }
 
@@ -261,6 +265,9 @@ func ipairsNext(l *lua.LState) int {
 		v = rawGet(t, i)
 	}
 	if v == nil || v == lua.LNil {
+		if l.Get(1) == lua.LNil { // the commonest mistake that there is
+			stateOf(l).Errorf("bad argument #1 to 'ipairs' (table expected, got nil)")
+		}
 		v = getIndex(l, l.Get(1), i)
 	}
 	if v == lua.LNil {

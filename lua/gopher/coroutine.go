@@ -99,6 +99,9 @@ func (t *thread) handOver(l *lua.LState) int {
 // coYield is coroutine.yield: it goes to the nearest resume.
 func coYield(l *lua.LState) int {
 	t := stateOf(l)
+	if t.resumer == nil { // only the host has resumed it
+		t.Errorf("attempt to yield from outside a coroutine")
+	}
 	t.mustLeave(t)
 	return t.leave(l.GetTop())
 }

@@ -22,6 +22,7 @@ func heap() int64 {
 
 func load(t testing.TB, m vm.VM, source string) vm.State {
 	t.Helper()
+	setYield(m)
 	th := m.Main().NewThread()
 	if err := th.Load("main.lua", source); err != nil {
 		t.Fatal(err)
@@ -49,7 +50,7 @@ while true do
     names["n" .. (next_id - 500)] = nil
   end
   assert(alias == players and alias[next_id].id == next_id and players.stays7 == 7 and players[1] == "nobody")
-  coroutine.yield()
+  yield()
 end`)
 	round := func(n int) {
 		for range n {
@@ -90,7 +91,7 @@ for i = 1, 1000 do `+fill+` end
 for k, v in pairs(t) do
   seen = seen + v
   t[k] = nil
-  coroutine.yield()
+  yield()
 end
 return seen`)
 		for th.Resume(0) == vm.Yielded {
@@ -155,7 +156,7 @@ func TestAbandonedCoroutinesAreCollected(t *testing.T) {
 	defer m.Close()
 	th := load(t, m, `while true do
   for i = 1, 1000 do local next = coroutine.wrap(function() pcall(coroutine.yield) end) next() end
-  coroutine.yield()
+  yield()
 end`)
 	for range 10 {
 		th.Resume(0)

@@ -28,6 +28,7 @@ type machine struct {
 	callGo  loop // the library's own loop: it knows how to begin with a function of Go
 	loop    loop // run
 	tick    func() error
+	library func(chunk string) bool // see vm.Options
 
 	count       int  // instructions until the next look at the clock
 	every       int  // from one to the next
@@ -56,7 +57,7 @@ type machine struct {
 func (e *Engine) New(o vm.Options) vm.VM {
 	numbers := newNumbers()
 	root := &e.newState(e.o.newGlobals(), numbers, rootRegisters).l
-	m := &machine{engine: e, o: &e.o, root: root, numbers: numbers, tick: o.Tick, count: tickEvery, every: tickEvery, pace: tickEvery, refs: []lua.LValue{lua.LNil}}
+	m := &machine{engine: e, o: &e.o, root: root, numbers: numbers, tick: o.Tick, library: o.Library, count: tickEvery, every: tickEvery, pace: tickEvery, refs: []lua.LValue{lua.LNil}}
 	m.callGo, m.loop = *e.o.loop(root), m.run
 	m.look, m.most = firstLook, noLimit
 	m.main = m.makeThread()

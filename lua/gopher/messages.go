@@ -20,6 +20,12 @@ func raised(l *lua.LState) {
 }
 
 func (t *thread) inLuasWords(f *frame, text string) string {
+	if s := t.m.engine.shimOf(f.Fn.Proto); s != nil { // pcall or xpcall of what can't be called
+		if strings.HasSuffix(text, ": attempt to call a non-function object") {
+			return t.badCall(f)
+		}
+		return text
+	}
 	at := t.where(f)
 	msg, ok := strings.CutPrefix(text, at)
 	if !ok {
@@ -49,6 +55,12 @@ func (t *thread) inLuasWords(f *frame, text string) string {
 		return at + "attempt to perform arithmetic on a value that is no number"
 	case msg == "__len undefined":
 		return at + "attempt to get length of a value that has none"
+	case msg == "for statement init must be a number":
+		return at + "'for' initial value must be a number"
+	case msg == "for statement limit must be a number":
+		return at + "'for' limit must be a number"
+	case msg == "for statement step must be a number":
+		return at + "'for' step must be a number"
 	}
 	return text
 }
@@ -63,6 +75,9 @@ func (t *thread) badCall(f *frame) string {
 		}
 	}
 	for _, call := range f.Fn.Proto.DbgCalls {
+		if t.m.engine.shimOf(f.Fn.Proto) != nil {
+			break // the names in there are ours
+		}
 		if call.Pc == f.Pc-1 && call.Name != "?" && call.Name != "" {
 			return fmt.Sprintf("attempt to call a %s value ('%s')", kind, call.Name)
 		}

@@ -285,6 +285,22 @@ func (t *thread) where(f *frame) string {
 	return fmt.Sprintf("%s:%d: ", f.Fn.Proto.SourceName, line)
 }
 
+// calledFrom is the innermost frame from f on that is of no function of the host's library: f if all are.
+func (t *thread) calledFrom(f *frame) *frame {
+	ofScript := func(f *frame) bool {
+		return !f.Fn.IsG && t.m.engine.shimOf(f.Fn.Proto) == nil && !t.m.library(f.Fn.Proto.SourceName)
+	}
+	if t.m.library == nil || f == nil || f.Fn.IsG || !t.m.library(f.Fn.Proto.SourceName) {
+		return f
+	}
+	for at := f.Parent; at != nil; at = at.Parent {
+		if ofScript(at) {
+			return at
+		}
+	}
+	return f
+}
+
 // Errorf raises an error at the line that called the running function of Go.
 func (t *thread) Errorf(format string, args ...any) {
 	at := ""
@@ -292,7 +308,7 @@ func (t *thread) Errorf(format string, args ...any) {
 		if f.Fn.IsG {
 			f = f.Parent
 		}
-		at = t.where(f)
+		at = t.where(t.calledFrom(f))
 	}
 	t.raise(lua.LString(at + fmt.Sprintf(format, args...)))
 }

@@ -66,7 +66,7 @@ func (e Engine) load(chunk, text string) (*proto, error) {
 
 // New makes a VM with the libraries that o allows.
 func (e Engine) New(o vm.Options) vm.VM {
-	m := &machine{engine: e, tick: o.Tick, fuel: tickEvery, pace: tickEvery}
+	m := &machine{engine: e, tick: o.Tick, library: o.Library, fuel: tickEvery, pace: tickEvery}
 	m.main = m.newThread()
 	m.main.state = running
 	m.running = m.main

@@ -23,6 +23,7 @@ type machine struct {
 	freeRefs  []int
 
 	tick    func() error
+	library func(chunk string) bool // see vm.Options
 	engine  Engine
 	globals *table
 	metas   [kindThread + 1]*table // of values that have none of their own

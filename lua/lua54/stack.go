@@ -528,7 +528,7 @@ func (th *thread) Yield(n int) int {
 		if th == th.m.main || th.parent == nil && !th.waits {
 			th.Errorf("attempt to yield from outside a coroutine")
 		}
-		th.Errorf("attempt to yield across a Go-call boundary")
+		th.Errorf("attempt to yield across a Go-call boundary: a wait is not possible in callbacks of the library (table.sort, string.gsub), in __close and in __gc")
 	}
 	th.base = th.top - n
 	return waitMark
@@ -544,7 +544,7 @@ func (th *thread) Move(to vm.State, n int) {
 
 // Errorf raises an error with the position of the function that called the present one.
 func (th *thread) Errorf(format string, args ...any) {
-	th.throw(stringValue(th.where(1) + fmt.Sprintf(format, args...)))
+	th.throw(stringValue(th.calledFrom() + fmt.Sprintf(format, args...)))
 }
 
 func (th *thread) Raise() { th.throw(th.pop()) }

@@ -204,6 +204,23 @@ func (th *thread) where(level int) string {
 	return fmt.Sprintf("%s:%d: ", th.frames[i].fn.p.chunk, th.frames[i].line())
 }
 
+// calledFrom is the place of whoever has called the running function of Go, which is no function of the host's library: where(1) if all are.
+func (th *thread) calledFrom() string {
+	of, i := th.m.library, th.level(1)
+	if of == nil || i < 0 || th.frames[i].fn == nil || !of(th.frames[i].fn.p.chunk) {
+		return th.where(1)
+	}
+	for level := 2; ; level++ {
+		i := th.level(level)
+		if i < 0 {
+			return th.where(1)
+		}
+		if fn := th.frames[i].fn; fn != nil && !of(fn.p.chunk) {
+			return th.where(level)
+		}
+	}
+}
+
 // level is the index of the frame that is so many functions below the top, or -1. Frames of specials count as functions of Go.
 func (th *thread) level(n int) int {
 	if i := len(th.frames) - 1 - n; n >= 0 && i >= 0 {

@@ -141,6 +141,9 @@ type Options struct {
 	// Tick is called about every 100,000 instructions of a thread that the host has made; an error that it returns is raised in the script,
 	// and from then on, until Tick returns nil, it is called about every instruction: who catches the error has no time to go on.
 	Tick func() error
+	// Library tells which chunks are of the host's library, not the script's: an error that a function of Go raises has the place of the innermost function that is in none of
+	// these, since what it is called with comes from there. Default nil: none are.
+	Library func(chunk string) bool
 }
 
 // VM is one Lua machine with its globals.

@@ -72,6 +72,7 @@ function multicast.new(conf)
 end
 
 local function number(self, what)
+  if getmetatable(self) ~= channel then error("multicast: " .. what .. " is called with a colon: channel:" .. what .. "(...)", 3) end
   local n = self.channel
   if not n then error("multicast: " .. what .. ": the channel has been deleted", 3) end
   return n
@@ -103,6 +104,7 @@ end
 
 -- Ends the subscription: nothing more comes.
 function channel:unsubscribe()
+  if getmetatable(self) ~= channel then error("multicast: unsubscribe is called with a colon: channel:unsubscribe()", 2) end
   if not self.__subscribe then return end
   self.__subscribe = nil
   local k = key(self.channel)

@@ -7,10 +7,15 @@ local unpack = table.unpack or unpack
 
 local function pack(...) return { n = select("#", ...), ... } end
 
--- The stack of an error would be lost behind xpcall.
+-- The stack of an error would be lost behind xpcall. The host's own functions at its bottom tell nobody anything.
 local function traceback(e)
-  if type(e) == "string" then return debug.traceback(e, 2) end
+  if type(e) == "string" then return (debug.traceback(e, 2):gsub("\n\tskua:[^\n]*", "")) end
   return e
+end
+
+local function callable(f)
+  local meta = getmetatable(f)
+  return type(meta) == "table" and meta.__call ~= nil
 end
 
 local function queue()
@@ -32,6 +37,9 @@ local function queue()
   end
 
   return function(f, ...)
+    if type(f) ~= "function" and not callable(f) then
+      error("skynet.queue: a function is expected as argument 1, got " .. type(f), 2)
+    end
     local co = core.handler()
     if owner ~= nil and owner ~= co then
       local me = { co = co }

@@ -79,6 +79,7 @@ end
 -- Sends the calls and gives an iterator of request, answer and error: the answer is a table of the values, false if the call failed, nil if it could not be
 -- made. cs is the time in 1/100 s for all of them; when it is over, the loop ends and the field timeout is true.
 function selector:select(cs)
+  if getmetatable(self) ~= selector then error("skynet.request: select is called with a colon: skynet.request(...):select(...)", 2) end
   if self._sent then error("skynet.request: select has been called already", 2) end
   if cs ~= nil then self._until = skynet.hpc() + cs * 1e7 end
   send(self)

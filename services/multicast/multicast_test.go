@@ -84,6 +84,7 @@ func TestErrorsTellTheChannel(t *testing.T) {
 		r.fails("multicast: publish: the number of a channel is expected, got string", b, "publish", "x")
 		r.fails("a function is expected as conf.dispatch", b, "no_dispatch")
 		r.fails("there are 2 channels, and no more are allowed", b, "new")
+		r.fails("member.lua:34: multicast: subscribe: there is no channel 7", b, "listen", 7)
 		r.is("", b, "listen", 1)
 		r.is("nil", a, "delete", 1)
 		r.fails("multicast: publish: the channel has been deleted", a, "publish", 1)
@@ -93,6 +94,15 @@ func TestErrorsTellTheChannel(t *testing.T) {
 		r.is(`3 "[Multicast:3]"`, a, "new")
 		if n := r.srv.Channels(); n != 2 {
 			t.Errorf("%d channels, want 2", n)
+		}
+	})
+}
+
+func TestADotInPlaceOfAColonIsTold(t *testing.T) {
+	onBoth(t, multicast.Config{}, func(t *testing.T, r *rig) {
+		a := r.Start("member")
+		for _, what := range []string{"publish", "subscribe", "unsubscribe", "delete"} {
+			r.fails("multicast: "+what+" is called with a colon: channel:"+what+"(", a, "dot", what)
 		}
 	})
 }

@@ -36,6 +36,10 @@ function M.listen(self, number, how)
   self.channels[number] = c
 end
 
+function M.dot(self, what)
+  multicast.new()[what]("text")
+end
+
 function M.unlisten(self, number)
   self.channels[number]:unsubscribe()
   self.channels[number]:unsubscribe()
