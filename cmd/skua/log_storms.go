@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 )
@@ -25,10 +26,27 @@ type logStorms struct {
 	closed bool
 }
 
-// stormKey is a place in the program, and what it says.
+// stormKey is a place in the program, and what it says; and the place in a script that it says it of: what one script does all the time must not hide what others do.
 type stormKey struct {
-	pc   uintptr
-	text string
+	pc         uintptr
+	text, line string
+}
+
+// scriptLine is the place in a script that the error of a line of the log begins with, as shop.lua:12; empty if it does not.
+func scriptLine(r *slog.Record) (line string) {
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key != "error" || a.Value.Kind() != slog.KindString {
+			return true
+		}
+		text := a.Value.String()
+		file, rest, ok := strings.Cut(text[:min(len(text), maxStormKey)], ".lua:")
+		n := strings.IndexByte(rest, ':')
+		if ok && n > 0 && strings.Trim(rest[:n], "0123456789") == "" {
+			line = file + ".lua:" + rest[:n]
+		}
+		return false
+	})
+	return line
 }
 
 type storm struct {
@@ -74,11 +92,11 @@ func (s *logStorms) note(to slog.Handler, r *slog.Record) (write bool) {
 	if s.closed {
 		return true
 	}
-	key := stormKey{r.PC, r.Message[:min(len(r.Message), maxStormKey)]}
+	key := stormKey{pc: r.PC, text: r.Message[:min(len(r.Message), maxStormKey)], line: scriptLine(r)}
 	own := s.storms[key]
 	if own == nil {
 		if len(s.storms) >= maxStorms {
-			key.text = ""
+			key.text, key.line = "", ""
 			own = s.storms[key]
 		}
 		if own == nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -173,6 +174,26 @@ func TestAStormOfErrorsIsFolded(t *testing.T) {
 		if lines, _ := count(); lines != stormFirst+3 {
 			t.Errorf("%d lines when it is over", lines)
 		}
+	})
+}
+
+// A script that fails all the time must not hide the first errors of others, which a developer looks for.
+func TestAStormOfOneLineOfAScriptLeavesOthersAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, text := logged(t, LogConfig{})
+		for i := range 100 {
+			l.Error("handler failed", "error", "shop.lua:12: no price of thing "+strconv.Itoa(i), "traceback", "...")
+		}
+		for i := range 2 * stormFirst {
+			l.Error("handler failed", "error", fmt.Sprintf("room.lua:%d: attempt to index a nil value", i+1))
+		}
+		if n := strings.Count(text.String(), "shop.lua:12"); n != stormFirst {
+			t.Errorf("%d lines of the storm", n)
+		}
+		if n := strings.Count(text.String(), "room.lua:"); n != 2*stormFirst {
+			t.Errorf("%d of %d lines of others", n, 2*stormFirst)
+		}
+		l.storms.close()
 	})
 }
 
