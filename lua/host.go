@@ -72,6 +72,7 @@ type Host struct {
 	early     []func() // messages that came before the service was ready to take them
 
 	requireFailed requireFailure
+	overrunning   overrunning
 }
 
 // firstSession is where a service begins to count. Gates redirect messages with the numbers of their connections as sessions, which must not be those of
@@ -161,9 +162,27 @@ func (h *Host) tick() error {
 	if ran := time.Since(h.began); ran > budget && h.ticks > int(budget/leastPace) {
 		h.overran = true
 		h.overrun()
-		return fmt.Errorf("CPU budget exceeded: the handler has run for %v without a wait, %v are allowed", ran.Round(time.Millisecond), budget)
+		return fmt.Errorf("CPU budget exceeded: the handler has run for %v without a wait, %v are allowed%s", ran.Round(time.Millisecond), budget, h.overranAt())
 	}
 	return nil
+}
+
+// overranAt tells, when a script has caught the error of an exceeded budget and goes on to the next one, where it was when it got the first: there is what takes so long.
+func (h *Host) overranAt() string {
+	if over := &h.overrunning; over.slice.Equal(h.began) {
+		return over.at
+	}
+	h.overrunning = overrunning{slice: h.began}
+	if at := placeIn.FindStringSubmatch(h.whereabouts()); at != nil {
+		h.overrunning.at = "; it was in " + at[1] + " then, and has caught that error"
+	}
+	return ""
+}
+
+// overrunning is where a handler was when its budget was exceeded.
+type overrunning struct {
+	slice time.Time // of the handler, as Host.began
+	at    string
 }
 
 // loaded goes on when the script's chunk has run: with the function given to skynet.start, or with the table of handlers.

@@ -84,11 +84,22 @@ func tellProblems(out, errs io.Writer, checked int, problems []lint.Problem) err
 		fmt.Fprintln(errs, p)
 	}
 	if len(problems) > 0 {
-		fmt.Fprintf(errs, "%d problems in %d scripts\n", len(problems), checked)
+		fmt.Fprintf(errs, "%s in %s\n", plural(len(problems), "problem"), plural(checked, "script"))
 		return errSilent
 	}
-	fmt.Fprintf(out, "%d scripts are fine\n", checked)
+	are := "are"
+	if checked == 1 {
+		are = "is"
+	}
+	fmt.Fprintf(out, "%s %s fine\n", plural(checked, "script"), are)
 	return nil
+}
+
+func plural(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprint(n, " ", what)
 }
 
 func tellJSON(out io.Writer, checked int, problems []lint.Problem) error {

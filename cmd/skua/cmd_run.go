@@ -1,17 +1,21 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"github.com/skua-go/skua/lua"
 	"github.com/skua-go/skua/services/reload"
 )
 
@@ -47,6 +51,9 @@ With --join it is one more node of the cluster of another one, whose listen.clus
 			p, err := openProject(dir, ext, func(c *Config) { f.apply(cmd, c) })
 			if err != nil {
 				return &usageError{err}
+			}
+			if _, err := lua.Scripts(p.scripts); errors.Is(err, fs.ErrNotExist) {
+				return &usageError{fmt.Errorf("%s has no scripts: none of the directories of lua.path (%s) is there; is it the directory of a project?", cmp.Or(dir, "."), strings.Join(p.cfg.Lua.Path, ", "))}
 			}
 			log, err := newLog(cmd.ErrOrStderr(), p.cfg.Log)
 			if err != nil {

@@ -66,7 +66,7 @@ func (f *testFile) run(ctx context.Context) (err error) {
 	f.core = newTestModule(f)
 	n := &node{project: p, log: log.Logger, trial: &trial{clock: f.clock, turns: f.turns, module: f.core, play: f.play}}
 	began := time.Now()
-	f.report.begin(f.module())
+	f.report.begin(f.module(), f.name)
 	if err := n.Serve(ctx); err != nil {
 		return err
 	}

@@ -32,7 +32,9 @@ type testResult struct {
 // fileResult is the tests of one file.
 type fileResult struct {
 	name    string
+	path    string
 	results []*testResult
+	began   time.Time
 	took    time.Duration
 }
 
@@ -44,8 +46,10 @@ type testReport struct {
 	files  []*fileResult
 }
 
-// begin opens a file.
-func (r *testReport) begin(file string) { r.files = append(r.files, &fileResult{name: file}) }
+// begin opens a file: what require calls it, and its path in the project.
+func (r *testReport) begin(name, path string) {
+	r.files = append(r.files, &fileResult{name: name, path: path, began: time.Now()})
+}
 
 // add takes a result of the last file.
 func (r *testReport) add(t *testResult) {
@@ -129,6 +133,7 @@ type (
 		XMLName  xml.Name     `xml:"testsuites"`
 		Tests    int          `xml:"tests,attr"`
 		Failures int          `xml:"failures,attr"`
+		Errors   int          `xml:"errors,attr"` // none: some readers want the attribute
 		Skipped  int          `xml:"skipped,attr"`
 		Time     string       `xml:"time,attr"`
 		Suites   []junitSuite `xml:"testsuite"`
@@ -137,13 +142,16 @@ type (
 		Name     string      `xml:"name,attr"`
 		Tests    int         `xml:"tests,attr"`
 		Failures int         `xml:"failures,attr"`
+		Errors   int         `xml:"errors,attr"`
 		Skipped  int         `xml:"skipped,attr"`
+		Began    string      `xml:"timestamp,attr"`
 		Time     string      `xml:"time,attr"`
 		Cases    []junitCase `xml:"testcase"`
 	}
 	junitCase struct {
 		Class   string        `xml:"classname,attr"`
 		Name    string        `xml:"name,attr"`
+		File    string        `xml:"file,attr"` // for those who link to it
 		Time    string        `xml:"time,attr"`
 		Failure *junitFailure `xml:"failure,omitempty"`
 		Skipped *struct{}     `xml:"skipped,omitempty"`
@@ -151,6 +159,7 @@ type (
 	}
 	junitFailure struct {
 		Message string `xml:"message,attr"`
+		Type    string `xml:"type,attr"`
 		Text    string `xml:",chardata"`
 	}
 )
@@ -160,9 +169,10 @@ func (r *testReport) writeJUnit(path string) error {
 	for _, f := range r.files {
 		s := junitSuite{
 			Name: f.name, Tests: len(f.results), Failures: f.count(statusFailed), Skipped: f.count(statusSkipped), Time: seconds(f.took),
+			Began: f.began.UTC().Format("2006-01-02T15:04:05"),
 		}
 		for _, t := range f.results {
-			s.Cases = append(s.Cases, t.junit(f.name))
+			s.Cases = append(s.Cases, t.junit(f))
 		}
 		all.Tests, all.Failures, all.Skipped = all.Tests+s.Tests, all.Failures+s.Failures, all.Skipped+s.Skipped
 		all.Suites = append(all.Suites, s)
@@ -174,12 +184,12 @@ func (r *testReport) writeJUnit(path string) error {
 	return os.WriteFile(path, append([]byte(xml.Header), append(data, '\n')...), 0o644) //nolint:gosec // a report is for everybody to read
 }
 
-func (t *testResult) junit(file string) junitCase {
-	c := junitCase{Class: file, Name: legible(t.name), Time: seconds(t.took)}
+func (t *testResult) junit(f *fileResult) junitCase {
+	c := junitCase{Class: f.name, File: f.path, Name: legible(t.name), Time: seconds(t.took)}
 	switch t.status {
 	case statusFailed:
 		first, _, _ := strings.Cut(t.text, "\n")
-		c.Failure = &junitFailure{Message: legible(first), Text: legible(t.text)}
+		c.Failure = &junitFailure{Message: legible(first), Type: "failure", Text: legible(t.text)}
 		c.Out = legible(t.log)
 	case statusSkipped:
 		c.Skipped = &struct{}{}

@@ -13,7 +13,7 @@ import (
 
 func someResults(out *bytes.Buffer, colour bool) *testReport {
 	r := &testReport{out: out, colour: colour, began: time.Now()}
-	r.begin("tests.a_test")
+	r.begin("tests.a_test", "tests/a_test.lua")
 	r.add(&testResult{name: "passes", status: statusPassed, took: 1500 * time.Millisecond})
 	r.add(&testResult{name: "is <odd> \x01", status: statusFailed, text: "a.lua:1: no\x00 \xff\n\tstack", log: "a line ]]>\n"})
 	r.add(&testResult{name: "later", status: statusSkipped})
@@ -60,6 +60,9 @@ func TestTheXMLHasAllResultsWhateverTheyPrint(t *testing.T) {
 		t.Fatalf("%s", text)
 	}
 	cases := got.Suites[0].Cases
+	if s := got.Suites[0]; len(s.Began) != len("2006-01-02T15:04:05") || cases[1].Failure == nil || cases[1].Failure.Type == "" || cases[0].File != "tests/a_test.lua" || !bytes.Contains(text, []byte(` errors="0"`)) {
+		t.Errorf("CI servers look for errors, timestamp, file and type: %s", text)
+	}
 	if cases[0].Time != "1.500" || cases[0].Failure != nil || cases[2].Skipped == nil {
 		t.Errorf("%s", text)
 	}

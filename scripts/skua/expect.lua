@@ -65,7 +65,15 @@ local function has_fields(err, fields)
   return true
 end
 
+local function callable(v)
+  local meta = getmetatable(v)
+  return type(v) == "function" or type(meta) == "table" and meta.__call ~= nil
+end
+
 function checks.to_error(value, what)
+  if not callable(value) then
+    error("expect: to_error calls a function: expect(function() ... end).to_error(), got " .. show(value), 3)
+  end
   local ok, err = pcall(value)
   local wanted = "to raise an error"
   if what ~= nil then wanted = wanted .. " with " .. show(what) end
@@ -119,14 +127,38 @@ function checks.to_have_been_called_with(value, ...)
   return false, what, detail, "the spy"
 end
 
+-- How many letters of two names are left when what they begin and end with alike is taken away.
+local function apart(a, b)
+  local most, first, last = math.min(#a, #b), 0, 0
+  while first < most and string.byte(a, first + 1) == string.byte(b, first + 1) do first = first + 1 end
+  while last < most - first and string.byte(a, #a - last) == string.byte(b, #b - last) do last = last + 1 end
+  return math.max(#a, #b) - first - last
+end
+
+-- A hint at the check that somebody may have meant: toBeNil, to_eqal.
+local function hint(name)
+  local function letters(s) return (string.gsub(string.lower(s), "_", "")) end
+  local best, least = nil, 3
+  for known in pairs(checks) do
+    local n = apart(letters(name), letters(known))
+    if n < least or n == least and best and known < best then best, least = known, n end
+  end
+  return best and "; did you mean " .. best .. "?" or ""
+end
+
 local expectation
 
 function expectation(value, opposite)
-  return setmetatable({}, { __index = function(_, name)
+  local self = {}
+  return setmetatable(self, { __index = function(_, name)
     if name == "never" or name == "not_" then return expectation(value, not opposite) end
     local check = checks[name]
-    if not check then error("expect has no check " .. tostring(name), 2) end
+    if not check then error("expect has no check " .. tostring(name) .. hint(tostring(name)), 2) end
     return function(...)
+      local first = ...
+      if rawequal(first, self) then
+        error("expect: a check is called with a dot: expect(value)." .. name .. "(...)", 2)
+      end
       local ok, what, detail, subject = check(value, ...)
       if ok ~= opposite then return end
       local text = "expected " .. (subject or show(value)) .. " " .. (opposite and "never " or "") .. what

@@ -24,6 +24,9 @@ local function own(text, trace)
 end
 
 local function traced(err)
+  if type(err) == "table" and type(err.traceback) == "string" and err.traceback ~= "" then -- of a call that failed: it ends with the stack of the test
+    return own(tostring(err.message), err.traceback)
+  end
   return own(values.text(err), debug.traceback("", 2))
 end
 
@@ -38,8 +41,8 @@ local function attempt(f)
     a.co = coroutine.running()
     local ok, err = xpcall(f, traced)
     if a.done then return end
-    a.done = true
     if not ok then a.err = err end
+    a.done = true
     skynet.wakeup(a)
   end)
   skynet.wait(a)
@@ -47,11 +50,11 @@ local function attempt(f)
   return a.err
 end
 
--- Looks whether what runs now lives: the runtime ends what has used up its CPU budget.
+-- Looks whether what runs now lives: the runtime ends what has used up its CPU budget, between any two steps of attempt.
 local function look()
   local a = running
-  if not a or a.done or not a.co or coroutine.status(a.co) ~= "dead" then return end
-  a.done, a.err = true, "the runtime has ended it, see the node's log"
+  if not a or not a.co or coroutine.status(a.co) ~= "dead" then return end
+  a.done, a.err = true, "it has computed for longer than a handler may without a wait, and was ended: the node's log tells where"
   skynet.wakeup(a)
 end
 
