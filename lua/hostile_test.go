@@ -195,3 +195,77 @@ func TestAVarargFunctionMayEndWithACall(t *testing.T) {
 		}
 	})
 }
+
+// Each of these is one instruction, or one call, that goes over a string of a million bytes again and again.
+const lengthy = `
+local M = {}
+local text = ("0"):rep(1000000) .. "1"
+local a, b = text .. "a", text .. "b"
+function M.hello() return "hello" end
+function M.tonumber() while true do local _ = tonumber(text) end end
+function M.base() while true do local _ = tonumber(text, 36) end end
+function M.hexadecimal() local s = "0x" .. text .. ".8p1" while true do local _ = tonumber(s) end end
+function M.sum() while true do local _ = text + 1 end end
+function M.negation() while true do local _ = -text end end
+function M.level() while true do pcall(error, "x", text) end end
+function M.equality() local x = a .. "" .. a local y = a .. "" .. b while true do local _ = x == y end end
+function M.order() while true do local _ = a < b end end
+function M.order2() while true do local _ = a >= b end end
+function M.key() local t = {} while true do t[a] = 1 end end
+function M.get() local t = { x = 1 } while true do local _ = t[a] end end
+function M.concat() while true do local _ = a .. 1 end end
+function M.format() while true do local _ = ("%.9s"):format(text) end end
+function M.identity() while true do local _ = ("%p"):format(text) end end
+function M.load() local s = ("local x = 1 "):rep(20000) while true do load(s) end end
+function M.callable() local t = setmetatable({}, {}) getmetatable(t).__call = t while true do pcall(t) end end
+return M`
+
+func TestWorkOnLongStringsIsPaidFor(t *testing.T) {
+	onBoth(t, func(t *testing.T) {
+		script := without(t, lengthy, "M.sum", "M.negation")
+		n := newNodeWith(t, lua.Config{Engine: testEngine(t), Budget: 200 * time.Millisecond}, actor.Config{CallTimeout: 10 * time.Second}, "main.lua", script)
+		ref := n.start("main")
+		for line := range strings.Lines(script) {
+			if name, ok := strings.CutPrefix(line, "function M."); ok && !strings.HasPrefix(name, "hello") {
+				name, _, _ = strings.Cut(name, "(")
+				n.fails("CPU budget exceeded", ref, name)
+			}
+		}
+		n.want(`"hello"`, ref, "hello")
+	})
+}
+
+// The compiler of gopher takes time in proportion to the square of the constants, and a hundred bytes for each of a source's.
+func TestASourceThatIsTooMuchForItsServiceIsAnError(t *testing.T) {
+	onBoth(t, func(t *testing.T) {
+		n := newNodeWith(t, lua.Config{Engine: testEngine(t), Budget: time.Second, MemoryLimit: 64 << 20}, actor.Config{CallTimeout: 20 * time.Second}, "main.lua", `
+local M = {}
+function M.long() return #(load(("a=1 "):rep(10000000)) and "loaded") end
+function M.constants()
+  local t = {}
+  for i = 1, 60000 do t[i] = "x=" .. i end
+  local f, e = load(table.concat(t, " "))
+  return f and "loaded" or e
+end
+function M.gotos()
+  local t = {}
+  for i = 1, 30000 do t[i] = "goto a" .. i .. " ::a" .. i .. "::" end
+  local f, e = load(table.concat(t, " "))
+  return f and "loaded" or e
+end
+function M.hello() return "hello" end
+return M`)
+		ref := n.start("main")
+		n.fails("not enough memory", ref, "long")
+		for _, cmd := range []string{"constants", "gotos"} {
+			got, err := n.call(ref, cmd)
+			if isGopher(t) && (err != nil || !strings.Contains(got.At(0).String(), "more than 16384")) {
+				t.Errorf("%s: %v %v", cmd, got, err)
+			}
+			if !isGopher(t) && (err != nil || got.At(0).String() != `"loaded"`) {
+				t.Errorf("%s: %v %v", cmd, got, err)
+			}
+		}
+		n.want(`"hello"`, ref, "hello")
+	})
+}

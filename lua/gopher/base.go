@@ -70,6 +70,7 @@ func checkNumber64(l *lua.LState, i int) float64 {
 	case lua.LNumber:
 		return float64(v)
 	case lua.LString:
+		stateOf(l).m.pass(v, 8)
 		if n, ok := parseNumber(string(v), 10); ok {
 			return n
 		}
@@ -140,6 +141,9 @@ func baseError(l *lua.LState) int {
 	return 0
 }
 
+// treeSize is about how many bytes the tokens and the tree of a source take for each of its bytes.
+const treeSize = 96
+
 // baseLoad is load of Lua 5.4, and loadstring: text, or a function that gives it piece by piece; a name; a mode; an environment.
 func baseLoad(l *lua.LState) int {
 	t := stateOf(l)
@@ -154,7 +158,14 @@ func baseLoad(l *lua.LState) int {
 		problem = lua.LString("attempt to load a text chunk (mode is '" + string(mode) + "')")
 	}
 	if problem == nil {
+		t.Alloc(treeSize * len(source))
+		if err := tooMuch(name, source); err != nil {
+			problem = lua.LString(err.Error())
+		}
+	}
+	if problem == nil {
 		proto, err := compile(name, source)
+		t.Spend(len(source))
 		if err == nil {
 			f := t.m.root.NewFunctionFromProto(proto)
 			if env, ok := l.Get(4).(*lua.LTable); ok {
@@ -327,6 +338,7 @@ func baseToNumber(l *lua.LState) int {
 	case lua.LNumber:
 		l.Push(v)
 	case lua.LString:
+		stateOf(l).m.pass(v, 8)
 		n, ok := parseNumber(string(v), base)
 		if !ok {
 			l.Push(lua.LNil)

@@ -208,6 +208,7 @@ func (e *Engine) concat(l *lua.LState, inst uint32, base *frame) int {
 	}
 	if m := stateOf(l).m; size > smallString {
 		m.alloc(stateOf(l), stringSize+size)
+		m.count -= size / 64
 	} else {
 		m.took(stringSize + size)
 	}

@@ -222,6 +222,30 @@ func encodeUTF8(n uint32) []byte {
 	return b
 }
 
+// maxLoaded bounds the different names and constants of a source that a script loads while it runs, and its gotos: what the library's compiler takes is in
+// proportion to the square of these.
+const maxLoaded = 16384
+
+// tooMuch refuses sources that the compiler would take many seconds for, which no budget could stop.
+func tooMuch(name, source string) error {
+	if len(source) < maxLoaded {
+		return nil
+	}
+	seen, gotos := map[string]struct{}{}, 0
+	for _, t := range token.Scan(source) {
+		switch {
+		case t.Kind == token.Name, t.Kind == token.String, t.Kind == token.Number:
+			seen[t.Text] = struct{}{}
+		case t.Is("goto"):
+			gotos++
+		}
+		if len(seen) > maxLoaded || gotos > maxLoaded {
+			return fmt.Errorf("%s:%d: load: more than %d different names and constants, or gotos", name, t.Line, maxLoaded)
+		}
+	}
+	return nil
+}
+
 // clip gives back what the compiler has reserved: three quarters of it.
 func clip(p *lua.FunctionProto) {
 	p.Code = clone(p.Code)

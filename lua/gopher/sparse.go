@@ -248,8 +248,12 @@ func (e *Engine) getTable(l *lua.LState, inst uint32, base *frame) int {
 	f := *e.o.frame(l)
 	reg := e.o.registers(l)
 	tbl, ok := reg.array[f.LocalBase+int(inst&0x1ff)].(*lua.LTable)
+	key := operand(f, reg, int(inst>>9)&0x1ff)
+	if s, isText := key.(lua.LString); isText && len(s) >= longString {
+		stateOf(l).m.pass(key, 64)
+	}
 	if ok && (len(insides(tbl).dict) > 0 || tbl.Metatable != lua.LNil) {
-		if v, found := hashedItem(tbl, operand(f, reg, int(inst>>9)&0x1ff)); found {
+		if v, found := hashedItem(tbl, key); found {
 			at := f.LocalBase + int(inst>>18)&0xff
 			reg.array[at] = v
 			reg.top = max(reg.top, at+1)
@@ -291,6 +295,7 @@ func (e *Engine) setTable() instruction {
 			if in.strdict == nil {
 				in.strdict = map[string]lua.LValue{} // as in growing
 			}
+			stateOf(l).m.pass(key, 64)
 		}
 		return set(l, inst, base)
 	}

@@ -77,7 +77,7 @@ func (th *thread) checkInt(i int) int64 {
 	if n, ok := v.toInt(); ok {
 		return n
 	}
-	x, ok := toNumber(v)
+	x, ok := th.m.number(v)
 	if !ok {
 		th.wrongType(i, "number")
 	}
@@ -337,7 +337,7 @@ var typeStrings = func() (names [len(kindNames)]*str) {
 func baseToNumber(th *thread) int {
 	if th.value(2).o == nil {
 		v := th.checkAny(1)
-		n, _ := toNumber(v)
+		n, _ := th.m.number(v)
 		return th.one(n)
 	}
 	base := th.checkInt(2)
@@ -348,6 +348,7 @@ func baseToNumber(th *thread) int {
 	if base < 2 || base > 36 {
 		th.badArg(2, "base out of range")
 	}
+	th.m.numeral(v)
 	n, ok := digits(v.text(), uint64(base))
 	if !ok {
 		return th.one(value{})

@@ -52,6 +52,7 @@ func (th *thread) callable(fun, args int) int {
 	if method.o == nil {
 		th.typeError(v, "call", fun)
 	}
+	th.m.fuel -= 4 + args/4 // a chain is work that no instruction stands for
 	th.grow(fun+args+1, 2)
 	copy(th.stack[fun+1:], th.stack[fun:fun+1+args])
 	th.stack[fun] = method

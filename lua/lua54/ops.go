@@ -135,8 +135,8 @@ func (th *thread) arithMeta(f *frame, i instr, a, b value, stop int) bool {
 	if method.o != nil {
 		return th.callMeta(f, method, a, b, stop)
 	}
-	x, okX := toNumber(a)
-	y, okY := toNumber(b)
+	x, okX := th.m.number(a)
+	y, okY := th.m.number(b)
 	if e >= evBAnd && e <= evShr { // strings are numbers for the metamethods of strings only, which are those of arithmetic
 		okX, okY = a.isNumber(), b.isNumber()
 	}
@@ -189,6 +189,19 @@ func toNumber(v value) (value, bool) {
 	return value{}, false
 }
 
+// number is toNumber, and counts the work of reading a long string.
+func (m *machine) number(v value) (value, bool) {
+	m.numeral(v)
+	return toNumber(v)
+}
+
+// numeral counts the work of reading a string as a number.
+func (m *machine) numeral(v value) {
+	if v.isString() {
+		m.fuel -= len(v.text()) / 16
+	}
+}
+
 // unary does -, ~ and # of what run does not do itself.
 func (th *thread) unary(f *frame, i instr, b value, stop int) bool {
 	dst := f.base + i.a()
@@ -214,7 +227,7 @@ func (th *thread) unary(f *frame, i instr, b value, stop int) bool {
 	if method := th.m.methodOf(b, e); method.o != nil {
 		return th.callMeta(f, method, b, b, stop)
 	}
-	x, ok := toNumber(b)
+	x, ok := th.m.number(b)
 	if !ok || e == evBNot && b.isString() {
 		if e == evBNot {
 			th.operandError(f, i, b, "perform bitwise operation on")

@@ -129,6 +129,7 @@ func (c call) formatText(b *buffer, sp *spec, arg int) {
 		b.add(text)
 		return
 	}
+	c.spendBytes(len(text))
 	if strings.IndexByte(text, 0) >= 0 {
 		c.bad(arg, "string contains zeros")
 	}
@@ -285,6 +286,7 @@ func (c call) pointer(i int) string {
 		return "(null)"
 	case vm.String:
 		s, _ := c.String(i)
+		c.spendBytes(len(s))
 		p = maphash.String(seed, s) >> 16
 	default:
 		known, ok := c.State.(Pointer)
