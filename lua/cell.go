@@ -24,6 +24,7 @@ type cell struct {
 	now      *Host                 // that service
 	guard    atomic.Pointer[guard] // what operators do to it, mostly nil
 	guarding sync.Mutex            // of those who change guard
+	lap      lap                   // the time since the last tick
 	fast     bool                  // its ticks come more often than usual, for a profile
 	first    *Host                 // the service, or the keeper
 

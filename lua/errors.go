@@ -68,8 +68,20 @@ func (h *Host) pushErrorMeta(s vm.State) {
 	s.Push(h.errorMeta)
 }
 
-// maxTraceback bounds what the stacks of a chain of calls can grow to.
-const maxTraceback = 16 << 10
+const (
+	// maxTraceback bounds what the stacks of a chain of calls can grow to.
+	maxTraceback = 16 << 10
+	// maxMessage bounds the text of an error: it goes to the log, to whoever has called, and to those who called that one.
+	maxMessage = 64 << 10
+)
+
+// clipped is the beginning of a text that a script can make as long as it likes.
+func clipped(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return text[:most] + "..."
+}
 
 // pushError pushes why a call of the thread s, which waits in it, or one that nobody waits in, has failed: the table that the other side raised, or one of ours.
 func (h *Host) pushError(s vm.State, err error) {
@@ -141,7 +153,7 @@ func (h *Host) errorOf(s vm.State) *Error {
 			return e
 		}
 	}
-	e.Message = h.text(s)
+	e.Message = clipped(h.text(s), maxMessage)
 	e.Traceback = stackOf(s)
 	if of := &h.requireFailed; of.message == e.Message && of.th == s {
 		e.Traceback = of.stack
@@ -213,7 +225,8 @@ func (h *Host) ours(s vm.State, e *Error) bool {
 		}
 		return ""
 	}
-	e.Code, e.Message, e.Traceback = field("code"), field("message"), field("traceback")
+	e.Code, e.Message = clipped(field("code"), maxTraceback), clipped(field("message"), maxMessage)
+	e.Traceback = clipped(field("traceback"), maxMessage)
 	return true
 }
 

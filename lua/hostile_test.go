@@ -269,3 +269,34 @@ return M`)
 		n.want(`"hello"`, ref, "hello")
 	})
 }
+
+// On gopher a step of this takes some 100 microseconds, and a hundred times as long as usual pass between two looks at the clock.
+func TestAHandlerOfVeryLongStepsIsStoppedInTime(t *testing.T) {
+	onBoth(t, func(t *testing.T) {
+		n := newNodeWith(t, lua.Config{Engine: testEngine(t), Budget: 500 * time.Millisecond}, actor.Config{CallTimeout: 8 * time.Second}, "main.lua", `
+local M, text = {}, "0." .. ("1"):rep(60000)
+function M.sum() while true do local _ = text + 1 end end
+return M`)
+		n.fails("CPU budget exceeded", n.start("main"), "sum")
+	})
+}
+
+// Whoever raises a text of 32 MiB has it copied into the log, and to all who wait for one another.
+func TestTheTextOfAnErrorIsBounded(t *testing.T) {
+	onBoth(t, func(t *testing.T) {
+		n := newNode(t, "main.lua", `
+local M = {}
+function M.text() error(("x"):rep(32 * 1048576)) end
+function M.object() error(setmetatable({}, { __tostring = function() return ("y"):rep(32 * 1048576) end })) end
+return M`)
+		ref := n.start("main")
+		for cmd, want := range map[string]string{"text": "xxx...", "object": "yyy..."} {
+			if _, err := n.call(ref, cmd); err == nil || len(err.Error()) > 1<<20 || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %.100v", cmd, err)
+			}
+		}
+		if size := len(n.log.String()); size > 1<<20 {
+			t.Errorf("the log has %d bytes", size)
+		}
+	})
+}

@@ -131,6 +131,7 @@ func (h *Host) apiSetenv(s vm.State) int {
 
 // apiError writes a line to the log.
 func (h *Host) apiError(s vm.State) int {
+	s.Spend(lineCost)
 	h.log.Info(joined(s, 1, " "))
 	return 0
 }

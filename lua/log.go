@@ -25,6 +25,8 @@ const (
 	maxLogFields = 64
 	// maxLogKey bounds a field's name.
 	maxLogKey = 64
+	// lineCost is how many steps a line of the log is worth.
+	lineCost = 500
 )
 
 func openLog(h *Host, s vm.State) {
@@ -53,6 +55,7 @@ func openLog(h *Host, s vm.State) {
 
 // write writes a line: write(message), write(message, fields), or write(format, ...).
 func (h *Host) write(s vm.State, level slog.Level, what string) {
+	s.Spend(lineCost)
 	switch top := s.Top(); {
 	case top == 0:
 		s.Errorf("%s: a message is expected as argument 1", what)

@@ -174,6 +174,7 @@ func (h *Host) pushModule(s vm.State, m Module) int {
 }
 
 func (h *Host) apiPrint(s vm.State) int {
+	s.Spend(lineCost)
 	h.log.Info(joined(s, 1, "\t"))
 	return 0
 }

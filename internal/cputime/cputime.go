@@ -1,4 +1,4 @@
-// Package cputime tells tests how much work something was, whatever else the machine does meanwhile. Where the system does not tell, it is the time that has passed.
+// Package cputime tells how much work something was, whatever else the machine does meanwhile. Where the system does not tell, it is the time that has passed.
 package cputime
 
 import "time"
