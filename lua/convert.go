@@ -128,7 +128,16 @@ func shortKey(k value.Value) string {
 // TakeList makes a message of the values from index `from` to the top. What cannot leave a VM is an error that names where it is.
 //
 // A table that has a metamethod __pairs is read through that, as skynet.pack of Skynet does: a shared table (see services/sharedata) is sent as what it shows.
-func TakeList(s vm.State, from int) (value.List, error) { return takeList(s, s, from) }
+func TakeList(s vm.State, from int) (value.List, error) {
+	l, err := takeList(s, s, from)
+	if errors.Is(err, value.ErrSize) {
+		s.Spend(tooManyCost)
+	}
+	return l, err
+}
+
+// tooManyCost is how many steps it is worth to find out that tables have too many values to be sent.
+const tooManyCost = 4 << 20
 
 // takeList is TakeList of a thread that may not be running any more; metamethods are called on another one.
 func takeList(on, s vm.State, from int) (value.List, error) {
@@ -252,7 +261,7 @@ func (tk taker) plain(t int) (int, error) {
 
 // inPath puts one more step before the path of an error; beyond a depth where a table must contain itself the path says nothing.
 func inPath(step string, err error) error {
-	if errors.Is(err, value.ErrDepth) {
+	if errors.Is(err, value.ErrDepth) || errors.Is(err, value.ErrSize) {
 		return err
 	}
 	return fmt.Errorf("%s%w", step, err)

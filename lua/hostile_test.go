@@ -300,3 +300,23 @@ return M`)
 		}
 	})
 }
+
+// Sixty tables that contain one another twice are, written out, 2^60.
+func TestTablesThatAreOthersManyTimesAreNotSent(t *testing.T) {
+	onBoth(t, func(t *testing.T) {
+		n := newNode(t, "main.lua", `
+local skynet = require "skynet"
+local M, t = {}, {}
+for i = 1, 60 do t = { t, t } end
+function M.pack() skynet.pack(t) end
+function M.send() skynet.send(skynet.self(), "lua", "pack", t) end
+function M.fields() local t = {} for i = 1, 60 do t = { a = t, b = t } end return t end
+function M.raise() error(t) end
+return M`)
+		ref := n.start("main")
+		for _, cmd := range []string{"pack", "send", "fields"} {
+			n.fails("more than 4194304 values", ref, cmd)
+		}
+		n.fails("table", ref, "raise")
+	})
+}

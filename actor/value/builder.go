@@ -12,6 +12,12 @@ const MaxDepth = 64
 // ErrDepth is for tables that nest deeper than MaxDepth.
 var ErrDepth = errors.New("value: tables nest deeper than 64 levels (does a table contain itself?)")
 
+// maxItems bounds a List with tables in tables: a few that contain one another many times are, written out, more than any memory holds.
+const maxItems = 4 << 20
+
+// ErrSize is for tables that are more than 4,194,304 values.
+var ErrSize = errors.New("value: the tables have more than 4194304 values (is one in others many times?)")
+
 // Builder makes a List, value after value. The zero Builder is ready. It must not be used by two goroutines at once.
 type Builder struct {
 	items []item
@@ -86,6 +92,9 @@ func (b *Builder) Value(v Value) {
 func (b *Builder) Begin() error {
 	if len(b.open) >= MaxDepth {
 		return ErrDepth
+	}
+	if len(b.items) > maxItems {
+		return ErrSize
 	}
 	b.open = append(b.open, openTable{head: len(b.items)})
 	b.items = append(b.items, item{kind: Table})

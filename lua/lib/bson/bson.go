@@ -92,6 +92,7 @@ func (c *codec) encode(s vm.State) int {
 	if err := e.document(1); err != nil {
 		s.Errorf("bson.encode: %s", walk.Text(err, "document"))
 	}
+	module.Work(s, len(e.out))
 	return c.push(s, e.out)
 }
 
@@ -116,6 +117,7 @@ func (c *codec) encodeOrder(s vm.State) int {
 	if err := e.end(at); err != nil {
 		s.Errorf("bson.encode_order: %s", walk.Text(err, "document"))
 	}
+	module.Work(s, len(e.out))
 	return c.push(s, e.out)
 }
 
@@ -132,6 +134,7 @@ func (c *codec) decode(s vm.State) int {
 	} else {
 		module.Bad(s, 1, "decode", "a document or a string")
 	}
+	module.Work(s, len(raw))
 	if err := c.Push(s, raw); err != nil {
 		s.Errorf("bson.decode: %s", walk.Text(err, "document"))
 	}

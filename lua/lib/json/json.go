@@ -142,6 +142,7 @@ func (o *options) encode(s vm.State) int {
 	if err != nil {
 		return o.fail(s, "encode", walk.Text(err, "value"))
 	}
+	module.Work(s, len(out))
 	s.PushString(string(out))
 	return 1
 }

@@ -148,6 +148,7 @@ func (c *codec) encode(s vm.State) int {
 			s.Errorf("msgpack.encode: %s", walk.Text(err, fmt.Sprintf("argument %d", i)))
 		}
 	}
+	module.Work(s, len(e.out))
 	s.PushString(string(e.out))
 	return 1
 }

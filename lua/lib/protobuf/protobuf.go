@@ -99,6 +99,7 @@ func (r *registry) encode(s vm.State) int {
 	if err := e.message(m, 2); err != nil {
 		s.Errorf("protobuf.encode: %s", walk.Text(err, m.Name))
 	}
+	module.Work(s, len(e.out))
 	s.PushString(string(e.out))
 	return 1
 }

@@ -30,9 +30,10 @@ func Bad(s vm.State, i int, f, want string) {
 	s.Errorf("bad argument #%d to '%s' (%s expected, got %s)", i, f, want, s.Type(i))
 }
 
-// Bytes is the argument i of the function f: a string, or a number as text.
+// Bytes is the argument i of the function f: a string, or a number as text. Going over it is work that is counted.
 func Bytes(s vm.State, i int, f string) string {
 	if v, ok := s.String(i); ok {
+		Work(s, len(v))
 		return v
 	}
 	if s.Type(i) != vm.Number {
@@ -59,3 +60,6 @@ func Table(s vm.State, i int, f string) {
 		Bad(s, i, f, "table")
 	}
 }
+
+// Work counts going over so many bytes.
+func Work(s vm.State, bytes int) { s.Spend(bytes / 16) }
