@@ -73,7 +73,7 @@ func TestAThreadThatWaitsKeepsNoRoomForCallsToCome(t *testing.T) {
 	threads := make([]vm.State, 0, many)
 	before := heap()
 	for range many {
-		th := load(t, m, `coroutine.yield()`)
+		th := load(t, m, `yield()`)
 		if status := th.Resume(0); status != vm.Yielded {
 			t.Fatal(status, th.Text(-1))
 		}
