@@ -64,20 +64,26 @@ func (c *checker) add(s Script, tree *syntax.FuncExpr) {
 	maps.Copy(c.opened, f.opened)
 }
 
-// nameOwn gives what a script requires out of the folder of a service, NAME/init.lua, the name that it has for all others: such a service finds what is in its
-// folder before anything else.
+// nameOwn gives what a script requires out of the folder of its service the name that it has for all others: such a service finds what is in its folder before
+// anything else. The folder of NAME/init.lua is that of all scripts in it; a snax service NAME has the folder NAME.
 func (c *checker) nameOwn() {
 	for _, f := range c.files {
+		if f.snax {
+			c.ownOf(f, f.script.Module())
+		}
 		for at := strings.LastIndexByte(f.script.Name, '/'); at > 0; at = strings.LastIndexByte(f.script.Name[:at], '/') {
 			folder := strings.ReplaceAll(f.script.Name[:at], "/", ".")
-			if init := c.byModule[folder]; init == nil || !strings.HasSuffix(init.script.Name, "/init.lua") {
-				continue
+			if init := c.byModule[folder]; init != nil && strings.HasSuffix(init.script.Name, "/init.lua") {
+				c.ownOf(f, folder)
 			}
-			for i, r := range f.required {
-				if own := folder + "." + r.name; c.byModule[own] != nil {
-					f.required[i].name = own
-				}
-			}
+		}
+	}
+}
+
+func (c *checker) ownOf(f *file, folder string) {
+	for i, r := range f.required {
+		if own := folder + "." + r.name; c.byModule[own] != nil {
+			f.required[i].name = own
 		}
 	}
 }

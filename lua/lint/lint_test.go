@@ -45,6 +45,7 @@ func TestEachMistakeIsFoundAtItsPlaceWithAHint(t *testing.T) {
 		{"local x = 1\nlocal ok = pcall(function() return require('no.such.thing') end)", `a.lua:2:36: module "no.such.thing" is not found`},
 		{`print(cuont)`, `a.lua:1:7: global cuont is not defined`},
 		{"local count = 1\nlocal function f() return cuont end", `a.lua:2:27: global cuont is not defined; did you mean count?`},
+		{`local function f(o) o = o or defualts return o end`, `a.lua:1:30: global defualts is not defined`},
 		{`pritn(1)`, `a.lua:1:1: global pritn is not defined; did you mean print?`},
 		{`local function f() total = 1 end`, `a.lua:1:20: global total is assigned in a function and defined nowhere; a local, or _G.total, is expected`},
 		{`local skynet = require "skynet"  skynet.cal(1)`, `a.lua:1:41: skynet.cal is not there; did you mean skynet.call?`},
@@ -82,6 +83,8 @@ func TestWhatAScriptMayMeanIsLeftAlone(t *testing.T) {
 		`local name = ... local m = require(name)`,
 		`if jit then jit.off() end`,
 		`local unpack = unpack or table.unpack print(unpack)`,
+		`local unpack = table.unpack or unpack print(unpack)`,
+		`print((table.unpack or unpack)({}))`,
 		`if type(hotfix) == "function" then hotfix() end`,
 		`if DEBUG ~= nil and DEBUG.level > 1 then print(DEBUG) end`,
 		`print(_G.anything) _G.x = 1 print(x)`,
@@ -170,6 +173,17 @@ func TestScriptsThatRequireEachOtherInACircleSeeEachOther(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestASnaxServiceHasModulesInTheFolderOfItsName(t *testing.T) {
+	got := check(t, map[string]string{
+		"shop.lua":        `local prices = require "prices" function response.price() return prices.sword + RATE end`,
+		"shop/prices.lua": `RATE = 2 return { sword = 1 }`,
+		"inn.lua":         `local prices = require "prices" function response.price() return prices.bed end`,
+	})
+	if want := []string{`inn.lua:1:16: module "prices" is not found`}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

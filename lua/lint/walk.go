@@ -267,6 +267,9 @@ func (w *walker) binary(e *syntax.BinaryExpr) {
 	_, leftNil := unwrap(e.Left).(*syntax.NilExpr)
 	_, rightNil := unwrap(e.Right).(*syntax.NilExpr)
 	switch {
+	case e.Op == syntax.Or && w.ofLibrary(e.Left): // table.unpack or unpack: what another Lua calls it
+		w.ask(e.Left)
+		w.ask(e.Right)
 	case e.Op == syntax.And || e.Op == syntax.Or:
 		w.ask(e.Left)
 		w.expr(e.Right)
@@ -277,6 +280,12 @@ func (w *walker) binary(e *syntax.BinaryExpr) {
 		w.expr(e.Left)
 		w.expr(e.Right)
 	}
+}
+
+// ofLibrary tells whether an expression is a name of a module of the library, as table.unpack is.
+func (w *walker) ofLibrary(e syntax.Expr) bool {
+	index, ok := unwrap(e).(*syntax.IndexExpr)
+	return ok && w.sourceOf(index.Obj) != nil
 }
 
 // ask is expr where the script asks whether something is there: `if x`, `x or y`, `x ~= nil`.

@@ -19,7 +19,7 @@ const acrossGo = "test.lua:1: attempt to yield across a Go-call boundary: with t
 // Cases are all of them.
 func Cases() []Case {
 	var all []Case
-	for _, topic := range [][]Case{waits(), nestedWaits(), throws(), memoryCases(), errorCases(), closures(), coroutines(), numbers(), syntax(), texts(), tables(), utf8s(), sandbox()} {
+	for _, topic := range [][]Case{waits(), nestedWaits(), throws(), memoryCases(), errorCases(), closures(), coroutines(), numbers(), syntax(), control(), assignments(), texts(), tables(), utf8s(), sandbox()} {
 		all = append(all, topic...)
 	}
 	return all
@@ -172,11 +172,8 @@ func numbers() []Case {
 	}
 }
 
-func syntax() []Case {
-	const t = "syntax"
-	refused := func(near string) map[string]Difference {
-		return on(gopher, "error: test.lua:1: syntax error near '"+near+"'", no54Syntax)
-	}
+func control() []Case {
+	const t = "control"
 	return []Case{
 		{t, "goto", `local n = 0 for i = 1, 5 do if i % 2 == 0 then goto continue end n = n + i ::continue:: end return n`, "9", nil},
 		{t, "goto back to a jump", `
@@ -191,8 +188,10 @@ func syntax() []Case {
 			m = m + 1
 			if m < 4 then goto again end
 			::third::
-			do if nil then k = 50 end end
-			k = k + 1
+			do
+				if nil then k = 50 end
+				k = k + 1
+			end
 			if k < 3 then goto third end
 			while true do
 				::c::
@@ -209,14 +208,12 @@ func syntax() []Case {
 			while true do if nil then k = 100 end k = k + 1 if k > 3 then break end; end
 			while not false or one do one = one + 1 if one > 3 then break end; end
 			return n, m, k, one, nil or not nil and false`, "4 | 4 | 4 | 4 | false", nil},
-		{t, "const", `local x <const> = 5 return x`, "5", nil},
-		{t, "const of several", `local x <const>, y <const> = 5, 6 return x + y`, "11", nil},
-		{
-			t, "close", `do local x <close> = nil end return 1`, "1",
-			on(gopher, "error: test.lua:1: the engine gopher has no variables that are closed", no54Syntax),
-		},
-		{t, "escapes", `return "\x41\u{48}\u{20AC}" == "AH" .. string.char(0xE2, 0x82, 0xAC), "a\z
-			b", '\x27"\x22'`, `true | ab | '""`, nil},
+	}
+}
+
+func assignments() []Case {
+	const t = "assignments"
+	return []Case{
 		{t, "values that change places", `local a, b, c = 1, 2, 3 a, b = b, a a, b, c = c, a, b, error and 4 return a, b, c`, "3 | 2 | 1", nil},
 		{t, "values of an assignment are those before it", `
 			local a, b, n = 0, 1, 0
@@ -259,6 +256,23 @@ func syntax() []Case {
 			swap()
 			x, a = a, 5 x, b = b, x
 			return a, b, x`, "5 | 2 | 1", nil},
+	}
+}
+
+func syntax() []Case {
+	const t = "syntax"
+	refused := func(near string) map[string]Difference {
+		return on(gopher, "error: test.lua:1: syntax error near '"+near+"'", no54Syntax)
+	}
+	return []Case{
+		{t, "const", `local x <const> = 5 return x`, "5", nil},
+		{t, "const of several", `local x <const>, y <const> = 5, 6 return x + y`, "11", nil},
+		{
+			t, "close", `do local x <close> = nil end return 1`, "1",
+			on(gopher, "error: test.lua:1: the engine gopher has no variables that are closed", no54Syntax),
+		},
+		{t, "escapes", `return "\x41\u{48}\u{20AC}" == "AH" .. string.char(0xE2, 0x82, 0xAC), "a\z
+			b", '\x27"\x22'`, `true | ab | '""`, nil},
 		{t, "floor division", `return 7 // 2`, "3", refused("/")},
 		{t, "bits", `return 5 & 3`, "1", on(gopher, "error: test.lua:1: Invalid token near '&'", no54Syntax)},
 		{t, "shift", `return 1 << 4`, "16", refused("<")},
