@@ -172,6 +172,7 @@ func numbers() []Case {
 	}
 }
 
+//nolint:dupword // it is Lua
 func control() []Case {
 	const t = "control"
 	return []Case{
