@@ -297,7 +297,7 @@ type LuaConfig struct {
 	MemoryLimit int `toml:"memory_limit" env:"MEMORY_LIMIT"`
 	// What becomes of a service that keeps more than `lua.memory_limit`, or of which three handlers have exceeded `lua.budget` within a minute: `stop` ends the first and lets the second go on; `quarantine` keeps it with its messages, up to 16 services at a time, until an operator lets it go on or ends it: `skua quarantine`. It holds on to its memory. Services that share a VM are stopped.
 	OverLimit string `toml:"over_limit" env:"OVER_LIMIT"`
-	// Engine of the services: `lua54` is Lua 5.4; `gopher` is Lua 5.1, whose services take less memory. docs/lua-engines.md has the differences.
+	// Engine of the services: `lua54` is Lua 5.4; `gopher` is Lua 5.1, slower and larger, for scripts that were written for it. docs/lua-engines.md has the differences.
 	Engine string `toml:"engine" env:"ENGINE"`
 	// What services on `gopher` get for an integer beyond 2^53, which their numbers would round: `error` that names its field, or `text`, its digits as a string.
 	Integers string `toml:"integers" env:"INTEGERS"`

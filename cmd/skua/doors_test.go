@@ -510,6 +510,9 @@ func TestANodeWithoutItsCertificateDoesNotStart(t *testing.T) {
 	dir := t.TempDir()
 	ca := testcert.New(t)
 	ca.Write(t, dir, "server", "127.0.0.1")
+	if err := os.Mkdir(filepath.Join(dir, "scripts"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(filepath.Join(dir, configFile), []byte("[tls]\ncert = [\"server.crt\", \"b.crt\"]\nkey = [\"server.key\", \"b.key\"]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
