@@ -222,7 +222,7 @@ return M`
 
 func TestWorkOnLongStringsIsPaidFor(t *testing.T) {
 	onBoth(t, func(t *testing.T) {
-		script := without(t, lengthy, "M.sum", "M.negation")
+		script := lengthy
 		n := newNodeWith(t, lua.Config{Engine: testEngine(t), Budget: 200 * time.Millisecond}, actor.Config{CallTimeout: 10 * time.Second}, "main.lua", script)
 		ref := n.start("main")
 		for line := range strings.Lines(script) {
@@ -318,5 +318,55 @@ return M`)
 			n.fails("more than 4194304 values", ref, cmd)
 		}
 		n.fails("table", ref, "raise")
+	})
+}
+
+// Message handlers that fail in message handlers, and calls of a queue within calls of it, make each error that of a hundred thousand others.
+func TestErrorsWithinErrorsAreStoppedInTime(t *testing.T) {
+	onBoth(t, func(t *testing.T) {
+		n := newNodeWith(t, lua.Config{Engine: testEngine(t), Budget: 200 * time.Millisecond}, actor.Config{CallTimeout: 10 * time.Second}, "main.lua", `
+local queue = require "skynet.queue"
+local M = {}
+function M.handlers() local function f() xpcall(f, f) return xpcall(f, f) end f() end
+function M.queue() local q = queue() local function f() q(f) q(f) end f() end
+function M.protobuf()
+  local pb, i = require "protobuf", 0
+  while true do i = i + 1 pb.load('syntax = "proto3"; message M' .. i .. ' { int64 id = 1; }') end
+end
+function M.hello() return "hello" end
+return M`)
+		ref := n.start("main")
+		n.fails("CPU budget exceeded", ref, "handlers")
+		n.fails("CPU budget exceeded", ref, "protobuf")
+		if _, err := n.call(ref, "queue"); err == nil || !strings.Contains(err.Error(), "CPU budget exceeded") && !strings.Contains(err.Error(), "stack overflow") {
+			t.Error(err)
+		}
+		n.want(`"hello"`, ref, "hello")
+	})
+}
+
+// Whoever catches the error of a time that is over has some to tidy up: else a queue would be locked for ever.
+func TestAHandlerWhoseTimeIsOverGivesItsLocksBack(t *testing.T) {
+	onBoth(t, func(t *testing.T) {
+		n := newNodeWith(t, lua.Config{Engine: testEngine(t), Budget: 200 * time.Millisecond}, actor.Config{CallTimeout: 5 * time.Second}, "main.lua", `
+local q = require "skynet.queue"()
+local M, held = {}, false
+function M.endless() q(function() while true do end end) end
+function M.hello() return q(function() return "hello" end) end
+function M.own()
+  held = true
+  local ok, e = pcall(function() while true do end end)
+  held = false
+  error(e, 0)
+end
+function M.held() return held end
+function M.catches() while true do pcall(function() while true do end end) end end
+return M`)
+		ref := n.start("main")
+		n.fails("main.lua:4: CPU budget exceeded", ref, "endless")
+		n.want(`"hello"`, ref, "hello")
+		n.fails("CPU budget exceeded", ref, "own")
+		n.want("false", ref, "held")
+		n.fails("CPU budget exceeded", ref, "catches")
 	})
 }

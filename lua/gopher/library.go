@@ -186,8 +186,11 @@ func (m *machine) openLibraries(full bool) {
 		fill(into, from)
 		globals.RawSetString(name, into)
 		if name == "string" {
-			meta := m.root.CreateTable(0, 1)
+			meta := m.root.CreateTable(0, 1+len(stringArith))
 			meta.RawSetString("__index", into)
+			for event, f := range stringArith {
+				meta.RawSetString(event, f)
+			}
 			m.root.SetMetatable(lua.LString(""), meta)
 		}
 	}

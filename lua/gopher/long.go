@@ -2,8 +2,8 @@ package gopher
 
 import lua "github.com/yuin/gopher-lua"
 
-// Instructions on long strings are counted as the work that they are, so that a budget stops a loop of them. Arithmetic, which
-// takes strings too, is not: a look at its operands would cost all of it a fifth.
+// Instructions on long strings are counted as the work that they are, so that a budget stops a loop of them. Arithmetic on strings is in arith.go: a look at the
+// operands of each instruction would cost all arithmetic a fifth.
 
 // longString is from how many bytes on an operand is more work than an instruction.
 const longString = 1024

@@ -16,6 +16,8 @@ const (
 	maxString = 256 << 20
 	// callDepth bounds the calls within calls of a thread. Each needs 80 bytes, and each that goes through Go some 1 KB of Go's stack.
 	callDepth = 1600
+	// tidySteps is how many there are for whoever catches the error of a time that is over.
+	tidySteps = 10_000
 )
 
 // machine is a VM.
@@ -114,7 +116,8 @@ func (m *machine) SetPace(steps int) (usual int) {
 // Running is the thread that runs now.
 func (m *machine) Running() vm.State { return stateOf(m.root.G.CurrentThread) }
 
-// ask asks tick whether the time is over. Whoever catches its error gets the next one at once, until nothing is left to catch it.
+// ask asks tick whether the time is over. Whoever catches its error has tidySteps to give a lock back, say; then the next one comes, and from then on at once, until
+// nothing is left to catch it.
 func (m *machine) ask(l *lua.LState) {
 	m.ran += m.every - m.count
 	m.count = m.pace
@@ -123,13 +126,17 @@ func (m *machine) ask(l *lua.LState) {
 	if m.tick != nil {
 		err = m.tick()
 	}
+	again := m.interrupted
 	if m.interrupted = err != nil; !m.interrupted {
 		m.every = m.pace
 		m.count = m.pace
 		m.watch(t)
 		return
 	}
-	m.every, m.count = 1, 1
+	if m.every = min(tidySteps, m.pace); again {
+		m.every = 1
+	}
+	m.count = m.every
 	f := t.frame()
 	for f != nil && t.where(f) == "" {
 		f = f.Parent

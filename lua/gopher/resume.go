@@ -218,7 +218,7 @@ func (t *thread) closeUpvalues(from int) {
 
 // handle gives an error to a message handler, where it was raised: the handler can look at the stack. It can't wait.
 func (t *thread) handle(handler, problem lua.LValue) (result lua.LValue) {
-	if t.m.interrupted {
+	if t.m.interrupted && t.m.every == 1 {
 		return problem // the handler has no time either
 	}
 	t.fixed++

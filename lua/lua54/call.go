@@ -352,7 +352,7 @@ func (th *thread) execute(a attempt, stop int) status {
 		for by >= stop && th.frames[by].kind != framePCall && th.frames[by].kind != frameXPCall {
 			by--
 		}
-		if by < stop {
+		if by < stop || th.m.spent { // a pcall would get no further, and there can be a hundred thousand
 			th.failed, th.base = err, base
 			return failed
 		}
@@ -372,10 +372,16 @@ func (th *thread) handled(handler, err value) value {
 			return v
 		}
 		th.frames, th.nested = th.frames[:frames], nested
+		if th.m.spent {
+			return v
+		}
 		err = v
 	}
 	return stringValue("error in error handling")
 }
+
+// handlerCost is how many steps it is worth to begin a message handler. One that fails at once takes no other.
+const handlerCost = 100
 
 func (th *thread) callHandler(handler, err value) (v value, ok bool) {
 	defer func() {
@@ -383,6 +389,7 @@ func (th *thread) callHandler(handler, err value) (v value, ok bool) {
 			v = th.problem(recover())
 		}
 	}()
+	th.Spend(handlerCost)
 	at := th.free()
 	th.grow(at, 3)
 	th.stack[at], th.stack[at+1] = handler, err

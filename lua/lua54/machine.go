@@ -17,6 +17,8 @@ type machine struct {
 	ids       uint32 // the last number given to an object
 	epoch     uint8  // of the last measurement
 	ending    bool   // the __gc of those that are doomed runs: it does not run in itself
+	over      bool   // the time is over, as tick has found
+	spent     bool   // and so is that to tidy up
 	main      *thread
 	running   *thread // the one that runs now
 	refs      []value
@@ -38,6 +40,10 @@ type machine struct {
 
 // tickEvery is how many steps a thread makes between two looks at the clock, if nobody has set a pace.
 const tickEvery = 100_000
+
+// tidySteps is how many steps there are for whoever catches the error of a time that is over: to give a lock back, say. The next error comes behind these, and
+// from then on with each step.
+const tidySteps = 10_000
 
 // SetPace has the host asked each so many steps, 0 is the usual, and returns how many these are usually. Only the VM's own goroutine may call it, as all else.
 func (m *machine) SetPace(steps int) (usual int) {

@@ -77,10 +77,17 @@ func (th *thread) refuel() {
 	if m.tick == nil {
 		return
 	}
-	if err := m.tick(); err != nil {
-		m.fuel = 0
-		th.throw(stringValue(th.anywhere() + err.Error()))
+	err := m.tick()
+	if err == nil {
+		m.over, m.spent = false, false
+		return
 	}
+	if m.spent = m.over; m.spent {
+		m.fuel = 0
+	} else {
+		m.over, m.fuel = true, min(tidySteps, m.pace)
+	}
+	th.throw(stringValue(th.anywhere() + err.Error()))
 }
 
 // marker walks over all that can be reached.

@@ -138,8 +138,8 @@ const VariadicResults = -1
 type Options struct {
 	// Trusted gives scripts io, all of os but exit, dofile, loadfile, and what the engine has of debug. Others get what cannot reach the host.
 	Trusted bool
-	// Tick is called about every 100,000 instructions of a thread that the host has made; an error that it returns is raised in the script,
-	// and from then on, until Tick returns nil, it is called about every instruction: who catches the error has no time to go on.
+	// Tick is called about every 100,000 instructions of a thread that the host has made; an error that it returns is raised in the script.
+	// Whoever catches it has 10,000 instructions to tidy up; then Tick is called about every instruction, until it returns nil, and nobody has time to go on.
 	Tick func() error
 	// Library tells which chunks are of the host's library, not the script's: an error that a function of Go raises has the place of the innermost function that is in none of
 	// these, since what it is called with comes from there. Default nil: none are.

@@ -7,10 +7,14 @@ local unpack = table.unpack or unpack
 
 local function pack(...) return { n = select("#", ...), ... } end
 
+-- The error that has its stack already: calls within calls do not put theirs behind it.
+local told
+
 -- The stack of an error would be lost behind xpcall. The host's own functions at its bottom tell nobody anything.
 local function traceback(e)
-  if type(e) == "string" then return (debug.traceback(e, 2):gsub("\n\tskua:[^\n]*", "")) end
-  return e
+  if type(e) ~= "string" or e == told then return e end
+  told = debug.traceback(e, 2):gsub("\n\tskua:[^\n]*", "")
+  return told
 end
 
 local function callable(f)
@@ -51,6 +55,7 @@ local function queue()
     depth = depth + 1
     local result = pack(xpcall(f, traceback, ...))
     leave()
+    if depth == 0 then told = nil end
     if not result[1] then error(result[2], 0) end
     return unpack(result, 2, result.n)
   end

@@ -61,13 +61,21 @@ func (r *registry) loadText(s vm.State) int {
 	if module.Has(s, 2) {
 		name = module.Bytes(s, 2, "load")
 	}
+	s.Spend(loadCost + loadByteCost*len(text))
 	return r.loaded(s, "load", r.load(name, text))
 }
+
+// What compiling a file is worth in steps: most of it is to begin, and to link it with those that are there.
+const (
+	loadCost     = 10_000
+	loadByteCost = 10
+)
 
 // loadFile compiles a file of the project's scripts.
 func (r *registry) loadFile(s vm.State) int {
 	name := module.Bytes(s, 1, "load_file")
 	text, err := r.library.Read(name)
+	s.Spend(loadCost + loadByteCost*len(text))
 	if err == nil {
 		err = r.load(name, text)
 	}

@@ -168,6 +168,12 @@ func numbers() []Case {
 		{t, "random", `local r = math.random(5, 5) return r, (pcall(math.random, 2, 1))`, "5 | false", nil},
 		{t, "ult", `return math.ult(1, 2), math.ult(-1, 2)`, "true | false", nil},
 		{t, "strings as numbers", `return "10" + 5, "3" * "4"`, "15 | 12", nil},
+		{
+			t, "strings in arithmetic", `
+			local m = setmetatable({}, { __add = function() return "called" end })
+			return "10" + m, m + "10", -"2", "7" % -3, 2 - "0x10", (pcall(function() return "x" + 1 end)), (pcall(function() return {} * "2" end))`,
+			"called | called | -2 | -2 | -14 | false | false", nil,
+		},
 		{t, "comparison", `return 1 < 2, "a" < "b", pcall(function() return 1 < "2" end) == false`, "true | true | true", nil},
 	}
 }
