@@ -196,7 +196,7 @@ func TestAVarargFunctionMayEndWithACall(t *testing.T) {
 	})
 }
 
-// Each of these is one instruction, or one call, that goes over a string of a million bytes again and again.
+// Each of these is one instruction, or one call, that goes over a string of a million bytes, or over as many values, again and again.
 const lengthy = `
 local M = {}
 local text = ("0"):rep(1000000) .. "1"
@@ -217,6 +217,7 @@ function M.concat() while true do local _ = a .. 1 end end
 function M.format() while true do local _ = ("%.9s"):format(text) end end
 function M.identity() while true do local _ = ("%p"):format(text) end end
 function M.load() local s = ("local x = 1 "):rep(20000) while true do load(s) end end
+function M.wide() local function f(...) return f(1, ...) end f() end
 function M.callable() local t = setmetatable({}, {}) getmetatable(t).__call = t while true do pcall(t) end end
 return M`
 

@@ -67,6 +67,7 @@ func New(cfg Config) (*Engine, error) {
 	e := &Engine{cfg: cfg, o: o, ops: jumpTable, template: template(), code: map[codeKey]*list.Element{}, order: list.New()}
 	e.pieces.New = func() any { return new(pieceList) }
 	e.ops[lua.OP_CONCAT] = e.concat
+	e.ops[lua.OP_VARARG] = e.varargs
 	e.ops[lua.OP_EQ] = e.comparing(lua.OP_EQ, func(x, y lua.LNumber) bool { return x == y })
 	e.ops[lua.OP_LT] = e.comparing(lua.OP_LT, func(x, y lua.LNumber) bool { return x < y })
 	e.ops[lua.OP_LE] = e.comparing(lua.OP_LE, func(x, y lua.LNumber) bool { return x <= y })

@@ -15,6 +15,15 @@ func (m *machine) pass(v lua.LValue, bytes int) {
 	}
 }
 
+// varargs is `...`, of which there may be a million.
+func (e *Engine) varargs(l *lua.LState, inst uint32, base *frame) int {
+	f := *e.o.frame(l)
+	if n := f.NArgs - int(f.Fn.Proto.NumParameters); n > 8 {
+		stateOf(l).m.count -= n / 8
+	}
+	return jumpTable[lua.OP_VARARG](l, inst, base)
+}
+
 // comparing is ==, < or <=. Numbers, which most are, it compares by itself.
 func (e *Engine) comparing(op int, holds func(x, y lua.LNumber) bool) instruction {
 	run := jumpTable[op]
