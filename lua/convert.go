@@ -10,10 +10,10 @@ import (
 )
 
 // converter is a State whose engine converts messages by itself, which is faster than one value after the other. PushList is false, and has pushed nothing, for what
-// the engine can't hold, TakeList for what can't be sent.
+// the engine can't hold. TakeList fails with value.ErrSize, or for any value that has to be looked at by itself.
 type converter interface {
 	PushList(l value.List) bool
-	TakeList(from int) (value.List, bool)
+	TakeList(from int) (value.List, error)
 }
 
 // PushList pushes the values of a message and returns how many there are. An engine that can't hold an integer (see vm.State.Exact) refuses it with an error
@@ -142,8 +142,8 @@ const tooManyCost = 4 << 20
 // takeList is TakeList of a thread that may not be running any more; metamethods are called on another one.
 func takeList(on, s vm.State, from int) (value.List, error) {
 	if c, ok := s.(converter); ok {
-		if l, ok := c.TakeList(from); ok {
-			return l, nil
+		if l, err := c.TakeList(from); err == nil || errors.Is(err, value.ErrSize) {
+			return l, err
 		}
 	}
 	var b value.Builder

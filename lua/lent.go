@@ -37,9 +37,9 @@ func (l *Lent) kept() Message {
 	return m
 }
 
-// lender is a State whose engine makes messages in memory that it is given; false for what can't be sent.
+// lender is a State whose engine makes messages in memory that it is given; an error is for what can't be sent.
 type lender interface {
-	TakeListTo(b *value.Builder, from int) bool
+	TakeListTo(b *value.Builder, from int) error
 }
 
 // receiveLent handles a message in the memory that it is in, if nothing but its handler gets to see it.
@@ -58,7 +58,7 @@ func (h *Host) answerLent(co *coroutine) bool {
 	l := co.lent
 	co.lent = nil
 	into, ok := co.th.(lender)
-	if !ok || !into.TakeListTo(&l.result, 1) {
+	if !ok || into.TakeListTo(&l.result, 1) != nil {
 		return false
 	}
 	h.c.ReplyTo(co.promise, l, nil)

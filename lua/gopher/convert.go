@@ -1,6 +1,7 @@
 package gopher
 
 import (
+	"errors"
 	"maps"
 	"math"
 	"sync"
@@ -13,26 +14,32 @@ import (
 // builders lends what lists are built in, as those of lua54.
 var builders = sync.Pool{New: func() any { return new(value.Builder) }} //nolint:gochecknoglobals // a cache
 
-// TakeList makes a message of the values from index from to the top. It is false where one of them can't be sent: who asks one value after the other finds out
-// which.
-func (t *thread) TakeList(from int) (value.List, bool) {
+// errOther is for what can't be sent, or not without the host: who asks one value after the other finds out which.
+var errOther = errors.New("lua: a value is not for the engine to send")
+
+// TakeList makes a message of the values from index from to the top.
+func (t *thread) TakeList(from int) (value.List, error) {
 	b := builders.Get().(*value.Builder) //nolint:forcetypeassert // what the pool makes
 	defer builders.Put(b)
-	if !t.TakeListTo(b, from) {
-		return value.List{}, false
+	if err := t.TakeListTo(b, from); err != nil {
+		return value.List{}, err
 	}
-	return b.Take(), true
+	return b.Take(), nil
 }
 
-// TakeListTo is TakeList into a Builder, which is left empty where it is false.
-func (t *thread) TakeListTo(b *value.Builder, from int) bool {
+// TakeListTo is TakeList into a Builder, which is left empty by an error.
+func (t *thread) TakeListTo(b *value.Builder, from int) error {
 	for i, top := from, t.Top(); i <= top; i++ {
 		if !take(b, t.at(i)) {
+			err := errOther
+			if b.Full() {
+				err = value.ErrSize
+			}
 			b.Reset()
-			return false
+			return err
 		}
 	}
-	return true
+	return nil
 }
 
 func take(b *value.Builder, v lua.LValue) bool {

@@ -1,6 +1,7 @@
 package lua54
 
 import (
+	"errors"
 	"math"
 	"sync"
 
@@ -10,26 +11,32 @@ import (
 // builders lends what lists are built in. One of each VM's own would be memory that no idle VM needs, and that a busy one finds in no cache any more.
 var builders = sync.Pool{New: func() any { return new(messages.Builder) }} //nolint:gochecknoglobals // a cache
 
-// TakeList makes a message of the values from index from to the top. It is false where one of them can't be sent: who asks one value after the other finds out
-// which.
-func (th *thread) TakeList(from int) (messages.List, bool) {
+// errOther is for what can't be sent, or not without the host: who asks one value after the other finds out which.
+var errOther = errors.New("lua: a value is not for the engine to send")
+
+// TakeList makes a message of the values from index from to the top.
+func (th *thread) TakeList(from int) (messages.List, error) {
 	b := builders.Get().(*messages.Builder) //nolint:forcetypeassert // what the pool makes
 	defer builders.Put(b)
-	if !th.TakeListTo(b, from) {
-		return messages.List{}, false
+	if err := th.TakeListTo(b, from); err != nil {
+		return messages.List{}, err
 	}
-	return b.Take(), true
+	return b.Take(), nil
 }
 
-// TakeListTo is TakeList into a Builder, which is left empty where it is false.
-func (th *thread) TakeListTo(b *messages.Builder, from int) bool {
+// TakeListTo is TakeList into a Builder, which is left empty by an error.
+func (th *thread) TakeListTo(b *messages.Builder, from int) error {
 	for at := th.base + from - 1; at < th.top; at++ {
 		if !take(b, th.stack[at]) {
+			err := errOther
+			if b.Full() {
+				err = messages.ErrSize
+			}
 			b.Reset()
-			return false
+			return err
 		}
 	}
-	return true
+	return nil
 }
 
 func take(b *messages.Builder, v value) bool {
