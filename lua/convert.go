@@ -117,12 +117,7 @@ func findLarge(v value.Value) (n int64, way string, found bool) {
 
 // shortKey is a key for an error.
 func shortKey(k value.Value) string {
-	const most = 64
-	text := k.KeyText()
-	if len(text) > most {
-		text = text[:most] + "..."
-	}
-	return text
+	return clipped(k.KeyText(), 64)
 }
 
 // TakeList makes a message of the values from index `from` to the top. What cannot leave a VM is an error that names where it is.

@@ -88,15 +88,12 @@ func (b *Builder) Value(v Value) {
 	b.count()
 }
 
-// Full tells whether there is no room for one more table in tables, see ErrSize.
-func (b *Builder) Full() bool { return len(b.items) > maxItems }
-
 // Begin opens a table. Its array part comes first, value after value; then its fields, each a Key and a value; then End.
 func (b *Builder) Begin() error {
 	if len(b.open) >= MaxDepth {
 		return ErrDepth
 	}
-	if b.Full() {
+	if len(b.items) > maxItems {
 		return ErrSize
 	}
 	b.open = append(b.open, openTable{head: len(b.items)})

@@ -30,11 +30,7 @@ func (t *thread) TakeList(from int) (value.List, error) {
 // TakeListTo is TakeList into a Builder, which is left empty by an error.
 func (t *thread) TakeListTo(b *value.Builder, from int) error {
 	for i, top := from, t.Top(); i <= top; i++ {
-		if !take(b, t.at(i)) {
-			err := errOther
-			if b.Full() {
-				err = value.ErrSize
-			}
+		if err := take(b, t.at(i)); err != nil {
 			b.Reset()
 			return err
 		}
@@ -42,7 +38,7 @@ func (t *thread) TakeListTo(b *value.Builder, from int) error {
 	return nil
 }
 
-func take(b *value.Builder, v lua.LValue) bool {
+func take(b *value.Builder, v lua.LValue) error {
 	switch v := v.(type) {
 	case nil, *lua.LNilType:
 		b.Nil()
@@ -59,22 +55,22 @@ func take(b *value.Builder, v lua.LValue) bool {
 	case *lua.LTable:
 		return takeTable(b, v)
 	default:
-		return false
+		return errOther
 	}
-	return true
+	return nil
 }
 
-func takeTable(b *value.Builder, t *lua.LTable) bool {
+func takeTable(b *value.Builder, t *lua.LTable) error {
 	if mt, ok := t.Metatable.(*lua.LTable); ok && mt.RawGetString("__pairs") != lua.LNil { // who takes one value after the other can call it
-		return false
+		return errOther
 	}
-	if b.Begin() != nil {
-		return false
+	if err := b.Begin(); err != nil {
+		return err
 	}
 	in := insides(t)
 	for _, v := range in.array[:t.Len()] {
-		if !take(b, v) {
-			return false
+		if err := take(b, v); err != nil {
+			return err
 		}
 	}
 	for _, key := range in.keys {
@@ -94,14 +90,14 @@ func takeTable(b *value.Builder, t *lua.LTable) bool {
 		case lua.LBool:
 			b.BoolKey(bool(key))
 		default:
-			return false
+			return errOther
 		}
-		if !take(b, v) {
-			return false
+		if err := take(b, v); err != nil {
+			return err
 		}
 	}
 	b.End()
-	return true
+	return nil
 }
 
 // PushList pushes the values of a message. Its tables are made anew. It is false, and has pushed nothing, if there is an integer that the engine would round.

@@ -27,11 +27,7 @@ func (th *thread) TakeList(from int) (messages.List, error) {
 // TakeListTo is TakeList into a Builder, which is left empty by an error.
 func (th *thread) TakeListTo(b *messages.Builder, from int) error {
 	for at := th.base + from - 1; at < th.top; at++ {
-		if !take(b, th.stack[at]) {
-			err := errOther
-			if b.Full() {
-				err = messages.ErrSize
-			}
+		if err := take(b, th.stack[at]); err != nil {
 			b.Reset()
 			return err
 		}
@@ -39,7 +35,7 @@ func (th *thread) TakeListTo(b *messages.Builder, from int) error {
 	return nil
 }
 
-func take(b *messages.Builder, v value) bool {
+func take(b *messages.Builder, v value) error {
 	switch v.kind() {
 	case kindNil:
 		b.Nil()
@@ -56,18 +52,21 @@ func take(b *messages.Builder, v value) bool {
 	case kindTable:
 		return takeTable(b, v.o.table())
 	default:
-		return false
+		return errOther
 	}
-	return true
+	return nil
 }
 
-func takeTable(b *messages.Builder, t *table) bool {
-	if t.meta.method(evPairs).o != nil || b.Begin() != nil { // who takes one value after the other can call __pairs
-		return false
+func takeTable(b *messages.Builder, t *table) error {
+	if t.meta.method(evPairs).o != nil { // who takes one value after the other can call __pairs
+		return errOther
+	}
+	if err := b.Begin(); err != nil {
+		return err
 	}
 	for _, v := range t.arr {
-		if !take(b, v) {
-			return false
+		if err := take(b, v); err != nil {
+			return err
 		}
 	}
 	for i := range t.nodes {
@@ -85,14 +84,14 @@ func takeTable(b *messages.Builder, t *table) bool {
 		case kindFalse, kindTrue:
 			b.BoolKey(nd.key.o == &trueObj)
 		default:
-			return false
+			return errOther
 		}
-		if !take(b, nd.val) {
-			return false
+		if err := take(b, nd.val); err != nil {
+			return err
 		}
 	}
 	b.End()
-	return true
+	return nil
 }
 
 // PushList pushes the values of a message. Its tables are made anew.
